@@ -1,0 +1,16 @@
+/* Time. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_BASE_CLOCK_H
+#define HL_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Monotonic milliseconds / nanoseconds, for deadlines and measurement only. */
+int64_t hl_mono_ms(void);
+int64_t hl_mono_ns(void);
+/* Wall clock, microseconds since 1970 UTC: what is written to records. */
+int64_t hl_now_us(void);
+/* "2026-11-23T12:34:56.789Z" into out (>= 25 bytes). Returns out. */
+char *hl_time_text(int64_t us, char *out, size_t size);
+
+#endif

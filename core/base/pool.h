@@ -1,0 +1,19 @@
+/* A pool of threads that grows when all are busy and shrinks when idle: a task that blocks on a slow
+ * peer never delays another until `max` of them do. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_BASE_POOL_H
+#define HL_BASE_POOL_H
+
+#include "hilum/abi.h"
+
+struct hl_pool;
+
+/* `name` (<= 11 bytes) names the threads. `max` threads at most; threads idle for 10 s end. */
+hilum_rc hl_pool_new(const char *name, unsigned max, struct hl_pool **out);
+/* Queues run(arg). HILUM_ENOMEM, or HILUM_ECLOSED while stopping. Any thread. */
+hilum_rc hl_pool_run(struct hl_pool *pool, void (*run)(void *arg), void *arg);
+/* Tasks queued and not yet begun. */
+unsigned hl_pool_backlog(struct hl_pool *pool);
+/* Waits for all queued and running tasks, then frees. NULL is fine. */
+void hl_pool_free(struct hl_pool *pool);
+
+#endif

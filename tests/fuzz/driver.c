@@ -1,0 +1,66 @@
+/* Replays a fuzz corpus and a fixed number of mutations of it without libFuzzer, so that every
+ * parser is exercised under ctest with any compiler. It knows nothing of the target it drives.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { MAX_INPUT = 1 << 20, MUTATIONS = 2000 };
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void mutate_and_run(const uint8_t *seed, size_t n, uint64_t *state)
+{
+    uint8_t *copy = malloc(n + 1);
+    if (!copy)
+        return;
+    memcpy(copy, seed, n);
+    size_t cut = (next_random(state) % 4 == 0 && n) ? next_random(state) % n : n;
+    for (uint64_t flips = next_random(state) % 8; cut && flips > 0; flips--)
+        copy[next_random(state) % cut] = (uint8_t)next_random(state);
+    LLVMFuzzerTestOneInput(copy, cut);
+    free(copy);
+}
+
+static int run_file(const char *path)
+{
+    static uint8_t bytes[MAX_INPUT];
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return -1;
+    size_t n = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    LLVMFuzzerTestOneInput(bytes, n);
+    uint64_t state = 88172645463325252u;
+    for (int i = 0; i < MUTATIONS; i++)
+        mutate_and_run(bytes, n, &state);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int files = 0;
+    for (int i = 1; i < argc; i++) {
+        DIR *dir = opendir(argv[i]);
+        for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+            char path[4096];
+            snprintf(path, sizeof path, "%s/%s", argv[i], e->d_name);
+            if (e->d_name[0] != '.' && run_file(path) == 0)
+                files++;
+        }
+        if (dir)
+            closedir(dir);
+    }
+    printf("%d seeds, %d mutations each\n", files, MUTATIONS);
+    return files > 0 ? 0 : 1; /* an empty corpus proves nothing */
+}
