@@ -1,0 +1,71 @@
+/* Who may do what: the one function that decides. DIMSE, the control socket, Lua verbs and, later,
+ * the web ask hl_allow before they act, and nobody decides for himself. It knows the policy and
+ * nothing of how an action is carried out. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_ACCESS_H
+#define HL_ACCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "hilum/abi.h"
+
+struct hl_peer; /* core/config/peers.h */
+
+enum hl_principal_kind {
+    HL_PRINCIPAL_NONE,  /* zero-initialised: nobody; refused everything */
+    HL_PRINCIPAL_PEER,  /* a DICOM peer, matched or not */
+    HL_PRINCIPAL_USER,  /* a Unix user on the control socket */
+    HL_PRINCIPAL_RULE,  /* a Lua rule or a configured route */
+    HL_PRINCIPAL_SYSTEM /* the kernel itself: recovery, retention, outbox */
+};
+
+/* Somebody who wants something. Built by the face that met him; borrowed during the call. */
+struct hl_principal {
+    enum hl_principal_kind kind;
+    const struct hl_peer *peer; /* PEER: the matched one; NULL: unknown */
+    const char *address;        /* PEER: numeric, for loopback and the reason; may be NULL */
+    const char *aet;            /* PEER: calling AE title, for the reason; may be NULL */
+    bool accept_unknown;        /* PEER: dicom.unknown_peers = "accept" */
+    uid_t uid;                  /* USER */
+    const char *name;           /* RULE: its name, for the reason and the audit */
+};
+
+/* What it is about. All members may be NULL: then "any". For reasons and, with users and roles, for
+ * grants by study; the policy of today looks at the action only. */
+struct hl_resource {
+    const char *study_uid;
+    const char *patient_key;
+    const char *peer; /* destination of a send */
+};
+
+/* May `principal` do `action`? HILUM_OK, or HILUM_EDENIED with the reason by hl_fail. `resource`
+ * may be NULL. An action that is not in the table is a defect of the caller: HILUM_EINTERNAL.
+ *
+ *   action           known peer          unknown peer, "accept"    rule   user root/own   system
+ *   echo             services has echo   yes                       no     yes             yes
+ *   store            services has store  yes                       no     yes             yes
+ *   find             services has find   from loopback             yes    yes             yes
+ *   move             services has move   from loopback             no     yes             yes
+ *   get              services has get    from loopback             no     yes             yes
+ *   retrieve         move or get         from loopback             no     yes             yes
+ *   receive          services has store  yes                       no     yes             yes
+ *   study.send       no                  no                        yes    yes             yes
+ *   instance.tag     no                  no                        yes    yes             yes
+ *   quarantine.hold  no                  no                        yes    yes             yes
+ *   the rest         no                  no                        no     yes             yes
+ *
+ * With "refuse" an unknown peer may do nothing. "The rest": status, patient.edit, study.explain,
+ * quarantine.list, quarantine.release, import, export, job.list, job.manage, peer.list, peer.echo,
+ * peer.trace, log.read, archive.check, archive.repair, config.check, config.reload, plugin.list,
+ * admin. */
+hilum_rc hl_allow(const struct hl_principal *principal, const char *action,
+                  const struct hl_resource *resource);
+
+/* Is the action in the table? For registries that take one by name and want to find out early. */
+bool hl_action_is_known(const char *action);
+
+/* "peer ARCHIVE (10.0.0.5)", "user 0", "rule site/ct": for the audit record. Returns out. */
+char *hl_principal_text(const struct hl_principal *principal, char *out, size_t size);
+
+#endif
