@@ -1,0 +1,232 @@
+/* The record: catalogue, journal, outbox, traces, audit, key-value on top of the `database` capability.
+ * The only kernel folder with SQL; everything outside sees typed functions. One writer thread merges
+ * units of work into transactions; readers use sessions of a pool. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_RECORD_H
+#define HL_RECORD_H
+
+#include <stdbool.h>
+
+#include "core/base/buf.h"
+#include "core/record/attrs.h"
+#include "hilum/catalog.h"
+#include "hilum/database.h"
+
+struct hl_record;
+struct hl_plan_step; /* core/bus/bus.h */
+
+struct hl_record_options {
+    const char *default_issuer;   /* IssuerOfPatientID where neither object nor peer has one */
+    int64_t study_idle_ms;        /* a study without news for so long is complete */
+    int64_t erase_grace_ms;       /* between a row's end and its object's */
+    unsigned readers;             /* sessions for reading; 0: 4 */
+};
+
+/* Migrates (numbered, one transaction each) and starts the writer. HILUM_EUNSUP: the database was written by
+ * a newer Hilum (says both versions). */
+hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
+                        const struct hl_record_options *options, struct hl_record **out);
+void hl_record_close(struct hl_record *record); /* waits for queued work; bounds the log */
+
+/* HILUM_OK while writes succeed; the reason otherwise (locked, gone, full, read-only). While it is not
+ * HILUM_OK the writer probes every second and recovers by itself. */
+hilum_rc hl_record_health(struct hl_record *record);
+
+/* ---- instances ---------------------------------------------------------------------------------- */
+
+enum hl_ingest_outcome {
+    HL_OUTCOME_STORED = 1,     /* a new row */
+    HL_OUTCOME_EXISTS = 2,     /* a row with this SOP Instance UID is there: nothing was written */
+    HL_OUTCOME_QUARANTINED = 3 /* a new row, held: its journal entry waits for release */
+};
+
+struct hl_location {
+    char store[32], key[201];
+    uint64_t length;           /* bytes of the stored object (whole file) */
+    uint64_t dataset_offset;   /* where the data set begins in it */
+    uint8_t digest_stored[16]; /* XXH3-128 of the data set bytes as stored */
+};
+
+/* One instance to be recorded. All borrowed until the call returns. */
+struct hl_instance {
+    const struct hl_attrs *attrs;       /* what the header scan found, after transforms, in UTF-8 */
+    const char *transfer_syntax;
+    struct hl_location location;
+    uint8_t digest_received[16];        /* XXH3-128 of data set bytes + syntax as received */
+    const char *peer, *calling_aet, *called_aet, *address;
+    const char *default_issuer;         /* of the peer; NULL: the global one */
+    unsigned remarks;                   /* enum hl_scan_remark: recorded as non-conformance */
+    const char *remark_text;            /* one line for people, or NULL */
+    bool is_held;                       /* HILUM_HOLD: in quarantine until released */
+    const char *held_by, *held_reason;  /* rule and reason */
+    const char *quarantine_of;          /* not NULL: different content under this known SOP Instance UID */
+    const struct hl_plan_step *plan;    /* of filter and transform rules: written in the same transaction */
+    size_t n_plan;
+    /* out */
+    enum hl_ingest_outcome outcome;
+    int64_t instance_id, journal_id;
+    bool is_new_study, is_provisional;  /* hangs on a provisional patient: identity conflict */
+};
+
+/* Records n instances in one durable transaction: patient/study/series/instance rows, location, counts,
+ * journal (`instance.stored` or `instance.quarantined`, `study.created`, `patient.conflicted`), outbox, audit.
+ * All or none; a row that exists already is HL_OUTCOME_EXISTS, not an error. Blocks; any thread; calls
+ * from several threads merge into one flush. */
+hilum_rc hl_record_instances(struct hl_record *record, struct hl_instance *const rows[], size_t n);
+
+/* What is stored under a SOP Instance UID (the committed, not quarantined one). HILUM_ENOTFOUND. */
+struct hl_stored {
+    int64_t instance_id;
+    char sop_class[65], sop_instance[65], series_uid[65], study_uid[65], transfer_syntax[65];
+    struct hl_location location;
+    uint8_t digest_received[16];
+    bool is_held;
+};
+hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance, struct hl_stored *out);
+hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id, struct hl_stored *out);
+/* Does any row (any state) point at store/key? For finishing pending keys at start. */
+hilum_rc hl_record_has_key(struct hl_record *record, const char *store, const char *key, bool *out);
+/* A resend or another event about an existing instance: audit + journal `instance.duplicated`. */
+hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, const char *peer, bool repaired);
+/* A second sound copy replaces a bad one (digest mismatch found): new location, old one erased later. */
+hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id, const struct hl_location *to);
+
+/* Visits every location row in key order (fsck, rebuild): HILUM_OK to go on. Pages; no snapshot held. */
+typedef hilum_rc (*hl_location_cb)(void *arg, int64_t instance_id, const struct hl_location *location,
+                                   const char *state);
+hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_location_cb each, void *arg);
+
+/* ---- finding (the body of hilum_catalog_api) ------------------------------------------------------ */
+
+/* Rows a principal may not see are decided by the caller-supplied filter later; NULL sees all. */
+hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_query *query,
+                        hilum_cursor **out);
+hilum_rc hl_cursor_next(hilum_cursor *cursor);                          /* 1, 0, negative */
+const char *hl_cursor_value(hilum_cursor *cursor, uint32_t tag);
+const char *hl_cursor_position(hilum_cursor *cursor);
+void hl_cursor_close(hilum_cursor *cursor);
+int32_t hl_record_has_attribute(uint32_t level, uint32_t tag);
+hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_key *keys,
+                           uint32_t n_keys, int64_t *as_of, hilum_object_cb each, void *arg);
+
+/* ---- corrections ---------------------------------------------------------------------------------- */
+
+/* One attribute changed by an overlay. */
+struct hl_overlay {
+    uint32_t tag;
+    const char *text;      /* new value, UTF-8; NULL: removed */
+    const char *old_text;  /* as received, for Original Attributes Sequence */
+    int64_t when_us;
+    const char *who, *why;
+};
+struct hl_overlays { /* ascending tags; arena-owned */
+    struct hl_arena arena;
+    struct hl_overlay *items;
+    size_t n;
+};
+/* The corrections that apply to an instance as of that point (0: now). Empty for most. */
+hilum_rc hl_record_overlays(struct hl_record *record, int64_t instance_id, int64_t as_of,
+                            struct hl_overlays *out);
+void hl_overlays_fini(struct hl_overlays *overlays);
+/* Edits a patient's attributes (PatientName, PatientBirthDate, PatientSex, PatientID, IssuerOfPatientID...)
+ * for all its studies: overlay rows, catalogue rows and audit (before, after) in one transaction.
+ * HILUM_ENOTFOUND, HILUM_ECONFLICT (the new ID belongs to somebody else: merge is another verb). */
+hilum_rc hl_record_edit_patient(struct hl_record *record, const char *patient_id, const char *issuer,
+                                const struct hl_attrs *changes, const char *who, const char *why);
+/* Provisional patients and their conflicts as a JSON array; and a person's decision: join the study to the
+ * known patient, or keep the newcomer as a person of its own. */
+hilum_rc hl_record_conflicts(struct hl_record *record, struct hl_buf *json);
+hilum_rc hl_record_resolve_conflict(struct hl_record *record, int64_t conflict_id, bool same_person,
+                                    const char *who);
+
+/* ---- quarantine ------------------------------------------------------------------------------------- */
+hilum_rc hl_record_quarantine_list(struct hl_record *record, struct hl_buf *json);
+/* Releases held instances (SOP Instance UID, Study UID or quarantine number): `instance.stored` is
+ * journaled now. *n counts. */
+hilum_rc hl_record_quarantine_release(struct hl_record *record, const char *which, const char *who, uint64_t *n);
+hilum_rc hl_record_quarantine_discard(struct hl_record *record, const char *which, const char *who, uint64_t *n);
+
+/* ---- journal (durable notify) ------------------------------------------------------------------------ */
+struct hl_journal_entry {
+    int64_t id;
+    char event[48];
+    char study_uid[65];        /* lane: entries of one study are handled in order */
+    int64_t instance_id;       /* 0: none */
+    unsigned attempts;
+    const char *fields;        /* JSON; borrowed until the callback returns */
+};
+/* Appends an event of its own (not part of recording instances). Durable on return. */
+hilum_rc hl_record_journal_append(struct hl_record *record, const char *event, const char *study_uid,
+                                  const char *fields_json, int64_t *id);
+/* Entries not yet handled and due, ascending, above `after`, at most limit. */
+hilum_rc hl_record_journal_due(struct hl_record *record, int64_t after, unsigned limit,
+                               hilum_rc (*each)(void *arg, const struct hl_journal_entry *entry), void *arg);
+/* What became of one hook for one entry. */
+struct hl_hook_result {
+    const char *hook, *version;
+    int32_t verdict;           /* negative: failed */
+    const char *reason;
+    const struct hl_plan_step *plan;
+    size_t n_plan;
+};
+/* In one transaction: traces of the hooks, their plans (`send` -> outbox, `tag` -> label, others -> jobs;
+ * rows unique on (entry, rule, ordinal): a replay adds nothing), and the entry marked handled, or due again
+ * at retry_us when retry_us > 0 (then only the failed hooks run again). Merged with others' units. */
+hilum_rc hl_record_journal_done(struct hl_record *record, int64_t id, const struct hl_hook_result *results,
+                                size_t n, int64_t retry_us);
+/* Called (any thread, must not block) after a commit that journaled something. */
+void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), void *arg);
+/* Called after a commit that added or changed outbox or job rows. */
+void hl_record_on_jobs(struct hl_record *record, void (*wake)(void *arg), void *arg);
+
+/* ---- jobs and outbox ---------------------------------------------------------------------------------- */
+/* Names of states: "waiting", "running", "done", "failed" (retries used up), "cancelled". */
+struct hl_job {
+    int64_t id;
+    char type[32];             /* "send", or a plugin's */
+    char lane[64];             /* destination peer for send: lanes are independent */
+    int64_t instance_id, as_of; /* send: the instance; as_of 0: as of the moment of sending */
+    unsigned attempts;
+    int priority;              /* higher first */
+    const char *arguments;     /* JSON; borrowed until the callback returns */
+};
+/* Claims up to limit due jobs of a lane (state running, lease until now + lease_ms; an expired lease is
+ * due again). */
+hilum_rc hl_record_jobs_claim(struct hl_record *record, const char *lane, unsigned limit, int64_t lease_ms,
+                              hilum_rc (*each)(void *arg, const struct hl_job *job), void *arg);
+/* Lanes with work that is due, and when the next becomes due (0: none): for the scheduler. */
+hilum_rc hl_record_lanes_due(struct hl_record *record, hilum_rc (*each)(void *arg, const char *lane),
+                             void *arg, int64_t *next_due_us);
+struct hl_job_end {
+    int64_t id;
+    bool is_done;
+    const char *result;        /* proof or error, one line */
+    int64_t retry_us;          /* not done: due again then; 0: failed for good (event job.failed) */
+};
+/* Ends of a batch of jobs in one transaction. */
+hilum_rc hl_record_jobs_end(struct hl_record *record, const struct hl_job_end *ends, size_t n);
+hilum_rc hl_record_job_add(struct hl_record *record, const char *type, const char *lane, int64_t instance_id,
+                           int64_t as_of, const char *arguments_json, int64_t due_us, int64_t *id);
+hilum_rc hl_record_jobs_list(struct hl_record *record, const char *state, unsigned limit, struct hl_buf *json);
+hilum_rc hl_record_job_retry(struct hl_record *record, int64_t id, const char *who);   /* 0: all failed */
+hilum_rc hl_record_job_cancel(struct hl_record *record, int64_t id, const char *who);
+
+/* ---- references, explain, audit, key-value --------------------------------------------------------------- */
+/* Keeps why something was refused under a new reference number ("H7K2-4MQX") that goes to the peer. */
+hilum_rc hl_record_refusal(struct hl_record *record, const char *peer, const char *what, const char *why,
+                           char reference[16]);
+hilum_rc hl_record_explain_reference(struct hl_record *record, const char *reference, struct hl_buf *json);
+/* Everything that happened to a study (UID or accession number): arrivals, rules, jobs, edits. */
+hilum_rc hl_record_explain_study(struct hl_record *record, const char *which, struct hl_buf *json);
+/* Append-only. before/after: JSON or NULL. Durable with its transaction. */
+hilum_rc hl_record_audit(struct hl_record *record, const char *who, const char *action, const char *what,
+                         const char *before, const char *after);
+hilum_rc hl_record_kv_get(struct hl_record *record, const char *space, const char *key, struct hl_buf *out);
+hilum_rc hl_record_kv_set(struct hl_record *record, const char *space, const char *key, const char *value);
+/* Counts for `hilum status`: patients, studies, series, instances, bytes, journal, jobs by state, ... */
+hilum_rc hl_record_status(struct hl_record *record, struct hl_buf *json);
+/* Periodic housekeeping: studies gone idle -> `study.complete`, erasures that are due (calls erase), pruning
+ * of traces and journal older than keep_ms. */
+hilum_rc hl_record_housekeep(struct hl_record *record, int64_t keep_ms,
+                             hilum_rc (*erase)(void *arg, const char *store, const char *key), void *arg);
+
+#endif

@@ -1,0 +1,83 @@
+/* What the kernel offers to a plugin. A plugin links nothing of the host: it calls through this table.
+ * Any function from any thread unless marked "init only". SPDX-License-Identifier: MIT */
+#ifndef HILUM_HOST_H
+#define HILUM_HOST_H
+
+#include "hilum/abi.h"
+#include "hilum/catalog.h"
+#include "hilum/declare.h"
+#include "hilum/event.h"
+#include "hilum/plugin.h"
+#include "hilum/service.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { HILUM_LOG_DEBUG = 0, HILUM_LOG_INFO = 1, HILUM_LOG_WARN = 2, HILUM_LOG_ERROR = 3 };
+
+struct hilum_host {
+    uint32_t size;
+    uint16_t abi_major, abi_minor;
+    const char *version; /* of the host, for messages */
+
+    /* One line under the plugin's id. No patient data at any level. */
+    void (*log)(hilum_self *self, int32_t level, const char *line);
+    /* Records why, for this thread, and returns code: `return host->fail(self, HILUM_EIO, text)`. */
+    hilum_rc (*fail)(hilum_self *self, hilum_rc code, const char *why);
+    const char *(*reason)(hilum_self *self); /* what was recorded last on this thread */
+    /* Memory the host will free. NULL: none. */
+    void *(*alloc)(hilum_self *self, uint64_t n);
+    void (*release)(void *memory);
+
+    /* Init only. The table and its strings outlive the process; the instance lives until fini. */
+    hilum_rc (*provide)(hilum_self *self, const struct hilum_cap *cap, void *instance);
+    hilum_rc (*subscribe)(hilum_self *self, const struct hilum_hook *hook);
+    hilum_rc (*declare)(hilum_self *self, const struct hilum_decl *decl);
+
+    /* Pins a provider until unpin. name NULL: the only one. HILUM_ENOTFOUND. */
+    hilum_rc (*acquire)(hilum_self *self, uint32_t kind, const char *name,
+                        const struct hilum_cap **cap, void **instance);
+    void (*unpin)(hilum_self *self, const struct hilum_cap *cap);
+
+    /* Durable: when it returns HILUM_OK the event is in the journal. fields: JSON object of texts and
+     * integers. The event must have been declared by this plugin. */
+    hilum_rc (*publish)(hilum_self *self, const char *event, const char *fields_json);
+
+    /* Fields of an event. Text is UTF-8, borrowed until the hook returns; HILUM_ENOTFOUND: no such field
+     * or attribute. A field that is not the event's own is read as a DICOM keyword of the instance. */
+    hilum_rc (*event_text)(hilum_event *event, const char *field, const char **utf8);
+    hilum_rc (*event_int)(hilum_event *event, const char *field, int64_t *value);
+    /* TRANSFORM only: sets an attribute of the instance. HILUM_EDENIED: a UID or SOP class. */
+    hilum_rc (*event_set)(hilum_event *event, const char *keyword, const char *utf8);
+    /* Appends a verb to the event's plan; arguments as a JSON object. Discarded if the hook fails. */
+    hilum_rc (*event_plan)(hilum_event *event, const char *verb, const char *arguments_json);
+    /* The reason that goes with REJECT, DEFER, HOLD, DISCARD. */
+    void (*event_reason)(hilum_event *event, const char *utf8);
+
+    /* run(arg) on a worker thread of the host. */
+    hilum_rc (*run_on_worker)(hilum_self *self, void (*run)(void *arg), void *arg);
+
+    const struct hilum_dicom_api *dicom;     /* NULL until start */
+    const struct hilum_catalog_api *catalog; /* NULL until start */
+    /* One function allows or refuses. HILUM_OK or HILUM_EDENIED with a reason. */
+    hilum_rc (*allow)(hilum_self *self, const hilum_principal *who, const char *action,
+                      const char *resource);
+    /* A C-STORE SCU over the network (PS3.4 B): sends whole Part 10 files to `address` ("127.0.0.1:11112",
+     * "[::1]:104"). next() answers 1 with an object (borrowed until its next call), 0 at the end, or an
+     * error. *stored counts successes and warnings; a refused object ends the call with its status. */
+    hilum_rc (*store_scu)(hilum_self *self, const char *address, const char *called_aet,
+                          hilum_rc (*next)(void *arg, const void **part10, uint64_t *n), void *arg,
+                          uint64_t *stored);
+    /* The data directory; plugins keep files below <data>/<plugin id>/ only. */
+    const char *(*data_dir)(hilum_self *self);
+    /* Where this server listens for DICOM: "127.0.0.1:11112" and its AE title. NULL before start. */
+    const char *(*dicom_address)(hilum_self *self);
+    const char *(*dicom_aet)(hilum_self *self);
+    /* since 1.1: append here */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

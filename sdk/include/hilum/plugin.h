@@ -1,0 +1,79 @@
+/* What a plugin exports: one function that returns one descriptor.
+ * Knows nothing of what the plugin then provides. SPDX-License-Identifier: MIT */
+#ifndef HILUM_PLUGIN_H
+#define HILUM_PLUGIN_H
+
+#include "hilum/abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hilum_host;
+
+/* Kinds of capability (struct hilum_cap.kind). */
+enum {
+    HILUM_CAP_STORE = 1,    /* hilum/store.h: many, by name */
+    HILUM_CAP_DATABASE = 2, /* hilum/database.h: exactly one */
+    HILUM_CAP_SERVICE = 3   /* hilum/service.h: one per SOP class */
+};
+
+/* Option types. The host parses, range-checks and writes the value at `offset` of the plugin's conf
+ * struct; C types: STR, PATH, SECRET const char * (PATH absolute, relative ones are below the data
+ * directory); INT, BYTES, MSEC int64_t; BOOL int32_t. Strings live as long as the plugin. */
+enum {
+    HILUM_OPT_STR = 1,
+    HILUM_OPT_PATH = 2,
+    HILUM_OPT_INT = 3,
+    HILUM_OPT_BYTES = 4,
+    HILUM_OPT_MSEC = 5,
+    HILUM_OPT_BOOL = 6,
+    HILUM_OPT_SECRET = 7,
+    HILUM_OPT_REQUIRED = 0x100 /* or-ed in: no default, absence is a fault */
+};
+
+/* An element of an array that ends with key == NULL. Frozen for the whole major. */
+struct hilum_option {
+    const char *key;
+    uint32_t type;        /* HILUM_OPT_* */
+    uint32_t offset;      /* offsetof(struct my_conf, member) */
+    const char *fallback; /* as it would be written in the file: "256MiB"; NULL: zero or NULL */
+    const char *range;    /* "1..64", "4KiB..1GiB", "a|b|c", NULL: any */
+    const char *help;     /* one sentence, shown by `hilum plugin list` and in the reference */
+};
+
+enum { HILUM_SWAP_RESTART = 0, HILUM_SWAP_BESIDE = 1, HILUM_SWAP_HANDOVER = 2 };
+
+struct hilum_plugin {
+    uint32_t magic, size;          /* HILUM_MAGIC, sizeof(struct hilum_plugin) */
+    uint16_t abi_major, abi_minor; /* major must equal the host's, minor must not exceed it */
+    uint32_t conf_size;            /* the host allocates, zeroes and fills this much */
+    const char *id;                /* "store-fs": kind-name, the name in the configuration */
+    const char *version, *vendor;
+    const char *licence;           /* SPDX expression or one sentence */
+    const char *abi_tag;           /* NULL but for forks of the host */
+    const struct hilum_option *options;
+    const char *const *needs;      /* plugins or "kind:name" capabilities that must start before; NULL-ended */
+    const char *const *wants;      /* the same, if present */
+    /* Provides, subscribes, declares. HILUM_OK or an error with host->fail: the plugin is skipped with
+     * its reason, or the server does not start where the configuration says `required`. */
+    hilum_rc (*init)(const struct hilum_host *host, hilum_self *self, const void *conf,
+                     void **state);
+    /* Threads and sockets may appear from here. Every plugin's init has returned. */
+    hilum_rc (*start)(void *state);
+    /* No new work; finish or cancel what is under way within deadline_ms. */
+    void (*drain)(void *state, uint32_t deadline_ms);
+    /* Called once if init returned HILUM_OK; nothing of the plugin runs afterwards. */
+    void (*fini)(void *state);
+    uint32_t swap, reserved;       /* HILUM_SWAP_* */
+};
+
+/* The only exported symbol. A function, since dlsym on data is not portable. The host passes its ABI so
+ * that a plugin can return an older descriptor; NULL: cannot work with this host. */
+HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major,
+                                                           uint16_t host_minor);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
