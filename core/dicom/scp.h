@@ -1,0 +1,35 @@
+/* Service class provider: negotiates by peer and policy, answers C-ECHO and C-STORE itself and hands the
+ * other SOP classes to `service` plugins. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_SCP_H
+#define HL_SCP_H
+
+#include "core/config/peers.h"
+#include "core/dicom/scu.h"
+#include "core/plugin/plugin.h"
+
+struct hl_scp;
+
+struct hl_scp_parts {
+    struct hl_store *store;
+    struct hl_record *record;
+    struct hl_bus *bus;
+    struct hl_plugins *plugins;
+    struct hl_scu *scu;
+};
+/* Starts the listeners of the configuration. HILUM_EINVAL names the listener and the cause. */
+hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config, struct hl_scp **out);
+/* Peers, limits and certificates for associations from now on; what needs a restart (listen) is said. */
+hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_buf *needs_restart);
+/* First listener as "127.0.0.1:11112" with the bound port. */
+const char *hl_scp_address(const struct hl_scp *scp);
+void hl_scp_stop(struct hl_scp *scp, uint32_t ms);
+
+/* The last associations of a peer (name, AE title or address; NULL: all): proposed and accepted contexts and the
+ * reason of every refusal. JSON array. */
+void hl_scp_trace(struct hl_scp *scp, const char *peer, struct hl_buf *json);
+void hl_scp_status(struct hl_scp *scp, struct hl_buf *json);
+
+/* The table plugins get as host->dicom and what it stands on (struct hl_host_services). */
+const struct hilum_dicom_api *hl_dicom_api(void);
+
+#endif

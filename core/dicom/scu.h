@@ -1,0 +1,46 @@
+/* Service class user: C-ECHO and C-STORE to peers, with associations that are kept and reused.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_SCU_H
+#define HL_SCU_H
+
+#include "core/config/peers.h"
+#include "core/store/ingest.h"
+
+struct hl_scu; /* connections to peers; thread-safe */
+
+hilum_rc hl_scu_new(struct hl_store *store, struct hl_scu **out);
+/* New certificates, AE title, limits. Kept associations of changed peers are released when idle. */
+hilum_rc hl_scu_configure(struct hl_scu *scu, const struct hl_config *config);
+void hl_scu_free(struct hl_scu *scu);
+
+hilum_rc hl_scu_echo(struct hl_scu *scu, const struct hl_peer *peer, int64_t *ms);
+
+/* One object to be sent. */
+struct hl_send_item {
+    int64_t instance_id;
+    /* out */
+    hilum_rc rc;               /* HILUM_OK: success or warning; else why not */
+    uint16_t status;           /* the peer's; 0 with rc != HILUM_OK: never answered */
+    char detail[160];          /* for the job and `explain` */
+};
+struct hl_send_options {
+    int64_t as_of;             /* 0: now */
+    const char *originator_aet; /* C-MOVE: Move Originator; NULL */
+    uint16_t originator_id;
+    unsigned priority;
+    /* After each object (any order); an error stops after this object. May be NULL. */
+    hilum_rc (*progress)(void *arg, const struct hl_send_item *item);
+    void *arg;
+};
+/* Sends the items over one association, proposing what is stored (each SOP class with the syntaxes of its
+ * objects). Reuses a kept association that has the contexts. The call fails only when nothing could be tried:
+ * no connection, rejected; each item says what became of it. */
+hilum_rc hl_scu_store(struct hl_scu *scu, const struct hl_peer *peer, struct hl_send_item *items, size_t n,
+                      const struct hl_send_options *options);
+/* Sends over an association that is open already (C-GET sub-operations, PS3.4 C.4.3). */
+hilum_rc hl_scu_store_on(struct hl_ul_assoc *assoc, struct hl_store *store, struct hl_send_item *item,
+                         uint16_t message_id, const struct hl_send_options *options);
+/* Counts per peer: kept associations, sent, failed. */
+void hl_scu_status(struct hl_scu *scu, struct hl_buf *json);
+
+#endif

@@ -1,0 +1,53 @@
+/* What happens after the answer: the journal runner (notify hooks, at least once, in order per study) and the
+ * outbox (independent lanes per destination, retry with backoff). It knows the record, the bus and a table
+ * of job types; it knows nothing of Lua and of DICOM. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_JOB_H
+#define HL_JOB_H
+
+#include "core/bus/bus.h"
+#include "core/record/record.h"
+
+struct hl_jobs;
+
+/* Does jobs of one type. Gets up to `batch` claimed jobs of one lane; fills ends[i] (same order). retry_us of a
+ * failed end is computed by the runner unless `is_permanent` is set. */
+struct hl_job_attempt {
+    struct hl_job job;             /* strings owned by the runner */
+    hilum_rc rc;                   /* out */
+    bool is_permanent;             /* out: no retry makes sense */
+    char result[192];              /* out: proof or reason */
+};
+struct hl_job_type {
+    const char *type;
+    unsigned batch;                /* jobs of a lane handed over at once */
+    unsigned per_lane;             /* calls at once for one lane */
+    void (*run)(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n);
+    void *arg;
+};
+
+struct hl_jobs_options {
+    int64_t retry_first_ms, retry_max_ms; /* backoff doubles, with jitter */
+    unsigned max_attempts;         /* 0: for ever */
+    unsigned max_lanes;            /* lanes at work at once; each has a thread while it has work */
+    unsigned notify_threads;       /* journal entries of different studies at once */
+    int64_t notify_retry_ms;
+};
+
+/* How the runner reads attributes of the instance an event is about. May be NULL. */
+struct hl_jobs_env {
+    hl_event_resolver resolve;     /* its arg is a struct hl_journal_entry * */
+};
+
+hilum_rc hl_jobs_new(struct hl_record *record, struct hl_bus *bus, const struct hl_jobs_options *options,
+                     const struct hl_jobs_env *env, struct hl_jobs **out);
+hilum_rc hl_jobs_register(struct hl_jobs *jobs, const struct hl_job_type *type); /* before start */
+hilum_rc hl_jobs_start(struct hl_jobs *jobs);
+void hl_jobs_configure(struct hl_jobs *jobs, const struct hl_jobs_options *options);
+/* A destination is known to be back (association from it, `hilum job retry`): its lane is due now. */
+void hl_jobs_nudge(struct hl_jobs *jobs, const char *lane);
+void hl_jobs_status(struct hl_jobs *jobs, struct hl_buf *json);
+/* Stops taking work, waits up to ms for what runs; unfinished jobs are due again after their lease. */
+void hl_jobs_stop(struct hl_jobs *jobs, uint32_t ms);
+void hl_jobs_free(struct hl_jobs *jobs);
+
+#endif

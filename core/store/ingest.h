@@ -1,0 +1,108 @@
+/* The way of an instance: offer -> bytes -> rules -> durable group -> recorded -> answered. One path for
+ * DIMSE, import and (later) HTTP. It knows stores, the record and the bus; it knows nothing of PDUs.
+ * Architecture section 2. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_STORE_INGEST_H
+#define HL_STORE_INGEST_H
+
+#include <stdbool.h>
+
+#include "core/bus/bus.h"
+#include "core/record/record.h"
+#include "hilum/store.h"
+
+struct hl_store; /* the ingest pipeline and its committer */
+
+enum hl_duplicate_policy { HL_KEEP_FIRST, HL_REPLACE, HL_VERSION, HL_QUARANTINE };
+
+struct hl_store_options {
+    uint64_t min_free;           /* bytes the medium must keep free; below: A700 */
+    uint64_t max_object;         /* bytes; 0: no limit */
+    uint64_t memory_budget;      /* of all headers in flight; beyond: wait, then A700 */
+    uint32_t header_limit;       /* held bytes of one header (struct hl_scan_limits.max_held) */
+    enum hl_duplicate_policy duplicates;
+};
+
+/* `stores`: tables by name; the first is where new objects go unless a rule chooses another. */
+struct hl_store_provider {
+    const char *name;
+    const struct hilum_store *table;
+    void *instance;
+};
+/* Opens and settles pending keys: a row exists -> finish, none -> erase; says how many of each. */
+hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct hl_record *record,
+                       struct hl_bus *bus, const struct hl_store_options *options,
+                       struct hl_store **out);
+void hl_store_close(struct hl_store *store); /* waits for groups under way */
+/* HILUM_OK while objects are accepted; otherwise why not (full, read-only): the safe mode. It ends by
+ * itself when the medium is well again. Reads go on in safe mode. */
+hilum_rc hl_store_health(struct hl_store *store);
+
+/* Where an object comes from. Borrowed for the life of the ingest. */
+struct hl_ingest_source {
+    const char *peer;             /* configured name, or "" */
+    const char *calling_aet, *called_aet, *address;
+    const char *default_issuer;   /* NULL: the global one */
+    const char *charset_repair;   /* "GB18030", ...; NULL: none */
+    const char *kind;             /* "dimse", "import": for events and audit */
+};
+
+/* DICOM's answer to the sender (PS3.4 B.2.3) with what a person needs to follow it up. */
+struct hl_ingest_result {
+    uint16_t status;              /* 0000, B000.., A700, A900, C000, 0110, 0122, 0124 */
+    char comment[65];             /* ASCII; carries the reference number */
+    char reference[16];           /* "" on success; `hilum explain` tells the rest */
+    uint32_t offending;           /* tag, 0: none */
+    int64_t instance_id;          /* 0: nothing stored */
+    bool is_duplicate, is_held;
+};
+
+struct hl_ingest;
+/* Runs instance.offered [filter] and opens an object in the store. On refusal result says how to answer,
+ * *out is NULL, and the caller still has to read the data set off the wire. sop_class and sop_instance as
+ * in the command; "" for files without meta header. */
+hilum_rc hl_ingest_begin(struct hl_store *store, const struct hl_ingest_source *source,
+                         const char *sop_class, const char *sop_instance, const char *transfer_syntax,
+                         struct hl_ingest **out, struct hl_ingest_result *result);
+/* Data set bytes in order. After an error (result is remembered) further bytes are swallowed, so that the
+ * peer can be answered in protocol. */
+hilum_rc hl_ingest_data(struct hl_ingest *ingest, const void *bytes, size_t n);
+/* The data set is whole: checks, instance.received [filter, transform], durable, recorded. Blocks until
+ * the answer is true. Frees ingest. Any outcome is in *result; HILUM_OK when the answer is a success. */
+hilum_rc hl_ingest_end(struct hl_ingest *ingest, struct hl_ingest_result *result);
+/* The sender went away: leaves nothing. */
+void hl_ingest_abort(struct hl_ingest *ingest);
+
+/* Objects, bytes, refusals, duplicates, groups, mean group size since start. */
+void hl_store_status(struct hl_store *store, struct hl_buf *json);
+
+/* Imports one file (Part 10 or bare) through the same path. */
+hilum_rc hl_store_import_file(struct hl_store *store, const struct hl_ingest_source *source,
+                              const char *path, struct hl_ingest_result *result);
+
+/* ---- what leaves ------------------------------------------------------------------------------------ */
+
+/* A stored object's data set on its way out, overlays applied as of a point (hilum_catalog_api.objects);
+ * pixels stream from the store untouched. */
+struct hl_outgoing;
+hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t as_of,
+                          struct hl_outgoing **out);
+const struct hl_stored *hl_outgoing_stored(const struct hl_outgoing *outgoing);
+/* Data set bytes (without file meta information) in all; known before the first piece. */
+uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing);
+/* Next piece, borrowed until the next call; *n 0 at the end. HILUM_ECORRUPT: the stored bytes are not what
+ * was stored (instance.corrupted was published). Memory-mapped where the store has open_fd. */
+hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size_t *n);
+void hl_outgoing_close(struct hl_outgoing *outgoing);
+/* Writes a whole Part 10 file (preamble, meta header, data set) to a path, durable. For export. */
+hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t as_of, const char *path);
+
+/* ---- integrity ---------------------------------------------------------------------------------------- */
+typedef hilum_rc (*hl_fsck_cb)(void *arg, const char *fault, const char *store, const char *key,
+                               int64_t instance_id);
+/* Compares rows and objects of every store: missing, wrong length or digest, orphaned. repair: orphans that
+ * are whole are recorded, broken ones are set aside (never erased). Calls each per fault. */
+hilum_rc hl_store_fsck(struct hl_store *store, bool repair, hl_fsck_cb each, void *arg);
+/* Fills an empty record from the objects and the log beside them. */
+hilum_rc hl_store_rebuild(struct hl_store *store, hilum_rc (*progress)(void *arg, uint64_t done), void *arg);
+
+#endif
