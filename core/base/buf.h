@@ -32,7 +32,8 @@ const char *hl_buf_str(const struct hl_buf *buf);
 /* Hands the memory to the caller (free()); NULL if failed. The buffer is empty afterwards. */
 char *hl_buf_take(struct hl_buf *buf);
 
-/* JSON (RFC 8259) text: quotes and escapes `text`, which must be UTF-8; invalid bytes become U+FFFD. */
+/* JSON (RFC 8259) text: quotes and escapes `text`, which must be UTF-8; invalid bytes become
+ * U+FFFD. */
 void hl_buf_json_string(struct hl_buf *buf, const char *text);
 
 /* Grows *array (of `size` bytes an element) so that `count + 1` elements fit. Doubling.

@@ -1,5 +1,5 @@
-/* A pool of threads that grows when all are busy and shrinks when idle: a task that blocks on a slow
- * peer never delays another until `max` of them do. SPDX-License-Identifier: Apache-2.0 */
+/* A pool of threads that grows when all are busy and shrinks when idle: a task that blocks on a
+ * slow peer never delays another until `max` of them do. SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_BASE_POOL_H
 #define HL_BASE_POOL_H
 

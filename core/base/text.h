@@ -16,17 +16,18 @@ bool hl_utf8_is_valid(const char *bytes, size_t n);
  * hiragana, ß to ss; runs of spaces to one. Appends to out. "Müller^JÜRGEN" -> "muller^jurgen". */
 void hl_text_fold(const char *utf8, struct hl_buf *out);
 
-/* Pinyin search keys of a name's Han characters: every reading of polyphonic surnames, full and initials,
- * separated by '|' with one at both ends: "单^小明" ->
+/* Pinyin search keys of a name's Han characters: every reading of polyphonic surnames, full and
+ * initials, separated by '|' with one at both ends: "单^小明" ->
  * "|shan xiaoming|sxm|dan xiaoming|dxm|". Empty for a name without Han. At most 16 readings. */
 void hl_text_pinyin(const char *utf8_name, struct hl_buf *out);
 
-/* Overlapping pairs of the folded name's non-Latin characters plus singles, for search by one or two
- * Chinese characters: "王小明" -> " 王 小 明 王小 小明 ". */
+/* Overlapping pairs of the folded name's non-Latin characters plus singles, for search by one or
+ * two Chinese characters: "王小明" -> " 王 小 明 王小 小明 ". */
 void hl_text_bigrams(const char *utf8_name, struct hl_buf *out);
 
-/* Do two person names mean the same person by spelling? Component groups, order, case, accents, pinyin of
- * any reading, empty trailing components are normalised away ("WANG^XIAOMING" ~ "王^小明"). */
+/* Do two person names mean the same person by spelling? Component groups, order, case, accents,
+ * pinyin of any reading, empty trailing components are normalised away ("WANG^XIAOMING" ~
+ * "王^小明"). */
 bool hl_text_same_name(const char *a, const char *b);
 
 #endif
