@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_INPUT = 1 << 20, MUTATIONS = 2000 };
+enum { INPUT_MAX = 1 << 20, MUTATIONS = 2000 };
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -34,7 +34,7 @@ static void mutate_and_run(const uint8_t *seed, size_t n, uint64_t *state)
 
 static int run_file(const char *path)
 {
-    static uint8_t bytes[MAX_INPUT];
+    static uint8_t bytes[INPUT_MAX];
     FILE *f = fopen(path, "rb");
     if (!f)
         return -1;
