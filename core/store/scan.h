@@ -30,7 +30,8 @@ struct hl_element {
 enum hl_scan_remark {
     HL_SCAN_ODD_LENGTH = 1, HL_SCAN_BAD_VR = 2, HL_SCAN_WRONG_SYNTAX = 4, HL_SCAN_TAG_ORDER = 8,
     HL_SCAN_TRUNCATED = 16, HL_SCAN_GROUP_LENGTH = 32, HL_SCAN_DUPLICATE = 64, HL_SCAN_TRAILING = 128,
-    HL_SCAN_ACR_NEMA = 256, HL_SCAN_UNKNOWN_SYNTAX = 512
+    HL_SCAN_ACR_NEMA = 256, HL_SCAN_UNKNOWN_SYNTAX = 512,
+    HL_SCAN_DELIMITER = 1024 /* an item or sequence delimiter missing, stray, or with a length */
 };
 
 struct hl_scan;

@@ -1,0 +1,142 @@
+/* Decoding of element heads, lenient where the length can still be told.
+ * It knows nothing of values, nesting or whole data sets. SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/scan_head.h"
+
+#include <ctype.h>
+
+#include "core/store/scan.h"
+
+#define VR(a, b) ((unsigned)(a) << 8 | (unsigned)(b))
+
+uint16_t hl_get16(const uint8_t *p, bool is_big_endian)
+{
+    return (uint16_t)(is_big_endian ? p[0] << 8 | p[1] : p[1] << 8 | p[0]);
+}
+
+uint32_t hl_get32(const uint8_t *p, bool is_big_endian)
+{
+    uint32_t first = hl_get16(p, is_big_endian), second = hl_get16(p + 2, is_big_endian);
+    return is_big_endian ? first << 16 | second : second << 16 | first;
+}
+
+uint32_t hl_get_tag(const uint8_t *p, bool is_big_endian)
+{
+    return (uint32_t)hl_get16(p, is_big_endian) << 16 | hl_get16(p + 2, is_big_endian);
+}
+
+enum hl_vr_kind hl_vr_kind(const char vr[2])
+{
+    switch (VR((uint8_t)vr[0], (uint8_t)vr[1])) {
+    case VR('A', 'E'):
+    case VR('A', 'S'):
+    case VR('A', 'T'):
+    case VR('C', 'S'):
+    case VR('D', 'A'):
+    case VR('D', 'S'):
+    case VR('D', 'T'):
+    case VR('F', 'D'):
+    case VR('F', 'L'):
+    case VR('I', 'S'):
+    case VR('L', 'O'):
+    case VR('L', 'T'):
+    case VR('P', 'N'):
+    case VR('S', 'H'):
+    case VR('S', 'L'):
+    case VR('S', 'S'):
+    case VR('S', 'T'):
+    case VR('T', 'M'):
+    case VR('U', 'I'):
+    case VR('U', 'L'):
+    case VR('U', 'S'): return HL_VR_SHORT;
+    case VR('O', 'B'):
+    case VR('O', 'D'):
+    case VR('O', 'F'):
+    case VR('O', 'L'):
+    case VR('O', 'V'):
+    case VR('O', 'W'):
+    case VR('S', 'Q'):
+    case VR('S', 'V'):
+    case VR('U', 'C'):
+    case VR('U', 'N'):
+    case VR('U', 'R'):
+    case VR('U', 'T'):
+    case VR('U', 'V'): return HL_VR_LONG;
+    default: return HL_VR_UNKNOWN;
+    }
+}
+
+static bool is_delimiter(uint32_t tag)
+{
+    return tag == HL_TAG_ITEM || tag == HL_TAG_ITEM_END || tag == HL_TAG_SEQUENCE_END;
+}
+
+/* What stands where the VR should. New VRs are all of the long form (PS3.5 6.2, note), letters that
+ * are followed by a length instead of the two reserved zeros are some maker's own short one, and
+ * binary rubbish is an implicit length: makers mix the codings within one data set. */
+enum vr_place { PLACE_SHORT, PLACE_LONG, PLACE_IMPLICIT };
+
+static enum vr_place vr_place(const uint8_t *p, bool is_big_endian)
+{
+    enum hl_vr_kind kind = hl_vr_kind((const char *)p + 4);
+    if (kind != HL_VR_UNKNOWN)
+        return kind == HL_VR_LONG ? PLACE_LONG : PLACE_SHORT;
+    if (isupper(p[4]) && isupper(p[5]))
+        return p[6] == 0 && p[7] == 0 ? PLACE_LONG : PLACE_SHORT;
+    if (isprint(p[4]) && isprint(p[5]))
+        return PLACE_SHORT;
+    bool is_blank = p[4] == 0 && p[5] == 0;
+    return is_blank && !is_big_endian ? PLACE_SHORT : PLACE_IMPLICIT;
+}
+
+size_t hl_head_size(const uint8_t *p, struct hl_coding coding)
+{
+    if (coding.is_implicit || is_delimiter(hl_get_tag(p, coding.is_big_endian)))
+        return 8;
+    return vr_place(p, coding.is_big_endian) == PLACE_LONG ? 12 : 8;
+}
+
+static void decode_explicit(const uint8_t *p, bool is_big_endian, struct hl_head *out)
+{
+    enum vr_place place = vr_place(p, is_big_endian);
+    if (hl_vr_kind((const char *)p + 4) == HL_VR_UNKNOWN)
+        out->remarks |= HL_SCAN_BAD_VR;
+    if (place == PLACE_IMPLICIT) {
+        out->remarks |= HL_SCAN_WRONG_SYNTAX;
+        return;
+    }
+    out->vr[0] = (char)p[4];
+    out->vr[1] = (char)p[5];
+    out->size = place == PLACE_LONG ? 12 : 8;
+    out->length =
+        place == PLACE_LONG ? hl_get32(p + 8, is_big_endian) : hl_get16(p + 6, is_big_endian);
+}
+
+void hl_head_decode(const uint8_t *p, struct hl_coding coding, struct hl_head *out)
+{
+    bool big = coding.is_big_endian;
+    *out = (struct hl_head){.tag = hl_get_tag(p, big), .length = hl_get32(p + 4, big), .size = 8};
+    if (!coding.is_implicit && !is_delimiter(out->tag))
+        decode_explicit(p, big, out);
+    if (out->length != HL_LENGTH_UNDEFINED && out->length % 2)
+        out->remarks |= HL_SCAN_ODD_LENGTH;
+}
+
+/* Groups no data set begins with, whose bytes swapped are ones that many begin with. */
+static bool is_swapped_group(uint16_t group)
+{
+    return group == 0x0200 || group == 0x0800 || group == 0x1000 || group == 0x1800 ||
+           group == 0x2800;
+}
+
+bool hl_head_sniff(const uint8_t *p, struct hl_coding *coding)
+{
+    struct hl_coding said = *coding;
+    if (is_swapped_group(hl_get16(p, said.is_big_endian)))
+        coding->is_big_endian = !said.is_big_endian;
+    bool has_vr = hl_vr_kind((const char *)p + 4) != HL_VR_UNKNOWN;
+    bool may_be_vr = isprint(p[4]) && isprint(p[5]);
+    /* Letters decide for explicit: as an implicit length they would be over 16 KiB. */
+    if (said.is_implicit ? has_vr : !may_be_vr && (p[4] || p[5] || p[6] || p[7]))
+        coding->is_implicit = !said.is_implicit;
+    return coding->is_implicit != said.is_implicit || coding->is_big_endian != said.is_big_endian;
+}

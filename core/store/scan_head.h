@@ -1,0 +1,46 @@
+/* The head of one data element (PS3.5 7.1): tag, VR, length, in any of the three codings.
+ * It knows nothing of values, nesting or whole data sets. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_STORE_SCAN_HEAD_H
+#define HL_STORE_SCAN_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HL_LENGTH_UNDEFINED 0xFFFFFFFFu
+#define HL_TAG_ITEM         0xFFFEE000u
+#define HL_TAG_ITEM_END     0xFFFEE00Du
+#define HL_TAG_SEQUENCE_END 0xFFFEE0DDu
+#define HL_TAG_PIXEL_DATA   0x7FE00010u
+
+enum { HL_HEAD_PEEK = 8, HL_HEAD_MAX = 12 };
+
+struct hl_coding {
+    bool is_implicit, is_big_endian;
+};
+
+struct hl_head {
+    uint32_t tag;
+    uint32_t length;  /* HL_LENGTH_UNDEFINED as coded */
+    uint8_t size;     /* 8 or 12 bytes */
+    char vr[3];       /* "" when implicit */
+    unsigned remarks; /* enum hl_scan_remark */
+};
+
+/* How a VR is written in explicit codings. */
+enum hl_vr_kind { HL_VR_UNKNOWN, HL_VR_SHORT, HL_VR_LONG };
+enum hl_vr_kind hl_vr_kind(const char vr[2]);
+
+uint16_t hl_get16(const uint8_t *p, bool is_big_endian);
+uint32_t hl_get32(const uint8_t *p, bool is_big_endian);
+uint32_t hl_get_tag(const uint8_t *p, bool is_big_endian);
+
+/* Bytes this head occupies, told from its first 8. */
+size_t hl_head_size(const uint8_t *p, struct hl_coding coding);
+/* Decodes a head of which hl_head_size bytes are there. */
+void hl_head_decode(const uint8_t *p, struct hl_coding coding, struct hl_head *out);
+/* What the first 8 bytes of a data set, said to be in *coding, are really in; corrects *coding and
+ * returns true when that differs. */
+bool hl_head_sniff(const uint8_t *p, struct hl_coding *coding);
+
+#endif

@@ -1,0 +1,66 @@
+/* The state of a scan, shared by the scan*.c files only. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_STORE_SCAN_INTERNAL_H
+#define HL_STORE_SCAN_INTERNAL_H
+
+#include <zlib.h>
+
+#include "core/base/arena.h"
+#include "core/store/scan.h"
+#include "core/store/scan_head.h"
+
+enum scan_state { SCAN_HEAD, SCAN_HOLD, SCAN_SKIP, SCAN_PADDING };
+enum scan_frame_kind { FRAME_SEQUENCE, FRAME_FRAGMENTS, FRAME_ITEM };
+
+/* One open value of undefined length. Those of defined length are skipped whole. */
+struct scan_frame {
+    uint8_t kind;        /* enum scan_frame_kind */
+    bool is_sniffed;     /* coding of a UN item's elements is yet to be seen */
+    struct hl_coding coding;
+    uint32_t tag;        /* whose value this is */
+    uint64_t offset;     /* of that element, for messages */
+};
+
+struct hl_scan {
+    struct hl_scan_limits limits;
+    struct hl_coding coding; /* of the top level */
+    enum scan_state state;
+    unsigned remarks;
+    hilum_rc rc;             /* the first failure, kept */
+    char reason[160];
+
+    uint64_t offset;         /* of the next byte to consume */
+    uint64_t head_offset;    /* of the head being decoded */
+    uint64_t remaining;      /* of the value in HOLD or SKIP */
+    uint8_t *hold;           /* where the next byte of a held value goes */
+    uint8_t head[HL_HEAD_MAX];
+    uint8_t head_length;     /* bytes gathered in head, when a chunk ended inside one */
+    uint8_t head_size;       /* bytes wanted there */
+
+    struct hl_element *elements;
+    size_t count, cap;
+    size_t sorted;           /* elements[0..sorted) ascend strictly; the rest is in disorder */
+    bool is_last_hidden;     /* the last one's value is still arriving */
+    bool has_pixel_data;
+    uint32_t group, group_checked; /* group number, and the one group_end is for */
+    uint64_t group_end;      /* where its group length says it ends; 0: nothing said */
+    struct hl_arena arena;
+
+    struct scan_frame *frames;
+    uint32_t depth, frames_cap;
+
+    z_stream *inflate;       /* NULL unless deflated */
+    bool is_inflated;        /* the deflate stream has ended */
+};
+
+/* Fails the scan for good. */
+hilum_rc hl_scan_fail(struct hl_scan *scan, hilum_rc rc, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Consumes bytes of the (inflated) data set. */
+hilum_rc hl_scan_consume(struct hl_scan *scan, const uint8_t *p, size_t n);
+
+/* Deflate (PS3.5 A.5). */
+hilum_rc hl_scan_inflate_init(struct hl_scan *scan);
+hilum_rc hl_scan_inflate(struct hl_scan *scan, const uint8_t *p, size_t n);
+void hl_scan_inflate_fini(struct hl_scan *scan);
+
+#endif
