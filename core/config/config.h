@@ -8,20 +8,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/buf.h"
 #include "hilum/abi.h"
 
-enum hl_node_type { HL_NODE_GROUP, HL_NODE_LIST, HL_NODE_TEXT, HL_NODE_INT, HL_NODE_REAL, HL_NODE_BOOL };
+enum hl_node_type {
+    HL_NODE_GROUP,
+    HL_NODE_LIST,
+    HL_NODE_TEXT,
+    HL_NODE_INT,
+    HL_NODE_REAL,
+    HL_NODE_BOOL
+};
 
 /* A value of the merged tree. Immutable after loading, lives as long as its hl_config. */
 struct hl_node {
     enum hl_node_type type;
-    const char *name;              /* key in the enclosing group; NULL in a list */
-    const char *file;              /* where it was set (the last setter) */
+    const char *name; /* key in the enclosing group; NULL in a list */
+    const char *file; /* where it was set (the last setter) */
     unsigned line;
-    const char *text;              /* HL_NODE_TEXT */
-    int64_t integer;               /* HL_NODE_INT, HL_NODE_BOOL (0/1) */
+    const char *text; /* HL_NODE_TEXT */
+    int64_t integer;  /* HL_NODE_INT, HL_NODE_BOOL (0/1) */
     double real;
-    struct hl_node **children;     /* groups and lists */
+    struct hl_node **children; /* groups and lists */
     size_t n_children;
 };
 
@@ -36,35 +44,46 @@ struct hl_faults {
     struct hl_fault *first, **last;
     size_t count;
 };
-void hl_faults_add(struct hl_faults *faults, const char *file, unsigned line, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void hl_faults_add(struct hl_faults *faults, const char *file, unsigned line, const char *format,
+                   ...) __attribute__((format(printf, 4, 5)));
 void hl_faults_fini(struct hl_faults *faults);
 
-/* Where to read. Any may be NULL (skipped). Order: main, conf_dir/<*>.cfg by name, site_dir/<*>.cfg by
- * name. Groups merge key by key; lists of groups merge by `name` (unnamed groups are appended);
- * other lists and values are replaced by the later file. */
+/* Where to read. Any may be NULL (skipped). Order: main, conf_dir/<*>.cfg by name, site_dir/<*>.cfg
+ * by name. Groups merge key by key; lists of groups merge by `name` (unnamed groups are appended);
+ * other lists and values are replaced by the later file. A path that is given must exist. Entries
+ * of peers, plugins and routes with `enabled = false` are gone after loading. */
 struct hl_config_paths {
     const char *main, *conf_dir, *site_dir;
 };
 /* Reads, merges and validates everything against the schema; every fault found is added to *faults
- * (unknown keys name the nearest known key; types, ranges, units, references to peers). HILUM_OK only
- * without faults; *out is set unless nothing at all could be read. */
+ * (unknown keys name the nearest known key; types, ranges, units, references to peers). HILUM_OK
+ * only without faults; *out is set unless nothing at all could be read. */
 hilum_rc hl_config_load(const struct hl_config_paths *paths, struct hl_faults *faults,
                         struct hl_config **out);
 struct hl_config *hl_config_ref(struct hl_config *config); /* thread-safe */
 void hl_config_unref(struct hl_config *config);
 const char *hl_config_site_dir(const struct hl_config *config); /* NULL if none */
 
-/* Typed getters by dotted path from the root ("dicom.idle_timeout"). The schema's default is returned
- * where the key is absent, so a getter cannot fail on a validated configuration. A path that is not in
- * the schema is a programmer error (assert). */
+/* Typed getters by dotted path from the root ("dicom.idle_timeout"). The schema's default is
+ * returned where the key is absent, so a getter cannot fail on a validated configuration. A path
+ * that is not in the schema is a programmer error (assert). Text without a default is NULL. Paths
+ * of files that must exist are absolute if their configuration file's was. Any thread. */
 const char *hl_config_text(const struct hl_config *config, const char *path);
 int64_t hl_config_int(const struct hl_config *config, const char *path);
 bool hl_config_bool(const struct hl_config *config, const char *path);
-uint64_t hl_config_bytes(const struct hl_config *config, const char *path); /* "4GiB", "64KiB", 4096 */
-int64_t hl_config_ms(const struct hl_config *config, const char *path);     /* "200ms", "5s", "10m", "24h", "7d" */
+uint64_t hl_config_bytes(const struct hl_config *config,
+                         const char *path); /* "4GiB", "64KiB", 4096 */
+int64_t hl_config_ms(const struct hl_config *config,
+                     const char *path); /* "200ms", "5s", "10m", "24h", "7d" */
 /* The node itself, NULL if absent: for lists (peers, plugins, routes). */
 const struct hl_node *hl_config_node(const struct hl_config *config, const char *path);
+
+/* Which top-level values and lists differ: ", "-separated paths appended to *applied (a reload is
+ * enough) and *restart (the process must start anew). */
+void hl_config_compare(const struct hl_config *before, const struct hl_config *after,
+                       struct hl_buf *applied, struct hl_buf *restart);
+/* All options with types, defaults and meaning, as Markdown, appended to *out. */
+void hl_config_document(struct hl_buf *out);
 
 /* The same on a group node (an entry of a list), with the default of the schema of that list
  * ("peers[].port"). */
@@ -79,7 +98,8 @@ uint64_t hl_node_bytes(const struct hl_node *group, const char *key, uint64_t ot
 hilum_rc hl_parse_bytes(const char *text, uint64_t *out);
 hilum_rc hl_parse_ms(const char *text, int64_t *out);
 
-/* Nearest of `n` words by edit distance, NULL if none is near (distance <= 3 and < half its length). */
+/* Nearest of `n` words by edit distance, NULL if none is near (distance <= 3 and < half its
+ * length). */
 const char *hl_nearest(const char *word, const char *const *words, size_t n);
 
 #endif

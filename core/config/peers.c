@@ -1,0 +1,283 @@
+/* Peers out of the configuration, and whose association this is. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "core/config/peers.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+struct hl_peers {
+    atomic_uint refs;
+    struct hl_arena arena;
+    struct hl_config *config; /* owns the texts peers borrow */
+    struct hl_peer *peers;
+    size_t count;
+};
+
+/* A look-up of one peer's host, running beside the others'. */
+struct lookup {
+    struct gaicb request;
+    struct hl_peer *peer;
+};
+
+static const char *const service_words[] = {"echo", "store", "find", "move", "get"};
+
+unsigned hl_service_from_text(const char *text)
+{
+    for (unsigned i = 0; i < sizeof service_words / sizeof *service_words; i++)
+        if (strcmp(text, service_words[i]) == 0)
+            return 1u << i;
+    return 0;
+}
+
+static hilum_rc type_texts(struct hl_arena *arena, const struct hl_node *list, const char ***out,
+                           size_t *n)
+{
+    if (!list || list->n_children == 0)
+        return HILUM_OK;
+    const char **texts = hl_arena_alloc(arena, list->n_children * sizeof *texts);
+    if (!texts)
+        return HILUM_ENOMEM;
+    for (size_t i = 0; i < list->n_children; i++)
+        texts[i] = list->children[i]->text;
+    *out = texts;
+    *n = list->n_children;
+    return HILUM_OK;
+}
+
+static hilum_rc type_cidrs(struct hl_arena *arena, const struct hl_node *list, struct hl_peer *peer)
+{
+    if (!list || list->n_children == 0)
+        return HILUM_OK;
+    peer->cidrs = hl_arena_alloc(arena, list->n_children * sizeof *peer->cidrs);
+    if (!peer->cidrs)
+        return HILUM_ENOMEM;
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; rc == HILUM_OK && i < list->n_children; i++)
+        rc = hl_cidr_parse(list->children[i]->text, &peer->cidrs[peer->n_cidrs++]);
+    return rc;
+}
+
+static void type_tls(const struct hl_config *config, const struct hl_node *node,
+                     struct hl_peer *peer)
+{
+    const struct hl_node *tls = hl_node_get(node, "tls");
+    peer->has_tls = tls && (tls->type == HL_NODE_GROUP || tls->integer);
+    peer->tls.certificate =
+        hl_node_text(tls, "certificate", hl_config_text(config, "dicom.tls.certificate"));
+    peer->tls.key = hl_node_text(tls, "key", hl_config_text(config, "dicom.tls.key"));
+    peer->tls.ca = hl_node_text(tls, "ca", hl_config_text(config, "dicom.tls.ca"));
+    peer->tls.server_name = hl_node_text(tls, "server_name", NULL);
+    peer->tls.require_peer_certificate =
+        hl_config_bool(config, "dicom.tls.require_peer_certificate");
+}
+
+/* The upper layer gives fingerprints in lower case; people paste them in either. */
+static hilum_rc type_fingerprint(struct hl_arena *arena, const struct hl_node *node,
+                                 struct hl_peer *peer)
+{
+    const char *text = hl_node_text(node, "certificate_sha256", NULL);
+    char *lower = text ? hl_arena_strdup(arena, text) : NULL;
+    if (text && !lower)
+        return HILUM_ENOMEM;
+    for (char *p = lower; p && *p; p++)
+        if (*p >= 'A' && *p <= 'F')
+            *p = (char)(*p - 'A' + 'a');
+    peer->certificate_sha256 = lower;
+    return HILUM_OK;
+}
+
+static void type_delivery(const struct hl_config *config, const struct hl_node *node,
+                          struct hl_peer *peer)
+{
+    peer->max_associations = (uint32_t)hl_node_int(node, "max_associations", 0);
+    peer->connections =
+        (uint32_t)hl_node_int(node, "connections", hl_config_int(config, "outbox.connections"));
+    peer->attempts =
+        (uint32_t)hl_node_int(node, "attempts", hl_config_int(config, "outbox.attempts"));
+    peer->retry_first_ms =
+        hl_node_ms(node, "retry_first", hl_config_ms(config, "outbox.retry_first"));
+    peer->retry_max_ms = hl_node_ms(node, "retry_max", hl_config_ms(config, "outbox.retry_max"));
+    peer->idle_ms = hl_node_ms(node, "idle", hl_config_ms(config, "outbox.idle"));
+    peer->connect_ms = hl_node_ms(node, "connect_timeout", 10000);
+    peer->max_pdu = (uint32_t)hl_node_bytes(node, "max_pdu", 0);
+}
+
+static unsigned type_services(const struct hl_node *list)
+{
+    unsigned services = list ? 0 : HL_SERVICE_ALL;
+    for (size_t i = 0; list && i < list->n_children; i++)
+        services |= hl_service_from_text(list->children[i]->text);
+    return services;
+}
+
+static hilum_rc type_peer(struct hl_peers *peers, const struct hl_node *node, struct hl_peer *peer)
+{
+    const struct hl_config *config = peers->config;
+    peer->name = hl_node_text(node, "name", "");
+    peer->aet = hl_node_text(node, "aet", "");
+    peer->own_aet = hl_node_text(node, "own_aet", NULL);
+    peer->host = hl_node_text(node, "host", NULL);
+    peer->port = (uint16_t)hl_node_int(node, "port", 104);
+    peer->charset = hl_node_text(node, "charset", NULL);
+    peer->default_issuer =
+        hl_node_text(node, "default_issuer", hl_config_text(config, "identity.default_issuer"));
+    peer->services = type_services(hl_node_get(node, "services"));
+    type_tls(config, node, peer);
+    type_delivery(config, node, peer);
+    hilum_rc rc = type_fingerprint(&peers->arena, node, peer);
+    if (rc == HILUM_OK)
+        rc = type_cidrs(&peers->arena, hl_node_get(node, "cidr"), peer);
+    if (rc == HILUM_OK)
+        rc = type_texts(&peers->arena, hl_node_get(node, "called_aets"), &peer->called_aets,
+                        &peer->n_called_aets);
+    if (rc == HILUM_OK)
+        rc = type_texts(&peers->arena, hl_node_get(node, "transfer_syntaxes"),
+                        &peer->transfer_syntaxes, &peer->n_transfer_syntaxes);
+    return rc;
+}
+
+static void add_address(const struct sockaddr *from, struct hl_peer *peer)
+{
+    struct hl_cidr *cidr = &peer->cidrs[peer->n_cidrs];
+    cidr->bits = 128;
+    if (from->sa_family == AF_INET6) {
+        memcpy(cidr->address, &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr, 16);
+    } else {
+        memset(cidr->address + 10, 0xFF, 2);
+        memcpy(cidr->address + 12, &((const struct sockaddr_in *)(const void *)from)->sin_addr, 4);
+    }
+    peer->n_cidrs++;
+}
+
+static hilum_rc take_addresses(struct hl_peers *peers, struct lookup *lookup)
+{
+    size_t n = 0;
+    for (struct addrinfo *a = lookup->request.ar_result; a; a = a->ai_next)
+        n++;
+    int error = gai_error(&lookup->request);
+    if (error != 0 || n == 0) {
+        hl_log(HL_WARN, "config", "peer %s: host %s: %s; it is not known by address when it calls",
+               lookup->peer->name, lookup->peer->host, gai_strerror(error));
+        return HILUM_OK;
+    }
+    lookup->peer->cidrs = hl_arena_alloc(&peers->arena, n * sizeof *lookup->peer->cidrs);
+    if (!lookup->peer->cidrs)
+        return HILUM_ENOMEM;
+    for (struct addrinfo *a = lookup->request.ar_result; a; a = a->ai_next)
+        if (a->ai_family == AF_INET || a->ai_family == AF_INET6)
+            add_address(a->ai_addr, lookup->peer);
+    return HILUM_OK;
+}
+
+/* All names at once: with a dead name server the start waits for one timeout, not one a peer. */
+static hilum_rc resolve_hosts(struct hl_peers *peers)
+{
+    static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct lookup *lookups = calloc(peers->count + 1, sizeof *lookups);
+    struct gaicb **list = calloc(peers->count + 1, sizeof *list);
+    hilum_rc rc = lookups && list ? HILUM_OK : HILUM_ENOMEM;
+    int n = 0;
+    for (size_t i = 0; rc == HILUM_OK && i < peers->count; i++) {
+        struct hl_peer *peer = &peers->peers[i];
+        if (!peer->host || peer->n_cidrs > 0)
+            continue;
+        lookups[n].request.ar_name = peer->host;
+        lookups[n].request.ar_request = &hints;
+        lookups[n].peer = peer;
+        list[n] = &lookups[n].request;
+        n++;
+    }
+    if (n > 0)
+        (void)getaddrinfo_a(GAI_WAIT, list, n, NULL); /* each request carries its own error */
+    for (int i = 0; i < n; i++) {
+        if (rc == HILUM_OK)
+            rc = take_addresses(peers, &lookups[i]);
+        if (lookups[i].request.ar_result)
+            freeaddrinfo(lookups[i].request.ar_result);
+    }
+    free(list);
+    free(lookups);
+    return rc;
+}
+
+static hilum_rc type_peers(struct hl_peers *peers, const struct hl_node *list)
+{
+    size_t n = list ? list->n_children : 0;
+    peers->peers = hl_arena_alloc(&peers->arena, n * sizeof *peers->peers + 1);
+    hilum_rc rc = peers->peers ? HILUM_OK : HILUM_ENOMEM;
+    for (size_t i = 0; rc == HILUM_OK && i < n; i++)
+        rc = type_peer(peers, list->children[i], &peers->peers[peers->count++]);
+    return rc == HILUM_OK ? resolve_hosts(peers) : rc;
+}
+
+hilum_rc hl_peers_new(const struct hl_config *config, struct hl_peers **out)
+{
+    *out = NULL;
+    struct hl_peers *peers = calloc(1, sizeof *peers);
+    if (!peers)
+        return hl_fail(HILUM_ENOMEM, "typing the configured peers");
+    atomic_init(&peers->refs, 1);
+    peers->config = hl_config_ref((struct hl_config *)config);
+    hilum_rc rc = type_peers(peers, hl_config_node(config, "peers"));
+    if (rc != HILUM_OK) {
+        hl_peers_unref(peers);
+        return rc == HILUM_ENOMEM ? hl_fail(rc, "typing the configured peers") : rc;
+    }
+    *out = peers;
+    return HILUM_OK;
+}
+
+struct hl_peers *hl_peers_ref(struct hl_peers *peers)
+{
+    atomic_fetch_add(&peers->refs, 1);
+    return peers;
+}
+
+void hl_peers_unref(struct hl_peers *peers)
+{
+    if (!peers || atomic_fetch_sub(&peers->refs, 1) != 1)
+        return;
+    hl_config_unref(peers->config);
+    hl_arena_fini(&peers->arena);
+    free(peers);
+}
+
+size_t hl_peers_count(const struct hl_peers *peers)
+{
+    return peers->count;
+}
+
+const struct hl_peer *hl_peers_at(const struct hl_peers *peers, size_t i)
+{
+    return i < peers->count ? &peers->peers[i] : NULL;
+}
+
+const struct hl_peer *hl_peers_by_name(const struct hl_peers *peers, const char *name)
+{
+    for (size_t i = 0; i < peers->count; i++)
+        if (strcmp(peers->peers[i].name, name) == 0)
+            return &peers->peers[i];
+    return NULL;
+}
+
+const struct hl_peer *hl_peers_by_aet(const struct hl_peers *peers, const char *aet)
+{
+    const struct hl_peer *silent = NULL;
+    for (size_t i = 0; i < peers->count; i++) {
+        if (strcmp(peers->peers[i].aet, aet) != 0)
+            continue;
+        if (peers->peers[i].host)
+            return &peers->peers[i];
+        if (!silent)
+            silent = &peers->peers[i];
+    }
+    return silent;
+}

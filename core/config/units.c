@@ -1,0 +1,130 @@
+/* Units, nearest words, and how a value is shown. Knows nothing of keys.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/config/tree.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/error.h"
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+static const struct unit byte_units[] = {
+    {"", 1},          {"B", 1},         {"KiB", 1 << 10},
+    {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", (uint64_t)1 << 40},
+};
+static const struct unit time_units[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000},
+};
+
+/* false: no number, no such unit, or a product over `max`. */
+static bool parse_quantity(const char *text, const struct unit *units, size_t n, uint64_t max,
+                           uint64_t *out)
+{
+    uint64_t value = 0;
+    const char *p = text;
+    for (; isdigit((unsigned char)*p); p++) {
+        unsigned digit = (unsigned)(*p - '0');
+        if (value > (max - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    for (size_t i = 0; p > text && i < n; i++) {
+        if (strcmp(p, units[i].name) != 0)
+            continue;
+        *out = value * units[i].factor;
+        return value <= max / units[i].factor;
+    }
+    return false;
+}
+
+hilum_rc hl_parse_bytes(const char *text, uint64_t *out)
+{
+    if (text &&
+        parse_quantity(text, byte_units, sizeof byte_units / sizeof *byte_units, INT64_MAX, out))
+        return HILUM_OK;
+    return hl_fail(HILUM_EINVAL, "expected a size such as \"64KiB\" or \"4GiB\", found \"%.40s\"",
+                   text ? text : "");
+}
+
+hilum_rc hl_parse_ms(const char *text, int64_t *out)
+{
+    uint64_t value = 0;
+    bool is_zero = text && strcmp(text, "0") == 0; /* the one duration that needs no unit */
+    if (is_zero || (text && parse_quantity(text, time_units, sizeof time_units / sizeof *time_units,
+                                           INT64_MAX, &value))) {
+        *out = (int64_t)value;
+        return HILUM_OK;
+    }
+    return hl_fail(HILUM_EINVAL,
+                   "expected a duration such as \"200ms\", \"5s\", \"10m\", \"24h\" or \"7d\", "
+                   "found \"%.40s\"",
+                   text ? text : "");
+}
+
+enum { WORD = 64 };
+
+static bool same_letter(char a, char b)
+{
+    return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Optimal string alignment: a swap of neighbours, the commonest slip, counts as one. */
+static unsigned distance(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    if (n >= WORD || m >= WORD)
+        return WORD;
+    unsigned rows[3][WORD];
+    for (size_t j = 0; j <= m; j++)
+        rows[0][j] = (unsigned)j;
+    for (size_t i = 1; i <= n; i++) {
+        unsigned *row = rows[i % 3], *up = rows[(i + 2) % 3], *upup = rows[(i + 1) % 3];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= m; j++) {
+            unsigned cost = same_letter(a[i - 1], b[j - 1]) ? 0 : 1;
+            row[j] = least(least(row[j - 1], up[j]) + 1, up[j - 1] + cost);
+            if (i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) &&
+                same_letter(a[i - 2], b[j - 1]))
+                row[j] = least(row[j], upup[j - 2] + 1);
+        }
+    }
+    return rows[n % 3][m];
+}
+
+const char *hl_nearest(const char *word, const char *const *words, size_t n)
+{
+    const char *best = NULL;
+    unsigned best_distance = 4;
+    for (size_t i = 0; i < n; i++) {
+        unsigned d = distance(word, words[i]);
+        if (d < best_distance && 2 * d < strlen(word)) {
+            best = words[i];
+            best_distance = d;
+        }
+    }
+    return best;
+}
+
+char *hl_node_describe(const struct hl_node *node, char *out, size_t size)
+{
+    switch (node->type) {
+    case HL_NODE_GROUP: snprintf(out, size, "a group"); break;
+    case HL_NODE_LIST: snprintf(out, size, "a list of %zu", node->n_children); break;
+    case HL_NODE_TEXT: snprintf(out, size, "\"%.40s\"", node->text); break;
+    case HL_NODE_INT: snprintf(out, size, "%" PRId64, node->integer); break;
+    case HL_NODE_REAL: snprintf(out, size, "%g", node->real); break;
+    case HL_NODE_BOOL: snprintf(out, size, "%s", node->integer ? "true" : "false"); break;
+    }
+    return out;
+}

@@ -1,0 +1,70 @@
+/* Units and nearest words. SPDX-License-Identifier: Apache-2.0 */
+#include "site.h"
+
+static void sizes__are_binary_and_need_an_exact_unit(void **state)
+{
+    (void)state;
+    uint64_t n = 1;
+    assert_int_equal(hl_parse_bytes("0", &n), HILUM_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(hl_parse_bytes("64KiB", &n), HILUM_OK);
+    assert_int_equal(n, 65536);
+    assert_int_equal(hl_parse_bytes("3TiB", &n), HILUM_OK);
+    assert_int_equal(n, 3ull << 40);
+    static const char *const bad[] = {"",      "GiB",    "1GB",        "1 GiB",
+                                      "-1",    "1.5GiB", "9999999TiB", "99999999999999999999",
+                                      "1KiBs", "0x10"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(hl_parse_bytes(bad[i], &n), HILUM_EINVAL);
+    assert_non_null(strstr(hl_error(), "expected a size such as"));
+    assert_int_equal(hl_parse_bytes(NULL, &n), HILUM_EINVAL);
+}
+
+static void durations__need_a_unit_except_zero(void **state)
+{
+    (void)state;
+    int64_t ms = 1;
+    assert_int_equal(hl_parse_ms("0", &ms), HILUM_OK);
+    assert_int_equal(ms, 0);
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } good[] = {{"200ms", 200},    {"5s", 5000},      {"10m", 600000},
+                {"24h", 86400000}, {"7d", 604800000}, {"0s", 0}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(hl_parse_ms(good[i].text, &ms), HILUM_OK);
+        assert_int_equal(ms, good[i].ms);
+    }
+    static const char *const bad[] = {"",    "5",    "s",    "5 s",
+                                      "-5s", "5sec", "1.5h", "999999999999999999d"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(hl_parse_ms(bad[i], &ms), HILUM_EINVAL);
+}
+
+static void nearest__is_found_within_reason_only(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"listen", "aet", "aets", "limits"};
+    assert_string_equal(hl_nearest("listn", words, 4), "listen");
+    assert_string_equal(hl_nearest("Listen", words, 4), "listen");
+    assert_string_equal(hl_nearest("limtis", words, 4), "limits");
+    assert_string_equal(hl_nearest("ate", words, 4), "aet");
+    assert_null(hl_nearest("x", words, 4));
+    assert_null(hl_nearest("port", words, 4));
+    assert_null(hl_nearest("", words, 4));
+    assert_null(hl_nearest("listen", words, 0));
+    char long_word[300];
+    memset(long_word, 'l', sizeof long_word - 1);
+    long_word[sizeof long_word - 1] = 0;
+    assert_null(hl_nearest(long_word, words, 4));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes__are_binary_and_need_an_exact_unit),
+        cmocka_unit_test(durations__need_a_unit_except_zero),
+        cmocka_unit_test(nearest__is_found_within_reason_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
