@@ -1,0 +1,201 @@
+/* Commands about the server itself: status, configuration, plugins, peers.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/server.h"
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+hilum_rc hl_server_answer(struct hl_call *call, struct hl_buf *json)
+{
+    json_error_t error;
+    json_t *value = json_loads(hl_buf_str(json), JSON_DECODE_ANY, &error);
+    hl_buf_fini(json);
+    if (!value)
+        return hl_fail(HILUM_EINTERNAL, "answer is not JSON: %s", error.text);
+    return hl_call_result_json(call, value);
+}
+
+const char *hl_server_who(struct hl_call *call, char *out, size_t size)
+{
+    return hl_principal_text(hl_call_principal(call), out, size);
+}
+
+struct hl_config *hl_server_config(struct hl_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    struct hl_config *config = hl_config_ref(server->config);
+    pthread_mutex_unlock(&server->lock);
+    return config;
+}
+
+struct hl_peers *hl_server_peers(struct hl_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    struct hl_peers *peers = hl_peers_ref(server->peers);
+    pthread_mutex_unlock(&server->lock);
+    return peers;
+}
+
+/* Adds `name` with the JSON a part writes about itself. */
+static void add_part(json_t *object, const char *name, struct hl_buf *json)
+{
+    json_t *value = json_loads(hl_buf_str(json), JSON_DECODE_ANY, NULL);
+    json_object_set_new(object, name, value ? value : json_null());
+    hl_buf_fini(json);
+}
+
+static const char *health_text(hilum_rc rc)
+{
+    return rc == HILUM_OK ? "ok" : hl_error();
+}
+
+static hilum_rc status(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    char started[32];
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "version", HILUM_VERSION, "dicom",
+                               hl_scp_address(server->scp), "data", server->options.data_dir,
+                               "started",
+                               hl_time_text(server->started_us, started, sizeof started));
+    json_object_set_new(object, "store_health",
+                        json_string(health_text(hl_store_health(server->store))));
+    json_object_set_new(object, "record_health",
+                        json_string(health_text(hl_record_health(server->record))));
+    struct hl_buf json = {0};
+    if (hl_record_status(server->record, &json) == HILUM_OK)
+        add_part(object, "record", &json);
+    hl_store_status(server->store, &json);
+    add_part(object, "store", &json);
+    hl_scp_status(server->scp, &json);
+    add_part(object, "associations", &json);
+    hl_scu_status(server->scu, &json);
+    add_part(object, "outgoing", &json);
+    hl_jobs_status(server->jobs, &json);
+    add_part(object, "jobs", &json);
+    hl_script_status(server->script, &json);
+    add_part(object, "rules", &json);
+    return hl_call_result_json(call, object);
+}
+
+static json_t *faults_json(const struct hl_faults *faults)
+{
+    json_t *list = json_array();
+    for (const struct hl_fault *f = faults->first; f; f = f->next)
+        json_array_append_new(list, json_string(f->text));
+    return list;
+}
+
+static hilum_rc check(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_faults faults = {0};
+    hl_server_check(&server->options, &faults);
+    json_t *list = faults_json(&faults);
+    hl_faults_fini(&faults);
+    return hl_call_result_json(call, json_pack("{s:o}", "faults", list));
+}
+
+static hilum_rc config_reload(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_faults faults = {0};
+    struct hl_buf notes = {0};
+    hilum_rc rc = hl_server_reload(server, &faults, &notes);
+    json_t *result = json_pack("{s:b, s:o, s:s}", "reloaded", rc == HILUM_OK, "faults",
+                               faults_json(&faults), "needs_restart", hl_buf_str(&notes));
+    hl_faults_fini(&faults);
+    hl_buf_fini(&notes);
+    char who[64];
+    hl_record_audit(server->record, hl_server_who(call, who, sizeof who), "config.reload",
+                    rc == HILUM_OK ? "reloaded" : "refused", NULL, NULL);
+    return hl_call_result_json(call, result);
+}
+
+static hilum_rc plugin_list(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_buf json = {0};
+    hl_plugins_list(server->plugins, &json);
+    return hl_server_answer(call, &json);
+}
+
+static json_t *peer_row(const struct hl_peer *peer)
+{
+    json_t *row = json_pack("{s:s, s:s, s:s, s:i, s:b}", "name", peer->name, "aet", peer->aet, "host",
+                            peer->host ? peer->host : "", "port", (int)peer->port, "tls",
+                            (int)peer->has_tls);
+    static const struct {
+        unsigned service;
+        const char *name;
+    } services[] = {{HL_SERVICE_ECHO, "echo"},
+                    {HL_SERVICE_STORE, "store"},
+                    {HL_SERVICE_FIND, "find"},
+                    {HL_SERVICE_MOVE, "move"},
+                    {HL_SERVICE_GET, "get"}};
+    char list[64] = "";
+    for (size_t i = 0; i < sizeof services / sizeof *services; i++)
+        if (peer->services & services[i].service)
+            snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? " " : "",
+                     services[i].name);
+    json_object_set_new(row, "services", json_string(list));
+    return row;
+}
+
+static hilum_rc peer_list(void *ctx, struct hl_call *call)
+{
+    struct hl_peers *peers = hl_server_peers(ctx);
+    json_t *rows = json_array();
+    for (size_t i = 0; i < hl_peers_count(peers); i++)
+        json_array_append_new(rows, peer_row(hl_peers_at(peers, i)));
+    hl_peers_unref(peers);
+    return hl_call_result_json(call, rows);
+}
+
+static hilum_rc peer_echo(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    const char *name = hl_call_text(call, "peer", "");
+    struct hl_peers *peers = hl_server_peers(server);
+    const struct hl_peer *peer = hl_peers_by_name(peers, name);
+    int64_t ms = 0;
+    hilum_rc rc = peer ? hl_scu_echo(server->scu, peer, &ms)
+                       : hl_fail(HILUM_ENOTFOUND, "%s: no such peer (see `hilum peer list`)", name);
+    hl_peers_unref(peers);
+    if (rc < 0)
+        return rc;
+    return hl_call_result_json(call, json_pack("{s:s, s:I}", "peer", name, "ms", (json_int_t)ms));
+}
+
+static hilum_rc peer_trace(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_buf json = {0};
+    hl_scp_trace(server->scp, hl_call_text(call, "peer", NULL), &json);
+    return hl_server_answer(call, &json);
+}
+
+static const struct hl_command_arg echo_args[] = {
+    {"peer", HL_ARG_TEXT, true, true, "name of the peer", NULL}, {0}};
+static const struct hl_command_arg trace_args[] = {
+    {"peer", HL_ARG_TEXT, true, false, "name, AE title or address; without it: all", NULL}, {0}};
+
+hilum_rc hl_server_register_commands(struct hl_server *server)
+{
+    const struct hl_command commands[] = {
+        {"status", "What the server is doing.", "status", NULL, status, server},
+        {"check", "Checks configuration and rules as they are on disk.", "config.check", NULL, check,
+         server},
+        {"config reload", "Applies peers, limits, certificates and rules without a restart.",
+         "config.reload", NULL, config_reload, server},
+        {"plugin list", "Lists plugins, what they provide and their options.", "plugin.list", NULL,
+         plugin_list, server},
+        {"peer list", "Lists the configured peers.", "peer.list", NULL, peer_list, server},
+        {"peer echo", "Sends a C-ECHO to a peer.", "peer.echo", echo_args, peer_echo, server},
+        {"peer trace", "Shows a peer's last associations and why contexts were refused.",
+         "peer.trace", trace_args, peer_trace, server},
+        {0}};
+    return hl_control_register_all(server->control, commands);
+}

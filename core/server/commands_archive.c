@@ -1,0 +1,281 @@
+/* Commands about objects and work: import, export, jobs, fsck, rebuild.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/server.h"
+
+#include "core/base/error.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- import ---- */
+
+struct import {
+    struct hl_server *server;
+    struct hl_call *call;
+    uint64_t stored, duplicates, held, refused, skipped;
+};
+
+static void import_refused(struct import *import, const char *path,
+                           const struct hl_ingest_result *result)
+{
+    import->refused++;
+    json_t *item = json_pack("{s:s, s:s, s:s}", "file", path, "status",
+                             result->reference[0] ? "refused" : "not DICOM", "reason",
+                             result->comment[0] ? result->comment : hl_error());
+    json_t *status = json_sprintf("%04X", result->status);
+    json_object_set_new(item, "code", status);
+    hl_call_item(import->call, item);
+}
+
+static void import_one(struct import *import, const char *path)
+{
+    const struct hl_ingest_source source = {
+        .peer = "", .calling_aet = "IMPORT", .called_aet = "", .address = "", .kind = "import"};
+    struct hl_ingest_result result = {0};
+    hilum_rc rc = hl_store_import_file(import->server->store, &source, path, &result);
+    if (rc < 0)
+        import_refused(import, path, &result);
+    else if (result.is_duplicate)
+        import->duplicates++;
+    else if (result.is_held)
+        import->held++;
+    else
+        import->stored++;
+}
+
+static void import_entry(struct import *import, FTSENT *entry)
+{
+    bool is_media_index = strcmp(entry->fts_name, "DICOMDIR") == 0;
+    if (entry->fts_info == FTS_F && !is_media_index)
+        import_one(import, entry->fts_accpath);
+    else if (entry->fts_info == FTS_F)
+        import->skipped++;
+    uint64_t done = import->stored + import->duplicates + import->held + import->refused;
+    if (entry->fts_info == FTS_F)
+        hl_call_progress(import->call, done, 0, "%s", entry->fts_name);
+}
+
+static hilum_rc import_tree(struct import *import, const char *dir)
+{
+    char *const roots[] = {(char *)(uintptr_t)dir, NULL};
+    FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    if (!fts)
+        return hl_fail(hl_rc_from_errno(errno), "open %s: %s", dir, strerror(errno));
+    hilum_rc rc = HILUM_OK;
+    for (FTSENT *entry; (entry = fts_read(fts));) {
+        if (hl_call_cancelled(import->call)) {
+            rc = hl_fail(HILUM_ECANCELLED, "cancelled; what was imported stays");
+            break;
+        }
+        if (entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR)
+            rc = hl_fail(hl_rc_from_errno(entry->fts_errno), "read %s: %s", entry->fts_path,
+                         strerror(entry->fts_errno));
+        else
+            import_entry(import, entry);
+    }
+    fts_close(fts);
+    return rc;
+}
+
+static hilum_rc import_dir(void *ctx, struct hl_call *call)
+{
+    struct import import = {.server = ctx, .call = call};
+    const char *dir = hl_call_text(call, "path", "");
+    if (dir[0] != '/')
+        return hl_fail(HILUM_EINVAL, "%s: expected an absolute path on the server", dir);
+    hilum_rc rc = import_tree(&import, dir);
+    if (rc < 0)
+        return rc;
+    return hl_call_result_json(
+        call, json_pack("{s:I, s:I, s:I, s:I, s:I}", "stored", (json_int_t)import.stored,
+                        "duplicates", (json_int_t)import.duplicates, "held", (json_int_t)import.held,
+                        "refused", (json_int_t)import.refused, "skipped",
+                        (json_int_t)import.skipped));
+}
+
+/* ---- export ---- */
+
+struct export {
+    struct hl_server *server;
+    struct hl_call *call;
+    const char *dir;
+    int64_t *items;
+    size_t n, cap;
+};
+
+static hilum_rc export_collect(void *arg, const struct hilum_object_ref *object)
+{
+    struct export *export = arg;
+    if (!hl_grow(&export->items, &export->cap, export->n, sizeof *export->items))
+        return hl_fail(HILUM_ENOMEM, "out of memory");
+    export->items[export->n++] = object->instance;
+    return HILUM_OK;
+}
+
+static hilum_rc export_objects(struct export *export, int64_t as_of)
+{
+    for (size_t i = 0; i < export->n; i++) {
+        if (hl_call_cancelled(export->call))
+            return hl_fail(HILUM_ECANCELLED, "cancelled after %zu of %zu objects", i, export->n);
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%06zu.dcm", export->dir, i + 1);
+        hilum_rc rc = hl_outgoing_export(export->server->store, export->items[i], as_of, path);
+        if (rc < 0)
+            return rc;
+        hl_call_progress(export->call, i + 1, export->n, "%s", path);
+    }
+    return HILUM_OK;
+}
+
+static hilum_rc export_study(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct export export = {.server = server, .call = call, .dir = hl_call_text(call, "dir", "")};
+    if (export.dir[0] != '/')
+        return hl_fail(HILUM_EINVAL, "%s: expected an absolute path on the server", export.dir);
+    if (mkdir(export.dir, 0750) != 0)
+        return hl_fail(hl_rc_from_errno(errno), "make directory %s: %s (export writes into a new "
+                                                "directory)", export.dir, strerror(errno));
+    int64_t as_of = 0;
+    const char *uid = hl_call_text(call, "study", "");
+    struct hilum_catalog_key key = {0x0020000D, 0, uid};
+    hilum_rc rc = hl_record_objects(server->record, &key, 1, &as_of, export_collect, &export);
+    if (rc >= 0 && export.n == 0)
+        rc = hl_fail(HILUM_ENOTFOUND, "%s: no study with this UID", uid);
+    if (rc >= 0)
+        rc = export_objects(&export, as_of);
+    char who[64];
+    if (rc >= 0)
+        rc = hl_record_audit(server->record, hl_server_who(call, who, sizeof who), "export", uid,
+                             NULL, NULL);
+    free(export.items);
+    if (rc < 0)
+        return rc;
+    return hl_call_result_json(call, json_pack("{s:I, s:s}", "exported", (json_int_t)export.n,
+                                               "directory", export.dir));
+}
+
+/* ---- jobs ---- */
+
+static hilum_rc job_list(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_buf json = {0};
+    hilum_rc rc = hl_record_jobs_list(server->record, hl_call_text(call, "state", NULL),
+                                      (unsigned)hl_call_int(call, "limit", 100), &json);
+    if (rc < 0) {
+        hl_buf_fini(&json);
+        return rc;
+    }
+    return hl_server_answer(call, &json);
+}
+
+static hilum_rc job_retry(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    char who[64];
+    return hl_record_job_retry(server->record, hl_call_int(call, "id", 0),
+                               hl_server_who(call, who, sizeof who));
+}
+
+static hilum_rc job_cancel(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    char who[64];
+    return hl_record_job_cancel(server->record, hl_call_int(call, "id", 0),
+                                hl_server_who(call, who, sizeof who));
+}
+
+/* ---- integrity ---- */
+
+struct faults {
+    struct hl_call *call;
+    uint64_t n;
+};
+
+static hilum_rc fsck_fault(void *arg, const char *fault, const char *store, const char *key,
+                           int64_t instance_id)
+{
+    struct faults *faults = arg;
+    faults->n++;
+    hl_call_item(faults->call, json_pack("{s:s, s:s, s:s, s:I}", "fault", fault, "store", store,
+                                         "key", key, "instance", (json_int_t)instance_id));
+    if (hl_call_cancelled(faults->call))
+        return hl_fail(HILUM_ECANCELLED, "cancelled after %llu faults",
+                       (unsigned long long)faults->n);
+    return HILUM_OK;
+}
+
+static hilum_rc archive_fsck(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct faults faults = {.call = call};
+    hilum_rc rc =
+        hl_store_fsck(server->store, hl_call_bool(call, "repair"), fsck_fault, &faults);
+    if (rc < 0)
+        return rc;
+    return hl_call_result_json(call, json_pack("{s:I}", "faults", (json_int_t)faults.n));
+}
+
+static hilum_rc rebuild_progress(void *arg, uint64_t done)
+{
+    struct hl_call *call = arg;
+    hl_call_progress(call, done, 0, "objects read");
+    if (hl_call_cancelled(call))
+        return hl_fail(HILUM_ECANCELLED, "cancelled: run it again to go on");
+    return HILUM_OK;
+}
+
+static hilum_rc archive_rebuild(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    hilum_rc rc = hl_store_rebuild(server->store, rebuild_progress, call);
+    if (rc < 0)
+        return rc;
+    struct hl_buf json = {0};
+    rc = hl_record_status(server->record, &json);
+    return rc < 0 ? rc : hl_server_answer(call, &json);
+}
+
+static const struct hl_command_arg import_args[] = {
+    {"path", HL_ARG_TEXT, true, true, "a file or directory on the server", NULL}, {0}};
+static const struct hl_command_arg export_args[] = {
+    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID", NULL},
+    {"dir", HL_ARG_TEXT, true, true, "a new directory on the server", NULL},
+    {0}};
+static const struct hl_command_arg list_args[] = {
+    {"state", HL_ARG_TEXT, false, false, "only jobs in this state",
+     "waiting|running|done|failed|cancelled"},
+    {"limit", HL_ARG_INT, false, false, "rows at most (100)", NULL},
+    {0}};
+static const struct hl_command_arg retry_args[] = {
+    {"id", HL_ARG_INT, true, false, "job number; without it: all that failed", NULL}, {0}};
+static const struct hl_command_arg cancel_args[] = {
+    {"id", HL_ARG_INT, true, true, "job number", NULL}, {0}};
+static const struct hl_command_arg fsck_args[] = {
+    {"repair", HL_ARG_BOOL, false, false,
+     "record whole orphans, set broken objects aside; nothing is erased", NULL},
+    {0}};
+
+hilum_rc hl_server_register_archive_commands(struct hl_server *server)
+{
+    const struct hl_command commands[] = {
+        {"import", "Stores files through the same path as a peer's.", "import", import_args,
+         import_dir, server},
+        {"export", "Writes a study's objects, corrections applied, as files.", "export",
+         export_args, export_study, server},
+        {"job list", "Lists deliveries and other jobs.", "job.list", list_args, job_list, server},
+        {"job retry", "Makes failed jobs due now.", "job.manage", retry_args, job_retry, server},
+        {"job cancel", "Gives a job up.", "job.manage", cancel_args, job_cancel, server},
+        {"archive fsck", "Compares the catalogue with the stored objects.", "archive.check",
+         fsck_args, archive_fsck, server},
+        {"archive rebuild", "Fills an empty catalogue from the stored objects.", "archive.repair",
+         NULL, archive_rebuild, server},
+        {0}};
+    return hl_control_register_all(server->control, commands);
+}

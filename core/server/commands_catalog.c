@@ -1,0 +1,345 @@
+/* Commands about what is known: patients, studies, quarantine, references.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/server.h"
+
+#include "core/base/error.h"
+#include "core/dicom/dcmtk/dataset.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIND_LIMIT = 100, SEND_MAX = 100000 };
+
+/* Options of `study find` and the attribute each is matched against. */
+static const struct {
+    const char *option;
+    uint32_t tag;
+    uint32_t flags;
+} find_keys[] = {
+    {"name", 0x00100010, HILUM_KEY_FUZZY}, {"patient-id", 0x00100020, 0},
+    {"accession", 0x00080050, 0},          {"date", 0x00080020, 0},
+    {"modality", 0x00080061, 0},           {"uid", 0x0020000D, 0},
+    {"description", 0x00081030, 0},
+};
+
+static const struct {
+    const char *name;
+    uint32_t tag;
+} find_columns[] = {
+    {"StudyDate", 0x00080020},        {"PatientName", 0x00100010},
+    {"PatientID", 0x00100020},        {"AccessionNumber", 0x00080050},
+    {"ModalitiesInStudy", 0x00080061}, {"StudyDescription", 0x00081030},
+    {"Series", 0x00201206},           {"Instances", 0x00201208},
+    {"StudyInstanceUID", 0x0020000D},
+};
+enum { N_KEYS = sizeof find_keys / sizeof *find_keys };
+enum { N_COLUMNS = sizeof find_columns / sizeof *find_columns };
+
+static json_t *study_row(hilum_cursor *cursor)
+{
+    json_t *row = json_object();
+    for (size_t i = 0; row && i < N_COLUMNS; i++) {
+        const char *text = hl_cursor_value(cursor, find_columns[i].tag);
+        json_object_set_new(row, find_columns[i].name, json_string(text ? text : ""));
+    }
+    return row;
+}
+
+static hilum_rc study_find(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hilum_catalog_key keys[N_KEYS];
+    uint32_t returns[N_COLUMNS], n = 0;
+    for (size_t i = 0; i < N_KEYS; i++) {
+        const char *value = hl_call_text(call, find_keys[i].option, NULL);
+        if (value)
+            keys[n++] = (struct hilum_catalog_key){find_keys[i].tag, find_keys[i].flags, value};
+    }
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        returns[i] = find_columns[i].tag;
+    struct hilum_catalog_query query = {.size = sizeof query,
+                                        .level = HILUM_LEVEL_STUDY,
+                                        .keys = keys,
+                                        .n_keys = n,
+                                        .returns = returns,
+                                        .n_returns = N_COLUMNS,
+                                        .limit = (uint32_t)hl_call_int(call, "limit", FIND_LIMIT)};
+    hilum_cursor *cursor = NULL;
+    hilum_rc rc = hl_record_find(server->record, &query, &cursor);
+    json_t *rows = json_array();
+    while (rc >= 0 && !hl_call_cancelled(call) && (rc = hl_cursor_next(cursor)) == 1)
+        json_array_append_new(rows, study_row(cursor));
+    hl_cursor_close(cursor);
+    if (rc < 0) {
+        json_decref(rows);
+        return rc;
+    }
+    return hl_call_result_json(call, rows);
+}
+
+/* Objects of a study, collected before any is sent: numbers only. */
+struct numbers {
+    int64_t *items;
+    size_t n, cap;
+};
+
+static hilum_rc collect(void *arg, const struct hilum_object_ref *object)
+{
+    struct numbers *numbers = arg;
+    if (numbers->n == SEND_MAX)
+        return hl_fail(HILUM_EINVAL, "more than %d objects: send the study series by series",
+                       SEND_MAX);
+    if (!hl_grow(&numbers->items, &numbers->cap, numbers->n, sizeof *numbers->items))
+        return hl_fail(HILUM_ENOMEM, "out of memory");
+    numbers->items[numbers->n++] = object->instance;
+    return HILUM_OK;
+}
+
+/* The UID of the study named by UID or accession number. */
+static hilum_rc find_study(struct hl_server *server, const char *which, char uid[65])
+{
+    static const uint32_t tags[] = {0x0020000D, 0x00080050};
+    uint32_t study = 0x0020000D;
+    for (size_t i = 0; i < 2; i++) {
+        struct hilum_catalog_key key = {tags[i], 0, which};
+        struct hilum_catalog_query query = {.size = sizeof query, .level = HILUM_LEVEL_STUDY,
+                                            .keys = &key, .n_keys = 1, .returns = &study,
+                                            .n_returns = 1, .limit = 2};
+        hilum_cursor *cursor = NULL;
+        hilum_rc rc = hl_record_find(server->record, &query, &cursor);
+        if (rc == HILUM_OK)
+            rc = hl_cursor_next(cursor);
+        if (rc == 1)
+            snprintf(uid, 65, "%s", hl_cursor_value(cursor, study));
+        hilum_rc more = rc == 1 ? hl_cursor_next(cursor) : 0;
+        hl_cursor_close(cursor);
+        if (more == 1)
+            return hl_fail(HILUM_ECONFLICT, "%s names more than one study: use the StudyInstanceUID",
+                           which);
+        if (rc == 1)
+            return HILUM_OK;
+    }
+    return hl_fail(HILUM_ENOTFOUND, "%s: no study with this UID or accession number", which);
+}
+
+static hilum_rc queue_sends(struct hl_server *server, const struct numbers *numbers, const char *to,
+                            int64_t as_of)
+{
+    for (size_t i = 0; i < numbers->n; i++) {
+        int64_t id;
+        hilum_rc rc = hl_record_job_add(server->record, "send", to, numbers->items[i], as_of, "{}",
+                                        0, &id);
+        if (rc < 0)
+            return rc;
+    }
+    return HILUM_OK;
+}
+
+static hilum_rc study_send(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    const char *to = hl_call_text(call, "peer", "");
+    struct hl_peers *peers = hl_server_peers(server);
+    const struct hl_peer *peer = hl_peers_by_name(peers, to);
+    bool can_send = peer && peer->host;
+    hl_peers_unref(peers);
+    if (!can_send)
+        return hl_fail(HILUM_ENOTFOUND, peer ? "peer %s has no host: nothing can be sent to it"
+                                             : "%s: no such peer (see `hilum peer list`)", to);
+    char uid[65];
+    hilum_rc rc = find_study(server, hl_call_text(call, "study", ""), uid);
+    if (rc < 0)
+        return rc;
+    struct numbers numbers = {0};
+    int64_t as_of = 0;
+    struct hilum_catalog_key key = {0x0020000D, 0, uid};
+    rc = hl_record_objects(server->record, &key, 1, &as_of, collect, &numbers);
+    if (rc >= 0)
+        rc = queue_sends(server, &numbers, to, 0);
+    json_t *result = json_pack("{s:s, s:s, s:I}", "study", uid, "to", to, "queued",
+                               (json_int_t)numbers.n);
+    free(numbers.items);
+    if (rc < 0) {
+        json_decref(result);
+        return rc;
+    }
+    return hl_call_result_json(call, result);
+}
+
+static hilum_rc study_explain(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_buf json = {0};
+    hilum_rc rc = hl_record_explain_study(server->record, hl_call_text(call, "study", ""), &json);
+    if (rc < 0) {
+        hl_buf_fini(&json);
+        return rc;
+    }
+    return hl_server_answer(call, &json);
+}
+
+static hilum_rc explain(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_buf json = {0};
+    hilum_rc rc =
+        hl_record_explain_reference(server->record, hl_call_text(call, "reference", ""), &json);
+    if (rc < 0) {
+        hl_buf_fini(&json);
+        return rc;
+    }
+    return hl_server_answer(call, &json);
+}
+
+/* "PatientName=Li^Lei" -> one change. */
+static hilum_rc add_change(struct hl_attrs *changes, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    char keyword[64] = "";
+    if (equals && (size_t)(equals - text) < sizeof keyword)
+        memcpy(keyword, text, (size_t)(equals - text));
+    uint32_t tag = *keyword ? hl_dict_tag(keyword) : 0;
+    if (!tag || tag >> 16 != 0x0010)
+        return hl_fail(HILUM_EINVAL, "%s: expected KEYWORD=VALUE with a patient attribute, such as "
+                                     "PatientName=Li^Lei", text);
+    return hl_attrs_set(changes, tag, equals + 1);
+}
+
+static hilum_rc patient_edit(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    const char *texts[16];
+    char who[64];
+    struct hl_attrs changes = {0};
+    hilum_rc rc = HILUM_OK;
+    size_t n = hl_call_texts(call, "set", texts, 16);
+    for (size_t i = 0; i < n && rc == HILUM_OK; i++)
+        rc = add_change(&changes, texts[i]);
+    if (rc == HILUM_OK && n == 0)
+        rc = hl_fail(HILUM_EINVAL, "nothing to change: name at least one KEYWORD=VALUE");
+    if (rc == HILUM_OK)
+        rc = hl_record_edit_patient(server->record, hl_call_text(call, "patient-id", ""),
+                                    hl_call_text(call, "issuer", NULL), &changes,
+                                    hl_server_who(call, who, sizeof who),
+                                    hl_call_text(call, "why", ""));
+    hl_attrs_fini(&changes);
+    return rc;
+}
+
+static hilum_rc patient_conflicts(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_buf json = {0};
+    hilum_rc rc = hl_record_conflicts(server->record, &json);
+    if (rc < 0) {
+        hl_buf_fini(&json);
+        return rc;
+    }
+    return hl_server_answer(call, &json);
+}
+
+static hilum_rc patient_resolve(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    char who[64];
+    bool same = strcmp(hl_call_text(call, "decision", ""), "same") == 0;
+    return hl_record_resolve_conflict(server->record, hl_call_int(call, "conflict", 0), same,
+                                      hl_server_who(call, who, sizeof who));
+}
+
+static hilum_rc quarantine_list(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_buf json = {0};
+    hilum_rc rc = hl_record_quarantine_list(server->record, &json);
+    if (rc < 0) {
+        hl_buf_fini(&json);
+        return rc;
+    }
+    return hl_server_answer(call, &json);
+}
+
+static hilum_rc quarantine_end(struct hl_server *server, struct hl_call *call, bool release)
+{
+    char who[64];
+    uint64_t n = 0;
+    const char *which = hl_call_text(call, "which", "");
+    hl_server_who(call, who, sizeof who);
+    hilum_rc rc = release ? hl_record_quarantine_release(server->record, which, who, &n)
+                          : hl_record_quarantine_discard(server->record, which, who, &n);
+    if (rc < 0)
+        return rc;
+    return hl_call_result_json(
+        call, json_pack("{s:I}", release ? "released" : "discarded", (json_int_t)n));
+}
+
+static hilum_rc quarantine_release(void *ctx, struct hl_call *call)
+{
+    return quarantine_end(ctx, call, true);
+}
+
+static hilum_rc quarantine_discard(void *ctx, struct hl_call *call)
+{
+    return quarantine_end(ctx, call, false);
+}
+
+static const struct hl_command_arg find_args[] = {
+    {"name", HL_ARG_TEXT, true, false, "patient's name: any script, pinyin, initials, * and ?", NULL},
+    {"patient-id", HL_ARG_TEXT, false, false, "PatientID", NULL},
+    {"accession", HL_ARG_TEXT, false, false, "AccessionNumber", NULL},
+    {"date", HL_ARG_TEXT, false, false, "StudyDate or range: 20260101-20260131", NULL},
+    {"modality", HL_ARG_TEXT, false, false, "a modality in the study: CT", NULL},
+    {"description", HL_ARG_TEXT, false, false, "StudyDescription, * and ?", NULL},
+    {"uid", HL_ARG_TEXT, false, false, "StudyInstanceUID", NULL},
+    {"limit", HL_ARG_INT, false, false, "answers at most (100)", NULL},
+    {0}};
+static const struct hl_command_arg send_args[] = {
+    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID or accession number", NULL},
+    {"peer", HL_ARG_TEXT, true, true, "name of the destination (hilum peer list)", NULL},
+    {0}};
+static const struct hl_command_arg study_args[] = {
+    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID or accession number", NULL}, {0}};
+static const struct hl_command_arg reference_args[] = {
+    {"reference", HL_ARG_TEXT, true, true, "the number from a peer's error comment", NULL}, {0}};
+static const struct hl_command_arg edit_args[] = {
+    {"patient-id", HL_ARG_TEXT, true, true, "PatientID as it is now", NULL},
+    {"set", HL_ARG_TEXTS, true, true, "KEYWORD=VALUE ..., e.g. PatientName=Li^Lei", NULL},
+    {"issuer", HL_ARG_TEXT, false, false, "IssuerOfPatientID, where the ID alone is not unique",
+     NULL},
+    {"why", HL_ARG_TEXT, false, true, "the reason, kept in the audit record", NULL},
+    {0}};
+static const struct hl_command_arg resolve_args[] = {
+    {"conflict", HL_ARG_INT, true, true, "number from `hilum patient conflicts`", NULL},
+    {"decision", HL_ARG_TEXT, true, true, "same: join the known patient; other: a person of its own",
+     "same|other"},
+    {0}};
+static const struct hl_command_arg which_args[] = {
+    {"which", HL_ARG_TEXT, true, true, "SOPInstanceUID, StudyInstanceUID or quarantine number", NULL},
+    {0}};
+
+hilum_rc hl_server_register_catalog_commands(struct hl_server *server)
+{
+    const struct hl_command commands[] = {
+        {"study find", "Lists studies.", "find", find_args, study_find, server},
+        {"study send", "Queues a study for a destination.", "study.send", send_args, study_send,
+         server},
+        {"study explain", "Everything that happened to a study, and why.", "study.explain",
+         study_args, study_explain, server},
+        {"explain", "What a reference number stands for.", "study.explain", reference_args, explain,
+         server},
+        {"patient edit", "Corrects a patient's attributes in all studies.", "patient.edit",
+         edit_args, patient_edit, server},
+        {"patient conflicts", "Lists identities that need a person's decision.", "patient.edit",
+         NULL, patient_conflicts, server},
+        {"patient resolve", "Decides an identity conflict.", "patient.edit", resolve_args,
+         patient_resolve, server},
+        {"quarantine list", "Lists what is held, and by which rule.", "quarantine.list", NULL,
+         quarantine_list, server},
+        {"quarantine release", "Lets held objects go on to rules and routes.",
+         "quarantine.release", which_args, quarantine_release, server},
+        {"quarantine discard", "Removes held objects; erased after the grace period.",
+         "quarantine.release", which_args, quarantine_discard, server},
+        {0}};
+    return hl_control_register_all(server->control, commands);
+}

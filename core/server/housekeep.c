@@ -1,0 +1,55 @@
+/* The housekeeper: studies that went quiet, erasures that are due, pruning. One thread, once a second.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/server.h"
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+#include <time.h>
+
+static hilum_rc erase(void *arg, const char *store, const char *key)
+{
+    struct hl_server *server = arg;
+    const struct hilum_cap *cap = NULL;
+    void *instance = NULL;
+    hilum_rc rc = hl_plugins_acquire(server->plugins, HILUM_CAP_STORE, store, &cap, &instance);
+    if (rc < 0)
+        return rc;
+    rc = ((const struct hilum_store *)cap)->erase(instance, key);
+    hl_plugins_unpin(server->plugins, cap);
+    return rc == HILUM_ENOTFOUND ? HILUM_OK : rc; /* gone already: an earlier run was cut short */
+}
+
+static void *housekeep(void *arg)
+{
+    struct hl_server *server = arg;
+    hilum_rc last = HILUM_OK;
+    while (!atomic_load(&server->stopping)) {
+        struct hl_config *config = hl_server_config(server);
+        int64_t keep_ms = hl_config_ms(config, "journal.keep");
+        hl_config_unref(config);
+        hilum_rc rc = hl_record_housekeep(server->record, keep_ms, erase, server);
+        if (rc < 0 && rc != last)
+            hl_log(HL_WARN, "housekeeper", "%s", hl_error());
+        last = rc;
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    }
+    return NULL;
+}
+
+hilum_rc hl_server_start_housekeeper(struct hl_server *server)
+{
+    if (pthread_create(&server->housekeeper, NULL, housekeep, server) != 0)
+        return hl_fail(HILUM_ENOMEM, "housekeeper: cannot start a thread");
+    pthread_setname_np(server->housekeeper, "housekeeper");
+    server->has_housekeeper = true;
+    return HILUM_OK;
+}
+
+void hl_server_stop_housekeeper(struct hl_server *server)
+{
+    atomic_store(&server->stopping, true);
+    if (server->has_housekeeper)
+        pthread_join(server->housekeeper, NULL);
+    server->has_housekeeper = false;
+}

@@ -1,0 +1,68 @@
+/* The job type `send`: a lane's batch of instances over C-STORE to the peer the lane is named after.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/server.h"
+
+#include "core/base/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SEND_BATCH = 64, SEND_AT_ONCE = 2 };
+
+static void fail_all(struct hl_job_attempt *attempts, size_t n, hilum_rc rc, bool is_permanent)
+{
+    for (size_t i = 0; i < n; i++) {
+        attempts[i].rc = rc;
+        attempts[i].is_permanent = is_permanent;
+        snprintf(attempts[i].result, sizeof attempts[i].result, "%s", hl_error());
+    }
+}
+
+/* Refusals that another attempt with the same bytes cannot change: the peer does not take the object. */
+static bool is_permanent(const struct hl_send_item *item)
+{
+    uint16_t family = item->status & 0xF000;
+    return family == 0xC000 || (item->status & 0xFF00) == 0xA900 || item->rc == HILUM_ENOTFOUND;
+}
+
+static void send_batch(struct hl_server *server, const struct hl_peer *peer,
+                       struct hl_job_attempt *attempts, size_t n)
+{
+    struct hl_send_item *items = calloc(n, sizeof *items);
+    if (!items) {
+        fail_all(attempts, n, hl_fail(HILUM_ENOMEM, "out of memory"), false);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        items[i].instance_id = attempts[i].job.instance_id;
+    struct hl_send_options options = {.as_of = attempts[0].job.as_of};
+    hilum_rc rc = hl_scu_store(server->scu, peer, items, n, &options);
+    if (rc < 0)
+        fail_all(attempts, n, rc, false);
+    for (size_t i = 0; i < n && rc >= 0; i++) {
+        attempts[i].rc = items[i].rc;
+        attempts[i].is_permanent = items[i].rc < 0 && is_permanent(&items[i]);
+        snprintf(attempts[i].result, sizeof attempts[i].result, "%s", items[i].detail);
+    }
+    free(items);
+}
+
+static void run_send(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n)
+{
+    struct hl_server *server = arg;
+    struct hl_peers *peers = hl_server_peers(server);
+    const struct hl_peer *peer = hl_peers_by_name(peers, lane);
+    if (peer && peer->host)
+        send_batch(server, peer, attempts, n);
+    else
+        fail_all(attempts, n,
+                 hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no host", lane), false);
+    hl_peers_unref(peers);
+}
+
+hilum_rc hl_server_register_jobs(struct hl_server *server)
+{
+    const struct hl_job_type send = {.type = "send", .batch = SEND_BATCH, .per_lane = SEND_AT_ONCE,
+                                     .run = run_send, .arg = server};
+    return hl_jobs_register(server->jobs, &send);
+}

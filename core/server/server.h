@@ -1,0 +1,81 @@
+/* The parts put together: one struct that owns them, start order, reload, stop; and the commands of
+ * `hilum`. It knows every folder's header and does none of their work. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_SERVER_H
+#define HL_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/config/config.h"
+#include "core/config/peers.h"
+#include "core/control/control.h"
+#include "core/dicom/scp.h"
+#include "core/job/job.h"
+#include "core/plugin/plugin.h"
+#include "core/record/record.h"
+#include "core/script/script.h"
+#include "core/store/ingest.h"
+
+/* What the command line said. Strings outlive the server. */
+struct hl_server_options {
+    const char *config, *conf_dir, *site_dir; /* struct hl_config_paths */
+    const char *data_dir;                     /* where everything is kept */
+    const char *plugin_dir;                   /* Hilum's own plugins */
+    const char *rules_dir;                    /* scripts/core */
+};
+
+/* Owned by main(). Members are set in start order and are constant while the server runs, but for
+ * `config` and `peers`, which reload replaces under `lock`. */
+struct hl_server {
+    struct hl_server_options options;
+    pthread_mutex_t lock;
+    struct hl_config *config;
+    struct hl_peers *peers;
+    struct hl_bus *bus;
+    struct hl_plugins *plugins;
+    struct hl_record *record;
+    struct hl_store *store;
+    struct hl_scu *scu;
+    struct hl_script *script;
+    struct hl_jobs *jobs;
+    struct hl_scp *scp;
+    struct hl_control *control;
+    pthread_t housekeeper;
+    bool has_housekeeper;
+    atomic_bool stopping;
+    int64_t started_us;
+    char socket_path[108];
+};
+
+/* Starts everything in order; on error what was started is stopped again. Faults of configuration, plugins
+ * and rules are added to *faults. A bad rule does not keep the server from starting. */
+hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_options *options,
+                         struct hl_faults *faults);
+/* Stops taking associations, drains for up to ms, closes everything in reverse order. */
+void hl_server_stop(struct hl_server *server, uint32_t ms);
+/* Loads configuration, peers, certificates and rules anew; all or nothing. What needs a restart is
+ * written to *notes, one line each. */
+hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, struct hl_buf *notes);
+/* Everything hilumd --check looks at, without touching data: prints through *faults. */
+hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faults *faults);
+
+/* References of their own; release with hl_config_unref, hl_peers_unref. Any thread. */
+struct hl_config *hl_server_config(struct hl_server *server);
+struct hl_peers *hl_server_peers(struct hl_server *server);
+
+/* ---- inside of the folder ---- */
+hilum_rc hl_server_register_commands(struct hl_server *server);         /* commands.c */
+hilum_rc hl_server_register_catalog_commands(struct hl_server *server); /* commands_catalog.c */
+hilum_rc hl_server_register_archive_commands(struct hl_server *server); /* commands_archive.c */
+hilum_rc hl_server_register_plugin_commands(struct hl_server *server);  /* commands_plugin.c */
+void hl_server_plugin_services(struct hl_server *server);               /* services.c */
+hilum_rc hl_server_register_jobs(struct hl_server *server);             /* send_job.c */
+hilum_rc hl_server_start_housekeeper(struct hl_server *server);         /* housekeep.c */
+void hl_server_stop_housekeeper(struct hl_server *server);
+
+/* Answers a call with JSON text built in a buffer; frees the buffer. */
+hilum_rc hl_server_answer(struct hl_call *call, struct hl_buf *json);
+/* "user 0" and the like for audit rows. */
+const char *hl_server_who(struct hl_call *call, char *out, size_t size);
+
+#endif

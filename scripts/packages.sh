@@ -1,0 +1,48 @@
+# Sourced by run.sh and tests/run.sh: installs Debian packages that are missing, and says so.
+
+hilum_build_packages="g++ cmake ninja-build pkg-config libltdl-dev libconfig-dev libdcmtk-dev
+    liblua5.4-dev libsqlite3-dev libssl-dev libicu-dev libxxhash-dev libjansson-dev zlib1g-dev
+    uuid-dev libcmocka-dev"
+
+# need_packages NAME...: needs root or sudo only when something is missing.
+need_packages() {
+    local missing=() package as_root=() log
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || {
+            echo "missing packages; install them as root: apt-get install ${missing[*]}" >&2
+            return 1
+        }
+        as_root=(sudo)
+    fi
+    echo "installing: ${missing[*]}"
+    log=$(mktemp)
+    if ! { "${as_root[@]}" apt-get update -qq &&
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+            --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        echo "apt-get could not install: ${missing[*]}" >&2
+        return 1
+    fi
+    rm -f "$log"
+}
+
+# build_preset ROOT PRESET: configures once, then builds what changed. Quiet unless it fails.
+build_preset() {
+    local root=$1 preset=$2 dir=$1/build/$2 log
+    log=$(mktemp)
+    if ! { { [ -f "$dir/build.ninja" ] ||
+        cmake -S "$root" -B "$dir" -G Ninja -DHILUM_PRESET="$preset"; } &&
+        ninja -C "$dir"; } >"$log" 2>&1; then
+        tail -n 60 "$log" >&2
+        rm -f "$log"
+        echo "building the $preset preset failed" >&2
+        return 1
+    fi
+    rm -f "$log"
+}

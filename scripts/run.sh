@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds Hilum, starts it with demo studies. Foreground until SIGTERM or Ctrl-C.
+set -euo pipefail
+
+usage() {
+    cat <<'TXT'
+usage: scripts/run.sh [--data DIR] [--site DIR] [--dicom-port N] [--no-demo]
+
+  --data DIR      where studies and the catalogue are kept (default: build/data)
+  --site DIR      your configuration: *.cfg, rules/*.lua, tables/*.csv. Without it Hilum listens on
+                  127.0.0.1 only and accepts every peer from this machine
+  --dicom-port N  DICOM port (default 11112 without --site; 0: any free port)
+  --no-demo       do not send the demo studies
+TXT
+}
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+data=$root/build/data site="" port="" demo=yes
+while [ $# -gt 0 ]; do
+    case $1 in
+    --data | --site | --dicom-port)
+        [ $# -ge 2 ] || { echo "$1 needs a value" >&2; usage >&2; exit 2; }
+        case $1 in
+        --data) data=$2 ;;
+        --site) site=$2 ;;
+        --dicom-port) port=$2 ;;
+        esac
+        shift 2
+        ;;
+    --no-demo) demo=no; shift ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "unknown option $1" >&2; usage >&2; exit 2 ;;
+    esac
+done
+if [ -n "$port" ] && ! { [[ $port =~ ^[0-9]{1,5}$ ]] && [ "$port" -le 65535 ]; }; then
+    echo "--dicom-port $port: expected a number from 0 to 65535" >&2
+    exit 2
+fi
+if [ -n "$site" ] && [ ! -d "$site" ]; then
+    echo "--site $site: no such directory" >&2
+    exit 2
+fi
+
+. "$root/scripts/packages.sh"
+# shellcheck disable=SC2086
+need_packages $hilum_build_packages
+[ -x "$root/build/release/bin/hilumd" ] || echo "building (a minute or two the first time)"
+build_preset "$root" release
+bin=$root/build/release/bin
+
+mkdir -p "$data"
+data=$(cd "$data" && pwd)
+args=(--config "$root/etc/hilum.cfg" --conf-dir "$root/etc/conf.d" --data "$data"
+    --plugin-dir "$root/build/release/lib/hilum/plugins" --rules-dir "$root/scripts/core")
+if [ -n "$site" ]; then
+    args+=(--site "$(cd "$site" && pwd)")
+elif [ -z "$port" ]; then
+    port=11112
+fi
+
+# What this script adds to the configuration; read after everything else.
+extra=$data/run.cfg
+dicom=""
+[ -n "$site" ] || dicom+=' unknown_peers = "accept";'
+[ -z "$port" ] || dicom+=" listen = ( \"127.0.0.1:$port\" );"
+{
+    echo "// Written anew by scripts/run.sh at each start."
+    [ -z "$dicom" ] || echo "dicom = {$dicom };"
+    if [ "$demo" = yes ]; then
+        echo 'plugins = ( { name = "demo-phantom"; } );'
+        echo 'peers = ( { name = "HILUM_DEMO"; aet = "HILUM_DEMO"; cidr = ( "127.0.0.0/8", "::1" );'
+        echo '            services = ( "echo", "store" ); } );'
+    fi
+} >"$extra"
+args+=(--extra "$extra")
+
+ready=$(mktemp -u "$data/ready.XXXXXX")
+mkfifo "$ready"
+exec 3<>"$ready"
+rm -f "$ready"
+"$bin/hilumd" "${args[@]}" >&3 &
+server=$!
+trap 'kill -TERM "$server" 2>/dev/null || true' TERM INT
+address=""
+while kill -0 "$server" 2>/dev/null; do
+    if read -r -t 0.2 -u 3 line; then
+        case $line in
+        "READY dicom="*) address=${line#READY dicom=}; break ;;
+        *) echo "$line" ;;
+        esac
+    fi
+done
+if [ -z "$address" ]; then
+    wait "$server" && code=0 || code=$?
+    [ "$code" -eq 0 ] || echo "hilumd did not start; the lines above say why" >&2
+    exit "$code"
+fi
+
+if [ "$demo" = yes ]; then
+    "$bin/hilum" --data "$data" demo send >/dev/null ||
+        echo "the demo studies were not sent; the server runs all the same" >&2
+fi
+host=${address%:*} number=${address##*:}
+host=${host#[} host=${host%]}
+echo "READY dicom=$address"
+cat <<TXT
+Try, in another terminal:
+  $bin/hilum --data $data study find wang
+  $bin/hilum --data $data import /path/to/dicom/files
+  findscu -S -aec HILUM -k QueryRetrieveLevel=STUDY -k PatientName -k StudyDescription $host $number
+Stop with Ctrl-C.
+TXT
+code=0
+while kill -0 "$server" 2>/dev/null; do
+    wait "$server" && code=0 || code=$?
+done
+exit "$code"
