@@ -198,7 +198,9 @@ static hilum_rc read_all(struct loader *l, const struct hl_config_paths *paths)
         rc = merge_file(l, paths->main);
     if (rc == HILUM_OK)
         rc = merge_directory(l, paths->conf_dir);
-    return rc == HILUM_OK ? merge_directory(l, paths->site_dir) : rc;
+    if (rc == HILUM_OK)
+        rc = merge_directory(l, paths->site_dir);
+    return rc == HILUM_OK && paths->extra ? merge_file(l, paths->extra) : rc;
 }
 
 hilum_rc hl_config_load(const struct hl_config_paths *paths, struct hl_faults *faults,

@@ -54,6 +54,7 @@ void hl_faults_fini(struct hl_faults *faults);
  * of peers, plugins and routes with `enabled = false` are gone after loading. */
 struct hl_config_paths {
     const char *main, *conf_dir, *site_dir;
+    const char *extra; /* one more file after all: what the command line adds */
 };
 /* Reads, merges and validates everything against the schema; every fault found is added to *faults
  * (unknown keys name the nearest known key; types, ranges, units, references to peers). HILUM_OK

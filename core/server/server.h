@@ -18,7 +18,7 @@
 
 /* What the command line said. Strings outlive the server. */
 struct hl_server_options {
-    const char *config, *conf_dir, *site_dir; /* struct hl_config_paths */
+    struct hl_config_paths paths;
     const char *data_dir;                     /* where everything is kept */
     const char *plugin_dir;                   /* Hilum's own plugins */
     const char *rules_dir;                    /* scripts/core */
