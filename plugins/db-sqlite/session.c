@@ -1,0 +1,403 @@
+/* Sessions and statements of db-sqlite: the capability table over SQLite connections. Knows nothing
+ * of what the statements mean. SPDX-License-Identifier: Apache-2.0 */
+#include "db_sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE_BYTES = 4096 };
+
+static hilum_rc code_of(int extended)
+{
+    if (extended == SQLITE_CONSTRAINT_UNIQUE || extended == SQLITE_CONSTRAINT_PRIMARYKEY)
+        return HILUM_EEXISTS;
+    switch (extended & 0xff) {
+    case SQLITE_FULL: return HILUM_EFULL;
+    case SQLITE_READONLY:
+    case SQLITE_AUTH:
+    case SQLITE_PERM: return HILUM_EDENIED;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return HILUM_EAGAIN;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PROTOCOL: return HILUM_EIO;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return HILUM_ECORRUPT;
+    case SQLITE_CONSTRAINT: return HILUM_ECONFLICT;
+    case SQLITE_INTERRUPT: return HILUM_ECANCELLED;
+    case SQLITE_NOMEM: return HILUM_ENOMEM;
+    default: return HILUM_EINVAL;
+    }
+}
+
+hilum_rc db_sqlite_fail(struct session *session, const char *what)
+{
+    struct db *db = session->db;
+    hilum_rc rc = code_of(sqlite3_extended_errcode(session->handle));
+    char why[512];
+    int number = rc == HILUM_EIO || rc == HILUM_EFULL ? sqlite3_system_errno(session->handle) : 0;
+    snprintf(why, sizeof why, "database %s: %s: %s%s%s", db->conf->path, what,
+             sqlite3_errmsg(session->handle), number ? ": " : "", number ? strerror(number) : "");
+    return db->host->fail(db->self, rc, why);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------
+ */
+
+static int wal_grew(void *arg, sqlite3 *handle, const char *name, int frames)
+{
+    struct session *session = arg;
+    (void)handle;
+    (void)name;
+    session->wal_frames = frames;
+    return SQLITE_OK;
+}
+
+static hilum_rc run(struct session *session, const char *sql)
+{
+    if (sqlite3_exec(session->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
+        return db_sqlite_fail(session, sql);
+    return HILUM_OK;
+}
+
+static hilum_rc pragma(struct session *session, const char *name, int64_t value)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql, "PRAGMA %s = %lld", name, (long long)value);
+    return run(session, sql);
+}
+
+static hilum_rc configure_writer(struct session *session)
+{
+    const struct conf *conf = session->db->conf;
+    bool is_full = !conf->synchronous || strcmp(conf->synchronous, "normal") != 0;
+    /* The hook also switches SQLite's own checkpoints off: commit() and checkpoint() bound the log.
+     */
+    sqlite3_wal_hook(session->handle, wal_grew, session);
+    hilum_rc rc = run(session, "PRAGMA journal_mode = WAL");
+    if (rc == HILUM_OK)
+        rc = pragma(session, "synchronous", is_full ? 2 : 1);
+    if (rc == HILUM_OK)
+        rc = pragma(session, "cache_size", -conf->cache_size / 1024);
+    if (rc == HILUM_OK)
+        rc = pragma(session, "journal_size_limit", conf->wal_limit);
+    return rc;
+}
+
+static hilum_rc configure_reader(struct session *session)
+{
+    const struct conf *conf = session->db->conf;
+    hilum_rc rc = pragma(session, "query_only", 1);
+    if (rc == HILUM_OK)
+        rc = pragma(session, "mmap_size", conf->mmap_size);
+    if (rc == HILUM_OK)
+        rc = pragma(session, "cache_size", -conf->cache_size / 4096);
+    return rc;
+}
+
+static hilum_rc configure(struct session *session, const char *scope)
+{
+    sqlite3_extended_result_codes(session->handle, 1);
+    sqlite3_busy_timeout(session->handle, (int)session->db->conf->busy_timeout);
+    /* LIKE distinguishes case as in every other database; the kernel folds where it wants folding.
+     */
+    hilum_rc rc = pragma(session, "case_sensitive_like", 1);
+    if (rc == HILUM_OK)
+        rc = pragma(session, "foreign_keys", 1);
+    if (rc == HILUM_OK)
+        rc = pragma(session, "secure_delete", 0);
+    if (rc == HILUM_OK)
+        rc = session->is_writer ? configure_writer(session) : configure_reader(session);
+    if (rc == HILUM_OK && scope)
+        rc = db_sqlite_confine(session, scope);
+    return rc;
+}
+
+static void session_close(void *arg)
+{
+    struct session *session = arg;
+    if (!session)
+        return;
+    sqlite3_close_v2(session->handle);
+    if (session->is_writer)
+        atomic_store(&session->db->has_writer, false);
+    free(session);
+}
+
+static hilum_rc session_open(void *self, uint32_t mode, const char *scope, void **out)
+{
+    struct db *db = self;
+    bool is_writer = mode == HILUM_DB_WRITE;
+    bool was_open = is_writer && atomic_exchange(&db->has_writer, true);
+    if (was_open)
+        return db->host->fail(db->self, HILUM_EAGAIN, "database: a writing session is open");
+    struct session *session = calloc(1, sizeof *session);
+    if (!session) {
+        if (is_writer)
+            atomic_store(&db->has_writer, false);
+        return db->host->fail(db->self, HILUM_ENOMEM, "database session: out of memory");
+    }
+    session->db = db;
+    session->is_writer = is_writer;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    hilum_rc rc = HILUM_OK;
+    if (sqlite3_open_v2(db->conf->path, &session->handle, flags, NULL) != SQLITE_OK)
+        rc = db_sqlite_fail(session, "open");
+    else
+        rc = configure(session, scope);
+    if (rc != HILUM_OK) {
+        session_close(session);
+        return rc;
+    }
+    *out = session;
+    return HILUM_OK;
+}
+
+/* ---- statements ---------------------------------------------------------------------------------
+ */
+
+static hilum_rc compile(struct session *session, const char *sql, unsigned flags,
+                        sqlite3_stmt **stmt, const char **tail)
+{
+    db_sqlite_note_verb(session, sql);
+    if (sqlite3_prepare_v3(session->handle, sql, -1, flags, stmt, tail) != SQLITE_OK)
+        return db_sqlite_fail(session, "prepare");
+    return HILUM_OK;
+}
+
+static hilum_rc session_exec(void *arg, const char *sql)
+{
+    struct session *session = arg;
+    hilum_rc rc = HILUM_OK;
+    while (rc == HILUM_OK && *sql) {
+        sqlite3_stmt *stmt = NULL;
+        int step = SQLITE_ROW;
+        rc = compile(session, sql, 0, &stmt, &sql);
+        while (rc == HILUM_OK && stmt && step == SQLITE_ROW)
+            step = sqlite3_step(stmt);
+        if (rc == HILUM_OK && stmt && step != SQLITE_DONE)
+            rc = db_sqlite_fail(session, "exec");
+        sqlite3_finalize(stmt);
+    }
+    return rc;
+}
+
+static hilum_rc session_prepare(void *arg, const char *sql, void **out)
+{
+    struct session *session = arg;
+    struct db *db = session->db;
+    sqlite3_stmt *stmt = NULL;
+    hilum_rc rc = compile(session, sql, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
+    if (rc != HILUM_OK)
+        return rc;
+    struct statement *statement = stmt ? calloc(1, sizeof *statement) : NULL;
+    if (!statement) {
+        sqlite3_finalize(stmt);
+        return db->host->fail(db->self, stmt ? HILUM_ENOMEM : HILUM_EINVAL,
+                              stmt ? "statement: out of memory" : "statement: empty");
+    }
+    statement->session = session;
+    statement->stmt = stmt;
+    *out = statement;
+    return HILUM_OK;
+}
+
+static int bind_value(sqlite3_stmt *stmt, int i, const struct hilum_value *value)
+{
+    /* A NULL pointer would bind SQL NULL; an empty text is not that. */
+    const void *bytes = value->bytes ? value->bytes : "";
+    switch (value->type) {
+    case HILUM_DB_INT: return sqlite3_bind_int64(stmt, i, value->integer);
+    case HILUM_DB_REAL: return sqlite3_bind_double(stmt, i, value->real);
+    case HILUM_DB_TEXT:
+        return sqlite3_bind_text64(stmt, i, bytes, value->n, SQLITE_STATIC, SQLITE_UTF8);
+    case HILUM_DB_BLOB: return sqlite3_bind_blob64(stmt, i, bytes, value->n, SQLITE_STATIC);
+    default: return sqlite3_bind_null(stmt, i);
+    }
+}
+
+static hilum_rc statement_bind(void *arg, const struct hilum_value *values, uint32_t n)
+{
+    struct statement *statement = arg;
+    struct db *db = statement->session->db;
+    sqlite3_reset(statement->stmt);
+    if ((uint32_t)sqlite3_bind_parameter_count(statement->stmt) != n)
+        return db->host->fail(db->self, HILUM_EINVAL, "statement: wrong number of parameters");
+    for (uint32_t i = 0; i < n; i++)
+        if (bind_value(statement->stmt, (int)i + 1, &values[i]) != SQLITE_OK)
+            return db_sqlite_fail(statement->session, "bind");
+    return HILUM_OK;
+}
+
+static hilum_rc statement_step(void *arg)
+{
+    struct statement *statement = arg;
+    int rc = sqlite3_step(statement->stmt);
+    if (rc == SQLITE_ROW)
+        return 1;
+    if (rc == SQLITE_DONE)
+        return HILUM_OK;
+    return db_sqlite_fail(statement->session, "step");
+}
+
+static hilum_rc statement_column(void *arg, uint32_t i, struct hilum_value *out)
+{
+    struct statement *statement = arg;
+    struct db *db = statement->session->db;
+    sqlite3_stmt *stmt = statement->stmt;
+    *out = (struct hilum_value){.type = HILUM_DB_NULL};
+    if (i >= (uint32_t)sqlite3_data_count(stmt))
+        return db->host->fail(db->self, HILUM_EINVAL, "statement: no such column, or no row");
+    switch (sqlite3_column_type(stmt, (int)i)) {
+    case SQLITE_INTEGER:
+        out->type = HILUM_DB_INT;
+        out->integer = sqlite3_column_int64(stmt, (int)i);
+        break;
+    case SQLITE_FLOAT:
+        out->type = HILUM_DB_REAL;
+        out->real = sqlite3_column_double(stmt, (int)i);
+        break;
+    case SQLITE_TEXT:
+        out->type = HILUM_DB_TEXT;
+        out->bytes = sqlite3_column_text(stmt, (int)i);
+        break;
+    case SQLITE_BLOB:
+        out->type = HILUM_DB_BLOB;
+        out->bytes = sqlite3_column_blob(stmt, (int)i);
+        break;
+    default: return HILUM_OK;
+    }
+    if (out->type >= HILUM_DB_TEXT)
+        out->n = (uint64_t)sqlite3_column_bytes(stmt, (int)i);
+    return HILUM_OK;
+}
+
+static void statement_reset(void *arg)
+{
+    struct statement *statement = arg;
+    sqlite3_reset(statement->stmt);
+}
+
+static void statement_finish(void *arg)
+{
+    struct statement *statement = arg;
+    if (!statement)
+        return;
+    sqlite3_finalize(statement->stmt);
+    free(statement);
+}
+
+/* ---- transactions -------------------------------------------------------------------------------
+ */
+
+/* Locks at once where it will write: a lock upgraded in the middle cannot wait for another process.
+ */
+static hilum_rc session_begin(void *arg)
+{
+    struct session *session = arg;
+    return run(session, session->is_writer ? "BEGIN IMMEDIATE" : "BEGIN");
+}
+
+static hilum_rc session_rollback(void *arg)
+{
+    struct session *session = arg;
+    /* Some errors (full, device) have rolled back already. */
+    return sqlite3_get_autocommit(session->handle) ? HILUM_OK : run(session, "ROLLBACK");
+}
+
+/* TRUNCATE waits for readers (not long: they hold no snapshot over a pause) only when the log has
+ * outgrown its bound; otherwise what can be copied without waiting is. */
+static hilum_rc log_copy_back(struct session *session)
+{
+    int64_t bytes = (int64_t)session->wal_frames * PAGE_BYTES;
+    bool is_over = bytes > 4 * session->db->conf->wal_limit;
+    int left = 0, copied = 0;
+    int rc = sqlite3_wal_checkpoint_v2(
+        session->handle, NULL, is_over ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
+        &left, &copied);
+    if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED)
+        return HILUM_OK;
+    if (rc != SQLITE_OK)
+        return db_sqlite_fail(session, "checkpoint");
+    session->wal_frames = left > copied ? left - copied : 0;
+    return HILUM_OK;
+}
+
+static hilum_rc session_checkpoint(void *arg)
+{
+    struct session *session = arg;
+    return session->wal_frames > 0 ? log_copy_back(session) : HILUM_OK;
+}
+
+/* A deleted file would go on taking commits until the last descriptor closes, and lose them all. */
+static bool is_gone(struct session *session)
+{
+    int moved = 0;
+    return sqlite3_file_control(session->handle, NULL, SQLITE_FCNTL_HAS_MOVED, &moved) ==
+               SQLITE_OK &&
+           moved;
+}
+
+static hilum_rc session_commit(void *arg)
+{
+    struct session *session = arg;
+    struct db *db = session->db;
+    if (session->is_writer && is_gone(session)) {
+        char why[512];
+        session_rollback(session);
+        snprintf(why, sizeof why, "database %s: moved or deleted while in use: put it back",
+                 db->conf->path);
+        return db->host->fail(db->self, HILUM_EIO, why);
+    }
+    hilum_rc rc = run(session, "COMMIT");
+    if (rc != HILUM_OK)
+        return rc;
+    /* The commit is durable: what the copying back meets is told by the next commit or checkpoint.
+     */
+    if (session->is_writer && (int64_t)session->wal_frames * PAGE_BYTES > db->conf->wal_limit)
+        log_copy_back(session);
+    return HILUM_OK;
+}
+
+static uint64_t session_changes(void *arg)
+{
+    struct session *session = arg;
+    return (uint64_t)sqlite3_changes64(session->handle);
+}
+
+static int64_t session_last_id(void *arg)
+{
+    struct session *session = arg;
+    return sqlite3_last_insert_rowid(session->handle);
+}
+
+static void session_interrupt(void *arg)
+{
+    struct session *session = arg;
+    sqlite3_interrupt(session->handle);
+}
+
+const struct hilum_database db_sqlite_table = {
+    .cap = {.size = sizeof db_sqlite_table,
+            .kind = HILUM_CAP_DATABASE,
+            .threads = HILUM_PARALLEL,
+            .name = "sqlite"},
+    .dialect = "sqlite",
+    .open = session_open,
+    .close = session_close,
+    .exec = session_exec,
+    .prepare = session_prepare,
+    .bind = statement_bind,
+    .step = statement_step,
+    .column = statement_column,
+    .reset = statement_reset,
+    .finish = statement_finish,
+    .begin = session_begin,
+    .commit = session_commit,
+    .rollback = session_rollback,
+    .changes = session_changes,
+    .last_id = session_last_id,
+    .interrupt = session_interrupt,
+    .checkpoint = session_checkpoint,
+};
