@@ -28,12 +28,12 @@ hilum_rc hl_address_parse(const char *text, uint8_t out[16])
     return hl_fail(HILUM_EINVAL, "expected a numeric address, found \"%.40s\"", text);
 }
 
-static uint8_t mask_of_byte(const struct hl_cidr *cidr, unsigned i)
+static unsigned mask_of_byte(const struct hl_cidr *cidr, unsigned i)
 {
     unsigned first = 8 * i;
     if (cidr->bits >= first + 8)
         return 0xFF;
-    return cidr->bits <= first ? 0 : (uint8_t)(0xFF << (8 - (cidr->bits - first)));
+    return cidr->bits <= first ? 0 : (0xFFu << (8 - (cidr->bits - first))) & 0xFF;
 }
 
 hilum_rc hl_cidr_parse(const char *text, struct hl_cidr *out)
