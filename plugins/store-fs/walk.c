@@ -1,0 +1,149 @@
+/* Listing of final and of pending objects. SPDX-License-Identifier: Apache-2.0 */
+#include "fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct walk {
+    struct fs *fs;
+    const char *prefix;
+    hilum_key_cb each;
+    void *arg;
+    char path[FS_KEY_MAX + 2]; /* of the entry at hand, below objects/ */
+};
+
+static hilum_rc info_of(struct fs *fs, int dir_fd, const char *name, struct stat *st,
+                        struct hilum_object_info *info)
+{
+    if (fstatat(dir_fd, name, st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? HILUM_ENOTFOUND : fs_fail_errno(fs, "stat", name);
+    *info = (struct hilum_object_info){
+        .size = sizeof *info,
+        .length = (uint64_t)st->st_size,
+        .mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+    };
+    return HILUM_OK;
+}
+
+/* Could a key below or at `path` begin with the prefix? */
+static bool may_match(const struct walk *walk, size_t n)
+{
+    size_t prefix = strlen(walk->prefix);
+    return strncmp(walk->path, walk->prefix, n < prefix ? n : prefix) == 0;
+}
+
+static hilum_rc walk_dir(struct walk *walk, int dir_fd, size_t at);
+
+static hilum_rc walk_entry(struct walk *walk, int dir_fd, const char *name, size_t at)
+{
+    size_t n = strlen(name);
+    struct stat st;
+    struct hilum_object_info info;
+    if (at + n > FS_KEY_MAX)
+        return HILUM_OK; /* no object of ours has such a name */
+    memcpy(walk->path + at, name, n + 1);
+    if (!may_match(walk, at + n))
+        return HILUM_OK;
+    hilum_rc rc = info_of(walk->fs, dir_fd, name, &st, &info);
+    if (rc != HILUM_OK)
+        return rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
+    if (S_ISREG(st.st_mode))
+        return at + n >= strlen(walk->prefix) ? walk->each(walk->arg, walk->path, &info) : HILUM_OK;
+    if (!S_ISDIR(st.st_mode))
+        return HILUM_OK;
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? HILUM_OK : fs_fail_errno(walk->fs, "open directory", walk->path);
+    walk->path[at + n] = '/';
+    return walk_dir(walk, fd, at + n + 1);
+}
+
+/* Recursion is as deep as a key has components: at most 100. Closes dir_fd. */
+static hilum_rc walk_dir(struct walk *walk, int dir_fd, size_t at)
+{
+    DIR *dir = fdopendir(dir_fd);
+    if (dir == NULL) {
+        close(dir_fd);
+        return fs_fail_errno(walk->fs, "open directory", walk->path);
+    }
+    hilum_rc rc = HILUM_OK;
+    struct dirent *entry = NULL;
+    while (rc == HILUM_OK && (entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = walk_entry(walk, dirfd(dir), entry->d_name, at);
+    }
+    closedir(dir);
+    return rc;
+}
+
+hilum_rc fs_list(void *self, const char *prefix, hilum_key_cb each, void *arg)
+{
+    struct walk walk = {.fs = self, .prefix = prefix, .each = each, .arg = arg};
+    int fd = openat(walk.fs->objects_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? fs_fail_errno(walk.fs, "open directory", "objects") : walk_dir(&walk, fd, 0);
+}
+
+/* Calls each(name) for the names of the pending directory. */
+static hilum_rc pending_names(struct fs *fs,
+                              hilum_rc (*each)(void *arg, struct fs *fs, const char *name),
+                              void *arg)
+{
+    int fd = openat(fs->pending_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        hilum_rc rc = fs_fail_errno(fs, "open directory", "pending");
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    hilum_rc rc = HILUM_OK;
+    struct dirent *entry = NULL;
+    while (rc == HILUM_OK && (entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] != '.' || strlen(entry->d_name) > 2)
+            rc = each(arg, fs, entry->d_name);
+    }
+    closedir(dir);
+    return rc;
+}
+
+static hilum_rc pending_each(void *arg, struct fs *fs, const char *name)
+{
+    const struct walk *walk = arg;
+    char key[FS_NAME_SIZE];
+    struct stat st;
+    struct hilum_object_info info;
+    if (name[0] == '+' || strlen(name) > FS_KEY_MAX)
+        return HILUM_OK;
+    hilum_rc rc = info_of(fs, fs->pending_fd, name, &st, &info);
+    if (rc != HILUM_OK)
+        return rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
+    if (!S_ISREG(st.st_mode))
+        return HILUM_OK;
+    info.flags = HILUM_OBJECT_PENDING;
+    fs_name_to_key(name, key);
+    return walk->each(walk->arg, key, &info);
+}
+
+hilum_rc fs_pending(void *self, hilum_key_cb each, void *arg)
+{
+    struct walk walk = {.fs = self, .each = each, .arg = arg};
+    return pending_names(self, pending_each, &walk);
+}
+
+static hilum_rc part_clear(void *arg, struct fs *fs, const char *name)
+{
+    (void)arg;
+    if (name[0] == '+' && unlinkat(fs->pending_fd, name, 0) != 0 && errno != ENOENT &&
+        errno != EROFS)
+        return fs_fail_errno(fs, "unlink", name);
+    return HILUM_OK;
+}
+
+hilum_rc fs_parts_clear(struct fs *fs)
+{
+    return pending_names(fs, part_clear, NULL);
+}
