@@ -10,7 +10,7 @@
 #include "core/config/tree.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 
 /* libconfig 1.5 leaks its scanner's text buffers on a syntax error; ours to tolerate, not to hide:
  * leaks of our own code have no libconfig frame. */
