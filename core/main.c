@@ -1,0 +1,157 @@
+/* hilumd: the command line, start, signals, stop. Nothing else lives here.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/server/server.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DRAIN_MS = 15000 };
+
+static const char usage[] =
+    "usage: hilumd [options]\n"
+    "\n"
+    "  --data DIR        where studies and the catalogue are kept (/var/lib/hilum)\n"
+    "  --config FILE     the shipped configuration (/etc/hilum/hilum.cfg)\n"
+    "  --conf-dir DIR    shipped additions (/etc/hilum/conf.d)\n"
+    "  --site DIR        yours: *.cfg, rules/*.lua, tables/*.csv (/etc/hilum/local.d)\n"
+    "  --extra FILE      one more file, read after all others\n"
+    "  --plugin-dir DIR  Hilum's own plugins\n"
+    "  --rules-dir DIR   Hilum's own rules\n"
+    "  --check           report every fault of configuration and rules, then exit: 0 none, 1 some\n"
+    "  --version, --help\n";
+
+struct arguments {
+    struct hl_server_options options;
+    bool is_check;
+};
+
+/* The path if it is there: defaults may be absent, what was asked for may not. */
+static const char *if_present(const char *path)
+{
+    return access(path, R_OK) == 0 ? path : NULL;
+}
+
+static void defaults(struct arguments *arguments)
+{
+    arguments->options = (struct hl_server_options){
+        .paths = {.main = if_present("/etc/hilum/hilum.cfg"),
+                  .conf_dir = if_present("/etc/hilum/conf.d"),
+                  .site_dir = if_present("/etc/hilum/local.d")},
+        .data_dir = "/var/lib/hilum",
+        .plugin_dir = HILUM_PLUGIN_DIR,
+        .rules_dir = if_present(HILUM_RULES_DIR),
+    };
+}
+
+/* -1: go on; otherwise the exit code. */
+static int read_arguments(int argc, char **argv, struct arguments *arguments)
+{
+    static const struct option options[] = {
+        {"data", required_argument, NULL, 'd'},       {"config", required_argument, NULL, 'c'},
+        {"conf-dir", required_argument, NULL, 'C'},   {"site", required_argument, NULL, 's'},
+        {"extra", required_argument, NULL, 'x'},      {"plugin-dir", required_argument, NULL, 'p'},
+        {"rules-dir", required_argument, NULL, 'r'},  {"check", no_argument, NULL, 'k'},
+        {"version", no_argument, NULL, 'v'},          {"help", no_argument, NULL, 'h'},
+        {0}};
+    struct hl_server_options *o = &arguments->options;
+    defaults(arguments);
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 'd': o->data_dir = optarg; break;
+        case 'c': o->paths.main = optarg; break;
+        case 'C': o->paths.conf_dir = optarg; break;
+        case 's': o->paths.site_dir = optarg; break;
+        case 'x': o->paths.extra = optarg; break;
+        case 'p': o->plugin_dir = optarg; break;
+        case 'r': o->rules_dir = optarg; break;
+        case 'k': arguments->is_check = true; break;
+        case 'v': printf("hilumd %s\n", HILUM_VERSION); return 0;
+        case 'h': fputs(usage, stdout); return 0;
+        default: fputs(usage, stderr); return 2;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    fprintf(stderr, "hilumd: %s: not an option\n%s", argv[optind], usage);
+    return 2;
+}
+
+static void print_faults(struct hl_faults *faults)
+{
+    for (const struct hl_fault *f = faults->first; f; f = f->next)
+        fprintf(stderr, "%s\n", f->text);
+    hl_faults_fini(faults);
+}
+
+static int check(const struct hl_server_options *options)
+{
+    struct hl_faults faults = {0};
+    hilum_rc rc = hl_server_check(options, &faults);
+    size_t count = faults.count;
+    print_faults(&faults);
+    if (rc < 0 && count == 0)
+        fprintf(stderr, "hilumd: %s\n", hl_error());
+    if (rc == HILUM_OK && count == 0)
+        printf("configuration and rules are sound\n");
+    return rc == HILUM_OK && count == 0 ? 0 : 1;
+}
+
+/* Waits for a signal: SIGHUP reloads, SIGTERM and SIGINT end. */
+static void wait_for_end(struct hl_server *server, const sigset_t *signals)
+{
+    for (int number; sigwait(signals, &number) == 0;) {
+        if (number != SIGHUP)
+            return;
+        struct hl_faults faults = {0};
+        struct hl_buf notes = {0};
+        hilum_rc rc = hl_server_reload(server, &faults, &notes);
+        for (const struct hl_fault *f = faults.first; f; f = f->next)
+            hl_log(HL_ERROR, "config", "%s", f->text);
+        hl_log(rc == HILUM_OK ? HL_INFO : HL_ERROR, "config", "%s",
+               rc == HILUM_OK ? "reloaded" : "not reloaded; the running configuration stays");
+        hl_faults_fini(&faults);
+        hl_buf_fini(&notes);
+    }
+}
+
+static int serve(const struct hl_server_options *options)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: they inherit it */
+    signal(SIGPIPE, SIG_IGN);
+    struct hl_server server = {0};
+    struct hl_faults faults = {0};
+    hilum_rc rc = hl_server_start(&server, options, &faults);
+    print_faults(&faults);
+    if (rc < 0) {
+        fprintf(stderr, "hilumd: %s\n", hl_error());
+        return 1;
+    }
+    printf("READY dicom=%s\n", hl_scp_address(server.scp));
+    fflush(stdout);
+    wait_for_end(&server, &signals);
+    hl_log(HL_INFO, "hilumd", "stopping: draining for up to %d s", DRAIN_MS / 1000);
+    hl_server_stop(&server, DRAIN_MS);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    umask(027);
+    struct arguments arguments;
+    int code = read_arguments(argc, argv, &arguments);
+    if (code >= 0)
+        return code;
+    return arguments.is_check ? check(&arguments.options) : serve(&arguments.options);
+}
