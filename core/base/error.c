@@ -38,6 +38,11 @@ const char *hl_error(void)
     return reason;
 }
 
+void hl_error_clear(void)
+{
+    reason[0] = '\0';
+}
+
 hilum_rc hl_rc_from_errno(int number)
 {
     switch (number) {

@@ -16,6 +16,8 @@ hilum_rc hl_fail_in(hilum_rc code, const char *format, ...) __attribute__((forma
 
 /* The last reason recorded on this thread; "" if none. Borrowed until the next hl_fail here. */
 const char *hl_error(void);
+/* Forgets the recorded reason, before calling code that may fail without recording one. */
+void hl_error_clear(void);
 
 /* errno as the nearest HILUM_E* (ENOSPC and EDQUOT: HILUM_EFULL; ENOENT: HILUM_ENOTFOUND; ...). */
 hilum_rc hl_rc_from_errno(int number);

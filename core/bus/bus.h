@@ -1,6 +1,6 @@
-/* Events and hooks: order from names, `where` matched in C, verdicts, plans. One immutable generation of
- * hooks at a time; a reload publishes the next. It knows nothing of DICOM, of the database, of Lua.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Events and hooks: order from names, `where` matched in C, verdicts, plans. One immutable
+ * generation of hooks at a time; a reload publishes the next. It knows nothing of DICOM, of the
+ * database, of Lua. SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_BUS_H
 #define HL_BUS_H
 
@@ -29,11 +29,17 @@ struct hl_hook_source {
     const char *file;       /* may be NULL */
     unsigned line;
 };
-/* Replaces all hooks of `owner` by these n (0: none) and publishes a new generation, in which order is
- * computed from before/after over all owners. Faults (unknown event or phase, unknown hook name without
+/* Replaces all hooks of `owner` by these n (0: none) and publishes a new generation, in which order
+ * is computed from before/after over all owners. Faults (unknown event or phase, unknown hook name
+ * without
  * '?', cycle, bad `where`, two hooks of one name) are added to *faults; then nothing changes and
- * HILUM_EINVAL is returned. `release(release_arg)` is called when no dispatch uses the old hooks any more.
- * dry_run: checks only. */
+ * HILUM_EINVAL is returned. `release(release_arg)` is called when no dispatch uses the *replaced*
+ * (old) hooks of this owner any more: at once when there were none, otherwise on the thread that
+ * leaves them last. So the caller passes what the old hooks needed, not the new. It is not called
+ * on failure or in a dry run. dry_run: checks only. May be called from within a hook; calls are
+ * serialised. Names are unique per event; only the owner "core" may use names "core/...". Ties of
+ * the order: "core" first, then owners by name, then as given. HILUM_EAGAIN: 64 older generations
+ * are still in use. */
 hilum_rc hl_bus_replace(struct hl_bus *bus, const char *owner, const struct hl_hook_source *hooks,
                         size_t n, void (*release)(void *arg), void *release_arg, bool dry_run,
                         struct hl_faults *faults);
@@ -42,10 +48,11 @@ bool hl_bus_wants(struct hl_bus *bus, const char *event, unsigned phase);
 /* Hook names in order for `event`, one line each "phase name where owner", for people. */
 void hl_bus_describe(struct hl_bus *bus, const char *event, struct hl_buf *out);
 
-/* ---- events ----------------------------------------------------------------------------------- */
+/* ---- events -----------------------------------------------------------------------------------
+ */
 
-/* A value the event itself does not carry, by DICOM keyword: writes UTF-8 into out and returns true, or
- * false if absent. Called on the dispatching thread only. */
+/* A value the event itself does not carry, by DICOM keyword: writes UTF-8 into out and returns
+ * true, or false if absent. Called on the dispatching thread only. */
 typedef bool (*hl_event_resolver)(void *arg, const char *keyword, struct hl_buf *out);
 /* An edit a TRANSFORM hook asks for. HILUM_EDENIED for what may not change. */
 typedef hilum_rc (*hl_event_editor)(void *arg, const char *keyword, const char *utf8);
@@ -63,11 +70,13 @@ void hl_event_free(hilum_event *event);
 const char *hl_event_name(const hilum_event *event);
 void hl_event_set_text(hilum_event *event, const char *field, const char *utf8);
 void hl_event_set_int(hilum_event *event, const char *field, int64_t value);
-void hl_event_set_resolver(hilum_event *event, hl_event_resolver resolve, hl_event_editor edit, void *arg);
+void hl_event_set_resolver(hilum_event *event, hl_event_resolver resolve, hl_event_editor edit,
+                           void *arg);
 /* Journal number; 0 while not journaled. */
 void hl_event_set_id(hilum_event *event, int64_t id);
 int64_t hl_event_id(const hilum_event *event);
-/* A field or, through the resolver, an attribute; NULL if absent. Borrowed until the event is freed. */
+/* A field or, through the resolver, an attribute; NULL if absent. Borrowed until the event is
+ * freed. */
 const char *hl_event_text(hilum_event *event, const char *field);
 bool hl_event_int(hilum_event *event, const char *field, int64_t *out);
 hilum_rc hl_event_edit(hilum_event *event, const char *keyword, const char *utf8);
@@ -79,31 +88,45 @@ const struct hl_plan_step *hl_event_plan_at(const hilum_event *event, size_t i);
 void hl_event_to_json(const hilum_event *event, struct hl_buf *out);
 hilum_event *hl_event_from_json(const char *name, const char *json);
 
-/* ---- dispatch --------------------------------------------------------------------------------- */
+/* ---- dispatch ---------------------------------------------------------------------------------
+ */
 
 struct hl_verdict {
-    int32_t verdict;   /* HILUM_PASS unless a hook decided otherwise */
-    char hook[96];     /* who decided */
+    int32_t verdict; /* HILUM_PASS unless a hook decided otherwise */
+    char hook[96];   /* who decided */
     char reason[256];
-    unsigned matched;  /* hooks whose `where` matched */
-    unsigned failed;   /* hooks that failed or overran: (filter, transform) verdict is HILUM_HOLD */
+    unsigned matched; /* hooks whose `where` matched */
+    unsigned failed;  /* hooks that failed (an overrun alone is no failure) */
+    unsigned overran; /* hooks that passed their deadline: logged, their verdict stands */
 };
-/* Runs the phase's hooks in order on this thread. core/* hooks always run; site hooks end at
- * HILUM_ACCEPT, and all end at REJECT, DEFER or DISCARD; HOLD is remembered and the rest goes on. A hook that
- * fails (negative) or is out of the phase's verdicts counts as HILUM_HOLD with its error as reason, and the
- * steps it appended to the plan are dropped. In HILUM_NOTIFY the first failure is returned in
- * verdict = the negative code after all other hooks ran. No lock is held while a hook runs. */
-void hl_bus_dispatch(struct hl_bus *bus, hilum_event *event, unsigned phase, struct hl_verdict *out);
+/* Runs the phase's hooks in order on this thread. Hooks of owner "core" always run; site hooks end
+ * at HILUM_ACCEPT, and all end at REJECT, DEFER or DISCARD; HOLD is remembered and the rest goes
+ * on. A hook that fails (negative) or is out of the phase's verdicts counts as HILUM_HOLD (in
+ * HILUM_COMMIT, whose work was then not done: HILUM_DEFER) with its error as reason, and the steps
+ * it appended to the plan are dropped. In HILUM_NOTIFY hooks are independent: ACCEPT is PASS, and
+ * the first failure is returned in verdict = the negative code after all other hooks ran. No lock
+ * is held while a hook runs but the hook's own, if it is SERIAL; such a hook that re-enters itself
+ * fails. `out` is filled completely. */
+void hl_bus_dispatch(struct hl_bus *bus, hilum_event *event, unsigned phase,
+                     struct hl_verdict *out);
 
-/* NOTIFY of a single hook by name (retry of one failed rule). HILUM_ENOTFOUND. */
-hilum_rc hl_bus_dispatch_one(struct hl_bus *bus, hilum_event *event, unsigned phase, const char *hook,
-                             struct hl_verdict *out);
-/* Names of the NOTIFY hooks whose `where` matches, joined by '\n': the journal runner runs each by itself. */
+/* NOTIFY of a single hook by name (retry of one failed rule), if its `where` matches.
+ * HILUM_ENOTFOUND. */
+hilum_rc hl_bus_dispatch_one(struct hl_bus *bus, hilum_event *event, unsigned phase,
+                             const char *hook, struct hl_verdict *out);
+/* Names of the NOTIFY hooks whose `where` matches, joined by '\n': the journal runner runs each by
+ * itself. */
 void hl_bus_matching(struct hl_bus *bus, hilum_event *event, unsigned phase, struct hl_buf *out);
 
-/* ---- `where`, alone (routes, tests, fuzzing) ---------------------------------------------------- */
+/* ---- `where`, alone (routes, tests, fuzzing) ----------------------------------------------------
+ */
 struct hl_where;
-/* HILUM_EINVAL says where in the text and what was expected. NULL or "": matches always. */
+/* HILUM_EINVAL says where in the text and what was expected. NULL or "": matches always. At most
+ * 4,096 bytes; blanks around fields and values are ignored. Equality and globs take the value as a
+ * whole
+ * ("ImageType~*PRIMARY*"); an empty value ("PatientID=") equals an absent field. < > compare
+ * numbers when both sides are numbers, text otherwise; an absent field is neither smaller nor
+ * larger. */
 hilum_rc hl_where_parse(const char *text, struct hl_where **out);
 bool hl_where_match(const struct hl_where *where, hilum_event *event);
 void hl_where_free(struct hl_where *where);
