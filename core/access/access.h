@@ -64,6 +64,8 @@ hilum_rc hl_allow(const struct hl_principal *principal, const char *action,
 
 /* Is the action in the table? For registries that take one by name and want to find out early. */
 bool hl_action_is_known(const char *action);
+/* The i-th action of the table, NULL beyond its end: for lists and for the test of the matrix. */
+const char *hl_action_at(size_t i);
 
 /* "peer ARCHIVE (10.0.0.5)", "user 0", "rule site/ct": for the audit record. Returns out. */
 char *hl_principal_text(const struct hl_principal *principal, char *out, size_t size);

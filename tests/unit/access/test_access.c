@@ -1,0 +1,117 @@
+/* The policy against a table a person reads. SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/access/access.h"
+#include "core/base/error.h"
+#include "core/config/peers.h"
+
+static const char *const service_names[] = {"echo", "store", "find", "move", "get"};
+
+static bool allows(struct hl_principal principal, const char *action)
+{
+    hilum_rc rc = hl_allow(&principal, action, NULL);
+    assert_true(rc == HILUM_OK || rc == HILUM_EDENIED);
+    return rc == HILUM_OK;
+}
+
+static void check_known_peer(const char *action, const char *services)
+{
+    for (unsigned i = 0; i < 5; i++) {
+        struct hl_peer peer = {.name = "P", .services = 1u << i};
+        struct hl_principal principal = {
+            .kind = HL_PRINCIPAL_PEER, .peer = &peer, .address = "::1"};
+        assert_int_equal(allows(principal, action), strstr(services, service_names[i]) != NULL);
+        peer.services = HL_SERVICE_ALL & ~peer.services;
+        bool has_other = strcmp(services, "-") != 0 && strcmp(services, service_names[i]) != 0;
+        assert_int_equal(allows(principal, action), has_other);
+    }
+}
+
+static void check_unknown_peer(const char *action, bool anywhere, bool loopback)
+{
+    struct hl_principal principal = {
+        .kind = HL_PRINCIPAL_PEER, .address = "10.0.0.1", .accept_unknown = true};
+    assert_int_equal(allows(principal, action), anywhere);
+    principal.address = NULL;
+    assert_int_equal(allows(principal, action), anywhere);
+    principal.address = "::ffff:127.0.0.1";
+    assert_int_equal(allows(principal, action), loopback);
+    principal.accept_unknown = false;
+    assert_false(allows(principal, action));
+}
+
+static void check_others(const char *action, bool rule)
+{
+    assert_int_equal(allows((struct hl_principal){.kind = HL_PRINCIPAL_RULE, .name = "r"}, action),
+                     rule);
+    assert_true(allows((struct hl_principal){.kind = HL_PRINCIPAL_SYSTEM}, action));
+    assert_true(allows((struct hl_principal){.kind = HL_PRINCIPAL_USER, .uid = 0}, action));
+    assert_true(allows((struct hl_principal){.kind = HL_PRINCIPAL_USER, .uid = geteuid()}, action));
+    assert_false(
+        allows((struct hl_principal){.kind = HL_PRINCIPAL_USER, .uid = geteuid() + 1}, action));
+    assert_false(allows((struct hl_principal){0}, action));
+}
+
+static void policy__is_the_reviewed_matrix(void **state)
+{
+    (void)state;
+    char line[256], action[64], known[64], anywhere[8], loopback[8], rule[8];
+    int rows = 0, actions = 0;
+    FILE *f = fopen(MATRIX, "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        if (line[0] == '#')
+            continue;
+        assert_int_equal(sscanf(line, "%63[^\t]\t%63[^\t]\t%7[^\t]\t%7[^\t]\t%7[^\n]", action,
+                                known, anywhere, loopback, rule),
+                         5);
+        check_known_peer(action, known);
+        check_unknown_peer(action, strcmp(anywhere, "yes") == 0, strcmp(loopback, "yes") == 0);
+        check_others(action, strcmp(rule, "yes") == 0);
+        rows++;
+    }
+    fclose(f);
+    for (int i = 0; hl_action_at((size_t)i); i++)
+        actions = i + 1;
+    assert_int_equal(rows, actions); /* an action without a row fails */
+}
+
+static void unknown_action__is_a_defect_and_never_allowed(void **state)
+{
+    (void)state;
+    struct hl_principal system = {.kind = HL_PRINCIPAL_SYSTEM};
+    assert_int_equal(hl_allow(&system, "format.disk", NULL), HILUM_EINTERNAL);
+    assert_int_equal(hl_allow(&system, NULL, NULL), HILUM_EINTERNAL);
+    assert_false(hl_action_is_known("format.disk"));
+    assert_true(hl_action_is_known("echo"));
+}
+
+static void refusal__says_who_what_and_what_to_do(void **state)
+{
+    (void)state;
+    struct hl_peer peer = {.name = "CT1", .services = HL_SERVICE_ECHO};
+    struct hl_principal known = {.kind = HL_PRINCIPAL_PEER, .peer = &peer, .address = "10.0.0.1"};
+    struct hl_principal unknown = {.kind = HL_PRINCIPAL_PEER, .aet = "X", .address = "10.0.0.2"};
+    assert_int_equal(hl_allow(&known, "store", NULL), HILUM_EDENIED);
+    assert_string_equal(hl_error(), "peer CT1 (10.0.0.1): store: not among its services");
+    assert_int_equal(hl_allow(&unknown, "echo", NULL), HILUM_EDENIED);
+    assert_string_equal(hl_error(), "unknown peer X (10.0.0.2): echo: add it to peers");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(policy__is_the_reviewed_matrix),
+        cmocka_unit_test(unknown_action__is_a_defect_and_never_allowed),
+        cmocka_unit_test(refusal__says_who_what_and_what_to_do),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
