@@ -15,7 +15,7 @@
 #define TAG_FORMAT            "(%04X,%04X) at offset %llu"
 #define TAG_ARGS(tag, offset) (tag) >> 16, (tag)&0xFFFF, (unsigned long long)(offset)
 
-enum { DISORDER_SEARCHED = 256 };
+enum { DISORDER_SEARCHED = 256, FIRST_ELEMENTS = 96, HOLD_BLOCK = 4096 };
 
 hilum_rc hl_scan_fail(struct hl_scan *scan, hilum_rc rc, const char *format, ...)
 {
@@ -79,8 +79,7 @@ void hl_scan_free(struct hl_scan *scan)
     free(scan);
 }
 
-/* ---- records -----------------------------------------------------------------------------------
- */
+/* ---- records ---- */
 
 static hilum_rc charge(struct hl_scan *scan, size_t extra)
 {
@@ -127,10 +126,11 @@ static void note_order(struct hl_scan *scan, uint32_t tag)
  */
 static void check_group(struct hl_scan *scan, uint32_t group, uint64_t offset)
 {
-    if (scan->count && group != scan->group && scan->group_end && scan->group_end != offset)
+    if (group == scan->group)
+        return;
+    if (scan->group_end && scan->group_end != offset)
         scan->remarks |= HL_SCAN_GROUP_LENGTH;
-    if (group != scan->group)
-        scan->group_end = 0;
+    scan->group_end = 0;
     scan->group = group;
 }
 
@@ -148,10 +148,11 @@ static hilum_rc push_element(struct hl_scan *scan, const struct hl_head *head)
         return rc;
     if (scan->cap == 0) {
         /* Most headers have fewer; growing from one by one costs more than the scan. */
-        scan->elements = malloc(128 * sizeof *scan->elements);
-        scan->cap = scan->elements ? 128 : 0;
+        scan->elements = malloc(FIRST_ELEMENTS * sizeof *scan->elements);
+        scan->cap = scan->elements ? FIRST_ELEMENTS : 0;
     }
-    if (!hl_grow(&scan->elements, &scan->cap, scan->count, sizeof *scan->elements))
+    if (scan->count == scan->cap &&
+        !hl_grow(&scan->elements, &scan->cap, scan->count, sizeof *scan->elements))
         return hl_scan_fail(scan, HILUM_ENOMEM, "header scan: no memory");
     note_order(scan, head->tag);
     check_group(scan, head->tag >> 16, scan->head_offset);
@@ -164,8 +165,7 @@ static hilum_rc push_element(struct hl_scan *scan, const struct hl_head *head)
     return HILUM_OK;
 }
 
-/* ---- nesting -----------------------------------------------------------------------------------
- */
+/* ---- nesting ---- */
 
 static bool is_pixel_data(uint32_t tag)
 {
@@ -199,7 +199,7 @@ static struct hl_coding element_coding(const struct hl_scan *scan)
 static hilum_rc open_undefined(struct hl_scan *scan, const struct hl_head *head)
 {
     struct hl_coding coding = element_coding(scan);
-    bool is_unknown = strcmp(head->vr, "UN") == 0;
+    bool is_unknown = head->vr[0] == 'U' && head->vr[1] == 'N';
     if (is_unknown)
         coding = (struct hl_coding){.is_implicit = true}; /* PS3.5 6.2.2 note 4 */
     bool is_fragments = head->tag == HL_TAG_PIXEL_DATA && strcmp(head->vr, "SQ") != 0;
@@ -227,8 +227,29 @@ static void skip(struct hl_scan *scan, uint64_t n)
     scan->state = n ? SCAN_SKIP : SCAN_HEAD;
 }
 
-/* ---- heads -------------------------------------------------------------------------------------
- */
+static bool is_item_tag(uint32_t tag)
+{
+    return tag >> 16 == 0xFFFE &&
+           (tag == HL_TAG_ITEM || tag == HL_TAG_ITEM_END || tag == HL_TAG_SEQUENCE_END);
+}
+
+/* ---- heads ---- */
+
+/* Values lie side by side in blocks: one allocation and no zeroing for each of them. */
+static hilum_rc make_room(struct hl_scan *scan, uint64_t n)
+{
+    if (n <= scan->room)
+        return HILUM_OK;
+    size_t block = n > HOLD_BLOCK / 4 ? n : HOLD_BLOCK;
+    hilum_rc rc = charge(scan, block);
+    if (rc != HILUM_OK)
+        return rc;
+    scan->hold = hl_arena_alloc(&scan->arena, block);
+    if (!scan->hold)
+        return hl_scan_fail(scan, HILUM_ENOMEM, "header scan: no memory");
+    scan->room = block;
+    return HILUM_OK;
+}
 
 static hilum_rc hold(struct hl_scan *scan, struct hl_element *e)
 {
@@ -238,13 +259,11 @@ static hilum_rc hold(struct hl_scan *scan, struct hl_element *e)
         note_group_length(scan, e);
         return HILUM_OK;
     }
-    hilum_rc rc = charge(scan, e->length);
+    hilum_rc rc = make_room(scan, e->length);
     if (rc != HILUM_OK)
         return rc;
-    scan->hold = hl_arena_alloc(&scan->arena, e->length);
-    if (!scan->hold)
-        return hl_scan_fail(scan, HILUM_ENOMEM, "header scan: no memory");
     e->value = scan->hold;
+    scan->room -= e->length;
     scan->remaining = e->length;
     scan->state = SCAN_HOLD;
     scan->is_last_hidden = true;
@@ -258,11 +277,6 @@ static hilum_rc stray_item(struct hl_scan *scan, const struct hl_head *head)
                             TAG_ARGS(head->tag, scan->head_offset));
     scan->remarks |= HL_SCAN_DELIMITER;
     return HILUM_OK;
-}
-
-static bool is_item_tag(uint32_t tag)
-{
-    return tag == HL_TAG_ITEM || tag == HL_TAG_ITEM_END || tag == HL_TAG_SEQUENCE_END;
 }
 
 static hilum_rc top_element(struct hl_scan *scan, const struct hl_head *head)
@@ -287,7 +301,8 @@ static hilum_rc top_element(struct hl_scan *scan, const struct hl_head *head)
         e->length = 0;
         return open_undefined(scan, head);
     }
-    if (e->length > HL_SCAN_VALUE_MAX || is_pixel_data(e->tag) || strcmp(e->vr, "SQ") == 0) {
+    bool is_sequence = head->vr[0] == 'S' && head->vr[1] == 'Q';
+    if (e->length > HL_SCAN_VALUE_MAX || is_sequence || is_pixel_data(e->tag)) {
         skip(scan, e->length);
         return HILUM_OK;
     }
@@ -382,13 +397,15 @@ static struct hl_coding head_coding(struct hl_scan *scan, const uint8_t *p)
     return frame->coding;
 }
 
-static hilum_rc decode(struct hl_scan *scan, const uint8_t *p, struct hl_coding coding)
+/* Returns the bytes of the head; failures are kept in the scan. */
+static size_t decode(struct hl_scan *scan, const uint8_t *p, struct hl_coding coding)
 {
     struct hl_head head;
     hl_head_decode(p, coding, &head);
     if (head.tag || head.length) /* zeros are padding, not an element with a bad VR */
         scan->remarks |= head.remarks;
-    return take_head(scan, &head);
+    take_head(scan, &head);
+    return head.size;
 }
 
 /* A head that a chunk's end cuts is gathered byte by byte. Returns bytes used. */
@@ -417,10 +434,7 @@ static size_t consume_head(struct hl_scan *scan, const uint8_t *p, size_t n)
     if (scan->head_length || n < HL_HEAD_MAX)
         return gather_head(scan, p, n);
     scan->head_offset = scan->offset;
-    struct hl_coding coding = head_coding(scan, p);
-    size_t size = hl_head_size(p, coding);
-    decode(scan, p, coding);
-    return size;
+    return decode(scan, p, head_coding(scan, p));
 }
 
 static size_t consume_held(struct hl_scan *scan, const uint8_t *p, size_t n)
@@ -481,8 +495,7 @@ hilum_rc hl_scan_feed(struct hl_scan *scan, const void *bytes, size_t n)
     return scan->inflate ? hl_scan_inflate(scan, bytes, n) : hl_scan_consume(scan, bytes, n);
 }
 
-/* ---- the end -----------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 static bool is_zero(const uint8_t *p, size_t n)
 {

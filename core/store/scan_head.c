@@ -6,68 +6,36 @@
 
 #include "core/store/scan.h"
 
-#define VR(a, b) ((unsigned)(a) << 8 | (unsigned)(b))
+/* Both letters of a VR as one index; letters are asked for first. */
+#define V(a, b) (((a) - 'A') * 26 + ((b) - 'A'))
+#define S       HL_VR_SHORT
+#define L       HL_VR_LONG
 
-uint16_t hl_get16(const uint8_t *p, bool is_big_endian)
-{
-    return (uint16_t)(is_big_endian ? p[0] << 8 | p[1] : p[1] << 8 | p[0]);
-}
+static const uint8_t vr_kinds[26 * 26] = {
+    [V('A', 'E')] = S, [V('A', 'S')] = S, [V('A', 'T')] = S, [V('C', 'S')] = S, [V('D', 'A')] = S,
+    [V('D', 'S')] = S, [V('D', 'T')] = S, [V('F', 'D')] = S, [V('F', 'L')] = S, [V('I', 'S')] = S,
+    [V('L', 'O')] = S, [V('L', 'T')] = S, [V('O', 'B')] = L, [V('O', 'D')] = L, [V('O', 'F')] = L,
+    [V('O', 'L')] = L, [V('O', 'V')] = L, [V('O', 'W')] = L, [V('P', 'N')] = S, [V('S', 'H')] = S,
+    [V('S', 'L')] = S, [V('S', 'Q')] = L, [V('S', 'S')] = S, [V('S', 'T')] = S, [V('S', 'V')] = L,
+    [V('T', 'M')] = S, [V('U', 'C')] = L, [V('U', 'I')] = S, [V('U', 'L')] = S, [V('U', 'N')] = L,
+    [V('U', 'R')] = L, [V('U', 'S')] = S, [V('U', 'T')] = L, [V('U', 'V')] = L,
+};
 
-uint32_t hl_get32(const uint8_t *p, bool is_big_endian)
-{
-    uint32_t first = hl_get16(p, is_big_endian), second = hl_get16(p + 2, is_big_endian);
-    return is_big_endian ? first << 16 | second : second << 16 | first;
-}
-
-uint32_t hl_get_tag(const uint8_t *p, bool is_big_endian)
-{
-    return (uint32_t)hl_get16(p, is_big_endian) << 16 | hl_get16(p + 2, is_big_endian);
-}
+#undef S
+#undef L
 
 enum hl_vr_kind hl_vr_kind(const char vr[2])
 {
-    switch (VR((uint8_t)vr[0], (uint8_t)vr[1])) {
-    case VR('A', 'E'):
-    case VR('A', 'S'):
-    case VR('A', 'T'):
-    case VR('C', 'S'):
-    case VR('D', 'A'):
-    case VR('D', 'S'):
-    case VR('D', 'T'):
-    case VR('F', 'D'):
-    case VR('F', 'L'):
-    case VR('I', 'S'):
-    case VR('L', 'O'):
-    case VR('L', 'T'):
-    case VR('P', 'N'):
-    case VR('S', 'H'):
-    case VR('S', 'L'):
-    case VR('S', 'S'):
-    case VR('S', 'T'):
-    case VR('T', 'M'):
-    case VR('U', 'I'):
-    case VR('U', 'L'):
-    case VR('U', 'S'): return HL_VR_SHORT;
-    case VR('O', 'B'):
-    case VR('O', 'D'):
-    case VR('O', 'F'):
-    case VR('O', 'L'):
-    case VR('O', 'V'):
-    case VR('O', 'W'):
-    case VR('S', 'Q'):
-    case VR('S', 'V'):
-    case VR('U', 'C'):
-    case VR('U', 'N'):
-    case VR('U', 'R'):
-    case VR('U', 'T'):
-    case VR('U', 'V'): return HL_VR_LONG;
-    default: return HL_VR_UNKNOWN;
-    }
+    unsigned first = (unsigned)(uint8_t)vr[0] - 'A', second = (unsigned)(uint8_t)vr[1] - 'A';
+    if (first >= 26 || second >= 26)
+        return HL_VR_UNKNOWN;
+    return (enum hl_vr_kind)vr_kinds[first * 26 + second];
 }
 
 static bool is_delimiter(uint32_t tag)
 {
-    return tag == HL_TAG_ITEM || tag == HL_TAG_ITEM_END || tag == HL_TAG_SEQUENCE_END;
+    return tag >> 16 == 0xFFFE &&
+           (tag == HL_TAG_ITEM || tag == HL_TAG_ITEM_END || tag == HL_TAG_SEQUENCE_END);
 }
 
 /* What stands where the VR should. New VRs are all of the long form (PS3.5 6.2, note), letters that
@@ -95,20 +63,32 @@ size_t hl_head_size(const uint8_t *p, struct hl_coding coding)
     return vr_place(p, coding.is_big_endian) == PLACE_LONG ? 12 : 8;
 }
 
-static void decode_explicit(const uint8_t *p, bool is_big_endian, struct hl_head *out)
+static void decode_odd_vr(const uint8_t *p, bool is_big_endian, struct hl_head *out)
 {
+    out->remarks |= HL_SCAN_BAD_VR;
     enum vr_place place = vr_place(p, is_big_endian);
-    if (hl_vr_kind((const char *)p + 4) == HL_VR_UNKNOWN)
-        out->remarks |= HL_SCAN_BAD_VR;
     if (place == PLACE_IMPLICIT) {
         out->remarks |= HL_SCAN_WRONG_SYNTAX;
+        out->vr[0] = '\0';
         return;
     }
-    out->vr[0] = (char)p[4];
-    out->vr[1] = (char)p[5];
     out->size = place == PLACE_LONG ? 12 : 8;
     out->length =
         place == PLACE_LONG ? hl_get32(p + 8, is_big_endian) : hl_get16(p + 6, is_big_endian);
+}
+
+static void decode_explicit(const uint8_t *p, bool is_big_endian, struct hl_head *out)
+{
+    out->vr[0] = (char)p[4];
+    out->vr[1] = (char)p[5];
+    switch (hl_vr_kind(out->vr)) {
+    case HL_VR_SHORT: out->length = hl_get16(p + 6, is_big_endian); break;
+    case HL_VR_LONG:
+        out->size = 12;
+        out->length = hl_get32(p + 8, is_big_endian);
+        break;
+    case HL_VR_UNKNOWN: decode_odd_vr(p, is_big_endian, out); break;
+    }
 }
 
 void hl_head_decode(const uint8_t *p, struct hl_coding coding, struct hl_head *out)

@@ -3,9 +3,11 @@
 #ifndef HL_STORE_SCAN_HEAD_H
 #define HL_STORE_SCAN_HEAD_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define HL_LENGTH_UNDEFINED 0xFFFFFFFFu
 #define HL_TAG_ITEM         0xFFFEE000u
@@ -31,13 +33,27 @@ struct hl_head {
 enum hl_vr_kind { HL_VR_UNKNOWN, HL_VR_SHORT, HL_VR_LONG };
 enum hl_vr_kind hl_vr_kind(const char vr[2]);
 
-uint16_t hl_get16(const uint8_t *p, bool is_big_endian);
-uint32_t hl_get32(const uint8_t *p, bool is_big_endian);
-uint32_t hl_get_tag(const uint8_t *p, bool is_big_endian);
+/* Inline: the scan spends its time here. */
+static inline uint16_t hl_get16(const uint8_t *p, bool is_big_endian)
+{
+    return (uint16_t)(is_big_endian ? p[0] << 8 | p[1] : p[1] << 8 | p[0]);
+}
+
+static inline uint32_t hl_get32(const uint8_t *p, bool is_big_endian)
+{
+    uint32_t value;
+    memcpy(&value, p, sizeof value);
+    return is_big_endian ? be32toh(value) : le32toh(value);
+}
+
+static inline uint32_t hl_get_tag(const uint8_t *p, bool is_big_endian)
+{
+    return (uint32_t)hl_get16(p, is_big_endian) << 16 | hl_get16(p + 2, is_big_endian);
+}
 
 /* Bytes this head occupies, told from its first 8. */
 size_t hl_head_size(const uint8_t *p, struct hl_coding coding);
-/* Decodes a head of which hl_head_size bytes are there. */
+/* Decodes a head of which hl_head_size bytes are there; out->size says the same without asking. */
 void hl_head_decode(const uint8_t *p, struct hl_coding coding, struct hl_head *out);
 /* What the first 8 bytes of a data set, said to be in *coding, are really in; corrects *coding and
  * returns true when that differs. */

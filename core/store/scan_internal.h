@@ -32,6 +32,7 @@ struct hl_scan {
     uint64_t head_offset;    /* of the head being decoded */
     uint64_t remaining;      /* of the value in HOLD or SKIP */
     uint8_t *hold;           /* where the next byte of a held value goes */
+    uint64_t room;           /* bytes free from there on, the value in hand taken off */
     uint8_t head[HL_HEAD_MAX];
     uint8_t head_length;     /* bytes gathered in head, when a chunk ended inside one */
     uint8_t head_size;       /* bytes wanted there */
@@ -41,7 +42,7 @@ struct hl_scan {
     size_t sorted;           /* elements[0..sorted) ascend strictly; the rest is in disorder */
     bool is_last_hidden;     /* the last one's value is still arriving */
     bool has_pixel_data;
-    uint32_t group, group_checked; /* group number, and the one group_end is for */
+    uint32_t group;          /* group number of the last element */
     uint64_t group_end;      /* where its group length says it ends; 0: nothing said */
     struct hl_arena arena;
 
