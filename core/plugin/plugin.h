@@ -1,0 +1,107 @@
+/* The plugin host: opens what the configuration names, checks it, parses its options, runs its life
+ * and keeps what it provides. The only folder that opens shared objects. It knows nothing of DICOM,
+ * SQL, Lua and of what a capability does. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_PLUGIN_H
+#define HL_PLUGIN_H
+
+#include "core/base/buf.h"
+#include "core/bus/bus.h"
+#include "core/config/config.h"
+#include "hilum/host.h"
+
+struct hl_plugins; /* the host: all plugins of one server */
+
+/* ---- opening and life -------------------------------------------------------------------------
+ */
+
+/* Opens every entry of `plugins` of the configuration: file (config `file`, otherwise
+ * <plugin_dir>/<name>.so), ownership and mode, ELF flags and exports, handshake, options, order of
+ * needs. No plugin code but hilum_plugin_entry runs; so this is also what --check does (then
+ * close). Everything found is added to *faults; a plugin with a fault is skipped with its reason.
+ * HILUM_OK although optional plugins were skipped (look at faults->count); HILUM_EINVAL if one with
+ * `required = true` was. *out is set in both cases. Main thread only (libltdl). `config` is
+ * referenced; `bus` outlives the host. */
+hilum_rc hl_plugins_open(struct hl_config *config, const char *plugin_dir, const char *data_dir,
+                         struct hl_bus *bus, struct hl_faults *faults, struct hl_plugins **out);
+
+/* What the server lends to plugins through struct hilum_host; copied. `plugin` is the caller's id.
+ * Absent members answer HILUM_EUNSUP or NULL. Set before hl_plugins_start; `dicom` and `catalog`
+ * are seen by plugins from there on. A service's own functions learn the caller with
+ * hl_plugin_id(self). */
+struct hl_host_services {
+    const struct hilum_dicom_api *dicom;
+    const struct hilum_catalog_api *catalog;
+    hilum_rc (*allow)(void *arg, const char *plugin, const hilum_principal *who, const char *action,
+                      const char *resource);
+    hilum_rc (*store_scu)(void *arg, const char *plugin, const char *address,
+                          const char *called_aet,
+                          hilum_rc (*next)(void *arg, const void **part10, uint64_t *n),
+                          void *next_arg, uint64_t *stored);
+    const char *(*dicom_address)(void *arg);
+    const char *(*dicom_aet)(void *arg);
+    void *arg;
+};
+void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services);
+/* Durable publication of an event that `plugin` declared (checked by the host). Any time before
+ * start. */
+void hl_plugins_set_publish(struct hl_plugins *plugins,
+                            hilum_rc (*publish)(void *arg, const char *plugin, const char *event,
+                                                const char *fields_json),
+                            void *arg);
+
+/* Runs init of all plugins in the order of their needs; then puts their declared events and hooks
+ * on the bus, as owner "plugin:<id>". A plugin that fails is skipped with its reason (logged);
+ * HILUM_EINVAL with the reason if it is required: the server does not start. Faults of hooks are
+ * added to *faults. Main thread. */
+hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults);
+/* Runs start in the same order. A failure stops that plugin, or is returned if it is required. */
+hilum_rc hl_plugins_start(struct hl_plugins *plugins);
+/* No new work; waits for work under way, all plugins together for at most ms. Reverse order. */
+void hl_plugins_drain(struct hl_plugins *plugins, uint32_t ms);
+/* Takes the hooks off the bus, fini in reverse order, frees the host. Objects stay mapped: never
+ * dlclose. What was acquired must not be used any more. NULL is fine. */
+void hl_plugins_close(struct hl_plugins *plugins);
+
+const char *hl_plugin_id(const hilum_self *self);
+
+/* [{"id", "version", "vendor", "licence", "file", "state": "skipped|opened|ready|running|stopped",
+ * "required", "reason", "provides": ["store:fs"], "needs": [...], "options": [{"key", "type",
+ * "default", "range", "help", "required"}]}] for `hilum plugin list`. Any thread. */
+void hl_plugins_list(struct hl_plugins *plugins, struct hl_buf *json);
+
+/* ---- capabilities -------------------------------------------------------------------------------
+ */
+
+/* Pins a provider until unpin; name NULL: the only one of its kind. Between hl_plugins_init and
+ * _close, any thread. HILUM_ENOTFOUND names what is missing; HILUM_ECONFLICT: name NULL and there
+ * are several. The table may be shorter than today's struct: HILUM_HAS before members newer
+ * than 1.0. SERIAL: where cap->threads is HILUM_SERIAL the caller brackets every call of the
+ * instance with hl_plugins_enter/leave (no-ops for HILUM_PARALLEL). */
+hilum_rc hl_plugins_acquire(struct hl_plugins *plugins, uint32_t kind, const char *name,
+                            const struct hilum_cap **cap, void **instance);
+void hl_plugins_unpin(struct hl_plugins *plugins, const struct hilum_cap *cap);
+void hl_plugins_enter(struct hl_plugins *plugins, const struct hilum_cap *cap);
+void hl_plugins_leave(struct hl_plugins *plugins, const struct hilum_cap *cap);
+/* All providers of a kind in the order of the configuration. */
+void hl_plugins_cap_each(struct hl_plugins *plugins, uint32_t kind,
+                         void (*each)(void *arg, const struct hilum_cap *cap, void *instance,
+                                      const char *plugin),
+                         void *arg);
+/* The `service` that serves a SOP class; NULL: none. Lives until close; instance: its `self`. */
+const struct hilum_service *hl_plugins_service_for(struct hl_plugins *plugins,
+                                                   const char *sop_class, void **instance);
+
+/* ---- declarations
+ * --------------------------------------------------------------------------------- */
+
+/* Of plugins that are ready; in order of the configuration. Valid until close. type: HILUM_DECL_*.
+ */
+void hl_plugins_decl_each(struct hl_plugins *plugins, uint32_t type,
+                          void (*each)(void *arg, const struct hilum_decl *decl,
+                                       const char *plugin),
+                          void *arg);
+/* NULL: none of this name. *plugin may be NULL. */
+const struct hilum_decl *hl_plugins_decl_find(struct hl_plugins *plugins, uint32_t type,
+                                              const char *name, const char **plugin);
+
+#endif
