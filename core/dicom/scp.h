@@ -5,9 +5,10 @@
 
 #include "core/config/peers.h"
 #include "core/dicom/scu.h"
-#include "core/plugin/plugin.h"
+#include "hilum/service.h"
 
 struct hl_scp;
+struct hl_plugins; /* core/plugin/plugin.h */
 
 struct hl_scp_parts {
     struct hl_store *store;

@@ -8,7 +8,7 @@
 
 struct hl_scu; /* connections to peers; thread-safe */
 
-hilum_rc hl_scu_new(struct hl_store *store, struct hl_scu **out);
+hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_scu **out);
 /* New certificates, AE title, limits. Kept associations of changed peers are released when idle. */
 hilum_rc hl_scu_configure(struct hl_scu *scu, const struct hl_config *config);
 void hl_scu_free(struct hl_scu *scu);
@@ -31,6 +31,8 @@ struct hl_send_options {
     /* After each object (any order); an error stops after this object. May be NULL. */
     hilum_rc (*progress)(void *arg, const struct hl_send_item *item);
     void *arg;
+    /* hl_scu_store_on only: set when a C-CANCEL-RQ comes between the responses. May be NULL. */
+    bool *is_cancelled;
 };
 /* Sends the items over one association, proposing what is stored (each SOP class with the syntaxes of its
  * objects). Reuses a kept association that has the contexts. The call fails only when nothing could be tried:
@@ -40,6 +42,11 @@ hilum_rc hl_scu_store(struct hl_scu *scu, const struct hl_peer *peer, struct hl_
 /* Sends over an association that is open already (C-GET sub-operations, PS3.4 C.4.3). */
 hilum_rc hl_scu_store_on(struct hl_ul_assoc *assoc, struct hl_store *store, struct hl_send_item *item,
                          uint16_t message_id, const struct hl_send_options *options);
+/* The body of hilum_host.store_scu: sends Part 10 files to an address over one association. Each object is
+ * proposed alone when it does not fit the association at hand. */
+hilum_rc hl_scu_store_part10(struct hl_scu *scu, const char *address, const char *called_aet,
+                             hilum_rc (*next)(void *arg, const void **part10, uint64_t *n), void *arg,
+                             uint64_t *stored);
 /* Counts per peer: kept associations, sent, failed. */
 void hl_scu_status(struct hl_scu *scu, struct hl_buf *json);
 

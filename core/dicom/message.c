@@ -1,0 +1,194 @@
+/* One DIMSE request: checked, dispatched by command field, answered. C-ECHO and C-STORE are dealt
+ * with here, all else goes to plugins. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/dicom/scp_internal.h"
+#include "core/dicom/uid.h"
+
+enum {
+    SUCCESS = 0x0000,
+    CLASS_NOT_SUPPORTED = 0x0122,
+    NOT_AUTHORIZED = 0x0124,
+    MISSING_DATA = 0xC000
+};
+
+/* Printable ASCII only: the comment is an LO without a character set of its own. */
+static void set_comment(struct hl_dimse *response, const char *text)
+{
+    size_t n = 0;
+    for (; text && *text && n < sizeof response->comment - 1; text++)
+        response->comment[n++] = *text >= ' ' && *text < 127 && *text != '\\' ? *text : '?';
+    response->comment[n] = 0;
+}
+
+/* What every response to this request begins with. */
+static struct hl_dimse response_to(const struct hl_dimse *command)
+{
+    struct hl_dimse response = {.command_field = command->command_field | HL_RSP,
+                                .message_id_responded = command->message_id,
+                                .context_id = command->context_id};
+    memcpy(response.sop_class, command->sop_class, sizeof response.sop_class);
+    memcpy(response.sop_instance, command->sop_instance, sizeof response.sop_instance);
+    return response;
+}
+
+hilum_rc hl_request_answer(const struct hl_request *request, uint16_t status, const char *comment)
+{
+    struct hl_dimse response = response_to(&request->command);
+    response.status = status;
+    set_comment(&response, comment);
+    return hl_dimse_write(request->ul, &response, NULL, 0);
+}
+
+hilum_rc hl_request_skip(const struct hl_request *request)
+{
+    if (!request->command.has_dataset)
+        return HILUM_OK;
+    return hl_dimse_read_dataset(request->ul, &request->command, NULL, NULL);
+}
+
+static hilum_rc refuse(const struct hl_request *request, uint16_t status, const char *comment)
+{
+    hilum_rc rc = hl_request_skip(request);
+    return rc ? rc : hl_request_answer(request, status, comment);
+}
+
+/* ---- C-STORE ----------------------------------------------------------------------------------
+ */
+
+static hilum_rc feed(void *arg, const void *bytes, size_t n)
+{
+    /* Its error is kept by the ingest and comes out at the end; the wire goes on in step. */
+    (void)hl_ingest_data(arg, bytes, n);
+    return HILUM_OK;
+}
+
+static hilum_rc answer_store(const struct hl_request *request,
+                             const struct hl_ingest_result *result)
+{
+    struct hl_dimse response = response_to(&request->command);
+    response.status = result->status;
+    response.offending = result->offending;
+    set_comment(&response, result->comment);
+    return hl_dimse_write(request->ul, &response, NULL, 0);
+}
+
+static struct hl_ingest_source source_of(const struct hl_request *request)
+{
+    const struct hl_ul_params *params = hl_ul_params(request->ul);
+    const struct hl_peer *peer = request->on->principal.peer;
+    return (struct hl_ingest_source){.peer = peer ? peer->name : "",
+                                     .calling_aet = params->calling_aet,
+                                     .called_aet = params->called_aet,
+                                     .address = params->address,
+                                     .default_issuer = peer ? peer->default_issuer : NULL,
+                                     .charset_repair = peer ? peer->charset : NULL,
+                                     .kind = "dimse"};
+}
+
+hilum_rc hl_request_store(const struct hl_request *request)
+{
+    const struct hl_dimse *command = &request->command;
+    if (!command->has_dataset)
+        return hl_request_answer(request, MISSING_DATA, "C-STORE without data set");
+    struct hl_ingest_source source = source_of(request);
+    struct hl_ingest_result result = {0};
+    struct hl_ingest *ingest = NULL;
+    (void)hl_ingest_begin(request->on->scp->parts.store, &source, command->sop_class,
+                          command->sop_instance, request->context->transfer_syntax, &ingest,
+                          &result);
+    hilum_rc rc = hl_dimse_read_dataset(request->ul, command, ingest ? feed : NULL, ingest);
+    if (rc) {
+        if (ingest)
+            hl_ingest_abort(ingest);
+        return rc;
+    }
+    if (ingest)
+        (void)hl_ingest_end(ingest, &result);
+    return answer_store(request, &result);
+}
+
+/* ---- dispatch ---------------------------------------------------------------------------------
+ */
+
+static hilum_rc echo(const struct hl_request *request)
+{
+    hilum_rc rc = hl_request_skip(request);
+    return rc ? rc : hl_request_answer(request, SUCCESS, NULL);
+}
+
+/* Cancels nothing: the answer was on its way already (PS3.7 9.3.2.3). */
+static hilum_rc stray_cancel(const struct hl_request *request)
+{
+    return hl_request_skip(request);
+}
+
+static const struct {
+    uint16_t command;
+    hilum_rc (*run)(const struct hl_request *request);
+} routes[] = {
+    {HL_C_STORE_RQ, hl_request_store},
+    {HL_C_ECHO_RQ, echo},
+    {HL_C_CANCEL_RQ, stray_cancel},
+};
+
+static hilum_rc dispatch(const struct hl_request *request)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        if (routes[i].command == request->command.command_field)
+            return routes[i].run(request);
+    return hl_request_service(request);
+}
+
+/* A C-STORE on a context of a service, a C-FIND on one of storage: the command and the SOP class
+ * must belong together. */
+static bool fits_context(const struct hl_request *request)
+{
+    const char *abstract = request->context->abstract_syntax;
+    switch (request->command.command_field) {
+    case HL_C_ECHO_RQ: return !strcmp(abstract, HL_UID_VERIFICATION);
+    case HL_C_STORE_RQ:
+        return !strcmp(abstract, request->command.sop_class) &&
+               (!request->context->has_roles || request->context->scu_role);
+    default: return true;
+    }
+}
+
+static const char *action_of(const struct hl_request *request)
+{
+    return request->command.command_field == HL_C_STORE_RQ
+               ? "store"
+               : hl_negotiate_action(request->context->abstract_syntax);
+}
+
+static hilum_rc check_and_dispatch(const struct hl_request *request)
+{
+    if (request->command.command_field == HL_C_CANCEL_RQ)
+        return stray_cancel(request);
+    if (!fits_context(request))
+        return refuse(request, CLASS_NOT_SUPPORTED, "SOP class is not that of the context");
+    if (hl_allow(&request->on->principal, action_of(request), NULL))
+        return refuse(request, NOT_AUTHORIZED, "not allowed for this peer");
+    return dispatch(request);
+}
+
+hilum_rc hl_assoc_message(void *ctx, struct hl_ul_assoc *ul, void *user)
+{
+    struct hl_scp *scp = ctx;
+    struct hl_request request = {.on = user, .ul = ul};
+    hilum_rc rc = hl_dimse_read(ul, &request.command);
+    if (rc)
+        return rc;
+    request.context = hl_ul_context(ul, request.command.context_id);
+    if (!request.context)
+        return hl_fail(HILUM_EINVAL, "message on context %u, which was not accepted",
+                       request.command.context_id);
+    if (request.command.command_field & HL_RSP)
+        return hl_fail(HILUM_EINVAL, "response %04x to nothing", request.command.command_field);
+    request.on->messages++;
+    atomic_fetch_add(&scp->messages, 1);
+    return check_and_dispatch(&request);
+}

@@ -1,0 +1,294 @@
+/* Sending to peers: which objects share an association, what became of each, and C-ECHO.
+ * It knows nothing of who wants them sent and of retries. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/dicom/scu_internal.h"
+#include "core/dicom/uid.h"
+
+struct hl_peer_sent {
+    struct hl_peer_sent *next;
+    char peer[64];
+    uint64_t sent, failed;
+};
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_scu **out)
+{
+    struct hl_scu *scu = calloc(1, sizeof *scu);
+    if (!scu)
+        return hl_fail(HILUM_ENOMEM, "connections to peers: out of memory");
+    scu->store = store;
+    scu->record = record;
+    pthread_mutex_init(&scu->lock, NULL);
+    hilum_rc rc = hl_link_start(scu);
+    if (rc)
+        free(scu);
+    else
+        *out = scu;
+    return rc;
+}
+
+void hl_scu_free(struct hl_scu *scu)
+{
+    if (!scu)
+        return;
+    hl_link_stop(scu);
+    hl_link_forget(scu);
+    hl_policy_unref(scu->policy);
+    for (struct hl_peer_sent *sent = scu->sent, *next; sent; sent = next) {
+        next = sent->next;
+        free(sent);
+    }
+    pthread_mutex_destroy(&scu->lock);
+    free(scu);
+}
+
+hilum_rc hl_scu_configure(struct hl_scu *scu, const struct hl_config *config)
+{
+    struct hl_policy *policy;
+    /* The policy takes a reference, which is all it changes of a configuration. */
+    hilum_rc rc = hl_policy_new((struct hl_config *)config, &policy);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&scu->lock);
+    struct hl_policy *old = scu->policy;
+    scu->policy = policy;
+    scu->generation++;
+    hl_link_forget(scu);
+    pthread_cond_signal(&scu->wake);
+    pthread_mutex_unlock(&scu->lock);
+    hl_policy_unref(old);
+    return HILUM_OK;
+}
+
+struct hl_policy *hl_scu_policy(struct hl_scu *scu, unsigned *generation)
+{
+    pthread_mutex_lock(&scu->lock);
+    struct hl_policy *policy = scu->policy ? hl_policy_ref(scu->policy) : NULL;
+    *generation = scu->generation;
+    pthread_mutex_unlock(&scu->lock);
+    return policy;
+}
+
+/* ---- status -----------------------------------------------------------------------------------
+ */
+
+void hl_scu_count(struct hl_scu *scu, const char *peer, bool is_sent)
+{
+    pthread_mutex_lock(&scu->lock);
+    struct hl_peer_sent *count = scu->sent;
+    while (count && strcmp(count->peer, peer))
+        count = count->next;
+    if (!count && (count = calloc(1, sizeof *count))) {
+        snprintf(count->peer, sizeof count->peer, "%s", peer);
+        count->next = scu->sent;
+        scu->sent = count;
+    }
+    if (count)
+        *(is_sent ? &count->sent : &count->failed) += 1;
+    pthread_mutex_unlock(&scu->lock);
+}
+
+static unsigned kept_of(const struct hl_scu *scu, const char *peer)
+{
+    unsigned n = 0;
+    for (const struct hl_link *link = scu->kept; link; link = link->next)
+        n += !strcmp(link->peer, peer);
+    return n;
+}
+
+void hl_scu_status(struct hl_scu *scu, struct hl_buf *json)
+{
+    hl_buf_text(json, "[");
+    pthread_mutex_lock(&scu->lock);
+    for (struct hl_peer_sent *count = scu->sent; count; count = count->next) {
+        hl_buf_text(json, count == scu->sent ? "{\"peer\":" : ",{\"peer\":");
+        hl_buf_json_string(json, count->peer);
+        hl_buf_printf(json, ",\"kept\":%u,\"sent\":%llu,\"failed\":%llu}",
+                      kept_of(scu, count->peer), (unsigned long long)count->sent,
+                      (unsigned long long)count->failed);
+    }
+    pthread_mutex_unlock(&scu->lock);
+    hl_buf_text(json, "]");
+}
+
+/* ---- C-ECHO -----------------------------------------------------------------------------------
+ */
+
+static hilum_rc echo_on(struct hl_link *link, const char *peer)
+{
+    const struct hl_ul_params *params = hl_ul_params(link->ul);
+    if (params->contexts[0].result != HL_UL_ACCEPTED)
+        return hl_fail(HILUM_EUNSUP, "peer %s does not take verification", peer);
+    struct hl_dimse request = {.command_field = HL_C_ECHO_RQ,
+                               .message_id = ++link->last_message_id,
+                               .context_id = params->contexts[0].id,
+                               .sop_class = HL_UID_VERIFICATION};
+    struct hl_dimse response;
+    hilum_rc rc = hl_dimse_write(link->ul, &request, NULL, 0);
+    if (!rc)
+        rc = hl_dimse_read(link->ul, &response);
+    if (rc)
+        return hl_fail_in(rc, "peer %s", peer);
+    if (response.command_field != (HL_C_ECHO_RQ | HL_RSP) || response.status)
+        return hl_fail(HILUM_EIO, "peer %s answers a C-ECHO by command %04x status %04x", peer,
+                       response.command_field, response.status);
+    return HILUM_OK;
+}
+
+hilum_rc hl_scu_echo(struct hl_scu *scu, const struct hl_peer *peer, int64_t *ms)
+{
+    struct hl_pairs *pairs = calloc(1, sizeof *pairs);
+    struct hl_link *link = NULL;
+    int64_t start = hl_mono_ms();
+    if (!pairs)
+        return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
+    (void)hl_pairs_add(pairs, HL_UID_VERIFICATION, HL_UID_IMPLICIT_LITTLE_ENDIAN);
+    hilum_rc rc = hl_link_get(scu, peer, pairs, true, &link);
+    free(pairs);
+    if (rc)
+        return rc;
+    rc = echo_on(link, peer->name);
+    if (ms)
+        *ms = hl_mono_ms() - start;
+    if (rc) {
+        hl_link_drop(link);
+    } else {
+        hl_ul_release(link->ul);
+        free(link);
+    }
+    return rc;
+}
+
+/* ---- C-STORE ----------------------------------------------------------------------------------
+ */
+
+/* A call of hl_scu_store under way. */
+struct call {
+    struct hl_scu *scu;
+    const struct hl_peer *peer;
+    const struct hl_send_options *options;
+    struct hl_pairs pairs; /* of the batch */
+    struct hl_link *link;
+    bool is_stopped, any_answer;
+};
+
+static void end_item(struct call *call, struct hl_send_item *item)
+{
+    hl_scu_count(call->scu, call->peer->name, item->rc == HILUM_OK);
+    if (call->options && call->options->progress &&
+        call->options->progress(call->options->arg, item))
+        call->is_stopped = true;
+}
+
+static void fail_item(struct call *call, struct hl_send_item *item, hilum_rc rc)
+{
+    item->rc = rc;
+    item->status = 0;
+    snprintf(item->detail, sizeof item->detail, "%s", hl_error());
+    end_item(call, item);
+}
+
+static hilum_rc send_on_link(struct call *call, struct hl_send_item *item)
+{
+    struct hl_sending sending = {.ul = call->link->ul,
+                                 .peer = call->peer->name,
+                                 .message_id = ++call->link->last_message_id,
+                                 .options = call->options};
+    return hl_sending_object(&sending, call->scu->store, item);
+}
+
+/* A kept association may have died unnoticed: its first object is tried once more on a new one.
+ * Later a break is the object's failure, since the peer may have it. */
+static hilum_rc send_item(struct call *call, struct hl_send_item *item)
+{
+    for (;;) {
+        if (!call->link) {
+            hilum_rc rc =
+                hl_link_get(call->scu, call->peer, &call->pairs, call->any_answer, &call->link);
+            if (rc)
+                return rc;
+        }
+        hilum_rc rc = send_on_link(call, item);
+        if (!rc) {
+            call->any_answer = true;
+            call->link->is_reused = false;
+            return HILUM_OK;
+        }
+        bool again = call->link->is_reused;
+        hl_link_drop(call->link);
+        call->link = NULL;
+        if (!again)
+            return HILUM_OK;     /* said in the item */
+        call->any_answer = true; /* no more kept ones */
+    }
+}
+
+static hilum_rc send_batch(struct call *call, struct hl_send_item *items, size_t n)
+{
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].rc != HILUM_OK) { /* could not be planned: told already */
+            continue;
+        }
+        if (call->is_stopped) {
+            items[i].rc = hl_fail(HILUM_ECANCELLED, "stopped before this object");
+            snprintf(items[i].detail, sizeof items[i].detail, "%s", hl_error());
+            continue;
+        }
+        if (!rc)
+            rc = send_item(call, &items[i]);
+        if (rc)
+            fail_item(call, &items[i], rc);
+        else
+            end_item(call, &items[i]);
+    }
+    if (call->link)
+        hl_link_put(call->scu, call->peer, call->link);
+    call->link = NULL;
+    call->pairs.n = 0;
+    return rc;
+}
+
+/* Adds the item's context to the batch; false: the batch is full. */
+static bool plan_item(struct call *call, struct hl_send_item *item)
+{
+    struct hl_stored stored;
+    hilum_rc rc = hl_record_stored_by_id(call->scu->record, item->instance_id, &stored);
+    if (rc) {
+        fail_item(call, item, rc);
+        return true;
+    }
+    return hl_pairs_add(&call->pairs, stored.sop_class, stored.transfer_syntax);
+}
+
+hilum_rc hl_scu_store(struct hl_scu *scu, const struct hl_peer *peer, struct hl_send_item *items,
+                      size_t n, const struct hl_send_options *options)
+{
+    struct call *call = calloc(1, sizeof *call);
+    if (!call)
+        return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
+    *call = (struct call){.scu = scu, .peer = peer, .options = options};
+    hilum_rc first = HILUM_OK;
+    size_t start = 0;
+    for (size_t i = 0; i < n; i++)
+        items[i].rc = HILUM_OK;
+    for (size_t i = 0; i <= n && n; i++) {
+        if (i < n && plan_item(call, &items[i]))
+            continue;
+        hilum_rc rc = send_batch(call, items + start, i - start);
+        if (start == 0)
+            first = rc;
+        start = i;
+        if (i < n)
+            (void)plan_item(call, &items[i]); /* fits: the batch is empty now */
+    }
+    free(call);
+    return first;
+}

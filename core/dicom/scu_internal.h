@@ -1,0 +1,92 @@
+/* What the files of the service class user share: connections, what they carry, one object's sending.
+ * Included by core/dicom and its tests only. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_DICOM_SCU_INTERNAL_H
+#define HL_DICOM_SCU_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/dicom/dimse.h"
+#include "core/dicom/policy.h"
+#include "core/dicom/scu.h"
+
+enum { HL_PAIRS_MAX = 128 }; /* presentation contexts of one association (PS3.8 7.1.1.13) */
+
+/* A SOP class in the syntax it is stored in: one presentation context. */
+struct hl_pair {
+    char sop_class[HL_UID_MAX], syntax[HL_UID_MAX];
+};
+struct hl_pairs {
+    struct hl_pair items[HL_PAIRS_MAX];
+    size_t n;
+};
+/* Adds it unless it is there. false: full. */
+bool hl_pairs_add(struct hl_pairs *pairs, const char *sop_class, const char *syntax);
+
+/* An association to a peer. Used by one thread at a time. */
+struct hl_link {
+    struct hl_link *next;
+    struct hl_ul_assoc *ul;
+    char peer[64];
+    unsigned generation;     /* of the configuration it was opened under */
+    int64_t idle_until;      /* monotonic ms, while kept */
+    uint16_t last_message_id;
+    bool is_reused;          /* it was kept: the peer may have gone meanwhile */
+};
+
+struct hl_scu {
+    struct hl_store *store;
+    struct hl_record *record;
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t wake;  /* of the reaper */
+    pthread_t reaper;
+    bool is_stopping;
+    struct hl_policy *policy; /* NULL until configured */
+    unsigned generation;
+    struct hl_link *kept;
+    struct hl_peer_sent *sent;
+    struct hl_scu_tls *tls; /* contexts by peer */
+};
+
+/* The policy of now and its number; unref it. NULL when not configured. */
+struct hl_policy *hl_scu_policy(struct hl_scu *scu, unsigned *generation);
+/* Counts for the status. */
+void hl_scu_count(struct hl_scu *scu, const char *peer, bool is_sent);
+
+/* An association on which all pairs were proposed: a kept one, or (fresh, or none kept) a new one. */
+hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struct hl_pairs *pairs,
+                     bool fresh, struct hl_link **out);
+/* Keeps it for the peer's idle time, or releases it. */
+void hl_link_put(struct hl_scu *scu, const struct hl_peer *peer, struct hl_link *link);
+/* Aborts it: something went wrong in the middle. */
+void hl_link_drop(struct hl_link *link);
+/* Starts and ends the thread that releases links kept too long; the end releases all. */
+hilum_rc hl_link_start(struct hl_scu *scu);
+void hl_link_stop(struct hl_scu *scu);
+/* Forgets TLS contexts, releases what was kept under an older configuration. Lock held. */
+void hl_link_forget(struct hl_scu *scu);
+
+/* One C-STORE on an open association. */
+struct hl_sending {
+    struct hl_ul_assoc *ul;
+    const char *peer;        /* for messages */
+    bool by_get;             /* we are the acceptor and send as SCU by role selection */
+    uint16_t message_id;
+    const struct hl_send_options *options; /* may be NULL */
+};
+/* The accepted context for what is to be sent, NULL with the reason in hl_error(). */
+const struct hl_ul_context *hl_sending_context(const struct hl_sending *sending,
+                                               const char *sop_class, const char *syntax);
+/* Sends a stored object. The item's fields say what became of it; the result is an error only when the
+ * association cannot be used any more. */
+hilum_rc hl_sending_object(const struct hl_sending *sending, struct hl_store *store,
+                           struct hl_send_item *item);
+/* The C-STORE-RQ, and the answer to it. HILUM_OK: *status is the peer's. */
+hilum_rc hl_sending_request(const struct hl_sending *sending, const struct hl_ul_context *context,
+                            const char *sop_class, const char *sop_instance);
+hilum_rc hl_sending_answer(const struct hl_sending *sending, struct hl_dimse *response);
+
+/* A C-STORE status as a result: success and warnings are HILUM_OK. */
+hilum_rc hl_store_rc(uint16_t status);
+
+#endif

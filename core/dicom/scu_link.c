@@ -1,0 +1,322 @@
+/* Associations to peers: opened with the contexts that are needed, kept for the next object,
+ * released when nobody came for a while. It knows nothing of messages. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/dicom/scu_internal.h"
+
+/* A peer's TLS context: reading certificates costs more than an association. */
+struct hl_scu_tls {
+    struct hl_scu_tls *next;
+    char peer[64];
+    struct hl_ul_tls *tls;
+};
+
+bool hl_pairs_add(struct hl_pairs *pairs, const char *sop_class, const char *syntax)
+{
+    for (size_t i = 0; i < pairs->n; i++)
+        if (!strcmp(pairs->items[i].sop_class, sop_class) &&
+            !strcmp(pairs->items[i].syntax, syntax))
+            return true;
+    if (pairs->n == HL_PAIRS_MAX)
+        return false;
+    struct hl_pair *pair = &pairs->items[pairs->n++];
+    snprintf(pair->sop_class, sizeof pair->sop_class, "%s", sop_class);
+    snprintf(pair->syntax, sizeof pair->syntax, "%s", syntax);
+    return true;
+}
+
+/* ---- TLS --------------------------------------------------------------------------------------
+ */
+
+static hilum_rc new_tls(const struct hl_peer *peer, struct hl_ul_tls **out)
+{
+    struct hl_ul_tls_config config = {.certificate = peer->tls.certificate,
+                                      .key = peer->tls.key,
+                                      .ca = peer->tls.ca,
+                                      .server_name = peer->tls.server_name};
+    hilum_rc rc = hl_ul_tls_new(&config, false, out);
+    return rc ? hl_fail_in(rc, "peer %s", peer->name) : HILUM_OK;
+}
+
+/* With a reference for the caller; NULL for a peer without TLS. */
+static hilum_rc tls_for(struct hl_scu *scu, const struct hl_peer *peer, struct hl_ul_tls **out)
+{
+    *out = NULL;
+    if (!peer->has_tls)
+        return HILUM_OK;
+    pthread_mutex_lock(&scu->lock);
+    struct hl_scu_tls *known = scu->tls;
+    while (known && strcmp(known->peer, peer->name))
+        known = known->next;
+    if (known)
+        *out = hl_ul_tls_ref(known->tls);
+    pthread_mutex_unlock(&scu->lock);
+    if (known)
+        return HILUM_OK;
+    hilum_rc rc = new_tls(peer, out);
+    if (rc || !(known = calloc(1, sizeof *known)))
+        return rc;
+    snprintf(known->peer, sizeof known->peer, "%s", peer->name);
+    known->tls = hl_ul_tls_ref(*out);
+    pthread_mutex_lock(&scu->lock);
+    known->next = scu->tls;
+    scu->tls = known;
+    pthread_mutex_unlock(&scu->lock);
+    return HILUM_OK;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------
+ */
+
+/* A proposal of one context a pair, each with the one syntax the object is in: what is not taken as
+ * stored is not sent at all. */
+struct proposal {
+    struct hl_ul_params params;
+    struct hl_ul_context contexts[HL_PAIRS_MAX];
+    char syntaxes[HL_PAIRS_MAX][1][HL_UID_MAX];
+};
+
+static void propose(const struct hl_policy *policy, const struct hl_peer *peer,
+                    const struct hl_pairs *pairs, struct proposal *out)
+{
+    snprintf(out->params.called_aet, HL_AE_MAX, "%s", peer->aet);
+    snprintf(out->params.calling_aet, HL_AE_MAX, "%s", peer->own_aet ? peer->own_aet : policy->aet);
+    out->params.contexts = out->contexts;
+    out->params.n_contexts = (uint16_t)pairs->n;
+    for (size_t i = 0; i < pairs->n; i++) {
+        struct hl_ul_context *context = &out->contexts[i];
+        context->id = (uint8_t)(2 * i + 1);
+        memcpy(context->abstract_syntax, pairs->items[i].sop_class, HL_UID_MAX);
+        memcpy(out->syntaxes[i][0], pairs->items[i].syntax, HL_UID_MAX);
+        context->transfer_syntaxes = out->syntaxes[i];
+        context->n_transfer_syntaxes = 1;
+    }
+}
+
+static hilum_rc connect_to(const struct hl_policy *policy, const struct hl_peer *peer,
+                           const struct hl_ul_params *params, struct hl_ul_tls *tls,
+                           struct hl_ul_assoc **out)
+{
+    uint32_t connect_ms = peer->connect_ms > 0 ? (uint32_t)peer->connect_ms : 10000;
+    struct hl_ul_connect how = {.host = peer->host,
+                                .port = peer->port,
+                                .tls = tls,
+                                .propose = params,
+                                .connect_ms = connect_ms,
+                                .negotiate_ms = connect_ms,
+                                .pdu_ms = policy->limits.pdu_ms,
+                                .write_ms = policy->limits.write_ms,
+                                .min_rate = policy->limits.min_rate,
+                                .max_pdu = peer->max_pdu ? peer->max_pdu : policy->limits.max_pdu};
+    return hl_ul_open(&how, out);
+}
+
+static hilum_rc open_link(struct hl_scu *scu, const struct hl_policy *policy,
+                          const struct hl_peer *peer, const struct hl_pairs *pairs,
+                          struct hl_link *link)
+{
+    struct proposal *proposal = calloc(1, sizeof *proposal);
+    struct hl_ul_tls *tls = NULL;
+    if (!proposal)
+        return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
+    propose(policy, peer, pairs, proposal);
+    hilum_rc rc = tls_for(scu, peer, &tls);
+    if (!rc)
+        rc = connect_to(policy, peer, &proposal->params, tls, &link->ul);
+    hl_ul_tls_unref(tls);
+    free(proposal);
+    return rc ? hl_fail_in(rc, "peer %s", peer->name) : HILUM_OK;
+}
+
+static hilum_rc new_link(struct hl_scu *scu, const struct hl_peer *peer,
+                         const struct hl_pairs *pairs, struct hl_link **out)
+{
+    if (!peer->host)
+        return hl_fail(HILUM_EINVAL, "peer %s has no host: it can only call us", peer->name);
+    unsigned generation = 0;
+    struct hl_policy *policy = hl_scu_policy(scu, &generation);
+    struct hl_link *link = calloc(1, sizeof *link);
+    hilum_rc rc = policy && link ? open_link(scu, policy, peer, pairs, link)
+                                 : hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
+    hl_policy_unref(policy);
+    if (rc) {
+        free(link);
+        return rc;
+    }
+    snprintf(link->peer, sizeof link->peer, "%s", peer->name);
+    link->generation = generation;
+    *out = link;
+    return HILUM_OK;
+}
+
+/* ---- keeping ----------------------------------------------------------------------------------
+ */
+
+static bool was_proposed(const struct hl_ul_params *params, const struct hl_pair *pair)
+{
+    for (size_t i = 0; i < params->n_contexts; i++)
+        if (!strcmp(params->contexts[i].abstract_syntax, pair->sop_class) &&
+            params->contexts[i].n_transfer_syntaxes &&
+            !strcmp(params->contexts[i].transfer_syntaxes[0], pair->syntax))
+            return true;
+    return false;
+}
+
+static bool covers(const struct hl_link *link, const struct hl_pairs *pairs)
+{
+    for (size_t i = 0; i < pairs->n; i++)
+        if (!was_proposed(hl_ul_params(link->ul), &pairs->items[i]))
+            return false;
+    return true;
+}
+
+static void release(struct hl_link *link)
+{
+    hl_ul_release(link->ul);
+    free(link);
+}
+
+void hl_link_drop(struct hl_link *link)
+{
+    hl_ul_abort(link->ul);
+    free(link);
+}
+
+static struct hl_link *take_kept(struct hl_scu *scu, const char *peer, const struct hl_pairs *pairs)
+{
+    pthread_mutex_lock(&scu->lock);
+    struct hl_link **at = &scu->kept;
+    while (*at && (strcmp((*at)->peer, peer) || (*at)->generation != scu->generation ||
+                   !covers(*at, pairs)))
+        at = &(*at)->next;
+    struct hl_link *link = *at;
+    if (link)
+        *at = link->next;
+    pthread_mutex_unlock(&scu->lock);
+    return link;
+}
+
+hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struct hl_pairs *pairs,
+                     bool fresh, struct hl_link **out)
+{
+    struct hl_link *link;
+    while (!fresh && (link = take_kept(scu, peer->name, pairs))) {
+        /* Anything to read on an idle association is its end: a release, an abort, a close. */
+        if (hl_ul_poll(link->ul, 0) == 0) {
+            link->is_reused = true;
+            *out = link;
+            return HILUM_OK;
+        }
+        hl_link_drop(link);
+    }
+    return new_link(scu, peer, pairs, out);
+}
+
+void hl_link_put(struct hl_scu *scu, const struct hl_peer *peer, struct hl_link *link)
+{
+    pthread_mutex_lock(&scu->lock);
+    bool is_kept = peer->idle_ms > 0 && !scu->is_stopping && link->generation == scu->generation;
+    if (is_kept) {
+        link->idle_until = hl_mono_ms() + peer->idle_ms;
+        link->next = scu->kept;
+        scu->kept = link;
+        pthread_cond_signal(&scu->wake);
+    }
+    pthread_mutex_unlock(&scu->lock);
+    if (!is_kept)
+        release(link);
+}
+
+/* ---- the reaper -------------------------------------------------------------------------------
+ */
+
+static bool is_over(const struct hl_scu *scu, const struct hl_link *link, int64_t now)
+{
+    return scu->is_stopping || link->generation != scu->generation || link->idle_until <= now;
+}
+
+/* Takes one link that is over; *next: when the next one will be, 0: never. Lock held. */
+static struct hl_link *take_over(struct hl_scu *scu, int64_t now, int64_t *next)
+{
+    *next = 0;
+    for (struct hl_link **at = &scu->kept; *at; at = &(*at)->next) {
+        struct hl_link *link = *at;
+        if (is_over(scu, link, now)) {
+            *at = link->next;
+            return link;
+        }
+        if (!*next || link->idle_until < *next)
+            *next = link->idle_until;
+    }
+    return NULL;
+}
+
+static void wait_until(struct hl_scu *scu, int64_t due_ms)
+{
+    struct timespec due = {due_ms / 1000, due_ms % 1000 * 1000000};
+    if (due_ms)
+        pthread_cond_timedwait(&scu->wake, &scu->lock, &due);
+    else
+        pthread_cond_wait(&scu->wake, &scu->lock);
+}
+
+static void *reap(void *arg)
+{
+    struct hl_scu *scu = arg;
+    int64_t next;
+    pthread_mutex_lock(&scu->lock);
+    for (;;) {
+        struct hl_link *link = take_over(scu, hl_mono_ms(), &next);
+        if (link) {
+            pthread_mutex_unlock(&scu->lock);
+            release(link);
+            pthread_mutex_lock(&scu->lock);
+            continue;
+        }
+        if (scu->is_stopping)
+            break;
+        wait_until(scu, next);
+    }
+    pthread_mutex_unlock(&scu->lock);
+    return NULL;
+}
+
+hilum_rc hl_link_start(struct hl_scu *scu)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&scu->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    int error = pthread_create(&scu->reaper, NULL, reap, scu);
+    return error ? hl_fail(hl_rc_from_errno(error), "thread for kept associations: %s",
+                           strerror(error))
+                 : HILUM_OK;
+}
+
+void hl_link_stop(struct hl_scu *scu)
+{
+    pthread_mutex_lock(&scu->lock);
+    scu->is_stopping = true;
+    pthread_cond_signal(&scu->wake);
+    pthread_mutex_unlock(&scu->lock);
+    pthread_join(scu->reaper, NULL);
+    pthread_cond_destroy(&scu->wake);
+}
+
+void hl_link_forget(struct hl_scu *scu)
+{
+    for (struct hl_scu_tls *known = scu->tls, *next; known; known = next) {
+        next = known->next;
+        hl_ul_tls_unref(known->tls);
+        free(known);
+    }
+    scu->tls = NULL;
+}

@@ -1,0 +1,195 @@
+/* One object over an open association, from the store's pages to the peer's answer (PS3.7 9.1.1).
+ * It knows nothing of how the association came about. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/dicom/scu_internal.h"
+#include "core/dicom/uid.h"
+
+static const struct hl_send_options no_options;
+
+static const struct hl_send_options *options_of(const struct hl_sending *sending)
+{
+    return sending->options ? sending->options : &no_options;
+}
+
+/* ---- contexts ---------------------------------------------------------------------------------
+ */
+
+static bool carries(const struct hl_sending *sending, const struct hl_ul_context *context,
+                    const char *syntax)
+{
+    return context->result == HL_UL_ACCEPTED && !strcmp(context->transfer_syntax, syntax) &&
+           (!sending->by_get || context->scp_role);
+}
+
+const struct hl_ul_context *hl_sending_context(const struct hl_sending *sending,
+                                               const char *sop_class, const char *syntax)
+{
+    const struct hl_ul_params *params = hl_ul_params(sending->ul);
+    bool is_known = false;
+    for (size_t i = 0; i < params->n_contexts; i++) {
+        const struct hl_ul_context *context = &params->contexts[i];
+        if (strcmp(context->abstract_syntax, sop_class))
+            continue;
+        if (carries(sending, context, syntax))
+            return context;
+        is_known |= context->result == HL_UL_ACCEPTED;
+    }
+    (void)hl_fail(HILUM_EUNSUP, "%s does not take %s%s%s", sending->peer, hl_uid_name(sop_class),
+                  is_known ? " in " : "", is_known ? hl_uid_name(syntax) : "");
+    return NULL;
+}
+
+/* ---- the answer -------------------------------------------------------------------------------
+ */
+
+/* What a failure means to whoever may try again (PS3.4 table B.2-1). */
+hilum_rc hl_store_rc(uint16_t status)
+{
+    if (status == 0 || (status & 0xF000) == 0xB000 || status == 1 || status == 0x0107 ||
+        status == 0x0116)
+        return HILUM_OK;
+    if ((status & 0xFF00) == 0xA700)
+        return HILUM_EFULL;
+    if ((status & 0xFF00) == 0xA900 || (status & 0xF000) == 0xC000)
+        return HILUM_EINVAL;
+    if (status == 0x0122 || status == 0x0211)
+        return HILUM_EUNSUP;
+    if (status == 0x0124)
+        return HILUM_EDENIED;
+    return status == 0x0111 ? HILUM_EEXISTS : HILUM_EIO;
+}
+
+/* Between our request and its answer a peer that issued the C-GET may say C-CANCEL. */
+hilum_rc hl_sending_answer(const struct hl_sending *sending, struct hl_dimse *response)
+{
+    bool *is_cancelled = options_of(sending)->is_cancelled;
+    for (;;) {
+        hilum_rc rc = hl_dimse_read(sending->ul, response);
+        if (rc)
+            return rc;
+        if (response->command_field == (HL_C_STORE_RQ | HL_RSP))
+            break;
+        if (response->command_field != HL_C_CANCEL_RQ || !is_cancelled)
+            return hl_fail(HILUM_EINVAL, "%s answers a C-STORE by command %04x", sending->peer,
+                           response->command_field);
+        *is_cancelled = true;
+    }
+    if (response->message_id_responded != sending->message_id)
+        return hl_fail(HILUM_EINVAL, "%s answers message %u instead of %u", sending->peer,
+                       response->message_id_responded, sending->message_id);
+    return response->has_dataset ? hl_dimse_read_dataset(sending->ul, response, NULL, NULL)
+                                 : HILUM_OK;
+}
+
+static void note_answer(const struct hl_dimse *response, struct hl_send_item *item)
+{
+    item->status = response->status;
+    item->rc = hl_store_rc(response->status);
+    snprintf(item->detail, sizeof item->detail, "%04X%s%s%s", response->status,
+             item->rc ? " refused" : (response->status ? " accepted with a warning" : ""),
+             response->comment[0] ? ": " : "", response->comment);
+}
+
+/* ---- the request ------------------------------------------------------------------------------
+ */
+
+hilum_rc hl_sending_request(const struct hl_sending *sending, const struct hl_ul_context *context,
+                            const char *sop_class, const char *sop_instance)
+{
+    const struct hl_send_options *options = options_of(sending);
+    struct hl_dimse request = {.command_field = HL_C_STORE_RQ,
+                               .message_id = sending->message_id,
+                               .priority = (uint16_t)options->priority,
+                               .has_dataset = true,
+                               .context_id = context->id,
+                               .originator_id = options->originator_id};
+    snprintf(request.sop_class, sizeof request.sop_class, "%s", sop_class);
+    snprintf(request.sop_instance, sizeof request.sop_instance, "%s", sop_instance);
+    snprintf(request.originator_aet, sizeof request.originator_aet, "%s",
+             options->originator_aet ? options->originator_aet : "");
+    return hl_dimse_write(sending->ul, &request, NULL, 0);
+}
+
+/* The pieces are the store's own memory; the last one is known by the length promised. An object
+ * that turns out corrupt half way leaves no way out but an abort: a data set cannot be taken back.
+ */
+static hilum_rc send_bytes(const struct hl_sending *sending, uint8_t context_id,
+                           struct hl_outgoing *outgoing)
+{
+    uint64_t left = hl_outgoing_length(outgoing);
+    if (!left)
+        return hl_ul_write(sending->ul, context_id, false, NULL, 0, true);
+    while (left) {
+        const void *bytes = NULL;
+        size_t n = 0;
+        hilum_rc rc = hl_outgoing_next(outgoing, &bytes, &n);
+        if (rc)
+            return rc;
+        if (!n || n > left)
+            return hl_fail(HILUM_ECORRUPT, "stored object ends %s than recorded",
+                           n ? "later" : "earlier");
+        left -= n;
+        rc = hl_ul_write(sending->ul, context_id, false, bytes, n, !left);
+        if (rc)
+            return rc;
+    }
+    return HILUM_OK;
+}
+
+static hilum_rc exchange(const struct hl_sending *sending, const struct hl_ul_context *context,
+                         struct hl_outgoing *outgoing, struct hl_dimse *response)
+{
+    const struct hl_stored *stored = hl_outgoing_stored(outgoing);
+    hilum_rc rc = hl_sending_request(sending, context, stored->sop_class, stored->sop_instance);
+    if (!rc)
+        rc = send_bytes(sending, context->id, outgoing);
+    return rc ? rc : hl_sending_answer(sending, response);
+}
+
+static void note_failure(struct hl_send_item *item, hilum_rc rc)
+{
+    item->rc = rc;
+    snprintf(item->detail, sizeof item->detail, "%s", hl_error());
+}
+
+hilum_rc hl_sending_object(const struct hl_sending *sending, struct hl_store *store,
+                           struct hl_send_item *item)
+{
+    struct hl_outgoing *outgoing;
+    item->status = 0;
+    hilum_rc rc = hl_outgoing_open(store, item->instance_id, options_of(sending)->as_of, &outgoing);
+    if (rc) {
+        note_failure(item, rc);
+        return HILUM_OK;
+    }
+    const struct hl_stored *stored = hl_outgoing_stored(outgoing);
+    const struct hl_ul_context *context =
+        hl_sending_context(sending, stored->sop_class, stored->transfer_syntax);
+    struct hl_dimse response = {0};
+    if (!context) {
+        note_failure(item, HILUM_EUNSUP);
+    } else {
+        rc = exchange(sending, context, outgoing, &response);
+        if (rc)
+            note_failure(item, rc);
+        else
+            note_answer(&response, item);
+    }
+    hl_outgoing_close(outgoing);
+    return rc;
+}
+
+hilum_rc hl_scu_store_on(struct hl_ul_assoc *assoc, struct hl_store *store,
+                         struct hl_send_item *item, uint16_t message_id,
+                         const struct hl_send_options *options)
+{
+    struct hl_sending sending = {.ul = assoc,
+                                 .peer = hl_ul_params(assoc)->calling_aet,
+                                 .by_get = true,
+                                 .message_id = message_id,
+                                 .options = options};
+    return hl_sending_object(&sending, store, item);
+}
