@@ -1,0 +1,388 @@
+/* Start order, reload, stop. SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/server.h"
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/dicom/dcmtk/dataset.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_STORES = 16, PLUGIN_DRAIN_MS = 5000 };
+
+/* The data directory belongs to one server at a time; its own entry is durable before anything in it is. */
+static hilum_rc open_data(struct hl_server *server)
+{
+    const char *dir = server->options.data_dir;
+    if (mkdir(dir, 0750) != 0 && errno != EEXIST)
+        return hl_fail(hl_rc_from_errno(errno), "make data directory %s: %s", dir, strerror(errno));
+    char path[4096];
+    snprintf(path, sizeof path, "%s/hilumd.lock", dir);
+    server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (server->lock_fd < 0)
+        return hl_fail(hl_rc_from_errno(errno), "open %s: %s", path, strerror(errno));
+    if (flock(server->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return hl_fail(HILUM_EEXISTS, "%s is in use by another hilumd: stop it, or name another --data",
+                       dir);
+    if (snprintf(server->socket_path, sizeof server->socket_path, "%s/hilum.sock", dir) >=
+        (int)sizeof server->socket_path)
+        return hl_fail(HILUM_EINVAL, "--data %s: too long for a Unix socket below it", dir);
+    return HILUM_OK;
+}
+
+static hilum_rc sync_data_dir(struct hl_server *server)
+{
+    int fd = open(server->options.data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int bad = fd < 0 || fsync(fd) != 0;
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    return bad ? hl_fail(hl_rc_from_errno(number), "sync %s: %s", server->options.data_dir,
+                         strerror(number))
+               : HILUM_OK;
+}
+
+static void configure_log(const struct hl_config *config)
+{
+    int level = hl_log_level_from_text(hl_config_text(config, "log.level"));
+    hl_log_set_level(level >= 0 ? (enum hl_log_level)level : HL_INFO);
+    const char *file = hl_config_text(config, "log.file");
+    int fd = file && *file ? open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640) : 2;
+    hl_log_set_output(fd >= 0 ? fd : 2, strcmp(hl_config_text(config, "log.format"), "json") != 0);
+}
+
+static hilum_rc load_config(struct hl_server *server, struct hl_faults *faults)
+{
+    hilum_rc rc = hl_config_load(&server->options.paths, faults, &server->config);
+    if (rc < 0)
+        return rc;
+    configure_log(server->config);
+    return hl_peers_new(server->config, &server->peers);
+}
+
+static hilum_rc open_plugins(struct hl_server *server, struct hl_faults *faults)
+{
+    hilum_rc rc = hl_plugins_open(server->config, server->options.plugin_dir,
+                                  server->options.data_dir, server->bus, faults, &server->plugins);
+    return rc < 0 ? rc : hl_plugins_init(server->plugins, faults);
+}
+
+static hilum_rc open_record(struct hl_server *server)
+{
+    const struct hilum_cap *cap = NULL;
+    void *instance = NULL;
+    hilum_rc rc = hl_plugins_acquire(server->plugins, HILUM_CAP_DATABASE, NULL, &cap, &instance);
+    if (rc < 0)
+        return hl_fail_in(rc, "no database: is db-sqlite among `plugins`?");
+    const struct hl_record_options options = {
+        .default_issuer = hl_config_text(server->config, "identity.default_issuer"),
+        .study_idle_ms = hl_config_ms(server->config, "storage.study_idle"),
+        .erase_grace_ms = hl_config_ms(server->config, "storage.erase_grace"),
+    };
+    return hl_record_open((const struct hilum_database *)cap, instance, &options, &server->record);
+}
+
+static enum hl_duplicate_policy duplicate_policy(const char *text)
+{
+    static const char *const names[] = {"keep-first", "replace", "version", "quarantine"};
+    for (unsigned i = 0; i < 4; i++)
+        if (strcmp(text, names[i]) == 0)
+            return (enum hl_duplicate_policy)i;
+    return HL_KEEP_FIRST;
+}
+
+struct stores {
+    struct hl_store_provider items[MAX_STORES];
+    size_t n;
+};
+
+static hilum_rc add_store(void *arg, const struct hilum_cap *cap, void *instance)
+{
+    struct stores *stores = arg;
+    if (stores->n == MAX_STORES)
+        return hl_fail(HILUM_EFULL, "more than %d stores", MAX_STORES);
+    stores->items[stores->n++] =
+        (struct hl_store_provider){cap->name, (const struct hilum_store *)cap, instance};
+    return HILUM_OK;
+}
+
+/* The configured default goes first: new objects go there. */
+static hilum_rc choose_default(struct stores *stores, const char *name)
+{
+    for (size_t i = 0; i < stores->n; i++) {
+        if (strcmp(stores->items[i].name, name) == 0) {
+            struct hl_store_provider first = stores->items[i];
+            stores->items[i] = stores->items[0];
+            stores->items[0] = first;
+            return HILUM_OK;
+        }
+    }
+    return hl_fail(HILUM_ENOTFOUND, "storage.default_store \"%s\": no plugin provides a store of this "
+                                    "name", name);
+}
+
+static hilum_rc open_store(struct hl_server *server)
+{
+    const struct hl_config *config = server->config;
+    struct stores stores = {0};
+    hilum_rc rc =
+        hl_plugins_each(server->plugins, HILUM_CAP_STORE, add_store, &stores);
+    if (rc == HILUM_OK)
+        rc = choose_default(&stores, hl_config_text(config, "storage.default_store"));
+    if (rc < 0)
+        return rc;
+    const struct hl_store_options options = {
+        .min_free = hl_config_bytes(config, "storage.min_free"),
+        .max_object = hl_config_bytes(config, "storage.max_object"),
+        .memory_budget = hl_config_bytes(config, "storage.memory_budget"),
+        .header_limit = (uint32_t)hl_config_bytes(config, "storage.header_limit"),
+        .duplicates = duplicate_policy(hl_config_text(config, "storage.duplicates")),
+    };
+    return hl_store_open(stores.items, stores.n, server->record, server->bus, &options,
+                         &server->store);
+}
+
+static bool has_peer(void *arg, const char *name)
+{
+    struct hl_peers *peers = hl_server_peers(arg);
+    bool has = hl_peers_by_name(peers, name) != NULL;
+    hl_peers_unref(peers);
+    return has;
+}
+
+static bool has_verb(void *arg, const char *verb)
+{
+    struct hl_server *server = arg;
+    return strcmp(verb, "send") == 0 || strcmp(verb, "tag") == 0 ||
+           hl_plugins_decl_find(server->plugins, HILUM_DECL_VERB, verb) != NULL;
+}
+
+static hilum_rc allow_verb(void *arg, const char *rule, const char *verb)
+{
+    (void)arg;
+    const struct hl_principal principal = {.kind = HL_PRINCIPAL_RULE, .name = rule};
+    return hl_allow(&principal, strcmp(verb, "tag") == 0 ? "instance.tag" : "study.send", NULL);
+}
+
+static hilum_rc kv_get(void *arg, const char *space, const char *key, struct hl_buf *out)
+{
+    struct hl_server *server = arg;
+    return hl_record_kv_get(server->record, space, key, out);
+}
+
+/* A bad rule never keeps the server from receiving: it starts with core rules alone and says so. */
+static hilum_rc open_script(struct hl_server *server, struct hl_faults *faults)
+{
+    const struct hl_script_env env = {has_peer, has_verb, allow_verb, kv_get, server};
+    hilum_rc rc = hl_script_new(server->bus, &env, &server->script);
+    if (rc < 0)
+        return rc;
+    if (hl_script_load(server->script, server->config, server->options.rules_dir, false, faults) < 0)
+        hl_log(HL_ERROR, "script", "rules are not loaded: %zu fault(s); receiving goes on without them",
+               faults->count);
+    return HILUM_OK;
+}
+
+static struct hl_jobs_options jobs_options(const struct hl_config *config)
+{
+    return (struct hl_jobs_options){
+        .retry_first_ms = hl_config_ms(config, "outbox.retry_first"),
+        .retry_max_ms = hl_config_ms(config, "outbox.retry_max"),
+        .max_attempts = (unsigned)hl_config_int(config, "outbox.attempts"),
+        .max_lanes = 32,
+        .notify_threads = 2,
+        .notify_retry_ms = 1000,
+    };
+}
+
+static hilum_rc open_jobs(struct hl_server *server)
+{
+    const struct hl_jobs_options options = jobs_options(server->config);
+    const struct hl_jobs_env env = {.resolve = hl_server_resolve_entry, .arg = server};
+    hilum_rc rc = hl_jobs_new(server->record, server->bus, &options, &env, &server->jobs);
+    if (rc == HILUM_OK)
+        rc = hl_server_register_jobs(server);
+    return rc;
+}
+
+static hilum_rc open_scu(struct hl_server *server)
+{
+    hilum_rc rc = hl_scu_new(server->store, &server->scu);
+    return rc < 0 ? rc : hl_scu_configure(server->scu, server->config);
+}
+
+static hilum_rc start_scp(struct hl_server *server)
+{
+    const struct hl_scp_parts parts = {server->store, server->record, server->bus, server->plugins,
+                                       server->scu};
+    return hl_scp_start(&parts, server->config, &server->scp);
+}
+
+static hilum_rc start_control(struct hl_server *server)
+{
+    hilum_rc rc = hl_control_new(&server->control);
+    if (rc == HILUM_OK)
+        rc = hl_server_register_commands(server);
+    if (rc == HILUM_OK)
+        rc = hl_server_register_catalog_commands(server);
+    if (rc == HILUM_OK)
+        rc = hl_server_register_archive_commands(server);
+    if (rc == HILUM_OK)
+        rc = hl_server_register_plugin_commands(server);
+    return rc < 0 ? rc : hl_control_start(server->control, server->socket_path, 0600);
+}
+
+/* Everything that keeps data, then what acts on it. */
+static hilum_rc open_parts(struct hl_server *server, struct hl_faults *faults)
+{
+    hilum_rc rc = hl_bus_new(&server->bus);
+    if (rc == HILUM_OK)
+        rc = open_plugins(server, faults);
+    if (rc == HILUM_OK)
+        rc = open_record(server);
+    if (rc == HILUM_OK)
+        rc = open_store(server);
+    if (rc == HILUM_OK)
+        rc = sync_data_dir(server);
+    if (rc == HILUM_OK)
+        rc = open_scu(server);
+    if (rc == HILUM_OK)
+        rc = open_script(server, faults);
+    return rc < 0 ? rc : open_jobs(server);
+}
+
+static hilum_rc start_parts(struct hl_server *server)
+{
+    hl_server_plugin_services(server);
+    hilum_rc rc = hl_plugins_start(server->plugins);
+    if (rc == HILUM_OK)
+        rc = hl_jobs_start(server->jobs);
+    if (rc == HILUM_OK)
+        rc = start_scp(server);
+    if (rc == HILUM_OK)
+        rc = start_control(server);
+    return rc < 0 ? rc : hl_server_start_housekeeper(server);
+}
+
+hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_options *options,
+                         struct hl_faults *faults)
+{
+    *server = (struct hl_server){.options = *options, .lock_fd = -1, .started_us = hl_now_us()};
+    pthread_mutex_init(&server->lock, NULL);
+    hilum_rc rc = load_config(server, faults);
+    if (rc == HILUM_OK)
+        rc = open_data(server);
+    if (rc == HILUM_OK)
+        rc = hl_dataset_init();
+    if (rc == HILUM_OK)
+        rc = open_parts(server, faults);
+    if (rc == HILUM_OK)
+        rc = start_parts(server);
+    if (rc < 0) {
+        char why[512];
+        snprintf(why, sizeof why, "%s", hl_error());
+        hl_server_stop(server, 0);
+        return hl_fail(rc, "%s", why);
+    }
+    return HILUM_OK;
+}
+
+void hl_server_stop(struct hl_server *server, uint32_t ms)
+{
+    hl_server_stop_housekeeper(server);
+    hl_control_free(server->control);
+    if (server->scp)
+        hl_scp_stop(server->scp, ms);
+    if (server->jobs)
+        hl_jobs_stop(server->jobs, ms);
+    if (server->plugins)
+        hl_plugins_drain(server->plugins, PLUGIN_DRAIN_MS);
+    hl_jobs_free(server->jobs);
+    hl_script_free(server->script);
+    hl_scu_free(server->scu);
+    hl_store_close(server->store);
+    hl_record_close(server->record);
+    hl_plugins_close(server->plugins);
+    hl_bus_free(server->bus);
+    hl_peers_unref(server->peers);
+    hl_config_unref(server->config);
+    if (server->lock_fd >= 0)
+        close(server->lock_fd);
+    pthread_mutex_destroy(&server->lock);
+}
+
+/* ---- reload ---- */
+
+static void publish(struct hl_server *server, struct hl_config *config, struct hl_peers *peers)
+{
+    pthread_mutex_lock(&server->lock);
+    struct hl_config *old_config = server->config;
+    struct hl_peers *old_peers = server->peers;
+    server->config = config;
+    server->peers = peers;
+    pthread_mutex_unlock(&server->lock);
+    hl_config_unref(old_config);
+    hl_peers_unref(old_peers);
+}
+
+hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, struct hl_buf *notes)
+{
+    struct hl_config *config = NULL;
+    struct hl_peers *peers = NULL;
+    hilum_rc rc = hl_config_load(&server->options.paths, faults, &config);
+    if (rc == HILUM_OK)
+        rc = hl_peers_new(config, &peers);
+    /* Rules first: they are what most often has faults, and their load is all or nothing. */
+    if (rc == HILUM_OK)
+        rc = hl_script_load(server->script, config, server->options.rules_dir, false, faults);
+    if (rc == HILUM_OK)
+        rc = hl_scp_reload(server->scp, config, notes);
+    if (rc == HILUM_OK)
+        rc = hl_scu_configure(server->scu, config);
+    if (rc < 0) {
+        if (config && faults->count == 0)
+            hl_faults_add(faults, "configuration", 0, "%s", hl_error());
+        hl_peers_unref(peers);
+        hl_config_unref(config);
+        return rc;
+    }
+    configure_log(config);
+    const struct hl_jobs_options options = jobs_options(config);
+    hl_jobs_configure(server->jobs, &options);
+    publish(server, config, peers);
+    hl_record_journal_append(server->record, "config.reloaded", "", "{}", &(int64_t){0});
+    return HILUM_OK;
+}
+
+/* ---- check ---- */
+
+hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faults *faults)
+{
+    struct hl_server server = {.options = *options};
+    pthread_mutex_init(&server.lock, NULL);
+    hilum_rc rc = hl_config_load(&options->paths, faults, &server.config);
+    if (server.config)
+        rc = hl_peers_new(server.config, &server.peers);
+    if (rc == HILUM_OK)
+        rc = hl_bus_new(&server.bus);
+    if (rc == HILUM_OK)
+        rc = hl_plugins_open(server.config, options->plugin_dir, options->data_dir, server.bus, faults,
+                             &server.plugins);
+    const struct hl_script_env env = {has_peer, has_verb, allow_verb, NULL, &server};
+    if (rc == HILUM_OK && hl_script_new(server.bus, &env, &server.script) == HILUM_OK)
+        rc = hl_script_load(server.script, server.config, options->rules_dir, true, faults);
+    hl_script_free(server.script);
+    hl_plugins_close(server.plugins);
+    hl_bus_free(server.bus);
+    hl_peers_unref(server.peers);
+    hl_config_unref(server.config);
+    pthread_mutex_destroy(&server.lock);
+    return faults->count ? HILUM_EINVAL : rc;
+}
