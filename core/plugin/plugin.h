@@ -63,6 +63,8 @@ void hl_plugins_drain(struct hl_plugins *plugins, uint32_t ms);
 void hl_plugins_close(struct hl_plugins *plugins);
 
 const char *hl_plugin_id(const hilum_self *self);
+/* The services' arg: how a function of an api table that gets only `self` finds its server. */
+void *hl_plugins_context(const hilum_self *self);
 
 /* [{"id", "version", "vendor", "licence", "file", "state": "skipped|opened|ready|running|stopped",
  * "required", "reason", "provides": ["store:fs"], "needs": [...], "options": [{"key", "type",

@@ -103,14 +103,15 @@ struct stores {
     size_t n;
 };
 
-static hilum_rc add_store(void *arg, const struct hilum_cap *cap, void *instance)
+static void add_store(void *arg, const struct hilum_cap *cap, void *instance, const char *plugin)
 {
     struct stores *stores = arg;
-    if (stores->n == MAX_STORES)
-        return hl_fail(HILUM_EFULL, "more than %d stores", MAX_STORES);
-    stores->items[stores->n++] =
-        (struct hl_store_provider){cap->name, (const struct hilum_store *)cap, instance};
-    return HILUM_OK;
+    (void)plugin;
+    if (stores->n < MAX_STORES)
+        stores->items[stores->n++] =
+            (struct hl_store_provider){cap->name, (const struct hilum_store *)cap, instance};
+    else
+        hl_log(HL_ERROR, "server", "store %s is not used: at most %d stores", cap->name, MAX_STORES);
 }
 
 /* The configured default goes first: new objects go there. */
@@ -132,10 +133,8 @@ static hilum_rc open_store(struct hl_server *server)
 {
     const struct hl_config *config = server->config;
     struct stores stores = {0};
-    hilum_rc rc =
-        hl_plugins_each(server->plugins, HILUM_CAP_STORE, add_store, &stores);
-    if (rc == HILUM_OK)
-        rc = choose_default(&stores, hl_config_text(config, "storage.default_store"));
+    hl_plugins_cap_each(server->plugins, HILUM_CAP_STORE, add_store, &stores);
+    hilum_rc rc = choose_default(&stores, hl_config_text(config, "storage.default_store"));
     if (rc < 0)
         return rc;
     const struct hl_store_options options = {
@@ -161,7 +160,7 @@ static bool has_verb(void *arg, const char *verb)
 {
     struct hl_server *server = arg;
     return strcmp(verb, "send") == 0 || strcmp(verb, "tag") == 0 ||
-           hl_plugins_decl_find(server->plugins, HILUM_DECL_VERB, verb) != NULL;
+           hl_plugins_decl_find(server->plugins, HILUM_DECL_VERB, verb, NULL) != NULL;
 }
 
 static hilum_rc allow_verb(void *arg, const char *rule, const char *verb)
@@ -313,6 +312,7 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
     hl_bus_free(server->bus);
     hl_peers_unref(server->peers);
     hl_config_unref(server->config);
+    hl_arena_fini(&server->arena);
     if (server->lock_fd >= 0)
         close(server->lock_fd);
     pthread_mutex_destroy(&server->lock);

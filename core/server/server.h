@@ -44,6 +44,7 @@ struct hl_server {
     bool has_housekeeper;
     atomic_bool stopping;
     int64_t started_us;
+    struct hl_arena arena; /* plugins' commands */
     int lock_fd; /* flock on <data>/hilumd.lock */
     char socket_path[108];
 };

@@ -1,0 +1,122 @@
+/* Commands that plugins declare, put on the control socket like our own.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/server.h"
+
+#include "core/base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ARGS = 12 };
+
+/* One declared command; lives in the server's arena. */
+struct plugin_command {
+    const struct hilum_decl *decl;
+    struct hl_command_arg args[MAX_ARGS + 1];
+};
+
+struct registration {
+    struct hl_server *server;
+    hilum_rc rc;
+};
+
+/* "count?:int" -> one argument. */
+static hilum_rc read_arg(struct hl_arena *arena, const char *word, size_t n,
+                         struct hl_command_arg *out)
+{
+    char *text = hl_arena_strndup(arena, word, n);
+    char *colon = text ? strchr(text, ':') : NULL;
+    if (!colon || colon == text)
+        return hl_fail(HILUM_EINVAL, "argument \"%.*s\": expected name:type", (int)n, word);
+    *colon = '\0';
+    const char *type = colon + 1;
+    out->is_required = colon[-1] != '?';
+    if (!out->is_required)
+        colon[-1] = '\0';
+    out->name = text;
+    out->summary = "";
+    out->is_positional = strcmp(type, "bool") != 0;
+    out->type = strcmp(type, "int") == 0    ? HL_ARG_INT
+                : strcmp(type, "bool") == 0 ? HL_ARG_BOOL
+                                            : HL_ARG_TEXT;
+    return HILUM_OK;
+}
+
+static hilum_rc read_args(struct hl_arena *arena, const char *fields, struct hl_command_arg *args)
+{
+    size_t count = 0;
+    for (const char *at = fields ? fields : ""; *(at += strspn(at, " "));) {
+        size_t n = strcspn(at, " ");
+        if (count == MAX_ARGS)
+            return hl_fail(HILUM_EINVAL, "more than %d arguments", MAX_ARGS);
+        hilum_rc rc = read_arg(arena, at, n, &args[count++]);
+        if (rc < 0)
+            return rc;
+        at += n;
+    }
+    return HILUM_OK;
+}
+
+static hilum_rc collect_result(void *ctx, const void *bytes, uint64_t n)
+{
+    hl_buf_add(ctx, bytes, n);
+    return HILUM_OK;
+}
+
+static hilum_rc tell_progress(void *ctx, uint64_t done, uint64_t total, const char *what)
+{
+    hl_call_progress(ctx, done, total, "%s", what ? what : "");
+    return hl_call_cancelled(ctx) ? hl_fail(HILUM_ECANCELLED, "cancelled") : HILUM_OK;
+}
+
+static hilum_rc run(void *ctx, struct hl_call *call)
+{
+    const struct plugin_command *command = ctx;
+    char *arguments = json_dumps(hl_call_args(call), JSON_COMPACT);
+    if (!arguments)
+        return hl_fail(HILUM_ENOMEM, "out of memory");
+    struct hl_buf result = {0};
+    struct hilum_call plugin_call = {
+        .size = sizeof plugin_call,
+        .arguments = arguments,
+        .result = {.size = sizeof plugin_call.result, .write = collect_result, .ctx = &result},
+        .progress = tell_progress,
+        .ctx = call,
+    };
+    hilum_rc rc = command->decl->run(command->decl->arg, &plugin_call);
+    free(arguments);
+    if (rc < 0 || result.len == 0) {
+        hl_buf_fini(&result);
+        return rc < 0 ? rc : HILUM_OK;
+    }
+    return hl_server_answer(call, &result);
+}
+
+static void add_command(void *arg, const struct hilum_decl *decl, const char *plugin)
+{
+    struct registration *registration = arg;
+    struct hl_server *server = registration->server;
+    if (registration->rc < 0)
+        return;
+    struct plugin_command *command = hl_arena_alloc(&server->arena, sizeof *command);
+    if (!command) {
+        registration->rc = hl_fail(HILUM_ENOMEM, "out of memory");
+        return;
+    }
+    command->decl = decl;
+    hilum_rc rc = read_args(&server->arena, decl->fields, command->args);
+    const struct hl_command entry = {decl->name, decl->summary,
+                                     decl->permission ? decl->permission : "admin", command->args,
+                                     run, command};
+    if (rc == HILUM_OK)
+        rc = hl_control_register(server->control, &entry);
+    if (rc < 0)
+        registration->rc = hl_fail_in(rc, "plugin %s: command \"%s\"", plugin, decl->name);
+}
+
+hilum_rc hl_server_register_plugin_commands(struct hl_server *server)
+{
+    struct registration registration = {server, HILUM_OK};
+    hl_plugins_decl_each(server->plugins, HILUM_DECL_COMMAND, add_command, &registration);
+    return registration.rc;
+}

@@ -1,0 +1,100 @@
+/* What the kernel lends to plugins: the catalogue, access, DICOM, publication.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/server.h"
+
+#include "core/base/error.h"
+#include "core/dicom/store_scu.h"
+
+/* hilum_principal of the SDK is struct hl_principal; a plugin that names nobody asks as itself. */
+static const struct hl_principal *principal_of(const hilum_principal *who,
+                                               struct hl_principal *otherwise, const char *plugin)
+{
+    *otherwise = (struct hl_principal){.kind = HL_PRINCIPAL_RULE, .name = plugin};
+    return who ? (const struct hl_principal *)who : otherwise;
+}
+
+static hilum_rc catalog_open(hilum_self *self, const hilum_principal *who,
+                             const struct hilum_catalog_query *query, hilum_cursor **out)
+{
+    struct hl_server *server = hl_plugins_context(self);
+    struct hl_principal own;
+    hilum_rc rc = hl_allow(principal_of(who, &own, hl_plugin_id(self)), "find", NULL);
+    return rc < 0 ? rc : hl_record_find(server->record, query, out);
+}
+
+/* `find` admits a plugin's own look-ups; a peer's were admitted as move or get by its service. */
+static hilum_rc catalog_objects(hilum_self *self, const hilum_principal *who,
+                                const struct hilum_catalog_key *keys, uint32_t n_keys,
+                                int64_t *as_of, hilum_object_cb each, void *arg)
+{
+    struct hl_server *server = hl_plugins_context(self);
+    struct hl_principal own;
+    hilum_rc rc =
+        hl_allow(principal_of(who, &own, hl_plugin_id(self)), who ? "retrieve" : "find", NULL);
+    return rc < 0 ? rc : hl_record_objects(server->record, keys, n_keys, as_of, each, arg);
+}
+
+static const struct hilum_catalog_api catalog_api = {
+    .size = sizeof catalog_api,
+    .open = catalog_open,
+    .next = hl_cursor_next,
+    .value = hl_cursor_value,
+    .position = hl_cursor_position,
+    .close = hl_cursor_close,
+    .objects = catalog_objects,
+    .has_attribute = hl_record_has_attribute,
+};
+
+static hilum_rc allow(void *arg, const char *plugin, const hilum_principal *who, const char *action,
+                      const char *resource)
+{
+    (void)arg;
+    struct hl_principal own;
+    const struct hl_resource about = {.study_uid = resource};
+    return hl_allow(principal_of(who, &own, plugin), action, &about);
+}
+
+static hilum_rc store_scu(void *arg, const char *plugin, const char *address,
+                          const char *called_aet,
+                          hilum_rc (*next)(void *next_arg, const void **part10, uint64_t *n),
+                          void *next_arg, uint64_t *stored)
+{
+    struct hl_server *server = arg;
+    (void)plugin;
+    return hl_scu_store_files(server->scu, address, called_aet, next, next_arg, stored);
+}
+
+static const char *dicom_address(void *arg)
+{
+    const struct hl_server *server = arg;
+    return server->scp ? hl_scp_address(server->scp) : NULL;
+}
+
+static const char *dicom_aet(void *arg)
+{
+    const struct hl_server *server = arg;
+    return hl_config_text(server->config, "dicom.aet");
+}
+
+static hilum_rc publish(void *arg, const char *plugin, const char *event, const char *fields_json)
+{
+    struct hl_server *server = arg;
+    int64_t id;
+    (void)plugin;
+    return hl_record_journal_append(server->record, event, "", fields_json, &id);
+}
+
+void hl_server_plugin_services(struct hl_server *server)
+{
+    const struct hl_host_services services = {
+        .dicom = hl_dicom_api(),
+        .catalog = &catalog_api,
+        .allow = allow,
+        .store_scu = store_scu,
+        .dicom_address = dicom_address,
+        .dicom_aet = dicom_aet,
+        .arg = server,
+    };
+    hl_plugins_set_services(server->plugins, &services);
+    hl_plugins_set_publish(server->plugins, publish, server);
+}
