@@ -64,7 +64,7 @@ const struct hl_principal *hl_call_principal(struct hl_call *call);
 void hl_call_progress(struct hl_call *call, uint64_t done, uint64_t total, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* One element of a result that is too long to collect ("log --follow", exports of many rows). Takes
- * the reference. HILUM_ECLOSED when the client has gone or does not read for 10 s. */
+ * the reference. HILUM_ECLOSED when the client has gone or does not read for 5 s. */
 hilum_rc hl_call_item(struct hl_call *call, json_t *item);
 /* The client hung up, or the server is stopping: give up at the next good point. */
 bool hl_call_cancelled(struct hl_call *call);
