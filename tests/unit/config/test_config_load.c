@@ -127,6 +127,20 @@ static void hidden_and_other_files__are_not_read(void **state)
     assert_no_faults(site);
 }
 
+static void extra_file__comes_after_all_others(void **state)
+{
+    struct site *site = *state;
+    char path[128];
+    site_write(site, "z.cfg", "dicom = { aet = \"SITE\"; trace = 5; };");
+    site_write(site, "extra", "dicom = { aet = \"LINE\"; };");
+    snprintf(path, sizeof path, "%s/extra", site->dir);
+    struct hl_config_paths paths = {.site_dir = site->dir, .extra = path};
+    site->rc = hl_config_load(&paths, &site->faults, &site->config);
+    assert_no_faults(site);
+    assert_string_equal(hl_config_text(site->config, "dicom.aet"), "LINE");
+    assert_int_equal(hl_config_int(site->config, "dicom.trace"), 5);
+}
+
 static void compare__tells_reload_from_restart(void **state)
 {
     struct site *site = *state;
@@ -147,8 +161,9 @@ static void compare__tells_reload_from_restart(void **state)
 static void shipped_files__have_no_fault(void **state)
 {
     struct site *site = *state;
-    struct hl_config_paths paths = {SOURCE_DIR "/etc/hilum.cfg", SOURCE_DIR "/etc/conf.d",
-                                    SOURCE_DIR "/etc/local.d"};
+    struct hl_config_paths paths = {.main = SOURCE_DIR "/etc/hilum.cfg",
+                                    .conf_dir = SOURCE_DIR "/etc/conf.d",
+                                    .site_dir = SOURCE_DIR "/etc/local.d"};
     site->rc = hl_config_load(&paths, &site->faults, &site->config);
     assert_no_faults(site);
     assert_int_equal(hl_config_node(site->config, "plugins")->n_children, 3);
@@ -231,6 +246,7 @@ int main(void)
         site_test(file_path__counts_from_the_file_that_names_it),
         site_test(byte_order_mark__is_skipped),
         site_test(hidden_and_other_files__are_not_read),
+        site_test(extra_file__comes_after_all_others),
         site_test(compare__tells_reload_from_restart),
         site_test(shipped_files__have_no_fault),
         site_test(shipped_values__are_the_schemas_defaults),
