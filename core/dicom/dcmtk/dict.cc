@@ -1,0 +1,182 @@
+// The data dictionary: DCMTK's, copied once into tables that need no lock.
+// It knows nothing of data sets. SPDX-License-Identifier: Apache-2.0
+#include "core/dicom/dcmtk/dataset.h"
+
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcdict.h>
+#include <dcmtk/dcmdata/dcdicent.h>
+#include <dcmtk/oflog/oflog.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/dicom/dcmtk/guard.h"
+
+namespace
+{
+
+struct Row {
+    std::string keyword;
+    const char *vr;
+};
+
+// Groups 50xx and 60xx, and the few ranges of elements.
+struct Range {
+    uint32_t first, last;
+    Row row;
+};
+
+struct Dictionary {
+    std::unordered_map<std::string, uint32_t> tags;
+    std::unordered_map<uint32_t, Row> rows;
+    std::vector<Range> ranges;
+
+    Dictionary();
+    const Row *find(uint32_t tag) const;
+
+  private:
+    void add(const DcmDictEntry &entry);
+};
+
+const char *plain_vr(const DcmDictEntry &entry)
+{
+    switch (entry.getVR().getEVR()) {
+    case EVR_xs: return "US";
+    case EVR_lt: return "OW";
+    case EVR_ox:
+    case EVR_px: return "OW";
+    case EVR_up: return "UL";
+    default: return entry.getVR().isStandard() ? entry.getVR().getValidVRName() : "UN";
+    }
+}
+
+// DCMTK marks what was retired in the name; PS3.6 does not.
+std::string plain_keyword(const char *name)
+{
+    for (const char *prefix : {"RETIRED_", "ACR_NEMA_", "DICONDE_", "DICOS_"})
+        if (std::strncmp(name, prefix, std::strlen(prefix)) == 0)
+            return name + std::strlen(prefix);
+    return name;
+}
+
+void Dictionary::add(const DcmDictEntry &entry)
+{
+    if (entry.getPrivateCreator() || entry.getGroup() == 0)
+        return;
+    const uint32_t first = (uint32_t)entry.getGroup() << 16 | entry.getElement();
+    const uint32_t last = (uint32_t)entry.getUpperGroup() << 16 | entry.getUpperElement();
+    Row row{plain_keyword(entry.getTagName()), plain_vr(entry)};
+    const bool is_retired = row.keyword != entry.getTagName();
+    if (is_retired)
+        tags.emplace(row.keyword, first); // a current attribute of that name stays
+    else
+        tags[row.keyword] = first;
+    if (first != last)
+        ranges.push_back({first, last, row});
+    else if (!is_retired || !rows.count(first))
+        rows[first] = row;
+}
+
+Dictionary::Dictionary()
+{
+    OFLog::configure(OFLogger::OFF_LOG_LEVEL);
+    // Its iterators are not const, though they change nothing.
+    auto &source = const_cast<DcmDataDictionary &>(dcmDataDict.rdlock());
+    for (auto i = source.normalBegin(); i != source.normalEnd(); ++i)
+        add(**i);
+    for (auto i = source.repeatingBegin(); i != source.repeatingEnd(); ++i)
+        add(**i);
+    dcmDataDict.rdunlock();
+}
+
+bool is_in(const Range &range, uint32_t tag)
+{
+    const uint32_t group = tag >> 16, element = tag & 0xFFFF;
+    return group >= range.first >> 16 && group <= range.last >> 16 &&
+           element >= (range.first & 0xFFFF) && element <= (range.last & 0xFFFF) &&
+           (group - (range.first >> 16)) % 2 == 0;
+}
+
+const Row *Dictionary::find(uint32_t tag) const
+{
+    const auto exact = rows.find(tag);
+    if (exact != rows.end())
+        return &exact->second;
+    for (const Range &range : ranges)
+        if (is_in(range, tag))
+            return &range.row;
+    return nullptr;
+}
+
+const Dictionary &dictionary()
+{
+    static const Dictionary loaded;
+    return loaded;
+}
+
+// "(0010,0020)", "0010,0020" or "00100020"; 0 when it is not of that form.
+uint32_t tag_of_digits(const char *text)
+{
+    std::string digits;
+    for (const char *c = text; *c && digits.size() <= 8; c++) {
+        if (std::isxdigit((unsigned char)*c))
+            digits += *c;
+        else if (!std::strchr("(,)", *c))
+            return 0;
+    }
+    return digits.size() == 8 ? (uint32_t)std::stoul(digits, nullptr, 16) : 0;
+}
+
+} // namespace
+
+hilum_rc hl_dicom_init(void)
+{
+    return hilum::guarded([]() -> hilum_rc {
+        if (dictionary().rows.empty())
+            return hl_fail(HILUM_ENOTFOUND,
+                           "data dictionary: none found; install DCMTK's or set DCMDICTPATH");
+        return HILUM_OK;
+    });
+}
+
+uint32_t hl_dict_tag(const char *name)
+{
+    uint32_t tag = 0;
+    hilum::guarded([&]() -> hilum_rc {
+        const auto found = dictionary().tags.find(name);
+        tag = found != dictionary().tags.end() ? found->second : tag_of_digits(name);
+        return HILUM_OK;
+    });
+    return tag;
+}
+
+const char *hl_dict_keyword(uint32_t tag)
+{
+    const char *keyword = nullptr;
+    hilum::guarded([&]() -> hilum_rc {
+        const Row *row = tag >> 16 & 1 ? nullptr : dictionary().find(tag);
+        keyword = row ? row->keyword.c_str() : nullptr;
+        return HILUM_OK;
+    });
+    return keyword;
+}
+
+const char *hl_dict_vr(uint32_t tag)
+{
+    const uint32_t element = tag & 0xFFFF;
+    if (element == 0)
+        return "UL";
+    if (tag >> 16 & 1)
+        return element >= 0x10 && element <= 0xFF ? "LO" : "UN";
+    const char *vr = "UN";
+    hilum::guarded([&]() -> hilum_rc {
+        const Row *row = dictionary().find(tag);
+        vr = row ? row->vr : "UN";
+        return HILUM_OK;
+    });
+    return vr;
+}
