@@ -33,9 +33,12 @@ struct hl_jobs_options {
     int64_t notify_retry_ms;
 };
 
-/* How the runner reads attributes of the instance an event is about. May be NULL. */
+/* How the runner reads attributes of the instance an event is about, by DICOM keyword (UTF-8 into out; false if
+ * absent). Called on the runner's threads. May be NULL. */
 struct hl_jobs_env {
-    hl_event_resolver resolve;     /* its arg is a struct hl_journal_entry * */
+    bool (*resolve)(void *arg, const struct hl_journal_entry *entry, const char *keyword,
+                    struct hl_buf *out);
+    void *arg;
 };
 
 hilum_rc hl_jobs_new(struct hl_record *record, struct hl_bus *bus, const struct hl_jobs_options *options,

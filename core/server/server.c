@@ -279,7 +279,7 @@ hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_option
     if (rc == HILUM_OK)
         rc = open_data(server);
     if (rc == HILUM_OK)
-        rc = hl_dataset_init();
+        rc = hl_dicom_init();
     if (rc == HILUM_OK)
         rc = open_parts(server, faults);
     if (rc == HILUM_OK)

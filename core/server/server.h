@@ -72,8 +72,9 @@ hilum_rc hl_server_register_archive_commands(struct hl_server *server); /* comma
 hilum_rc hl_server_register_plugin_commands(struct hl_server *server);  /* commands_plugin.c */
 void hl_server_plugin_services(struct hl_server *server);               /* services.c */
 hilum_rc hl_server_register_jobs(struct hl_server *server);             /* send_job.c */
-/* Attributes of the instance a journal entry is about; arg is a struct hl_journal_entry. */
-bool hl_server_resolve_entry(void *arg, const char *keyword, struct hl_buf *out); /* resolve.c */
+/* struct hl_jobs_env.resolve; arg is the server. */
+bool hl_server_resolve_entry(void *arg, const struct hl_journal_entry *entry, const char *keyword,
+                             struct hl_buf *out); /* resolve.c */
 hilum_rc hl_server_start_housekeeper(struct hl_server *server);         /* housekeep.c */
 void hl_server_stop_housekeeper(struct hl_server *server);
 

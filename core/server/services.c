@@ -3,7 +3,6 @@
 #include "core/server/server.h"
 
 #include "core/base/error.h"
-#include "core/dicom/store_scu.h"
 
 /* hilum_principal of the SDK is struct hl_principal; a plugin that names nobody asks as itself. */
 static const struct hl_principal *principal_of(const hilum_principal *who,
@@ -61,7 +60,7 @@ static hilum_rc store_scu(void *arg, const char *plugin, const char *address,
 {
     struct hl_server *server = arg;
     (void)plugin;
-    return hl_scu_store_files(server->scu, address, called_aet, next, next_arg, stored);
+    return hl_scu_store_part10(server->scu, address, called_aet, next, next_arg, stored);
 }
 
 static const char *dicom_address(void *arg)
