@@ -6,27 +6,12 @@ WORK: cstore cmove cget memory start crowd (default: all). Prints ratios; never 
 Each run uses fresh directories (ext4 makes creation slow for minutes after a large rm) and drops the pages of
 the run before. Needs Debian's dcmtk and, for the ratio, orthanc.
 """
-import argparse, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
+import argparse, os, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
 
-ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../lib"))
+from peers import BUILD, ROOT, Hilum, Orthanc, client_env, dcmsend, has_orthanc, make_corpus, tag_value, wait_for, free_port
 
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(port, process, seconds=20):
-    end = time.time() + seconds
-    while time.time() < end:
-        if process.poll() is not None:
-            sys.exit(f"server ended with {process.returncode}")
-        with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    sys.exit(f"nothing listens on {port}")
+LIMITS = "dicom = { limits = { max_associations = 3000; max_per_address = 3000; max_connecting = 2000; }; };"
 
 
 def drop_pages(directory):
@@ -40,80 +25,14 @@ def drop_pages(directory):
                 pass
 
 
-class Server:
-    """A peer under test: start, port, aet, stop."""
-
-    def __init__(self, work):
-        self.dir = tempfile.mkdtemp(dir=work)
-        self.port = free_port()
-        self.log = open(os.path.join(self.dir, "log"), "w")
-
-    def launch(self, argv, env=None):
-        self.process = subprocess.Popen(argv, stdout=self.log, stderr=self.log, env=env)
-        wait_for(self.port, self.process)
-
-    def rss(self):
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) / 1024
-        return 0
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
-        drop_pages(self.dir)
-
-
-class Hilum(Server):
-    name, aet = "hilum", "HILUM"
-
-    def __init__(self, work, build, destination=None, data=None):
-        super().__init__(work)
-        self.build = build
-        self.data = data or os.path.join(self.dir, "data")
-        os.makedirs(self.data, exist_ok=True)
-        extra = os.path.join(self.dir, "bench.cfg")
-        with open(extra, "w") as f:
-            f.write(f'dicom = {{ unknown_peers = "accept"; listen = ( "127.0.0.1:{self.port}" );'
-                    ' limits = { max_associations = 3000; max_per_address = 3000; max_connecting = 2000; }; };\n')
-            if destination:
-                f.write(f'peers = ( {{ name = "SINK"; aet = "SINK"; host = "127.0.0.1"; port = {destination}; }} );\n')
-        self.launch([f"{build}/bin/hilumd", "--config", f"{ROOT}/etc/hilum.cfg", "--extra", extra, "--data", self.data,
-                     "--plugin-dir", f"{build}/lib/hilum/plugins", "--rules-dir", f"{ROOT}/scripts/core"])
-
-
-class Orthanc(Server):
-    name, aet = "orthanc (tuned)", "ORTHANC"
-
-    def __init__(self, work, destination=None):
-        super().__init__(work)
-        config = {"Name": "bench", "StorageDirectory": f"{self.dir}/db", "DicomPort": self.port, "DicomAet": "ORTHANC",
-                  "HttpPort": free_port(), "SyncStorageArea": True, "RemoteAccessAllowed": False,
-                  "DicomCheckCalledAet": False, "DicomAlwaysAllowEcho": True, "DicomAlwaysAllowStore": True,
-                  "DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowMove": True,
-                  "StorageCompression": False, "ConcurrentJobs": 4, "DicomThreadsCount": 8,
-                  "DicomModalities": {"sink": ["SINK", "127.0.0.1", destination or 1]}}
-        path = os.path.join(self.dir, "orthanc.json")
-        json.dump(config, open(path, "w"))
-        self.launch(["Orthanc", path], dict(os.environ, TCP_NODELAY="1"))
-
-
-def client_env(is_nodelay):
-    env = {k: v for k, v in os.environ.items() if k != "TCP_NODELAY"}
-    if is_nodelay:
-        env["TCP_NODELAY"] = "1"
-    return env
-
-
 def send(server, parts, is_nodelay):
     """dcmsend of each part at once; seconds."""
-    start = time.time()
-    clients = [subprocess.Popen(["dcmsend", "-q", "+sd", "+r", "--no-halt", "-aec", server.aet, "127.0.0.1", str(server.port),
-                                 *part], env=client_env(is_nodelay)) for part in parts]
+    begin = time.time()
+    clients = [dcmsend(server, part, is_nodelay) for part in parts]
     codes = [c.wait() for c in clients]
     if any(codes):
         print(f"  note: dcmsend to {server.name} exited with {codes}")
-    return time.time() - start
+    return time.time() - begin
 
 
 def parts_of(corpus, senders):
@@ -129,8 +48,16 @@ def probe(work, build, objects, senders):
     return float(out.stdout or 0)
 
 
-def has_orthanc():
-    return shutil.which("Orthanc") is not None
+def start(kind, a, work, destination=1):
+    if kind == "orthanc":
+        return Orthanc(work, destination)
+    peers = f'peers = ( {{ name = "SINK"; aet = "SINK"; host = "127.0.0.1"; port = {destination}; }} );'
+    return Hilum(work, LIMITS + peers, build=a.build)
+
+
+def finish(server):
+    server.stop()
+    drop_pages(server.dir)
 
 
 def bench_cstore(a, work, corpus, objects):
@@ -143,19 +70,13 @@ def bench_cstore(a, work, corpus, objects):
                 for kind in ("hilum", "orthanc"):
                     if kind == "orthanc" and not has_orthanc():
                         continue
-                    server = Hilum(work, a.build) if kind == "hilum" else Orthanc(work)
+                    server = start(kind, a, work)
                     rates[kind].append(objects / send(server, parts_of(corpus, senders), is_nodelay))
-                    server.stop()
+                    finish(server)
             m = {k: statistics.median(v) if v else float("nan") for k, v in rates.items()}
             print(f"  {senders} sender(s), {'NODELAY' if is_nodelay else 'default'} client: hilum {m['hilum']:.0f}, "
                   f"orthanc {m['orthanc']:.0f}, probe {m['probe']:.0f}: {m['hilum'] / m['orthanc']:.2f} x orthanc, "
                   f"{m['hilum'] / m['probe']:.2f} x probe")
-
-
-def study_uid(corpus):
-    first = os.path.join(corpus, sorted(os.listdir(corpus))[0], "0001.dcm")
-    out = subprocess.run(["dcmdump", "+P", "StudyInstanceUID", first], capture_output=True, text=True).stdout
-    return out.split("[")[1].split("]")[0]
 
 
 def timed(argv, runs):
@@ -174,19 +95,19 @@ def bench_retrieve(a, work, corpus, how):
     sink = subprocess.Popen(["storescp", "--fork", "--ignore", "-aet", "SINK", "-pdu", "131072", str(sink_port)],
                             env=client_env(True), stderr=subprocess.DEVNULL)
     wait_for(sink_port, sink)
-    uid = study_uid(corpus)
-    first = [[os.path.join(corpus, sorted(os.listdir(corpus))[0])]]
+    first = os.path.join(corpus, sorted(os.listdir(corpus))[0])
+    uid = tag_value(os.path.join(first, "0001.dcm"), "StudyInstanceUID")
     seconds = {}
     for kind in ("hilum", "orthanc") if has_orthanc() else ("hilum",):
-        server = Hilum(work, a.build, sink_port) if kind == "hilum" else Orthanc(work, sink_port)
-        send(server, first, True)
+        server = start(kind, a, work, sink_port)
+        send(server, [[first]], True)
         keys = ["-S", "-aec", server.aet, "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}",
                 "127.0.0.1", str(server.port)]
         if how == "cmove":
             seconds[kind] = timed(["movescu", "-aem", "SINK", *keys], 5)
         else:
             seconds[kind] = timed(["getscu", "--ignore", "-pdu", "131072", *keys], 5)
-        server.stop()
+        finish(server)
     sink.terminate()
     ratio = seconds.get("orthanc", float("nan")) / seconds["hilum"]
     print(f"{how} of a study of {a.slices}: " + ", ".join(f"{k} {v * 1000:.0f} ms" for k, v in seconds.items()) +
@@ -203,7 +124,7 @@ class Sampler(threading.Thread):
 
     def run(self):
         while not self.is_done:
-            self.peak = max(self.peak, self.server.rss())
+            self.peak = max(self.peak, self.server.rss_mb())
             time.sleep(0.1)
 
     def end(self):
@@ -214,8 +135,8 @@ class Sampler(threading.Thread):
 
 def bench_memory(a, work):
     big = tempfile.mkdtemp(dir=work)
-    subprocess.run([f"{a.build}/bin/make-corpus", big, "4", "1", "14491"], check=True)
-    server = Hilum(work, a.build)
+    make_corpus(big, 4, 1, 14491, a.build)
+    server = start("hilum", a, work)
     sampler = Sampler(server)
     seconds = send(server, parts_of(big, 4), True)
     print(f"memory: 4 x 420 MB at once in {seconds:.1f} s, peak RSS {sampler.end():.0f} MB (target 200)")
@@ -250,19 +171,18 @@ def associate_request(called, calling="BENCH"):
 
 
 def bench_start(a, work, corpus):
-    server = Hilum(work, a.build)
+    server = start("hilum", a, work)
     send(server, parts_of(corpus, 1), True)
-    server.process.kill()
-    server.process.wait()
+    server.kill()
     for label in ("after kill -9", "after a clean stop"):
-        start = time.time()
-        again = Hilum(work, a.build, data=server.data)
-        print(f"start {label}: {(time.time() - start) * 1000:.0f} ms to an open port")
-        again.stop()
+        begin = time.time()
+        server.again()
+        print(f"start {label}: {(time.time() - begin) * 1000:.0f} ms to an open port")
+        server.stop()
 
 
 def bench_crowd(a, work):
-    server = Hilum(work, a.build)
+    server = start("hilum", a, work)
     echo = ["echoscu", "-aec", server.aet, "127.0.0.1", str(server.port)]
     alone = timed(echo, 5)
     crowd = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
@@ -276,7 +196,7 @@ def bench_crowd(a, work):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("--build", default=f"{ROOT}/build/release")
+    p.add_argument("--build", default=BUILD)
     p.add_argument("--dir", default=f"{ROOT}/build")
     p.add_argument("--studies", type=int, default=10)
     p.add_argument("--slices", type=int, default=100)
@@ -286,8 +206,7 @@ def main():
     todo = a.work or ["cstore", "cmove", "cget", "memory", "start", "crowd"]
     work = tempfile.mkdtemp(prefix="bench-", dir=a.dir)
     corpus = os.path.join(work, "corpus")
-    os.makedirs(corpus)
-    subprocess.run([f"{a.build}/bin/make-corpus", corpus, str(a.studies), str(a.slices)], check=True)
+    make_corpus(corpus, a.studies, a.slices, 512, a.build)
     try:
         if "cstore" in todo:
             bench_cstore(a, work, corpus, a.studies * a.slices)

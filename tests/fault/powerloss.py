@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Stores objects on a recording file system, then builds what the disk may hold after power was cut at many points and
+asks a restarted server for every object that had been acknowledged by then. Then the same with planted bugs, which must
+be caught, or the test itself is worthless."""
+import os, random, shutil, subprocess, sys, tempfile, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import replay
+from peers import BUILD, Hilum, make_corpus, skip, tag_value
+
+LONG = bool(os.environ.get("HILUM_LONG"))
+OBJECTS, POINTS = (40, 100000) if LONG else (12, 60)
+
+
+def mounted(path):
+    return subprocess.run(["mountpoint", "-q", path]).returncode == 0
+
+
+class Recording:
+    def __init__(self, work):
+        self.backing, self.mount, self.log = f"{work}/backing", f"{work}/mount", f"{work}/log"
+        os.mkdir(self.backing)
+        os.mkdir(self.mount)
+        self.process = subprocess.Popen([f"{BUILD}/bin/crashfs", self.backing, self.mount, self.log])
+        while not mounted(self.mount):
+            if self.process.poll() is not None:
+                skip("the FUSE file system cannot be mounted here (needs root and /dev/fuse)")
+            time.sleep(0.02)
+
+    def end(self):
+        subprocess.run(["fusermount3", "-uz", self.mount], check=True)
+        self.process.wait()
+        return replay.load(self.log)
+
+
+def store_all(server, mount, files):
+    """One object an association; a mark in the record after each success."""
+    with open(mount + replay.MARKS, "a") as marks:
+        for path, uid in files:
+            ok = subprocess.run(["storescu", "-aec", server.aet, "127.0.0.1", str(server.port), path],
+                                stderr=subprocess.DEVNULL).returncode == 0
+            if ok:
+                marks.write(uid + "\n")
+                marks.flush()
+
+
+def record(work, files, config="", plant=None):
+    recording = Recording(work)
+    env = dict(os.environ)
+    if plant:
+        env.update(HILUM_PLANT=plant, LD_PRELOAD=f"{BUILD}/lib/hilum-plant.so")
+    server = Hilum(work, config, data=recording.mount, env=env)
+    store_all(server, recording.mount, files)
+    server.kill()
+    return recording.end()
+
+
+def found_after(work, records, point, seed):
+    """Studies a restarted server knows, and the faults fsck names."""
+    disk = tempfile.mkdtemp(dir=work)
+    replay.State(records, point).crash(disk, seed)
+    server = Hilum(work, data=disk)
+    rows = server.cli("study", "find", "--limit", "1000")
+    faults = server.cli("archive", "fsck", check=False)
+    server.kill()
+    shutil.rmtree(disk)
+    shutil.rmtree(server.dir, ignore_errors=True)
+    return {row["StudyInstanceUID"] for row in rows}, faults
+
+
+def fault_kinds(answer):
+    rows = answer if isinstance(answer, list) else answer.get("items", [])
+    return [r["fault"] for r in rows if isinstance(r, dict) and "fault" in r and not r["fault"].startswith("orphan")]
+
+
+def points_of(records):
+    """Just after and just before every sync and mark; all of them, or a sample."""
+    edges = {i + d for i, r in enumerate(records) for d in (0, 1)
+             if r[0] in (replay.FSYNC, replay.FSYNCDIR) or r[1] == replay.MARKS}
+    edges = sorted(edges) + [len(records)]
+    return edges if len(edges) <= POINTS else sorted(random.Random(1).sample(edges, POINTS - 1)) + [len(records)]
+
+
+def check(work, records, stop_at_first=False):
+    """Crash points where something acknowledged was lost, or the server did not come back."""
+    lost = []
+    for point in points_of(records):
+        acknowledged = set(replay.marks(records, point))
+        for seed in (0, point + 2):
+            try:
+                found, faults = found_after(work, records, point, seed)
+                missing, broken = acknowledged - found, fault_kinds(faults)
+            except Exception as error:  # a server that does not start again has lost everything
+                missing, broken = acknowledged or {"server"}, [str(error)[-300:]]
+            if missing or broken:
+                lost.append((point, seed, len(missing), broken[:2]))
+                if stop_at_first:
+                    return lost
+    return lost
+
+
+def main():
+    if not os.path.exists(f"{BUILD}/bin/crashfs"):
+        skip("crashfs was not built: libfuse3-dev is missing")
+    work = tempfile.mkdtemp(prefix="hilum-powerloss-")
+    corpus = f"{work}/corpus"
+    make_corpus(corpus, OBJECTS, 1)
+    files = [(f"{corpus}/{d}/0001.dcm", tag_value(f"{corpus}/{d}/0001.dcm", "StudyInstanceUID")) for d in sorted(os.listdir(corpus))]
+    failures = 0
+    for name, config, plant in (("as shipped", "", None), ("planted: object never synced", "", "file"),
+                                ("planted: directories never synced", "", "directory"),
+                                ("planted: catalogue never synced", "", "catalog")):
+        place = tempfile.mkdtemp(dir=work)
+        records = record(place, files, config, plant)
+        acknowledged = len(replay.marks(records, len(records)))
+        lost = check(place, records, stop_at_first=plant is not None)
+        good = acknowledged == OBJECTS and bool(lost) == (plant is not None)
+        failures += not good
+        print(f"{'ok  ' if good else 'BAD '} {name}: {len(records)} changes, {acknowledged} of {OBJECTS} acknowledged, "
+              f"{len(points_of(records))} crash points x 2: {len(lost)} with losses {lost[:3]}")
+    shutil.rmtree(work, ignore_errors=True)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

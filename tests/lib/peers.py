@@ -1,0 +1,131 @@
+"""Servers and clients for whole-server tests and benchmarks: Hilum, Orthanc, DCMTK's tools. Loopback only."""
+import json, os, shutil, signal, socket, subprocess, sys, tempfile, time
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+BUILD = os.environ.get("HILUM_BUILD", f"{ROOT}/build/release")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(port, process, seconds=30):
+    """Until somebody listens; an error names the process that ended instead."""
+    end = time.time() + seconds
+    while time.time() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args[0]} ended with {process.returncode}")
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.01)
+    raise RuntimeError(f"nothing listens on {port} after {seconds} s")
+
+
+def client_env(is_nodelay):
+    env = {k: v for k, v in os.environ.items() if k != "TCP_NODELAY"}
+    if is_nodelay:
+        env["TCP_NODELAY"] = "1"
+    return env
+
+
+class Server:
+    """A process with a DICOM port. Its output goes to <dir>/log."""
+
+    def __init__(self, work, port=None):
+        self.dir = tempfile.mkdtemp(dir=work)
+        self.port = port or free_port()
+
+    def launch(self, argv, env=None):
+        with open(f"{self.dir}/log", "a") as log:
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log, env=env)
+        try:
+            wait_for(self.port, self.process)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{open(f'{self.dir}/log').read()[-2000:]}") from None
+
+    def rss_mb(self):
+        for line in open(f"/proc/{self.process.pid}/status"):
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
+        return 0
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds=30):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+
+class Hilum(Server):
+    name, aet = "hilum", "HILUM"
+
+    def __init__(self, work, config="", data=None, site=None, env=None, build=BUILD, port=None):
+        super().__init__(work, port)
+        self.build, self.data = build, data or f"{self.dir}/data"
+        os.makedirs(self.data, exist_ok=True)
+        self.extra = f"{self.dir}/test.cfg"
+        with open(self.extra, "w") as f:
+            f.write(f'dicom = {{ unknown_peers = "accept"; listen = ( "127.0.0.1:{self.port}" ); }};\n{config}\n')
+        self.argv = [f"{build}/bin/hilumd", "--config", f"{ROOT}/etc/hilum.cfg", "--extra", self.extra, "--data", self.data,
+                     "--plugin-dir", f"{build}/lib/hilum/plugins", "--rules-dir", f"{ROOT}/scripts/core"]
+        if site:
+            self.argv += ["--site", site]
+        self.launch(self.argv, env)
+
+    def again(self):
+        self.launch(self.argv)
+
+    def cli(self, *words, check=True):
+        """The `hilum` program's result as JSON (a list of lines' values where it streams)."""
+        out = subprocess.run([f"{self.build}/bin/hilum", "--data", self.data, "--json", *words], capture_output=True, text=True)
+        if check and out.returncode:
+            raise RuntimeError(f"hilum {' '.join(words)}: exit {out.returncode}: {out.stdout}{out.stderr}")
+        return json.loads(out.stdout) if out.stdout.strip() else None
+
+
+class Orthanc(Server):
+    """As its users tune it: durable, Nagle off."""
+    name, aet = "orthanc (tuned)", "ORTHANC"
+
+    def __init__(self, work, destination=1):
+        super().__init__(work)
+        config = {"Name": "peer", "StorageDirectory": f"{self.dir}/db", "DicomPort": self.port, "DicomAet": "ORTHANC",
+                  "HttpPort": free_port(), "SyncStorageArea": True, "RemoteAccessAllowed": False,
+                  "DicomCheckCalledAet": False, "DicomAlwaysAllowEcho": True, "DicomAlwaysAllowStore": True,
+                  "DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowMove": True,
+                  "StorageCompression": False, "ConcurrentJobs": 4, "DicomThreadsCount": 8,
+                  "DicomModalities": {"sink": ["SINK", "127.0.0.1", destination]}}
+        with open(f"{self.dir}/orthanc.json", "w") as f:
+            json.dump(config, f)
+        self.launch(["Orthanc", f"{self.dir}/orthanc.json"], dict(os.environ, TCP_NODELAY="1"))
+
+
+def has_orthanc():
+    return shutil.which("Orthanc") is not None
+
+
+def make_corpus(directory, studies, slices, side=64, build=BUILD):
+    os.makedirs(directory, exist_ok=True)
+    subprocess.run([f"{build}/bin/make-corpus", directory, str(studies), str(slices), str(side)], check=True)
+
+
+def dcmsend(server, paths, is_nodelay=True, report=None):
+    """Starts one dcmsend over files and directories."""
+    extra = ["+crf", report] if report else []
+    return subprocess.Popen(["dcmsend", "-q", "+sd", "+r", "--no-halt", *extra, "-aec", server.aet, "127.0.0.1",
+                             str(server.port), *paths], env=client_env(is_nodelay), stderr=subprocess.DEVNULL)
+
+
+def tag_value(path, keyword):
+    out = subprocess.run(["dcmdump", "-q", "+P", keyword, path], capture_output=True, text=True).stdout
+    return out.split("[", 1)[1].split("]")[0] if "[" in out else ""
+
+
+def skip(why):
+    print(f"skip: {why}")
+    sys.exit(77)
