@@ -69,7 +69,6 @@ static void *fs_init(struct fuse_conn_info *conn, struct fuse_config *config)
 {
     (void)conn;
     config->hard_remove = 1;
-    config->nullpath_ok = 1;
     config->use_ino = 1;
     config->attr_timeout = config->entry_timeout = 0;
     return recorder();
