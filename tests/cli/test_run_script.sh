@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# What a stranger does first: scripts/run.sh with an empty data directory, the commands it prints, SIGTERM.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+server=""
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+
+"$root/scripts/run.sh" --data "$work/data" --dicom-port 0 >"$work/out" 2>"$work/err" &
+server=$!
+for _ in $(seq 600); do
+    grep -q '^READY dicom=' "$work/out" && break
+    kill -0 "$server" 2>/dev/null || { cat "$work/out" "$work/err"; echo "run.sh ended before READY"; exit 1; }
+    sleep 0.1
+done
+address=$(sed -n 's/^READY dicom=//p' "$work/out")
+port=${address##*:}
+echo "ready at $address"
+
+hilum="$root/build/release/bin/hilum"
+"$hilum" --data "$work/data" study find wang | tee "$work/find"
+grep -q '王^小明' "$work/find"
+findscu -S -aec HILUM -k QueryRetrieveLevel=STUDY -k PatientName -k StudyDescription 127.0.0.1 "$port" >"$work/findscu" 2>&1
+[ "$(grep -c 'Thorax p.a.\|Chest CT, calcium score\|Carotid ultrasound' "$work/findscu")" -eq 3 ]
+echo "findscu sees the three demo studies"
+
+kill -TERM "$server"
+wait "$server"
+server=""
+echo "SIGTERM drained, exit 0"
+
+# A second start takes seconds and does not store the demo again.
+begin=$(date +%s)
+"$root/scripts/run.sh" --data "$work/data" --dicom-port 0 >"$work/out2" 2>&1 &
+server=$!
+for _ in $(seq 300); do grep -q '^READY dicom=' "$work/out2" && break; sleep 0.1; done
+grep -q '^READY dicom=' "$work/out2"
+took=$(($(date +%s) - begin))
+[ "$took" -le 10 ] || { echo "second start took $took s"; exit 1; }
+[ "$("$hilum" --data "$work/data" --json study find | grep -o StudyInstanceUID | wc -l)" -eq 3 ]
+kill -TERM "$server"
+wait "$server"
+server=""
+echo "second start: $took s, still three studies"
