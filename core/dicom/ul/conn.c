@@ -390,8 +390,9 @@ static hilum_rc secure(struct hl_ul_conn *conn)
     int done = conn->is_secured ? 1 : conn->assoc.io.ops->handshake(&conn->assoc.io);
     if (done == HL_UL_IO_AGAIN)
         return 0;
+    /* Not GONE: the alert that tells the peer why must reach it. */
     if (done != 1)
-        return hl_ul_assoc_end(&conn->assoc, HL_UL_GONE, "TLS handshake: %s", hl_error());
+        return hl_ul_assoc_end(&conn->assoc, HL_UL_PEER_ABORTED, "TLS handshake: %s", hl_error());
     conn->is_secured = true;
     conn->assoc.io.want = POLLIN;
     return 1;

@@ -1,0 +1,16 @@
+/* Certificates made for one test run: an authority, a server, a client, and a stranger's.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef UL_CERTS_H
+#define UL_CERTS_H
+
+struct certs {
+    char folder[64];
+    char ca[96], stranger_ca[96];
+    char server[96], server2[96], client[96], stranger[96]; /* certificate and key in one file */
+};
+
+/* In a new folder below /tmp; server: localhost, 127.0.0.1, ::1. server2: as server, CN=server2. */
+void certs_make(struct certs *certs);
+void certs_remove(struct certs *certs);
+
+#endif
