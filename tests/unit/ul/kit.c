@@ -217,6 +217,14 @@ bool kit_await_ends(struct kit *kit, unsigned n)
     return came;
 }
 
+uint64_t kit_messages(struct kit *kit)
+{
+    pthread_mutex_lock(&kit->lock);
+    uint64_t n = kit->messages;
+    pthread_mutex_unlock(&kit->lock);
+    return n;
+}
+
 bool kit_was_told(struct kit *kit, const char *text)
 {
     bool found = false;

@@ -37,6 +37,7 @@ void kit_start(struct kit *kit, const char *address, const struct hl_ul_limits *
 void kit_stop(struct kit *kit);
 /* Waits up to 5 s until closed + refused reaches n; false if it does not. */
 bool kit_await_ends(struct kit *kit, unsigned n);
+uint64_t kit_messages(struct kit *kit);
 /* Was `text` part of a reason told by closed() or refused()? */
 bool kit_was_told(struct kit *kit, const char *text);
 

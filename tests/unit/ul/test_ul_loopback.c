@@ -23,7 +23,7 @@ static void echo_over(const char *listen, const char *host)
     hl_ul_release(assoc);
     assert_true(kit_await_ends(&kit, 1));
     assert_string_equal(kit.whys[0], "released");
-    assert_int_equal(kit.messages, 2);
+    assert_int_equal(kit_messages(&kit), 2);
     kit_stop(&kit);
 }
 
@@ -166,7 +166,7 @@ static void stop__lets_a_message_in_progress_finish_and_aborts_idle_ones(void **
     assert_int_equal(hl_ul_write(busy, 1, true, echo.data + 12, echo.len - 12, true), HILUM_OK);
     do {
         hl_ul_server_count(kit.server, &open, &n_busy, &connecting);
-    } while (n_busy == 0 && kit.messages == 0);
+    } while (n_busy == 0 && kit_messages(&kit) == 0);
     hl_ul_server_stop(kit.server, 2000);
     assert_int_equal(hl_ul_read(busy, &pdv), HILUM_OK);
     assert_int_equal(hl_ul_read(busy, &pdv), HILUM_ECLOSED);
