@@ -62,7 +62,7 @@ run_ctest tsan -R '^(bus|pool|writer|jobs|notify|lanes|ul|server|ingest|script|c
 
 # Whole-server tests: scripts that start the release build on a free port. 0 pass, 77 skip, else failure.
 export HILUM_BUILD=$root/build/release
-for script in "$root"/tests/{dicom,script,fault,cli}/test_*.sh; do
+for script in "$root"/tests/{static,dicom,script,fault,cli}/test_*.sh; do
     [ -e "$script" ] || continue
     name=${script#"$root/tests/"}
     # shellcheck disable=SC2254
