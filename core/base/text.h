@@ -6,11 +6,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/buf.h"
 #include "hilum/abi.h"
 
 bool hl_utf8_is_valid(const char *bytes, size_t n);
+/* The next code point of *n > 0 bytes, moving on; -1 for a byte that begins none, one byte on. */
+int32_t hl_utf8_next(const char **text, size_t *n);
 
 /* Case- and accent-insensitive key: NFKD, marks dropped, case folded, full width to half, kana to
  * hiragana, ß to ss; runs of spaces to one. Appends to out. "Müller^JÜRGEN" -> "muller^jurgen". */
