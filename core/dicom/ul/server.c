@@ -232,6 +232,13 @@ static bool is_stopping(struct hl_ul_server *server)
     return stopping;
 }
 
+/* Sockets are armed under the lock: having held it, the loop sees all that was written before. */
+static void meet_other_threads(struct hl_ul_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    pthread_mutex_unlock(&server->lock);
+}
+
 static void *loop(void *arg)
 {
     struct hl_ul_server *server = arg;
@@ -239,6 +246,7 @@ static void *loop(void *arg)
     pthread_setname_np(pthread_self(), "ul-loop");
     for (;;) {
         int n = epoll_wait(server->epoll, events, EVENTS, sleep_ms(server));
+        meet_other_threads(server);
         for (int i = 0; i < n; i++)
             dispatch(server, events[i].data.ptr);
         int64_t now = hl_mono_ms();

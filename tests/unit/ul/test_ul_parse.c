@@ -187,7 +187,7 @@ static void body_begin(struct hl_buf *out, uint8_t version)
     const uint8_t head[4] = {0, version};
     hl_buf_clear(out);
     hl_buf_add(out, head, sizeof head);
-    hl_buf_add(out, "  CALLED        CALLING\0      ", 32);
+    hl_buf_add(out, "  CALLED        CALLING\0        ", 32);
     hl_buf_add(out, reserved, sizeof reserved);
 }
 
