@@ -20,8 +20,10 @@ static json_t *declared_arg(struct hl_call *call, const char *name, enum hl_arg_
     const struct hl_command_arg *arg = call->command->args;
     while (arg && arg->name && strcmp(arg->name, name) != 0)
         arg++;
-    assert(arg && arg->name && arg->type == type && "an argument that was not declared so");
-    (void)type;
+    bool is_same = arg && arg->name &&
+                   (arg->type == type || (arg->type == HL_ARG_PATH && type == HL_ARG_TEXT));
+    assert(is_same && "an argument that was not declared so");
+    (void)is_same;
     return json_object_get(call->args, name);
 }
 

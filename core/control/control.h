@@ -20,7 +20,8 @@
 #include "core/access/access.h"
 #include "hilum/abi.h"
 
-enum hl_arg_type { HL_ARG_TEXT, HL_ARG_INT, HL_ARG_BOOL, HL_ARG_TEXTS };
+/* PATH is text that `hilum` makes absolute, because the server runs in another directory. */
+enum hl_arg_type { HL_ARG_TEXT, HL_ARG_INT, HL_ARG_BOOL, HL_ARG_TEXTS, HL_ARG_PATH };
 
 /* One argument. Declared once; the server checks requests against it (unknown, missing and mistyped
  * arguments never reach run) and `hilum` builds its command line and help from it. */
@@ -70,8 +71,10 @@ hilum_rc hl_call_item(struct hl_call *call, json_t *item);
 bool hl_call_cancelled(struct hl_call *call);
 /* Waits until `ms` passed or the call is cancelled; true if cancelled. For commands that poll. */
 bool hl_call_wait(struct hl_call *call, int ms);
-/* The result; takes the reference, replaces an earlier one. Returns HILUM_OK, so that a command can
- * end with `return hl_call_result_json(call, object);` (HILUM_ENOMEM for NULL). */
+/* The result; takes the reference, replaces an earlier one. A member "exit_code" of an object becomes
+ * the exit status of `hilum`, for commands that end well and have found something wrong ("check": 1).
+ * Returns HILUM_OK, so that a command can end with `return hl_call_result_json(call, object);`
+ * (HILUM_ENOMEM for NULL). */
 hilum_rc hl_call_result_json(struct hl_call *call, json_t *result);
 
 struct hl_control; /* registry and server */

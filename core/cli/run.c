@@ -1,0 +1,303 @@
+/* One run of `hilum`: ask the server what it can do, match, ask, show. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/cli/cli.h"
+
+enum { LIST_MS = 10000, PLAIN_PROGRESS_MS = 1000 };
+
+struct run {
+    struct hl_cli_options options;
+    FILE *out, *err;
+    struct hl_client client;
+    json_t *answer; /* of `commands` */
+    const json_t *list;
+    bool is_tty, has_progress_line;
+    int64_t last_progress_ms;
+};
+
+static int complain(struct run *run, int status)
+{
+    fprintf(run->err, "hilum: %s\n", hl_error());
+    return status;
+}
+
+static void print_buf(FILE *to, struct hl_buf *text)
+{
+    fwrite(text->data ? text->data : "", 1, text->len, to);
+    hl_buf_fini(text);
+}
+
+static void print_json(FILE *to, const json_t *value)
+{
+    json_dumpf(value, to, JSON_COMPACT | JSON_ENCODE_ANY);
+    fputc('\n', to);
+    fflush(to);
+}
+
+/* ---- answers */
+
+static void clear_progress_line(struct run *run)
+{
+    if (run->has_progress_line)
+        fputs("\r\033[K", run->err);
+    run->has_progress_line = false;
+}
+
+/* To stderr, so that a redirected result stays clean. */
+static void show_progress(struct run *run, const json_t *progress)
+{
+    json_int_t done = json_integer_value(json_object_get(progress, "done"));
+    json_int_t total = json_integer_value(json_object_get(progress, "total"));
+    int64_t now = hl_mono_ms();
+    bool is_due = run->is_tty || now - run->last_progress_ms >= PLAIN_PROGRESS_MS ||
+                  (total > 0 && done >= total);
+    if (run->options.is_json || !is_due)
+        return;
+    run->last_progress_ms = now;
+    struct hl_buf line = {0};
+    hl_cli_render_item(json_object_get(progress, "text"), &line);
+    line.len -= line.len > 0; /* its newline */
+    if (total > 0)
+        hl_buf_printf(&line, "  %lld/%lld (%lld%%)", (long long)done, (long long)total,
+                      (long long)(done * 100 / total));
+    else if (done > 0)
+        hl_buf_printf(&line, "  %lld", (long long)done);
+    clear_progress_line(run);
+    print_buf(run->err, &line);
+    run->has_progress_line = run->is_tty;
+    if (!run->is_tty)
+        fputc('\n', run->err);
+    fflush(run->err);
+}
+
+static void show_item(struct run *run, const json_t *item)
+{
+    struct hl_buf text = {0};
+    if (run->options.is_json) {
+        print_json(run->out, item);
+        return;
+    }
+    hl_cli_render_item(item, &text);
+    print_buf(run->out, &text);
+    fflush(run->out);
+}
+
+static int show_result(struct run *run, const json_t *result)
+{
+    struct hl_buf text = {0};
+    const json_t *code = json_object_get(result, "exit_code");
+    if (run->options.is_json) {
+        print_json(run->out, result);
+    } else {
+        hl_cli_render(result, &text);
+        print_buf(run->out, &text);
+    }
+    return json_is_integer(code) ? (int)json_integer_value(code) : HL_CLI_DONE;
+}
+
+static int show_error(struct run *run, const json_t *error)
+{
+    struct hl_buf text = {0};
+    if (run->options.is_json) {
+        print_json(run->err, error);
+        return HL_CLI_FAILED;
+    }
+    hl_cli_render_item(json_object_get(error, "text"), &text);
+    fprintf(run->err, "hilum: %s", hl_buf_str(&text));
+    hl_buf_fini(&text);
+    return HL_CLI_FAILED;
+}
+
+/* Shows one line of the server. true when it was the last; then *status is set. */
+static bool show_line(struct run *run, const json_t *line, int *status)
+{
+    const json_t *progress = json_object_get(line, "progress"),
+                 *item = json_object_get(line, "item");
+    const json_t *result = json_object_get(line, "result"), *error = json_object_get(line, "error");
+    if (progress)
+        show_progress(run, progress);
+    else
+        clear_progress_line(run);
+    if (item)
+        show_item(run, item);
+    if (result)
+        *status = show_result(run, result);
+    if (error)
+        *status = show_error(run, error);
+    return result || error;
+}
+
+static int show_answers(struct run *run)
+{
+    int status = HL_CLI_NO_SERVER;
+    bool is_last = false;
+    while (!is_last) {
+        json_t *line;
+        if (hl_client_read(&run->client, -1, &line) != HILUM_OK) {
+            clear_progress_line(run);
+            return complain(run, HL_CLI_NO_SERVER);
+        }
+        is_last = show_line(run, line, &status);
+        json_decref(line);
+    }
+    return status;
+}
+
+/* ---- commands */
+
+static int connect_and_list(struct run *run)
+{
+    struct hl_buf path = {0};
+    hl_client_path(&run->options, &path);
+    hilum_rc rc = hl_client_open(hl_buf_str(&path), &run->client);
+    hl_buf_fini(&path);
+    json_t *none = json_object();
+    if (rc == HILUM_OK)
+        rc = hl_client_send(&run->client, "commands", none);
+    json_decref(none);
+    if (rc == HILUM_OK)
+        rc = hl_client_read(&run->client, LIST_MS, &run->answer);
+    if (rc != HILUM_OK)
+        return complain(run, HL_CLI_NO_SERVER);
+    const json_t *error = json_object_get(run->answer, "error");
+    if (error)
+        return show_error(run, error);
+    run->list = json_object_get(json_object_get(run->answer, "result"), "commands");
+    return HL_CLI_DONE;
+}
+
+static int no_command(struct run *run, char *const *words, int n)
+{
+    struct hl_buf hint = {0};
+    hl_cli_suggest(run->list, words, n, &hint);
+    fprintf(run->err, "hilum: no command \"%s%s%s\"%s\n", words[0],
+            n > 1 && words[1][0] != '-' ? " " : "", n > 1 && words[1][0] != '-' ? words[1] : "",
+            hl_buf_str(&hint));
+    hl_buf_fini(&hint);
+    return HL_CLI_USAGE;
+}
+
+static int print_help(struct run *run, const json_t *command)
+{
+    struct hl_buf text = {0};
+    if (command)
+        hl_cli_help_command(command, &text);
+    else
+        hl_cli_help(run->list, &text);
+    print_buf(run->out, &text);
+    return HL_CLI_DONE;
+}
+
+static int help(struct run *run, char *const *words, int n)
+{
+    int used;
+    if (n == 0)
+        return print_help(run, NULL);
+    const json_t *command = hl_cli_match(run->list, words, n, &used);
+    return command ? print_help(run, command) : no_command(run, words, n);
+}
+
+static int bad_usage(struct run *run, const json_t *command)
+{
+    struct hl_buf usage = {0};
+    complain(run, HL_CLI_USAGE);
+    hl_cli_usage_line(command, &usage);
+    print_buf(run->err, &usage);
+    return HL_CLI_USAGE;
+}
+
+static int command(struct run *run, char *const *words, int n)
+{
+    int used, status;
+    json_t *args = NULL;
+    const json_t *found = hl_cli_match(run->list, words, n, &used);
+    if (!found)
+        return no_command(run, words, n);
+    if (hl_cli_args(found, words + used, n - used, &run->options, &args) != HILUM_OK)
+        status = bad_usage(run, found);
+    else if (run->options.is_help)
+        status = print_help(run, found);
+    else if (hl_client_send(&run->client, json_string_value(json_object_get(found, "name")),
+                            args) != HILUM_OK)
+        status = complain(run, HL_CLI_NO_SERVER);
+    else
+        status = show_answers(run);
+    json_decref(args);
+    return status;
+}
+
+/* Which server must be known before its commands are: global options are looked for everywhere
+ * first. One that a command declares for itself (hl_cli_args asks it first) would be rare and is
+ * documented. */
+static int take_globals(struct run *run, char *const *words, int n)
+{
+    for (int i = 0; i < n && strcmp(words[i], "--") != 0; i++) {
+        int used = hl_cli_global(words + i, n - i, &run->options);
+        if (used < 0) {
+            hl_fail(HILUM_EINVAL, "%s: expected a value", words[i]);
+            return complain(run, HL_CLI_USAGE);
+        }
+    }
+    return HL_CLI_DONE;
+}
+
+static int first_word(char *const *words, int n)
+{
+    struct hl_cli_options ignored = {0};
+    int i = 0;
+    for (int used = 1; i < n && used > 0; i += used > 0 ? used : 0)
+        used = hl_cli_global(words + i, n - i, &ignored);
+    return i;
+}
+
+static int usage_only(struct run *run, int status)
+{
+    struct hl_buf text = {0};
+    hl_cli_usage(&text);
+    print_buf(status == HL_CLI_DONE ? run->out : run->err, &text);
+    return status;
+}
+
+static int dispatch(struct run *run, char *const *words, int n)
+{
+    bool is_help = n > 0 && strcmp(words[0], "help") == 0;
+    if (n > 0 && words[0][0] == '-') {
+        hl_fail(HILUM_EINVAL, "no option %s before a command", words[0]);
+        complain(run, HL_CLI_USAGE);
+        return usage_only(run, HL_CLI_USAGE);
+    }
+    if (n == 0 && !run->options.is_help)
+        return usage_only(run, HL_CLI_USAGE);
+    int status = connect_and_list(run);
+    if (status != HL_CLI_DONE) {
+        /* Help without a server is still help. */
+        if (is_help || run->options.is_help)
+            usage_only(run, HL_CLI_DONE);
+        return status;
+    }
+    if (is_help || n == 0)
+        return help(run, words + is_help, n - is_help);
+    return command(run, words, n);
+}
+
+int hl_cli_run(int argc, char *const *argv, FILE *out, FILE *err)
+{
+    struct run run = {.out = out, .err = err, .client = {.fd = -1}};
+    run.is_tty = isatty(fileno(err));
+    int status = take_globals(&run, argv, argc);
+    if (status == HL_CLI_DONE && run.options.is_version) {
+        fprintf(out, "hilum " HILUM_VERSION "\n");
+        return HL_CLI_DONE;
+    }
+    int skip = first_word(argv, argc);
+    if (status == HL_CLI_DONE)
+        status = dispatch(&run, argv + skip, argc - skip);
+    json_decref(run.answer);
+    hl_client_close(&run.client);
+    return status;
+}
