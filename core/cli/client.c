@@ -120,9 +120,11 @@ hilum_rc hl_client_read(struct hl_client *client, int ms, json_t **out)
             client->taken = (size_t)(end + 1 - client->in.data);
             return *out ? HILUM_OK : hl_fail(HILUM_ECLOSED, "what answers is not hilumd");
         }
-        memmove(client->in.data, client->in.data + client->taken, client->in.len - client->taken);
-        client->in.len -= client->taken;
-        client->taken = 0;
+        if (client->taken > 0) {
+            client->in.len -= client->taken;
+            memmove(client->in.data, client->in.data + client->taken, client->in.len);
+            client->taken = 0;
+        }
         searched = client->in.len;
         hilum_rc rc = read_more(client, deadline);
         if (rc != HILUM_OK)
