@@ -63,7 +63,7 @@ static void import_entry(struct import *import, FTSENT *entry)
 static hilum_rc import_tree(struct import *import, const char *dir)
 {
     char *const roots[] = {(char *)(uintptr_t)dir, NULL};
-    FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    FTS *fts = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
     if (!fts)
         return hl_fail(hl_rc_from_errno(errno), "open %s: %s", dir, strerror(errno));
     hilum_rc rc = HILUM_OK;
