@@ -67,7 +67,7 @@ static hilum_rc each_item(struct parser *parser, struct cursor cursor,
                           const struct item_rule *rules)
 {
     while (cursor.at < cursor.end) {
-        struct item item;
+        struct item item = {0};
         hilum_rc rc = next_item(parser, &cursor, &item);
         if (rc)
             return rc;
@@ -159,7 +159,7 @@ static hilum_rc add_context(struct parser *parser, const struct item *item,
 static size_t count_syntaxes(const struct parser *parser, struct cursor cursor)
 {
     size_t n = 0;
-    struct item item;
+    struct item item = {0};
     while (cursor.at < cursor.end && next_item(parser, &cursor, &item) == HILUM_OK)
         n += item.type == HL_ITEM_TRANSFER_SYNTAX;
     return n;
@@ -199,7 +199,7 @@ static hilum_rc proposed_context(struct parser *parser, const struct item *item)
     if (!context->transfer_syntaxes)
         return hl_fail(HILUM_ENOMEM, "transfer syntaxes: out of memory");
     while (cursor.at < cursor.end) {
-        struct item sub;
+        struct item sub = {0};
         rc = next_item(parser, &cursor, &sub);
         rc = rc ? rc : proposed_sub_item(parser, &sub, context);
         if (rc)
@@ -214,7 +214,7 @@ static hilum_rc accepted_syntax(struct parser *parser, const struct item *item,
 {
     struct cursor cursor = {item->body + 4, item->body + item->n};
     while (cursor.at < cursor.end) {
-        struct item sub;
+        struct item sub = {0};
         hilum_rc rc = next_item(parser, &cursor, &sub);
         if (rc)
             return rc;

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
@@ -116,6 +117,14 @@ static hilum_rc read_part(struct hl_ul_assoc *assoc, bool is_command, uint8_t *s
     return HILUM_OK;
 }
 
+static hilum_rc flood(struct hl_ul_assoc *assoc, uint8_t id, size_t n)
+{
+    void *zeros = calloc(1, n);
+    hilum_rc rc = hl_ul_write(assoc, id, false, zeros, n, true);
+    free(zeros);
+    return rc;
+}
+
 static hilum_rc kit_message(void *ctx, struct hl_ul_assoc *assoc, void *user)
 {
     struct kit *kit = ctx;
@@ -134,7 +143,7 @@ static hilum_rc kit_message(void *ctx, struct hl_ul_assoc *assoc, void *user)
     kit->bytes += data;
     pthread_cond_broadcast(&kit->changed);
     pthread_mutex_unlock(&kit->lock);
-    return answer(assoc, id, set, n);
+    return kit->flood ? flood(assoc, id, kit->flood) : answer(assoc, id, set, n);
 }
 
 /* ---- the handler ------------------------------------------------------------------------------

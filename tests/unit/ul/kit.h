@@ -23,6 +23,7 @@ struct kit {
     unsigned n_whys;
     struct hl_ul_reject reject; /* answered by negotiate() when result is set */
     unsigned hold_ms;           /* message() takes this long */
+    size_t flood;               /* bytes of zeros sent instead of an answer */
     char subject[256], sha256[65];
     struct hl_ul_server *server;
     uint16_t port;

@@ -280,25 +280,36 @@ static void data_below_the_minimum_rate__ends(void **state)
 
 static void peer_that_takes_nothing__ends_by_the_write_deadline(void **state)
 {
-    struct kit kit = {0};
+    struct kit kit = {.flood = 64u << 20};
     struct hl_buf echo = {0};
-    int small = 2048;
     (void)state;
     kit_start(&kit, "127.0.0.1:0", &kit_limits, NULL);
     kit_echo_pdu(&echo);
     int fd = associated(&kit);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    for (size_t at = 0; !kit_was_told(&kit, "");) {
-        struct pollfd room = {.fd = fd, .events = POLLOUT};
-        ssize_t n = send(fd, echo.data + at, echo.len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n > 0)
-            at = (at + (size_t)n) % echo.len;
-        else
-            poll(&room, 1, 10);
-    }
+    send_all(fd, echo.data, echo.len);
     assert_true(kit_await_ends(&kit, 1));
     expect_told(&kit, "the peer takes no data");
-    good_peer(&kit);
+    close(fd);
+    hl_buf_fini(&echo);
+    kit_stop(&kit);
+}
+
+static void peer_that_takes_data_below_the_minimum_rate__ends(void **state)
+{
+    struct kit kit = {.flood = 64u << 20};
+    struct hl_ul_limits limits = kit_limits;
+    struct hl_buf echo = {0};
+    uint8_t bytes[64 * 1024];
+    (void)state;
+    limits.min_rate = 100u << 20;
+    kit_start(&kit, "127.0.0.1:0", &limits, NULL);
+    kit_echo_pdu(&echo);
+    int fd = associated(&kit);
+    send_all(fd, echo.data, echo.len);
+    while (!kit_was_told(&kit, "") && recv(fd, bytes, sizeof bytes, 0) > 0)
+        poll(NULL, 0, 10);
+    assert_true(kit_await_ends(&kit, 1));
+    expect_told(&kit, "the peer takes data below");
     close(fd);
     hl_buf_fini(&echo);
     kit_stop(&kit);
@@ -476,6 +487,7 @@ int main(void)
         cmocka_unit_test(head_then_silence__holds_a_thread_no_longer_than_a_pdu),
         cmocka_unit_test(data_below_the_minimum_rate__ends),
         cmocka_unit_test(peer_that_takes_nothing__ends_by_the_write_deadline),
+        cmocka_unit_test(peer_that_takes_data_below_the_minimum_rate__ends),
         cmocka_unit_test(violation__is_aborted_with_its_reason),
         cmocka_unit_test(unknown_protocol_version__is_rejected),
         cmocka_unit_test(association_cut_at_every_byte__ends_and_nobody_notices),
