@@ -243,10 +243,10 @@ static hilum_rc archive_rebuild(void *ctx, struct hl_call *call)
 }
 
 static const struct hl_command_arg import_args[] = {
-    {"path", HL_ARG_TEXT, true, true, "a file or directory on the server", NULL}, {0}};
+    {"path", HL_ARG_PATH, true, true, "a file or directory on the server", NULL}, {0}};
 static const struct hl_command_arg export_args[] = {
     {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID", NULL},
-    {"dir", HL_ARG_TEXT, true, true, "a new directory on the server", NULL},
+    {"dir", HL_ARG_PATH, true, true, "a new directory on the server", NULL},
     {0}};
 static const struct hl_command_arg list_args[] = {
     {"state", HL_ARG_TEXT, false, false, "only jobs in this state",
