@@ -99,11 +99,21 @@ int64_t hl_event_id(const hilum_event *event)
 
 /* ---- fields ---------------------------------------------------------------------------------- */
 
-static struct event_field *field_find(const hilum_event *event, const char *name, uint32_t hash)
+static bool is_field(const struct event_field *field, const char *name, uint32_t hash)
 {
-    for (uint32_t i = 0; i < event->n_fields; i++)
-        if (event->fields[i].hash == hash && strcmp(event->fields[i].name, name) == 0)
+    return field->hash == hash && strcmp(field->name, name) == 0;
+}
+
+static struct event_field *field_find(hilum_event *event, const char *name, uint32_t hash)
+{
+    if (event->last < event->n_fields && is_field(&event->fields[event->last], name, hash))
+        return &event->fields[event->last];
+    for (uint32_t i = 0; i < event->n_fields; i++) {
+        if (is_field(&event->fields[i], name, hash)) {
+            event->last = i;
             return &event->fields[i];
+        }
+    }
     return NULL;
 }
 
@@ -147,11 +157,13 @@ static struct event_field *field_obtain(hilum_event *event, const char *name)
 void hl_event_set_text(hilum_event *event, const char *field, const char *utf8)
 {
     struct event_field *slot = field_obtain(event, field);
-    const char *text = slot ? keep(event, utf8, strlen(utf8)) : NULL;
+    size_t n = strlen(utf8);
+    const char *text = slot ? keep(event, utf8, n) : NULL;
     if (!text)
         return;
     slot->kind = FIELD_TEXT;
     slot->text = text;
+    slot->length = n;
 }
 
 void hl_event_set_int(hilum_event *event, const char *field, int64_t value)
@@ -164,19 +176,9 @@ void hl_event_set_int(hilum_event *event, const char *field, int64_t value)
     slot->text = NULL;
 }
 
-static const char *int_text(hilum_event *event, struct event_field *field)
-{
-    if (!field->text) {
-        char digits[24];
-        int n = snprintf(digits, sizeof digits, "%" PRId64, field->integer);
-        field->text = keep(event, digits, (size_t)n);
-    }
-    return field->text;
-}
-
 /* Asks the resolver once per keyword and event, also when the answer is "absent". */
-static const char *resolve_text(hilum_event *event, struct event_field *field, const char *name,
-                                uint32_t hash)
+static struct event_field *resolve_field(hilum_event *event, struct event_field *field,
+                                         const char *name, uint32_t hash)
 {
     if (!event->resolve)
         return NULL;
@@ -185,36 +187,46 @@ static const char *resolve_text(hilum_event *event, struct event_field *field, c
     if (!field)
         field = field_add(event, name, hash);
     if (field) {
-        size_t n = value.len < MAX_ATTRIBUTE_BYTES ? value.len : MAX_ATTRIBUTE_BYTES;
+        field->length = value.len < MAX_ATTRIBUTE_BYTES ? value.len : MAX_ATTRIBUTE_BYTES;
         field->kind = FIELD_CACHED;
-        field->text = found ? keep(event, hl_buf_str(&value), n) : NULL;
+        field->text = found ? keep(event, hl_buf_str(&value), field->length) : NULL;
     }
     hl_buf_fini(&value);
-    return field ? field->text : NULL;
+    return field;
 }
 
-const char *hl_event_text_hashed(hilum_event *event, const char *name, uint32_t hash)
+struct event_field *hl_event_field(hilum_event *event, const char *name, uint32_t hash)
 {
     struct event_field *field = field_find(event, name, hash);
-    if (!field || field->kind == FIELD_STALE)
-        return resolve_text(event, field, name, hash);
-    return field->kind == FIELD_INT ? int_text(event, field) : field->text;
+    return field && field->kind != FIELD_STALE ? field : resolve_field(event, field, name, hash);
+}
+
+const char *hl_event_field_text(hilum_event *event, struct event_field *field)
+{
+    if (!field)
+        return NULL;
+    if (field->kind == FIELD_INT && !field->text) {
+        char digits[24];
+        field->length = (size_t)snprintf(digits, sizeof digits, "%" PRId64, field->integer);
+        field->text = keep(event, digits, field->length);
+    }
+    return field->text;
 }
 
 const char *hl_event_text(hilum_event *event, const char *field)
 {
-    return hl_event_text_hashed(event, field, hl_event_hash(field, strlen(field)));
+    return hl_event_field_text(event,
+                               hl_event_field(event, field, hl_event_hash(field, strlen(field))));
 }
 
 bool hl_event_int(hilum_event *event, const char *field, int64_t *out)
 {
-    uint32_t hash = hl_event_hash(field, strlen(field));
-    const struct event_field *slot = field_find(event, field, hash);
+    struct event_field *slot = hl_event_field(event, field, hl_event_hash(field, strlen(field)));
     if (slot && slot->kind == FIELD_INT) {
         *out = slot->integer;
         return true;
     }
-    const char *text = hl_event_text_hashed(event, field, hash);
+    const char *text = hl_event_field_text(event, slot);
     if (!text || !*text)
         return false;
     char *end;

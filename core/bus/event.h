@@ -20,6 +20,7 @@ struct event_field {
     uint32_t kind;
     const char *name;
     const char *text;
+    size_t length; /* of text */
     int64_t integer;
 };
 
@@ -30,6 +31,7 @@ struct hilum_event {
     uint32_t name_hash;
     uint32_t n_fields, cap_fields;
     uint32_t bytes_used;
+    uint32_t last; /* field found last: the hooks of an event mostly ask for the same one */
     bool out_of_memory;
     int64_t id;
     struct event_field *fields;
@@ -48,8 +50,10 @@ struct hilum_event {
 };
 
 uint32_t hl_event_hash(const char *text, size_t n);
-/* hl_event_text with the hash of the name already known. */
-const char *hl_event_text_hashed(hilum_event *event, const char *field, uint32_t hash);
+/* The field or attribute with the hash of its name already known; NULL or text NULL: absent (but an
+ * integer has no text until hl_event_field_text made it). Valid until the next field is added. */
+struct event_field *hl_event_field(hilum_event *event, const char *name, uint32_t hash);
+const char *hl_event_field_text(hilum_event *event, struct event_field *field);
 
 /* Dispatch tells whose steps follow. */
 void hl_event_enter(hilum_event *event, const char *rule, unsigned phase);

@@ -250,18 +250,17 @@ static bool glob_match(const char *pattern, const char *text)
     return *pattern == '\0';
 }
 
-static bool any_equal(const struct condition *c, const char *text)
+static bool any_equal(const struct condition *c, const char *text, size_t n)
 {
-    size_t n = strlen(text);
     for (size_t i = 0; i < c->n_values; i++)
-        if (c->values[i].n == n && memcmp(c->values[i].text, text, n) == 0)
+        if (c->values[i].n == n && (!n || memcmp(c->values[i].text, text, n) == 0))
             return true;
     return false;
 }
 
-static bool any_glob(const struct condition *c, const char *text)
+static bool any_glob(const struct condition *c, const char *text, size_t n)
 {
-    if (strnlen(text, MAX_GLOB_SUBJECT + 1) > MAX_GLOB_SUBJECT)
+    if (n > MAX_GLOB_SUBJECT)
         return false;
     for (size_t i = 0; i < c->n_values; i++)
         if (glob_match(c->values[i].text, text))
@@ -279,38 +278,43 @@ static bool order_holds(enum where_op op, int sign)
     }
 }
 
-static bool any_ordered(const struct condition *c, const char *text)
+static bool any_ordered(const struct condition *c, hilum_event *event, struct event_field *field)
 {
-    double number = 0;
-    bool is_number = number_parse(text, &number);
+    bool is_number = field->kind == FIELD_INT;
+    double number = is_number ? (double)field->integer : 0;
+    if (!is_number)
+        is_number = number_parse(field->text, &number);
     for (size_t i = 0; i < c->n_values; i++) {
         const struct value *value = &c->values[i];
         int sign = is_number && value->is_number
                        ? (number > value->number) - (number < value->number)
-                       : strcmp(text, value->text);
+                       : strcmp(hl_event_field_text(event, field), value->text);
         if (order_holds(c->op, sign))
             return true;
     }
     return false;
 }
 
-static bool condition_holds(const struct condition *c, const char *text)
+static bool condition_holds(const struct condition *c, hilum_event *event)
 {
+    struct event_field *field = hl_event_field(event, c->field, c->hash);
+    if (c->op >= OP_LT && field && field->kind == FIELD_INT)
+        return any_ordered(c, event, field);
+    const char *text = hl_event_field_text(event, field);
+    size_t n = text ? field->length : 0;
     switch (c->op) {
-    case OP_EQ: return any_equal(c, text ? text : "");
-    case OP_NE: return !any_equal(c, text ? text : "");
-    case OP_GLOB: return text && any_glob(c, text);
-    case OP_NOT_GLOB: return !text || !any_glob(c, text);
-    default: return text && *text && any_ordered(c, text);
+    case OP_EQ: return any_equal(c, text, n);
+    case OP_NE: return !any_equal(c, text, n);
+    case OP_GLOB: return text && any_glob(c, text, n);
+    case OP_NOT_GLOB: return !text || !any_glob(c, text, n);
+    default: return n && any_ordered(c, event, field);
     }
 }
 
 bool hl_where_match(const struct hl_where *where, hilum_event *event)
 {
-    for (size_t i = 0; i < where->n; i++) {
-        const struct condition *c = &where->conditions[i];
-        if (!condition_holds(c, hl_event_text_hashed(event, c->field, c->hash)))
+    for (size_t i = 0; i < where->n; i++)
+        if (!condition_holds(&where->conditions[i], event))
             return false;
-    }
     return true;
 }
