@@ -75,8 +75,7 @@ static const struct {
     {"schedule.due", NOTIFY_ONLY},
 };
 
-/* ---- declared events
- * ----------------------------------------------------------------------------- */
+/* ---- declared events ---- */
 
 static size_t event_find(const struct event_catalogue *events, const char *name)
 {
@@ -127,8 +126,7 @@ bool hl_bus_has_event(struct hl_bus *bus, const char *event)
     return found;
 }
 
-/* ---- generations --------------------------------------------------------------------------------
- */
+/* ---- generations ---- */
 
 struct generation *hl_bus_pin(struct hl_bus *bus)
 {
@@ -176,8 +174,7 @@ static unsigned free_slot(struct hl_bus *bus)
     return slot;
 }
 
-/* ---- replacing
- * ------------------------------------------------------------------------------------ */
+/* ---- replacing ---- */
 
 static size_t owner_find(const struct hl_bus *bus, const char *owner)
 {
@@ -213,6 +210,15 @@ static hilum_rc publish(struct hl_bus *bus, struct generation *next, struct hook
     return HILUM_OK;
 }
 
+/* Text of the fault after the first `before`: the list may hold other people's. */
+static const char *new_fault(const struct hl_faults *faults, size_t before)
+{
+    const struct hl_fault *fault = faults->first;
+    while (fault && before--)
+        fault = fault->next;
+    return fault ? fault->text : "no memory";
+}
+
 static hilum_rc swap_set(struct hl_bus *bus, struct hook_set *set, bool dry_run,
                          struct hl_faults *faults, struct aftermath *after)
 {
@@ -227,7 +233,8 @@ static hilum_rc swap_set(struct hl_bus *bus, struct hook_set *set, bool dry_run,
     if (!next && faults->count == faults_before)
         return HILUM_ENOMEM;
     if (!next)
-        return hl_fail(HILUM_EINVAL, "hooks of %s: %s", set->owner, faults->first->text);
+        return hl_fail(HILUM_EINVAL, "hooks of %s: %s", set->owner,
+                       new_fault(faults, faults_before));
     if (!dry_run)
         return publish(bus, next, set, place, after);
     hl_generation_free(next);
@@ -268,18 +275,17 @@ hilum_rc hl_bus_replace(struct hl_bus *bus, const char *owner, const struct hl_h
 {
     struct hl_faults ignored = {0};
     struct hl_faults *found = faults ? faults : &ignored;
+    size_t before = found->count;
     pthread_mutex_lock(&bus->lock);
     struct hook_set *set = hl_hook_set_new(owner, hooks, n, &bus->events, found);
     pthread_mutex_unlock(&bus->lock);
     hilum_rc rc = set ? replace(bus, set, release, release_arg, dry_run, found)
-                      : hl_fail(HILUM_EINVAL, "hooks of %s: %s", owner,
-                                found->first ? found->first->text : "no memory");
+                      : hl_fail(HILUM_EINVAL, "hooks of %s: %s", owner, new_fault(found, before));
     hl_faults_fini(&ignored);
     return rc;
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 hilum_rc hl_bus_new(struct hl_bus **out)
 {

@@ -48,8 +48,7 @@ bool hl_bus_wants(struct hl_bus *bus, const char *event, unsigned phase);
 /* Hook names in order for `event`, one line each "phase name where owner", for people. */
 void hl_bus_describe(struct hl_bus *bus, const char *event, struct hl_buf *out);
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 /* A value the event itself does not carry, by DICOM keyword: writes UTF-8 into out and returns
  * true, or false if absent. Called on the dispatching thread only. */
@@ -88,8 +87,7 @@ const struct hl_plan_step *hl_event_plan_at(const hilum_event *event, size_t i);
 void hl_event_to_json(const hilum_event *event, struct hl_buf *out);
 hilum_event *hl_event_from_json(const char *name, const char *json);
 
-/* ---- dispatch ---------------------------------------------------------------------------------
- */
+/* ---- dispatch ---- */
 
 struct hl_verdict {
     int32_t verdict; /* HILUM_PASS unless a hook decided otherwise */
@@ -118,8 +116,7 @@ hilum_rc hl_bus_dispatch_one(struct hl_bus *bus, hilum_event *event, unsigned ph
  * itself. */
 void hl_bus_matching(struct hl_bus *bus, hilum_event *event, unsigned phase, struct hl_buf *out);
 
-/* ---- `where`, alone (routes, tests, fuzzing) ----------------------------------------------------
- */
+/* ---- `where`, alone (routes, tests, fuzzing) ---- */
 struct hl_where;
 /* HILUM_EINVAL says where in the text and what was expected. NULL or "": matches always. At most
  * 4,096 bytes; blanks around fields and values are ignored. Equality and globs take the value as a

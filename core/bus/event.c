@@ -97,7 +97,7 @@ int64_t hl_event_id(const hilum_event *event)
     return event->id;
 }
 
-/* ---- fields ---------------------------------------------------------------------------------- */
+/* ---- fields ---- */
 
 static bool is_field(const struct event_field *field, const char *name, uint32_t hash)
 {
@@ -240,8 +240,7 @@ bool hl_event_int(hilum_event *event, const char *field, int64_t *out)
     return true;
 }
 
-/* ---- what hooks ask for -----------------------------------------------------------------------
- */
+/* ---- what hooks ask for ---- */
 
 hilum_rc hl_event_edit(hilum_event *event, const char *keyword, const char *utf8)
 {
@@ -350,8 +349,7 @@ void hl_event_plan_truncate(hilum_event *event, size_t n)
         event->n_plan = n;
 }
 
-/* ---- the journal's form ------------------------------------------------------------------------
- */
+/* ---- the journal's form ---- */
 
 void hl_event_to_json(const hilum_event *event, struct hl_buf *out)
 {

@@ -43,8 +43,7 @@ static int compare_name(const void *left, const void *right)
     return by_name ? by_name : (a->rank > b->rank) - (a->rank < b->rank);
 }
 
-/* ---- names to edges
- * ------------------------------------------------------------------------------ */
+/* ---- names to edges ---- */
 
 static bool edge_add(struct run *run, size_t from, size_t to)
 {
@@ -123,8 +122,7 @@ static bool add_references(struct run *run, size_t self, const char *key, const 
     return true;
 }
 
-/* ---- edges to an order
- * ---------------------------------------------------------------------------- */
+/* ---- edges to an order ---- */
 
 /* Among what is left every hook waits for another one that is left: walking back must come round.
  */
@@ -201,8 +199,7 @@ static bool run_order(struct run *run, struct hook **out)
     return ok;
 }
 
-/* ---- the generation
- * -------------------------------------------------------------------------------- */
+/* ---- the generation ---- */
 
 static struct event_hooks *table_place(struct generation *g, const char *event)
 {

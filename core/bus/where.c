@@ -211,8 +211,7 @@ void hl_where_free(struct hl_where *where)
     free(where);
 }
 
-/* ---- matching ---------------------------------------------------------------------------------
- */
+/* ---- matching ---- */
 
 static const char *next_character(const char *s)
 {

@@ -11,8 +11,7 @@
 
 struct hl_plugins; /* the host: all plugins of one server */
 
-/* ---- opening and life -------------------------------------------------------------------------
- */
+/* ---- opening and life ---- */
 
 /* Opens every entry of `plugins` of the configuration: file (config `file`, otherwise
  * <plugin_dir>/<name>.so), ownership and mode, ELF flags and exports, handshake, options, order of
@@ -71,8 +70,7 @@ void *hl_plugins_context(const hilum_self *self);
  * "default", "range", "help", "required"}]}] for `hilum plugin list`. Any thread. */
 void hl_plugins_list(struct hl_plugins *plugins, struct hl_buf *json);
 
-/* ---- capabilities -------------------------------------------------------------------------------
- */
+/* ---- capabilities ---- */
 
 /* Pins a provider until unpin; name NULL: the only one of its kind. Between hl_plugins_init and
  * _close, any thread. HILUM_ENOTFOUND names what is missing; HILUM_ECONFLICT: name NULL and there
@@ -93,8 +91,7 @@ void hl_plugins_cap_each(struct hl_plugins *plugins, uint32_t kind,
 const struct hilum_service *hl_plugins_service_for(struct hl_plugins *plugins,
                                                    const char *sop_class, void **instance);
 
-/* ---- declarations
- * --------------------------------------------------------------------------------- */
+/* ---- declarations ---- */
 
 /* Of plugins that are ready; in order of the configuration. Valid until close. type: HILUM_DECL_*.
  */

@@ -1,0 +1,123 @@
+/* Inside core/plugin: a plugin as the host keeps it. It knows nothing of what plugins are for.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_PLUGIN_HOST_H
+#define HL_PLUGIN_HOST_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/base/arena.h"
+#include "core/base/pool.h"
+#include "core/plugin/plugin.h"
+
+typedef const struct hilum_plugin *(*hl_plugin_entry)(uint16_t host_major, uint16_t host_minor);
+
+enum plugin_state {
+    PLUGIN_SKIPPED, /* see reason */
+    PLUGIN_OPENED,  /* checked, options parsed, no code of it ran but the entry */
+    PLUGIN_READY,   /* init returned HILUM_OK */
+    PLUGIN_RUNNING, /* start returned HILUM_OK */
+    PLUGIN_STOPPED  /* start failed or drained; fini still to come */
+};
+
+struct capability {
+    struct capability *next;
+    struct hilum_self *owner;
+    const struct hilum_cap *cap;
+    void *instance;
+    atomic_uint pins;
+    pthread_mutex_t serial;
+};
+
+struct declaration {
+    struct declaration *next;
+    struct hilum_decl decl; /* copied: an older plugin's is shorter */
+};
+
+/* Lists are written by the main thread during init only; afterwards everybody reads. */
+struct hilum_self {
+    struct hl_plugins *host;
+    const char *id; /* the name in the configuration; the descriptor's once checked */
+    const struct hl_node *entry;
+    char *file; /* absolute; NULL while unknown */
+    const struct hilum_plugin *plugin;
+    bool required;
+    _Atomic int state; /* enum plugin_state */
+    char reason[512];
+    void *conf, *data; /* data: what init gave us */
+    bool initialised;  /* fini is owed */
+    bool registering;  /* within init: provide, subscribe and declare are allowed */
+    hilum_rc refused;  /* the first registration that failed, even if init ignored it */
+    char refusal[256];
+    atomic_bool may_run; /* between start and drain: worker threads */
+    struct capability *caps, **last_cap;
+    struct declaration *decls, **last_decl;
+    struct hl_hook_source *hooks;
+    size_t n_hooks, cap_hooks;
+    char owner[80]; /* on the bus */
+    struct hl_arena arena;
+};
+
+struct hl_plugins {
+    struct hl_config *config;
+    const char *plugin_dir, *data_dir;
+    struct hl_bus *bus;
+    struct hilum_self **plugins; /* in the order of the configuration */
+    size_t n;
+    struct hilum_self **order; /* those initialised, in that order */
+    size_t n_order;
+    struct hilum_host table; /* what plugins see */
+    struct hl_host_services services;
+    hilum_rc (*publish)(void *arg, const char *plugin, const char *event, const char *fields_json);
+    void *publish_arg;
+    struct hl_pool *pool;
+    pthread_mutex_t lock; /* the two below */
+    pthread_cond_t idle;
+    size_t tasks; /* on worker threads */
+    struct hl_arena arena;
+};
+
+/* loader.c: main thread only. HILUM_EDENIED: owner or mode; HILUM_EINVAL, HILUM_ENOTFOUND. */
+hilum_rc hl_loader_check_file(const char *path);
+hilum_rc hl_loader_open(const char *path, hl_plugin_entry *out);
+
+/* elf.c: is it a shared object that binds at once and exports the entry and nothing else? Symbols
+ * that begin with '_' are the compiler's and do not count. HILUM_EINVAL says how to build it. */
+hilum_rc hl_elf_check(const char *path);
+
+/* options.c: fills plugin->conf. Every fault is added; false if there was one. */
+bool hl_plugin_parse_options(struct hilum_self *plugin, struct hl_faults *faults);
+const char *hl_option_type_name(uint32_t type);
+
+/* needs.c: is what `need` names ("db-sqlite", "store:fs", "database:") ready? */
+bool hl_need_is_met(const struct hl_plugins *host, const char *need);
+/* May the plugin named still become ready, as far as names tell? */
+bool hl_need_may_come(const struct hl_plugins *host, const char *need);
+/* Skips plugins whose needs cannot be met as configured, and cycles. */
+void hl_needs_check(struct hl_plugins *host, struct hl_faults *faults);
+/* "store" -> HILUM_CAP_STORE; 0 if there is no such kind. */
+uint32_t hl_cap_kind(const char *name, size_t n);
+const char *hl_cap_kind_name(uint32_t kind); /* NULL: not built */
+
+/* registry.c: what plugins call during init. */
+hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *cap,
+                             void *instance);
+hilum_rc hl_registry_subscribe(struct hilum_self *plugin, const struct hilum_hook *hook);
+hilum_rc hl_registry_declare(struct hilum_self *plugin, const struct hilum_decl *decl);
+/* A ready plugin's capability; NULL: none. name NULL: the only one. */
+struct capability *hl_registry_find(const struct hl_plugins *host, uint32_t kind, const char *name,
+                                    bool *ambiguous);
+bool hl_plugin_is_ready(const struct hilum_self *plugin);
+struct hilum_self *hl_plugin_find(const struct hl_plugins *host, const char *id);
+
+/* table.c */
+void hl_host_table_init(struct hl_plugins *host);
+
+/* Out of the game with a reason; adds a fault unless faults is NULL. */
+void hl_plugin_skip(struct hilum_self *plugin, struct hl_faults *faults, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* HILUM_EINVAL with its reason if a required plugin is skipped. */
+hilum_rc hl_plugins_check_required(const struct hl_plugins *host);
+
+#endif

@@ -1,0 +1,292 @@
+/* init, start, drain, fini of all plugins in the order of their needs. It knows nothing of files
+ * and options. SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/plugin/host.h"
+
+void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services)
+{
+    plugins->services = *services;
+}
+
+void hl_plugins_set_publish(struct hl_plugins *plugins,
+                            hilum_rc (*publish)(void *arg, const char *plugin, const char *event,
+                                                const char *fields_json),
+                            void *arg)
+{
+    plugins->publish = publish;
+    plugins->publish_arg = arg;
+}
+
+/* ---- init ---- */
+
+static hilum_rc run_init(struct hilum_self *plugin)
+{
+    hl_error_clear();
+    plugin->registering = true;
+    hilum_rc rc = plugin->plugin->init(&plugin->host->table, plugin, plugin->conf, &plugin->data);
+    plugin->registering = false;
+    plugin->initialised = rc == HILUM_OK;
+    if (rc > 0)
+        return hl_fail(HILUM_EINTERNAL, "init answered %d", rc);
+    if (rc == HILUM_OK && plugin->refused != HILUM_OK)
+        return hl_fail(plugin->refused, "%s", plugin->refusal);
+    return rc;
+}
+
+static void forget_registrations(struct hilum_self *plugin)
+{
+    for (struct capability *c = plugin->caps; c; c = c->next)
+        pthread_mutex_destroy(&c->serial);
+    plugin->caps = NULL;
+    plugin->last_cap = &plugin->caps;
+    plugin->decls = NULL;
+    plugin->last_decl = &plugin->decls;
+    plugin->n_hooks = 0;
+}
+
+static void init_plugin(struct hilum_self *plugin)
+{
+    struct hl_plugins *host = plugin->host;
+    hilum_rc rc = run_init(plugin);
+    if (rc == HILUM_OK) {
+        atomic_store_explicit(&plugin->state, PLUGIN_READY, memory_order_release);
+        host->order[host->n_order++] = plugin;
+        return;
+    }
+    hl_plugin_skip(plugin, NULL, "init: %s%s%s", hl_rc_name(rc), *hl_error() ? ": " : "",
+                   hl_error());
+    hl_log(HL_ERROR, plugin->id, "skipped: %s", plugin->reason);
+    forget_registrations(plugin);
+    /* It said OK but was refused something it registered: what it made is its own to free. */
+    if (plugin->initialised && plugin->plugin->fini)
+        plugin->plugin->fini(plugin->data);
+    plugin->initialised = false;
+}
+
+static bool all_met(const struct hilum_self *plugin, const char *const *needs, bool is_soft)
+{
+    for (const char *const *need = needs; need && *need; need++)
+        if (!hl_need_is_met(plugin->host, *need) &&
+            !(is_soft && !hl_need_may_come(plugin->host, *need)))
+            return false;
+    return true;
+}
+
+/* The next plugin to initialise: the first in the configuration whose needs are met and whose wants
+ * are met or can no longer be; failing that, one whose wants must wait in vain. */
+static struct hilum_self *next_plugin(const struct hl_plugins *host)
+{
+    struct hilum_self *fallback = NULL;
+    for (size_t i = 0; i < host->n; i++) {
+        struct hilum_self *plugin = host->plugins[i];
+        if (plugin->state != PLUGIN_OPENED || !all_met(plugin, plugin->plugin->needs, false))
+            continue;
+        if (all_met(plugin, plugin->plugin->wants, true))
+            return plugin;
+        if (!fallback)
+            fallback = plugin;
+    }
+    return fallback;
+}
+
+static const char *first_unmet(const struct hilum_self *plugin)
+{
+    for (const char *const *need = plugin->plugin->needs; need && *need; need++)
+        if (!hl_need_is_met(plugin->host, *need))
+            return *need;
+    return "?";
+}
+
+static void skip_the_rest(struct hl_plugins *host, struct hl_faults *faults)
+{
+    for (size_t i = 0; i < host->n; i++)
+        if (host->plugins[i]->state == PLUGIN_OPENED)
+            hl_plugin_skip(host->plugins[i], faults, "needs %s, which no plugin that runs provides",
+                           first_unmet(host->plugins[i]));
+}
+
+/* ---- hooks ---- */
+
+static hilum_rc put_hooks(struct hilum_self *plugin, bool dry_run, struct hl_faults *faults)
+{
+    return hl_bus_replace(plugin->host->bus, plugin->owner, plugin->hooks, plugin->n_hooks, NULL,
+                          NULL, dry_run, faults);
+}
+
+/* Plugins may name each other's hooks in any direction, so what fails now may pass after another's:
+ * again until a round brings nothing new. */
+static void put_all_hooks(struct hl_plugins *host, bool *done)
+{
+    for (bool progress = true; progress;) {
+        progress = false;
+        for (size_t i = 0; i < host->n_order; i++) {
+            if (done[i] || put_hooks(host->order[i], false, NULL) != HILUM_OK)
+                continue;
+            done[i] = progress = true;
+        }
+    }
+}
+
+static hilum_rc publish_hooks(struct hl_plugins *host, struct hl_faults *faults)
+{
+    bool *done = calloc(host->n_order + 1, sizeof *done);
+    hilum_rc rc = HILUM_OK;
+    if (!done)
+        return hl_fail(HILUM_ENOMEM, "plugins: no memory");
+    put_all_hooks(host, done);
+    for (size_t i = 0; i < host->n_order; i++) {
+        struct hilum_self *plugin = host->order[i];
+        if (done[i])
+            continue;
+        /* It stays, since others may hold what it provides, but none of its hooks runs: told. */
+        hilum_rc failed = put_hooks(plugin, true, faults);
+        snprintf(plugin->reason, sizeof plugin->reason, "its hooks are not in force: %s",
+                 hl_error());
+        hl_log(HL_ERROR, plugin->id, "%s", plugin->reason);
+        if (plugin->required && rc == HILUM_OK)
+            rc = hl_fail(failed, "required plugin %s: %s", plugin->id, plugin->reason);
+    }
+    free(done);
+    return rc;
+}
+
+hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults)
+{
+    struct hilum_self *next;
+    hilum_rc rc = hl_plugins_check_required(plugins);
+    while (rc == HILUM_OK && (next = next_plugin(plugins)) != NULL) {
+        init_plugin(next);
+        rc = hl_plugins_check_required(plugins);
+    }
+    if (rc != HILUM_OK)
+        return rc;
+    skip_the_rest(plugins, faults);
+    rc = hl_plugins_check_required(plugins);
+    return rc == HILUM_OK ? publish_hooks(plugins, faults) : rc;
+}
+
+/* ---- start ---- */
+
+static hilum_rc start_plugin(struct hilum_self *plugin)
+{
+    hl_error_clear();
+    atomic_store(&plugin->may_run, true);
+    hilum_rc rc = plugin->plugin->start ? plugin->plugin->start(plugin->data) : HILUM_OK;
+    if (rc == HILUM_OK) {
+        atomic_store_explicit(&plugin->state, PLUGIN_RUNNING, memory_order_release);
+        return HILUM_OK;
+    }
+    atomic_store(&plugin->may_run, false);
+    snprintf(plugin->reason, sizeof plugin->reason, "start: %s%s%s", hl_rc_name(rc),
+             *hl_error() ? ": " : "", hl_error());
+    hl_log(HL_ERROR, plugin->id, "stopped: %s", plugin->reason);
+    /* fini waits until close: others may hold what it provides. */
+    atomic_store_explicit(&plugin->state, PLUGIN_STOPPED, memory_order_release);
+    hl_bus_replace(plugin->host->bus, plugin->owner, NULL, 0, NULL, NULL, false, NULL);
+    if (plugin->required)
+        return hl_fail(rc, "required plugin %s: %s", plugin->id, plugin->reason);
+    return HILUM_OK;
+}
+
+hilum_rc hl_plugins_start(struct hl_plugins *plugins)
+{
+    hilum_rc rc = HILUM_OK;
+    plugins->table.dicom = plugins->services.dicom;
+    plugins->table.catalog = plugins->services.catalog;
+    for (size_t i = 0; rc == HILUM_OK && i < plugins->n_order; i++)
+        rc = start_plugin(plugins->order[i]);
+    return rc;
+}
+
+/* ---- drain and close ---- */
+
+static uint32_t left_until(int64_t deadline_ms)
+{
+    int64_t left = deadline_ms - hl_mono_ms();
+    return left > 0 ? (uint32_t)left : 0;
+}
+
+static bool wait_for_tasks(struct hl_plugins *host, int64_t deadline_ms)
+{
+    struct timespec until = {.tv_sec = deadline_ms / 1000,
+                             .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
+    pthread_mutex_lock(&host->lock);
+    int rc = 0;
+    while (host->tasks > 0 && rc == 0)
+        rc = pthread_cond_timedwait(&host->idle, &host->lock, &until);
+    bool idle = host->tasks == 0;
+    pthread_mutex_unlock(&host->lock);
+    return idle;
+}
+
+void hl_plugins_drain(struct hl_plugins *plugins, uint32_t ms)
+{
+    int64_t deadline = hl_mono_ms() + ms;
+    for (size_t i = plugins->n_order; i > 0; i--) {
+        struct hilum_self *plugin = plugins->order[i - 1];
+        if (plugin->state != PLUGIN_RUNNING)
+            continue;
+        atomic_store(&plugin->may_run, false);
+        if (plugin->plugin->drain)
+            plugin->plugin->drain(plugin->data, left_until(deadline));
+        /* What it provides stays in reach until close: drained plugins above may still need it. */
+    }
+    if (!wait_for_tasks(plugins, deadline))
+        hl_log(HL_WARN, "plugin", "tasks of plugins still run after %" PRIu32 " ms", ms);
+}
+
+static void take_hooks_off(struct hl_plugins *host)
+{
+    bool *done = calloc(host->n_order + 1, sizeof *done);
+    if (!done)
+        return;
+    for (size_t i = 0; i < host->n_order; i++)
+        host->order[i]->n_hooks = 0;
+    put_all_hooks(host, done);
+    for (size_t i = 0; i < host->n_order; i++)
+        if (!done[i])
+            hl_log(HL_WARN, host->order[i]->id, "its hooks stay on the bus: %s", hl_error());
+    free(done);
+}
+
+static void plugin_free(struct hilum_self *plugin)
+{
+    forget_registrations(plugin);
+    free(plugin->hooks);
+    free(plugin->file);
+    hl_arena_fini(&plugin->arena);
+    free(plugin);
+}
+
+void hl_plugins_close(struct hl_plugins *plugins)
+{
+    if (!plugins)
+        return;
+    take_hooks_off(plugins);
+    if (!wait_for_tasks(plugins, hl_mono_ms())) {
+        /* A task that runs on would use what fini frees; the process is about to end anyway. */
+        hl_log(HL_ERROR, "plugin", "tasks of plugins still run: left behind without fini");
+        return;
+    }
+    hl_pool_free(plugins->pool);
+    for (size_t i = plugins->n_order; i > 0; i--) {
+        struct hilum_self *plugin = plugins->order[i - 1];
+        atomic_store(&plugin->state, PLUGIN_STOPPED);
+        if (plugin->initialised && plugin->plugin->fini)
+            plugin->plugin->fini(plugin->data);
+    }
+    for (size_t i = 0; i < plugins->n; i++)
+        plugin_free(plugins->plugins[i]);
+    hl_config_unref(plugins->config);
+    hl_arena_fini(&plugins->arena);
+    pthread_cond_destroy(&plugins->idle);
+    pthread_mutex_destroy(&plugins->lock);
+    free(plugins);
+}

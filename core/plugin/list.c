@@ -1,0 +1,80 @@
+/* Plugins as JSON, for people and `hilum plugin list`. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "core/plugin/host.h"
+
+static void text(struct hl_buf *json, const char *key, const char *value)
+{
+    hl_buf_printf(json, ",\"%s\":", key);
+    if (value)
+        hl_buf_json_string(json, value);
+    else
+        hl_buf_text(json, "null");
+}
+
+static void list_provides(const struct hilum_self *plugin, struct hl_buf *json)
+{
+    hl_buf_text(json, ",\"provides\":[");
+    for (const struct capability *c = plugin->caps; c; c = c->next) {
+        char name[96];
+        snprintf(name, sizeof name, "%s:%s", hl_cap_kind_name(c->cap->kind), c->cap->name);
+        hl_buf_text(json, c == plugin->caps ? "" : ",");
+        hl_buf_json_string(json, name);
+    }
+    hl_buf_byte(json, ']');
+}
+
+static void list_needs(const struct hilum_plugin *plugin, struct hl_buf *json)
+{
+    hl_buf_text(json, ",\"needs\":[");
+    for (const char *const *need = plugin->needs; need && *need; need++) {
+        hl_buf_text(json, need == plugin->needs ? "" : ",");
+        hl_buf_json_string(json, *need);
+    }
+    hl_buf_byte(json, ']');
+}
+
+static void list_options(const struct hilum_plugin *plugin, struct hl_buf *json)
+{
+    hl_buf_text(json, ",\"options\":[");
+    for (const struct hilum_option *o = plugin->options; o && o->key; o++) {
+        hl_buf_text(json, o == plugin->options ? "{\"key\":" : ",{\"key\":");
+        hl_buf_json_string(json, o->key);
+        text(json, "type", hl_option_type_name(o->type));
+        text(json, "default", o->fallback);
+        text(json, "range", o->range);
+        text(json, "help", o->help);
+        hl_buf_printf(json, ",\"required\":%s}", o->type & HILUM_OPT_REQUIRED ? "true" : "false");
+    }
+    hl_buf_byte(json, ']');
+}
+
+static void list_plugin(const struct hilum_self *plugin, struct hl_buf *json)
+{
+    static const char *const states[] = {"skipped", "opened", "ready", "running", "stopped"};
+    hl_buf_text(json, "{\"id\":");
+    hl_buf_json_string(json, plugin->id);
+    text(json, "state", states[atomic_load(&plugin->state)]);
+    text(json, "reason", plugin->reason[0] ? plugin->reason : NULL);
+    text(json, "file", plugin->file);
+    hl_buf_printf(json, ",\"required\":%s", plugin->required ? "true" : "false");
+    if (plugin->plugin) {
+        text(json, "version", plugin->plugin->version);
+        text(json, "vendor", plugin->plugin->vendor);
+        text(json, "licence", plugin->plugin->licence);
+        list_provides(plugin, json);
+        list_needs(plugin->plugin, json);
+        list_options(plugin->plugin, json);
+    }
+    hl_buf_byte(json, '}');
+}
+
+void hl_plugins_list(struct hl_plugins *plugins, struct hl_buf *json)
+{
+    hl_buf_byte(json, '[');
+    for (size_t i = 0; i < plugins->n; i++) {
+        hl_buf_text(json, i ? "," : "");
+        list_plugin(plugins->plugins[i], json);
+    }
+    hl_buf_byte(json, ']');
+}

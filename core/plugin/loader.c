@@ -1,0 +1,59 @@
+/* Opening a shared object: the only file that includes ltdl.h. It knows nothing of what is inside
+ * but the name of the entry. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <ltdl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/error.h"
+#include "core/plugin/host.h"
+
+/* Whoever can write the file runs code as us: only root and ourselves may. */
+hilum_rc hl_loader_check_file(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return hl_fail(hl_rc_from_errno(errno), "%s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return hl_fail(HILUM_EINVAL, "%s: expected a regular file", path);
+    if (st.st_uid != 0 && st.st_uid != geteuid())
+        return hl_fail(HILUM_EDENIED,
+                       "%s: owned by user %u; expected root or the server's user (chown it)", path,
+                       (unsigned)st.st_uid);
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return hl_fail(HILUM_EDENIED, "%s: mode %04o lets others write it; run chmod go-w on it",
+                       path, (unsigned)st.st_mode & 07777u);
+    return HILUM_OK;
+}
+
+static hilum_rc open_advised(const char *path, lt_dlhandle *out)
+{
+    lt_dladvise advise;
+    *out = NULL;
+    if (lt_dlinit() != 0 || lt_dladvise_init(&advise) != 0)
+        return hl_fail(HILUM_EINTERNAL, "libltdl: %s", lt_dlerror());
+    /* Local: plugins see nothing of each other. Resident: code is never unmapped, so a late call of
+     * a drained plugin finds its instructions. */
+    if (lt_dladvise_local(&advise) == 0 && lt_dladvise_resident(&advise) == 0)
+        *out = lt_dlopenadvise(path, advise);
+    lt_dladvise_destroy(&advise);
+    if (!*out)
+        return hl_fail(HILUM_EINVAL, "%s: cannot be opened: %s", path, lt_dlerror());
+    return HILUM_OK;
+}
+
+hilum_rc hl_loader_open(const char *path, hl_plugin_entry *out)
+{
+    lt_dlhandle handle;
+    hilum_rc rc = open_advised(path, &handle);
+    if (rc != HILUM_OK)
+        return rc;
+    void *symbol = lt_dlsym(handle, "hilum_plugin_entry");
+    if (!symbol)
+        return hl_fail(HILUM_EINVAL, "%s: does not export hilum_plugin_entry", path);
+    /* ISO C has no conversion from object to function pointer; POSIX promises the representation.
+     */
+    memcpy(out, &symbol, sizeof *out);
+    return HILUM_OK;
+}

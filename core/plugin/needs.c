@@ -1,0 +1,111 @@
+/* Who must start before whom: plugin ids and "kind:name" capabilities. It knows nothing of what
+ * runs. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/plugin/host.h"
+
+static const char *const kinds[] = {[HILUM_CAP_STORE] = "store",
+                                    [HILUM_CAP_DATABASE] = "database",
+                                    [HILUM_CAP_SERVICE] = "service"};
+
+const char *hl_cap_kind_name(uint32_t kind)
+{
+    return kind < sizeof kinds / sizeof kinds[0] ? kinds[kind] : NULL;
+}
+
+uint32_t hl_cap_kind(const char *name, size_t n)
+{
+    for (uint32_t kind = 1; kind < sizeof kinds / sizeof kinds[0]; kind++)
+        if (strlen(kinds[kind]) == n && strncmp(kinds[kind], name, n) == 0)
+            return kind;
+    return 0;
+}
+
+bool hl_need_is_met(const struct hl_plugins *host, const char *need)
+{
+    const char *colon = strchr(need, ':');
+    if (!colon) {
+        const struct hilum_self *plugin = hl_plugin_find(host, need);
+        return plugin && hl_plugin_is_ready(plugin);
+    }
+    bool ambiguous = false;
+    uint32_t kind = hl_cap_kind(need, (size_t)(colon - need));
+    /* "database:" asks for any; then several are as good as one. */
+    return hl_registry_find(host, kind, colon[1] ? colon + 1 : NULL, &ambiguous) || ambiguous;
+}
+
+bool hl_need_may_come(const struct hl_plugins *host, const char *need)
+{
+    if (strchr(need, ':')) {
+        for (size_t i = 0; i < host->n; i++)
+            if (host->plugins[i]->state == PLUGIN_OPENED)
+                return true;
+        return false;
+    }
+    const struct hilum_self *plugin = hl_plugin_find(host, need);
+    return plugin && plugin->state == PLUGIN_OPENED;
+}
+
+/* ---- what can be said before anything runs ---- */
+
+static bool check_need(struct hl_plugins *host, struct hilum_self *plugin, const char *need,
+                       struct hl_faults *faults)
+{
+    const char *colon = strchr(need, ':');
+    if (colon && !hl_cap_kind(need, (size_t)(colon - need))) {
+        hl_plugin_skip(plugin, faults, "needs \"%s\", a kind of capability that is not built yet",
+                       need);
+        return false;
+    }
+    const struct hilum_self *other = colon ? NULL : hl_plugin_find(host, need);
+    if (colon || (other && other->state != PLUGIN_SKIPPED))
+        return true;
+    if (other)
+        hl_plugin_skip(plugin, faults, "needs plugin %s, which is skipped", need);
+    else
+        hl_plugin_skip(plugin, faults,
+                       "needs plugin %s; add { name = \"%s\"; } to plugins in the configuration",
+                       need, need);
+    return false;
+}
+
+static bool check_needs_of(struct hl_plugins *host, struct hilum_self *plugin,
+                           struct hl_faults *faults)
+{
+    for (const char *const *need = plugin->plugin->needs; need && *need; need++)
+        if (!check_need(host, plugin, *need, faults))
+            return false;
+    return true;
+}
+
+/* Does the chain of needs by id that starts at `at` come back to `target`? */
+static bool leads_to(const struct hl_plugins *host, const struct hilum_self *at,
+                     const struct hilum_self *target, size_t depth)
+{
+    for (const char *const *need = at->plugin->needs; need && *need && depth; need++) {
+        const struct hilum_self *other = hl_plugin_find(host, *need);
+        if (other == target)
+            return true;
+        if (other && other->plugin && leads_to(host, other, target, depth - 1))
+            return true;
+    }
+    return false;
+}
+
+void hl_needs_check(struct hl_plugins *host, struct hl_faults *faults)
+{
+    for (size_t i = 0; i < host->n; i++) {
+        struct hilum_self *plugin = host->plugins[i];
+        if (plugin->state == PLUGIN_OPENED && leads_to(host, plugin, plugin, 16))
+            hl_plugin_skip(plugin, faults, "needs itself through what it needs: a cycle");
+    }
+    /* Skipping one may leave another without what it needs: again until nothing changes. */
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < host->n; i++)
+            if (host->plugins[i]->state == PLUGIN_OPENED)
+                changed = !check_needs_of(host, host->plugins[i], faults) || changed;
+    }
+}

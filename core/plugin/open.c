@@ -1,0 +1,226 @@
+/* From an entry of the configuration to a checked plugin: file, ELF, handshake, options. No code of
+ * the plugin but its entry runs. It knows nothing of what happens afterwards.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/plugin/host.h"
+
+enum { MAX_WORKERS = 16 };
+
+void hl_plugin_skip(struct hilum_self *plugin, struct hl_faults *faults, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(plugin->reason, sizeof plugin->reason, format, args);
+    va_end(args);
+    atomic_store(&plugin->state, PLUGIN_SKIPPED);
+    if (faults)
+        hl_faults_add(faults, plugin->entry->file, plugin->entry->line, "plugins.%s: %s",
+                      plugin->id, plugin->reason);
+}
+
+const char *hl_plugin_id(const hilum_self *self)
+{
+    return self->id;
+}
+
+/* ---- the file ---- */
+
+static hilum_rc find_file(struct hilum_self *plugin)
+{
+    char path[PATH_MAX];
+    const char *file = hl_node_text(plugin->entry, "file", NULL);
+    if (strchr(plugin->id, '/'))
+        return hl_fail(HILUM_EINVAL, "expected a name without '/'");
+    if (file)
+        snprintf(path, sizeof path, "%s", file);
+    else
+        snprintf(path, sizeof path, "%s/%s.so", plugin->host->plugin_dir, plugin->id);
+    plugin->file = realpath(path, NULL);
+    if (!plugin->file)
+        return hl_fail(hl_rc_from_errno(errno), "%s: %s", path, strerror(errno));
+    return HILUM_OK;
+}
+
+/* ---- the handshake ---- */
+
+static hilum_rc check_version(const struct hilum_plugin *p)
+{
+    if (p->magic != HILUM_MAGIC)
+        return hl_fail(HILUM_EINVAL, "magic: expected 0x%08x, found 0x%08x: no Hilum plugin",
+                       HILUM_MAGIC, p->magic);
+    if (p->abi_major != HILUM_ABI_MAJOR)
+        return hl_fail(HILUM_EINVAL,
+                       "built for ABI %u.%u, this host is %u.%u: another major cannot be loaded",
+                       p->abi_major, p->abi_minor, HILUM_ABI_MAJOR, HILUM_ABI_MINOR);
+    if (p->abi_minor > HILUM_ABI_MINOR)
+        return hl_fail(HILUM_EINVAL, "built for ABI %u.%u, this host is %u.%u: update Hilum",
+                       p->abi_major, p->abi_minor, HILUM_ABI_MAJOR, HILUM_ABI_MINOR);
+    /* Every descriptor since 1.0 ends with `swap` and what pads it. */
+    if (!HILUM_HAS(struct hilum_plugin, p->size, reserved))
+        return hl_fail(HILUM_EINVAL, "descriptor: expected at least %zu bytes, found size = %u",
+                       sizeof(struct hilum_plugin), p->size);
+    return HILUM_OK;
+}
+
+static hilum_rc check_descriptor(const struct hilum_self *plugin, const struct hilum_plugin *p)
+{
+    if (!p)
+        return hl_fail(HILUM_EUNSUP, "says that it cannot work with ABI %u.%u", HILUM_ABI_MAJOR,
+                       HILUM_ABI_MINOR);
+    hilum_rc rc = check_version(p);
+    if (rc != HILUM_OK)
+        return rc;
+    if (p->abi_tag)
+        return hl_fail(HILUM_EINVAL, "built for the fork \"%s\", this host is none", p->abi_tag);
+    if (!p->id || strcmp(p->id, plugin->id) != 0)
+        return hl_fail(HILUM_EINVAL, "calls itself \"%s\"; write that as its name",
+                       p->id ? p->id : "");
+    if (!p->init)
+        return hl_fail(HILUM_EINVAL, "descriptor: init is missing");
+    return HILUM_OK;
+}
+
+/* ---- one entry ---- */
+
+static hilum_rc check_built(const struct hilum_self *plugin)
+{
+    const char *isolation = hl_node_text(plugin->entry, "isolation", "none");
+    if (strcmp(isolation, "none") != 0)
+        return hl_fail(HILUM_EUNSUP, "isolation = \"%s\" is not built yet; write \"none\"",
+                       isolation);
+    if (hl_node_bool(plugin->entry, "allow_preview", false))
+        return hl_fail(HILUM_EUNSUP, "allow_preview is not built yet: no preview interface exists");
+    return HILUM_OK;
+}
+
+static hilum_rc open_file(struct hilum_self *plugin)
+{
+    hl_plugin_entry entry = NULL;
+    hilum_rc rc = check_built(plugin);
+    if (rc == HILUM_OK)
+        rc = find_file(plugin);
+    if (rc == HILUM_OK)
+        rc = hl_loader_check_file(plugin->file);
+    if (rc == HILUM_OK)
+        rc = hl_elf_check(plugin->file);
+    if (rc == HILUM_OK)
+        rc = hl_loader_open(plugin->file, &entry);
+    if (rc != HILUM_OK)
+        return rc;
+    const struct hilum_plugin *p = entry(HILUM_ABI_MAJOR, HILUM_ABI_MINOR);
+    rc = check_descriptor(plugin, p);
+    if (rc == HILUM_OK)
+        plugin->plugin = p;
+    return rc;
+}
+
+static void open_plugin(struct hilum_self *plugin, struct hl_faults *faults)
+{
+    if (hl_plugin_find(plugin->host, plugin->id) != plugin) {
+        hl_plugin_skip(plugin, faults, "expected one entry of this name, found another before");
+        return;
+    }
+    if (open_file(plugin) != HILUM_OK) {
+        hl_plugin_skip(plugin, faults, "%s", hl_error());
+        return;
+    }
+    if (!hl_plugin_parse_options(plugin, faults)) {
+        hl_plugin_skip(plugin, NULL, "its options have faults; see hilumd --check");
+        return;
+    }
+    atomic_store(&plugin->state, PLUGIN_OPENED);
+}
+
+/* ---- the host ---- */
+
+static struct hilum_self *plugin_new(struct hl_plugins *host, const struct hl_node *entry)
+{
+    struct hilum_self *plugin = calloc(1, sizeof *plugin);
+    if (!plugin)
+        return NULL;
+    plugin->host = host;
+    plugin->entry = entry;
+    plugin->id = hl_node_text(entry, "name", "");
+    plugin->required = hl_node_bool(entry, "required", false);
+    plugin->last_cap = &plugin->caps;
+    plugin->last_decl = &plugin->decls;
+    snprintf(plugin->owner, sizeof plugin->owner, "plugin:%s", plugin->id);
+    atomic_init(&plugin->state, PLUGIN_SKIPPED);
+    atomic_init(&plugin->may_run, false);
+    return plugin;
+}
+
+static bool list_entries(struct hl_plugins *host)
+{
+    const struct hl_node *list = hl_config_node(host->config, "plugins");
+    size_t n = list ? list->n_children : 0;
+    host->plugins = hl_arena_alloc(&host->arena, (n + 1) * sizeof(struct hilum_self *));
+    host->order = hl_arena_alloc(&host->arena, (n + 1) * sizeof(struct hilum_self *));
+    if (!host->plugins || !host->order)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        host->plugins[i] = plugin_new(host, list->children[i]);
+        if (!host->plugins[i])
+            return false;
+        host->n++;
+    }
+    return true;
+}
+
+static struct hl_plugins *host_new(struct hl_config *config, const char *plugin_dir,
+                                   const char *data_dir, struct hl_bus *bus)
+{
+    char absolute[PATH_MAX];
+    struct hl_plugins *host = calloc(1, sizeof *host);
+    if (!host)
+        return NULL;
+    pthread_mutex_init(&host->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&host->idle, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    host->config = hl_config_ref(config);
+    host->bus = bus;
+    host->plugin_dir = hl_arena_strdup(&host->arena, plugin_dir);
+    /* Paths given to plugins are absolute; with --check the directory need not exist yet. */
+    host->data_dir =
+        hl_arena_strdup(&host->arena, realpath(data_dir, absolute) ? absolute : data_dir);
+    hl_host_table_init(host);
+    if (!host->plugin_dir || !host->data_dir || !list_entries(host) ||
+        hl_pool_new("plugin", MAX_WORKERS, &host->pool) != HILUM_OK) {
+        hl_plugins_close(host);
+        return NULL;
+    }
+    return host;
+}
+
+hilum_rc hl_plugins_check_required(const struct hl_plugins *host)
+{
+    for (size_t i = 0; i < host->n; i++) {
+        const struct hilum_self *plugin = host->plugins[i];
+        if (plugin->required && plugin->state == PLUGIN_SKIPPED)
+            return hl_fail(HILUM_EINVAL, "required plugin %s: %s", plugin->id, plugin->reason);
+    }
+    return HILUM_OK;
+}
+
+hilum_rc hl_plugins_open(struct hl_config *config, const char *plugin_dir, const char *data_dir,
+                         struct hl_bus *bus, struct hl_faults *faults, struct hl_plugins **out)
+{
+    *out = host_new(config, plugin_dir, data_dir, bus);
+    if (!*out)
+        return hl_fail(HILUM_ENOMEM, "plugins: no memory");
+    for (size_t i = 0; i < (*out)->n; i++)
+        open_plugin((*out)->plugins[i], faults);
+    hl_needs_check(*out, faults);
+    return hl_plugins_check_required(*out);
+}

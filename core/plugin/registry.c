@@ -1,0 +1,383 @@
+/* What plugins provide, subscribe to and declare during init, and how it is found again. It knows
+ * the cardinality of each kind and nothing of what a capability does. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/access/access.h"
+#include "core/base/error.h"
+#include "core/plugin/host.h"
+
+enum { MAX_NAME = 64 };
+
+bool hl_plugin_is_ready(const struct hilum_self *plugin)
+{
+    int state = atomic_load_explicit(&plugin->state, memory_order_acquire);
+    return state == PLUGIN_READY || state == PLUGIN_RUNNING;
+}
+
+struct hilum_self *hl_plugin_find(const struct hl_plugins *host, const char *id)
+{
+    for (size_t i = 0; i < host->n; i++)
+        if (strcmp(host->plugins[i]->id, id) == 0)
+            return host->plugins[i];
+    return NULL;
+}
+
+/* Remembers the first refusal: a plugin that ignores it must not run half registered. */
+static hilum_rc refuse(struct hilum_self *plugin, hilum_rc rc)
+{
+    if (plugin->registering && plugin->refused == HILUM_OK) {
+        plugin->refused = rc;
+        snprintf(plugin->refusal, sizeof plugin->refusal, "%s", hl_error());
+    }
+    return rc;
+}
+
+static hilum_rc check_registering(const struct hilum_self *plugin, const char *what)
+{
+    if (plugin->registering)
+        return HILUM_OK;
+    return hl_fail(HILUM_EDENIED, "%s: %s is allowed during init only", plugin->id, what);
+}
+
+static bool is_name(const char *name)
+{
+    return name && *name && strlen(name) < MAX_NAME && !strpbrk(name, "\"\\\n\r\t:");
+}
+
+/* ---- capabilities ---- */
+
+static struct capability *capability_of(const struct hilum_self *plugin, uint32_t kind,
+                                        const char *name)
+{
+    for (struct capability *c = plugin->caps; c; c = c->next)
+        if (c->cap->kind == kind && (!name || strcmp(c->cap->name, name) == 0))
+            return c;
+    return NULL;
+}
+
+static bool serves(const struct hilum_service *service, const char *sop_class)
+{
+    for (const char *const *uid = service->sop_classes; uid && *uid; uid++)
+        if (strcmp(*uid, sop_class) == 0)
+            return true;
+    return false;
+}
+
+static const struct hilum_service *as_service(const struct capability *c)
+{
+    return c->cap->kind == HILUM_CAP_SERVICE ? (const struct hilum_service *)(const void *)c->cap
+                                             : NULL;
+}
+
+/* The provider of a SOP class, also among plugins still in init: for look-ups and for duplicates.
+ */
+static struct capability *server_of(const struct hl_plugins *host, const char *sop_class)
+{
+    for (size_t i = 0; i < host->n; i++)
+        for (struct capability *c = host->plugins[i]->caps; c; c = c->next)
+            if (as_service(c) && serves(as_service(c), sop_class))
+                return c;
+    return NULL;
+}
+
+static hilum_rc check_service(const struct hilum_self *plugin, const struct hilum_cap *cap)
+{
+    const struct hilum_service *service = (const struct hilum_service *)(const void *)cap;
+    if (!HILUM_HAS(struct hilum_service, cap->size, handle) || !service->handle)
+        return hl_fail(HILUM_EINVAL, "service \"%s\": handle is missing", cap->name);
+    for (const char *const *uid = service->sop_classes; uid && *uid; uid++) {
+        const struct capability *other = server_of(plugin->host, *uid);
+        if (other)
+            return hl_fail(HILUM_EEXISTS, "SOP class %s is served by plugins %s and %s; remove one",
+                           *uid, other->owner->id, plugin->id);
+    }
+    return HILUM_OK;
+}
+
+static hilum_rc check_cardinality(const struct hilum_self *plugin, const struct hilum_cap *cap)
+{
+    const char *name = cap->kind == HILUM_CAP_DATABASE ? NULL : cap->name;
+    for (size_t i = 0; i < plugin->host->n; i++) {
+        const struct hilum_self *other = plugin->host->plugins[i];
+        if (capability_of(other, cap->kind, name))
+            return hl_fail(HILUM_EEXISTS, "%s%s%s is provided by plugins %s and %s; remove one",
+                           hl_cap_kind_name(cap->kind), name ? ":" : "", name ? name : "",
+                           other->id, plugin->id);
+    }
+    return cap->kind == HILUM_CAP_SERVICE ? check_service(plugin, cap) : HILUM_OK;
+}
+
+static hilum_rc check_capability(const struct hilum_self *plugin, const struct hilum_cap *cap)
+{
+    if (!cap || cap->size < sizeof *cap)
+        return hl_fail(HILUM_EINVAL, "capability: its size is not filled in");
+    if (!hl_cap_kind_name(cap->kind))
+        return hl_fail(HILUM_EUNSUP, "capability of kind %u is not built yet in this host",
+                       cap->kind);
+    if (!is_name(cap->name))
+        return hl_fail(HILUM_EINVAL, "capability %s: expected a name of 1 to 63 characters",
+                       hl_cap_kind_name(cap->kind));
+    if (cap->threads > HILUM_PARALLEL)
+        return hl_fail(HILUM_EUNSUP, "%s:%s: expected HILUM_SERIAL or HILUM_PARALLEL",
+                       hl_cap_kind_name(cap->kind), cap->name);
+    return check_cardinality(plugin, cap);
+}
+
+hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *cap, void *instance)
+{
+    hilum_rc rc = check_registering(plugin, "provide");
+    if (rc == HILUM_OK)
+        rc = check_capability(plugin, cap);
+    if (rc != HILUM_OK)
+        return refuse(plugin, rc);
+    struct capability *c = hl_arena_alloc(&plugin->arena, sizeof *c);
+    if (!c)
+        return refuse(plugin, hl_fail(HILUM_ENOMEM, "%s: no memory", plugin->id));
+    c->owner = plugin;
+    c->cap = cap;
+    c->instance = instance;
+    atomic_init(&c->pins, 0);
+    pthread_mutex_init(&c->serial, NULL);
+    *plugin->last_cap = c;
+    plugin->last_cap = &c->next;
+    return HILUM_OK;
+}
+
+struct capability *hl_registry_find(const struct hl_plugins *host, uint32_t kind, const char *name,
+                                    bool *ambiguous)
+{
+    struct capability *found = NULL;
+    *ambiguous = false;
+    for (size_t i = 0; i < host->n; i++) {
+        if (!hl_plugin_is_ready(host->plugins[i]))
+            continue;
+        for (struct capability *c = host->plugins[i]->caps; c; c = c->next) {
+            if (c->cap->kind != kind || (name && strcmp(c->cap->name, name) != 0))
+                continue;
+            if (found)
+                *ambiguous = true;
+            else
+                found = c;
+        }
+    }
+    return *ambiguous ? NULL : found;
+}
+
+hilum_rc hl_plugins_acquire(struct hl_plugins *plugins, uint32_t kind, const char *name,
+                            const struct hilum_cap **cap, void **instance)
+{
+    bool ambiguous;
+    const char *kind_name = hl_cap_kind_name(kind) ? hl_cap_kind_name(kind) : "unknown kind";
+    struct capability *c = hl_registry_find(plugins, kind, name, &ambiguous);
+    if (ambiguous)
+        return hl_fail(HILUM_ECONFLICT, "%s: provided by several plugins; say which", kind_name);
+    if (!c)
+        return hl_fail(HILUM_ENOTFOUND, "%s%s%s: no plugin that runs provides it", kind_name,
+                       name ? ":" : "", name ? name : "");
+    atomic_fetch_add_explicit(&c->pins, 1, memory_order_relaxed);
+    *cap = c->cap;
+    *instance = c->instance;
+    return HILUM_OK;
+}
+
+static struct capability *capability_by_table(struct hl_plugins *host, const struct hilum_cap *cap)
+{
+    for (size_t i = 0; i < host->n; i++)
+        for (struct capability *c = host->plugins[i]->caps; c; c = c->next)
+            if (c->cap == cap)
+                return c;
+    return NULL;
+}
+
+void hl_plugins_unpin(struct hl_plugins *plugins, const struct hilum_cap *cap)
+{
+    struct capability *c = capability_by_table(plugins, cap);
+    if (c)
+        atomic_fetch_sub_explicit(&c->pins, 1, memory_order_relaxed);
+}
+
+void hl_plugins_enter(struct hl_plugins *plugins, const struct hilum_cap *cap)
+{
+    struct capability *c = cap->threads == HILUM_SERIAL ? capability_by_table(plugins, cap) : NULL;
+    if (c)
+        pthread_mutex_lock(&c->serial);
+}
+
+void hl_plugins_leave(struct hl_plugins *plugins, const struct hilum_cap *cap)
+{
+    struct capability *c = cap->threads == HILUM_SERIAL ? capability_by_table(plugins, cap) : NULL;
+    if (c)
+        pthread_mutex_unlock(&c->serial);
+}
+
+void hl_plugins_cap_each(struct hl_plugins *plugins, uint32_t kind,
+                         void (*each)(void *arg, const struct hilum_cap *cap, void *instance,
+                                      const char *plugin),
+                         void *arg)
+{
+    for (size_t i = 0; i < plugins->n; i++) {
+        if (!hl_plugin_is_ready(plugins->plugins[i]))
+            continue;
+        for (struct capability *c = plugins->plugins[i]->caps; c; c = c->next)
+            if (c->cap->kind == kind)
+                each(arg, c->cap, c->instance, plugins->plugins[i]->id);
+    }
+}
+
+const struct hilum_service *hl_plugins_service_for(struct hl_plugins *plugins,
+                                                   const char *sop_class, void **instance)
+{
+    const struct capability *c = server_of(plugins, sop_class);
+    if (!c || !hl_plugin_is_ready(c->owner))
+        return NULL;
+    *instance = c->instance;
+    return as_service(c);
+}
+
+/* ---- subscriptions ---- */
+
+hilum_rc hl_registry_subscribe(struct hilum_self *plugin, const struct hilum_hook *hook)
+{
+    hilum_rc rc = check_registering(plugin, "subscribe");
+    if (rc == HILUM_OK && (!hook || !HILUM_HAS(struct hilum_hook, hook->size, threads)))
+        rc = hl_fail(HILUM_EINVAL, "hook: its size is not filled in");
+    if (rc == HILUM_OK && hook->threads > HILUM_PARALLEL)
+        rc = hl_fail(HILUM_EUNSUP, "hook %s: expected HILUM_SERIAL or HILUM_PARALLEL", hook->name);
+    if (rc == HILUM_OK &&
+        !hl_grow(&plugin->hooks, &plugin->cap_hooks, plugin->n_hooks, sizeof *plugin->hooks))
+        rc = hl_fail(HILUM_ENOMEM, "hook %s: no memory", hook->name);
+    if (rc != HILUM_OK)
+        return refuse(plugin, rc);
+    size_t size = hook->size < sizeof *hook ? hook->size : sizeof *hook;
+    struct hl_hook_source *source = &plugin->hooks[plugin->n_hooks++];
+    *source = (struct hl_hook_source){.file = NULL};
+    memcpy(&source->hook, hook, size);
+    return HILUM_OK;
+}
+
+/* ---- declarations ---- */
+
+static const char *const decl_types[] = {
+    [HILUM_DECL_EVENT] = "event", [HILUM_DECL_VERB] = "verb",       [HILUM_DECL_READER] = "reader",
+    [HILUM_DECL_JOB] = "job",     [HILUM_DECL_COMMAND] = "command",
+};
+
+static const struct hilum_decl *decl_find(const struct hl_plugins *host, uint32_t type,
+                                          const char *name, const struct hilum_self **owner)
+{
+    for (size_t i = 0; i < host->n; i++) {
+        for (const struct declaration *d = host->plugins[i]->decls; d; d = d->next) {
+            if (d->decl.type != type || strcmp(d->decl.name, name) != 0)
+                continue;
+            *owner = host->plugins[i];
+            return &d->decl;
+        }
+    }
+    return NULL;
+}
+
+/* "peer:text count?:int" */
+static bool are_fields(const char *fields)
+{
+    for (const char *at = fields ? fields : ""; *at;) {
+        at += strspn(at, " ");
+        size_t n = strcspn(at, " "), name = strcspn(at, ":? ");
+        if (n == 0)
+            break;
+        const char *type = at + name + (at[name] == '?');
+        size_t left = n - (size_t)(type - at);
+        if (name == 0 || *type != ':' ||
+            !((left == 5 && strncmp(type, ":text", 5) == 0) ||
+              (left == 4 && strncmp(type, ":int", 4) == 0) ||
+              (left == 5 && strncmp(type, ":bool", 5) == 0)))
+            return false;
+        at += n;
+    }
+    return true;
+}
+
+static const char *missing_part(const struct hilum_decl *decl)
+{
+    bool runs = decl->type == HILUM_DECL_JOB || decl->type == HILUM_DECL_COMMAND;
+    if (runs && !decl->run)
+        return "run";
+    if (decl->type == HILUM_DECL_READER && !decl->read)
+        return "read";
+    if (decl->type == HILUM_DECL_VERB && !decl->job)
+        return "job";
+    if (decl->type == HILUM_DECL_COMMAND && !decl->permission)
+        return "permission";
+    return NULL;
+}
+
+static hilum_rc check_declaration(struct hilum_self *plugin, const struct hilum_decl *decl)
+{
+    const struct hilum_self *other;
+    if (decl->type < HILUM_DECL_EVENT || decl->type > HILUM_DECL_COMMAND)
+        return hl_fail(HILUM_EUNSUP, "declaration of type %u is not built yet in this host",
+                       decl->type);
+    const char *type = decl_types[decl->type];
+    if (!is_name(decl->name))
+        return hl_fail(HILUM_EINVAL, "%s: expected a name of 1 to 63 characters", type);
+    if (missing_part(decl))
+        return hl_fail(HILUM_EINVAL, "%s %s: %s is missing", type, decl->name, missing_part(decl));
+    if (!are_fields(decl->fields))
+        return hl_fail(HILUM_EINVAL,
+                       "%s %s: fields: expected \"name:text other?:int\", found \"%s\"", type,
+                       decl->name, decl->fields);
+    if (decl->permission && !hl_action_is_known(decl->permission))
+        return hl_fail(HILUM_EINVAL, "%s %s: permission \"%s\" is no action of this host", type,
+                       decl->name, decl->permission);
+    if (decl_find(plugin->host, decl->type, decl->name, &other))
+        return hl_fail(HILUM_EEXISTS, "%s %s is declared by plugins %s and %s; remove one", type,
+                       decl->name, other->id, plugin->id);
+    if (decl->type == HILUM_DECL_EVENT)
+        return hl_bus_declare(plugin->host->bus, decl->name, 1u << HILUM_NOTIFY);
+    return HILUM_OK;
+}
+
+hilum_rc hl_registry_declare(struct hilum_self *plugin, const struct hilum_decl *decl)
+{
+    hilum_rc rc = check_registering(plugin, "declare");
+    if (rc == HILUM_OK && (!decl || !HILUM_HAS(struct hilum_decl, decl->size, arg)))
+        rc = hl_fail(HILUM_EINVAL, "declaration: its size is not filled in");
+    if (rc == HILUM_OK)
+        rc = check_declaration(plugin, decl);
+    if (rc != HILUM_OK)
+        return refuse(plugin, rc);
+    struct declaration *d = hl_arena_alloc(&plugin->arena, sizeof *d);
+    if (!d)
+        return refuse(plugin, hl_fail(HILUM_ENOMEM, "%s: no memory", plugin->id));
+    memcpy(&d->decl, decl, decl->size < sizeof *decl ? decl->size : sizeof *decl);
+    *plugin->last_decl = d;
+    plugin->last_decl = &d->next;
+    return HILUM_OK;
+}
+
+void hl_plugins_decl_each(struct hl_plugins *plugins, uint32_t type,
+                          void (*each)(void *arg, const struct hilum_decl *decl,
+                                       const char *plugin),
+                          void *arg)
+{
+    for (size_t i = 0; i < plugins->n; i++) {
+        if (!hl_plugin_is_ready(plugins->plugins[i]))
+            continue;
+        for (const struct declaration *d = plugins->plugins[i]->decls; d; d = d->next)
+            if (d->decl.type == type)
+                each(arg, &d->decl, plugins->plugins[i]->id);
+    }
+}
+
+const struct hilum_decl *hl_plugins_decl_find(struct hl_plugins *plugins, uint32_t type,
+                                              const char *name, const char **plugin)
+{
+    const struct hilum_self *owner = NULL;
+    const struct hilum_decl *decl = decl_find(plugins, type, name, &owner);
+    if (!decl || !hl_plugin_is_ready(owner))
+        return NULL;
+    if (plugin)
+        *plugin = owner->id;
+    return decl;
+}
