@@ -50,6 +50,8 @@ static const struct action actions[] = {
     {"admin", 0, NEVER, false},
 };
 
+/* ---- look-ups. The table is short and asked once a message: a scan is cheaper than its hash. */
+
 static const struct action *find_action(const char *name)
 {
     for (size_t i = 0; name && i < sizeof actions / sizeof *actions; i++)
@@ -100,6 +102,8 @@ static bool allows_peer(const struct hl_principal *principal, const struct actio
         *hint = "add it to peers";
         return false;
     }
+    /* Loopback: whoever runs a program on this machine is trusted with a look, so that a demo needs no
+     * configured peers. */
     *hint = action->unknown == FROM_LOOPBACK
                 ? "unknown peers may from loopback only; add it to peers"
                 : "no peer may";
@@ -122,6 +126,7 @@ hilum_rc hl_allow(const struct hl_principal *principal, const char *action,
     case HL_PRINCIPAL_NONE: break;
     case HL_PRINCIPAL_SYSTEM: is_allowed = true; break;
     case HL_PRINCIPAL_PEER: is_allowed = allows_peer(principal, known, &hint); break;
+    /* Effective, not real: a daemon that gave up root is the user it became. */
     case HL_PRINCIPAL_USER:
         is_allowed = principal->uid == 0 || principal->uid == geteuid();
         hint = "only root and the user hilumd runs as may";

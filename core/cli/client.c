@@ -24,6 +24,7 @@ void hl_client_path(const struct hl_cli_options *options, struct hl_buf *out)
         hl_buf_text(out, from_env && *from_env ? from_env : "/run/hilum/hilum.sock");
 }
 
+/* The first thing a new user sees when something is missing: say what to type. */
 static hilum_rc explain_connect(const char *path, int number)
 {
     if (number == EACCES || number == EPERM)
@@ -44,6 +45,7 @@ hilum_rc hl_client_open(const char *path, struct hl_client *out)
     if (strlen(path) >= sizeof address.sun_path)
         return hl_fail(HILUM_ECLOSED, "%s: expected a path of at most %zu bytes", path,
                        sizeof address.sun_path - 1);
+    /* No timeout on connect: a Unix socket connects at once or not at all. */
     memcpy(address.sun_path, path, strlen(path));
     out->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (out->fd < 0)
@@ -114,6 +116,8 @@ hilum_rc hl_client_read(struct hl_client *client, int ms, json_t **out)
         char *end = client->in.len > searched
                         ? memchr(client->in.data + searched, '\n', client->in.len - searched)
                         : NULL;
+        /* Lines are handed out from the buffer and moved only when it runs dry: results of many lines
+         * would otherwise be moved once a line. */
         if (end) {
             char *line = client->in.data + client->taken;
             *out = json_loadb(line, (size_t)(end - line), 0, NULL);

@@ -16,6 +16,7 @@ static const char *text_of(const json_t *object, const char *key)
 }
 
 /* How many words `name` has if all of them begin `words`, else 0. */
+/* Word by word, not by prefix of the text: "study findings" is not "study find" with an argument. */
 static int words_matched(const char *name, char *const *words, int n)
 {
     for (int i = 0; i < n; i++) {
@@ -59,6 +60,7 @@ static const char *option_value(const char *name, char *const *words, int n, int
     return *rest ? rest + 1 : n > 1 ? words[1] : "";
 }
 
+/* Used twice: before the server is known, and among a command's arguments to step over them. */
 int hl_cli_global(char *const *words, int n, struct hl_cli_options *options)
 {
     static const struct {
@@ -86,6 +88,7 @@ int hl_cli_global(char *const *words, int n, struct hl_cli_options *options)
     return used;
 }
 
+/* Not realpath(): the path may name something that the command will make. */
 static json_t *absolute_path(const char *path)
 {
     char *here = *path != '/' ? getcwd(NULL, 0) : NULL;
@@ -189,6 +192,7 @@ static hilum_rc unknown_option(const json_t *declared, const char *word)
 static hilum_rc take_word(const json_t *declared, char *const *words, int n,
                           struct hl_cli_options *options, json_t *args, int *used)
 {
+    /* The command's own options first, so that one called like a global option can be reached. */
     *used = 0;
     hilum_rc rc = take_option(declared, words, n, args, used);
     if (rc != HILUM_OK || *used > 0)
@@ -204,6 +208,7 @@ static hilum_rc take_word(const json_t *declared, char *const *words, int n,
     return take_positional(declared, words[0], args);
 }
 
+/* The server checks again; here it costs no round trip and the usage line is at hand. */
 static hilum_rc check_required(const json_t *declared, const json_t *args)
 {
     size_t i;

@@ -10,6 +10,7 @@ static const char *text_of(const json_t *object, const char *key)
     return text ? text : "";
 }
 
+/* The only help that is ours: what holds for every server. */
 void hl_cli_usage(struct hl_buf *out)
 {
     hl_buf_text(
@@ -116,6 +117,7 @@ void hl_cli_suggest(const json_t *list, char *const *words, int n, struct hl_buf
         hl_buf_printf(out, "%s%s", sep, name);
         sep = ", ";
     }
+    /* The first word was right: its siblings are a better answer than a guess. */
     if (out->len > 0)
         return;
     struct hl_buf typed = {0};

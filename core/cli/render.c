@@ -7,6 +7,7 @@
 
 #include "core/cli/cli.h"
 
+/* Beyond these a table or an object is for --json: nobody reads it on a terminal. */
 enum { COLUMNS = 32, DEPTH = 6 };
 
 static void render(const json_t *value, int depth, struct hl_buf *out);
@@ -89,6 +90,7 @@ static void add_inline(struct hl_buf *out, const json_t *value, int depth)
     }
 }
 
+/* What cannot stand behind its key on one line. */
 static bool is_nested(const json_t *value)
 {
     if (json_is_object(value))
@@ -117,6 +119,8 @@ static bool is_table(const json_t *value)
 
 /* ---- tables */
 
+/* Columns are the union of all rows' keys in the order they are first met: rows of one command need not
+ * all have every key. A column is a number's only if every cell is. */
 struct table {
     const char *keys[COLUMNS];
     size_t widths[COLUMNS];
@@ -234,6 +238,7 @@ static void render_object(const json_t *object, int depth, struct hl_buf *out)
     }
     json_object_foreach((json_t *)object, key, value)
     {
+        /* For the shell, which has it already. */
         if (strcmp(key, "exit_code") == 0)
             continue;
         add_key(out, key, depth);

@@ -32,6 +32,7 @@ static void print_buf(FILE *to, struct hl_buf *text)
     hl_buf_fini(text);
 }
 
+/* One value a line, so that `| while read` and jq both work on a stream. */
 static void print_json(FILE *to, const json_t *value)
 {
     json_dumpf(value, to, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -132,6 +133,7 @@ static bool show_line(struct run *run, const json_t *line, int *status)
     return result || error;
 }
 
+/* Without a deadline: an import may take a day, and ^C closes the socket, which cancels it. */
 static int show_answers(struct run *run)
 {
     int status = HL_CLI_NO_SERVER;
@@ -265,6 +267,7 @@ static int usage_only(struct run *run, int status)
 
 static int dispatch(struct run *run, char *const *words, int n)
 {
+    /* `help` is ours alone: it must work for commands nobody has heard of. */
     bool is_help = n > 0 && strcmp(words[0], "help") == 0;
     if (n > 0 && words[0][0] == '-') {
         hl_fail(HILUM_EINVAL, "no option %s before a command", words[0]);

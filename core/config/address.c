@@ -9,6 +9,7 @@
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
 
+/* One family inside: a peer's range is written once, whichever listener takes the call. */
 static bool is_mapped(const uint8_t address[16])
 {
     return memcmp(address, mapped_prefix, sizeof mapped_prefix) == 0;
@@ -48,6 +49,7 @@ hilum_rc hl_cidr_parse(const char *text, struct hl_cidr *out)
     hilum_rc rc = hl_address_parse(address, out->address);
     if (rc != HILUM_OK)
         return rc;
+    /* A prefix counts from the form it was written in: /8 of IPv4 is /104 of the mapped form. */
     long offset = strchr(address, ':') ? 0 : 96;
     long bits = slash ? strtol(slash + 1, &rest, 10) + offset : 128;
     bool is_number = !slash || (slash[1] >= '0' && slash[1] <= '9' && !*rest);
@@ -55,6 +57,7 @@ hilum_rc hl_cidr_parse(const char *text, struct hl_cidr *out)
         return hl_fail(HILUM_EINVAL, "expected a prefix of at most %ld bits, found \"%.60s\"",
                        128 - offset, text);
     out->bits = (uint8_t)bits;
+    /* "10.0.0.5/8" is a slip (the host or the range?), and guessing would open 16 million addresses. */
     for (unsigned i = 0; i < 16; i++)
         if (out->address[i] & ~mask_of_byte(out, i))
             return hl_fail(HILUM_EINVAL, "expected no bits beyond the prefix, found \"%.60s\"",

@@ -19,6 +19,9 @@ struct check {
     struct hl_faults *faults;
 };
 
+/* A walk over the values, not over the table: every key that is there is judged, which is what finds
+ * unknown ones; required keys are looked for per group afterwards. Faults never stop the walk. */
+
 /* What a kind accepts. `fits` may be NULL: the type is all. */
 struct kind {
     const char *expected;
@@ -38,6 +41,7 @@ static bool fits_name(struct check *check, const struct hl_option *option, struc
     return n > 0 && n <= 64;
 }
 
+/* Choices are kept as "a|b|c" so that the table stays one line a key; no array to build or free. */
 static bool fits_choice(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
     (void)check;
@@ -67,6 +71,7 @@ static bool fits_ms(struct check *check, const struct hl_option *option, struct 
 {
     (void)check, (void)option;
     int64_t ignored;
+    /* A bare number has no unit, and 60 may be meant in seconds, minutes or days. */
     if (node->type == HL_NODE_INT)
         return node->integer == 0;
     return node->type == HL_NODE_TEXT && hl_parse_ms(node->text, &ignored) == HILUM_OK;
@@ -92,6 +97,7 @@ static bool fits_listen(struct check *check, const struct hl_option *option, str
     uint8_t ignored[16];
     if (!colon || n >= sizeof host || !isdigit((unsigned char)colon[1]))
         return false;
+    /* Port 0 lets the system choose one: tests and demos run beside anything. */
     long port = strtol(colon + 1, &rest, 10);
     bool is_v6 = n > 2 && node->text[0] == '[' && colon[-1] == ']';
     snprintf(host, sizeof host, "%.*s", (int)(is_v6 ? n - 2 : n), node->text + is_v6);
@@ -197,6 +203,8 @@ static const struct kind kinds[HL_KINDS] = {
     [HL_KIND_PEER] = {"the name of a peer with a host", HL_NODE_TEXT, fits_peer},
 };
 
+/* ---- the words of a fault: what was expected, what was found, what is nearest */
+
 static void describe_choices(const char *choices, struct hl_buf *out)
 {
     for (const char *p = choices; *p;) {
@@ -244,6 +252,7 @@ static const char *suggest_choice(const struct hl_option *option, const char *wo
 static void add_misfit(struct check *check, const struct hl_option *option,
                        const struct hl_node *node, bool is_element)
 {
+    int cause = errno; /* of access() in fits_file, called just before */
     struct hl_buf expected = {0};
     char found[80], room[256];
     const char *nearest = NULL;
@@ -256,7 +265,7 @@ static void add_misfit(struct check *check, const struct hl_option *option,
     hl_faults_add(check->faults, node->file, node->line, "%s: expected %s, found %s%s%s%s%s%s%s",
                   option->path, hl_buf_str(&expected), hl_node_describe(node, found, sizeof found),
                   nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "",
-                  is_file ? " (" : "", is_file ? strerror(errno) : "", is_file ? ")" : "");
+                  is_file ? " (" : "", is_file ? strerror(cause) : "", is_file ? ")" : "");
     hl_buf_fini(&expected);
 }
 
@@ -271,6 +280,7 @@ static void check_scalar(struct check *check, const struct hl_option *option, st
         check_group(check, node, option->path);
 }
 
+/* Elements are checked as what they are; a group among addresses is a listener with TLS. */
 static void check_members(struct check *check, const struct hl_option *option,
                           const struct hl_node *list)
 {
@@ -313,6 +323,7 @@ static void add_unknown(struct check *check, const struct hl_node *node, const c
                   nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
+/* Told at the line of the group: the missing key has none. */
 static void check_required(struct check *check, const struct hl_node *group, const char *path)
 {
     for (size_t i = 0; i < hl_options_count; i++) {

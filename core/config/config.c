@@ -90,6 +90,8 @@ static bool read_file(const char *path, struct hl_buf *out)
     return ok;
 }
 
+/* A file with a syntax error adds its fault and nothing else: the others are still read, so that one run
+ * tells all that is wrong. */
 static hilum_rc merge_text(struct loader *l, const char *file, const char *text, size_t size)
 {
     struct hl_source source = {hl_arena_strdup(&l->config->arena, file), text, size};
@@ -169,6 +171,7 @@ static hilum_rc merge_defaults(struct loader *l)
     return rc;
 }
 
+/* After checking, so that a disabled entry must still be right and can be enabled without surprise. */
 static void drop_disabled(struct hl_config *config)
 {
     static const char *const lists[] = {"peers", "plugins", "routes"};
@@ -211,6 +214,7 @@ hilum_rc hl_config_load(const struct hl_config_paths *paths, struct hl_faults *f
     struct hl_config *config = calloc(1, sizeof *config);
     if (!config)
         return hl_fail(HILUM_ENOMEM, "loading the configuration");
+    /* An arena and no locks: nothing changes after loading, and a reload makes a new configuration. */
     atomic_init(&config->refs, 1);
     struct loader loader = {config, faults};
     hilum_rc rc = read_all(&loader, paths);

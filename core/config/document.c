@@ -16,6 +16,7 @@ static const char *const kind_words[HL_KINDS] = {
     [HL_KIND_PEER] = "peer",
 };
 
+/* Short words: the table is read in a terminal as often as in a browser. */
 static void add_type(const struct hl_option *option, struct hl_buf *out)
 {
     hl_buf_text(out, option->flags & HL_OPTION_LIST ? "list of " : "");

@@ -19,6 +19,7 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
+/* Titles are compared exactly: PS3.5 6.2 gives AE no case folding, and two peers may differ in case. */
 static bool allows_called(const struct hl_peer *peer, const char *called)
 {
     for (size_t i = 0; i < peer->n_called_aets; i++)
@@ -27,6 +28,7 @@ static bool allows_called(const struct hl_peer *peer, const char *called)
     return peer->n_called_aets == 0;
 }
 
+/* -1: none holds the address. */
 static int longest_prefix(const struct hl_peer *peer, const uint8_t address[16])
 {
     int longest = -1;
@@ -42,6 +44,7 @@ static struct verdict judge(const struct hl_peer *peer, const struct hl_peer_cla
     unsigned rank = 1000;
     if (strcmp(peer->aet, or_empty(claim->calling_aet)) != 0)
         return (struct verdict){NO_TITLE, 0};
+    /* A pin is proof of more than an address, so the address is not asked (README, 2026-11-23). */
     if (peer->certificate_sha256) {
         if (strcasecmp(peer->certificate_sha256, or_empty(claim->certificate_sha256)) != 0)
             return (struct verdict){NO_CERTIFICATE, 0};
@@ -55,6 +58,7 @@ static struct verdict judge(const struct hl_peer *peer, const struct hl_peer_cla
     return (struct verdict){is_called ? MATCHED : NO_CALLED, rank};
 }
 
+/* For whoever set the peer up: says which key to look at, never more of the peer than its name. */
 static void explain(const struct hl_peer_claim *claim, const struct hl_peer *nearest,
                     enum stage stage, char *why, size_t size)
 {

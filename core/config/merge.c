@@ -7,6 +7,7 @@
 #include "core/config/schema.h"
 #include "core/config/tree.h"
 
+/* Judged by contents, not by schema: plugins' options merge by the same rule, and we do not know them. */
 static bool is_list_of_groups(const struct hl_node *node)
 {
     if (node->type != HL_NODE_LIST)
@@ -78,6 +79,7 @@ hilum_rc hl_node_merge(struct hl_config *config, struct hl_node *group, struct h
             group->children[group->n_children++] = value;
         else if ((*slot)->type == HL_NODE_GROUP && value->type == HL_NODE_GROUP)
             rc = hl_node_merge(config, *slot, value, below);
+        /* A value of another type is taken as it is: the check after the last file names its line. */
         else if (!is_replaced && is_list_of_groups(*slot) && is_list_of_groups(value))
             rc = merge_list(config, *slot, value, below);
         else
@@ -86,6 +88,7 @@ hilum_rc hl_node_merge(struct hl_config *config, struct hl_node *group, struct h
     return rc;
 }
 
+/* Order counts in lists (first match wins in many) and not in groups. */
 static bool equal_members(const struct hl_node *a, const struct hl_node *b)
 {
     if (a->n_children != b->n_children)

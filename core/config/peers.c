@@ -37,6 +37,7 @@ unsigned hl_service_from_text(const char *text)
     return 0;
 }
 
+/* Texts are borrowed from the configuration, which the peers keep alive. */
 static hilum_rc type_texts(struct hl_arena *arena, const struct hl_node *list, const char ***out,
                            size_t *n)
 {
@@ -69,6 +70,7 @@ static void type_tls(const struct hl_config *config, const struct hl_node *node,
                      struct hl_peer *peer)
 {
     const struct hl_node *tls = hl_node_get(node, "tls");
+    /* `tls = true` takes all of dicom.tls; a group may name one file and take the others from there. */
     peer->has_tls = tls && (tls->type == HL_NODE_GROUP || tls->integer);
     peer->tls.certificate =
         hl_node_text(tls, "certificate", hl_config_text(config, "dicom.tls.certificate"));
@@ -110,6 +112,7 @@ static void type_delivery(const struct hl_config *config, const struct hl_node *
     peer->max_pdu = (uint32_t)hl_node_bytes(node, "max_pdu", 0);
 }
 
+/* An empty list is a decision (nothing), an absent one is not (everything). */
 static unsigned type_services(const struct hl_node *list)
 {
     unsigned services = list ? 0 : HL_SERVICE_ALL;
@@ -187,6 +190,7 @@ static hilum_rc resolve_hosts(struct hl_peers *peers)
     int n = 0;
     for (size_t i = 0; rc == HILUM_OK && i < peers->count; i++) {
         struct hl_peer *peer = &peers->peers[i];
+        /* With a cidr the host is only where we call; no name server is asked for it. */
         if (!peer->host || peer->n_cidrs > 0)
             continue;
         lookups[n].request.ar_name = peer->host;

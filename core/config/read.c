@@ -45,6 +45,7 @@ static void check_names(struct reader *r, const struct hl_node *list)
     }
 }
 
+/* Bounded before anything is allocated: a file is a few kilobytes by nature, whatever it claims. */
 static struct hl_node *convert_members(struct reader *r, struct hl_node *node,
                                        config_setting_t *setting)
 {
@@ -107,6 +108,7 @@ static struct hl_node *convert(struct reader *r, config_setting_t *setting)
     node->line = config_setting_source_line(setting);
     if (name && !(node->name = hl_arena_strdup(&r->config->arena, name)))
         return no_memory(r);
+    /* Arrays and lists are one to us: libconfig's difference (one type or any) is the schema's business. */
     if (config_setting_is_aggregate(setting)) {
         node->type = config_setting_is_group(setting) ? HL_NODE_GROUP : HL_NODE_LIST;
         return convert_members(r, node, setting);

@@ -7,6 +7,7 @@
 #include "core/config/schema.h"
 #include "core/config/tree.h"
 
+/* A misspelt path in our own code must not silently read as "absent". */
 static const struct hl_option *known_option(const char *path)
 {
     const struct hl_option *option = hl_option_find(path);
@@ -45,6 +46,8 @@ static const struct hl_node *typed(const struct hl_node *node, enum hl_node_type
     return node && node->type == type ? node : NULL;
 }
 
+/* A configuration with faults can still be asked (for --check, for the log's level): values that do not
+ * fit read as absent. */
 static bool node_bytes(const struct hl_node *node, uint64_t *out)
 {
     if (typed(node, HL_NODE_INT) && node->integer >= 0) {
@@ -137,6 +140,7 @@ void hl_config_compare(const struct hl_config *before, const struct hl_config *a
 {
     for (size_t i = 0; i < hl_options_count; i++) {
         const struct hl_option *option = &hl_options[i];
+        /* Lists are compared whole: what changed inside peers is for the log of whoever applies it. */
         if (option->kind == HL_KIND_GROUP || strchr(option->path, '['))
             continue;
         if (hl_node_equal(hl_config_node(before, option->path),

@@ -16,6 +16,8 @@ struct scan {
     struct hl_faults *faults;
 };
 
+/* Wrong only where libconfig would refuse the text anyway: it needs to know where comments and texts end,
+ * no more. */
 static bool at(const struct scan *s, const char *text)
 {
     size_t n = strlen(text);
@@ -50,6 +52,7 @@ static void scan_number(struct scan *s)
     errno = 0;
     bool is_hex = n > 2 && (token[1] == 'x' || token[1] == 'X');
     long long value = strtoll(token, &rest, is_hex ? 16 : 10);
+    /* Decimal fractions and exponents are reals to libconfig, and exact enough there. */
     if (*rest == '.' || *rest == 'e' || *rest == 'E')
         return;
     bool fits = value >= INT32_MIN && value <= (is_hex ? (long long)UINT32_MAX : INT32_MAX);

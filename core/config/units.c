@@ -14,6 +14,7 @@ struct unit {
     uint64_t factor;
 };
 
+/* No "GB": people mean both 10^9 and 2^30 by it. No bare number of seconds for the same reason. */
 static const struct unit byte_units[] = {
     {"", 1},          {"B", 1},         {"KiB", 1 << 10},
     {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", (uint64_t)1 << 40},
@@ -30,6 +31,7 @@ static bool parse_quantity(const char *text, const struct unit *units, size_t n,
     const char *p = text;
     for (; isdigit((unsigned char)*p); p++) {
         unsigned digit = (unsigned)(*p - '0');
+        /* Before multiplying: overflow would wrap into a plausible size. */
         if (value > (max - digit) / 10)
             return false;
         value = value * 10 + digit;
@@ -82,6 +84,7 @@ static unsigned least(unsigned a, unsigned b)
 /* Optimal string alignment: a swap of neighbours, the commonest slip, counts as one. */
 static unsigned distance(const char *a, const char *b)
 {
+    /* Longer words are nobody's slip of a key; the rows stay on the stack. */
     size_t n = strlen(a), m = strlen(b);
     if (n >= WORD || m >= WORD)
         return WORD;

@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/control/private.h"
 
+/* The client's command line and help are made of this: what is left out here cannot be typed there. */
 static json_t *describe_args(const struct hl_command *command)
 {
     json_t *list = json_array();
@@ -72,6 +73,7 @@ static hilum_rc run_log(void *ctx, struct hl_call *call)
     uint64_t seen = hl_log_tail(0, collect_line, &tail);
     hilum_rc rc = send_lines(call, tail.lines, (size_t)wanted);
     bool is_following = hl_call_bool(call, "follow");
+    /* Polled: the log has no subscribers, and a line later by FOLLOW_MS troubles nobody who reads it. */
     while (rc == HILUM_OK && is_following && !hl_call_wait(call, FOLLOW_MS)) {
         json_array_clear(tail.lines);
         seen = hl_log_tail(seen, collect_line, &tail);

@@ -22,6 +22,7 @@ static json_t *declared_arg(struct hl_call *call, const char *name, enum hl_arg_
         arg++;
     bool is_same = arg && arg->name &&
                    (arg->type == type || (arg->type == HL_ARG_PATH && type == HL_ARG_TEXT));
+    /* The table is what the client's help promises; reading beside it would be an undocumented option. */
     assert(is_same && "an argument that was not declared so");
     (void)is_same;
     return json_object_get(call->args, name);
@@ -79,6 +80,7 @@ hilum_rc hl_call_send(struct hl_call *call, const struct hl_buf *line)
 {
     if (line->failed)
         return hl_fail(HILUM_ENOMEM, "writing an answer");
+    /* Never a blocking send: a client that is stopped (^Z) must not hold a thread and its command. */
     for (size_t sent = 0; !call->is_gone && sent < line->len;) {
         ssize_t n =
             send(call->fd, line->data + sent, line->len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -92,6 +94,7 @@ hilum_rc hl_call_send(struct hl_call *call, const struct hl_buf *line)
     return call->is_gone ? hl_fail(HILUM_ECLOSED, "the client has gone") : HILUM_OK;
 }
 
+/* jansson into hl_buf without an intermediate string: results may have many rows. */
 static int add_json(const char *bytes, size_t n, void *arg)
 {
     hl_buf_add(arg, bytes, n);

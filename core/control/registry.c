@@ -16,6 +16,7 @@ const char *hl_arg_type_name(enum hl_arg_type type)
 }
 
 /* Where `name` is, or belongs. */
+/* Sorted on insertion, so that `commands` and help come in order without another pass. */
 static size_t place_of(const struct hl_control *control, const char *name)
 {
     size_t i = 0;
@@ -48,6 +49,7 @@ hilum_rc hl_control_lookup(const struct hl_control *control, const char *name,
     return hl_fail(HILUM_ENOTFOUND, "no command \"%.40s\"; `commands` lists them", name);
 }
 
+/* Small words only: they are typed, completed and matched word by word. */
 static bool is_word_list(const char *name)
 {
     for (const char *p = name; *p; p++)
@@ -150,6 +152,7 @@ static bool fits_type(const struct hl_command_arg *arg, const json_t *value)
     return false;
 }
 
+/* Refused, not ignored: a misspelt --exact must not become a wider search. */
 static hilum_rc unknown_arg(const struct hl_command *command, const char *name)
 {
     const char *names[64];

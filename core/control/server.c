@@ -36,6 +36,7 @@ static struct hl_call call_of(const struct client *client)
 static hilum_rc parse_request(struct hl_call *call, const char *line, size_t n, json_t **root)
 {
     json_error_t error;
+    /* Duplicates: two readers of one object could see two different commands. */
     *root = json_loadb(line, n, JSON_REJECT_DUPLICATES, &error);
     if (!*root)
         return hl_fail(HILUM_EINVAL, "request: expected one JSON object on a line: %s", error.text);
@@ -47,6 +48,7 @@ static hilum_rc parse_request(struct hl_call *call, const char *line, size_t n, 
     if (rc != HILUM_OK)
         return rc;
     call->args = args ? json_incref(args) : json_object();
+    /* Form before rights: a refusal then always means the right command with the right arguments. */
     rc = hl_command_check_args(call->command, call->args);
     return rc == HILUM_OK ? hl_allow(&call->principal, call->command->action, NULL) : rc;
 }
@@ -70,6 +72,7 @@ static bool answer(const struct client *client, const char *line, size_t n)
     hilum_rc rc = parse_request(&call, line, n, &root);
     if (rc == HILUM_OK)
         rc = call.command->run(call.command->ctx, &call);
+    /* Positive codes are answers of a command, not failures (hilum/abi.h). */
     if (rc >= HILUM_OK)
         rc = send_result(&call);
     if (rc < HILUM_OK)
@@ -102,6 +105,7 @@ static bool answer_lines(struct client *client)
     return ok;
 }
 
+/* Best effort: who was told to go may have gone. */
 static void refuse(const struct client *client, hilum_rc rc)
 {
     struct hl_call call = call_of(client);
@@ -172,6 +176,7 @@ static hilum_rc admit(struct client *client)
     return hl_allow(&user, "status", NULL);
 }
 
+/* On the acceptor's thread, so nothing here may block: the pool takes over. */
 static void take_connection(struct hl_control *control, int fd)
 {
     struct client *client = calloc(1, sizeof *client);
@@ -294,6 +299,7 @@ void hl_control_free(struct hl_control *control)
         return;
     if (control->stop_fd >= 0)
         (void)eventfd_write(control->stop_fd, 1);
+    /* Acceptor first: after it no new task can reach the pool that is waited for next. */
     if (control->has_acceptor)
         pthread_join(control->acceptor, NULL);
     hl_pool_free(control->pool);
