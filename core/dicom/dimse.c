@@ -278,3 +278,24 @@ void hl_dimse_encode(const struct hl_dimse *message, struct hl_buf *out)
     out->failed |= body.failed;
     hl_buf_fini(&body);
 }
+
+/* ---- responses -------------------------------------------------------------------------------- */
+
+struct hl_dimse hl_dimse_response(const struct hl_dimse *request, uint16_t status)
+{
+    struct hl_dimse response = {.command_field = request->command_field | HL_RSP,
+                                .message_id_responded = request->message_id,
+                                .status = status,
+                                .context_id = request->context_id};
+    memcpy(response.sop_class, request->sop_class, sizeof response.sop_class);
+    memcpy(response.sop_instance, request->sop_instance, sizeof response.sop_instance);
+    return response;
+}
+
+void hl_dimse_set_comment(struct hl_dimse *message, const char *text)
+{
+    size_t n = 0;
+    for (; text && *text && n < sizeof message->comment - 1; text++)
+        message->comment[n++] = *text >= ' ' && *text < 127 && *text != '\\' ? *text : '?';
+    message->comment[n] = 0;
+}

@@ -33,6 +33,12 @@ struct hl_dimse {
 hilum_rc hl_dimse_parse(const uint8_t *bytes, size_t n, struct hl_dimse *out);
 void hl_dimse_encode(const struct hl_dimse *message, struct hl_buf *out);
 
+/* The response to a request without data set: command, message ID, UIDs, context. */
+struct hl_dimse hl_dimse_response(const struct hl_dimse *request, uint16_t status);
+/* The Error Comment: cut to 64, what is not printable ASCII becomes '?' (a command set has no character
+ * set). NULL: none. */
+void hl_dimse_set_comment(struct hl_dimse *message, const char *text);
+
 /* Reads the next command set (at most 64 KiB). Errors as hl_ul_read. */
 hilum_rc hl_dimse_read(struct hl_ul_assoc *assoc, struct hl_dimse *out);
 /* Reads a data set piece by piece: each(arg, bytes, n); goes on reading (without calling) after each() failed

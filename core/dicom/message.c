@@ -15,31 +15,10 @@ enum {
     MISSING_DATA = 0xC000
 };
 
-/* Printable ASCII only: the comment is an LO without a character set of its own. */
-static void set_comment(struct hl_dimse *response, const char *text)
-{
-    size_t n = 0;
-    for (; text && *text && n < sizeof response->comment - 1; text++)
-        response->comment[n++] = *text >= ' ' && *text < 127 && *text != '\\' ? *text : '?';
-    response->comment[n] = 0;
-}
-
-/* What every response to this request begins with. */
-static struct hl_dimse response_to(const struct hl_dimse *command)
-{
-    struct hl_dimse response = {.command_field = command->command_field | HL_RSP,
-                                .message_id_responded = command->message_id,
-                                .context_id = command->context_id};
-    memcpy(response.sop_class, command->sop_class, sizeof response.sop_class);
-    memcpy(response.sop_instance, command->sop_instance, sizeof response.sop_instance);
-    return response;
-}
-
 hilum_rc hl_request_answer(const struct hl_request *request, uint16_t status, const char *comment)
 {
-    struct hl_dimse response = response_to(&request->command);
-    response.status = status;
-    set_comment(&response, comment);
+    struct hl_dimse response = hl_dimse_response(&request->command, status);
+    hl_dimse_set_comment(&response, comment);
     return hl_dimse_write(request->ul, &response, NULL, 0);
 }
 
@@ -69,10 +48,9 @@ static hilum_rc feed(void *arg, const void *bytes, size_t n)
 static hilum_rc answer_store(const struct hl_request *request,
                              const struct hl_ingest_result *result)
 {
-    struct hl_dimse response = response_to(&request->command);
-    response.status = result->status;
+    struct hl_dimse response = hl_dimse_response(&request->command, result->status);
     response.offending = result->offending;
-    set_comment(&response, result->comment);
+    hl_dimse_set_comment(&response, result->comment);
     return hl_dimse_write(request->ul, &response, NULL, 0);
 }
 

@@ -10,14 +10,14 @@
 struct hl_policy {
     struct hl_config *config;
     struct hl_peers *peers;
-    const char *aet;                /* ours towards peers, the first of aets */
-    const char **aets;              /* titles we answer to */
+    const char *aet;   /* ours towards peers, the first of aets */
+    const char **aets; /* titles we answer to */
     size_t n_aets;
-    const char **private_classes;   /* SOP classes to store beyond the standard's */
+    const char **private_classes; /* SOP classes to store beyond the standard's */
     size_t n_private_classes;
-    bool accept_unknown_peers;      /* dicom.unknown_peers = "accept" */
+    bool accept_unknown_peers; /* dicom.unknown_peers = "accept" */
     bool accept_unknown_classes;
-    unsigned trace;                 /* associations remembered per peer */
+    unsigned trace; /* associations remembered per peer */
     struct hl_ul_limits limits;
 };
 

@@ -40,7 +40,7 @@ struct hl_assoc {
     struct hl_principal principal; /* its strings are the policy's and the upper layer's */
     uint64_t trace;                /* number in scp->trace */
     unsigned messages;
-    uint16_t next_message_id;      /* of C-STOREs we send on it (C-GET) */
+    uint16_t next_message_id; /* of C-STOREs we send on it (C-GET) */
 };
 
 /* Handler of the upper layer: ctx is the hl_scp, user the hl_assoc. */

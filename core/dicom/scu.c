@@ -6,8 +6,11 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/pool.h"
 #include "core/dicom/scu_internal.h"
 #include "core/dicom/uid.h"
+
+enum { POOL_MAX = 64 };
 
 struct hl_peer_sent {
     struct hl_peer_sent *next;
@@ -26,11 +29,15 @@ hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_
     scu->store = store;
     scu->record = record;
     pthread_mutex_init(&scu->lock, NULL);
-    hilum_rc rc = hl_link_start(scu);
-    if (rc)
+    hilum_rc rc = hl_pool_new("scu", POOL_MAX, &scu->pool);
+    if (!rc)
+        rc = hl_link_start(scu);
+    if (rc) {
+        hl_pool_free(scu->pool);
         free(scu);
-    else
+    } else {
         *out = scu;
+    }
     return rc;
 }
 
@@ -38,6 +45,7 @@ void hl_scu_free(struct hl_scu *scu)
 {
     if (!scu)
         return;
+    hl_pool_free(scu->pool);
     hl_link_stop(scu);
     hl_link_forget(scu);
     hl_policy_unref(scu->policy);
@@ -176,7 +184,8 @@ struct call {
     const struct hl_send_options *options;
     struct hl_pairs pairs; /* of the batch */
     struct hl_link *link;
-    bool is_stopped, any_answer;
+    bool is_stopped;
+    bool only_fresh; /* a kept association turned out dead: the others may be too */
 };
 
 static void end_item(struct call *call, struct hl_send_item *item)
@@ -187,12 +196,11 @@ static void end_item(struct call *call, struct hl_send_item *item)
         call->is_stopped = true;
 }
 
-static void fail_item(struct call *call, struct hl_send_item *item, hilum_rc rc)
+static void note_failure(struct hl_send_item *item, hilum_rc rc)
 {
     item->rc = rc;
     item->status = 0;
     snprintf(item->detail, sizeof item->detail, "%s", hl_error());
-    end_item(call, item);
 }
 
 static hilum_rc send_on_link(struct call *call, struct hl_send_item *item)
@@ -204,54 +212,46 @@ static hilum_rc send_on_link(struct call *call, struct hl_send_item *item)
     return hl_sending_object(&sending, call->scu->store, item);
 }
 
-/* A kept association may have died unnoticed: its first object is tried once more on a new one.
- * Later a break is the object's failure, since the peer may have it. */
+/* A kept association may have died unnoticed: its first object is tried once more on a new one. Later a break
+ * is the object's failure, since the peer may have it. An error: there is no association to be had. */
 static hilum_rc send_item(struct call *call, struct hl_send_item *item)
 {
     for (;;) {
-        if (!call->link) {
-            hilum_rc rc =
-                hl_link_get(call->scu, call->peer, &call->pairs, call->any_answer, &call->link);
-            if (rc)
-                return rc;
-        }
-        hilum_rc rc = send_on_link(call, item);
-        if (!rc) {
-            call->any_answer = true;
+        hilum_rc rc = call->link ? HILUM_OK
+                                 : hl_link_get(call->scu, call->peer, &call->pairs,
+                                               call->only_fresh, &call->link);
+        if (rc)
+            return rc;
+        bool was_reused = call->link->is_reused;
+        if (!send_on_link(call, item)) {
             call->link->is_reused = false;
             return HILUM_OK;
         }
-        bool again = call->link->is_reused;
         hl_link_drop(call->link);
         call->link = NULL;
-        if (!again)
-            return HILUM_OK;     /* said in the item */
-        call->any_answer = true; /* no more kept ones */
+        call->only_fresh = true;
+        if (!was_reused)
+            return HILUM_OK; /* the item says it */
     }
 }
 
 static hilum_rc send_batch(struct call *call, struct hl_send_item *items, size_t n)
 {
     hilum_rc rc = HILUM_OK;
+    if (call->link && !hl_link_covers(call->link, &call->pairs)) {
+        hl_link_put(call->scu, call->peer, call->link);
+        call->link = NULL;
+    }
     for (size_t i = 0; i < n; i++) {
-        if (items[i].rc != HILUM_OK) { /* could not be planned: told already */
-            continue;
-        }
-        if (call->is_stopped) {
-            items[i].rc = hl_fail(HILUM_ECANCELLED, "stopped before this object");
-            snprintf(items[i].detail, sizeof items[i].detail, "%s", hl_error());
-            continue;
-        }
-        if (!rc)
+        if (items[i].rc == HILUM_OK && !rc && !call->is_stopped)
             rc = send_item(call, &items[i]);
-        if (rc)
-            fail_item(call, &items[i], rc);
-        else
+        if (call->is_stopped)
+            note_failure(&items[i], hl_fail(HILUM_ECANCELLED, "stopped before this object"));
+        else if (rc && items[i].rc == HILUM_OK)
+            note_failure(&items[i], rc);
+        if (!call->is_stopped)
             end_item(call, &items[i]);
     }
-    if (call->link)
-        hl_link_put(call->scu, call->peer, call->link);
-    call->link = NULL;
     call->pairs.n = 0;
     return rc;
 }
@@ -261,34 +261,53 @@ static bool plan_item(struct call *call, struct hl_send_item *item)
 {
     struct hl_stored stored;
     hilum_rc rc = hl_record_stored_by_id(call->scu->record, item->instance_id, &stored);
+    item->rc = HILUM_OK;
     if (rc) {
-        fail_item(call, item, rc);
+        note_failure(item, rc);
         return true;
     }
     return hl_pairs_add(&call->pairs, stored.sop_class, stored.transfer_syntax);
 }
 
-hilum_rc hl_scu_store(struct hl_scu *scu, const struct hl_peer *peer, struct hl_send_item *items,
-                      size_t n, const struct hl_send_options *options)
+/* Batches of as many objects as share one association's contexts. */
+static hilum_rc send_all(struct call *call, struct hl_send_item *items, size_t n)
+{
+    hilum_rc first = HILUM_OK;
+    for (size_t start = 0, end = 0; start < n; start = end) {
+        while (end < n && plan_item(call, &items[end]))
+            end++;
+        hilum_rc rc = send_batch(call, items + start, end - start);
+        if (start == 0)
+            first = rc;
+    }
+    return first;
+}
+
+hilum_rc hl_scu_store_over(struct hl_scu *scu, const struct hl_peer *peer,
+                           struct hl_send_item *items, size_t n,
+                           const struct hl_send_options *options, struct hl_link **link)
 {
     struct call *call = calloc(1, sizeof *call);
     if (!call)
         return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
-    *call = (struct call){.scu = scu, .peer = peer, .options = options};
-    hilum_rc first = HILUM_OK;
-    size_t start = 0;
-    for (size_t i = 0; i < n; i++)
-        items[i].rc = HILUM_OK;
-    for (size_t i = 0; i <= n && n; i++) {
-        if (i < n && plan_item(call, &items[i]))
-            continue;
-        hilum_rc rc = send_batch(call, items + start, i - start);
-        if (start == 0)
-            first = rc;
-        start = i;
-        if (i < n)
-            (void)plan_item(call, &items[i]); /* fits: the batch is empty now */
-    }
+    call->scu = scu;
+    call->peer = peer;
+    call->options = options;
+    call->link = *link;
+    hilum_rc rc = send_all(call, items, n);
+    *link = call->link;
     free(call);
-    return first;
+    return rc;
+}
+
+hilum_rc hl_scu_store(struct hl_scu *scu, const struct hl_peer *peer, struct hl_send_item *items,
+                      size_t n, const struct hl_send_options *options)
+{
+    if (options && options->connections > 1)
+        return hl_scu_store_shared(scu, peer, items, n, options);
+    struct hl_link *link = NULL;
+    hilum_rc rc = hl_scu_store_over(scu, peer, items, n, options, &link);
+    if (link)
+        hl_link_put(scu, peer, link);
+    return rc;
 }

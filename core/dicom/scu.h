@@ -28,7 +28,11 @@ struct hl_send_options {
     const char *originator_aet; /* C-MOVE: Move Originator; NULL */
     uint16_t originator_id;
     unsigned priority;
-    /* After each object (any order); an error stops after this object. May be NULL. */
+    /* Associations to share the work, if the peer takes more than one; 0, 1: one. Only the first has to
+     * come about. */
+    unsigned connections;
+    /* After each object (any order), on the calling thread; an error stops after the objects under way. With
+     * several connections also with item NULL when none ended for a while: to ask. May be NULL. */
     hilum_rc (*progress)(void *arg, const struct hl_send_item *item);
     void *arg;
     /* hl_scu_store_on only: set when a C-CANCEL-RQ comes between the responses. May be NULL. */

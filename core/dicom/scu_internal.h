@@ -28,10 +28,10 @@ struct hl_link {
     struct hl_link *next;
     struct hl_ul_assoc *ul;
     char peer[64];
-    unsigned generation;     /* of the configuration it was opened under */
-    int64_t idle_until;      /* monotonic ms, while kept */
+    unsigned generation; /* of the configuration it was opened under */
+    int64_t idle_until;  /* monotonic ms, while kept */
     uint16_t last_message_id;
-    bool is_reused;          /* it was kept: the peer may have gone meanwhile */
+    bool is_reused; /* it was kept: the peer may have gone meanwhile */
 };
 
 struct hl_scu {
@@ -46,6 +46,7 @@ struct hl_scu {
     struct hl_link *kept;
     struct hl_peer_sent *sent;
     struct hl_scu_tls *tls; /* contexts by peer */
+    struct hl_pool *pool;   /* workers of shared sendings; not under the lock */
 };
 
 /* The policy of now and its number; unref it. NULL when not configured. */
@@ -58,6 +59,8 @@ hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struc
                      bool fresh, struct hl_link **out);
 /* Keeps it for the peer's idle time, or releases it. */
 void hl_link_put(struct hl_scu *scu, const struct hl_peer *peer, struct hl_link *link);
+/* Were all pairs proposed on it? */
+bool hl_link_covers(const struct hl_link *link, const struct hl_pairs *pairs);
 /* Aborts it: something went wrong in the middle. */
 void hl_link_drop(struct hl_link *link);
 /* Starts and ends the thread that releases links kept too long; the end releases all. */
@@ -66,11 +69,21 @@ void hl_link_stop(struct hl_scu *scu);
 /* Forgets TLS contexts, releases what was kept under an older configuration. Lock held. */
 void hl_link_forget(struct hl_scu *scu);
 
+/* hl_scu_store over *link (NULL: none yet), which is left open for more if it is sound. Progress is called on
+ * this thread. */
+hilum_rc hl_scu_store_over(struct hl_scu *scu, const struct hl_peer *peer,
+                           struct hl_send_item *items, size_t n,
+                           const struct hl_send_options *options, struct hl_link **link);
+/* hl_scu_store with options->connections > 1. */
+hilum_rc hl_scu_store_shared(struct hl_scu *scu, const struct hl_peer *peer,
+                             struct hl_send_item *items, size_t n,
+                             const struct hl_send_options *options);
+
 /* One C-STORE on an open association. */
 struct hl_sending {
     struct hl_ul_assoc *ul;
-    const char *peer;        /* for messages */
-    bool by_get;             /* we are the acceptor and send as SCU by role selection */
+    const char *peer; /* for messages */
+    bool by_get;      /* we are the acceptor and send as SCU by role selection */
     uint16_t message_id;
     const struct hl_send_options *options; /* may be NULL */
 };

@@ -169,7 +169,7 @@ static bool was_proposed(const struct hl_ul_params *params, const struct hl_pair
     return false;
 }
 
-static bool covers(const struct hl_link *link, const struct hl_pairs *pairs)
+bool hl_link_covers(const struct hl_link *link, const struct hl_pairs *pairs)
 {
     for (size_t i = 0; i < pairs->n; i++)
         if (!was_proposed(hl_ul_params(link->ul), &pairs->items[i]))
@@ -194,7 +194,7 @@ static struct hl_link *take_kept(struct hl_scu *scu, const char *peer, const str
     pthread_mutex_lock(&scu->lock);
     struct hl_link **at = &scu->kept;
     while (*at && (strcmp((*at)->peer, peer) || (*at)->generation != scu->generation ||
-                   !covers(*at, pairs)))
+                   !hl_link_covers(*at, pairs)))
         at = &(*at)->next;
     struct hl_link *link = *at;
     if (link)

@@ -1,21 +1,93 @@
-/* Services of plugins as the provider sees them. SPDX-License-Identifier: Apache-2.0 */
+/* Services of plugins as the provider sees them: looked up by SOP class, one call of a serial one at a time.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
 #include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/dicom/exchange.h"
 #include "core/dicom/scp_internal.h"
+#include "core/plugin/plugin.h"
+
+enum { PROCESSING_FAILURE = 0x0110, CLASS_NOT_SUPPORTED = 0x0122 };
+
+static const struct hilum_service *service_for(struct hl_scp *scp, const char *sop_class,
+                                               void **instance)
+{
+    return scp->parts.plugins ? hl_plugins_service_for(scp->parts.plugins, sop_class, instance)
+                              : NULL;
+}
+
+/* ---- for negotiation -------------------------------------------------------------------------- */
 
 static bool has(void *arg, const char *sop_class)
 {
-    (void)arg;
-    (void)sop_class;
-    return false;
+    void *instance;
+    return service_for(arg, sop_class, &instance) != NULL;
+}
+
+static hilum_rc extended(void *arg, const char *sop_class, const uint8_t *info, uint64_t length,
+                         uint8_t *answer, uint64_t capacity, uint64_t *n)
+{
+    struct hl_scp *scp = arg;
+    void *instance;
+    const struct hilum_service *service = service_for(scp, sop_class, &instance);
+    *n = 0;
+    if (!service || !HILUM_HAS(struct hilum_service, service->cap.size, negotiate) ||
+        !service->negotiate)
+        return HILUM_OK;
+    hl_plugins_enter(scp->parts.plugins, &service->cap);
+    hilum_rc rc = service->negotiate(instance, sop_class, info, length, answer, capacity, n);
+    hl_plugins_leave(scp->parts.plugins, &service->cap);
+    return rc;
 }
 
 void hl_scp_services(struct hl_scp *scp)
 {
-    scp->services = (struct hl_services){.has = has, .arg = scp};
+    scp->services = (struct hl_services){.has = has, .extended = extended, .arg = scp};
+}
+
+/* ---- for requests ----------------------------------------------------------------------------- */
+
+/* The service did not say how it ended: the peer hears a status and a number to ask us about. */
+static hilum_rc answer_failure(const struct hl_request *request, hilum_rc failure)
+{
+    struct hl_scp *scp = request->on->scp;
+    const struct hl_peer *peer = request->on->principal.peer;
+    char reference[16] = "", comment[65];
+    uint16_t status =
+        failure ? hl_dimse_status(failure, request->command.command_field) : PROCESSING_FAILURE;
+    const char *why = failure ? hl_error() : "the service sent no final response";
+    if (hl_record_refusal(scp->parts.record, peer ? peer->name : "", "request", why, reference))
+        reference[0] = 0;
+    hl_log(HL_WARN, "dicom", "request %04x of %s failed: %s", request->command.command_field,
+           request->context->abstract_syntax, why);
+    snprintf(comment, sizeof comment, "%s%sprocessing failed", reference, reference[0] ? " " : "");
+    return hl_request_answer(request, status, comment);
 }
 
 hilum_rc hl_request_service(const struct hl_request *request)
 {
-    hilum_rc rc = hl_request_skip(request);
-    return rc ? rc : hl_request_answer(request, 0x0122, "no plugin serves this SOP class");
+    struct hl_scp *scp = request->on->scp;
+    void *instance = NULL;
+    const struct hilum_service *service =
+        service_for(scp, request->context->abstract_syntax, &instance);
+    if (!service) {
+        hilum_rc rc = hl_request_skip(request);
+        return rc ? rc
+                  : hl_request_answer(request, CLASS_NOT_SUPPORTED,
+                                      "no plugin serves this SOP class");
+    }
+    hilum_exchange *exchange;
+    hilum_rc rc = hl_exchange_open(request, &exchange);
+    if (rc)
+        return rc;
+    hl_plugins_enter(scp->parts.plugins, &service->cap);
+    rc = service->handle(instance, exchange);
+    hl_plugins_leave(scp->parts.plugins, &service->cap);
+    if (hl_exchange_is_over(exchange))
+        rc = HILUM_ECLOSED;
+    else
+        rc = hl_exchange_is_answered(exchange) ? HILUM_OK : answer_failure(request, rc);
+    hl_exchange_close(exchange);
+    return rc;
 }

@@ -316,14 +316,16 @@ void hl_ul_assoc_shrink(struct hl_ul_assoc *assoc)
     assoc->in_start = assoc->in_end = 0;
 }
 
-static hilum_rc check_pdv(struct hl_ul_assoc *assoc, uint32_t n)
+static hilum_rc check_pdv(struct hl_ul_assoc *assoc, uint32_t n, uint8_t flags)
 {
     if (n < 2)
         return hl_ul_assoc_violated(assoc, HL_ABORT_INVALID_VALUE, "PDV shorter than its head");
     if (n > assoc->pdu_left - 4)
         return hl_ul_assoc_violated(assoc, HL_ABORT_INVALID_VALUE, "PDV longer than its PDU");
-    /* PS3.8 E.1: fragments hold an even number of bytes. */
-    if (n % 2)
+    /* PS3.8 E.1: fragments hold an even number of bytes. A data set of odd length can but end in an odd
+     * one, and what a data set holds is for those above to judge. */
+    bool may_be_odd = (flags & MESSAGE_IS_LAST) && !(flags & MESSAGE_IS_COMMAND);
+    if (n % 2 && !may_be_odd)
         return hl_ul_assoc_violated(assoc, HL_ABORT_INVALID_VALUE, "PDV of odd length");
     return HILUM_OK;
 }
@@ -338,7 +340,7 @@ static hilum_rc begin_pdv(struct hl_ul_assoc *assoc)
             return rc;
     }
     const uint8_t *head = assoc->in + assoc->in_start;
-    hilum_rc rc = check_pdv(assoc, hl_ul_be32(head));
+    hilum_rc rc = check_pdv(assoc, hl_ul_be32(head), head[5]);
     if (rc)
         return rc;
     assoc->pdv_left = hl_ul_be32(head) - 2;

@@ -1,0 +1,346 @@
+/* What a plugin can do with a request: read it, answer it, see whether it was cancelled, send objects.
+ * It knows nothing of what the SOP class means. SPDX-License-Identifier: Apache-2.0 */
+#include "core/dicom/exchange.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/dicom/charset.h"
+#include "core/dicom/dataset_api.h"
+
+enum { IDENTIFIER_MAX = 16 * 1024 * 1024, SUB_ASSOCIATIONS = 4, CHARSET_MAX = 128 };
+
+struct hilum_exchange {
+    const struct hl_request *wire;
+    struct hilum_dimse_request request;
+    struct hl_buf bytes; /* of the identifier */
+    hilum_dataset *identifier;
+    char charset[CHARSET_MAX]; /* (0008,0005) of the identifier */
+    struct hl_buf failed;      /* UIDs for the plugin */
+    bool is_answered, is_over, is_cancelled, is_too_long;
+};
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+static hilum_rc collect(void *arg, const void *bytes, size_t n)
+{
+    hilum_exchange *exchange = arg;
+    exchange->is_too_long |= n > IDENTIFIER_MAX - exchange->bytes.len;
+    if (!exchange->is_too_long)
+        hl_buf_add(&exchange->bytes, bytes, n);
+    return HILUM_OK;
+}
+
+static const struct hl_ul_extended *extended_of(const struct hl_request *wire)
+{
+    const struct hl_ul_params *params = hl_ul_params(wire->ul);
+    for (size_t i = 0; i < params->n_extended; i++)
+        if (params->extended[i].is_accepted &&
+            !strcmp(params->extended[i].sop_class, wire->context->abstract_syntax))
+            return &params->extended[i];
+    return NULL;
+}
+
+static void describe(hilum_exchange *exchange)
+{
+    const struct hl_request *wire = exchange->wire;
+    const struct hl_dimse *command = &wire->command;
+    const struct hl_ul_params *params = hl_ul_params(wire->ul);
+    const struct hl_ul_extended *extended = extended_of(wire);
+    exchange->request = (struct hilum_dimse_request){
+        .size = sizeof exchange->request,
+        .command_field = command->command_field,
+        .message_id = command->message_id,
+        .priority = command->priority,
+        .has_dataset = command->has_dataset,
+        .sop_class = command->sop_class,
+        .sop_instance = command->sop_instance,
+        .move_destination = command->move_destination,
+        .calling_aet = params->calling_aet,
+        .called_aet = params->called_aet,
+        .transfer_syntax = wire->context->transfer_syntax,
+        .extended = extended ? extended->info : NULL,
+        .extended_length = extended ? extended->length : 0,
+    };
+}
+
+hilum_rc hl_exchange_open(const struct hl_request *request, hilum_exchange **out)
+{
+    hilum_exchange *exchange = calloc(1, sizeof *exchange);
+    if (!exchange)
+        return hl_fail(HILUM_ENOMEM, "request: out of memory");
+    exchange->wire = request;
+    describe(exchange);
+    hilum_rc rc = request->command.has_dataset
+                      ? hl_dimse_read_dataset(request->ul, &request->command, collect, exchange)
+                      : HILUM_OK;
+    if (rc)
+        hl_exchange_close(exchange);
+    else
+        *out = exchange;
+    return rc;
+}
+
+void hl_exchange_close(hilum_exchange *exchange)
+{
+    if (exchange->identifier)
+        hl_dataset_api_free(exchange->identifier);
+    hl_buf_fini(&exchange->bytes);
+    hl_buf_fini(&exchange->failed);
+    free(exchange);
+}
+
+bool hl_exchange_is_answered(const hilum_exchange *exchange)
+{
+    return exchange->is_answered;
+}
+
+bool hl_exchange_is_over(const hilum_exchange *exchange)
+{
+    return exchange->is_over;
+}
+
+/* Whatever failed on the wire, the association is over: its messages are out of step. */
+static hilum_rc over(hilum_exchange *exchange)
+{
+    exchange->is_over = true;
+    return HILUM_ECLOSED;
+}
+
+/* ---- the request ------------------------------------------------------------------------------ */
+
+static const struct hilum_dimse_request *request(hilum_exchange *exchange)
+{
+    return &exchange->request;
+}
+
+/* The principal of core/access under the name plugins know. */
+static const hilum_principal *principal(hilum_exchange *exchange)
+{
+    return (const hilum_principal *)&exchange->wire->on->principal;
+}
+
+static hilum_dataset *identifier(hilum_exchange *exchange)
+{
+    struct hl_dataset *data;
+    if (exchange->identifier || !exchange->request.has_dataset)
+        return exchange->identifier;
+    if (exchange->is_too_long || exchange->bytes.failed) {
+        (void)hl_fail(HILUM_EFULL, "identifier longer than %d bytes", IDENTIFIER_MAX);
+        return NULL;
+    }
+    if (hl_dataset_parse(exchange->bytes.data, exchange->bytes.len,
+                         exchange->request.transfer_syntax, &data))
+        return NULL;
+    hl_dataset_text(data, "SpecificCharacterSet", exchange->charset, sizeof exchange->charset);
+    exchange->identifier = hl_dataset_api_wrap(data);
+    return exchange->identifier;
+}
+
+/* ---- answering -------------------------------------------------------------------------------- */
+
+/* In the requester's character set if it can say the text, otherwise in UTF-8, which (0008,0005) then says.
+ * A data set of ASCII only needs no (0008,0005). The plugin's data set stays in UTF-8. */
+static hilum_rc encode(const hilum_exchange *exchange, const hilum_dataset *data,
+                       struct hl_buf *bytes)
+{
+    struct hl_dataset *copy;
+    char charset[CHARSET_MAX];
+    hilum_rc rc = hl_dataset_copy(data->data, &copy);
+    if (rc)
+        return rc;
+    rc = hl_dataset_set_charset(copy, hl_charset_is_known(exchange->charset) ? exchange->charset
+                                                                             : "ISO_IR 192");
+    if (rc >= 0 && !*hl_dataset_text(copy, "SpecificCharacterSet", charset, sizeof charset))
+        (void)hl_dataset_remove(copy, "SpecificCharacterSet");
+    if (rc >= 0)
+        rc = hl_dataset_write(copy, exchange->request.transfer_syntax, bytes);
+    hl_dataset_free(copy);
+    return rc >= 0 && bytes->failed ? hl_fail(HILUM_ENOMEM, "response: out of memory") : rc;
+}
+
+static void set_counts(struct hl_dimse *response, const struct hilum_suboperations *counts)
+{
+    response->has_counts = true;
+    response->remaining = (uint16_t)counts->remaining;
+    response->completed = (uint16_t)counts->completed;
+    response->failed = (uint16_t)counts->failed;
+    response->warning = (uint16_t)counts->warning;
+}
+
+static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset *data,
+                        const struct hilum_suboperations *counts, const char *comment)
+{
+    const struct hl_request *wire = exchange->wire;
+    struct hl_dimse response = hl_dimse_response(&wire->command, status);
+    struct hl_buf bytes = {0};
+    if (exchange->is_over || exchange->is_answered)
+        return exchange->is_over
+                   ? HILUM_ECLOSED
+                   : hl_fail(HILUM_EINVAL, "the final response has been sent already");
+    hl_dimse_set_comment(&response, comment);
+    if (counts)
+        set_counts(&response, counts);
+    hilum_rc rc = data ? encode(exchange, data, &bytes) : HILUM_OK;
+    if (rc >= 0) {
+        rc = hl_dimse_write(wire->ul, &response, data ? hl_buf_str(&bytes) : NULL, bytes.len);
+        exchange->is_answered = (status & 0xFFFE) != 0xFF00;
+        if (rc)
+            rc = over(exchange);
+    }
+    hl_buf_fini(&bytes);
+    return rc;
+}
+
+/* Between two responses only a cancel may come; anything else is a peer that does not wait for answers, which
+ * nobody agreed to (PS3.7 D.3.3.3). */
+static hilum_rc cancelled(hilum_exchange *exchange)
+{
+    struct hl_ul_assoc *ul = exchange->wire->ul;
+    while (!exchange->is_cancelled && !exchange->is_over) {
+        struct hl_dimse message;
+        hilum_rc rc = hl_ul_poll(ul, 0);
+        if (rc == 0)
+            return 0;
+        if (rc < 0 || hl_dimse_read(ul, &message) || message.command_field != HL_C_CANCEL_RQ)
+            return over(exchange);
+        exchange->is_cancelled = message.message_id_responded == exchange->request.message_id;
+    }
+    return exchange->is_over ? HILUM_ECLOSED : 1;
+}
+
+/* ---- sending ---------------------------------------------------------------------------------- */
+
+struct sending {
+    hilum_exchange *exchange;
+    hilum_send_cb progress;
+    void *arg;
+    struct hilum_suboperations *counts;
+    hilum_rc stopped;
+};
+
+static void count(struct hilum_suboperations *counts, const struct hl_send_item *item)
+{
+    counts->remaining--;
+    if (item->rc != HILUM_OK)
+        counts->failed++;
+    else if (item->status)
+        counts->warning++;
+    else
+        counts->completed++;
+}
+
+static hilum_rc on_progress(void *arg, const struct hl_send_item *item)
+{
+    struct sending *sending = arg;
+    if (item)
+        count(sending->counts, item);
+    if (sending->progress && !sending->stopped)
+        sending->stopped = sending->progress(sending->arg, sending->counts);
+    return sending->stopped;
+}
+
+/* Sub-operations of a C-GET come back over the association they were asked on (PS3.4 C.4.3). */
+static hilum_rc send_back(struct sending *sending, struct hl_send_item *items, uint64_t n,
+                          const struct hl_send_options *options)
+{
+    const struct hl_request *wire = sending->exchange->wire;
+    struct hl_store *store = wire->on->scp->parts.store;
+    for (uint64_t i = 0; i < n; i++) {
+        uint16_t message_id = ++wire->on->next_message_id;
+        if (hl_scu_store_on(wire->ul, store, &items[i], message_id, options))
+            return over(sending->exchange);
+        if (on_progress(sending, &items[i]))
+            return sending->stopped;
+    }
+    return HILUM_OK;
+}
+
+static hilum_rc send_to(struct sending *sending, const char *destination,
+                        struct hl_send_item *items, uint64_t n,
+                        const struct hl_send_options *options)
+{
+    const struct hl_assoc *on = sending->exchange->wire->on;
+    const struct hl_peer *peer = hl_peers_by_aet(on->policy->peers, destination);
+    if (!peer || !peer->host)
+        return hl_fail(HILUM_ENOTFOUND, "no peer with a host has the AE title \"%s\"", destination);
+    /* What became of it is in the items; that nobody could be reached is their failure too. */
+    (void)hl_scu_store(on->scp->parts.scu, peer, items, n, options);
+    return sending->stopped;
+}
+
+static void note_failed(hilum_exchange *exchange, const struct hl_send_item *items, uint64_t n)
+{
+    struct hl_stored stored;
+    hl_buf_clear(&exchange->failed);
+    for (uint64_t i = 0; i < n; i++) {
+        if (items[i].rc == HILUM_OK || items[i].rc == HILUM_ECANCELLED ||
+            hl_record_stored_by_id(exchange->wire->on->scp->parts.record, items[i].instance_id,
+                                   &stored))
+            continue;
+        hl_buf_text(&exchange->failed, exchange->failed.len ? "\\" : "");
+        hl_buf_text(&exchange->failed, stored.sop_instance);
+    }
+}
+
+static hilum_rc send_items(struct sending *sending, const char *destination,
+                           struct hl_send_item *items, uint64_t n, int64_t as_of)
+{
+    hilum_exchange *exchange = sending->exchange;
+    struct hl_send_options options = {.as_of = as_of,
+                                      .connections = SUB_ASSOCIATIONS,
+                                      .priority = exchange->request.priority,
+                                      .progress = on_progress,
+                                      .arg = sending};
+    if (!destination) {
+        options.is_cancelled = &exchange->is_cancelled;
+        return send_back(sending, items, n, &options);
+    }
+    options.originator_aet = exchange->request.calling_aet;
+    options.originator_id = exchange->request.message_id;
+    return send_to(sending, destination, items, n, &options);
+}
+
+static hilum_rc send(hilum_exchange *exchange, const char *destination, const int64_t *instances,
+                     uint64_t n, int64_t as_of, hilum_send_cb progress, void *arg,
+                     struct hilum_suboperations *total, const char **failed)
+{
+    struct hl_send_item *items = calloc(n + 1, sizeof *items);
+    if (!items)
+        return hl_fail(HILUM_ENOMEM, "%llu objects: out of memory", (unsigned long long)n);
+    *total = (struct hilum_suboperations){.size = sizeof *total, .remaining = (uint32_t)n};
+    struct sending sending = {exchange, progress, arg, total, HILUM_OK};
+    for (uint64_t i = 0; i < n; i++)
+        items[i] = (struct hl_send_item){.instance_id = instances[i], .rc = HILUM_ECANCELLED};
+    hilum_rc rc = send_items(&sending, destination, items, n, as_of);
+    note_failed(exchange, items, n);
+    *failed = hl_buf_str(&exchange->failed);
+    free(items);
+    return exchange->is_over ? HILUM_ECLOSED : rc;
+}
+
+/* ---- the table -------------------------------------------------------------------------------- */
+
+const struct hilum_dicom_api *hl_dicom_api(void)
+{
+    static const struct hilum_dicom_api api = {
+        .size = sizeof api,
+        .request = request,
+        .principal = principal,
+        .identifier = identifier,
+        .respond = respond,
+        .cancelled = cancelled,
+        .send = send,
+        .dataset_new = hl_dataset_api_new,
+        .dataset_free = hl_dataset_api_free,
+        .get = hl_dataset_api_get,
+        .put = hl_dataset_api_put,
+        .at = hl_dataset_api_at,
+        .get_tag = hl_dataset_api_get_tag,
+        .put_tag = hl_dataset_api_put_tag,
+        .tag = hl_dict_tag,
+    };
+    return &api;
+}

@@ -1,0 +1,17 @@
+/* A request in the hands of a plugin: the body of hilum_exchange. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_DICOM_EXCHANGE_H
+#define HL_DICOM_EXCHANGE_H
+
+#include "core/dicom/scp_internal.h"
+#include "hilum/service.h"
+
+/* Reads the request's data set off the wire (a longer one than 16 MiB is read and forgotten). Fails only when
+ * the association is over. The request must outlive the exchange. */
+hilum_rc hl_exchange_open(const struct hl_request *request, hilum_exchange **out);
+void hl_exchange_close(hilum_exchange *exchange);
+/* Has the final response been sent? */
+bool hl_exchange_is_answered(const hilum_exchange *exchange);
+/* Did the association end under it? */
+bool hl_exchange_is_over(const hilum_exchange *exchange);
+
+#endif

@@ -1,0 +1,478 @@
+/* Provider and user against each other over loopback, on a store in memory.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/dicom/dimse.h"
+#include "core/dicom/policy.h"
+#include "core/dicom/scp.h"
+#include "core/dicom/uid.h"
+#include "fake.h"
+
+#define CT       "1.2.840.10008.5.1.4.1.1.2"
+#define MR       "1.2.840.10008.5.1.4.1.1.4"
+#define EXPLICIT HL_UID_EXPLICIT_LITTLE_ENDIAN
+#define J2K      HL_UID_JPEG_2000_LOSSLESS
+#define STRANGE  "1.3.6.1.4.1.99999.42"
+
+struct server {
+    struct hl_store *store, *origin; /* what is received; what is sent from */
+    struct hl_config *config;
+    struct hl_policy *policy;
+    struct hl_scp *scp;
+    struct hl_scu *scu;
+    uint16_t port;
+};
+
+static const char provider[] =
+    "dicom = { aet = \"HILUM\"; listen = ( \"127.0.0.1:0\" ); };"
+    "peers = ( { name = \"self\"; aet = \"HILUM\"; host = \"127.0.0.1\"; port = 104; },"
+    "          { name = \"deaf\"; aet = \"DEAF\"; cidr = ( \"127.0.0.0/8\" ); services = ( "
+    "\"echo\" ); },"
+    "          { name = \"one\"; aet = \"ONE\"; cidr = ( \"127.0.0.0/8\" ); max_associations = 1; "
+    "} );";
+
+static int setup(void **state)
+{
+    struct server *server = calloc(1, sizeof *server);
+    hl_log_set_output(-1, false);
+    server->store = fake_store_new();
+    server->origin = fake_store_new();
+    server->config = fake_config(provider);
+    assert_int_equal(hl_policy_new(server->config, &server->policy), HILUM_OK);
+    assert_int_equal(hl_scu_new(server->origin, (struct hl_record *)server->origin, &server->scu),
+                     HILUM_OK);
+    assert_int_equal(hl_scu_configure(server->scu, server->config), HILUM_OK);
+    struct hl_scp_parts parts = {.store = server->store, .scu = server->scu};
+    if (hl_scp_start(&parts, server->config, &server->scp))
+        fail_msg("%s", hl_error());
+    server->port = (uint16_t)atoi(strrchr(hl_scp_address(server->scp), ':') + 1);
+    *state = server;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct server *server = *state;
+    hl_scp_stop(server->scp, 1000);
+    hl_scu_free(server->scu);
+    hl_policy_unref(server->policy);
+    hl_config_unref(server->config);
+    fake_store_free(server->store);
+    fake_store_free(server->origin);
+    free(server);
+    return 0;
+}
+
+/* The configured peer with the port that was free. */
+static struct hl_peer peer_of(const struct server *server, const char *name)
+{
+    struct hl_peer peer = *hl_peers_by_name(server->policy->peers, name);
+    peer.host = "127.0.0.1";
+    peer.port = server->port;
+    return peer;
+}
+
+/* ---- a client by hand ------------------------------------------------------------------------- */
+
+static hilum_rc dial(const struct server *server, const char *calling, const char *called,
+                     const char *sop_class, struct hl_ul_assoc **out)
+{
+    char syntaxes[1][HL_UID_MAX] = {EXPLICIT};
+    struct hl_ul_context context = {
+        .id = 1, .transfer_syntaxes = syntaxes, .n_transfer_syntaxes = 1};
+    struct hl_ul_params propose = {.contexts = &context, .n_contexts = 1};
+    snprintf(context.abstract_syntax, HL_UID_MAX, "%s", sop_class);
+    snprintf(propose.calling_aet, HL_AE_MAX, "%s", calling);
+    snprintf(propose.called_aet, HL_AE_MAX, "%s", called);
+    struct hl_ul_connect how = {.host = "127.0.0.1",
+                                .port = server->port,
+                                .propose = &propose,
+                                .connect_ms = 5000,
+                                .negotiate_ms = 5000,
+                                .pdu_ms = 5000,
+                                .write_ms = 5000};
+    return hl_ul_open(&how, out);
+}
+
+static struct hl_dimse store_request(const char *sop_class, const char *sop_instance)
+{
+    struct hl_dimse request = {.command_field = HL_C_STORE_RQ, .message_id = 1, .context_id = 1};
+    snprintf(request.sop_class, sizeof request.sop_class, "%s", sop_class);
+    snprintf(request.sop_instance, sizeof request.sop_instance, "%s", sop_instance);
+    return request;
+}
+
+static struct hl_dimse ask(struct hl_ul_assoc *assoc, const struct hl_dimse *request,
+                           const void *data, size_t n)
+{
+    struct hl_dimse response = {0};
+    assert_int_equal(hl_dimse_write(assoc, request, data, n), HILUM_OK);
+    if (hl_dimse_read(assoc, &response))
+        fail_msg("%s", hl_error());
+    assert_int_equal(response.command_field, request->command_field | HL_RSP);
+    assert_int_equal(response.message_id_responded, request->message_id);
+    return response;
+}
+
+/* Waits for what the closing of an association does on the server. */
+static void await_trace(struct server *server, const char *text)
+{
+    for (int i = 0; i < 500; i++) {
+        struct hl_buf json = {0};
+        hl_scp_trace(server->scp, NULL, &json);
+        bool is_there = strstr(hl_buf_str(&json), text) != NULL;
+        if (i == 499 && !is_there)
+            fail_msg("no \"%s\" in %s", text, hl_buf_str(&json));
+        hl_buf_fini(&json);
+        if (is_there)
+            return;
+        struct timespec pause = {0, 10000000};
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* ---- tests ------------------------------------------------------------------------------------ */
+
+static void echo__is_answered(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self");
+    int64_t ms = -1;
+    if (hl_scu_echo(server->scu, &self, &ms))
+        fail_msg("%s", hl_error());
+    assert_in_range(ms, 0, 5000);
+    await_trace(server, "\"ended\":\"released\",\"messages\":1");
+}
+
+static void store__keeps_the_bytes_and_answers_success(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *assoc;
+    enum { SIZE = 300001 };
+    uint8_t *data = test_malloc(SIZE);
+    for (size_t i = 0; i < SIZE; i++)
+        data[i] = (uint8_t)(i * 31 >> 3);
+    assert_int_equal(dial(server, "HILUM", "HILUM", CT, &assoc), HILUM_OK);
+    for (int i = 0; i < 3; i++) {
+        char uid[32];
+        snprintf(uid, sizeof uid, "1.2.3.%d", i);
+        struct hl_dimse request = store_request(CT, uid);
+        request.message_id = (uint16_t)(i + 10);
+        struct hl_dimse response = ask(assoc, &request, data, SIZE);
+        assert_int_equal(response.status, 0);
+        assert_string_equal(response.sop_instance, uid);
+        const struct fake_object *object = fake_store_find(server->store, uid);
+        assert_non_null(object);
+        assert_int_equal(object->bytes.len, SIZE);
+        assert_memory_equal(object->bytes.data, data, SIZE);
+        assert_string_equal(object->transfer_syntax, EXPLICIT);
+    }
+    hl_ul_release(assoc);
+    test_free(data);
+}
+
+static void store__refused_by_the_pipeline_is_answered_with_its_status_and_goes_on(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *assoc;
+    struct hl_dimse request = store_request(CT, "1.2.3");
+    char data[100000] = "";
+    assert_int_equal(dial(server, "HILUM", "HILUM", CT, &assoc), HILUM_OK);
+    server->store->refuse_begin = 0xA700;
+    struct hl_dimse response = ask(assoc, &request, data, sizeof data);
+    assert_int_equal(response.status, 0xA700);
+    assert_string_equal(response.comment, "refused by the test");
+    server->store->refuse_begin = 0;
+    server->store->refuse_end = 0xC000;
+    response = ask(assoc, &request, data, sizeof data);
+    assert_int_equal(response.status, 0xC000);
+    assert_int_equal(response.offending, 0x0020000D);
+    server->store->refuse_end = 0;
+    assert_int_equal(ask(assoc, &request, data, sizeof data).status, 0);
+    hl_ul_release(assoc);
+}
+
+static void store__cut_in_the_middle_leaves_nothing(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *assoc;
+    struct hl_dimse request = store_request(CT, "1.2.3");
+    request.has_dataset = true;
+    assert_int_equal(dial(server, "HILUM", "HILUM", CT, &assoc), HILUM_OK);
+    assert_int_equal(hl_dimse_write(assoc, &request, NULL, 0), HILUM_OK);
+    assert_int_equal(hl_ul_write(assoc, 1, false, "1234", 4, false), HILUM_OK);
+    hl_ul_abort(assoc);
+    await_trace(server, "\"messages\":1");
+    assert_int_equal(server->store->n, 0);
+    assert_int_equal(server->store->aborted, 1);
+}
+
+static void store__of_another_class_than_the_context_is_refused(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *assoc;
+    struct hl_dimse request = store_request(MR, "1.2.3");
+    assert_int_equal(dial(server, "HILUM", "HILUM", CT, &assoc), HILUM_OK);
+    assert_int_equal(ask(assoc, &request, "1234", 4).status, 0x0122);
+    hl_ul_release(assoc);
+}
+
+static void store__without_data_set_is_refused(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *assoc;
+    struct hl_dimse request = store_request(CT, "1.2.3");
+    assert_int_equal(dial(server, "HILUM", "HILUM", CT, &assoc), HILUM_OK);
+    assert_int_equal(ask(assoc, &request, NULL, 0).status, 0xC000);
+    hl_ul_release(assoc);
+}
+
+static void message__unknown_command_on_storage_is_answered_0122(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *assoc;
+    struct hl_dimse request = {.command_field = HL_N_GET_RQ,
+                               .message_id = 4,
+                               .context_id = 1,
+                               .sop_class = CT,
+                               .sop_instance = "1.2"};
+    assert_int_equal(dial(server, "HILUM", "HILUM", CT, &assoc), HILUM_OK);
+    assert_int_equal(ask(assoc, &request, NULL, 0).status, 0x0122);
+    hl_ul_release(assoc);
+}
+
+static void message__stray_cancel_is_ignored(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *assoc;
+    struct hl_dimse cancel = {
+        .command_field = HL_C_CANCEL_RQ, .message_id_responded = 1, .context_id = 1};
+    struct hl_dimse request = store_request(CT, "1.2.3");
+    assert_int_equal(dial(server, "HILUM", "HILUM", CT, &assoc), HILUM_OK);
+    assert_int_equal(hl_dimse_write(assoc, &cancel, NULL, 0), HILUM_OK);
+    assert_int_equal(ask(assoc, &request, "1234", 4).status, 0);
+    hl_ul_release(assoc);
+}
+
+static void message__response_to_nothing_ends_the_association(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *assoc;
+    struct hl_dimse response = {
+        .command_field = HL_C_ECHO_RQ | HL_RSP, .message_id_responded = 1, .context_id = 1};
+    assert_int_equal(dial(server, "HILUM", "HILUM", CT, &assoc), HILUM_OK);
+    assert_int_equal(hl_dimse_write(assoc, &response, NULL, 0), HILUM_OK);
+    assert_int_not_equal(hl_dimse_read(assoc, &response), HILUM_OK);
+    hl_ul_abort(assoc);
+}
+
+static void association__of_strangers_is_rejected_and_remembered(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *assoc;
+    assert_int_equal(dial(server, "NOBODY", "HILUM", CT, &assoc), HILUM_EDENIED);
+    assert_int_equal(dial(server, "HILUM", "ELSE", CT, &assoc), HILUM_EDENIED);
+    struct hl_buf json = {0};
+    hl_scp_trace(server->scp, "NOBODY", &json);
+    assert_non_null(strstr(hl_buf_str(&json), "\"code\":\"1/1/3\""));
+    hl_buf_clear(&json);
+    hl_scp_trace(server->scp, "HILUM", &json);
+    assert_non_null(strstr(hl_buf_str(&json), "\"code\":\"1/1/7\""));
+    hl_buf_fini(&json);
+}
+
+static void association__beyond_the_limit_of_the_peer_is_rejected_until_one_ends(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *first, *second;
+    assert_int_equal(dial(server, "ONE", "HILUM", CT, &first), HILUM_OK);
+    assert_int_equal(dial(server, "ONE", "HILUM", CT, &second), HILUM_EDENIED);
+    hl_ul_release(first);
+    await_trace(server, "\"ended\":\"released\"");
+    hilum_rc rc = HILUM_EDENIED; /* it is counted out just after the trace */
+    for (int i = 0; i < 100 && rc; i++)
+        rc = dial(server, "ONE", "HILUM", CT, &second);
+    assert_int_equal(rc, HILUM_OK);
+    hl_ul_release(second);
+}
+
+static void context__not_granted_says_why_in_the_trace(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *assoc;
+    hilum_rc rc = dial(server, "DEAF", "HILUM", CT, &assoc);
+    if (rc == HILUM_OK) {
+        assert_int_equal(hl_ul_params(assoc)->contexts[0].result, HL_UL_USER_REJECTION);
+        hl_ul_release(assoc);
+    }
+    await_trace(server, "\"result\":1,\"why\":\"");
+}
+
+/* ---- sending ---------------------------------------------------------------------------------- */
+
+static void fill_origin(struct server *server)
+{
+    static char bytes[200000];
+    memset(bytes, 'x', sizeof bytes);
+    (void)fake_store_add(server->origin, CT, "1.1", EXPLICIT, bytes, sizeof bytes);
+    (void)fake_store_add(server->origin, CT, "1.2", J2K, bytes, 7);
+    (void)fake_store_add(server->origin, MR, "1.3", STRANGE, bytes, 12345);
+    server->origin->piece = 5000;
+}
+
+static void send__objects_arrive_bit_for_bit_in_the_syntax_they_are_stored_in(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self");
+    fill_origin(server);
+    struct hl_send_item items[] = {{.instance_id = 1}, {.instance_id = 2}, {.instance_id = 3}};
+    assert_int_equal(hl_scu_store(server->scu, &self, items, 3, NULL), HILUM_OK);
+    for (size_t i = 0; i < 3; i++) {
+        const struct fake_object *sent = &server->origin->objects[i];
+        const struct fake_object *got = fake_store_find(server->store, sent->sop_instance);
+        assert_int_equal(items[i].rc, HILUM_OK);
+        assert_non_null(got);
+        assert_string_equal(got->transfer_syntax, sent->transfer_syntax);
+        assert_int_equal(got->bytes.len, sent->bytes.len);
+        assert_memory_equal(got->bytes.data, sent->bytes.data, sent->bytes.len);
+    }
+}
+
+static unsigned long long accepted(struct server *server)
+{
+    struct hl_buf json = {0};
+    unsigned long long n = 0;
+    hl_scp_status(server->scp, &json);
+    const char *at = strstr(hl_buf_str(&json), "\"accepted\":");
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "\"accepted\":%llu", &n), 1);
+    hl_buf_fini(&json);
+    return n;
+}
+
+static void send__reuses_a_kept_association_that_has_the_contexts(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self");
+    fill_origin(server);
+    struct hl_send_item item = {.instance_id = 1}, other = {.instance_id = 3};
+    assert_int_equal(hl_scu_store(server->scu, &self, &item, 1, NULL), HILUM_OK);
+    assert_int_equal(hl_scu_store(server->scu, &self, &item, 1, NULL), HILUM_OK);
+    assert_int_equal(accepted(server), 1);
+    assert_int_equal(hl_scu_store(server->scu, &self, &other, 1, NULL), HILUM_OK);
+    assert_int_equal(accepted(server), 2);
+    /* another configuration: what was kept is not used any more */
+    assert_int_equal(hl_scu_configure(server->scu, server->config), HILUM_OK);
+    assert_int_equal(hl_scu_store(server->scu, &self, &item, 1, NULL), HILUM_OK);
+    assert_int_equal(accepted(server), 3);
+    assert_int_equal(item.rc, HILUM_OK);
+}
+
+static void send__what_the_peer_refuses_is_said_of_that_object_only(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self");
+    fill_origin(server);
+    (void)fake_store_add(server->origin, "1.2.3.4.5.6", "1.4", EXPLICIT, "1", 1);
+    struct hl_send_item items[] = {{.instance_id = 4}, {.instance_id = 99}, {.instance_id = 1}};
+    assert_int_equal(hl_scu_store(server->scu, &self, items, 3, NULL), HILUM_OK);
+    assert_int_equal(items[0].rc, HILUM_EUNSUP);
+    assert_non_null(strstr(items[0].detail, "1.2.3.4.5.6"));
+    assert_int_equal(items[1].rc, HILUM_ENOTFOUND);
+    assert_int_equal(items[2].rc, HILUM_OK);
+    server->store->refuse_begin = 0xA700;
+    assert_int_equal(hl_scu_store(server->scu, &self, items + 2, 1, NULL), HILUM_OK);
+    assert_int_equal(items[2].status, 0xA700);
+    assert_int_equal(items[2].rc, HILUM_EFULL);
+}
+
+static void send__more_than_128_contexts_take_several_associations(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self");
+    enum { N = 300 };
+    struct hl_send_item *items = test_calloc(N, sizeof *items);
+    for (int i = 0; i < N; i++) {
+        char uid[32], syntax[32];
+        snprintf(uid, sizeof uid, "1.5.%d", i);
+        snprintf(syntax, sizeof syntax, "1.6.%d", i);
+        items[i].instance_id = fake_store_add(server->origin, CT, uid, syntax, "1234", 4);
+    }
+    assert_int_equal(hl_scu_store(server->scu, &self, items, N, NULL), HILUM_OK);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(items[i].rc, HILUM_OK);
+    assert_int_equal(server->store->n, N);
+    assert_int_equal(accepted(server), 3);
+    test_free(items);
+}
+
+static hilum_rc stop_after_two(void *arg, const struct hl_send_item *item)
+{
+    (void)item;
+    return ++*(unsigned *)arg == 2 ? HILUM_ECANCELLED : HILUM_OK;
+}
+
+static void send__stops_when_progress_says_so(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self");
+    unsigned calls = 0;
+    struct hl_send_options options = {.progress = stop_after_two, .arg = &calls};
+    fill_origin(server);
+    struct hl_send_item items[] = {{.instance_id = 1}, {.instance_id = 2}, {.instance_id = 3}};
+    assert_int_equal(hl_scu_store(server->scu, &self, items, 3, &options), HILUM_OK);
+    assert_int_equal(calls, 2);
+    assert_int_equal(items[1].rc, HILUM_OK);
+    assert_int_equal(items[2].rc, HILUM_ECANCELLED);
+    assert_int_equal(server->store->n, 2);
+}
+
+static void send__to_nobody_fails_and_says_so_of_every_object(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self");
+    fill_origin(server);
+    self.aet = "WRONG";
+    struct hl_send_item items[] = {{.instance_id = 1}, {.instance_id = 2}};
+    assert_int_equal(hl_scu_store(server->scu, &self, items, 2, NULL), HILUM_EDENIED);
+    assert_int_equal(items[0].rc, HILUM_EDENIED);
+    assert_int_equal(items[1].rc, HILUM_EDENIED);
+    assert_true(items[1].detail[0] != 0);
+}
+
+#define scp_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        scp_test(echo__is_answered),
+        scp_test(store__keeps_the_bytes_and_answers_success),
+        scp_test(store__refused_by_the_pipeline_is_answered_with_its_status_and_goes_on),
+        scp_test(store__cut_in_the_middle_leaves_nothing),
+        scp_test(store__of_another_class_than_the_context_is_refused),
+        scp_test(store__without_data_set_is_refused),
+        scp_test(message__unknown_command_on_storage_is_answered_0122),
+        scp_test(message__stray_cancel_is_ignored),
+        scp_test(message__response_to_nothing_ends_the_association),
+        scp_test(association__of_strangers_is_rejected_and_remembered),
+        scp_test(association__beyond_the_limit_of_the_peer_is_rejected_until_one_ends),
+        scp_test(context__not_granted_says_why_in_the_trace),
+        scp_test(send__objects_arrive_bit_for_bit_in_the_syntax_they_are_stored_in),
+        scp_test(send__reuses_a_kept_association_that_has_the_contexts),
+        scp_test(send__what_the_peer_refuses_is_said_of_that_object_only),
+        scp_test(send__more_than_128_contexts_take_several_associations),
+        scp_test(send__stops_when_progress_says_so),
+        scp_test(send__to_nobody_fails_and_says_so_of_every_object),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
