@@ -213,7 +213,7 @@ static hilum_rc open_jobs(struct hl_server *server)
 
 static hilum_rc open_scu(struct hl_server *server)
 {
-    hilum_rc rc = hl_scu_new(server->store, &server->scu);
+    hilum_rc rc = hl_scu_new(server->store, server->record, &server->scu);
     return rc < 0 ? rc : hl_scu_configure(server->scu, server->config);
 }
 
