@@ -37,9 +37,9 @@ struct hl_hook_source {
  * (old) hooks of this owner any more: at once when there were none, otherwise on the thread that
  * leaves them last. So the caller passes what the old hooks needed, not the new. It is not called
  * on failure or in a dry run. dry_run: checks only. May be called from within a hook; calls are
- * serialised. Names are unique per event; only the owner "core" may use names "core/...". Ties of
- * the order: "core" first, then owners by name, then as given. HILUM_EAGAIN: 64 older generations
- * are still in use. */
+ * serialised. Names are unique per event; only the owners "core" and "core-rules" may use names
+ * "core/...". Ties of the order: "core" first, then owners by name, then as given. HILUM_EAGAIN: 64
+ * older generations are still in use. */
 hilum_rc hl_bus_replace(struct hl_bus *bus, const char *owner, const struct hl_hook_source *hooks,
                         size_t n, void (*release)(void *arg), void *release_arg, bool dry_run,
                         struct hl_faults *faults);
@@ -97,14 +97,14 @@ struct hl_verdict {
     unsigned failed;  /* hooks that failed (an overrun alone is no failure) */
     unsigned overran; /* hooks that passed their deadline: logged, their verdict stands */
 };
-/* Runs the phase's hooks in order on this thread. Hooks of owner "core" always run; site hooks end
- * at HILUM_ACCEPT, and all end at REJECT, DEFER or DISCARD; HOLD is remembered and the rest goes
- * on. A hook that fails (negative) or is out of the phase's verdicts counts as HILUM_HOLD (in
- * HILUM_COMMIT, whose work was then not done: HILUM_DEFER) with its error as reason, and the steps
- * it appended to the plan are dropped. In HILUM_NOTIFY hooks are independent: ACCEPT is PASS, and
- * the first failure is returned in verdict = the negative code after all other hooks ran. No lock
- * is held while a hook runs but the hook's own, if it is SERIAL; such a hook that re-enters itself
- * fails. `out` is filled completely. */
+/* Runs the phase's hooks in order on this thread. Hooks of owners "core" and "core-rules" always
+ * run; site hooks end at HILUM_ACCEPT, and all end at REJECT, DEFER or DISCARD; HOLD is remembered
+ * and the rest goes on. A hook that fails (negative) or is out of the phase's verdicts counts as
+ * HILUM_HOLD (in HILUM_COMMIT, whose work was then not done: HILUM_DEFER) with its error as reason,
+ * and the steps it appended to the plan are dropped. In HILUM_NOTIFY hooks are independent: ACCEPT
+ * is PASS, and the first failure is returned in verdict = the negative code after all other hooks
+ * ran. No lock is held while a hook runs but the hook's own, if it is SERIAL; such a hook that
+ * re-enters itself fails. `out` is filled completely. */
 void hl_bus_dispatch(struct hl_bus *bus, hilum_event *event, unsigned phase,
                      struct hl_verdict *out);
 

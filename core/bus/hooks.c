@@ -90,7 +90,8 @@ static bool hook_init(struct hook *hook, const struct hl_hook_source *source, st
     hook->set = set;
     hook->file = source->file ? source->file : set->owner;
     hook->line = source->line;
-    hook->is_core = strcmp(set->owner, "core") == 0;
+    /* The kernel's own in C, and its rules in Lua, which are reloaded apart from them. */
+    hook->is_core = strcmp(set->owner, "core") == 0 || strcmp(set->owner, "core-rules") == 0;
     if (!hook->def.name)
         hook->def.name = "";
     if (!hook->def.event)

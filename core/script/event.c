@@ -1,0 +1,370 @@
+/* The event as a rule sees it: fields, attributes, edits, and verbs that make the plan. Nothing
+ * here acts: edits and steps are kept in the run until the rule has returned well. Knows nothing of
+ * what verbs do. SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/script/internal.h"
+
+#define EVENT_TYPE "hilum.event"
+
+enum { TEXTS_MAX = 256 * 1024, JSON_DEPTH = 8 };
+
+/* An event a rule kept in a variable is known by its serial: the memory behind it is gone. */
+struct event_ref {
+    uint64_t serial;
+};
+
+void hl_script_event_push(lua_State *lua)
+{
+    struct event_ref *ref = lua_newuserdatauv(lua, sizeof *ref, 0);
+    ref->serial = hl_script_state_of(lua)->serial;
+    luaL_setmetatable(lua, EVENT_TYPE);
+}
+
+static struct hl_run *run_check(lua_State *lua)
+{
+    const struct event_ref *ref = luaL_checkudata(lua, 1, EVENT_TYPE);
+    struct hl_script_state *state = hl_script_state_of(lua);
+    if (!state->run || state->serial != ref->serial) {
+        luaL_error(lua, "this event is over: an event cannot be kept after run has returned");
+    }
+    return state->run;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+
+/* What the rule itself set is what it reads. */
+static const char *value_get(struct hl_run *run, const char *key)
+{
+    for (size_t i = run->n_edits; i > 0; i--) {
+        if (strcmp(run->texts.data + run->edits[i - 1].key, key) == 0) {
+            return run->texts.data + run->edits[i - 1].value;
+        }
+    }
+    return hl_event_text(run->event, key);
+}
+
+static int event_text(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    lua_pushstring(lua, value_get(run, luaL_checkstring(lua, 2)));
+    return 1;
+}
+
+/* Absent and empty are the same: a type 2 attribute without a value says nothing. */
+static int event_has(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    const char *text = value_get(run, luaL_checkstring(lua, 2));
+    lua_pushboolean(lua, text && *text);
+    return 1;
+}
+
+static int event_int(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    int64_t value;
+    if (hl_event_int(run->event, luaL_checkstring(lua, 2), &value)) {
+        lua_pushinteger(lua, value);
+    } else {
+        lua_pushnil(lua);
+    }
+    return 1;
+}
+
+/* ---- keeping what is to be done ----------------------------------------------------------------
+ */
+
+static unsigned line_of(lua_State *lua)
+{
+    lua_Debug where;
+    bool is_known = lua_getstack(lua, 1, &where) && lua_getinfo(lua, "l", &where);
+    return is_known && where.currentline > 0 ? (unsigned)where.currentline : 0;
+}
+
+static size_t text_keep(lua_State *lua, struct hl_run *run, const char *text)
+{
+    size_t at = run->texts.len;
+    hl_buf_add(&run->texts, text, strlen(text) + 1);
+    if (run->texts.failed || run->texts.len > TEXTS_MAX) {
+        luaL_error(lua, "a plan has at most %d KiB", TEXTS_MAX / 1024);
+    }
+    return at;
+}
+
+static int event_set(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    const char *key = luaL_checkstring(lua, 2), *value = luaL_checkstring(lua, 3);
+    if (run->rule->phase != HILUM_TRANSFORM) {
+        return luaL_error(lua,
+                          "ev:set is allowed in phase \"transform\" only; this rule's phase is "
+                          "\"%s\"",
+                          hl_script_phase_name(run->rule->phase));
+    }
+    if (run->n_edits == HL_SCRIPT_EDITS) {
+        return luaL_error(lua, "ev:set: a rule edits at most %d attributes", HL_SCRIPT_EDITS);
+    }
+    struct hl_run_item *edit = &run->edits[run->n_edits];
+    edit->key = text_keep(lua, run, key);
+    edit->value = text_keep(lua, run, value);
+    edit->line = line_of(lua);
+    run->n_edits++;
+    return 0;
+}
+
+/* A step with the arguments in run->scratch. */
+static int step_add(lua_State *lua, struct hl_run *run, const char *verb)
+{
+    const struct hl_script_env *env = hl_script_state_of(lua)->set->env;
+    if (env->allow && env->allow(env->arg, run->rule->name, verb) < 0) {
+        return luaL_error(lua, "ev:%s is not allowed here: %s", verb, hl_error());
+    }
+    if (run->n_steps == HL_SCRIPT_STEPS) {
+        return luaL_error(lua, "a plan has at most %d steps", HL_SCRIPT_STEPS);
+    }
+    struct hl_run_item *step = &run->steps[run->n_steps];
+    step->key = text_keep(lua, run, verb);
+    step->value = text_keep(lua, run, hl_buf_str(&run->scratch));
+    step->line = line_of(lua);
+    run->n_steps++;
+    return 0;
+}
+
+/* ---- JSON --------------------------------------------------------------------------------------
+ */
+
+static void json_number(lua_State *lua, int index, struct hl_buf *out)
+{
+    if (lua_isinteger(lua, index)) {
+        hl_buf_printf(out, "%lld", (long long)lua_tointeger(lua, index));
+        return;
+    }
+    double value = lua_tonumber(lua, index);
+    if (!isfinite(value)) {
+        luaL_error(lua, "a number without a value cannot be an argument");
+    }
+    hl_buf_printf(out, "%.17g", value);
+}
+
+static void json_list(lua_State *lua, int index, struct hl_buf *out, unsigned depth)
+{
+    lua_Unsigned n = lua_rawlen(lua, index);
+    hl_buf_byte(out, '[');
+    for (lua_Unsigned i = 1; i <= n; i++) {
+        if (i > 1) {
+            hl_buf_byte(out, ',');
+        }
+        lua_rawgeti(lua, index, (lua_Integer)i);
+        hl_script_json(lua, -1, out, depth + 1);
+        lua_pop(lua, 1);
+    }
+    hl_buf_byte(out, ']');
+}
+
+static void json_object(lua_State *lua, int index, struct hl_buf *out, unsigned depth)
+{
+    bool is_first = true;
+    hl_buf_byte(out, '{');
+    lua_pushnil(lua);
+    while (lua_next(lua, index)) {
+        if (lua_type(lua, -2) != LUA_TSTRING) {
+            luaL_error(lua, "arguments: expected names as keys, found a %s",
+                       luaL_typename(lua, -2));
+        }
+        if (!is_first) {
+            hl_buf_byte(out, ',');
+        }
+        is_first = false;
+        hl_buf_json_string(out, lua_tostring(lua, -2));
+        hl_buf_byte(out, ':');
+        hl_script_json(lua, -1, out, depth + 1);
+        lua_pop(lua, 1);
+    }
+    hl_buf_byte(out, '}');
+}
+
+void hl_script_json(lua_State *lua, int index, struct hl_buf *out, unsigned depth)
+{
+    index = lua_absindex(lua, index);
+    luaL_checkstack(lua, 4, "arguments");
+    if (depth > JSON_DEPTH || out->len > TEXTS_MAX) {
+        luaL_error(lua, "arguments: expected at most %d levels and %d KiB", JSON_DEPTH,
+                   TEXTS_MAX / 1024);
+    }
+    switch (lua_type(lua, index)) {
+    case LUA_TSTRING: hl_buf_json_string(out, lua_tostring(lua, index)); break;
+    case LUA_TNUMBER: json_number(lua, index, out); break;
+    case LUA_TBOOLEAN: hl_buf_text(out, lua_toboolean(lua, index) ? "true" : "false"); break;
+    case LUA_TTABLE:
+        if (lua_rawlen(lua, index) > 0) {
+            json_list(lua, index, out, depth);
+        } else {
+            json_object(lua, index, out, depth);
+        }
+        break;
+    default:
+        luaL_error(lua, "arguments: expected texts, numbers and tables, found a %s",
+                   luaL_typename(lua, index));
+    }
+}
+
+/* ---- verbs -------------------------------------------------------------------------------------
+ */
+
+static void peer_check(lua_State *lua, const char *peer)
+{
+    const struct hl_script_set *set = hl_script_state_of(lua)->set;
+    if (!hl_script_peer_is_known(set, peer)) {
+        const char *near = hl_script_peer_nearest(set, peer);
+        luaL_error(lua, "send to \"%s\": no such peer%s%s%s", peer, near ? "; did you mean \"" : "",
+                   near ? near : "", near ? "\"?" : "");
+    }
+}
+
+static void priority_add(lua_State *lua, struct hl_buf *out)
+{
+    static const char *const names[] = {"low", "normal", "high", NULL};
+    if (lua_type(lua, -1) == LUA_TSTRING) {
+        for (int i = 0; names[i]; i++) {
+            if (strcmp(names[i], lua_tostring(lua, -1)) == 0) {
+                hl_buf_printf(out, ",\"priority\":%d", i - 1);
+                return;
+            }
+        }
+    }
+    luaL_error(lua, "send: priority: expected \"low\", \"normal\" or \"high\"");
+}
+
+static void delay_add(lua_State *lua, struct hl_buf *out)
+{
+    int64_t ms;
+    if (lua_type(lua, -1) != LUA_TSTRING || hl_parse_ms(lua_tostring(lua, -1), &ms) < 0 || ms < 0) {
+        luaL_error(lua, "send: delay: expected a time like \"10m\"");
+    }
+    hl_buf_printf(out, ",\"delay_ms\":%lld", (long long)ms);
+}
+
+/* The options of ev:send at index 3. */
+static void send_options(lua_State *lua, struct hl_buf *out)
+{
+    static const char *const names[] = {"priority", "delay"};
+    luaL_checktype(lua, 3, LUA_TTABLE);
+    lua_pushnil(lua);
+    while (lua_next(lua, 3)) {
+        const char *key = lua_type(lua, -2) == LUA_TSTRING ? lua_tostring(lua, -2) : "";
+        if (strcmp(key, "priority") == 0) {
+            priority_add(lua, out);
+        } else if (strcmp(key, "delay") == 0) {
+            delay_add(lua, out);
+        } else {
+            const char *near = hl_nearest(key, names, 2);
+            luaL_error(lua, "send: unknown option \"%s\": expected priority or delay%s%s%s", key,
+                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        }
+        lua_pop(lua, 1);
+    }
+}
+
+/* ev:send(peer [, {priority = "high", delay = "10m"}]) */
+static int verb_send(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    const char *peer = luaL_checkstring(lua, 2);
+    peer_check(lua, peer);
+    hl_buf_clear(&run->scratch);
+    hl_buf_text(&run->scratch, "{\"peer\":");
+    hl_buf_json_string(&run->scratch, peer);
+    if (!lua_isnoneornil(lua, 3)) {
+        send_options(lua, &run->scratch);
+    }
+    hl_buf_byte(&run->scratch, '}');
+    return step_add(lua, run, "send");
+}
+
+/* ev:tag(label) */
+static int verb_tag(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    size_t size;
+    const char *label = luaL_checklstring(lua, 2, &size);
+    luaL_argcheck(lua, size > 0 && size <= 64, 2, "expected a label of 1 to 64 bytes");
+    hl_buf_clear(&run->scratch);
+    hl_buf_text(&run->scratch, "{\"label\":");
+    hl_buf_json_string(&run->scratch, label);
+    hl_buf_byte(&run->scratch, '}');
+    return step_add(lua, run, "tag");
+}
+
+/* A verb some plugin declared: ev:verb{...}. Upvalue 1: its name. */
+static int verb_other(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    const char *verb = lua_tostring(lua, lua_upvalueindex(1));
+    hl_buf_clear(&run->scratch);
+    if (lua_isnoneornil(lua, 2)) {
+        hl_buf_text(&run->scratch, "{}");
+    } else if (lua_type(lua, 2) != LUA_TTABLE || lua_rawlen(lua, 2) > 0) {
+        return luaL_error(lua, "ev:%s: expected { name = value, ... }", verb);
+    } else {
+        lua_settop(lua, 2);
+        hl_script_json(lua, 2, &run->scratch, 0);
+    }
+    return step_add(lua, run, verb);
+}
+
+/* ---- the metatable -----------------------------------------------------------------------------
+ */
+
+/* Upvalue 1: the methods. A name is a method, a declared verb, or a field of the event. */
+static int event_index(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    lua_pushvalue(lua, 2);
+    if (lua_rawget(lua, lua_upvalueindex(1)) != LUA_TNIL) {
+        return 1;
+    }
+    const char *key = luaL_checkstring(lua, 2), *text = value_get(run, key);
+    const struct hl_script_env *env = hl_script_state_of(lua)->set->env;
+    if (!text && env->has_verb && env->has_verb(env->arg, key)) {
+        lua_pushvalue(lua, 2);
+        lua_pushcclosure(lua, verb_other, 1);
+        return 1;
+    }
+    lua_pushstring(lua, text);
+    return 1;
+}
+
+static int event_newindex(lua_State *lua)
+{
+    const char *key = luaL_tolstring(lua, 2, NULL);
+    return luaL_error(lua, "ev.%s cannot be assigned: write ev:set(\"%s\", value)", key, key);
+}
+
+static int event_tostring(lua_State *lua)
+{
+    lua_pushfstring(lua, "event %s", hl_event_name(run_check(lua)->event));
+    return 1;
+}
+
+void hl_script_event_open(lua_State *lua)
+{
+    static const luaL_Reg methods[] = {
+        {"text", event_text}, {"has", event_has}, {"int", event_int}, {"set", event_set},
+        {"send", verb_send},  {"tag", verb_tag},  {NULL, NULL}};
+    luaL_newmetatable(lua, EVENT_TYPE);
+    luaL_newlib(lua, methods);
+    lua_pushcclosure(lua, event_index, 1);
+    lua_setfield(lua, -2, "__index");
+    lua_pushcfunction(lua, event_newindex);
+    lua_setfield(lua, -2, "__newindex");
+    lua_pushcfunction(lua, event_tostring);
+    lua_setfield(lua, -2, "__tostring");
+    lua_pushboolean(lua, 0);
+    lua_setfield(lua, -2, "__metatable");
+    lua_pop(lua, 1);
+}

@@ -1,0 +1,139 @@
+/* Finds ev:send("NAME") whose name is no peer, by reading the text: a typing error in a rule for
+ * the night is found by `hilumd --check` and not in the night. Knows only as much Lua as tells code
+ * from comments. SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <string.h>
+
+#include "core/script/internal.h"
+
+struct lint {
+    const char *at, *end;
+    unsigned line;
+};
+
+/* The level of "[==[" at p: 2; -1 if there is none. */
+static int long_level(const char *p, const char *end)
+{
+    int level = 0;
+    if (p >= end || *p++ != '[') {
+        return -1;
+    }
+    while (p < end && *p == '=') {
+        level++;
+        p++;
+    }
+    return p < end && *p == '[' ? level : -1;
+}
+
+static void advance(struct lint *lint, const char *to)
+{
+    for (; lint->at < to; lint->at++) {
+        lint->line += *lint->at == '\n';
+    }
+}
+
+/* Past the "]==]" that closes a long bracket. */
+static void long_skip(struct lint *lint, int level)
+{
+    const char *p = lint->at + level + 2;
+    for (; p < lint->end; p++) {
+        int n = 0;
+        if (*p != ']') {
+            continue;
+        }
+        while (p + 1 + n < lint->end && p[1 + n] == '=') {
+            n++;
+        }
+        if (n == level && p + 1 + n < lint->end && p[1 + n] == ']') {
+            p += n + 2;
+            break;
+        }
+    }
+    advance(lint, p < lint->end ? p : lint->end);
+}
+
+/* The text behind a quote at `at`; its end is returned, `at` goes behind the closing quote. */
+static const char *string_skip(struct lint *lint)
+{
+    char quote = *lint->at++;
+    const char *p = lint->at;
+    while (p < lint->end && *p != quote && *p != '\n') {
+        p += *p == '\\' && p + 1 < lint->end ? 2 : 1;
+    }
+    p = p < lint->end ? p : lint->end;
+    advance(lint, p < lint->end ? p + 1 : p);
+    return p;
+}
+
+static void comment_skip(struct lint *lint)
+{
+    lint->at += 2;
+    int level = long_level(lint->at, lint->end);
+    if (level >= 0) {
+        long_skip(lint, level);
+        return;
+    }
+    const char *newline = memchr(lint->at, '\n', (size_t)(lint->end - lint->at));
+    advance(lint, newline ? newline : lint->end);
+}
+
+/* `at` is at ":send". Leaves it at the quote of a literal first argument, or returns false. */
+static bool send_literal(struct lint *lint)
+{
+    lint->at += strlen(":send");
+    while (lint->at < lint->end && (isspace((unsigned char)*lint->at) || *lint->at == '(')) {
+        advance(lint, lint->at + 1);
+    }
+    return lint->at < lint->end && (*lint->at == '"' || *lint->at == '\'');
+}
+
+static void send_check(struct hl_script_set *set, const struct hl_script_source *source,
+                       struct lint *lint, struct hl_faults *faults)
+{
+    unsigned line = lint->line;
+    const char *start = lint->at + 1, *end = string_skip(lint);
+    size_t n = (size_t)(end - start);
+    char name[64];
+    const char *p = lint->at;
+    while (p < lint->end && isspace((unsigned char)*p)) {
+        p++;
+    }
+    if (n >= sizeof name || (p + 1 < lint->end && p[0] == '.' && p[1] == '.')) {
+        return; /* "CT_" .. site is no literal name */
+    }
+    memcpy(name, start, n);
+    name[n] = '\0';
+    if (!hl_script_peer_is_known(set, name)) {
+        const char *near = hl_script_peer_nearest(set, name);
+        hl_faults_add(faults, source->path, line,
+                      "send: expected the name of a configured peer%s%s%s, found \"%s\"",
+                      near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "", name);
+    }
+}
+
+static bool is_send(const struct lint *lint)
+{
+    size_t n = strlen(":send");
+    return (size_t)(lint->end - lint->at) > n && memcmp(lint->at, ":send", n) == 0 &&
+           !isalnum((unsigned char)lint->at[n]) && lint->at[n] != '_';
+}
+
+void hl_script_lint(struct hl_script_set *set, const struct hl_script_source *source,
+                    struct hl_faults *faults)
+{
+    struct lint lint = {source->text, source->text + source->size, 1};
+    while (lint.at < lint.end) {
+        int level = long_level(lint.at, lint.end);
+        if (lint.end - lint.at > 1 && lint.at[0] == '-' && lint.at[1] == '-') {
+            comment_skip(&lint);
+        } else if (level >= 0) {
+            long_skip(&lint, level);
+        } else if (*lint.at == '"' || *lint.at == '\'') {
+            string_skip(&lint);
+        } else if (!is_send(&lint)) {
+            advance(&lint, lint.at + 1);
+        } else if (send_literal(&lint)) {
+            send_check(set, source, &lint, faults);
+        }
+    }
+}
