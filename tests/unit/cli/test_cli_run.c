@@ -2,8 +2,12 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../control/server.h"
 
+#include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <sys/wait.h>
+
+#include "core/cli/cli.h"
 
 struct outcome {
     char out[32768], err[8192];
@@ -141,6 +145,27 @@ static void progress_and_items__are_shown_apart(void **state)
     assert_string_equal(o->err, "");
 }
 
+static void progress_on_a_terminal__is_one_line_that_changes(void **state)
+{
+    struct server *server = *state;
+    char shown[1024], out_path[128];
+    int master, slave;
+    char *argv[] = {"--socket", server->path, "work", NULL};
+    snprintf(out_path, sizeof out_path, "%s/out", server->dir);
+    assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+    FILE *err = fdopen(slave, "w"), *out = fopen(out_path, "w");
+    assert_int_equal(hl_cli_run(3, argv, out, err), 0);
+    fflush(err);
+    fclose(out);
+    fcntl(master, F_SETFL, O_NONBLOCK);
+    ssize_t n = read(master, shown, sizeof shown - 1);
+    shown[n > 0 ? n : 0] = 0;
+    assert_string_equal(shown, "first  1/2 (50%)\r\033[Ksecond  2/2 (100%)\r\033[K");
+    fclose(err);
+    close(master);
+    unlink(out_path);
+}
+
 static void help__comes_from_the_server(void **state)
 {
     struct outcome *o = hilum(*state, "help");
@@ -192,6 +217,7 @@ int main(void)
         server_test(wrong_words__are_usage_errors_that_help),
         server_test(choice__is_refused_by_the_server),
         server_test(progress_and_items__are_shown_apart),
+        server_test(progress_on_a_terminal__is_one_line_that_changes),
         server_test(help__comes_from_the_server),
         server_test(version__needs_no_server),
         server_test(interrupted_client__cancels_its_command),
