@@ -33,7 +33,7 @@ struct exports {
  */
 static const void *table_at(const struct elf *elf, uint64_t offset, uint64_t n, size_t size)
 {
-    if (offset > elf->size || n > (elf->size - offset) / size || offset % sizeof(ElfW(Word)) != 0)
+    if (offset > elf->size || n > (elf->size - offset) / size || offset % sizeof(ElfW(Addr)) != 0)
         return NULL;
     return elf->bytes + offset;
 }
@@ -153,8 +153,9 @@ static hilum_rc check_exports(const struct elf *elf)
     return HILUM_OK;
 }
 
-static hilum_rc check(const struct elf *elf)
+hilum_rc hl_elf_check_bytes(const char *path, const void *bytes, size_t size)
 {
+    const struct elf view = {.path = path, .bytes = bytes, .size = size}, *elf = &view;
     hilum_rc rc = check_header(elf);
     if (rc != HILUM_OK)
         return rc;
@@ -183,7 +184,7 @@ hilum_rc hl_elf_check(const char *path)
         rc = hl_fail(hl_rc_from_errno(errno), "%s: mmap: %s", path, strerror(errno));
         goto out;
     }
-    rc = check(&(struct elf){.path = path, .bytes = bytes, .size = (size_t)st.st_size});
+    rc = hl_elf_check_bytes(path, bytes, (size_t)st.st_size);
 out:
     if (bytes != MAP_FAILED)
         munmap(bytes, (size_t)st.st_size);

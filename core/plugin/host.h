@@ -84,6 +84,8 @@ hilum_rc hl_loader_open(const char *path, hl_plugin_entry *out);
 /* elf.c: is it a shared object that binds at once and exports the entry and nothing else? Symbols
  * that begin with '_' are the compiler's and do not count. HILUM_EINVAL says how to build it. */
 hilum_rc hl_elf_check(const char *path);
+/* The same on bytes in memory, aligned like malloc's. `path` for messages. */
+hilum_rc hl_elf_check_bytes(const char *path, const void *bytes, size_t size);
 
 /* options.c: fills plugin->conf. Every fault is added; false if there was one. */
 bool hl_plugin_parse_options(struct hilum_self *plugin, struct hl_faults *faults);
