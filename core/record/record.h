@@ -15,10 +15,10 @@ struct hl_record;
 struct hl_plan_step; /* core/bus/bus.h */
 
 struct hl_record_options {
-    const char *default_issuer;   /* IssuerOfPatientID where neither object nor peer has one */
-    int64_t study_idle_ms;        /* a study without news for so long is complete */
-    int64_t erase_grace_ms;       /* between a row's end and its object's */
-    unsigned readers;             /* sessions for reading; 0: 4 */
+    const char *default_issuer; /* IssuerOfPatientID where neither object nor peer has one */
+    int64_t study_idle_ms;      /* a study without news for so long is complete */
+    int64_t erase_grace_ms;     /* between a row's end and its object's */
+    unsigned readers;           /* sessions for reading; 0: 4 */
 };
 
 /* Migrates (numbered, one transaction each) and starts the writer. HILUM_EUNSUP: the database was written by
@@ -48,23 +48,24 @@ struct hl_location {
 
 /* One instance to be recorded. All borrowed until the call returns. */
 struct hl_instance {
-    const struct hl_attrs *attrs;       /* what the header scan found, after transforms, in UTF-8 */
+    const struct hl_attrs *attrs; /* what the header scan found, after transforms, in UTF-8 */
     const char *transfer_syntax;
     struct hl_location location;
-    uint8_t digest_received[16];        /* XXH3-128 of data set bytes + syntax as received */
+    uint8_t digest_received[16]; /* XXH3-128 of data set bytes + syntax as received */
     const char *peer, *calling_aet, *called_aet, *address;
-    const char *default_issuer;         /* of the peer; NULL: the global one */
-    unsigned remarks;                   /* enum hl_scan_remark: recorded as non-conformance */
-    const char *remark_text;            /* one line for people, or NULL */
-    bool is_held;                       /* HILUM_HOLD: in quarantine until released */
-    const char *held_by, *held_reason;  /* rule and reason */
-    const char *quarantine_of;          /* not NULL: different content under this known SOP Instance UID */
-    const struct hl_plan_step *plan;    /* of filter and transform rules: written in the same transaction */
+    const char *default_issuer;        /* of the peer; NULL: the global one */
+    unsigned remarks;                  /* enum hl_scan_remark: recorded as non-conformance */
+    const char *remark_text;           /* one line for people, or NULL */
+    bool is_held;                      /* HILUM_HOLD: in quarantine until released */
+    const char *held_by, *held_reason; /* rule and reason */
+    const char *quarantine_of; /* not NULL: different content under this known SOP Instance UID */
+    const struct hl_plan_step
+        *plan; /* of filter and transform rules: written in the same transaction */
     size_t n_plan;
     /* out */
     enum hl_ingest_outcome outcome;
     int64_t instance_id, journal_id;
-    bool is_new_study, is_provisional;  /* hangs on a provisional patient: identity conflict */
+    bool is_new_study, is_provisional; /* hangs on a provisional patient: identity conflict */
 };
 
 /* Records n instances in one durable transaction: patient/study/series/instance rows, location, counts,
@@ -81,26 +82,31 @@ struct hl_stored {
     uint8_t digest_received[16];
     bool is_held;
 };
-hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance, struct hl_stored *out);
-hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id, struct hl_stored *out);
+hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance,
+                          struct hl_stored *out);
+hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
+                                struct hl_stored *out);
 /* Does any row (any state) point at store/key? For finishing pending keys at start. */
 hilum_rc hl_record_has_key(struct hl_record *record, const char *store, const char *key, bool *out);
 /* A resend or another event about an existing instance: audit + journal `instance.duplicated`. */
-hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, const char *peer, bool repaired);
+hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, const char *peer,
+                             bool repaired);
 /* A second sound copy replaces a bad one (digest mismatch found): new location, old one erased later. */
-hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id, const struct hl_location *to);
+hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id,
+                            const struct hl_location *to);
 
 /* Visits every location row in key order (fsck, rebuild): HILUM_OK to go on. Pages; no snapshot held. */
-typedef hilum_rc (*hl_location_cb)(void *arg, int64_t instance_id, const struct hl_location *location,
-                                   const char *state);
-hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_location_cb each, void *arg);
+typedef hilum_rc (*hl_location_cb)(void *arg, int64_t instance_id,
+                                   const struct hl_location *location, const char *state);
+hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_location_cb each,
+                             void *arg);
 
 /* ---- finding (the body of hilum_catalog_api) ------------------------------------------------------ */
 
 /* Rows a principal may not see are decided by the caller-supplied filter later; NULL sees all. */
 hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_query *query,
                         hilum_cursor **out);
-hilum_rc hl_cursor_next(hilum_cursor *cursor);                          /* 1, 0, negative */
+hilum_rc hl_cursor_next(hilum_cursor *cursor); /* 1, 0, negative */
 const char *hl_cursor_value(hilum_cursor *cursor, uint32_t tag);
 const char *hl_cursor_position(hilum_cursor *cursor);
 void hl_cursor_close(hilum_cursor *cursor);
@@ -113,8 +119,8 @@ hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_
 /* One attribute changed by an overlay. */
 struct hl_overlay {
     uint32_t tag;
-    const char *text;      /* new value, UTF-8; NULL: removed */
-    const char *old_text;  /* as received, for Original Attributes Sequence */
+    const char *text;     /* new value, UTF-8; NULL: removed */
+    const char *old_text; /* as received, for Original Attributes Sequence */
     int64_t when_us;
     const char *who, *why;
 };
@@ -130,8 +136,9 @@ void hl_overlays_fini(struct hl_overlays *overlays);
 /* Edits a patient's attributes (PatientName, PatientBirthDate, PatientSex, PatientID, IssuerOfPatientID...)
  * for all its studies: overlay rows, catalogue rows and audit (before, after) in one transaction.
  * HILUM_ENOTFOUND, HILUM_ECONFLICT (the new ID belongs to somebody else: merge is another verb). */
-hilum_rc hl_record_edit_patient(struct hl_record *record, const char *patient_id, const char *issuer,
-                                const struct hl_attrs *changes, const char *who, const char *why);
+hilum_rc hl_record_edit_patient(struct hl_record *record, const char *patient_id,
+                                const char *issuer, const struct hl_attrs *changes, const char *who,
+                                const char *why);
 /* Provisional patients and their conflicts as a JSON array; and a person's decision: join the study to the
  * known patient, or keep the newcomer as a person of its own. */
 hilum_rc hl_record_conflicts(struct hl_record *record, struct hl_buf *json);
@@ -142,28 +149,32 @@ hilum_rc hl_record_resolve_conflict(struct hl_record *record, int64_t conflict_i
 hilum_rc hl_record_quarantine_list(struct hl_record *record, struct hl_buf *json);
 /* Releases held instances (SOP Instance UID, Study UID or quarantine number): `instance.stored` is
  * journaled now. *n counts. */
-hilum_rc hl_record_quarantine_release(struct hl_record *record, const char *which, const char *who, uint64_t *n);
-hilum_rc hl_record_quarantine_discard(struct hl_record *record, const char *which, const char *who, uint64_t *n);
+hilum_rc hl_record_quarantine_release(struct hl_record *record, const char *which, const char *who,
+                                      uint64_t *n);
+hilum_rc hl_record_quarantine_discard(struct hl_record *record, const char *which, const char *who,
+                                      uint64_t *n);
 
 /* ---- journal (durable notify) ------------------------------------------------------------------------ */
 struct hl_journal_entry {
     int64_t id;
     char event[48];
-    char study_uid[65];        /* lane: entries of one study are handled in order */
-    int64_t instance_id;       /* 0: none */
+    char study_uid[65];  /* lane: entries of one study are handled in order */
+    int64_t instance_id; /* 0: none */
     unsigned attempts;
-    const char *fields;        /* JSON; borrowed until the callback returns */
+    const char *fields; /* JSON; borrowed until the callback returns */
+    const char *failed; /* a retry: hooks that failed last time, by line; "" the first time */
 };
 /* Appends an event of its own (not part of recording instances). Durable on return. */
-hilum_rc hl_record_journal_append(struct hl_record *record, const char *event, const char *study_uid,
-                                  const char *fields_json, int64_t *id);
+hilum_rc hl_record_journal_append(struct hl_record *record, const char *event,
+                                  const char *study_uid, const char *fields_json, int64_t *id);
 /* Entries not yet handled and due, ascending, above `after`, at most limit. */
 hilum_rc hl_record_journal_due(struct hl_record *record, int64_t after, unsigned limit,
-                               hilum_rc (*each)(void *arg, const struct hl_journal_entry *entry), void *arg);
+                               hilum_rc (*each)(void *arg, const struct hl_journal_entry *entry),
+                               void *arg);
 /* What became of one hook for one entry. */
 struct hl_hook_result {
     const char *hook, *version;
-    int32_t verdict;           /* negative: failed */
+    int32_t verdict; /* negative: failed */
     const char *reason;
     const struct hl_plan_step *plan;
     size_t n_plan;
@@ -171,8 +182,8 @@ struct hl_hook_result {
 /* In one transaction: traces of the hooks, their plans (`send` -> outbox, `tag` -> label, others -> jobs;
  * rows unique on (entry, rule, ordinal): a replay adds nothing), and the entry marked handled, or due again
  * at retry_us when retry_us > 0 (then only the failed hooks run again). Merged with others' units. */
-hilum_rc hl_record_journal_done(struct hl_record *record, int64_t id, const struct hl_hook_result *results,
-                                size_t n, int64_t retry_us);
+hilum_rc hl_record_journal_done(struct hl_record *record, int64_t id,
+                                const struct hl_hook_result *results, size_t n, int64_t retry_us);
 /* Called (any thread, must not block) after a commit that journaled something. */
 void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), void *arg);
 /* Called after a commit that added or changed outbox or job rows. */
@@ -182,51 +193,60 @@ void hl_record_on_jobs(struct hl_record *record, void (*wake)(void *arg), void *
 /* Names of states: "waiting", "running", "done", "failed" (retries used up), "cancelled". */
 struct hl_job {
     int64_t id;
-    char type[32];             /* "send", or a plugin's */
-    char lane[64];             /* destination peer for send: lanes are independent */
+    char type[32];              /* "send", or a plugin's */
+    char lane[64];              /* send: the destination peer; planned by a verb: "job:<verb>" */
     int64_t instance_id, as_of; /* send: the instance; as_of 0: as of the moment of sending */
     unsigned attempts;
-    int priority;              /* higher first */
-    const char *arguments;     /* JSON; borrowed until the callback returns */
+    int priority;          /* higher first */
+    const char *arguments; /* JSON; borrowed until the callback returns */
 };
 /* Claims up to limit due jobs of a lane (state running, lease until now + lease_ms; an expired lease is
  * due again). */
-hilum_rc hl_record_jobs_claim(struct hl_record *record, const char *lane, unsigned limit, int64_t lease_ms,
+hilum_rc hl_record_jobs_claim(struct hl_record *record, const char *lane, unsigned limit,
+                              int64_t lease_ms,
                               hilum_rc (*each)(void *arg, const struct hl_job *job), void *arg);
 /* Lanes with work that is due, and when the next becomes due (0: none): for the scheduler. */
-hilum_rc hl_record_lanes_due(struct hl_record *record, hilum_rc (*each)(void *arg, const char *lane),
-                             void *arg, int64_t *next_due_us);
+hilum_rc hl_record_lanes_due(struct hl_record *record,
+                             hilum_rc (*each)(void *arg, const char *lane), void *arg,
+                             int64_t *next_due_us);
 struct hl_job_end {
     int64_t id;
     bool is_done;
-    const char *result;        /* proof or error, one line */
-    int64_t retry_us;          /* not done: due again then; 0: failed for good (event job.failed) */
+    const char *result; /* proof or error, one line */
+    int64_t retry_us;   /* not done: due again then; 0: failed for good (event job.failed) */
 };
 /* Ends of a batch of jobs in one transaction. */
 hilum_rc hl_record_jobs_end(struct hl_record *record, const struct hl_job_end *ends, size_t n);
-hilum_rc hl_record_job_add(struct hl_record *record, const char *type, const char *lane, int64_t instance_id,
-                           int64_t as_of, const char *arguments_json, int64_t due_us, int64_t *id);
-hilum_rc hl_record_jobs_list(struct hl_record *record, const char *state, unsigned limit, struct hl_buf *json);
-hilum_rc hl_record_job_retry(struct hl_record *record, int64_t id, const char *who);   /* 0: all failed */
+hilum_rc hl_record_job_add(struct hl_record *record, const char *type, const char *lane,
+                           int64_t instance_id, int64_t as_of, const char *arguments_json,
+                           int64_t due_us, int64_t *id);
+hilum_rc hl_record_jobs_list(struct hl_record *record, const char *state, unsigned limit,
+                             struct hl_buf *json);
+hilum_rc hl_record_job_retry(struct hl_record *record, int64_t id,
+                             const char *who); /* 0: all failed */
 hilum_rc hl_record_job_cancel(struct hl_record *record, int64_t id, const char *who);
 
 /* ---- references, explain, audit, key-value --------------------------------------------------------------- */
 /* Keeps why something was refused under a new reference number ("H7K2-4MQX") that goes to the peer. */
-hilum_rc hl_record_refusal(struct hl_record *record, const char *peer, const char *what, const char *why,
-                           char reference[16]);
-hilum_rc hl_record_explain_reference(struct hl_record *record, const char *reference, struct hl_buf *json);
+hilum_rc hl_record_refusal(struct hl_record *record, const char *peer, const char *what,
+                           const char *why, char reference[16]);
+hilum_rc hl_record_explain_reference(struct hl_record *record, const char *reference,
+                                     struct hl_buf *json);
 /* Everything that happened to a study (UID or accession number): arrivals, rules, jobs, edits. */
 hilum_rc hl_record_explain_study(struct hl_record *record, const char *which, struct hl_buf *json);
 /* Append-only. before/after: JSON or NULL. Durable with its transaction. */
-hilum_rc hl_record_audit(struct hl_record *record, const char *who, const char *action, const char *what,
-                         const char *before, const char *after);
-hilum_rc hl_record_kv_get(struct hl_record *record, const char *space, const char *key, struct hl_buf *out);
-hilum_rc hl_record_kv_set(struct hl_record *record, const char *space, const char *key, const char *value);
+hilum_rc hl_record_audit(struct hl_record *record, const char *who, const char *action,
+                         const char *what, const char *before, const char *after);
+hilum_rc hl_record_kv_get(struct hl_record *record, const char *space, const char *key,
+                          struct hl_buf *out);
+hilum_rc hl_record_kv_set(struct hl_record *record, const char *space, const char *key,
+                          const char *value);
 /* Counts for `hilum status`: patients, studies, series, instances, bytes, journal, jobs by state, ... */
 hilum_rc hl_record_status(struct hl_record *record, struct hl_buf *json);
 /* Periodic housekeeping: studies gone idle -> `study.complete`, erasures that are due (calls erase), pruning
  * of traces and journal older than keep_ms. */
 hilum_rc hl_record_housekeep(struct hl_record *record, int64_t keep_ms,
-                             hilum_rc (*erase)(void *arg, const char *store, const char *key), void *arg);
+                             hilum_rc (*erase)(void *arg, const char *store, const char *key),
+                             void *arg);
 
 #endif

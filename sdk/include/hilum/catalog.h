@@ -12,7 +12,10 @@ extern "C" {
 enum { HILUM_LEVEL_PATIENT = 1, HILUM_LEVEL_STUDY = 2, HILUM_LEVEL_SERIES = 3, HILUM_LEVEL_IMAGE = 4 };
 
 enum {
-    HILUM_KEY_FUZZY = 1 /* PN: any component group, any order, pinyin and initials too */
+    HILUM_KEY_FUZZY = 1, /* PN: any component group, any order, pinyin and initials too */
+    /* TM: its range and the range of its date are one period (PS3.4 C.2.2.2.5, to be negotiated). Without
+     * it date and time match each for itself. */
+    HILUM_KEY_COMBINED = 2
 };
 
 /* One matching key. value is UTF-8 as in the identifier: wild cards * and ?, ranges a-b, UID lists by

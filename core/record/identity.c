@@ -1,0 +1,251 @@
+/* Which patient a new study belongs to: issuer and ID, unless birth date, sex or name say otherwise; then a
+ * person decides. Knows nothing of instances. SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "core/record/record_private.h"
+#include "hilum/catalog.h"
+
+enum { KNOWN = 0, PROVISIONAL = 1, WITHOUT_ID = 3, KEYS_MAX = 64 };
+
+/* ---- search keys of names ------------------------------------------------------------------------- */
+
+struct keys {
+    struct hl_session *session;
+    int64_t patient;
+    unsigned n;
+    hilum_rc rc;
+};
+
+static void key_add(struct keys *keys, const char *folded, int kind)
+{
+    if (keys->rc != HILUM_OK || !*folded || strcmp(folded, "^") == 0 || keys->n++ >= KEYS_MAX)
+        return;
+    keys->rc = hl_session_run(keys->session,
+                              "INSERT INTO patient_name VALUES (?1, ?2, ?3) "
+                              "ON CONFLICT (folded, patient) DO NOTHING",
+                              "tid", folded, keys->patient, kind);
+}
+
+/* Each part of text between any of `separators`, as a key of its own. */
+static void keys_split(struct keys *keys, const char *text, const char *separators, int kind)
+{
+    struct hl_buf key = {0};
+    while (*text) {
+        size_t n = strcspn(text, separators);
+        hl_buf_clear(&key);
+        hl_name_key(text, n, &key);
+        if (n > 0)
+            key_add(keys, hl_buf_str(&key), kind);
+        text += n + (text[n] != '\0');
+    }
+    hl_buf_fini(&key);
+}
+
+/* "|shan xiaoming|sxm|..." : as people type it, and in the shape of a name. */
+static void keys_pinyin(struct keys *keys, const char *name)
+{
+    struct hl_buf pinyin = {0};
+    hl_text_pinyin(name, &pinyin);
+    const char *all = hl_buf_str(&pinyin);
+    keys_split(keys, all, "|", 0);
+    keys_split(keys, all, "| ", 1);
+    for (size_t i = 0; i < pinyin.len; i++)
+        if (pinyin.data[i] == ' ')
+            pinyin.data[i] = '^';
+    keys_split(keys, all, "|", 0);
+    hl_buf_fini(&pinyin);
+}
+
+static void keys_grams(struct keys *keys, const char *name)
+{
+    struct hl_buf grams = {0};
+    hl_text_bigrams(name, &grams);
+    char *rest = grams.data;
+    for (char *gram; rest && (gram = strsep(&rest, " "));)
+        key_add(keys, gram, 2);
+    hl_buf_fini(&grams);
+}
+
+hilum_rc hl_identity_keys(struct hl_session *session, int64_t patient, const char *name)
+{
+    struct keys keys = {.session = session, .patient = patient};
+    keys.rc = hl_session_run(session, "DELETE FROM patient_name WHERE patient = ?1", "i", patient);
+    keys_split(&keys, name, "=\\", 0);
+    for (const char *c = name; *c; c++) {
+        if ((unsigned char)*c >= 0x80) {
+            keys_pinyin(&keys, name);
+            keys_grams(&keys, name);
+            break;
+        }
+    }
+    keys_split(&keys, name, "=\\^ ", 1);
+    return keys.rc;
+}
+
+/* ---- comparing ------------------------------------------------------------------------------------- */
+
+struct candidate {
+    int64_t id;
+    int standing;
+};
+
+static bool differs(const char *a, const char *b)
+{
+    return *a && *b && strcmp(a, b) != 0;
+}
+
+/* Appends the keywords in which the newcomer contradicts the row; an empty value contradicts nothing. */
+static void differences(struct hl_stmt *row, const struct hl_attrs *attrs, char *out, size_t size)
+{
+    char date[9];
+    const char *name = hl_attrs_text(attrs, HL_PATIENT_NAME);
+    const char *birth = hl_attrs_text(attrs, HL_PATIENT_BIRTH_DATE);
+    if (hl_date_normal(birth, strlen(birth), date))
+        birth = date;
+    const char *known = hl_stmt_text(row, 2);
+    bool is_other = *name && *known && strcmp(name, known) != 0 && !hl_text_same_name(name, known);
+    bool is_birth = differs(birth, hl_stmt_text(row, 3));
+    bool is_sex = differs(hl_attrs_text(attrs, HL_PATIENT_SEX), hl_stmt_text(row, 4));
+    snprintf(out, size, "%s%s%s", is_other ? "PatientName," : "",
+             is_birth ? "PatientBirthDate," : "", is_sex ? "PatientSex," : "");
+    if (*out)
+        out[strlen(out) - 1] = '\0';
+}
+
+/* The first row of that issuer and ID the newcomer agrees with (id 0: none) and the known one. */
+static hilum_rc candidates(struct hl_session *session, const char *issuer, const char *patient_id,
+                           const struct hl_attrs *attrs, struct candidate out[2], char why[64])
+{
+    struct hl_stmt *stmt = NULL;
+    char differ[64];
+    hilum_rc rc = hl_session_ask(session, &stmt,
+                                 "SELECT id, standing, name, birth_date, sex FROM patient "
+                                 "WHERE patient_id = ?1 AND issuer = ?2 ORDER BY standing, id",
+                                 "tt", patient_id, issuer);
+    while (rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1 && !out[0].id) {
+        struct candidate row = {hl_stmt_int(stmt, 0), (int)hl_stmt_int(stmt, 1)};
+        differences(stmt, attrs, differ, sizeof differ);
+        if (!*differ)
+            out[0] = row;
+        if (row.standing == KNOWN) {
+            out[1] = row;
+            memcpy(why, differ, sizeof differ);
+        }
+        rc = HILUM_OK;
+    }
+    hl_stmt_done(stmt);
+    return rc > 0 ? HILUM_OK : rc;
+}
+
+/* ---- making ---------------------------------------------------------------------------------------- */
+
+static const char *issuer_of(const struct hl_record *record, const struct hl_instance *instance)
+{
+    const char *issuer = hl_attrs_text(instance->attrs, HL_ISSUER_OF_PATIENT_ID);
+    if (*issuer)
+        return issuer;
+    if (instance->default_issuer && *instance->default_issuer)
+        return instance->default_issuer;
+    return record->default_issuer;
+}
+
+static hilum_rc patient_make(struct hl_record *record, struct hl_session *session,
+                             const struct hl_instance *instance, int standing, int64_t *id)
+{
+    const struct hl_attrs *attrs = instance->attrs;
+    const char *study = hl_attrs_text(attrs, HL_STUDY_INSTANCE_UID);
+    const struct hilum_value fixed[] = {
+        hl_value_int(standing), hl_value_text(standing == WITHOUT_ID ? study : ""),
+        hl_value_text(hl_attrs_text(attrs, HL_PATIENT_ID)),
+        hl_value_text(issuer_of(record, instance)), hl_value_int(hl_now_us())};
+    hilum_rc rc = hl_row_insert(record, session, HILUM_LEVEL_PATIENT, fixed, 5, attrs, id);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session, "UPDATE totals SET patients = patients + 1 WHERE id = 1", "");
+    if (rc == HILUM_OK)
+        rc = hl_identity_keys(session, *id, hl_attrs_text(attrs, HL_PATIENT_NAME));
+    return rc;
+}
+
+static hilum_rc conflict_make(struct hl_record *record, struct hl_session *session,
+                              const struct hl_instance *instance, int64_t known, const char *why,
+                              int64_t *patient)
+{
+    const char *study = hl_attrs_text(instance->attrs, HL_STUDY_INSTANCE_UID);
+    struct hl_buf fields = {0};
+    hilum_rc rc = patient_make(record, session, instance, PROVISIONAL, patient);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session,
+                            "INSERT INTO conflict (provisional, known, differs, at_us) "
+                            "VALUES (?1, ?2, ?3, ?4)",
+                            "iiti", *patient, known, why, hl_now_us());
+    if (rc != HILUM_OK)
+        return rc;
+    hl_buf_printf(&fields, "{\"conflict\":%lld,\"differs\":\"%s\",\"StudyInstanceUID\":",
+                  (long long)hl_session_last_id(session), why);
+    hl_buf_json_string(&fields, study);
+    hl_buf_byte(&fields, '}');
+    const struct hl_entry entry = {
+        .event = "patient.conflicted", .study_uid = study, .fields = hl_buf_str(&fields)};
+    int64_t id;
+    rc = hl_journal_add(record, session, &entry, &id);
+    hl_buf_fini(&fields);
+    return rc;
+}
+
+/* What the row lacks and the newcomer knows. */
+static hilum_rc fill_gaps(struct hl_session *session, int64_t patient, const struct hl_attrs *attrs)
+{
+    const char *name = hl_attrs_text(attrs, HL_PATIENT_NAME);
+    hilum_rc rc = hl_session_run(
+        session,
+        "UPDATE patient SET birth_date = CASE birth_date WHEN '' THEN ?2 ELSE birth_date END, "
+        "sex = CASE sex WHEN '' THEN ?3 ELSE sex END "
+        "WHERE id = ?1 AND ((birth_date = '' AND ?2 <> '') OR (sex = '' AND ?3 <> ''))",
+        "itt", patient, hl_attrs_text(attrs, HL_PATIENT_BIRTH_DATE),
+        hl_attrs_text(attrs, HL_PATIENT_SEX));
+    if (rc != HILUM_OK || !*name)
+        return rc;
+    rc = hl_session_run(session, "UPDATE patient SET name = ?2 WHERE id = ?1 AND name = ''", "it",
+                        patient, name);
+    if (rc == HILUM_OK && hl_session_changes(session) > 0)
+        rc = hl_identity_keys(session, patient, name);
+    return rc;
+}
+
+static hilum_rc without_id(struct hl_record *record, struct hl_session *session,
+                           const struct hl_instance *instance, int64_t *patient)
+{
+    hilum_rc rc = hl_session_int(session, patient,
+                                 "SELECT id FROM patient WHERE standing = 3 AND study_key = ?1",
+                                 "t", hl_attrs_text(instance->attrs, HL_STUDY_INSTANCE_UID));
+    if (rc == HILUM_ENOTFOUND)
+        rc = patient_make(record, session, instance, WITHOUT_ID, patient);
+    return rc;
+}
+
+hilum_rc hl_identity_find(struct hl_record *record, struct hl_session *session,
+                          const struct hl_instance *instance, int64_t *patient,
+                          bool *is_provisional)
+{
+    const struct hl_attrs *attrs = instance->attrs;
+    const char *patient_id = hl_attrs_text(attrs, HL_PATIENT_ID);
+    struct candidate found[2] = {{0}};
+    char why[64] = "";
+    *is_provisional = true;
+    if (!*patient_id)
+        return without_id(record, session, instance, patient);
+    hilum_rc rc = candidates(session, issuer_of(record, instance), patient_id, attrs, found, why);
+    if (rc != HILUM_OK)
+        return rc;
+    if (!found[0].id && found[1].id)
+        return conflict_make(record, session, instance, found[1].id, why, patient);
+    *is_provisional = found[0].standing == PROVISIONAL;
+    *patient = found[0].id;
+    return found[0].id ? fill_gaps(session, *patient, attrs)
+                       : patient_make(record, session, instance, KNOWN, patient);
+}

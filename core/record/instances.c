@@ -1,0 +1,274 @@
+/* Recording instances: all rows of a batch in one unit of work. Knows nothing of bytes or peers' protocols.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/record/record_private.h"
+#include "hilum/catalog.h"
+
+/* New instances of one series within a batch: counters are written once. */
+struct tally {
+    struct hl_place place;
+    const struct hl_instance *any;
+    int64_t n, bytes;
+};
+
+struct batch {
+    struct hl_record *record;
+    struct hl_instance *const *rows;
+    size_t n;
+    struct tally *tallies; /* n */
+    size_t n_tallies;
+};
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+/* ---- one instance ----------------------------------------------------------------------------------- */
+
+static hilum_rc source_find(struct hl_record *record, struct hl_session *session,
+                            const struct hl_instance *row, int64_t *out)
+{
+    struct hl_places *places = record->places;
+    char key[sizeof places->source_key];
+    const char *peer = or_empty(row->peer), *calling = or_empty(row->calling_aet);
+    const char *called = or_empty(row->called_aet), *address = or_empty(row->address);
+    snprintf(key, sizeof key, "=%s\n%s\n%s\n%s", peer, calling, called, address);
+    *out = places->source;
+    if (strcmp(key, places->source_key) == 0)
+        return HILUM_OK;
+    hilum_rc rc = hl_session_run(session,
+                                 "INSERT INTO source (peer, calling_aet, called_aet, address) "
+                                 "VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                                 "tttt", peer, calling, called, address);
+    if (rc == HILUM_OK)
+        rc = hl_session_int(session, out,
+                            "SELECT id FROM source WHERE peer = ?1 AND calling_aet = ?2 "
+                            "AND called_aet = ?3 AND address = ?4",
+                            "tttt", peer, calling, called, address);
+    places->source = *out;
+    memcpy(places->source_key, key, sizeof key);
+    return rc;
+}
+
+static hilum_rc row_write(struct batch *batch, struct hl_session *session, struct hl_instance *row,
+                          int64_t series)
+{
+    const struct hl_attrs *attrs = row->attrs;
+    const struct hl_location *at = &row->location;
+    int64_t source = 0;
+    hilum_rc rc = source_find(batch->record, session, row, &source);
+    const struct hilum_value fixed[] = {
+        hl_value_int(series),
+        hl_value_int(row->quarantine_of != NULL),
+        hl_value_int(row->is_held),
+        hl_value_text(hl_attrs_text(attrs, HL_SOP_INSTANCE_UID)),
+        hl_value_text(or_empty(row->transfer_syntax)),
+        hl_value_blob(row->digest_received, sizeof row->digest_received),
+        hl_value_int(source),
+        hl_value_int(row->remarks),
+        hl_value_text(or_empty(row->remark_text)),
+        hl_value_int(hl_now_us())};
+    if (rc == HILUM_OK)
+        rc = hl_row_insert(batch->record, session, HILUM_LEVEL_IMAGE, fixed, 10, attrs,
+                           &row->instance_id);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session,
+                            "INSERT INTO location VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7)",
+                            "ttiiibi", at->store, at->key, row->instance_id, (int64_t)at->length,
+                            (int64_t)at->dataset_offset, (const void *)at->digest_stored,
+                            sizeof at->digest_stored, hl_now_us());
+    return rc;
+}
+
+static void field(struct hl_buf *out, const char *name, const char *value)
+{
+    hl_buf_printf(out, "%c\"%s\":", out->len ? ',' : '{', name);
+    hl_buf_json_string(out, or_empty(value));
+}
+
+static hilum_rc event_write(struct batch *batch, struct hl_session *session,
+                            struct hl_instance *row)
+{
+    const struct hl_attrs *attrs = row->attrs;
+    bool is_aside = row->is_held || row->quarantine_of;
+    struct hl_buf fields = {0};
+    field(&fields, "peer", row->peer);
+    field(&fields, "calling_aet", row->calling_aet);
+    field(&fields, "called_aet", row->called_aet);
+    field(&fields, "address", row->address);
+    field(&fields, "SOPClassUID", hl_attrs_text(attrs, HL_SOP_CLASS_UID));
+    field(&fields, "SOPInstanceUID", hl_attrs_text(attrs, HL_SOP_INSTANCE_UID));
+    field(&fields, "SeriesInstanceUID", hl_attrs_text(attrs, HL_SERIES_INSTANCE_UID));
+    field(&fields, "StudyInstanceUID", hl_attrs_text(attrs, HL_STUDY_INSTANCE_UID));
+    field(&fields, "Modality", hl_attrs_text(attrs, HL_MODALITY));
+    if (is_aside)
+        field(&fields, "reason", row->held_reason);
+    hl_buf_byte(&fields, '}');
+    const struct hl_entry entry = {.event = is_aside ? "instance.quarantined" : "instance.stored",
+                                   .study_uid = hl_attrs_text(attrs, HL_STUDY_INSTANCE_UID),
+                                   .fields = hl_buf_str(&fields),
+                                   .instance = row->instance_id};
+    hilum_rc rc = hl_journal_add(batch->record, session, &entry, &row->journal_id);
+    hl_buf_fini(&fields);
+    if (rc == HILUM_OK)
+        rc = hl_plan_write(batch->record, session, row->journal_id, row->plan, row->n_plan,
+                           is_aside ? INT64_MAX : 0);
+    if (rc == HILUM_OK && is_aside)
+        rc = hl_session_run(session,
+                            "INSERT INTO quarantine (instance, entry, rule, reason, at_us) "
+                            "VALUES (?1, ?2, ?3, ?4, ?5)",
+                            "iitti", row->instance_id, row->journal_id, or_empty(row->held_by),
+                            or_empty(row->held_reason), hl_now_us());
+    return rc;
+}
+
+static void tally_add(struct batch *batch, const struct hl_place *place,
+                      const struct hl_instance *row)
+{
+    struct tally *tally = batch->tallies;
+    struct tally *end = tally + batch->n_tallies;
+    while (tally < end && tally->place.series != place->series)
+        tally++;
+    if (tally == end) {
+        *tally = (struct tally){.place = *place, .any = row};
+        batch->n_tallies++;
+    }
+    tally->n++;
+    tally->bytes += (int64_t)row->location.length;
+}
+
+/* Different content under a known UID is no part of any study until somebody decides: its row hangs on the
+ * series of the instance it contradicts and is not counted. */
+static hilum_rc aside_add(struct batch *batch, struct hl_session *session, struct hl_instance *row,
+                          int64_t known)
+{
+    int64_t series = 0;
+    hilum_rc rc =
+        hl_session_int(session, &series, "SELECT series FROM instance WHERE id = ?1", "i", known);
+    if (rc == HILUM_OK)
+        rc = row_write(batch, session, row, series);
+    if (rc == HILUM_OK)
+        rc = event_write(batch, session, row);
+    row->outcome = HL_OUTCOME_QUARANTINED;
+    return rc;
+}
+
+static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
+                             struct hl_instance *row)
+{
+    struct hl_place place;
+    int64_t known = 0;
+    hilum_rc rc =
+        hl_session_int(session, &known, "SELECT id FROM instance WHERE uid = ?1 AND state = 0", "t",
+                       hl_attrs_text(row->attrs, HL_SOP_INSTANCE_UID));
+    if (rc == HILUM_OK && row->quarantine_of)
+        return aside_add(batch, session, row, known);
+    if (rc == HILUM_OK) {
+        row->outcome = HL_OUTCOME_EXISTS;
+        row->instance_id = known;
+        return rc;
+    }
+    /* What it contradicted has gone meanwhile: an instance like any other. */
+    row->quarantine_of = NULL;
+    if (rc == HILUM_ENOTFOUND)
+        rc = hl_place_find(batch->record, session, row, &place);
+    if (rc == HILUM_OK)
+        rc = row_write(batch, session, row, place.series);
+    if (rc == HILUM_OK)
+        rc = event_write(batch, session, row);
+    if (rc != HILUM_OK)
+        return rc;
+    row->is_provisional = place.is_provisional;
+    row->outcome = row->is_held ? HL_OUTCOME_QUARANTINED : HL_OUTCOME_STORED;
+    tally_add(batch, &place, row);
+    return rc;
+}
+
+/* ---- the batch --------------------------------------------------------------------------------------- */
+
+static hilum_rc tally_audit(struct hl_session *session, const struct tally *tally)
+{
+    const struct hl_instance *row = tally->any;
+    struct hl_buf after = {0};
+    char who[128];
+    snprintf(who, sizeof who, "peer:%s", or_empty(row->peer));
+    hl_buf_printf(&after, "{\"instances\":%lld,\"bytes\":%lld,\"series\":", (long long)tally->n,
+                  (long long)tally->bytes);
+    hl_buf_json_string(&after, hl_attrs_text(row->attrs, HL_SERIES_INSTANCE_UID));
+    hl_buf_byte(&after, '}');
+    hilum_rc rc =
+        hl_audit_add(session, who, "instance.store",
+                     hl_attrs_text(row->attrs, HL_STUDY_INSTANCE_UID), NULL, hl_buf_str(&after));
+    hl_buf_fini(&after);
+    return rc;
+}
+
+static hilum_rc tally_write(struct hl_session *session, const struct tally *tally)
+{
+    const struct hl_place *place = &tally->place;
+    hilum_rc rc = hl_session_run(session,
+                                 "UPDATE series SET n_instances = n_instances + ?2, "
+                                 "bytes = bytes + ?3 WHERE id = ?1",
+                                 "iii", place->series, tally->n, tally->bytes);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session,
+                            "UPDATE study SET n_instances = n_instances + ?2, bytes = bytes + ?3, "
+                            "last_arrival_us = ?4, state = 0 WHERE id = ?1",
+                            "iiii", place->study, tally->n, tally->bytes, hl_now_us());
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session,
+                            "UPDATE patient SET n_instances = n_instances + ?2 WHERE id = ?1", "ii",
+                            place->patient, tally->n);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(
+            session,
+            "UPDATE totals SET instances = instances + ?1, bytes = bytes + ?2 WHERE id = 1", "ii",
+            tally->n, tally->bytes);
+    return rc == HILUM_OK ? tally_audit(session, tally) : rc;
+}
+
+static hilum_rc batch_write(struct hl_session *session, void *arg)
+{
+    struct batch *batch = arg;
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < batch->n && rc == HILUM_OK; i++)
+        rc = instance_add(batch, session, batch->rows[i]);
+    for (size_t i = 0; i < batch->n_tallies && rc == HILUM_OK; i++)
+        rc = tally_write(session, &batch->tallies[i]);
+    return rc;
+}
+
+static hilum_rc row_check(const struct hl_instance *row)
+{
+    static const uint32_t needed[] = {HL_SOP_INSTANCE_UID, HL_SOP_CLASS_UID, HL_STUDY_INSTANCE_UID,
+                                      HL_SERIES_INSTANCE_UID};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        size_t n = strlen(hl_attrs_text(row->attrs, needed[i]));
+        if (n == 0 || n > 64)
+            return hl_fail(HILUM_EINVAL, "instance: attribute %08x: %s", needed[i],
+                           n ? "a UID of more than 64 characters" : "missing");
+    }
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_instances(struct hl_record *record, struct hl_instance *const rows[], size_t n)
+{
+    struct batch batch = {.record = record, .rows = rows, .n = n};
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < n && rc == HILUM_OK; i++)
+        rc = row_check(rows[i]);
+    if (rc != HILUM_OK || n == 0)
+        return rc;
+    batch.tallies = calloc(n, sizeof *batch.tallies);
+    if (!batch.tallies)
+        return hl_fail(HILUM_ENOMEM, "record: out of memory");
+    rc = hl_writer_run(record->writer, HL_LANE_INGEST, batch_write, &batch);
+    free(batch.tallies);
+    return rc;
+}

@@ -1,0 +1,178 @@
+/* The journal: events that survive, until each hook that wants one has had it. Knows nothing of hooks.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/bus/bus.h"
+#include "core/record/record_private.h"
+
+enum { DUE_MAX = 1000 };
+
+hilum_rc hl_journal_add(struct hl_record *record, struct hl_session *session,
+                        const struct hl_entry *entry, int64_t *id)
+{
+    hilum_rc rc = hl_session_run(
+        session,
+        "INSERT INTO journal (event, study_uid, instance, fields, state, created_us) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "ttitdi", entry->event, entry->study_uid, entry->instance, entry->fields,
+        (int)entry->is_handled, hl_now_us());
+    if (rc == HILUM_OK)
+        *id = hl_session_last_id(session);
+    if (rc == HILUM_OK && !entry->is_handled)
+        hl_writer_note(record->writer, HL_NOTE_JOURNAL);
+    return rc;
+}
+
+struct append {
+    struct hl_record *record;
+    struct hl_entry entry;
+    int64_t id;
+};
+
+static hilum_rc append_write(struct hl_session *session, void *arg)
+{
+    struct append *append = arg;
+    return hl_journal_add(append->record, session, &append->entry, &append->id);
+}
+
+hilum_rc hl_record_journal_append(struct hl_record *record, const char *event,
+                                  const char *study_uid, const char *fields_json, int64_t *id)
+{
+    struct append append = {.record = record,
+                            .entry = {.event = event,
+                                      .study_uid = study_uid ? study_uid : "",
+                                      .fields = fields_json ? fields_json : "{}"}};
+    hilum_rc rc = hl_writer_run(record->writer, HL_LANE_OTHER, append_write, &append);
+    if (rc == HILUM_OK && id)
+        *id = append.id;
+    return rc;
+}
+
+/* ---- what is due ------------------------------------------------------------------------------------------ */
+
+struct due {
+    struct hl_arena arena;
+    struct hl_journal_entry *entries;
+    unsigned n, max;
+};
+
+static hilum_rc due_read(struct hl_stmt *stmt, struct due *due)
+{
+    struct hl_journal_entry *entry = &due->entries[due->n];
+    entry->id = hl_stmt_int(stmt, 0);
+    snprintf(entry->event, sizeof entry->event, "%s", hl_stmt_text(stmt, 1));
+    snprintf(entry->study_uid, sizeof entry->study_uid, "%s", hl_stmt_text(stmt, 2));
+    entry->instance_id = hl_stmt_int(stmt, 3);
+    entry->attempts = (unsigned)hl_stmt_int(stmt, 4);
+    entry->fields = hl_arena_strdup(&due->arena, hl_stmt_text(stmt, 5));
+    entry->failed = hl_arena_strdup(&due->arena, hl_stmt_text(stmt, 6));
+    if (!entry->fields || !entry->failed)
+        return hl_fail(HILUM_ENOMEM, "journal: out of memory");
+    due->n++;
+    return HILUM_OK;
+}
+
+static hilum_rc due_page(struct hl_session *session, int64_t after, struct due *due)
+{
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_session_ask(session, &stmt,
+                                 "SELECT id, event, study_uid, instance, attempts, fields, failed "
+                                 "FROM journal WHERE state = 0 AND id > ?1 AND due_us <= ?2 "
+                                 "ORDER BY id LIMIT ?3",
+                                 "iid", after, hl_now_us(), (int)due->max);
+    while (rc == HILUM_OK && due->n < due->max && (rc = hl_stmt_step(stmt)) == 1)
+        rc = due_read(stmt, due);
+    hl_stmt_done(stmt);
+    return rc;
+}
+
+hilum_rc hl_record_journal_due(struct hl_record *record, int64_t after, unsigned limit,
+                               hilum_rc (*each)(void *arg, const struct hl_journal_entry *entry),
+                               void *arg)
+{
+    struct due due = {.max = limit < DUE_MAX ? limit : DUE_MAX};
+    struct hl_session *session = NULL;
+    due.entries = hl_arena_alloc(&due.arena, (due.max + 1) * sizeof *due.entries);
+    hilum_rc rc = due.entries ? hl_readers_get(record->readers, &session)
+                              : hl_fail(HILUM_ENOMEM, "journal: out of memory");
+    if (rc == HILUM_OK) {
+        rc = due_page(session, after, &due);
+        hl_readers_put(record->readers, session, rc);
+    }
+    for (unsigned i = 0; i < due.n && rc == HILUM_OK; i++)
+        rc = each(arg, &due.entries[i]);
+    hl_arena_fini(&due.arena);
+    return rc;
+}
+
+/* ---- what became of an entry -------------------------------------------------------------------------------- */
+
+struct done {
+    struct hl_record *record;
+    int64_t id, retry_us;
+    const struct hl_hook_result *results;
+    size_t n;
+};
+
+static void plan_json(const struct hl_hook_result *result, struct hl_buf *out)
+{
+    for (size_t i = 0; i < result->n_plan; i++) {
+        const struct hl_plan_step *step = &result->plan[i];
+        hl_buf_text(out, i ? ",{\"verb\":" : "[{\"verb\":");
+        hl_buf_json_string(out, step->verb);
+        hl_buf_printf(out, ",\"arguments\":%s}", step->arguments ? step->arguments : "{}");
+    }
+    hl_buf_text(out, result->n_plan ? "]" : "");
+}
+
+static hilum_rc result_write(struct done *done, struct hl_session *session,
+                             const struct hl_hook_result *result)
+{
+    struct hl_buf plan = {0};
+    plan_json(result, &plan);
+    hilum_rc rc = hl_session_run(
+        session,
+        "INSERT INTO hook_trace (entry, hook, version, verdict, reason, plan, at_us) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "ittdtti", done->id, result->hook, result->version ? result->version : "",
+        (int)result->verdict, result->reason ? result->reason : "", hl_buf_str(&plan), hl_now_us());
+    hl_buf_fini(&plan);
+    /* A hook that failed loses its plan. */
+    if (rc == HILUM_OK && result->verdict >= 0)
+        rc = hl_plan_write(done->record, session, done->id, result->plan, result->n_plan, 0);
+    return rc;
+}
+
+static hilum_rc done_write(struct hl_session *session, void *arg)
+{
+    struct done *done = arg;
+    struct hl_buf failed = {0};
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < done->n && rc == HILUM_OK; i++) {
+        rc = result_write(done, session, &done->results[i]);
+        if (done->results[i].verdict < 0)
+            hl_buf_printf(&failed, "%s%s", failed.len ? "\n" : "", done->results[i].hook);
+    }
+    if (rc == HILUM_OK && done->retry_us > 0)
+        rc = hl_session_run(session,
+                            "UPDATE journal SET due_us = ?2, attempts = attempts + 1, failed = ?3 "
+                            "WHERE id = ?1 AND state = 0",
+                            "iit", done->id, done->retry_us, hl_buf_str(&failed));
+    else if (rc == HILUM_OK)
+        rc = hl_session_run(session, "UPDATE journal SET state = 1, failed = ?2 WHERE id = ?1",
+                            "it", done->id, hl_buf_str(&failed));
+    hl_buf_fini(&failed);
+    return rc;
+}
+
+hilum_rc hl_record_journal_done(struct hl_record *record, int64_t id,
+                                const struct hl_hook_result *results, size_t n, int64_t retry_us)
+{
+    struct done done = {
+        .record = record, .id = id, .retry_us = retry_us, .results = results, .n = n};
+    return hl_writer_run(record->writer, HL_LANE_OTHER, done_write, &done);
+}

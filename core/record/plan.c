@@ -1,0 +1,96 @@
+/* Steps of plans as rows: `send` to the outbox, `tag` to a label, others to jobs. Knows nothing of who
+ * planned. SPDX-License-Identifier: Apache-2.0 */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/bus/bus.h"
+#include "core/record/record_private.h"
+
+/* The journal entry a plan hangs on. */
+struct context {
+    struct hl_record *record;
+    struct hl_session *session;
+    int64_t entry, instance, due_us;
+    char study_uid[65];
+};
+
+static hilum_rc context_read(struct context *context)
+{
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_session_ask(context->session, &stmt,
+                                 "SELECT instance, study_uid FROM journal WHERE id = ?1", "i",
+                                 context->entry);
+    if (rc == HILUM_OK)
+        rc = hl_stmt_step(stmt);
+    if (rc == 1) {
+        context->instance = hl_stmt_int(stmt, 0);
+        snprintf(context->study_uid, sizeof context->study_uid, "%s", hl_stmt_text(stmt, 1));
+    }
+    hl_stmt_done(stmt);
+    if (rc == 0)
+        return hl_fail(HILUM_ENOTFOUND, "journal entry %lld: not there", (long long)context->entry);
+    return rc > 0 ? HILUM_OK : rc;
+}
+
+static hilum_rc label_add(const struct context *context, const json_t *arguments)
+{
+    const char *label = json_string_value(json_object_get(arguments, "label"));
+    if (!label)
+        return hl_fail(HILUM_EINVAL, "verb tag: argument label: expected a text");
+    return hl_session_run(context->session,
+                          "INSERT INTO label SELECT id, ?2, ?3 FROM study WHERE uid = ?1 "
+                          "ON CONFLICT DO NOTHING",
+                          "tti", context->study_uid, label, hl_now_us());
+}
+
+static hilum_rc job_write(const struct context *context, const struct hl_plan_step *step,
+                          const json_t *arguments)
+{
+    bool is_send = strcmp(step->verb, "send") == 0;
+    const char *to = json_string_value(json_object_get(arguments, "to"));
+    int priority = (int)json_integer_value(json_object_get(arguments, "priority"));
+    char lane[72];
+    if (is_send && (!to || !*to || strlen(to) >= 64))
+        return hl_fail(HILUM_EINVAL, "verb send: argument to: expected the name of a peer");
+    snprintf(lane, sizeof lane, "%s%s", is_send ? "" : "job:", is_send ? to : step->verb);
+    hilum_rc rc = hl_session_run(
+        context->session,
+        "INSERT INTO job (type, lane, priority, due_us, entry, rule, ordinal, instance, "
+        "study_uid, arguments, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
+        "ON CONFLICT (entry, rule, ordinal) DO NOTHING",
+        "ttdiitditti", step->verb, lane, priority, context->due_us, context->entry, step->rule,
+        (int)step->ordinal, context->instance, context->study_uid,
+        step->arguments ? step->arguments : "{}", hl_now_us());
+    if (rc == HILUM_OK)
+        hl_writer_note(context->record->writer, HL_NOTE_JOBS);
+    return rc;
+}
+
+static hilum_rc step_write(const struct context *context, const struct hl_plan_step *step)
+{
+    json_error_t error;
+    json_t *arguments = json_loads(step->arguments ? step->arguments : "{}", 0, &error);
+    hilum_rc rc;
+    if (!json_is_object(arguments))
+        rc = hl_fail(HILUM_EINVAL, "verb %s: arguments: expected a JSON object", step->verb);
+    else if (strcmp(step->verb, "tag") == 0)
+        rc = label_add(context, arguments);
+    else
+        rc = job_write(context, step, arguments);
+    json_decref(arguments);
+    return rc == HILUM_OK ? rc : hl_fail_in(rc, "plan of %s", step->rule);
+}
+
+hilum_rc hl_plan_write(struct hl_record *record, struct hl_session *session, int64_t entry,
+                       const struct hl_plan_step *plan, size_t n, int64_t due_us)
+{
+    struct context context = {
+        .record = record, .session = session, .entry = entry, .due_us = due_us};
+    hilum_rc rc = n ? context_read(&context) : HILUM_OK;
+    for (size_t i = 0; i < n && rc == HILUM_OK; i++)
+        rc = step_write(&context, &plan[i]);
+    return rc;
+}

@@ -1,0 +1,95 @@
+/* The pool of reading sessions: checked out for a page of rows, waited for within a deadline. Knows no
+ * table. SPDX-License-Identifier: Apache-2.0 */
+#include "core/record/session.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/base/error.h"
+
+enum { WAIT_SECONDS = 5 };
+
+struct hl_readers {
+    const struct hilum_database *db;
+    void *instance;
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    unsigned max, out, n_idle;
+    struct hl_session *idle[]; /* max */
+};
+
+hilum_rc hl_readers_new(const struct hilum_database *db, void *instance, unsigned max,
+                        struct hl_readers **out)
+{
+    struct hl_readers *readers = calloc(1, sizeof *readers + max * sizeof *readers->idle);
+    pthread_condattr_t attr;
+    if (!readers)
+        return hl_fail(HILUM_ENOMEM, "reading sessions: out of memory");
+    readers->db = db;
+    readers->instance = instance;
+    readers->max = max;
+    pthread_mutex_init(&readers->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&readers->freed, &attr);
+    pthread_condattr_destroy(&attr);
+    *out = readers;
+    return HILUM_OK;
+}
+
+void hl_readers_free(struct hl_readers *readers)
+{
+    if (!readers)
+        return;
+    for (unsigned i = 0; i < readers->n_idle; i++)
+        hl_session_close(readers->idle[i]);
+    pthread_mutex_destroy(&readers->lock);
+    pthread_cond_destroy(&readers->freed);
+    free(readers);
+}
+
+hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WAIT_SECONDS;
+    int waited = 0;
+    struct hl_session *session = NULL;
+    pthread_mutex_lock(&readers->lock);
+    while (readers->out == readers->max && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&readers->freed, &readers->lock, &until);
+    bool is_free = readers->out < readers->max;
+    if (is_free)
+        readers->out++;
+    if (is_free && readers->n_idle > 0)
+        session = readers->idle[--readers->n_idle];
+    pthread_mutex_unlock(&readers->lock);
+    if (!is_free)
+        return hl_fail(HILUM_EAGAIN, "all %u reading sessions busy for %d s", readers->max,
+                       WAIT_SECONDS);
+    hilum_rc rc = session
+                      ? HILUM_OK
+                      : hl_session_open(readers->db, readers->instance, HILUM_DB_READ, &session);
+    if (rc != HILUM_OK)
+        hl_readers_put(readers, NULL, rc);
+    *out = session;
+    return rc;
+}
+
+void hl_readers_put(struct hl_readers *readers, struct hl_session *session, hilum_rc rc)
+{
+    bool is_sound = rc != HILUM_EIO && rc != HILUM_ECORRUPT && rc != HILUM_EDENIED;
+    if (!is_sound) {
+        hl_session_close(session);
+        session = NULL;
+    }
+    pthread_mutex_lock(&readers->lock);
+    readers->out--;
+    if (session)
+        readers->idle[readers->n_idle++] = session;
+    pthread_cond_signal(&readers->freed);
+    pthread_mutex_unlock(&readers->lock);
+}

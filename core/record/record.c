@@ -1,0 +1,81 @@
+/* Opening and closing the record, and what has no better place. SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/record/record_private.h"
+
+enum { READERS_DEFAULT = 4, READERS_MAX = 64 };
+
+static void undone(void *arg)
+{
+    struct hl_record *record = arg;
+    hl_places_forget(record->places);
+}
+
+static void noted(void *arg, unsigned notes)
+{
+    struct hl_record *record = arg;
+    if ((notes & HL_NOTE_JOURNAL) && record->on_journal.wake)
+        record->on_journal.wake(record->on_journal.arg);
+    if ((notes & HL_NOTE_JOBS) && record->on_jobs.wake)
+        record->on_jobs.wake(record->on_jobs.arg);
+}
+
+hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
+                        const struct hl_record_options *options, struct hl_record **out)
+{
+    struct hl_record *record = calloc(1, sizeof *record);
+    if (!record)
+        return hl_fail(HILUM_ENOMEM, "record: out of memory");
+    unsigned readers = options->readers ? options->readers : READERS_DEFAULT;
+    const struct hl_writer_hooks hooks = {.arg = record, .undone = undone, .noted = noted};
+    record->default_issuer = strdup(options->default_issuer ? options->default_issuer : "");
+    record->study_idle_us = options->study_idle_ms * 1000;
+    record->erase_grace_us = options->erase_grace_ms * 1000;
+    record->places = calloc(1, sizeof *record->places);
+    hilum_rc rc = record->default_issuer && record->places
+                      ? hl_inserts_make(record)
+                      : hl_fail(HILUM_ENOMEM, "record: out of memory");
+    if (rc == HILUM_OK)
+        rc = hl_writer_new(db, db_instance, &hooks, &record->writer);
+    if (rc == HILUM_OK)
+        rc = hl_readers_new(db, db_instance, readers < READERS_MAX ? readers : READERS_MAX,
+                            &record->readers);
+    if (rc != HILUM_OK) {
+        hl_record_close(record);
+        return rc;
+    }
+    *out = record;
+    return HILUM_OK;
+}
+
+void hl_record_close(struct hl_record *record)
+{
+    if (!record)
+        return;
+    hl_readers_free(record->readers);
+    hl_writer_free(record->writer);
+    for (unsigned i = 0; i < sizeof record->inserts / sizeof *record->inserts; i++)
+        free(record->inserts[i]);
+    free(record->default_issuer);
+    free(record->places);
+    free(record);
+}
+
+hilum_rc hl_record_health(struct hl_record *record)
+{
+    return hl_writer_health(record->writer);
+}
+
+void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), void *arg)
+{
+    record->on_journal.arg = arg;
+    record->on_journal.wake = wake;
+}
+
+void hl_record_on_jobs(struct hl_record *record, void (*wake)(void *arg), void *arg)
+{
+    record->on_jobs.arg = arg;
+    record->on_jobs.wake = wake;
+}

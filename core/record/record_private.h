@@ -1,0 +1,96 @@
+/* What the files of core/record share. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_RECORD_PRIVATE_H
+#define HL_RECORD_PRIVATE_H
+
+#include "core/base/arena.h"
+#include "core/record/columns.h"
+#include "core/record/record.h"
+#include "core/record/session.h"
+#include "core/record/writer.h"
+
+/* Where an instance hangs. */
+struct hl_place {
+    int64_t patient, study, series;
+    bool is_provisional;
+};
+
+enum { HL_PLACES = 64 };
+
+/* Series lately written to, by hash of the UID. Writer's thread only; forgotten whenever anything is
+ * undone or moved. */
+struct hl_places {
+    struct {
+        char series_uid[65], study_uid[65], sop_class[65];
+        struct hl_place place;
+    } entries[HL_PLACES];
+    char source_key[320]; /* the last source and its row */
+    int64_t source;
+};
+
+struct hl_record {
+    struct hl_writer *writer;
+    struct hl_readers *readers;
+    char *default_issuer;
+    int64_t study_idle_us, erase_grace_us;
+    char *inserts[5];         /* INSERT by level, made from hl_columns; [1] to [4] */
+    struct hl_places *places; /* writer's thread */
+    struct {
+        void (*wake)(void *arg);
+        void *arg;
+    } on_journal, on_jobs; /* set before work begins */
+};
+
+/* ---- ingest (instances.c, places.c, identity.c): within a unit --------------------------------------- */
+
+/* Binds the level's columns of the attributes after `fixed` values and inserts. *id is the new row. */
+hilum_rc hl_row_insert(struct hl_record *record, struct hl_session *session, unsigned level,
+                       const struct hilum_value *fixed, unsigned n_fixed,
+                       const struct hl_attrs *attrs, int64_t *id);
+/* Columns hl_row_insert wants first, by level. */
+extern const char *const hl_row_fixed[5];
+hilum_rc hl_inserts_make(struct hl_record *record);
+
+/* Finds or makes patient, study and series of an instance. */
+hilum_rc hl_place_find(struct hl_record *record, struct hl_session *session,
+                       struct hl_instance *instance, struct hl_place *out);
+void hl_places_forget(struct hl_places *places);
+
+/* The patient a new study belongs to: known, provisional, or made now. */
+hilum_rc hl_identity_find(struct hl_record *record, struct hl_session *session,
+                          const struct hl_instance *instance, int64_t *patient,
+                          bool *is_provisional);
+/* Writes the search keys of a name anew. */
+hilum_rc hl_identity_keys(struct hl_session *session, int64_t patient, const char *name);
+
+/* ---- events (journal.c, jobs.c, audit.c): within a unit ------------------------------------------------ */
+
+struct hl_entry {
+    const char *event, *study_uid, *fields;
+    int64_t instance;
+    bool is_handled; /* kept for the story only */
+};
+hilum_rc hl_journal_add(struct hl_record *record, struct hl_session *session,
+                        const struct hl_entry *entry, int64_t *id);
+/* Steps of a plan as jobs and labels, unique on (entry, rule, ordinal). due_us INT64_MAX: held. */
+hilum_rc hl_plan_write(struct hl_record *record, struct hl_session *session, int64_t entry,
+                       const struct hl_plan_step *plan, size_t n, int64_t due_us);
+hilum_rc hl_audit_add(struct hl_session *session, const char *who, const char *action,
+                      const char *what, const char *before, const char *after);
+hilum_rc hl_erasure_add(struct hl_record *record, struct hl_session *session, int64_t instance,
+                        const char *why);
+
+/* ---- text ------------------------------------------------------------------------------------------------ */
+
+/* Folded component group(s) of a name as stored for matching: no trailing '^' but exactly one. */
+void hl_name_key(const char *group, size_t n, struct hl_buf *out);
+/* "=g1^=g2^=" of all values and groups: the _f columns. */
+void hl_name_keys_joined(const char *name, struct hl_buf *out);
+/* "YYYYMMDD" of DA, also of the old "YYYY.MM.DD"; false if it is no date. out: 9 bytes. */
+bool hl_date_normal(const char *text, size_t n, char out[9]);
+/* "HHMMSS.FFFFFF" from TM with any number of components; `filler` '0' for the begin of the period,
+ * '9' for its end. out: 14 bytes. */
+bool hl_time_normal(const char *text, size_t n, bool is_end, char out[14]);
+/* A whole number as IS has it (padding, sign). */
+bool hl_int_parse(const char *text, size_t n, int64_t *out);
+
+#endif

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/record/session.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+
+/* Fixed statements are about 150; find() makes the others. A full cache starts over. */
+enum { CACHE_MAX = 256, SLOTS = 512, PARAMETERS_MAX = 32 };
+
+struct hl_stmt {
+    struct hl_session *session;
+    char *sql;
+    uint64_t hash;
+    void *handle;
+    unsigned in_use;
+};
+
+struct hl_session {
+    const struct hilum_database *db;
+    void *handle;
+    struct hl_stmt *slots[SLOTS]; /* open addressing by hash of the text */
+    unsigned n;
+};
+
+hilum_rc hl_session_open(const struct hilum_database *db, void *instance, uint32_t mode,
+                         struct hl_session **out)
+{
+    struct hl_session *session = calloc(1, sizeof *session);
+    if (!session)
+        return hl_fail(HILUM_ENOMEM, "database session: out of memory");
+    session->db = db;
+    hilum_rc rc = db->open(instance, mode, NULL, &session->handle);
+    if (rc != HILUM_OK) {
+        free(session);
+        return rc;
+    }
+    *out = session;
+    return HILUM_OK;
+}
+
+static void cache_clear(struct hl_session *session)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct hl_stmt *stmt = session->slots[i];
+        if (!stmt)
+            continue;
+        session->db->finish(stmt->handle);
+        free(stmt->sql);
+        free(stmt);
+        session->slots[i] = NULL;
+    }
+    session->n = 0;
+}
+
+void hl_session_close(struct hl_session *session)
+{
+    if (!session)
+        return;
+    cache_clear(session);
+    session->db->close(session->handle);
+    free(session);
+}
+
+hilum_rc hl_session_begin(struct hl_session *session)
+{
+    return session->db->begin(session->handle);
+}
+
+hilum_rc hl_session_commit(struct hl_session *session)
+{
+    return session->db->commit(session->handle);
+}
+
+void hl_session_rollback(struct hl_session *session)
+{
+    session->db->rollback(session->handle);
+}
+
+hilum_rc hl_session_exec(struct hl_session *session, const char *script)
+{
+    return session->db->exec(session->handle, script);
+}
+
+hilum_rc hl_session_checkpoint(struct hl_session *session)
+{
+    return session->db->checkpoint(session->handle);
+}
+
+uint64_t hl_session_changes(struct hl_session *session)
+{
+    return session->db->changes(session->handle);
+}
+
+int64_t hl_session_last_id(struct hl_session *session)
+{
+    return session->db->last_id(session->handle);
+}
+
+/* ---- statements ----------------------------------------------------------------------------------- */
+
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = 14695981039346656037u;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+    return hash;
+}
+
+static hilum_rc stmt_make(struct hl_session *session, const char *sql, uint64_t hash,
+                          struct hl_stmt **slot)
+{
+    struct hl_stmt *stmt = calloc(1, sizeof *stmt);
+    char *copy = strdup(sql);
+    hilum_rc rc = stmt && copy ? session->db->prepare(session->handle, sql, &stmt->handle)
+                               : hl_fail(HILUM_ENOMEM, "database statement: out of memory");
+    if (rc != HILUM_OK) {
+        free(copy);
+        free(stmt);
+        return rc;
+    }
+    stmt->session = session;
+    stmt->sql = copy;
+    stmt->hash = hash;
+    *slot = stmt;
+    session->n++;
+    return HILUM_OK;
+}
+
+static unsigned in_use(const struct hl_session *session)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < SLOTS; i++)
+        n += session->slots[i] && session->slots[i]->in_use;
+    return n;
+}
+
+static hilum_rc stmt_find(struct hl_session *session, const char *sql, struct hl_stmt **out)
+{
+    uint64_t hash = hash_of(sql);
+    if (session->n >= CACHE_MAX && in_use(session) == 0)
+        cache_clear(session);
+    if (session->n >= SLOTS - 1)
+        return hl_fail(HILUM_EINTERNAL, "database session: too many statements in use");
+    unsigned at = (unsigned)hash % SLOTS;
+    while (session->slots[at] &&
+           (session->slots[at]->hash != hash || strcmp(session->slots[at]->sql, sql) != 0))
+        at = (at + 1) % SLOTS;
+    hilum_rc rc = HILUM_OK;
+    if (!session->slots[at])
+        rc = stmt_make(session, sql, hash, &session->slots[at]);
+    *out = session->slots[at];
+    return rc;
+}
+
+hilum_rc hl_session_query(struct hl_session *session, const char *sql,
+                          const struct hilum_value *values, unsigned n, struct hl_stmt **out)
+{
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = stmt_find(session, sql, &stmt);
+    if (rc == HILUM_OK && stmt->in_use)
+        rc = hl_fail(HILUM_EINTERNAL, "database statement is in use: %.60s", sql);
+    if (rc == HILUM_OK)
+        rc = session->db->bind(stmt->handle, values, n);
+    if (rc != HILUM_OK)
+        return rc;
+    stmt->in_use = 1;
+    *out = stmt;
+    return HILUM_OK;
+}
+
+static unsigned values_read(const char *letters, va_list args, struct hilum_value *values)
+{
+    unsigned n = 0;
+    for (; *letters && n < PARAMETERS_MAX; letters++, n++) {
+        const void *bytes;
+        switch (*letters) {
+        case 'i': values[n] = hl_value_int(va_arg(args, int64_t)); break;
+        case 'd': values[n] = hl_value_int(va_arg(args, int)); break;
+        case 'b':
+            bytes = va_arg(args, const void *);
+            values[n] = hl_value_blob(bytes, va_arg(args, size_t));
+            break;
+        default: values[n] = hl_value_text(va_arg(args, const char *)); break;
+        }
+    }
+    return n;
+}
+
+hilum_rc hl_session_ask(struct hl_session *session, struct hl_stmt **out, const char *sql,
+                        const char *letters, ...)
+{
+    struct hilum_value values[PARAMETERS_MAX];
+    va_list args;
+    va_start(args, letters);
+    unsigned n = values_read(letters, args, values);
+    va_end(args);
+    return hl_session_query(session, sql, values, n, out);
+}
+
+hilum_rc hl_session_run(struct hl_session *session, const char *sql, const char *letters, ...)
+{
+    struct hilum_value values[PARAMETERS_MAX];
+    struct hl_stmt *stmt = NULL;
+    va_list args;
+    va_start(args, letters);
+    unsigned n = values_read(letters, args, values);
+    va_end(args);
+    hilum_rc rc = hl_session_query(session, sql, values, n, &stmt);
+    if (rc == HILUM_OK)
+        rc = hl_stmt_step(stmt);
+    hl_stmt_done(stmt);
+    return rc > 0 ? HILUM_OK : rc;
+}
+
+hilum_rc hl_session_int(struct hl_session *session, int64_t *out, const char *sql,
+                        const char *letters, ...)
+{
+    struct hilum_value values[PARAMETERS_MAX];
+    struct hl_stmt *stmt = NULL;
+    va_list args;
+    va_start(args, letters);
+    unsigned n = values_read(letters, args, values);
+    va_end(args);
+    hilum_rc rc = hl_session_query(session, sql, values, n, &stmt);
+    if (rc == HILUM_OK)
+        rc = hl_stmt_step(stmt);
+    if (rc == 1)
+        *out = hl_stmt_int(stmt, 0);
+    hl_stmt_done(stmt);
+    if (rc == 0)
+        return HILUM_ENOTFOUND;
+    return rc > 0 ? HILUM_OK : rc;
+}
+
+hilum_rc hl_stmt_step(struct hl_stmt *stmt)
+{
+    return stmt->session->db->step(stmt->handle);
+}
+
+struct hilum_value hl_stmt_value(struct hl_stmt *stmt, unsigned i)
+{
+    struct hilum_value value = {0};
+    stmt->session->db->column(stmt->handle, i, &value);
+    return value;
+}
+
+int64_t hl_stmt_int(struct hl_stmt *stmt, unsigned i)
+{
+    return hl_stmt_value(stmt, i).integer;
+}
+
+const char *hl_stmt_text_or_null(struct hl_stmt *stmt, unsigned i)
+{
+    struct hilum_value value = hl_stmt_value(stmt, i);
+    return value.type == HILUM_DB_TEXT ? value.bytes : NULL;
+}
+
+const char *hl_stmt_text(struct hl_stmt *stmt, unsigned i)
+{
+    const char *text = hl_stmt_text_or_null(stmt, i);
+    return text ? text : "";
+}
+
+void hl_stmt_blob(struct hl_stmt *stmt, unsigned i, void *out, size_t n)
+{
+    struct hilum_value value = hl_stmt_value(stmt, i);
+    memset(out, 0, n);
+    if (value.type == HILUM_DB_BLOB && value.bytes)
+        memcpy(out, value.bytes, value.n < n ? value.n : n);
+}
+
+void hl_stmt_done(struct hl_stmt *stmt)
+{
+    if (!stmt)
+        return;
+    stmt->session->db->reset(stmt->handle);
+    stmt->in_use = 0;
+}
+
+struct hilum_value hl_value_int(int64_t integer)
+{
+    return (struct hilum_value){.type = HILUM_DB_INT, .integer = integer};
+}
+
+struct hilum_value hl_value_text(const char *text)
+{
+    if (!text)
+        return (struct hilum_value){.type = HILUM_DB_NULL};
+    return (struct hilum_value){.type = HILUM_DB_TEXT, .bytes = text, .n = strlen(text)};
+}
+
+struct hilum_value hl_value_blob(const void *bytes, size_t n)
+{
+    return (struct hilum_value){.type = HILUM_DB_BLOB, .bytes = bytes, .n = n};
+}

@@ -1,0 +1,63 @@
+/* One database session with its prepared statements, and the pool of those that read. Knows no table.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_RECORD_SESSION_H
+#define HL_RECORD_SESSION_H
+
+#include "core/base/buf.h"
+#include "hilum/database.h"
+
+struct hl_session;
+
+/* `mode` as in hilum_database.open. */
+hilum_rc hl_session_open(const struct hilum_database *db, void *instance, uint32_t mode,
+                         struct hl_session **out);
+void hl_session_close(struct hl_session *session); /* NULL is fine */
+
+hilum_rc hl_session_begin(struct hl_session *session);
+hilum_rc hl_session_commit(struct hl_session *session);
+void hl_session_rollback(struct hl_session *session);
+hilum_rc hl_session_exec(struct hl_session *session, const char *script);
+hilum_rc hl_session_checkpoint(struct hl_session *session);
+uint64_t hl_session_changes(struct hl_session *session);
+int64_t hl_session_last_id(struct hl_session *session);
+
+/* A statement of the session's cache, bound and rewound. It is the caller's until hl_stmt_done, and one
+ * text may be in use once at a time. Texts and bytes bound are borrowed until then. */
+struct hl_stmt;
+hilum_rc hl_session_query(struct hl_session *session, const char *sql,
+                          const struct hilum_value *values, unsigned n, struct hl_stmt **out);
+/* The same with a letter a parameter: i int64_t, d int, t const char * (NULL: NULL), b const void *
+ * and size_t. At most 32. */
+hilum_rc hl_session_ask(struct hl_session *session, struct hl_stmt **out, const char *sql,
+                        const char *letters, ...);
+/* Runs a statement without a result. */
+hilum_rc hl_session_run(struct hl_session *session, const char *sql, const char *letters, ...);
+/* First column of the first row. HILUM_ENOTFOUND: no row (no reason is recorded). */
+hilum_rc hl_session_int(struct hl_session *session, int64_t *out, const char *sql,
+                        const char *letters, ...);
+
+hilum_rc hl_stmt_step(struct hl_stmt *stmt);                /* 1, 0, negative */
+int64_t hl_stmt_int(struct hl_stmt *stmt, unsigned i);      /* 0 for NULL and texts */
+const char *hl_stmt_text(struct hl_stmt *stmt, unsigned i); /* "" for NULL; until the next step */
+/* NULL where SQL has NULL. */
+const char *hl_stmt_text_or_null(struct hl_stmt *stmt, unsigned i);
+/* Copies at most n bytes, zero-filled. */
+void hl_stmt_blob(struct hl_stmt *stmt, unsigned i, void *out, size_t n);
+struct hilum_value hl_stmt_value(struct hl_stmt *stmt, unsigned i);
+void hl_stmt_done(struct hl_stmt *stmt); /* NULL is fine */
+
+struct hilum_value hl_value_int(int64_t integer);
+struct hilum_value hl_value_text(const char *text); /* NULL: NULL; borrowed */
+struct hilum_value hl_value_blob(const void *bytes, size_t n);
+
+/* Sessions for reading, opened when first needed. Any thread. */
+struct hl_readers;
+hilum_rc hl_readers_new(const struct hilum_database *db, void *instance, unsigned max,
+                        struct hl_readers **out);
+void hl_readers_free(struct hl_readers *readers); /* none may be out */
+/* Waits while all are out, at most 5 s: HILUM_EAGAIN. Hold one for a page of rows, never over a pause. */
+hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out);
+/* `rc` is what the reading ended with: a session that met a broken device is not used again. */
+void hl_readers_put(struct hl_readers *readers, struct hl_session *session, hilum_rc rc);
+
+#endif

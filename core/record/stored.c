@@ -1,0 +1,257 @@
+/* What is stored and where. Knows nothing of how it came. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/record/record_private.h"
+#include "hilum/catalog.h"
+
+#define STORED_COLUMNS                                                                             \
+    "SELECT i.id, i.sop_class, i.uid, e.uid, s.uid, i.transfer_syntax, i.digest_received, "        \
+    "i.is_held, l.store, l.object_key, l.bytes, l.dataset_offset, l.digest FROM instance i "       \
+    "JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study "                             \
+    "JOIN location l ON l.instance = i.id AND l.state = 'current' "
+
+enum { LOCATIONS_PAGE = 256 }; /* as in the statement */
+
+static void text_copy(struct hl_stmt *stmt, unsigned i, char *out, size_t size)
+{
+    snprintf(out, size, "%s", hl_stmt_text(stmt, i));
+}
+
+/* Five columns from `first`: store, key, bytes, offset, digest. */
+static void location_read(struct hl_stmt *stmt, unsigned first, struct hl_location *out)
+{
+    text_copy(stmt, first, out->store, sizeof out->store);
+    text_copy(stmt, first + 1, out->key, sizeof out->key);
+    out->length = (uint64_t)hl_stmt_int(stmt, first + 2);
+    out->dataset_offset = (uint64_t)hl_stmt_int(stmt, first + 3);
+    hl_stmt_blob(stmt, first + 4, out->digest_stored, sizeof out->digest_stored);
+}
+
+static void stored_read(struct hl_stmt *stmt, struct hl_stored *out)
+{
+    out->instance_id = hl_stmt_int(stmt, 0);
+    text_copy(stmt, 1, out->sop_class, sizeof out->sop_class);
+    text_copy(stmt, 2, out->sop_instance, sizeof out->sop_instance);
+    text_copy(stmt, 3, out->series_uid, sizeof out->series_uid);
+    text_copy(stmt, 4, out->study_uid, sizeof out->study_uid);
+    text_copy(stmt, 5, out->transfer_syntax, sizeof out->transfer_syntax);
+    hl_stmt_blob(stmt, 6, out->digest_received, sizeof out->digest_received);
+    out->is_held = hl_stmt_int(stmt, 7) != 0;
+    location_read(stmt, 8, &out->location);
+}
+
+static hilum_rc stored_query(struct hl_record *record, const char *sql,
+                             const struct hilum_value *key, struct hl_stored *out)
+{
+    struct hl_session *session = NULL;
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_readers_get(record->readers, &session);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = hl_session_query(session, sql, key, 1, &stmt);
+    if (rc == HILUM_OK)
+        rc = hl_stmt_step(stmt);
+    if (rc == 1)
+        stored_read(stmt, out);
+    hl_stmt_done(stmt);
+    hl_readers_put(record->readers, session, rc);
+    if (rc == 0)
+        return HILUM_ENOTFOUND;
+    return rc > 0 ? HILUM_OK : rc;
+}
+
+hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance, struct hl_stored *out)
+{
+    struct hilum_value key = hl_value_text(sop_instance);
+    hilum_rc rc =
+        stored_query(record, STORED_COLUMNS "WHERE i.uid = ?1 AND i.state = 0", &key, out);
+    return rc == HILUM_ENOTFOUND ? hl_fail(rc, "instance %.64s: not in the catalogue", sop_instance)
+                                 : rc;
+}
+
+hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
+                                struct hl_stored *out)
+{
+    struct hilum_value key = hl_value_int(instance_id);
+    hilum_rc rc = stored_query(record, STORED_COLUMNS "WHERE i.id = ?1", &key, out);
+    return rc == HILUM_ENOTFOUND
+               ? hl_fail(rc, "instance number %lld: not in the catalogue", (long long)instance_id)
+               : rc;
+}
+
+hilum_rc hl_record_has_key(struct hl_record *record, const char *store, const char *key, bool *out)
+{
+    struct hl_session *session = NULL;
+    int64_t instance;
+    hilum_rc rc = hl_readers_get(record->readers, &session);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = hl_session_int(session, &instance,
+                        "SELECT instance FROM location WHERE store = ?1 AND object_key = ?2", "tt",
+                        store, key);
+    hl_readers_put(record->readers, session, rc);
+    *out = rc == HILUM_OK;
+    return rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
+}
+
+/* ---- visiting all locations --------------------------------------------------------------------------- */
+
+struct visit {
+    int64_t instance;
+    struct hl_location location;
+    char state[16];
+};
+
+static hilum_rc locations_page(struct hl_record *record, const char *store, const char *after,
+                               struct visit *visits, unsigned *n)
+{
+    struct hl_session *session = NULL;
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_readers_get(record->readers, &session);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = hl_session_ask(session, &stmt,
+                        "SELECT instance, state, store, object_key, bytes, dataset_offset, digest "
+                        "FROM location WHERE store = ?1 AND object_key > ?2 "
+                        "ORDER BY object_key LIMIT 256",
+                        "tt", store, after);
+    for (*n = 0; rc == HILUM_OK && *n < LOCATIONS_PAGE && (rc = hl_stmt_step(stmt)) == 1; ++*n) {
+        visits[*n].instance = hl_stmt_int(stmt, 0);
+        text_copy(stmt, 1, visits[*n].state, sizeof visits[*n].state);
+        location_read(stmt, 2, &visits[*n].location);
+        rc = HILUM_OK;
+    }
+    hl_stmt_done(stmt);
+    hl_readers_put(record->readers, session, rc);
+    return rc;
+}
+
+hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_location_cb each,
+                             void *arg)
+{
+    struct visit *visits = malloc(LOCATIONS_PAGE * sizeof *visits);
+    char after[sizeof visits->location.key] = "";
+    unsigned n = LOCATIONS_PAGE;
+    hilum_rc rc = visits ? HILUM_OK : hl_fail(HILUM_ENOMEM, "record: out of memory");
+    while (rc == HILUM_OK && n == LOCATIONS_PAGE) {
+        rc = locations_page(record, store, after, visits, &n);
+        for (unsigned i = 0; i < n && rc == HILUM_OK; i++)
+            rc = each(arg, visits[i].instance, &visits[i].location, visits[i].state);
+        if (n > 0)
+            memcpy(after, visits[n - 1].location.key, sizeof after);
+    }
+    free(visits);
+    return rc;
+}
+
+/* ---- a resend, a repair ---------------------------------------------------------------------------------- */
+
+struct duplicate {
+    struct hl_record *record;
+    int64_t instance;
+    const char *peer;
+    bool is_repaired;
+    const struct hl_location *to;
+};
+
+static hilum_rc uids_of(struct hl_session *session, int64_t instance, char sop[65], char study[65])
+{
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_session_ask(session, &stmt,
+                                 "SELECT i.uid, s.uid FROM instance i "
+                                 "JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study "
+                                 "WHERE i.id = ?1",
+                                 "i", instance);
+    if (rc == HILUM_OK)
+        rc = hl_stmt_step(stmt);
+    if (rc == 1) {
+        text_copy(stmt, 0, sop, 65);
+        text_copy(stmt, 1, study, 65);
+    }
+    hl_stmt_done(stmt);
+    if (rc == 0)
+        return hl_fail(HILUM_ENOTFOUND, "instance number %lld: not in the catalogue",
+                       (long long)instance);
+    return rc > 0 ? HILUM_OK : rc;
+}
+
+static hilum_rc duplicate_write(struct hl_session *session, void *arg)
+{
+    struct duplicate *d = arg;
+    char sop[65] = "", study[65] = "", who[128];
+    struct hl_buf fields = {0};
+    int64_t id;
+    hilum_rc rc = uids_of(session, d->instance, sop, study);
+    snprintf(who, sizeof who, "peer:%s", d->peer ? d->peer : "");
+    hl_buf_text(&fields, "{\"SOPInstanceUID\":");
+    hl_buf_json_string(&fields, sop);
+    hl_buf_text(&fields, ",\"StudyInstanceUID\":");
+    hl_buf_json_string(&fields, study);
+    hl_buf_text(&fields, ",\"peer\":");
+    hl_buf_json_string(&fields, d->peer ? d->peer : "");
+    hl_buf_printf(&fields, ",\"repaired\":%d}", d->is_repaired);
+    const struct hl_entry entry = {.event = "instance.duplicated",
+                                   .study_uid = study,
+                                   .fields = hl_buf_str(&fields),
+                                   .instance = d->instance};
+    if (rc == HILUM_OK)
+        rc = hl_journal_add(d->record, session, &entry, &id);
+    if (rc == HILUM_OK)
+        rc = hl_audit_add(session, who, "instance.duplicate", study, NULL, hl_buf_str(&fields));
+    hl_buf_fini(&fields);
+    return rc;
+}
+
+hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, const char *peer,
+                             bool repaired)
+{
+    struct duplicate d = {
+        .record = record, .instance = instance_id, .peer = peer, .is_repaired = repaired};
+    return hl_writer_run(record->writer, HL_LANE_INGEST, duplicate_write, &d);
+}
+
+hilum_rc hl_erasure_add(struct hl_record *record, struct hl_session *session, int64_t instance,
+                        const char *why)
+{
+    hilum_rc rc = hl_session_run(session,
+                                 "INSERT INTO erasure (store, object_key, due_us, why) "
+                                 "SELECT store, object_key, ?2, ?3 FROM location "
+                                 "WHERE instance = ?1 AND state = 'current'",
+                                 "iit", instance, hl_now_us() + record->erase_grace_us, why);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session,
+                            "UPDATE location SET state = 'erasing', since_us = ?2 "
+                            "WHERE instance = ?1 AND state = 'current'",
+                            "ii", instance, hl_now_us());
+    return rc;
+}
+
+static hilum_rc relocate_write(struct hl_session *session, void *arg)
+{
+    struct duplicate *d = arg;
+    const struct hl_location *to = d->to;
+    char sop[65] = "", study[65] = "";
+    hilum_rc rc = uids_of(session, d->instance, sop, study);
+    if (rc == HILUM_OK)
+        rc = hl_erasure_add(d->record, session, d->instance, "replaced by a sound copy");
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session,
+                            "INSERT INTO location VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7)",
+                            "ttiiibi", to->store, to->key, d->instance, (int64_t)to->length,
+                            (int64_t)to->dataset_offset, (const void *)to->digest_stored,
+                            sizeof to->digest_stored, hl_now_us());
+    if (rc == HILUM_OK)
+        rc = hl_audit_add(session, "kernel", "instance.relocate", sop, NULL, NULL);
+    return rc;
+}
+
+hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id,
+                            const struct hl_location *to)
+{
+    struct duplicate d = {.record = record, .instance = instance_id, .to = to};
+    return hl_writer_run(record->writer, HL_LANE_OTHER, relocate_write, &d);
+}

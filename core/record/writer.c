@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/record/writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/record/migrate.h"
+
+/* A flush takes at most so many units: the first in it should not wait for hundreds. */
+enum { GROUP_MAX = 128, IDLE_MS = 200, PROBE_MS = 1000, WHY_BYTES = 512 };
+
+struct unit {
+    struct unit *next;
+    hl_unit run;
+    void *arg;
+    hilum_rc rc;
+    unsigned notes;
+    bool is_done;
+    pthread_cond_t done;
+    char why[WHY_BYTES];
+};
+
+struct queue {
+    struct unit *first, **last;
+};
+
+struct hl_writer {
+    const struct hilum_database *db;
+    void *instance;
+    struct hl_session *session; /* writer's thread only, from here ... */
+    struct hl_writer_hooks hooks;
+    unsigned notes; /* of the running unit */
+    bool is_dirty;  /* commits since the log was copied back */
+    int64_t next_probe_ms;
+    pthread_t thread; /* ... to here */
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct queue queues[2];
+    bool is_stopping;
+    hilum_rc health;
+    char why[WHY_BYTES];
+};
+
+/* After these nothing of the transaction can be saved, whichever unit met it. */
+static bool is_fatal(hilum_rc rc)
+{
+    return rc == HILUM_EIO || rc == HILUM_EFULL || rc == HILUM_EDENIED || rc == HILUM_EAGAIN ||
+           rc == HILUM_ECORRUPT || rc == HILUM_ENOMEM;
+}
+
+/* ---- health --------------------------------------------------------------------------------------- */
+
+static void health_set(struct hl_writer *writer, hilum_rc rc, const char *why)
+{
+    pthread_mutex_lock(&writer->lock);
+    hilum_rc before = writer->health;
+    writer->health = rc;
+    snprintf(writer->why, sizeof writer->why, "%s", why);
+    pthread_mutex_unlock(&writer->lock);
+    if (before == rc)
+        return;
+    if (rc == HILUM_OK)
+        hl_log(HL_WARN, "record", "the catalogue is writable again");
+    else
+        hl_log(HL_ERROR, "record", "the catalogue is not writable (%s): %s", hl_rc_name(rc), why);
+}
+
+static hilum_rc probe_once(struct hl_writer *writer)
+{
+    hilum_rc rc = HILUM_OK;
+    if (!writer->session)
+        rc = hl_session_open(writer->db, writer->instance, HILUM_DB_WRITE, &writer->session);
+    if (rc == HILUM_OK)
+        rc = hl_session_begin(writer->session);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(writer->session,
+                            "INSERT INTO kv VALUES ('record', 'probe', ?1) ON CONFLICT "
+                            "(space, name) DO UPDATE SET value = excluded.value",
+                            "i", hl_now_us());
+    if (rc == HILUM_OK)
+        rc = hl_session_commit(writer->session);
+    return rc;
+}
+
+/* A tiny transaction; a session that cannot is opened anew next time, since SQLite keeps a file that was
+ * read-only when opened read-only for good. */
+static void probe(struct hl_writer *writer)
+{
+    hilum_rc rc = probe_once(writer);
+    if (rc != HILUM_OK && writer->session) {
+        hl_session_rollback(writer->session);
+        hl_session_close(writer->session);
+        writer->session = NULL;
+    }
+    writer->next_probe_ms = hl_mono_ms() + PROBE_MS;
+    health_set(writer, rc, rc == HILUM_OK ? "" : hl_error());
+}
+
+/* ---- one group ------------------------------------------------------------------------------------ */
+
+static void unit_failed(struct unit *unit, hilum_rc rc, const char *why)
+{
+    unit->rc = rc;
+    unit->notes = 0;
+    snprintf(unit->why, sizeof unit->why, "%s", why);
+}
+
+/* Alone in its group a unit needs no savepoint: the group is undone with it. */
+static hilum_rc unit_run(struct hl_writer *writer, struct unit *unit, bool is_alone)
+{
+    struct hl_session *session = writer->session;
+    hilum_rc rc = is_alone ? HILUM_OK : hl_session_run(session, "SAVEPOINT unit", "");
+    writer->notes = 0;
+    if (rc == HILUM_OK)
+        rc = unit->run(session, unit->arg);
+    unit->rc = HILUM_OK;
+    unit->notes = writer->notes;
+    if (rc < 0) {
+        unit_failed(unit, rc, hl_error());
+        writer->hooks.undone(writer->hooks.arg);
+    }
+    if (is_fatal(rc) || is_alone)
+        return rc < 0 ? rc : HILUM_OK;
+    if (rc < 0)
+        rc = hl_session_run(session, "ROLLBACK TO unit", "");
+    return rc < 0 ? rc : hl_session_run(session, "RELEASE unit", "");
+}
+
+static hilum_rc group_run(struct hl_writer *writer, struct unit *group)
+{
+    bool is_alone = !group->next;
+    hilum_rc rc = hl_session_begin(writer->session);
+    for (struct unit *unit = group; unit && rc == HILUM_OK; unit = unit->next)
+        rc = unit_run(writer, unit, is_alone);
+    if (rc == HILUM_OK)
+        rc = hl_session_commit(writer->session);
+    if (rc == HILUM_OK)
+        return rc;
+    char why[WHY_BYTES];
+    snprintf(why, sizeof why, "%s", hl_error());
+    hl_session_rollback(writer->session);
+    writer->hooks.undone(writer->hooks.arg);
+    if (is_alone && group->rc < 0 && !is_fatal(rc))
+        return rc; /* the unit's own fault */
+    for (struct unit *unit = group; unit; unit = unit->next)
+        unit_failed(unit, rc, why);
+    if (rc != HILUM_ENOMEM)
+        health_set(writer, rc, why);
+    writer->next_probe_ms = hl_mono_ms() + PROBE_MS;
+    return rc;
+}
+
+static void group_end(struct hl_writer *writer, struct unit *group)
+{
+    unsigned notes = 0;
+    pthread_mutex_lock(&writer->lock);
+    for (struct unit *unit = group, *next; unit; unit = next) {
+        next = unit->next;
+        notes |= unit->notes;
+        unit->is_done = true; /* the unit is its caller's again once the lock is free */
+        pthread_cond_signal(&unit->done);
+    }
+    pthread_mutex_unlock(&writer->lock);
+    if (notes)
+        writer->hooks.noted(writer->hooks.arg, notes);
+}
+
+/* With the lock held: ingest first, each queue in order. */
+static struct unit *group_take(struct hl_writer *writer)
+{
+    struct unit *group = NULL, **last = &group;
+    for (unsigned i = 0, n = 0; i < 2; i++) {
+        struct queue *queue = &writer->queues[i];
+        for (; queue->first && n < GROUP_MAX; n++) {
+            *last = queue->first;
+            queue->first = (*last)->next;
+            last = &(*last)->next;
+            *last = NULL;
+        }
+        if (!queue->first)
+            queue->last = &queue->first;
+    }
+    return group;
+}
+
+/* ---- the thread ----------------------------------------------------------------------------------- */
+
+/* With the lock held. Waits for work, for the next probe, or for idleness. */
+static void wait_for_work(struct hl_writer *writer)
+{
+    int64_t ms = writer->health != HILUM_OK ? writer->next_probe_ms - hl_mono_ms() : IDLE_MS;
+    if (writer->health == HILUM_OK && !writer->is_dirty) {
+        pthread_cond_wait(&writer->work, &writer->lock);
+        return;
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + (ms > 0 ? ms : 0) * 1000000;
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_cond_timedwait(&writer->work, &writer->lock, &until);
+}
+
+static void idle(struct hl_writer *writer)
+{
+    if (!writer->is_dirty || !writer->session)
+        return;
+    hl_session_checkpoint(writer->session); /* what it meets the next commit meets too */
+    writer->is_dirty = false;
+}
+
+static void serve(struct hl_writer *writer, struct unit *group)
+{
+    if (writer->health != HILUM_OK && hl_mono_ms() >= writer->next_probe_ms)
+        probe(writer);
+    if (!group) {
+        if (writer->health == HILUM_OK)
+            idle(writer);
+        return;
+    }
+    if (writer->health == HILUM_OK) {
+        group_run(writer, group);
+        writer->is_dirty = true;
+    } else {
+        for (struct unit *unit = group; unit; unit = unit->next)
+            unit_failed(unit, writer->health, writer->why);
+    }
+    group_end(writer, group);
+}
+
+static void *writer_main(void *arg)
+{
+    struct hl_writer *writer = arg;
+    pthread_setname_np(pthread_self(), "hilum-writer");
+    pthread_mutex_lock(&writer->lock);
+    for (;;) {
+        struct unit *group = group_take(writer);
+        if (!group && writer->is_stopping)
+            break;
+        if (!group) {
+            wait_for_work(writer);
+            group = group_take(writer);
+        }
+        pthread_mutex_unlock(&writer->lock);
+        serve(writer, group);
+        pthread_mutex_lock(&writer->lock);
+    }
+    pthread_mutex_unlock(&writer->lock);
+    idle(writer);
+    return NULL;
+}
+
+hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit run, void *arg)
+{
+    struct unit unit = {.run = run, .arg = arg};
+    pthread_cond_init(&unit.done, NULL);
+    pthread_mutex_lock(&writer->lock);
+    if (writer->is_stopping) {
+        unit.rc = HILUM_ECLOSED;
+        snprintf(unit.why, sizeof unit.why, "the record is closing");
+    } else {
+        *writer->queues[lane].last = &unit;
+        writer->queues[lane].last = &unit.next;
+        pthread_cond_signal(&writer->work);
+        while (!unit.is_done)
+            pthread_cond_wait(&unit.done, &writer->lock);
+    }
+    pthread_mutex_unlock(&writer->lock);
+    pthread_cond_destroy(&unit.done);
+    return unit.rc == HILUM_OK ? HILUM_OK : hl_fail(unit.rc, "%s", unit.why);
+}
+
+void hl_writer_note(struct hl_writer *writer, unsigned notes)
+{
+    writer->notes |= notes;
+}
+
+hilum_rc hl_writer_health(struct hl_writer *writer)
+{
+    char why[WHY_BYTES];
+    pthread_mutex_lock(&writer->lock);
+    hilum_rc rc = writer->health;
+    snprintf(why, sizeof why, "%s", writer->why);
+    pthread_mutex_unlock(&writer->lock);
+    return rc == HILUM_OK ? rc : hl_fail(rc, "%s", why);
+}
+
+/* ---- life ----------------------------------------------------------------------------------------- */
+
+static hilum_rc migrate(const struct hilum_database *db, void *instance)
+{
+    void *session = NULL;
+    hilum_rc rc = db->open(instance, HILUM_DB_WRITE, NULL, &session);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = hl_migrate(db, session);
+    db->close(session);
+    return rc;
+}
+
+hilum_rc hl_writer_new(const struct hilum_database *db, void *instance,
+                       const struct hl_writer_hooks *hooks, struct hl_writer **out)
+{
+    struct hl_writer *writer = calloc(1, sizeof *writer);
+    if (!writer)
+        return hl_fail(HILUM_ENOMEM, "record: out of memory");
+    *writer = (struct hl_writer){.db = db, .instance = instance, .hooks = *hooks};
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&writer->work, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&writer->lock, NULL);
+    for (unsigned i = 0; i < 2; i++)
+        writer->queues[i].last = &writer->queues[i].first;
+    hilum_rc rc = migrate(db, instance);
+    if (rc == HILUM_OK)
+        rc = hl_session_open(db, instance, HILUM_DB_WRITE, &writer->session);
+    if (rc == HILUM_OK && pthread_create(&writer->thread, NULL, writer_main, writer) != 0)
+        rc = hl_fail(HILUM_ENOMEM, "record: start the writer's thread");
+    if (rc != HILUM_OK) {
+        hl_session_close(writer->session);
+        free(writer);
+        return rc;
+    }
+    *out = writer;
+    return HILUM_OK;
+}
+
+void hl_writer_free(struct hl_writer *writer)
+{
+    if (!writer)
+        return;
+    pthread_mutex_lock(&writer->lock);
+    writer->is_stopping = true;
+    pthread_cond_signal(&writer->work);
+    pthread_mutex_unlock(&writer->lock);
+    pthread_join(writer->thread, NULL);
+    hl_session_close(writer->session);
+    pthread_mutex_destroy(&writer->lock);
+    pthread_cond_destroy(&writer->work);
+    free(writer);
+}

@@ -1,0 +1,36 @@
+/* The one thread that writes: units of work queue up, all that wait share a transaction, and each learns
+ * whether it is durable. Knows no table. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_RECORD_WRITER_H
+#define HL_RECORD_WRITER_H
+
+#include "core/record/session.h"
+
+struct hl_writer;
+
+enum hl_lane { HL_LANE_INGEST, HL_LANE_OTHER }; /* ingest goes first */
+enum { HL_NOTE_JOURNAL = 1, HL_NOTE_JOBS = 2 };
+
+/* Runs on the writer's thread within a transaction. Negative: what it wrote is undone, others of the
+ * group are not. It must not block on anything but the session. */
+typedef hilum_rc (*hl_unit)(struct hl_session *session, void *arg);
+
+struct hl_writer_hooks {
+    void *arg;
+    void (*undone)(void *arg);                /* writer's thread: forget what was cached */
+    void (*noted)(void *arg, unsigned notes); /* writer's thread, after a commit with notes */
+};
+
+/* Opens the writing session, migrates and starts the thread. */
+hilum_rc hl_writer_new(const struct hilum_database *db, void *instance,
+                       const struct hl_writer_hooks *hooks, struct hl_writer **out);
+/* Runs what is queued, copies the log back, ends the thread. NULL is fine. */
+void hl_writer_free(struct hl_writer *writer);
+
+/* Queues and waits until the unit is durable or failed. Any thread but the writer's. While the
+ * medium is not writable (health) units fail at once with that code. */
+hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit unit, void *arg);
+/* From within a unit: what it did that somebody waits for. Dropped if the unit or commit fails. */
+void hl_writer_note(struct hl_writer *writer, unsigned notes);
+hilum_rc hl_writer_health(struct hl_writer *writer);
+
+#endif
