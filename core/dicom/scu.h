@@ -6,6 +6,7 @@
 #include "core/config/peers.h"
 #include "core/store/ingest.h"
 
+struct hl_ul_assoc; /* core/dicom/ul/ul.h */
 struct hl_scu; /* connections to peers; thread-safe */
 
 hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_scu **out);

@@ -31,6 +31,11 @@ const char *hl_plugin_id(const hilum_self *self)
     return self->id;
 }
 
+void *hl_plugins_context(const hilum_self *self)
+{
+    return self->host->services.arg;
+}
+
 /* ---- the file ---- */
 
 static hilum_rc find_file(struct hilum_self *plugin)

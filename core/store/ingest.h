@@ -96,6 +96,11 @@ void hl_outgoing_close(struct hl_outgoing *outgoing);
 /* Writes a whole Part 10 file (preamble, meta header, data set) to a path, durable. For export. */
 hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t as_of, const char *path);
 
+/* One attribute of a stored instance, by DICOM keyword, corrections applied, as UTF-8. Reads the object's header.
+ * HILUM_ENOTFOUND: absent, or no such keyword. For rules that run after the answer. */
+hilum_rc hl_store_attribute(struct hl_store *store, int64_t instance_id, const char *keyword,
+                            struct hl_buf *out);
+
 /* ---- integrity ---------------------------------------------------------------------------------------- */
 typedef hilum_rc (*hl_fsck_cb)(void *arg, const char *fault, const char *store, const char *key,
                                int64_t instance_id);
