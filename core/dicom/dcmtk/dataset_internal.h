@@ -1,0 +1,54 @@
+/* What the .cc files of this folder share. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_DICOM_DATASET_INTERNAL_H
+#define HL_DICOM_DATASET_INTERNAL_H
+
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dctk.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+extern "C" {
+#include "core/base/buf.h"
+#include "core/base/error.h"
+#include "core/dicom/charset.h"
+}
+#include "core/dicom/dcmtk/dataset.h"
+#include "core/dicom/dcmtk/guard.h"
+
+struct hl_dataset {
+    std::unique_ptr<DcmDataset> set;
+    mutable std::vector<DcmElement *> index; // elements in order; empty: not made yet
+};
+
+namespace hilum
+{
+
+inline uint32_t tag_of(const DcmObject &object)
+{
+    return (uint32_t)object.getGTag() << 16 | object.getETag();
+}
+
+inline DcmTagKey key_of(uint32_t tag)
+{
+    return DcmTagKey((Uint16)(tag >> 16), (Uint16)(tag & 0xFFFF));
+}
+
+/* The element's bytes as DCMTK holds them; numbers in host order. */
+bool raw_value(DcmElement &element, const void **bytes, size_t *length);
+/* (0008,0005) of the item, or `inherited`. */
+std::string charset_of(DcmItem &item, const std::string &inherited);
+/* Is the text of this VR in the Specific Character Set (PS3.5 6.1.2.2)? */
+bool has_charset(const DcmElement &element);
+/* The value as UTF-8 without padding; numbers joined by '\'. */
+std::string text_of(DcmElement &element, const std::string &charset);
+/* Sets the value of a text element from UTF-8. Returns 1 when something became '?'. */
+hilum_rc put_text(DcmElement &element, const std::string &utf8, const std::string &charset);
+
+/* Data sets DCMTK would follow so deep that the stack ends: it recurses, and bounds nothing. */
+bool is_nested_too_deep(const uint8_t *bytes, size_t n, bool is_implicit, bool is_big_endian);
+
+} // namespace hilum
+
+#endif

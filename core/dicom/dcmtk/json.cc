@@ -1,0 +1,197 @@
+// The DICOM JSON Model (PS3.18 annex F). It knows nothing of paths and files.
+// SPDX-License-Identifier: Apache-2.0
+#include "core/dicom/dcmtk/dataset_internal.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+namespace
+{
+
+// Larger binary values are left out: the model has URIs for them, and here is nothing to point to.
+constexpr size_t INLINE_MAX = 64 * 1024;
+
+void write_item(DcmItem &item, const std::string &inherited, hl_buf *out);
+
+std::vector<std::string> split(const std::string &text, char by)
+{
+    std::vector<std::string> parts;
+    for (size_t at = 0; at <= text.size();) {
+        const size_t end = std::min(text.find(by, at), text.size());
+        parts.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    return parts;
+}
+
+std::string trimmed(const std::string &text)
+{
+    const size_t begin = text.find_first_not_of(' ');
+    if (begin == std::string::npos)
+        return "";
+    return text.substr(begin, text.find_last_not_of(' ') - begin + 1);
+}
+
+void write_name(const std::string &name, hl_buf *out)
+{
+    static const char *const groups[] = {"Alphabetic", "Ideographic", "Phonetic"};
+    const std::vector<std::string> parts = split(name, '=');
+    const char *comma = "";
+    hl_buf_byte(out, '{');
+    for (size_t i = 0; i < parts.size() && i < 3; i++) {
+        if (parts[i].empty())
+            continue;
+        hl_buf_printf(out, "%s\"%s\":", comma, groups[i]);
+        hl_buf_json_string(out, parts[i].c_str());
+        comma = ",";
+    }
+    hl_buf_byte(out, '}');
+}
+
+// What is no number (a modality's slip) stays a string, as F.2.2 allows for DS and IS.
+void write_number(const std::string &text, hl_buf *out)
+{
+    char *end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    if (end == text.c_str() || *end || !std::isfinite(value) ||
+        std::strpbrk(text.c_str(), "xXpPnN"))
+        hl_buf_json_string(out, text.c_str());
+    else if (std::fabs(value) < 9007199254740992.0 && value == std::floor(value))
+        hl_buf_printf(out, "%.0f", value);
+    else
+        hl_buf_printf(out, "%.17g", value);
+}
+
+void write_value(DcmEVR vr, const std::string &text, hl_buf *out)
+{
+    switch (vr) {
+    case EVR_PN: write_name(text, out); break;
+    case EVR_DS:
+    case EVR_IS:
+    case EVR_FL:
+    case EVR_FD:
+    case EVR_US:
+    case EVR_SS:
+    case EVR_UL:
+    case EVR_SL:
+    case EVR_UV:
+    case EVR_SV: write_number(trimmed(text), out); break;
+    case EVR_AT: {
+        const uint32_t tag = hl_dict_tag(text.c_str());
+        hl_buf_printf(out, "\"%08X\"", (unsigned)tag);
+        break;
+    }
+    case EVR_LT:
+    case EVR_ST:
+    case EVR_UT: hl_buf_json_string(out, text.c_str()); break;
+    default: hl_buf_json_string(out, trimmed(text).c_str());
+    }
+}
+
+void write_values(DcmElement &element, const std::string &charset, hl_buf *out)
+{
+    const DcmEVR vr = element.getVR();
+    std::string text = hilum::text_of(element, charset);
+    if (text.empty())
+        return;
+    if (hilum::tag_of(element) == 0x00080005)
+        text = "ISO_IR 192"; // all text of the model is UTF-8 (F.2)
+    const bool is_one = vr == EVR_LT || vr == EVR_ST || vr == EVR_UT || vr == EVR_UR;
+    const char *comma = "";
+    hl_buf_text(out, ",\"Value\":[");
+    for (const std::string &value : is_one ? std::vector<std::string>{text} : split(text, '\\')) {
+        hl_buf_text(out, comma);
+        if (value.empty())
+            hl_buf_text(out, "null");
+        else
+            write_value(vr, value, out);
+        comma = ",";
+    }
+    hl_buf_byte(out, ']');
+}
+
+void write_base64(const uint8_t *p, size_t n, hl_buf *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < n; i += 3) {
+        const uint32_t three = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) |
+                               (i + 2 < n ? p[i + 2] : 0);
+        hl_buf_byte(out, digits[three >> 18]);
+        hl_buf_byte(out, digits[three >> 12 & 63]);
+        hl_buf_byte(out, i + 1 < n ? digits[three >> 6 & 63] : '=');
+        hl_buf_byte(out, i + 2 < n ? digits[three & 63] : '=');
+    }
+}
+
+void write_binary(DcmElement &element, hl_buf *out)
+{
+    const void *bytes = nullptr;
+    size_t n = 0;
+    if (element.getLengthField() > INLINE_MAX || !hilum::raw_value(element, &bytes, &n))
+        return;
+    hl_buf_text(out, ",\"InlineBinary\":\"");
+    write_base64(static_cast<const uint8_t *>(bytes), n, out);
+    hl_buf_byte(out, '"');
+}
+
+void write_sequence(DcmSequenceOfItems &sequence, const std::string &charset, hl_buf *out)
+{
+    if (sequence.card() == 0)
+        return;
+    const char *comma = "";
+    hl_buf_text(out, ",\"Value\":[");
+    for (DcmObject *o = nullptr; (o = sequence.nextInContainer(o)) != nullptr;) {
+        hl_buf_text(out, comma);
+        write_item(static_cast<DcmItem &>(*o), charset, out);
+        comma = ",";
+    }
+    hl_buf_byte(out, ']');
+}
+
+bool is_binary(DcmEVR vr)
+{
+    return vr == EVR_OB || vr == EVR_OW || vr == EVR_OF || vr == EVR_OD || vr == EVR_OL ||
+           vr == EVR_OV || vr == EVR_UN;
+}
+
+void write_element(DcmElement &element, const std::string &charset, hl_buf *out)
+{
+    const DcmEVR vr = DcmVR(DcmVR(element.getVR()).getValidVRName()).getEVR();
+    hl_buf_printf(out, "\"%08X\":{\"vr\":\"%s\"", (unsigned)hilum::tag_of(element),
+                  DcmVR(vr).getValidVRName());
+    if (element.ident() == EVR_SQ)
+        write_sequence(static_cast<DcmSequenceOfItems &>(element), charset, out);
+    else if (element.isLeaf() && is_binary(vr))
+        write_binary(element, out);
+    else if (element.isLeaf())
+        write_values(element, charset, out);
+    hl_buf_byte(out, '}');
+}
+
+void write_item(DcmItem &item, const std::string &inherited, hl_buf *out)
+{
+    const std::string charset = hilum::charset_of(item, inherited);
+    const char *comma = "";
+    hl_buf_byte(out, '{');
+    for (DcmObject *o = nullptr; (o = item.nextInContainer(o)) != nullptr;) {
+        DcmElement &element = static_cast<DcmElement &>(*o);
+        if (element.getETag() == 0)
+            continue; // group lengths are not part of the model
+        hl_buf_text(out, comma);
+        write_element(element, charset, out);
+        comma = ",";
+    }
+    hl_buf_byte(out, '}');
+}
+
+} // namespace
+
+hilum_rc hl_dataset_json(const struct hl_dataset *dataset, struct hl_buf *out)
+{
+    return hilum::guarded([&]() -> hilum_rc {
+        write_item(*dataset->set, "", out);
+        return out->failed ? hl_fail(HILUM_ENOMEM, "data set: no memory") : HILUM_OK;
+    });
+}

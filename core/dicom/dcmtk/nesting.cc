@@ -1,0 +1,102 @@
+// Depth of a data set before DCMTK sees it. It knows nothing of DCMTK.
+// SPDX-License-Identifier: Apache-2.0
+#include <cstring>
+#include <vector>
+
+extern "C" {
+#include "core/store/scan_head.h"
+}
+#include "core/dicom/dcmtk/dataset_internal.h"
+
+namespace
+{
+
+// Where DCMTK may read a damaged data set in another way than we do, the number of items alone has to
+// show that the stack suffices.
+constexpr size_t ITEMS_SAFE = 400;
+
+struct Level {
+    uint64_t end;
+    bool holds_items;
+    hl_coding coding;
+};
+
+struct Walk {
+    const uint8_t *bytes;
+    size_t n, at;
+    std::vector<Level> levels;
+    bool is_odd; // something DCMTK may see otherwise
+};
+
+size_t count_items(const uint8_t *bytes, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i + 4 <= n; i++)
+        count += std::memcmp(bytes + i, "\xFE\xFF\x00\xE0", 4) == 0 ||
+                 std::memcmp(bytes + i, "\xFF\xFE\xE0\x00", 4) == 0;
+    return count;
+}
+
+bool begins_with_item(const Walk &walk, size_t at, hl_coding coding)
+{
+    return at + 4 <= walk.n && hl_get_tag(walk.bytes + at, coding.is_big_endian) == HL_TAG_ITEM;
+}
+
+void push(Walk &walk, const hl_head &head, bool holds_items, hl_coding coding)
+{
+    const bool is_undefined = head.length == HL_LENGTH_UNDEFINED;
+    const uint64_t begin = walk.at + head.size;
+    walk.levels.push_back({is_undefined ? UINT64_MAX : begin + head.length, holds_items, coding});
+    walk.at = begin;
+}
+
+void take_element(Walk &walk, const hl_head &head, hl_coding coding)
+{
+    const bool is_unknown = std::strcmp(head.vr, "UN") == 0;
+    const bool may_hide = coding.is_implicit || is_unknown;
+    if (is_unknown)
+        coding = hl_coding{true, false};
+    if (head.length == HL_LENGTH_UNDEFINED || std::strcmp(head.vr, "SQ") == 0 ||
+        (may_hide && begins_with_item(walk, walk.at + head.size, coding)))
+        push(walk, head, true, coding);
+    else
+        walk.at += (size_t)head.size + head.length;
+}
+
+// One head further; false at the end.
+bool step(Walk &walk)
+{
+    while (walk.levels.size() > 1 && walk.at >= walk.levels.back().end)
+        walk.levels.pop_back();
+    if (walk.at + HL_HEAD_PEEK > walk.n)
+        return false;
+    const Level level = walk.levels.back();
+    const uint8_t *p = walk.bytes + walk.at;
+    if (hl_head_size(p, level.coding) > walk.n - walk.at)
+        return false;
+    hl_head head;
+    hl_head_decode(p, level.coding, &head);
+    walk.is_odd |= head.remarks != 0;
+    if (head.tag == HL_TAG_ITEM_END || head.tag == HL_TAG_SEQUENCE_END) {
+        walk.at += head.size;
+        if (walk.levels.size() > 1)
+            walk.levels.pop_back();
+    } else if (level.holds_items) {
+        walk.is_odd |= head.tag != HL_TAG_ITEM;
+        push(walk, head, false, level.coding);
+    } else {
+        take_element(walk, head, level.coding);
+    }
+    return true;
+}
+
+} // namespace
+
+bool hilum::is_nested_too_deep(const uint8_t *bytes, size_t n, bool is_implicit, bool is_big_endian)
+{
+    Walk walk{bytes, n, 0, {{UINT64_MAX, false, {is_implicit, is_big_endian}}}, false};
+    while (step(walk))
+        if (walk.levels.size() > 2 * HL_DATASET_DEPTH + 1)
+            return true;
+    return walk.is_odd && count_items(bytes, n) > ITEMS_SAFE;
+}

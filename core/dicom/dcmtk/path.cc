@@ -1,0 +1,356 @@
+// Attributes by path: got, put, removed, listed.
+// It knows nothing of streams and files. SPDX-License-Identifier: Apache-2.0
+#include "core/dicom/dcmtk/dataset_internal.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+extern "C" {
+#include "core/base/text.h"
+}
+
+using hilum::guarded;
+
+namespace
+{
+
+struct Step {
+    uint32_t tag;
+    unsigned long index;
+    bool has_index;
+};
+
+using Path = std::vector<Step>;
+
+// An item, and the character set that holds in it.
+struct Place {
+    DcmItem *item;
+    std::string charset;
+};
+
+hilum_rc bad_path(const std::string &path)
+{
+    return hl_fail(HILUM_EINVAL, "path \"%s\": expected Attribute or Sequence[0].Attribute",
+                   path.c_str());
+}
+
+bool parse_step(std::string text, Step *out)
+{
+    *out = Step{0, 0, false};
+    const size_t bracket = text.find('[');
+    if (bracket != std::string::npos) {
+        char *end = nullptr;
+        out->index = std::strtoul(text.c_str() + bracket + 1, &end, 10);
+        out->has_index = true;
+        if (end == text.c_str() + bracket + 1 || std::strcmp(end, "]") != 0)
+            return false;
+        text.resize(bracket);
+    }
+    out->tag = hl_dict_tag(text.c_str());
+    return out->tag != 0;
+}
+
+hilum_rc parse_path(const std::string &path, Path &out)
+{
+    for (size_t at = 0; at <= path.size();) {
+        const size_t dot = std::min(path.find('.', at), path.size());
+        Step step;
+        if (out.size() >= HL_DATASET_DEPTH || !parse_step(path.substr(at, dot - at), &step))
+            return bad_path(path);
+        out.push_back(step);
+        at = dot + 1;
+    }
+    return HILUM_OK;
+}
+
+DcmSequenceOfItems *sequence(DcmItem &item, uint32_t tag)
+{
+    DcmElement *element = nullptr;
+    if (item.findAndGetElement(hilum::key_of(tag), element).bad() || !element ||
+        element->ident() != EVR_SQ)
+        return nullptr;
+    return static_cast<DcmSequenceOfItems *>(element);
+}
+
+// The item the last step of the path is in; false when it is not there.
+bool find_place(DcmDataset &set, const Path &path, Place &out)
+{
+    out = Place{&set, hilum::charset_of(set, "")};
+    for (size_t i = 0; i + 1 < path.size(); i++) {
+        DcmSequenceOfItems *inner = sequence(*out.item, path[i].tag);
+        if (!inner || path[i].index >= inner->card())
+            return false;
+        out.item = inner->getItem(path[i].index);
+        out.charset = hilum::charset_of(*out.item, out.charset);
+    }
+    return true;
+}
+
+DcmElement *element_at(const Place &place, uint32_t tag)
+{
+    DcmElement *element = nullptr;
+    return place.item->findAndGetElement(hilum::key_of(tag), element).good() ? element : nullptr;
+}
+
+hilum_rc find_element(const hl_dataset *dataset, const std::string &path, Place &place,
+                      DcmElement **out)
+{
+    Path steps;
+    const hilum_rc rc = parse_path(path, steps);
+    if (rc != HILUM_OK)
+        return rc;
+    const bool is_there = find_place(*dataset->set, steps, place);
+    *out = is_there ? element_at(place, steps.back().tag) : nullptr;
+    return *out ? HILUM_OK : hl_fail(HILUM_ENOTFOUND, "%s is absent", path.c_str());
+}
+
+hilum_rc get_text(const hl_dataset *dataset, const char *path, std::string &out)
+{
+    Place place{};
+    DcmElement *element = nullptr;
+    const hilum_rc rc = find_element(dataset, path, place, &element);
+    if (rc != HILUM_OK)
+        return rc;
+    if (!element->isLeaf())
+        return hl_fail(HILUM_EINVAL, "%s is a sequence", path);
+    out = hilum::text_of(*element, place.charset);
+    return HILUM_OK;
+}
+
+// ---- putting ----
+
+hilum_rc insert(DcmItem &item, DcmElement *element, const std::string &path)
+{
+    std::unique_ptr<DcmElement> owned(element);
+    if (item.insert(element, OFTrue).bad())
+        return hl_fail(HILUM_EINVAL, "%s: cannot be inserted", path.c_str());
+    owned.release();
+    return HILUM_OK;
+}
+
+// The item at the step, made if it is the next one.
+hilum_rc enter(Place &place, const Step &step, const std::string &path)
+{
+    DcmSequenceOfItems *inner = sequence(*place.item, step.tag);
+    if (!inner) {
+        inner = new DcmSequenceOfItems(DcmTag(hilum::key_of(step.tag), EVR_SQ));
+        const hilum_rc rc = insert(*place.item, inner, path);
+        if (rc != HILUM_OK)
+            return rc;
+    }
+    if (step.index > inner->card())
+        return hl_fail(HILUM_EINVAL, "%s: there are %lu items only", path.c_str(), inner->card());
+    if (step.index == inner->card())
+        inner->append(new DcmItem());
+    place.item = inner->getItem(step.index);
+    place.charset = hilum::charset_of(*place.item, place.charset);
+    return HILUM_OK;
+}
+
+DcmEVR vr_to_put(uint32_t tag)
+{
+    const char *vr = hl_dict_vr(tag);
+    return std::strcmp(vr, "UN") == 0 ? EVR_LO : DcmVR(vr).getEVR();
+}
+
+hilum_rc put_leaf(Place &place, const Step &step, const std::string &path, const std::string &utf8)
+{
+    const DcmEVR vr = vr_to_put(step.tag);
+    if (vr == EVR_SQ && !utf8.empty())
+        return hl_fail(HILUM_EINVAL, "%s is a sequence", path.c_str());
+    if (step.has_index)
+        return bad_path(path);
+    DcmElement *element = nullptr;
+    DcmTag tag(hilum::key_of(step.tag), vr);
+    if (DcmItem::newDicomElement(element, tag).bad() || !element)
+        return hl_fail(HILUM_EINVAL, "%s: no such attribute", path.c_str());
+    const hilum_rc rc = utf8.empty() ? HILUM_OK : hilum::put_text(*element, utf8, place.charset);
+    if (rc < HILUM_OK) {
+        delete element;
+        return rc;
+    }
+    return insert(*place.item, element, path);
+}
+
+hilum_rc put(hl_dataset *dataset, const std::string &path, const std::string &utf8)
+{
+    Path steps;
+    hilum_rc rc = parse_path(path, steps);
+    Place place{dataset->set.get(), hilum::charset_of(*dataset->set, "")};
+    for (size_t i = 0; rc == HILUM_OK && i + 1 < steps.size(); i++)
+        rc = enter(place, steps[i], path);
+    return rc == HILUM_OK ? put_leaf(place, steps.back(), path, utf8) : rc;
+}
+
+hilum_rc remove_at(hl_dataset *dataset, const std::string &path)
+{
+    Path steps;
+    const hilum_rc rc = parse_path(path, steps);
+    if (rc != HILUM_OK)
+        return rc;
+    Place place{};
+    bool is_gone = false;
+    const Step &last = steps.back();
+    if (find_place(*dataset->set, steps, place)) {
+        DcmSequenceOfItems *items = last.has_index ? sequence(*place.item, last.tag) : nullptr;
+        if (items && last.index < items->card()) {
+            delete items->remove(last.index);
+            is_gone = true;
+        } else if (!last.has_index) {
+            is_gone = place.item->findAndDeleteElement(hilum::key_of(last.tag)).good();
+        }
+    }
+    return is_gone ? HILUM_OK : hl_fail(HILUM_ENOTFOUND, "%s is absent", path.c_str());
+}
+
+// ---- character set of all ----
+
+hilum_rc convert_item(DcmItem &item, const std::string &inherited, const std::string &wanted);
+
+hilum_rc convert_items(DcmSequenceOfItems &items, const std::string &charset,
+                       const std::string &wanted)
+{
+    hilum_rc rc = HILUM_OK;
+    for (DcmObject *o = nullptr; rc >= HILUM_OK && (o = items.nextInContainer(o)) != nullptr;) {
+        const hilum_rc one = convert_item(static_cast<DcmItem &>(*o), charset, wanted);
+        rc = one < HILUM_OK ? one : std::max(rc, one);
+    }
+    return rc;
+}
+
+// Returns 1 when something became '?'.
+hilum_rc convert_item(DcmItem &item, const std::string &inherited, const std::string &wanted)
+{
+    const std::string charset = hilum::charset_of(item, inherited);
+    hilum_rc rc = HILUM_OK;
+    for (DcmObject *o = nullptr; rc >= HILUM_OK && (o = item.nextInContainer(o)) != nullptr;) {
+        DcmElement &element = static_cast<DcmElement &>(*o);
+        hilum_rc one = HILUM_OK;
+        if (element.ident() == EVR_SQ) {
+            one = convert_items(static_cast<DcmSequenceOfItems &>(element), charset, wanted);
+        } else if (hilum::has_charset(element)) {
+            one = hilum::put_text(element, hilum::text_of(element, charset), wanted);
+        }
+        rc = one < HILUM_OK ? one : std::max(rc, one);
+    }
+    item.findAndDeleteElement(DCM_SpecificCharacterSet);
+    return rc;
+}
+
+hilum_rc convert(hl_dataset *dataset, const std::string &wanted)
+{
+    auto copy = std::make_unique<DcmDataset>(*dataset->set);
+    const hilum_rc rc = convert_item(*copy, "", wanted);
+    if (rc != HILUM_OK)
+        return rc;
+    if (!wanted.empty())
+        copy->putAndInsertString(DCM_SpecificCharacterSet, wanted.c_str());
+    dataset->set = std::move(copy);
+    return HILUM_OK;
+}
+
+// DCMTK's list is walked once, not once for each i.
+DcmElement *nth(const hl_dataset &dataset, size_t i)
+{
+    if (dataset.index.empty())
+        for (DcmObject *o = nullptr; (o = dataset.set->nextInContainer(o)) != nullptr;)
+            dataset.index.push_back(static_cast<DcmElement *>(o));
+    return i < dataset.index.size() ? dataset.index[i] : nullptr;
+}
+
+} // namespace
+
+hilum_rc hl_dataset_get(const struct hl_dataset *dataset, const char *path, struct hl_buf *out)
+{
+    return guarded([&]() -> hilum_rc {
+        std::string text;
+        const hilum_rc rc = get_text(dataset, path, text);
+        hl_buf_add(out, text.data(), text.size());
+        return rc;
+    });
+}
+
+const char *hl_dataset_text(const struct hl_dataset *dataset, const char *path, char *out,
+                            size_t size)
+{
+    out[0] = '\0';
+    guarded([&]() -> hilum_rc {
+        std::string text;
+        const hilum_rc rc = get_text(dataset, path, text);
+        size_t n = std::min(text.size(), size - 1);
+        while (n < text.size() && n && (text[n] & 0xC0) == 0x80)
+            n--; // not in the middle of a character
+        std::memcpy(out, text.data(), n);
+        out[n] = '\0';
+        return rc;
+    });
+    return out;
+}
+
+bool hl_dataset_has(const struct hl_dataset *dataset, const char *path)
+{
+    return guarded([&]() -> hilum_rc {
+               Place place{};
+               DcmElement *element = nullptr;
+               return find_element(dataset, path, place, &element);
+           }) == HILUM_OK;
+}
+
+size_t hl_dataset_items(const struct hl_dataset *dataset, const char *path)
+{
+    size_t n = 0;
+    guarded([&]() -> hilum_rc {
+        Place place{};
+        DcmElement *element = nullptr;
+        const hilum_rc rc = find_element(dataset, path, place, &element);
+        if (rc == HILUM_OK && element->ident() == EVR_SQ)
+            n = static_cast<DcmSequenceOfItems *>(element)->card();
+        return rc;
+    });
+    return n;
+}
+
+hilum_rc hl_dataset_put(struct hl_dataset *dataset, const char *path, const char *utf8)
+{
+    dataset->index.clear();
+    return guarded([&] { return put(dataset, path, utf8); });
+}
+
+hilum_rc hl_dataset_remove(struct hl_dataset *dataset, const char *path)
+{
+    dataset->index.clear();
+    return guarded([&] { return remove_at(dataset, path); });
+}
+
+hilum_rc hl_dataset_set_charset(struct hl_dataset *dataset, const char *charset)
+{
+    dataset->index.clear();
+    return guarded([&]() -> hilum_rc {
+        const hilum_rc rc = convert(dataset, charset);
+        if (rc <= HILUM_OK)
+            return rc;
+        const hilum_rc again = convert(dataset, "ISO_IR 192");
+        return again == HILUM_OK ? 1 : again;
+    });
+}
+
+size_t hl_dataset_count(const struct hl_dataset *dataset)
+{
+    return dataset->set->card();
+}
+
+bool hl_dataset_at(const struct hl_dataset *dataset, size_t i, struct hl_field *out)
+{
+    *out = hl_field{};
+    return guarded([&]() -> hilum_rc {
+               DcmElement *element = nth(*dataset, i);
+               if (!element)
+                   return HILUM_ENOTFOUND;
+               out->tag = hilum::tag_of(*element);
+               std::strncpy(out->vr, DcmVR(element->getVR()).getValidVRName(), 2);
+               out->is_sequence = element->ident() == EVR_SQ;
+               hilum::raw_value(*element, &out->raw, &out->length);
+               return HILUM_OK;
+           }) == HILUM_OK;
+}
