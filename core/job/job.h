@@ -15,6 +15,8 @@ struct hl_job_attempt {
     struct hl_job job;             /* strings owned by the runner */
     hilum_rc rc;                   /* out */
     bool is_permanent;             /* out: no retry makes sense */
+    bool is_unreachable;           /* out: the destination could not be reached at all: the whole lane
+                                    * waits, and this counts as no attempt of the job */
     char result[192];              /* out: proof or reason */
 };
 struct hl_job_type {
@@ -39,6 +41,10 @@ struct hl_jobs_env {
     bool (*resolve)(void *arg, const struct hl_journal_entry *entry, const char *keyword,
                     struct hl_buf *out);
     void *arg;
+    /* Replaces retry_first_ms, retry_max_ms and max_attempts for a lane (a peer's own). May be NULL. */
+    void (*tune)(void *arg, const char *lane, struct hl_jobs_options *options);
+    /* The version of the rule behind a hook, for traces. May be NULL; false: none. */
+    bool (*version)(void *arg, const char *hook, char out[17]);
 };
 
 hilum_rc hl_jobs_new(struct hl_record *record, struct hl_bus *bus, const struct hl_jobs_options *options,

@@ -176,3 +176,32 @@ hilum_rc hl_record_journal_done(struct hl_record *record, int64_t id,
         .record = record, .id = id, .retry_us = retry_us, .results = results, .n = n};
     return hl_writer_run(record->writer, HL_LANE_OTHER, done_write, &done);
 }
+
+struct ends {
+    struct hl_record *record;
+    const struct hl_journal_end *ends;
+    size_t n;
+};
+
+static hilum_rc ends_write(struct hl_session *session, void *arg)
+{
+    const struct ends *ends = arg;
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < ends->n && rc == HILUM_OK; i++) {
+        const struct hl_journal_end *end = &ends->ends[i];
+        struct done done = {.record = ends->record,
+                            .id = end->id,
+                            .retry_us = end->retry_us,
+                            .results = end->results,
+                            .n = end->n};
+        rc = done_write(session, &done);
+    }
+    return rc;
+}
+
+hilum_rc hl_record_journal_end(struct hl_record *record, const struct hl_journal_end *ends,
+                               size_t n)
+{
+    struct ends arg = {.record = record, .ends = ends, .n = n};
+    return hl_writer_run(record->writer, HL_LANE_OTHER, ends_write, &arg);
+}

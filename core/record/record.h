@@ -184,6 +184,16 @@ struct hl_hook_result {
  * at retry_us when retry_us > 0 (then only the failed hooks run again). Merged with others' units. */
 hilum_rc hl_record_journal_done(struct hl_record *record, int64_t id,
                                 const struct hl_hook_result *results, size_t n, int64_t retry_us);
+/* The same for many entries in one transaction: a runner that closes entries one by one waits for one flush
+ * each. An entry without a hook that wants it has n 0. */
+struct hl_journal_end {
+    int64_t id;
+    const struct hl_hook_result *results;
+    size_t n;
+    int64_t retry_us;
+};
+hilum_rc hl_record_journal_end(struct hl_record *record, const struct hl_journal_end *ends,
+                               size_t n);
 /* Called (any thread, must not block) after a commit that journaled something. */
 void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), void *arg);
 /* Called after a commit that added or changed outbox or job rows. */
@@ -214,6 +224,7 @@ struct hl_job_end {
     bool is_done;
     const char *result; /* proof or error, one line */
     int64_t retry_us;   /* not done: due again then; 0: failed for good (event job.failed) */
+    bool is_uncounted;  /* not done: the destination was not reached: `attempts` stays as it was */
 };
 /* Ends of a batch of jobs in one transaction. */
 hilum_rc hl_record_jobs_end(struct hl_record *record, const struct hl_job_end *ends, size_t n);

@@ -277,7 +277,7 @@ static int verb_send(lua_State *lua)
     const char *peer = luaL_checkstring(lua, 2);
     peer_check(lua, peer);
     hl_buf_clear(&run->scratch);
-    hl_buf_text(&run->scratch, "{\"peer\":");
+    hl_buf_text(&run->scratch, "{\"to\":");
     hl_buf_json_string(&run->scratch, peer);
     if (!lua_isnoneornil(lua, 3)) {
         send_options(lua, &run->scratch);

@@ -30,7 +30,7 @@ static const char *route_name(struct hl_script_set *set, const struct hl_node *n
 static const char *send_arguments(struct hl_script_set *set, const char *peer)
 {
     struct hl_buf json = {0};
-    hl_buf_text(&json, "{\"peer\":");
+    hl_buf_text(&json, "{\"to\":");
     hl_buf_json_string(&json, peer);
     hl_buf_byte(&json, '}');
     const char *out = json.failed ? NULL : hl_arena_strdup(&set->arena, hl_buf_str(&json));

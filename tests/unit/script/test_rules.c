@@ -251,9 +251,9 @@ static void plan__has_the_steps_in_order(void **unused)
     const struct hl_plan_step *step = hl_event_plan_at(event, 0);
     assert_string_equal(step->rule, "site/ct-fanout");
     assert_string_equal(step->verb, "send");
-    assert_string_equal(step->arguments, "{\"peer\":\"ARCHIVE\"}");
+    assert_string_equal(step->arguments, "{\"to\":\"ARCHIVE\"}");
     step = hl_event_plan_at(event, 1);
-    assert_non_null(strstr(step->arguments, "\"peer\":\"AI_LUNG\""));
+    assert_non_null(strstr(step->arguments, "\"to\":\"AI_LUNG\""));
     assert_non_null(strstr(step->arguments, "\"priority\":1"));
     assert_non_null(strstr(step->arguments, "\"delay_ms\":600000"));
     step = hl_event_plan_at(event, 2);
@@ -467,7 +467,7 @@ static void routes__need_no_lua(void **unused)
     assert_int_equal(verdict.matched, 1);
     assert_int_equal(hl_event_plan_count(event), 2);
     assert_string_equal(hl_event_plan_at(event, 0)->rule, "route/ct");
-    assert_string_equal(hl_event_plan_at(event, 1)->arguments, "{\"peer\":\"AI_LUNG\"}");
+    assert_string_equal(hl_event_plan_at(event, 1)->arguments, "{\"to\":\"AI_LUNG\"}");
     hl_event_free(event);
     struct hl_buf order = {0};
     hl_bus_describe(site.bus, "instance.stored", &order);
