@@ -71,7 +71,7 @@ void hl_event_set_text(hilum_event *event, const char *field, const char *utf8);
 void hl_event_set_int(hilum_event *event, const char *field, int64_t value);
 void hl_event_set_resolver(hilum_event *event, hl_event_resolver resolve, hl_event_editor edit,
                            void *arg);
-/* Journal number; 0 while not journaled. */
+/* Journal number; 0 while not journaled. Hooks read it as the field "event_id". */
 void hl_event_set_id(hilum_event *event, int64_t id);
 int64_t hl_event_id(const hilum_event *event);
 /* A field or, through the resolver, an attribute; NULL if absent. Borrowed until the event is

@@ -87,9 +87,13 @@ void hl_event_set_resolver(hilum_event *event, hl_event_resolver resolve, hl_eve
             event->fields[i].kind = FIELD_STALE;
 }
 
+/* Hooks read it like any field, to deduplicate by; the journal has it in a column of its own. */
+static const char id_field[] = "event_id";
+
 void hl_event_set_id(hilum_event *event, int64_t id)
 {
     event->id = id;
+    hl_event_set_int(event, id_field, id);
 }
 
 int64_t hl_event_id(const hilum_event *event)
@@ -357,7 +361,8 @@ void hl_event_to_json(const hilum_event *event, struct hl_buf *out)
     hl_buf_byte(out, '{');
     for (uint32_t i = 0; i < event->n_fields; i++) {
         const struct event_field *field = &event->fields[i];
-        if (field->kind != FIELD_TEXT && field->kind != FIELD_INT)
+        bool own = field->kind == FIELD_TEXT || field->kind == FIELD_INT;
+        if (!own || strcmp(field->name, id_field) == 0)
             continue;
         hl_buf_text(out, comma);
         hl_buf_json_string(out, field->name);

@@ -40,7 +40,8 @@ struct hilum_hook {
      * joined by ';' (all must hold), each `field op value[,value...]` (any may match); op is
      *   =  equal    !=  none equal    ~  glob with * and ?    !~  no glob matches
      *   < <= > >=  numeric (or, for dates, textual)
-     * A field is one of the event's or a DICOM keyword of the instance concerned. NULL: always. */
+     * A field is one of the event's or a DICOM keyword of the instance concerned. NULL: always.
+     * "event_id" (notify) is the event's number in the journal: the same when it is delivered again. */
     const char *where;
     /* Returns a verdict >= 0, or HILUM_E* recorded with host->fail (filter, transform: treated as
      * HILUM_HOLD; notify: retried). */

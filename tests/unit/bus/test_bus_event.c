@@ -92,6 +92,8 @@ static void event__json_carries_own_fields_only_and_returns_them(void **state)
     hl_event_set_resolver(event, resolve, NULL, &attributes);
     hl_event_set_text(event, "text", "quote \" newline \n Müller 王");
     hl_event_set_int(event, "big", INT64_MAX);
+    hl_event_set_id(event, 77);
+    assert_string_equal(hl_event_text(event, "event_id"), "77");
     assert_non_null(hl_event_text(event, "InstanceNumber"));
     hl_event_to_json(event, &json);
     hl_event_free(event);
@@ -102,6 +104,7 @@ static void event__json_carries_own_fields_only_and_returns_them(void **state)
     assert_true(hl_event_int(event, "big", &n));
     assert_int_equal(n, INT64_MAX);
     assert_null(hl_event_text(event, "InstanceNumber"));
+    assert_null(hl_event_text(event, "event_id"));
     hl_event_free(event);
     hl_buf_fini(&json);
 }
