@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Ours: derived from a UUID (PS3.5 B.2); tells which software wrote a file or opened an association. */
+#define HL_UID_IMPLEMENTATION         "2.25.56326789564209485669570881579115087894"
+
 #define HL_UID_APPLICATION_CONTEXT    "1.2.840.10008.3.1.1.1"
 #define HL_UID_VERIFICATION           "1.2.840.10008.1.1"
 #define HL_UID_MEDIA_DIRECTORY        "1.2.840.10008.1.3.10"

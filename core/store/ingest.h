@@ -19,7 +19,10 @@ struct hl_store_options {
     uint64_t max_object;         /* bytes; 0: no limit */
     uint64_t memory_budget;      /* of all headers in flight; beyond: wait, then A700 */
     uint32_t header_limit;       /* held bytes of one header (struct hl_scan_limits.max_held) */
-    enum hl_duplicate_policy duplicates;
+    enum hl_duplicate_policy duplicates; /* HL_REPLACE and HL_VERSION: quarantined for now, logged */
+    uint32_t (*tag)(const char *keyword); /* the dictionary, for rules; NULL: common keywords only */
+    const char *(*vr)(uint32_t tag);      /* likewise, for overlays; NULL: common attributes, else LO */
+    bool trust_medium;                    /* do not digest what leaves: fsck alone finds rot */
 };
 
 /* `stores`: tables by name; the first is where new objects go unless a rule chooses another. */
@@ -109,5 +112,11 @@ typedef hilum_rc (*hl_fsck_cb)(void *arg, const char *fault, const char *store, 
 hilum_rc hl_store_fsck(struct hl_store *store, bool repair, hl_fsck_cb each, void *arg);
 /* Fills an empty record from the objects and the log beside them. */
 hilum_rc hl_store_rebuild(struct hl_store *store, hilum_rc (*progress)(void *arg, uint64_t done), void *arg);
+/* Appends one JSON line (an object with "verb") to the log beside the objects, durable on return: what people
+ * decided and the objects do not tell. rebuild applies it after the objects. */
+hilum_rc hl_store_log(struct hl_store *store, const char *json);
+/* The line of hl_record_edit_patient: log it after the edit succeeded. */
+void hl_store_log_edit(const char *patient_id, const char *issuer, const struct hl_attrs *changes,
+                       const char *who, const char *why, struct hl_buf *json);
 
 #endif

@@ -62,6 +62,8 @@ unsigned hl_scan_remarks(const struct hl_scan *scan); /* enum hl_scan_remark, or
 bool hl_scan_is_implicit(const struct hl_scan *scan);
 bool hl_scan_is_big_endian(const struct hl_scan *scan);
 bool hl_scan_is_deflated(const struct hl_scan *scan);
+/* Bytes of memory held for values and records, for budgets. */
+size_t hl_scan_held(const struct hl_scan *scan);
 /* Bytes of the (inflated) data set seen so far. */
 uint64_t hl_scan_length(const struct hl_scan *scan);
 

@@ -55,6 +55,11 @@ bool hl_scan_is_deflated(const struct hl_scan *scan)
     return scan->inflate != NULL;
 }
 
+size_t hl_scan_held(const struct hl_scan *scan)
+{
+    return scan->arena.used + scan->count * sizeof *scan->elements;
+}
+
 uint64_t hl_scan_length(const struct hl_scan *scan)
 {
     return scan->offset;

@@ -1,0 +1,167 @@
+/* The committers: groups of finished objects become durable, then recorded, then answered. Groups form by
+ * themselves while a flush is under way; nobody waits for company. SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+struct group {
+    struct hl_commit_job *jobs[HL_GROUP_MAX];
+    size_t n;
+};
+
+static void queue_take(struct hl_store *store, struct group *group)
+{
+    group->n = 0;
+    while (store->head != NULL && group->n < HL_GROUP_MAX) {
+        group->jobs[group->n++] = store->head;
+        store->head = store->head->next;
+    }
+    if (store->head == NULL)
+        store->tail = NULL;
+}
+
+static void job_fail(struct hl_commit_job *job, hilum_rc rc)
+{
+    job->rc = rc;
+    snprintf(job->reason, sizeof job->reason, "%s", hl_error());
+}
+
+/* One sync for each store that has objects in the group. */
+static void group_sync(struct hl_store *store, struct group *group)
+{
+    for (size_t p = 0; p < store->n_providers; p++) {
+        const struct hl_store_provider *provider = &store->providers[p];
+        void *txns[HL_GROUP_MAX];
+        size_t n = 0;
+        for (size_t i = 0; i < group->n; i++) {
+            if (group->jobs[i]->provider == provider && !group->jobs[i]->is_synced)
+                txns[n++] = group->jobs[i]->txn;
+        }
+        hilum_rc rc = n > 0 ? provider->table->sync(provider->instance, txns, n) : HILUM_OK;
+        for (size_t i = 0; i < group->n; i++) {
+            struct hl_commit_job *job = group->jobs[i];
+            if (job->provider != provider || job->is_synced)
+                continue;
+            job->is_synced = rc == HILUM_OK;
+            if (rc != HILUM_OK)
+                job_fail(job, rc);
+        }
+    }
+}
+
+static void group_record(struct hl_store *store, struct group *group)
+{
+    struct hl_instance *rows[HL_GROUP_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < group->n; i++) {
+        if (group->jobs[i]->rc == HILUM_OK)
+            rows[n++] = group->jobs[i]->row;
+    }
+    hilum_rc rc = n > 0 ? hl_record_instances(store->record, rows, n) : HILUM_OK;
+    for (size_t i = 0; i < group->n && rc != HILUM_OK; i++) {
+        struct hl_commit_job *job = group->jobs[i];
+        if (job->rc != HILUM_OK)
+            continue;
+        job_fail(job, rc);
+        hl_health_doubt(store, job);
+        job->txn = NULL;
+    }
+}
+
+/* Takes the transactions of recorded objects away from their jobs, wakes their threads, and only then gives
+ * the final names: the answer does not wait for what start-up could do as well. */
+static void group_answer(struct hl_store *store, struct group *group)
+{
+    const struct hl_store_provider *providers[HL_GROUP_MAX];
+    void *txns[HL_GROUP_MAX];
+    size_t n = 0;
+    pthread_mutex_lock(&store->queue_lock);
+    for (size_t i = 0; i < group->n; i++) {
+        struct hl_commit_job *job = group->jobs[i];
+        if (job->rc == HILUM_OK && job->row->outcome != HL_OUTCOME_EXISTS) {
+            providers[n] = job->provider;
+            txns[n++] = job->txn;
+            job->txn = NULL;
+        }
+        job->is_done = true;
+        pthread_cond_signal(job->done);
+    }
+    pthread_mutex_unlock(&store->queue_lock);
+    for (size_t i = 0; i < n; i++) {
+        if (providers[i]->table->commit(providers[i]->instance, txns[i]) != HILUM_OK)
+            hl_log(HL_WARN, "store", "an object stays pending until the next start: %s",
+                   hl_error());
+    }
+}
+
+static void *committer_run(void *arg)
+{
+    struct hl_store *store = arg;
+    struct group group;
+    pthread_mutex_lock(&store->queue_lock);
+    for (;;) {
+        while (store->head == NULL && !store->is_stopping)
+            pthread_cond_wait(&store->queue_filled, &store->queue_lock);
+        if (store->head == NULL)
+            break;
+        queue_take(store, &group);
+        pthread_mutex_unlock(&store->queue_lock);
+        atomic_fetch_add(&store->groups, 1);
+        atomic_fetch_add(&store->grouped, group.n);
+        group_sync(store, &group);
+        group_record(store, &group);
+        group_answer(store, &group);
+        pthread_mutex_lock(&store->queue_lock);
+    }
+    pthread_mutex_unlock(&store->queue_lock);
+    return NULL;
+}
+
+hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job)
+{
+    pthread_cond_t done = PTHREAD_COND_INITIALIZER;
+    job->next = NULL;
+    job->rc = HILUM_OK;
+    job->is_done = false;
+    job->done = &done;
+    pthread_mutex_lock(&store->queue_lock);
+    if (store->tail != NULL)
+        store->tail->next = job;
+    else
+        store->head = job;
+    store->tail = job;
+    pthread_cond_signal(&store->queue_filled);
+    while (!job->is_done)
+        pthread_cond_wait(&done, &store->queue_lock);
+    pthread_mutex_unlock(&store->queue_lock);
+    pthread_cond_destroy(&done);
+    return job->rc == HILUM_OK ? HILUM_OK : hl_fail(job->rc, "%s", job->reason);
+}
+
+hilum_rc hl_commit_open(struct hl_store *store)
+{
+    pthread_mutex_init(&store->queue_lock, NULL);
+    pthread_cond_init(&store->queue_filled, NULL);
+    for (; store->n_committers < HL_COMMITTERS; store->n_committers++) {
+        if (pthread_create(&store->committers[store->n_committers], NULL, committer_run, store) !=
+            0)
+            return hl_fail(HILUM_ENOMEM, "store: no thread for a committer");
+    }
+    return HILUM_OK;
+}
+
+void hl_commit_close(struct hl_store *store)
+{
+    pthread_mutex_lock(&store->queue_lock);
+    store->is_stopping = true;
+    pthread_cond_broadcast(&store->queue_filled);
+    pthread_mutex_unlock(&store->queue_lock);
+    while (store->n_committers > 0)
+        pthread_join(store->committers[--store->n_committers], NULL);
+    pthread_cond_destroy(&store->queue_filled);
+    pthread_mutex_destroy(&store->queue_lock);
+}

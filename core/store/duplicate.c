@@ -1,0 +1,143 @@
+/* A SOP Instance UID that is known already: a resend, a resend that heals, or a stranger.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+enum { COMPARE_PIECE = 128 * 1024 };
+enum likeness { LIKE_SAME, LIKE_DIFFERENT, LIKE_STORED_BROKEN };
+
+static hilum_rc piece_read(const struct hl_store_provider *provider, const char *key, uint64_t at,
+                           uint8_t *piece, uint64_t n)
+{
+    uint64_t got = 0;
+    hilum_rc rc = provider->table->read(provider->instance, key, at, piece, n, &got);
+    if (rc == HILUM_OK && got != n)
+        rc = hl_fail(HILUM_ECORRUPT, "object %s is shorter than recorded", key);
+    return rc;
+}
+
+/* HILUM_ECORRUPT, HILUM_ENOTFOUND or HILUM_EIO: the stored one cannot be read. */
+static hilum_rc bytes_compare(const struct hl_ingest *ingest,
+                              const struct hl_store_provider *theirs, const struct hl_location *at,
+                              bool *is_equal)
+{
+    uint8_t *pieces = malloc(2 * COMPARE_PIECE);
+    hilum_rc rc = pieces != NULL ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory to compare");
+    *is_equal = true;
+    for (uint64_t done = 0; rc == HILUM_OK && *is_equal && done < ingest->length;) {
+        uint64_t left = ingest->length - done, n = left < COMPARE_PIECE ? left : COMPARE_PIECE;
+        rc = piece_read(ingest->provider, ingest->key, ingest->dataset_offset + done, pieces, n);
+        if (rc == HILUM_OK)
+            rc = piece_read(theirs, at->key, at->dataset_offset + done, pieces + COMPARE_PIECE, n);
+        *is_equal = rc != HILUM_OK || memcmp(pieces, pieces + COMPARE_PIECE, n) == 0;
+        done += n;
+    }
+    free(pieces);
+    return rc;
+}
+
+/* Equal digests are not trusted alone: a resend is dropped only when the stored bytes, read now, are the
+ * ones that came. Unequal bytes under equal digests mean the stored copy rotted - or that a rule edited
+ * one of the two on its way in, which its own digest tells. */
+static enum likeness likeness_of(struct hl_ingest *ingest, const struct hl_stored *stored)
+{
+    const struct hl_store_provider *theirs =
+        hl_provider_find(ingest->store, stored->location.store);
+    uint64_t length = stored->location.length - stored->location.dataset_offset;
+    uint8_t digest[16];
+    bool is_equal = false;
+    if (memcmp(stored->digest_received, ingest->digest_received, 16) != 0)
+        return LIKE_DIFFERENT;
+    if (theirs == NULL)
+        return LIKE_STORED_BROKEN;
+    if (length == ingest->length &&
+        bytes_compare(ingest, theirs, &stored->location, &is_equal) == HILUM_OK && is_equal)
+        return LIKE_SAME;
+    if (hl_digest_object(theirs, stored->location.key, stored->location.dataset_offset, length,
+                         digest) != HILUM_OK ||
+        memcmp(digest, stored->location.digest_stored, 16) != 0)
+        return LIKE_STORED_BROKEN;
+    return ingest->edits.n > 0 || length != ingest->length ? LIKE_SAME : LIKE_DIFFERENT;
+}
+
+static void drop(struct hl_ingest *ingest)
+{
+    ingest->provider->table->abort(ingest->provider->instance, ingest->txn);
+    ingest->txn = NULL;
+}
+
+static hilum_rc same_answer(struct hl_ingest *ingest, const struct hl_stored *stored,
+                            bool is_repaired)
+{
+    if (hl_record_duplicate(ingest->store->record, stored->instance_id, ingest->source.peer,
+                            is_repaired) != HILUM_OK)
+        hl_log(HL_WARN, "store", "%s: resend not journaled: %s", ingest->sop_instance, hl_error());
+    atomic_fetch_add(&ingest->store->duplicates, 1);
+    ingest->result.instance_id = stored->instance_id;
+    ingest->result.is_duplicate = true;
+    ingest->result.is_held = stored->is_held;
+    return HILUM_OK;
+}
+
+/* The newcomer takes the broken one's place: it is durable already, the location row makes it so. */
+static hilum_rc repair(struct hl_ingest *ingest, const struct hl_commit_job *job,
+                       const struct hl_stored *stored)
+{
+    hl_corrupted_publish(ingest->store, stored, "found by a resend, which replaces it");
+    hilum_rc rc =
+        hl_record_relocate(ingest->store->record, stored->instance_id, &job->row->location);
+    if (rc != HILUM_OK)
+        return hl_ingest_fail(ingest, rc, "cannot repair");
+    atomic_fetch_add(&ingest->store->repaired, 1);
+    rc = ingest->provider->table->commit(ingest->provider->instance, ingest->txn);
+    ingest->txn = NULL;
+    if (rc != HILUM_OK)
+        hl_log(HL_WARN, "store", "%s stays pending until the next start: %s", ingest->key,
+               hl_error());
+    return same_answer(ingest, stored, true);
+}
+
+/* Keep-first: the newcomer is stored, answered with success, and waits for a person. */
+static hilum_rc quarantine(struct hl_ingest *ingest, struct hl_commit_job *job)
+{
+    static const char reason[] = "other content under a known SOP Instance UID";
+    job->row->quarantine_of = ingest->sop_instance;
+    job->row->is_held = true;
+    job->row->held_by = "core/duplicate";
+    job->row->held_reason = reason;
+    hilum_rc rc = hl_commit_run(ingest->store, job);
+    ingest->txn = job->txn;
+    if (rc != HILUM_OK)
+        return hl_ingest_fail(ingest, rc, "cannot make it durable");
+    hl_log(HL_WARN, "store", "%s from %s: %s, quarantined", ingest->sop_instance,
+           ingest->source.calling_aet, reason);
+    atomic_fetch_add(&ingest->store->held, 1);
+    if (ingest->txn != NULL) { /* the same stranger was in quarantine already */
+        drop(ingest);
+        atomic_fetch_add(&ingest->store->duplicates, 1);
+    }
+    ingest->result.instance_id = job->row->instance_id;
+    ingest->result.is_duplicate = ingest->result.is_held = true;
+    return HILUM_OK;
+}
+
+hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job)
+{
+    struct hl_stored stored;
+    hilum_rc rc = hl_record_stored(ingest->store->record, ingest->sop_instance, &stored);
+    if (rc == HILUM_ENOTFOUND) /* erased between the two looks: the sender may try again */
+        return hl_ingest_refuse(ingest, HILUM_EAGAIN, 0xA700, 0, "changed meanwhile");
+    if (rc != HILUM_OK)
+        return hl_ingest_fail(ingest, rc, "cannot look up the known instance");
+    switch (likeness_of(ingest, &stored)) {
+    case LIKE_SAME: drop(ingest); return same_answer(ingest, &stored, false);
+    case LIKE_STORED_BROKEN: return repair(ingest, job, &stored);
+    default: return quarantine(ingest, job);
+    }
+}

@@ -1,0 +1,246 @@
+/* Safe mode and its end, free space, the global memory budget. SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+enum { PROBE_MS = 1000, SPACE_MS = 200, MEMORY_WAIT_MS = 5000, PROBE_BYTES = 4096 };
+
+/* CLOCK_MONOTONIC + ms, for condition variables made by cond_init. */
+static struct timespec deadline_in(int64_t ms)
+{
+    int64_t ns = hl_mono_ns() + ms * 1000000;
+    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+static void cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+/* ---- the medium ---- */
+
+static hilum_rc space_check(struct hl_store *store)
+{
+    const struct hl_store_provider *provider = &store->providers[0];
+    uint64_t available = 0, total = 0;
+    hilum_rc rc = provider->table->space(provider->instance, &available, &total);
+    if (rc == HILUM_OK && available < store->options.min_free)
+        rc = hl_fail(HILUM_EFULL, "store %s: %llu bytes free, min_free is %llu", provider->name,
+                     (unsigned long long)available, (unsigned long long)store->options.min_free);
+    return rc;
+}
+
+/* Writes, flushes and removes a small object: what the next sender's object would need. */
+static hilum_rc medium_probe(struct hl_store *store)
+{
+    static const uint8_t bytes[PROBE_BYTES];
+    const struct hl_store_provider *provider = &store->providers[0];
+    char key[201], object[201];
+    void *txn = NULL;
+    hl_key_make(object);
+    snprintf(key, sizeof key, HL_PROBE_KEYS "%s", strrchr(object, '/') + 1);
+    hilum_rc rc = space_check(store);
+    if (rc == HILUM_OK)
+        rc = provider->table->begin(provider->instance, key, sizeof bytes, &txn);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = provider->table->append(provider->instance, txn, bytes, sizeof bytes);
+    if (rc == HILUM_OK)
+        rc = provider->table->sync(provider->instance, &txn, 1);
+    provider->table->abort(provider->instance, txn);
+    return rc;
+}
+
+static void health_set(struct hl_store *store, hilum_rc rc)
+{
+    pthread_mutex_lock(&store->health_lock);
+    bool is_news = store->health != rc;
+    store->health = rc;
+    if (rc != HILUM_OK)
+        snprintf(store->health_reason, sizeof store->health_reason, "%s", hl_error());
+    pthread_cond_signal(&store->health_changed);
+    pthread_mutex_unlock(&store->health_lock);
+    if (is_news && rc != HILUM_OK)
+        hl_log(HL_ERROR, "store", "no objects are accepted, reads go on: %s", hl_error());
+    else if (is_news)
+        hl_log(HL_INFO, "store", "objects are accepted again");
+}
+
+void hl_health_fail(struct hl_store *store, hilum_rc rc)
+{
+    if (rc == HILUM_EFULL || rc == HILUM_EDENIED || rc == HILUM_EIO)
+        health_set(store, rc);
+}
+
+hilum_rc hl_health_check(struct hl_store *store)
+{
+    int64_t now = hl_mono_ms();
+    pthread_mutex_lock(&store->health_lock);
+    hilum_rc rc = store->health;
+    bool is_due = now - store->space_checked_ms >= SPACE_MS;
+    if (is_due)
+        store->space_checked_ms = now;
+    if (rc != HILUM_OK)
+        hl_fail(rc, "%s", store->health_reason);
+    pthread_mutex_unlock(&store->health_lock);
+    if (rc == HILUM_OK && is_due) {
+        rc = space_check(store);
+        hl_health_fail(store, rc);
+    }
+    return rc == HILUM_OK ? hl_record_health(store->record) : rc;
+}
+
+hilum_rc hl_store_health(struct hl_store *store)
+{
+    return hl_health_check(store);
+}
+
+/* ---- rows in doubt ---- */
+
+void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job)
+{
+    struct hl_doubt *doubt = calloc(1, sizeof *doubt);
+    if (doubt == NULL)
+        return; /* the object stays pending: start-up settles it */
+    doubt->provider = job->provider;
+    doubt->txn = job->txn;
+    snprintf(doubt->key, sizeof doubt->key, "%s", job->row->location.key);
+    pthread_mutex_lock(&store->health_lock);
+    doubt->next = store->doubts;
+    store->doubts = doubt;
+    pthread_cond_signal(&store->health_changed);
+    pthread_mutex_unlock(&store->health_lock);
+}
+
+/* A transaction that failed with an I/O error may be found committed after all: only the record, once it
+ * works again, knows whether the object is wanted. Frees the doubt, or says that it is still one. */
+static bool doubt_settle(struct hl_store *store, struct hl_doubt *doubt)
+{
+    bool has_row = false;
+    const struct hilum_store *table = doubt->provider->table;
+    if (hl_record_health(store->record) != HILUM_OK ||
+        hl_record_has_key(store->record, doubt->provider->name, doubt->key, &has_row) != HILUM_OK)
+        return false;
+    if (!has_row)
+        table->abort(doubt->provider->instance, doubt->txn);
+    else if (table->commit(doubt->provider->instance, doubt->txn) != HILUM_OK)
+        hl_log(HL_WARN, "store", "%s stays pending: %s", doubt->key, hl_error());
+    free(doubt);
+    return true;
+}
+
+static void doubts_settle(struct hl_store *store)
+{
+    pthread_mutex_lock(&store->health_lock);
+    struct hl_doubt *doubts = store->doubts;
+    store->doubts = NULL;
+    pthread_mutex_unlock(&store->health_lock);
+    while (doubts != NULL) {
+        struct hl_doubt *next = doubts->next;
+        if (!doubt_settle(store, doubts)) {
+            pthread_mutex_lock(&store->health_lock);
+            doubts->next = store->doubts;
+            store->doubts = doubts;
+            pthread_mutex_unlock(&store->health_lock);
+        }
+        doubts = next;
+    }
+}
+
+/* ---- the prober ---- */
+
+static void *prober_run(void *arg)
+{
+    struct hl_store *store = arg;
+    pthread_mutex_lock(&store->health_lock);
+    while (!store->is_closing) {
+        bool is_well = store->health == HILUM_OK && store->doubts == NULL;
+        if (is_well) {
+            pthread_cond_wait(&store->health_changed, &store->health_lock);
+            continue;
+        }
+        struct timespec deadline = deadline_in(PROBE_MS);
+        int waited = 0;
+        while (!store->is_closing && waited != ETIMEDOUT)
+            waited = pthread_cond_timedwait(&store->health_changed, &store->health_lock, &deadline);
+        hilum_rc rc = store->health;
+        bool is_closing = store->is_closing;
+        pthread_mutex_unlock(&store->health_lock);
+        if (!is_closing && rc != HILUM_OK)
+            health_set(store, medium_probe(store));
+        if (!is_closing)
+            doubts_settle(store);
+        pthread_mutex_lock(&store->health_lock);
+    }
+    pthread_mutex_unlock(&store->health_lock);
+    return NULL;
+}
+
+hilum_rc hl_health_open(struct hl_store *store)
+{
+    pthread_mutex_init(&store->health_lock, NULL);
+    pthread_mutex_init(&store->memory_lock, NULL);
+    cond_init(&store->health_changed);
+    cond_init(&store->memory_freed);
+    if (pthread_create(&store->prober, NULL, prober_run, store) != 0)
+        return hl_fail(HILUM_ENOMEM, "store: no thread for the prober");
+    store->has_prober = true;
+    return HILUM_OK;
+}
+
+void hl_health_close(struct hl_store *store)
+{
+    pthread_mutex_lock(&store->health_lock);
+    store->is_closing = true;
+    pthread_cond_signal(&store->health_changed);
+    pthread_mutex_unlock(&store->health_lock);
+    if (store->has_prober)
+        pthread_join(store->prober, NULL);
+    doubts_settle(store);
+    pthread_cond_destroy(&store->health_changed);
+    pthread_cond_destroy(&store->memory_freed);
+    pthread_mutex_destroy(&store->health_lock);
+    pthread_mutex_destroy(&store->memory_lock);
+}
+
+/* ---- memory ---- */
+
+hilum_rc hl_memory_charge(struct hl_ingest *ingest, uint64_t held)
+{
+    struct hl_store *store = ingest->store;
+    struct timespec deadline = {0};
+    int waited = 0;
+    pthread_mutex_lock(&store->memory_lock);
+    store->memory_used -= ingest->charged;
+    ingest->charged = 0;
+    uint64_t budget = store->options.memory_budget;
+    /* Who holds nothing yet is let in when nobody else does: one object may always go on. */
+    while (held > 0 && budget > 0 && store->memory_used > 0 && store->memory_used + held > budget &&
+           waited != ETIMEDOUT) {
+        if (deadline.tv_sec == 0)
+            deadline = deadline_in(MEMORY_WAIT_MS);
+        waited = pthread_cond_timedwait(&store->memory_freed, &store->memory_lock, &deadline);
+    }
+    if (waited != ETIMEDOUT) {
+        ingest->charged = held;
+        store->memory_used += held;
+    }
+    pthread_cond_broadcast(&store->memory_freed);
+    pthread_mutex_unlock(&store->memory_lock);
+    return waited != ETIMEDOUT
+               ? HILUM_OK
+               : hl_fail(HILUM_ENOMEM, "headers in flight hold %llu bytes, the budget",
+                         (unsigned long long)budget);
+}

@@ -1,0 +1,160 @@
+/* Files from a disk or a medium take the same way as what arrives over the network.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/error.h"
+#include "core/dicom/uid.h"
+
+enum { HEAD_SIZE = 132 * 1024, PIECE_SIZE = 256 * 1024 };
+
+struct import {
+    int fd;
+    const char *path;
+    uint8_t *piece; /* PIECE_SIZE */
+    struct hl_part10 head;
+};
+
+/* *n less than asked only at the end of the file. */
+static hilum_rc file_read(const struct import *import, uint64_t at, size_t want, size_t *n)
+{
+    *n = 0;
+    while (*n < want) {
+        ssize_t got = pread(import->fd, import->piece + *n, want - *n, (off_t)(at + *n));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return hl_fail(hl_rc_from_errno(errno), "read %s: %s", import->path, strerror(errno));
+        if (got == 0)
+            break;
+        *n += (size_t)got;
+    }
+    return HILUM_OK;
+}
+
+static const char *secondary_capture(void)
+{
+    const struct hl_uid_entry *entries = NULL;
+    size_t n = hl_uid_storage_classes(&entries);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(entries[i].name, "SecondaryCaptureImageStorage") == 0)
+            return entries[i].uid;
+    }
+    return "";
+}
+
+static void uid_fill(const struct hl_scan *scan, uint32_t tag, char out[65])
+{
+    char text[80];
+    if (out[0] == '\0' && hl_scan_text(scan, tag, text, sizeof text) > 0 && strlen(text) <= 64)
+        snprintf(out, 65, "%s", text);
+}
+
+/* A file without meta header: the SOP UIDs are in the data set, or nowhere (ACR-NEMA). */
+static hilum_rc uids_find(struct import *import, XXH3_state_t *hash)
+{
+    struct hl_part10 *head = &import->head;
+    struct hl_scan *scan = NULL;
+    uint8_t digest[16];
+    hilum_rc rc = hl_scan_new(head->transfer_syntax, NULL, &scan);
+    size_t n = 1;
+    XXH3_128bits_reset(hash);
+    for (uint64_t at = head->dataset_offset; rc == HILUM_OK && n > 0; at += n) {
+        rc = file_read(import, at, PIECE_SIZE, &n);
+        if (rc != HILUM_OK || n == 0)
+            break;
+        XXH3_128bits_update(hash, import->piece, n);
+        if (hl_scan_feed(scan, import->piece, n) != HILUM_OK)
+            break; /* the ingest will say what is wrong with it */
+        uid_fill(scan, HL_TAG(0x0008, 0x0016), head->sop_class);
+        uid_fill(scan, HL_TAG(0x0008, 0x0018), head->sop_instance);
+        if (head->sop_class[0] != '\0' && head->sop_instance[0] != '\0')
+            break;
+    }
+    hl_scan_free(scan);
+    hl_digest_final(hash, digest);
+    if (head->sop_class[0] == '\0')
+        snprintf(head->sop_class, sizeof head->sop_class, "%s", secondary_capture());
+    if (head->sop_instance[0] == '\0')
+        hl_derive_uid(digest, sizeof digest, head->sop_instance);
+    return rc;
+}
+
+static hilum_rc head_read(struct import *import)
+{
+    size_t n = 0;
+    hilum_rc rc = file_read(import, 0, HEAD_SIZE, &n);
+    if (rc == HILUM_OK)
+        rc = hl_part10_read(import->piece, n, &import->head);
+    if (rc != HILUM_OK)
+        return rc;
+    if (strcmp(import->head.sop_class, HL_UID_MEDIA_DIRECTORY) == 0)
+        return hl_fail(HILUM_EINVAL,
+                       "a DICOMDIR is a list of files, not an object: import the files");
+    if (import->head.sop_class[0] != '\0' && import->head.sop_instance[0] != '\0')
+        return HILUM_OK;
+    XXH3_state_t *hash = XXH3_createState();
+    rc = hash != NULL ? uids_find(import, hash) : hl_fail(HILUM_ENOMEM, "no memory");
+    XXH3_freeState(hash);
+    return rc;
+}
+
+static hilum_rc pieces_feed(struct import *import, struct hl_ingest *ingest)
+{
+    hilum_rc rc = HILUM_OK;
+    size_t n = 1;
+    for (uint64_t at = import->head.dataset_offset; rc == HILUM_OK && n > 0; at += n) {
+        rc = file_read(import, at, PIECE_SIZE, &n);
+        if (rc != HILUM_OK)
+            return hl_ingest_refuse(ingest, rc, 0x0110, 0, "cannot read the file");
+        if (n > 0)
+            rc = hl_ingest_data(ingest, import->piece, n);
+    }
+    return rc; /* a refusal is remembered by the ingest */
+}
+
+static hilum_rc import_run(struct import *import, struct hl_store *store,
+                           const struct hl_ingest_source *source, struct hl_ingest_result *result)
+{
+    struct hl_ingest *ingest = NULL;
+    const struct hl_part10 *head = &import->head;
+    hilum_rc rc = head_read(import);
+    if (rc != HILUM_OK) {
+        result->status = rc == HILUM_EINVAL ? 0xC000 : 0x0110;
+        snprintf(result->comment, sizeof result->comment, "%.64s", hl_error());
+        return hl_fail_in(rc, "%s", import->path);
+    }
+    rc = hl_ingest_begin(store, source, head->sop_class, head->sop_instance, head->transfer_syntax,
+                         &ingest, result);
+    if (rc != HILUM_OK)
+        return rc;
+    ingest->may_derive = true;
+    ingest->remarks = head->remarks;
+    pieces_feed(import, ingest);
+    return hl_ingest_end(ingest, result);
+}
+
+hilum_rc hl_store_import_file(struct hl_store *store, const struct hl_ingest_source *source,
+                              const char *path, struct hl_ingest_result *result)
+{
+    struct import import = {.path = path, .piece = malloc(PIECE_SIZE)};
+    *result = (struct hl_ingest_result){.status = 0x0110};
+    import.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    hilum_rc rc = HILUM_OK;
+    if (import.piece == NULL)
+        rc = hl_fail(HILUM_ENOMEM, "no memory to import %s", path);
+    else if (import.fd < 0)
+        rc = hl_fail(hl_rc_from_errno(errno), "open %s: %s", path, strerror(errno));
+    else
+        rc = import_run(&import, store, source, result);
+    if (import.fd >= 0)
+        close(import.fd);
+    free(import.piece);
+    return rc;
+}

@@ -1,0 +1,335 @@
+/* One object's way from the offer to the answer. SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/dicom/uid.h"
+
+enum { CHARGE_STEP = 64 * 1024, PLAN_MAX = 256 };
+
+#define TAG_SOP_CLASS    HL_TAG(0x0008, 0x0016)
+#define TAG_SOP_INSTANCE HL_TAG(0x0008, 0x0018)
+#define TAG_STUDY        HL_TAG(0x0020, 0x000D)
+#define TAG_SERIES       HL_TAG(0x0020, 0x000E)
+
+static void ingest_free(struct hl_ingest *ingest)
+{
+    if (ingest->txn != NULL)
+        ingest->provider->table->abort(ingest->provider->instance, ingest->txn);
+    if (ingest->charged > 0)
+        hl_memory_charge(ingest, 0);
+    hl_scan_free(ingest->scan);
+    XXH3_freeState(ingest->hash);
+    if (ingest->offered != NULL)
+        hl_event_free(ingest->offered);
+    if (ingest->received != NULL)
+        hl_event_free(ingest->received);
+    hl_attrs_fini(&ingest->attrs);
+    hl_attrs_fini(&ingest->edits);
+    free(ingest);
+}
+
+/* UIDs of the command, without the padding some senders count in. */
+static bool uid_take(const char *uid, char out[65])
+{
+    size_t n = uid != NULL ? strlen(uid) : 0;
+    while (n > 0 && uid[n - 1] == ' ')
+        n--;
+    if (n > 64)
+        n = 64;
+    memcpy(out, uid != NULL ? uid : "", n);
+    out[n] = '\0';
+    return hl_header_uid_is_usable(out);
+}
+
+static struct hl_ingest *ingest_new(struct hl_store *store, const struct hl_ingest_source *source)
+{
+    struct hl_ingest *ingest = calloc(1, sizeof *ingest);
+    if (ingest == NULL)
+        return NULL;
+    ingest->store = store;
+    ingest->source = *source;
+    ingest->hash = XXH3_createState();
+    if (ingest->hash != NULL)
+        XXH3_128bits_reset(ingest->hash);
+    return ingest;
+}
+
+static hilum_rc uids_check(struct hl_ingest *ingest, const char *sop_class,
+                           const char *sop_instance, const char *transfer_syntax)
+{
+    bool is_instance = uid_take(sop_instance, ingest->sop_instance);
+    bool is_class = uid_take(sop_class, ingest->sop_class);
+    bool is_syntax = uid_take(transfer_syntax, ingest->transfer_syntax);
+    hl_fail(HILUM_EINVAL, "expected digits and dots, 1 to 64 characters");
+    if (!is_instance)
+        return hl_ingest_refuse(ingest, HILUM_EINVAL, 0xC000, TAG_SOP_INSTANCE,
+                                "bad SOP Instance UID");
+    if (!is_class)
+        return hl_ingest_refuse(ingest, HILUM_EINVAL, 0xC000, TAG_SOP_CLASS, "bad SOP Class UID");
+    if (!is_syntax)
+        return hl_ingest_refuse(ingest, HILUM_EINVAL, 0xC000, 0, "bad transfer syntax UID");
+    return HILUM_OK;
+}
+
+/* Opens the object and writes our file meta information. */
+static hilum_rc object_open(struct hl_ingest *ingest)
+{
+    struct hl_buf meta = {0};
+    ingest->provider = &ingest->store->providers[0];
+    const struct hilum_store *table = ingest->provider->table;
+    hl_key_make(ingest->key);
+    hl_meta_write(ingest->sop_class, ingest->sop_instance, ingest->transfer_syntax,
+                  ingest->source.calling_aet, &meta);
+    hilum_rc rc = meta.failed ? hl_fail(HILUM_ENOMEM, "no memory for a meta header") : HILUM_OK;
+    if (rc == HILUM_OK)
+        rc = table->begin(ingest->provider->instance, ingest->key, 0, &ingest->txn);
+    if (rc == HILUM_OK)
+        rc = table->append(ingest->provider->instance, ingest->txn, meta.data, meta.len);
+    ingest->dataset_offset = meta.len;
+    hl_buf_fini(&meta);
+    return rc == HILUM_OK ? rc : hl_ingest_fail(ingest, rc, "cannot store");
+}
+
+static hilum_rc begin(struct hl_ingest *ingest)
+{
+    struct hl_scan_limits limits = {.max_held = ingest->store->options.header_limit};
+    if (ingest->hash == NULL)
+        return hl_ingest_fail(ingest, hl_fail(HILUM_ENOMEM, "no memory"), "out of memory");
+    hilum_rc rc = hl_rules_offered(ingest);
+    if (rc != HILUM_OK || ingest->is_discarded)
+        return rc;
+    rc = hl_health_check(ingest->store);
+    if (rc != HILUM_OK) /* whatever fails, it is tried again: A700 */
+        return hl_ingest_refuse(ingest, rc, 0xA700, 0, "not accepting objects now");
+    rc = hl_scan_new(ingest->transfer_syntax, &limits, &ingest->scan);
+    return rc == HILUM_OK ? object_open(ingest) : hl_ingest_fail(ingest, rc, "out of memory");
+}
+
+hilum_rc hl_ingest_begin(struct hl_store *store, const struct hl_ingest_source *source,
+                         const char *sop_class, const char *sop_instance,
+                         const char *transfer_syntax, struct hl_ingest **out,
+                         struct hl_ingest_result *result)
+{
+    *out = NULL;
+    *result = (struct hl_ingest_result){.status = 0xA700};
+    struct hl_ingest *ingest = ingest_new(store, source);
+    if (ingest == NULL)
+        return hl_fail(HILUM_ENOMEM, "no memory for an object");
+    hilum_rc rc = uids_check(ingest, sop_class, sop_instance, transfer_syntax);
+    if (rc == HILUM_OK)
+        rc = begin(ingest);
+    *result = ingest->result;
+    if (rc == HILUM_OK)
+        *out = ingest;
+    else
+        ingest_free(ingest);
+    return rc;
+}
+
+static hilum_rc scan_refuse(struct hl_ingest *ingest, hilum_rc rc)
+{
+    if (rc == HILUM_ENOMEM)
+        return hl_ingest_refuse(ingest, rc, 0xA700, 0, "header too large");
+    return hl_ingest_refuse(ingest, rc, 0xC000, 0, "cannot understand the data set");
+}
+
+hilum_rc hl_ingest_data(struct hl_ingest *ingest, const void *bytes, size_t n)
+{
+    const struct hl_store_options *options = &ingest->store->options;
+    if (ingest->rc != HILUM_OK || ingest->is_discarded)
+        return ingest->rc;
+    if (options->max_object > 0 && ingest->length + n > options->max_object) {
+        hl_fail(HILUM_EFULL, "object over max_object (%llu bytes)",
+                (unsigned long long)options->max_object);
+        return hl_ingest_refuse(ingest, HILUM_EFULL, 0xA700, 0, "object too large");
+    }
+    const struct hilum_store *table = ingest->provider->table;
+    hilum_rc rc = table->append(ingest->provider->instance, ingest->txn, bytes, n);
+    if (rc != HILUM_OK)
+        return hl_ingest_fail(ingest, rc, "cannot store");
+    XXH3_128bits_update(ingest->hash, bytes, n);
+    ingest->length += n;
+    rc = hl_scan_feed(ingest->scan, bytes, n);
+    if (rc != HILUM_OK)
+        return scan_refuse(ingest, rc);
+    uint64_t held = hl_scan_held(ingest->scan);
+    if (held > ingest->charged + CHARGE_STEP && hl_memory_charge(ingest, held) != HILUM_OK)
+        return hl_ingest_refuse(ingest, HILUM_ENOMEM, 0xA700, 0, "too many headers in flight");
+    return HILUM_OK;
+}
+
+/* ---- the end ---- */
+
+/* The data set's own word against the command's (PS3.4 B.2.3: A900) and what cannot do without. */
+static hilum_rc identity_check(struct hl_ingest *ingest, uint32_t tag, const char *expected,
+                               const char *what)
+{
+    const char *found = hl_attrs_get(&ingest->attrs, tag);
+    char comment[48];
+    if (found == NULL) {
+        hl_fail(HILUM_EINVAL, "element %08X is absent or empty", tag);
+        snprintf(comment, sizeof comment, "no %s", what);
+        return hl_ingest_refuse(ingest, HILUM_EINVAL, 0xC000, tag, comment);
+    }
+    if (!hl_header_uid_is_usable(found)) {
+        hl_fail(HILUM_EINVAL, "element %08X: expected digits and dots, at most 64", tag);
+        snprintf(comment, sizeof comment, "bad %s", what);
+        return hl_ingest_refuse(ingest, HILUM_EINVAL, 0xC000, tag, comment);
+    }
+    if (expected != NULL && strcmp(found, expected) != 0) {
+        hl_fail(HILUM_EINVAL, "element %08X: %s, the command says %s", tag, found, expected);
+        snprintf(comment, sizeof comment, "%s not as in the command", what);
+        return hl_ingest_refuse(ingest, HILUM_EINVAL, 0xA900, tag, comment);
+    }
+    return HILUM_OK;
+}
+
+static hilum_rc header_check(struct hl_ingest *ingest)
+{
+    hilum_rc rc = hl_scan_end(ingest->scan);
+    if (rc != HILUM_OK)
+        return scan_refuse(ingest, rc);
+    ingest->remarks |= hl_scan_remarks(ingest->scan);
+    rc = hl_header_read(ingest->scan, ingest->source.charset_repair, &ingest->attrs,
+                        &ingest->is_repaired);
+    if (rc == HILUM_OK && ingest->may_derive)
+        rc = hl_derive_identity(&ingest->attrs, ingest->sop_class, ingest->sop_instance,
+                                &ingest->is_derived);
+    if (rc != HILUM_OK)
+        return hl_ingest_fail(ingest, rc, "out of memory");
+    rc = identity_check(ingest, TAG_SOP_CLASS, ingest->sop_class, "SOP Class UID");
+    if (rc == HILUM_OK)
+        rc = identity_check(ingest, TAG_SOP_INSTANCE, ingest->sop_instance, "SOP Instance UID");
+    if (rc == HILUM_OK)
+        rc = identity_check(ingest, TAG_STUDY, NULL, "Study Instance UID");
+    return rc == HILUM_OK ? identity_check(ingest, TAG_SERIES, NULL, "Series Instance UID") : rc;
+}
+
+/* Plans of both events, in order; the events own the strings. */
+static size_t plan_collect(const struct hl_ingest *ingest, struct hl_plan_step *steps)
+{
+    const hilum_event *const events[] = {ingest->offered, ingest->received};
+    size_t n = 0;
+    for (size_t e = 0; e < 2; e++) {
+        size_t count = events[e] != NULL ? hl_event_plan_count(events[e]) : 0;
+        for (size_t i = 0; i < count && n < PLAN_MAX; i++)
+            steps[n++] = *hl_event_plan_at(events[e], i);
+    }
+    return n;
+}
+
+static void row_fill(struct hl_ingest *ingest, struct hl_instance *row)
+{
+    const struct hl_ingest_source *source = &ingest->source;
+    *row = (struct hl_instance){
+        .attrs = &ingest->attrs,
+        .transfer_syntax = ingest->transfer_syntax,
+        .peer = source->peer,
+        .calling_aet = source->calling_aet,
+        .called_aet = source->called_aet,
+        .address = source->address,
+        .default_issuer = source->default_issuer,
+        .remarks = ingest->remarks,
+        .is_held = ingest->is_held,
+        .held_by = ingest->is_held ? ingest->held_by : NULL,
+        .held_reason = ingest->is_held ? ingest->held_reason : NULL,
+        .location = {.length = ingest->dataset_offset + ingest->length,
+                     .dataset_offset = ingest->dataset_offset},
+    };
+    snprintf(row->location.store, sizeof row->location.store, "%s", ingest->provider->name);
+    snprintf(row->location.key, sizeof row->location.key, "%s", ingest->key);
+    hl_digest_final(ingest->hash, row->location.digest_stored);
+    memcpy(row->digest_received, ingest->digest_received, 16);
+}
+
+/* Data set and syntax as they came, before any edit: what tells a resend from a stranger. */
+static hilum_rc digest_received(struct hl_ingest *ingest)
+{
+    XXH3_state_t *state = XXH3_createState();
+    if (state == NULL)
+        return hl_fail(HILUM_ENOMEM, "no memory for a digest");
+    XXH3_copyState(state, ingest->hash);
+    XXH3_128bits_update(state, ingest->transfer_syntax, strlen(ingest->transfer_syntax));
+    hl_digest_final(state, ingest->digest_received);
+    XXH3_freeState(state);
+    return HILUM_OK;
+}
+
+static hilum_rc outcome_take(struct hl_ingest *ingest, struct hl_commit_job *job, hilum_rc rc)
+{
+    ingest->txn = job->txn;
+    if (rc != HILUM_OK)
+        return hl_ingest_fail(ingest, rc, "cannot make it durable");
+    if (job->row->outcome == HL_OUTCOME_EXISTS)
+        return hl_duplicate_settle(ingest, job);
+    atomic_fetch_add(&ingest->store->objects, 1);
+    atomic_fetch_add(&ingest->store->bytes, job->row->location.length);
+    if (ingest->is_held)
+        atomic_fetch_add(&ingest->store->held, 1);
+    ingest->result.instance_id = job->row->instance_id;
+    ingest->result.is_held = job->row->outcome == HL_OUTCOME_QUARANTINED || ingest->is_held;
+    return HILUM_OK;
+}
+
+/* Pixel data that ends early is kept and said: B007, data set does not match SOP class (PS3.4 B.2.3). */
+static void warning_set(struct hl_ingest *ingest)
+{
+    if (!(ingest->remarks & HL_SCAN_TRUNCATED) || ingest->result.status != 0)
+        return;
+    ingest->result.status = 0xB007;
+    snprintf(ingest->result.comment, sizeof ingest->result.comment,
+             "stored; pixel data is cut short");
+}
+
+static hilum_rc store_object(struct hl_ingest *ingest)
+{
+    struct hl_plan_step plan[PLAN_MAX];
+    struct hl_instance row;
+    struct hl_buf remark = {0};
+    hilum_rc rc = digest_received(ingest);
+    if (rc == HILUM_OK && ingest->edits.n > 0)
+        rc = hl_rewrite(ingest);
+    if (rc != HILUM_OK)
+        return hl_ingest_fail(ingest, rc, "cannot apply a rule's edits");
+    row_fill(ingest, &row);
+    row.plan = plan;
+    row.n_plan = plan_collect(ingest, plan);
+    hl_header_remarks(ingest->remarks, &remark);
+    if (ingest->is_repaired)
+        hl_buf_printf(&remark, "%stext not in the character set declared",
+                      remark.len > 0 ? "; " : "");
+    if (ingest->is_derived)
+        hl_buf_printf(&remark, "%sUIDs derived by Hilum", remark.len > 0 ? "; " : "");
+    row.remark_text = remark.len > 0 ? hl_buf_str(&remark) : NULL;
+    struct hl_commit_job job = {.provider = ingest->provider, .txn = ingest->txn, .row = &row};
+    rc = outcome_take(ingest, &job, hl_commit_run(ingest->store, &job));
+    hl_buf_fini(&remark);
+    return rc;
+}
+
+hilum_rc hl_ingest_end(struct hl_ingest *ingest, struct hl_ingest_result *result)
+{
+    hilum_rc rc = ingest->rc;
+    if (rc == HILUM_OK && !ingest->is_discarded) {
+        rc = header_check(ingest);
+        if (rc == HILUM_OK)
+            rc = hl_rules_received(ingest);
+        if (rc == HILUM_OK && !ingest->is_discarded)
+            rc = store_object(ingest);
+        if (rc == HILUM_OK && !ingest->is_discarded)
+            warning_set(ingest);
+    }
+    *result = ingest->result;
+    ingest_free(ingest);
+    return rc;
+}
+
+void hl_ingest_abort(struct hl_ingest *ingest)
+{
+    if (ingest != NULL)
+        ingest_free(ingest);
+}

@@ -1,0 +1,73 @@
+/* The head of the files we keep: preamble and file meta information (PS3.10 7.1), and the objects' keys.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "core/base/clock.h"
+#include "core/dicom/uid.h"
+
+static void u16(struct hl_buf *out, unsigned value)
+{
+    hl_buf_byte(out, (uint8_t)value);
+    hl_buf_byte(out, (uint8_t)(value >> 8));
+}
+
+static void element(struct hl_buf *out, unsigned number, const char *vr, const char *text)
+{
+    size_t n = strlen(text);
+    u16(out, 0x0002);
+    u16(out, number);
+    hl_buf_text(out, vr);
+    u16(out, (unsigned)(n + (n & 1)));
+    hl_buf_text(out, text);
+    if (n & 1) /* UIDs are padded with NUL, text with a space (PS3.5 6.2) */
+        hl_buf_byte(out, strcmp(vr, "UI") == 0 ? 0 : ' ');
+}
+
+void hl_meta_write(const char *sop_class, const char *sop_instance, const char *transfer_syntax,
+                   const char *source_aet, struct hl_buf *out)
+{
+    static const uint8_t version[] = {2, 0, 1, 0, 'O', 'B', 0, 0, 2, 0, 0, 0, 0, 1};
+    struct hl_buf group = {0};
+    hl_buf_add(&group, version, sizeof version);
+    element(&group, 0x0002, "UI", sop_class);
+    element(&group, 0x0003, "UI", sop_instance);
+    element(&group, 0x0010, "UI", transfer_syntax);
+    element(&group, 0x0012, "UI", HL_UID_IMPLEMENTATION);
+    element(&group, 0x0013, "SH", "HILUM_" HILUM_VERSION);
+    if (source_aet != NULL && source_aet[0] != '\0')
+        element(&group, 0x0016, "AE", source_aet);
+
+    static const uint8_t preamble[128];
+    hl_buf_add(out, preamble, sizeof preamble);
+    hl_buf_text(out, "DICM");
+    static const uint8_t length[] = {2, 0, 0, 0, 'U', 'L', 4, 0};
+    hl_buf_add(out, length, sizeof length);
+    u16(out, (unsigned)group.len & 0xFFFF);
+    u16(out, (unsigned)(group.len >> 16));
+    hl_buf_add(out, group.data, group.len);
+    out->failed = out->failed || group.failed;
+    hl_buf_fini(&group);
+}
+
+/* A directory a minute: it never grows beyond what a minute brings, and the one in use is in the cache. */
+void hl_key_make(char out[201])
+{
+    uint8_t random[10];
+    char hex[2 * sizeof random + 1], minute[32];
+    struct tm tm;
+    time_t now = (time_t)(hl_now_us() / 1000000);
+    gmtime_r(&now, &tm);
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        int64_t ns = hl_mono_ns(); /* never seen; begin refuses a key that is taken */
+        memcpy(random, &ns, sizeof ns);
+    }
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(hex + 2 * i, 3, "%02x", random[i]);
+    strftime(minute, sizeof minute, "%Y/%m/%d/%H%M", &tm);
+    snprintf(out, 201, "%s/%s.dcm", minute, hex);
+}

@@ -1,0 +1,360 @@
+/* A stored object on its way out: mapped where the store can, spliced where there are corrections, and
+ * digested before the last piece leaves. SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/error.h"
+
+enum { PIECE = 256 * 1024 };
+
+struct hl_outgoing {
+    struct hl_store *store;
+    const struct hl_store_provider *provider;
+    struct hl_stored stored;
+    uint64_t length; /* of the stored data set */
+    void *map;       /* NULL: read() into buffer */
+    size_t map_size;
+    const uint8_t *bytes; /* in the map: first byte of the data set */
+    uint8_t *buffer;
+    struct hl_splice splice; /* count 0: the data set as stored */
+    size_t piece;            /* of the splice */
+    uint64_t at;             /* in the piece, or in the data set */
+    XXH3_state_t *hash;      /* NULL: not verified, or verified already */
+};
+
+/* ---- bytes ---- */
+
+/* Objects are immutable, so a map stays whole; one that is shorter than recorded is not mapped at all. */
+static void map_try(struct hl_outgoing *outgoing)
+{
+    const struct hilum_store *table = outgoing->provider->table;
+    const struct hl_location *location = &outgoing->stored.location;
+    int32_t fd = -1;
+    uint64_t offset = 0;
+    struct stat st;
+    if (!HILUM_HAS(struct hilum_store, table->cap.size, open_fd) || table->open_fd == NULL ||
+        outgoing->length == 0 ||
+        table->open_fd(outgoing->provider->instance, location->key, &fd, &offset) != HILUM_OK)
+        return;
+    uint64_t first = offset + location->dataset_offset;
+    uint64_t start = first & ~(uint64_t)0xFFFF; /* a multiple of every page size in use */
+    if (fstat(fd, &st) == 0 && (uint64_t)st.st_size >= offset + location->length) {
+        size_t size = (size_t)(first + outgoing->length - start);
+        void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)start);
+        if (map != MAP_FAILED) {
+            outgoing->map = map;
+            outgoing->map_size = size;
+            outgoing->bytes = (const uint8_t *)map + (first - start);
+            madvise(map, size, MADV_SEQUENTIAL);
+        }
+    }
+    close(fd);
+}
+
+hilum_rc hl_outgoing_read(struct hl_outgoing *outgoing, uint64_t at, void *dst, uint64_t n)
+{
+    const struct hl_location *location = &outgoing->stored.location;
+    uint64_t got = 0;
+    if (at > outgoing->length || n > outgoing->length - at)
+        return hl_fail(HILUM_EINVAL, "read beyond the data set of %s", location->key);
+    if (outgoing->bytes != NULL) {
+        memcpy(dst, outgoing->bytes + at, n);
+        return HILUM_OK;
+    }
+    hilum_rc rc = outgoing->provider->table->read(outgoing->provider->instance, location->key,
+                                                  location->dataset_offset + at, dst, n, &got);
+    if (rc == HILUM_OK && got != n)
+        rc = hl_fail(HILUM_ECORRUPT, "object %s ends early", location->key);
+    return rc;
+}
+
+/* n bytes of the stored data set, borrowed until the next call. n <= PIECE. */
+static hilum_rc bytes_at(struct hl_outgoing *outgoing, uint64_t at, size_t n, const uint8_t **out)
+{
+    if (outgoing->bytes != NULL) {
+        *out = outgoing->bytes + at;
+        return HILUM_OK;
+    }
+    *out = outgoing->buffer;
+    return hl_outgoing_read(outgoing, at, outgoing->buffer, n);
+}
+
+/* ---- is it what was stored? ---- */
+
+static hilum_rc corrupted(struct hl_outgoing *outgoing, const char *why)
+{
+    if (outgoing->stored.instance_id != 0)
+        hl_corrupted_publish(outgoing->store, &outgoing->stored, why);
+    return hl_fail(HILUM_ECORRUPT, "%s at %s: %s", outgoing->stored.sop_instance,
+                   outgoing->stored.location.key, why);
+}
+
+static hilum_rc digest_check(struct hl_outgoing *outgoing)
+{
+    uint8_t digest[16];
+    hl_digest_final(outgoing->hash, digest);
+    XXH3_freeState(outgoing->hash);
+    outgoing->hash = NULL;
+    if (memcmp(digest, outgoing->stored.location.digest_stored, 16) == 0)
+        return HILUM_OK;
+    return corrupted(outgoing, "digest differs");
+}
+
+/* Feeds the whole data set to a scan (and the digest): what a splice needs before its first byte. */
+static hilum_rc scan_whole(struct hl_outgoing *outgoing, struct hl_scan *scan)
+{
+    hilum_rc rc = HILUM_OK;
+    for (uint64_t at = 0; rc == HILUM_OK && at < outgoing->length;) {
+        size_t n = outgoing->length - at < PIECE ? (size_t)(outgoing->length - at) : PIECE;
+        const uint8_t *bytes = NULL;
+        rc = bytes_at(outgoing, at, n, &bytes);
+        if (rc == HILUM_OK && outgoing->hash != NULL)
+            XXH3_128bits_update(outgoing->hash, bytes, n);
+        if (rc == HILUM_OK)
+            rc = hl_scan_feed(scan, bytes, n);
+        at += n;
+    }
+    if (rc == HILUM_OK && outgoing->hash != NULL)
+        rc = digest_check(outgoing);
+    return rc == HILUM_OK ? hl_scan_end(scan) : rc;
+}
+
+static hilum_rc splice_open(struct hl_outgoing *outgoing, const struct hl_overlays *overlays)
+{
+    struct hl_scan *scan = NULL;
+    hilum_rc rc = hl_scan_new(outgoing->stored.transfer_syntax, NULL, &scan);
+    if (rc == HILUM_OK)
+        rc = scan_whole(outgoing, scan);
+    if (rc == HILUM_OK)
+        rc = hl_overlay_plan(outgoing, outgoing->store, scan, overlays, &outgoing->splice);
+    hl_scan_free(scan);
+    return rc;
+}
+
+/* ---- life ---- */
+
+static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
+{
+    const struct hl_location *location = &outgoing->stored.location;
+    struct hilum_object_info info = {0};
+    outgoing->provider = hl_provider_find(outgoing->store, location->store);
+    if (outgoing->provider == NULL)
+        return HILUM_ENOTFOUND;
+    hilum_rc rc =
+        outgoing->provider->table->stat(outgoing->provider->instance, location->key, &info);
+    if (rc == HILUM_ENOTFOUND)
+        return corrupted(outgoing, "object is missing");
+    if (rc == HILUM_OK &&
+        (info.length != location->length || location->dataset_offset > info.length))
+        return corrupted(outgoing, "length differs");
+    if (rc != HILUM_OK)
+        return rc;
+    outgoing->length = location->length - location->dataset_offset;
+    map_try(outgoing);
+    if (outgoing->map == NULL)
+        outgoing->buffer = malloc(PIECE);
+    if (!outgoing->store->options.trust_medium)
+        outgoing->hash = XXH3_createState();
+    if (outgoing->hash != NULL)
+        XXH3_128bits_reset(outgoing->hash);
+    return outgoing->map != NULL || outgoing->buffer != NULL ? HILUM_OK
+                                                             : hl_fail(HILUM_ENOMEM, "no memory");
+}
+
+hilum_rc hl_outgoing_of(struct hl_store *store, const struct hl_stored *stored,
+                        const struct hl_overlays *overlays, struct hl_outgoing **out)
+{
+    struct hl_outgoing *outgoing = calloc(1, sizeof *outgoing);
+    *out = NULL;
+    if (outgoing == NULL)
+        return hl_fail(HILUM_ENOMEM, "no memory for an outgoing object");
+    outgoing->store = store;
+    outgoing->stored = *stored;
+    hilum_rc rc = outgoing_init(outgoing);
+    if (rc == HILUM_OK && overlays->n > 0)
+        rc = splice_open(outgoing, overlays);
+    if (rc == HILUM_OK)
+        *out = outgoing;
+    else
+        hl_outgoing_close(outgoing);
+    return rc;
+}
+
+hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t as_of,
+                          struct hl_outgoing **out)
+{
+    struct hl_stored stored;
+    struct hl_overlays overlays = {0};
+    *out = NULL;
+    hilum_rc rc = hl_record_stored_by_id(store->record, instance_id, &stored);
+    if (rc == HILUM_OK)
+        rc = hl_record_overlays(store->record, instance_id, as_of, &overlays);
+    if (rc == HILUM_OK)
+        rc = hl_outgoing_of(store, &stored, &overlays, out);
+    hl_overlays_fini(&overlays);
+    return rc;
+}
+
+void hl_outgoing_close(struct hl_outgoing *outgoing)
+{
+    if (outgoing == NULL)
+        return;
+    if (outgoing->map != NULL)
+        munmap(outgoing->map, outgoing->map_size);
+    free(outgoing->buffer);
+    hl_splice_fini(&outgoing->splice);
+    XXH3_freeState(outgoing->hash);
+    free(outgoing);
+}
+
+const struct hl_stored *hl_outgoing_stored(const struct hl_outgoing *outgoing)
+{
+    return &outgoing->stored;
+}
+
+uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing)
+{
+    return outgoing->splice.count > 0 ? outgoing->splice.length : outgoing->length;
+}
+
+/* ---- piece by piece ---- */
+
+static hilum_rc plain_next(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
+{
+    uint64_t left = outgoing->length - outgoing->at;
+    *n = left < PIECE ? (size_t)left : PIECE;
+    if (*n == 0)
+        return HILUM_OK;
+    hilum_rc rc = bytes_at(outgoing, outgoing->at, *n, bytes);
+    if (rc == HILUM_OK && outgoing->hash != NULL) {
+        XXH3_128bits_update(outgoing->hash, *bytes, *n);
+        if (left == *n)
+            rc = digest_check(outgoing); /* a corrupt object never leaves whole */
+    }
+    outgoing->at += *n;
+    return rc;
+}
+
+static hilum_rc spliced_next(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
+{
+    const struct hl_splice *splice = &outgoing->splice;
+    while (outgoing->piece < splice->count &&
+           outgoing->at == splice->pieces[outgoing->piece].length) {
+        outgoing->piece++;
+        outgoing->at = 0;
+    }
+    *n = 0;
+    if (outgoing->piece == splice->count)
+        return HILUM_OK;
+    const struct hl_piece *piece = &splice->pieces[outgoing->piece];
+    uint64_t left = piece->length - outgoing->at;
+    *n = left < PIECE ? (size_t)left : PIECE;
+    hilum_rc rc = HILUM_OK;
+    if (piece->bytes != NULL)
+        *bytes = piece->bytes + outgoing->at;
+    else
+        rc = bytes_at(outgoing, piece->offset + outgoing->at, *n, bytes);
+    outgoing->at += *n;
+    return rc;
+}
+
+hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size_t *n)
+{
+    const uint8_t *at = NULL;
+    hilum_rc rc =
+        outgoing->splice.count > 0 ? spliced_next(outgoing, &at, n) : plain_next(outgoing, &at, n);
+    *bytes = at;
+    if (rc != HILUM_OK)
+        *n = 0;
+    return rc;
+}
+
+/* ---- export ---- */
+
+static hilum_rc write_all(int fd, const void *bytes, size_t n, const char *path)
+{
+    const char *p = bytes;
+    while (n > 0) {
+        ssize_t put = write(fd, p, n);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return hl_fail(hl_rc_from_errno(put == 0 ? ENOSPC : errno), "write %s: %s", path,
+                           strerror(put == 0 ? ENOSPC : errno));
+        p += put;
+        n -= (size_t)put;
+    }
+    return HILUM_OK;
+}
+
+static hilum_rc export_write(struct hl_outgoing *outgoing, int fd, const char *path)
+{
+    const struct hl_stored *stored = &outgoing->stored;
+    struct hl_buf meta = {0};
+    hl_meta_write(stored->sop_class, stored->sop_instance, stored->transfer_syntax, "", &meta);
+    hilum_rc rc =
+        meta.failed ? hl_fail(HILUM_ENOMEM, "no memory") : write_all(fd, meta.data, meta.len, path);
+    hl_buf_fini(&meta);
+    for (size_t n = 1; rc == HILUM_OK && n > 0;) {
+        const void *bytes = NULL;
+        rc = hl_outgoing_next(outgoing, &bytes, &n);
+        if (rc == HILUM_OK && n > 0)
+            rc = write_all(fd, bytes, n, path);
+    }
+    if (rc == HILUM_OK && fdatasync(fd) != 0)
+        rc = hl_fail(hl_rc_from_errno(errno), "fdatasync %s: %s", path, strerror(errno));
+    return rc;
+}
+
+static hilum_rc parent_sync(const char *path)
+{
+    char parent[4096];
+    const char *slash = strrchr(path, '/');
+    snprintf(parent, sizeof parent, "%.*s", slash != NULL ? (int)(slash - path) : 1,
+             slash == NULL   ? "."
+             : slash == path ? "/"
+                             : path);
+    int fd = open(slash == path ? "/" : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        int number = errno;
+        if (fd >= 0)
+            close(fd);
+        return hl_fail(hl_rc_from_errno(number), "fsync %s: %s", parent, strerror(number));
+    }
+    close(fd);
+    return HILUM_OK;
+}
+
+hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t as_of,
+                            const char *path)
+{
+    struct hl_outgoing *outgoing = NULL;
+    char part[4096];
+    hilum_rc rc = hl_outgoing_open(store, instance_id, as_of, &outgoing);
+    if (rc != HILUM_OK)
+        return rc;
+    snprintf(part, sizeof part, "%s.part", path);
+    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (fd < 0)
+        rc = hl_fail(hl_rc_from_errno(errno), "create %s: %s", part, strerror(errno));
+    else
+        rc = export_write(outgoing, fd, part);
+    if (fd >= 0)
+        close(fd);
+    if (rc == HILUM_OK && rename(part, path) != 0)
+        rc = hl_fail(hl_rc_from_errno(errno), "rename %s: %s", path, strerror(errno));
+    if (rc == HILUM_OK)
+        rc = parent_sync(path);
+    else if (fd >= 0)
+        unlink(part);
+    hl_outgoing_close(outgoing);
+    return rc;
+}

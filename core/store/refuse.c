@@ -1,0 +1,53 @@
+/* Failures become answers: a status of PS3.4 B.2.3 and a reference a person can follow up.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+uint16_t hl_ingest_status(hilum_rc rc)
+{
+    switch (rc) {
+    case HILUM_EFULL:
+    case HILUM_EDENIED: /* a read-only medium: a person will mount it again */
+    case HILUM_EIO:
+    case HILUM_ENOMEM:
+    case HILUM_EAGAIN:
+    case HILUM_ETIMEDOUT:
+    case HILUM_ECLOSED: return 0xA700; /* out of resources: the sender keeps it and tries again */
+    default: return 0x0110;            /* processing failure */
+    }
+}
+
+hilum_rc hl_ingest_refuse(struct hl_ingest *ingest, hilum_rc rc, uint16_t status,
+                          uint32_t offending, const char *what)
+{
+    struct hl_ingest_result *result = &ingest->result;
+    char why[512], whose[160];
+    snprintf(why, sizeof why, "%s: %s", what, hl_error());
+    snprintf(whose, sizeof whose, "%s %s", ingest->source.kind, ingest->sop_instance);
+    if (ingest->txn != NULL)
+        ingest->provider->table->abort(ingest->provider->instance, ingest->txn);
+    ingest->txn = NULL;
+    ingest->rc = rc;
+    *result = (struct hl_ingest_result){.status = status, .offending = offending};
+    if (hl_record_refusal(ingest->store->record, ingest->source.peer, whose, why,
+                          result->reference) != HILUM_OK)
+        result->reference[0] = '\0'; /* the record is what fails: the log has the reason */
+    snprintf(result->comment, sizeof result->comment,
+             result->reference[0] ? "%.40s, ref %s" : "%.60s", what, result->reference);
+    atomic_fetch_add(&ingest->store->refused, 1);
+    hl_log(HL_WARN, "store", "%s from %s (%s) refused with %04X %s: %s", ingest->sop_instance,
+           ingest->source.calling_aet, ingest->source.address, status, result->reference, why);
+    return hl_fail(rc, "%s", why);
+}
+
+hilum_rc hl_ingest_fail(struct hl_ingest *ingest, hilum_rc rc, const char *what)
+{
+    uint16_t status = hl_ingest_status(rc);
+    hl_health_fail(ingest->store, rc);
+    return hl_ingest_refuse(ingest, rc, status, 0, what);
+}

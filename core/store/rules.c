@@ -1,0 +1,152 @@
+/* What rules say about an instance on its way in. An event is built only when somebody listens.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+static uint32_t tag_of(const struct hl_ingest *ingest, const char *keyword, const char **vr)
+{
+    const struct hl_header_field *field = hl_header_field_find(keyword);
+    *vr = field != NULL ? field->vr : "LO"; /* for implicit syntaxes; else the element tells */
+    if (field != NULL)
+        return field->tag;
+    return ingest->store->options.tag != NULL ? ingest->store->options.tag(keyword) : 0;
+}
+
+static bool resolve(void *arg, const char *keyword, struct hl_buf *out)
+{
+    const struct hl_ingest *ingest = arg;
+    const char *vr = NULL;
+    uint32_t tag = tag_of(ingest, keyword, &vr);
+    const char *text = tag != 0 ? hl_attrs_get(&ingest->edits, tag) : NULL;
+    if (text == NULL && tag != 0)
+        text = hl_attrs_get(&ingest->attrs, tag);
+    if (text != NULL) {
+        hl_buf_text(out, text);
+        return true;
+    }
+    bool was_repaired = false;
+    return tag != 0 && ingest->scan != NULL &&
+           hl_header_text(ingest->scan, tag, vr, ingest->source.charset_repair, out, &was_repaired);
+}
+
+/* Identity of the objects may not change under the sender's feet (architecture section 2). */
+static bool is_fixed(uint32_t tag)
+{
+    return tag == HL_TAG(0x0008, 0x0016) || tag == HL_TAG(0x0008, 0x0018) ||
+           tag == HL_TAG(0x0020, 0x000D) || tag == HL_TAG(0x0020, 0x000E) || tag >> 16 <= 2;
+}
+
+static hilum_rc edit(void *arg, const char *keyword, const char *utf8)
+{
+    struct hl_ingest *ingest = arg;
+    const char *vr = NULL;
+    uint32_t tag = tag_of(ingest, keyword, &vr);
+    if (tag == 0)
+        return hl_fail(HILUM_EINVAL, "%s: no such attribute", keyword);
+    if (is_fixed(tag))
+        return hl_fail(HILUM_EDENIED, "%s: a transform may not change it", keyword);
+    return hl_attrs_set(&ingest->edits, tag, utf8);
+}
+
+static hilum_event *event_new(struct hl_ingest *ingest, const char *name)
+{
+    const struct hl_ingest_source *source = &ingest->source;
+    hilum_event *event = hl_event_new(name);
+    if (event == NULL)
+        return NULL;
+    hl_event_set_text(event, "calling_aet", source->calling_aet);
+    hl_event_set_text(event, "called_aet", source->called_aet);
+    hl_event_set_text(event, "address", source->address);
+    hl_event_set_text(event, "peer", source->peer);
+    hl_event_set_text(event, "kind", source->kind);
+    hl_event_set_text(event, "SOPClassUID", ingest->sop_class);
+    hl_event_set_text(event, "SOPInstanceUID", ingest->sop_instance);
+    hl_event_set_text(event, "TransferSyntaxUID", ingest->transfer_syntax);
+    hl_event_set_resolver(event, resolve, edit, ingest);
+    return event;
+}
+
+static void hold(struct hl_ingest *ingest, const struct hl_verdict *verdict)
+{
+    if (ingest->is_held)
+        return; /* the first reason stands */
+    ingest->is_held = true;
+    snprintf(ingest->held_by, sizeof ingest->held_by, "%s", verdict->hook);
+    snprintf(ingest->held_reason, sizeof ingest->held_reason, "%s", verdict->reason);
+}
+
+static void discard(struct hl_ingest *ingest, const struct hl_verdict *verdict)
+{
+    struct hl_buf after = {0};
+    hl_buf_text(&after, "{\"rule\":");
+    hl_buf_json_string(&after, verdict->hook);
+    hl_buf_text(&after, ",\"reason\":");
+    hl_buf_json_string(&after, verdict->reason);
+    hl_buf_text(&after, "}");
+    ingest->is_discarded = true;
+    atomic_fetch_add(&ingest->store->discarded, 1);
+    if (hl_record_audit(ingest->store->record, ingest->source.peer, "instance.discarded",
+                        ingest->sop_instance, NULL, hl_buf_str(&after)) != HILUM_OK)
+        hl_log(HL_ERROR, "store", "%s: discarded by %s, not audited: %s", ingest->sop_instance,
+               verdict->hook, hl_error());
+    hl_buf_fini(&after);
+}
+
+/* Refusal by a rule is 0124 (PS3.7 C: not authorized): final, so that a sender does not retry what will be
+ * refused again; deferral is A700, which senders retry. */
+static hilum_rc judge(struct hl_ingest *ingest, const struct hl_verdict *verdict)
+{
+    switch (verdict->verdict) {
+    case HILUM_REJECT:
+        hl_fail(HILUM_EDENIED, "rule %s: %s", verdict->hook, verdict->reason);
+        return hl_ingest_refuse(ingest, HILUM_EDENIED, 0x0124, 0, "rejected by rule");
+    case HILUM_DEFER:
+        hl_fail(HILUM_EAGAIN, "rule %s: %s", verdict->hook, verdict->reason);
+        return hl_ingest_refuse(ingest, HILUM_EAGAIN, 0xA700, 0, "deferred by rule");
+    case HILUM_HOLD: hold(ingest, verdict); return HILUM_OK;
+    case HILUM_DISCARD: discard(ingest, verdict); return HILUM_OK;
+    default: return HILUM_OK;
+    }
+}
+
+static hilum_rc dispatch(struct hl_ingest *ingest, hilum_event *event, const char *name,
+                         unsigned phase)
+{
+    struct hl_verdict verdict = {0};
+    if (!hl_bus_wants(ingest->store->bus, name, phase))
+        return HILUM_OK;
+    hl_bus_dispatch(ingest->store->bus, event, phase, &verdict);
+    return judge(ingest, &verdict);
+}
+
+hilum_rc hl_rules_offered(struct hl_ingest *ingest)
+{
+    struct hl_bus *bus = ingest->store->bus;
+    if (bus == NULL || !hl_bus_wants(bus, "instance.offered", HILUM_FILTER))
+        return HILUM_OK;
+    ingest->offered = event_new(ingest, "instance.offered");
+    if (ingest->offered == NULL)
+        return hl_ingest_fail(ingest, HILUM_ENOMEM, "out of memory");
+    return dispatch(ingest, ingest->offered, "instance.offered", HILUM_FILTER);
+}
+
+hilum_rc hl_rules_received(struct hl_ingest *ingest)
+{
+    static const char name[] = "instance.received";
+    struct hl_bus *bus = ingest->store->bus;
+    if (bus == NULL ||
+        (!hl_bus_wants(bus, name, HILUM_FILTER) && !hl_bus_wants(bus, name, HILUM_TRANSFORM)))
+        return HILUM_OK;
+    ingest->received = event_new(ingest, name);
+    if (ingest->received == NULL)
+        return hl_ingest_fail(ingest, HILUM_ENOMEM, "out of memory");
+    hilum_rc rc = dispatch(ingest, ingest->received, name, HILUM_FILTER);
+    if (rc == HILUM_OK && !ingest->is_discarded)
+        rc = dispatch(ingest, ingest->received, name, HILUM_TRANSFORM);
+    return rc;
+}

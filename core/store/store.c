@@ -1,0 +1,121 @@
+/* The store opens, settles what an earlier process left, tells how it is, and closes.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+struct settling {
+    struct hl_store *store;
+    const struct hl_store_provider *provider;
+    uint64_t kept, erased;
+};
+
+/* A row exists: the sender was told success, or will find it by a resend. None: nobody was told. */
+static hilum_rc settle_one(void *arg, const char *key, const struct hilum_object_info *info)
+{
+    struct settling *settling = arg;
+    const struct hl_store_provider *provider = settling->provider;
+    bool has_row = false;
+    (void)info;
+    hilum_rc rc = hl_record_has_key(settling->store->record, provider->name, key, &has_row);
+    if (rc == HILUM_OK)
+        rc = provider->table->finish(provider->instance, key, has_row);
+    if (rc == HILUM_OK && has_row)
+        settling->kept++;
+    else if (rc == HILUM_OK)
+        settling->erased++;
+    return rc;
+}
+
+static hilum_rc settle(struct hl_store *store)
+{
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < store->n_providers && rc == HILUM_OK; i++) {
+        struct settling settling = {.store = store, .provider = &store->providers[i]};
+        rc =
+            store->providers[i].table->pending(store->providers[i].instance, settle_one, &settling);
+        if (settling.kept + settling.erased > 0)
+            hl_log(HL_INFO, "store", "%s: %llu pending objects kept, %llu without a row erased",
+                   store->providers[i].name, (unsigned long long)settling.kept,
+                   (unsigned long long)settling.erased);
+        if (rc == HILUM_EDENIED || rc == HILUM_EFULL || rc == HILUM_EIO) {
+            hl_health_fail(store, rc); /* reads go on; what is pending stays so */
+            rc = HILUM_OK;
+        }
+    }
+    return rc;
+}
+
+hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct hl_record *record,
+                       struct hl_bus *bus, const struct hl_store_options *options,
+                       struct hl_store **out)
+{
+    if (n == 0 || n > HL_PROVIDERS_MAX)
+        return hl_fail(HILUM_EINVAL,
+                       "store: %zu stores, expected 1 to %d: name one under `plugins`", n,
+                       HL_PROVIDERS_MAX);
+    struct hl_store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        return hl_fail(HILUM_ENOMEM, "store: no memory");
+    memcpy(store->providers, stores, n * sizeof *stores);
+    store->n_providers = n;
+    store->record = record;
+    store->bus = bus;
+    store->options = *options;
+    hilum_rc rc = hl_health_open(store);
+    hilum_rc committers = hl_commit_open(store);
+    if (rc == HILUM_OK)
+        rc = committers;
+    if (rc == HILUM_OK)
+        rc = settle(store);
+    if (rc != HILUM_OK) {
+        hl_store_close(store);
+        return rc;
+    }
+    if (options->duplicates == HL_REPLACE || options->duplicates == HL_VERSION)
+        hl_log(HL_WARN, "store",
+               "duplicates: replace and version are not there yet, strangers under a "
+               "known SOP Instance UID are quarantined");
+    *out = store;
+    return HILUM_OK;
+}
+
+void hl_store_close(struct hl_store *store)
+{
+    if (store == NULL)
+        return;
+    hl_commit_close(store);
+    hl_health_close(store);
+    free(store);
+}
+
+void hl_store_status(struct hl_store *store, struct hl_buf *json)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counts[] = {
+        {"objects", atomic_load(&store->objects)},
+        {"bytes", atomic_load(&store->bytes)},
+        {"refused", atomic_load(&store->refused)},
+        {"duplicates", atomic_load(&store->duplicates)},
+        {"held", atomic_load(&store->held)},
+        {"discarded", atomic_load(&store->discarded)},
+        {"repaired", atomic_load(&store->repaired)},
+        {"groups", atomic_load(&store->groups)},
+    };
+    uint64_t groups = atomic_load(&store->groups), grouped = atomic_load(&store->grouped);
+    hilum_rc rc = hl_health_check(store);
+    hl_buf_text(json, "{");
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        hl_buf_printf(json, "\"%s\":%llu,", counts[i].name, (unsigned long long)counts[i].value);
+    hl_buf_printf(json, "\"group_mean\":%.2f,\"accepting\":%s,\"reason\":",
+                  groups > 0 ? (double)grouped / (double)groups : 0.0,
+                  rc == HILUM_OK ? "true" : "false");
+    hl_buf_json_string(json, rc == HILUM_OK ? "" : hl_error());
+    hl_buf_text(json, "}");
+}

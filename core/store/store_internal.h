@@ -1,0 +1,217 @@
+/* What the files of the ingest pipeline share: the store, an object on its way in, the committer's job.
+ * Nothing outside core/store includes this. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_STORE_INTERNAL_H
+#define HL_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <xxhash.h>
+
+#include "core/record/attrs.h"
+#include "core/store/ingest.h"
+#include "core/store/scan.h"
+#include "core/store/splice.h"
+
+enum { HL_COMMITTERS = 2, HL_GROUP_MAX = 64, HL_PROVIDERS_MAX = 8 };
+
+/* A finished object waiting for its group. Lives in the ingest; the committer touches it until is_done. */
+struct hl_commit_job {
+    struct hl_commit_job *next;
+    const struct hl_store_provider *provider;
+    void *txn;               /* NULL once committed, aborted or set aside */
+    bool is_synced;          /* already durable under its pending key: only the row is wanted */
+    struct hl_instance *row; /* in and out */
+    hilum_rc rc;
+    char reason[256]; /* the committer's hl_error() */
+    bool is_done;
+    pthread_cond_t *done;
+};
+
+/* A synced object whose row may or may not have been written when the record failed. */
+struct hl_doubt {
+    struct hl_doubt *next;
+    const struct hl_store_provider *provider;
+    void *txn;
+    char key[201];
+};
+
+struct hl_store {
+    struct hl_store_provider providers[HL_PROVIDERS_MAX];
+    size_t n_providers;
+    struct hl_record *record;
+    struct hl_bus *bus;
+    struct hl_store_options options;
+
+    pthread_mutex_t queue_lock; /* of the queue and of is_done in jobs */
+    pthread_cond_t queue_filled;
+    struct hl_commit_job *head, *tail;
+    bool is_stopping;
+    pthread_t committers[HL_COMMITTERS];
+    unsigned n_committers;
+
+    pthread_mutex_t health_lock; /* of the following six */
+    pthread_cond_t health_changed;
+    hilum_rc health;
+    char health_reason[256];
+    int64_t space_checked_ms;
+    struct hl_doubt *doubts;
+    bool has_prober, is_closing;
+    pthread_t prober;
+
+    pthread_mutex_t memory_lock;
+    pthread_cond_t memory_freed;
+    uint64_t memory_used;
+
+    atomic_uint_fast64_t objects, bytes, refused, duplicates, held, discarded, repaired, groups,
+        grouped;
+    atomic_uint_fast64_t log_number;
+};
+
+struct hl_ingest {
+    struct hl_store *store;
+    struct hl_ingest_source source;
+    char sop_class[65], sop_instance[65], transfer_syntax[65];
+    bool may_derive, is_derived; /* UIDs an object does not have (ACR-NEMA by import) */
+    bool is_repaired;            /* text was not in the character set declared */
+
+    const struct hl_store_provider *provider;
+    void *txn;
+    char key[201];
+    struct hl_scan *scan;
+    XXH3_state_t *hash;
+    uint64_t length, dataset_offset; /* data set bytes so far; where they begin in the object */
+    uint64_t charged;                /* of the memory budget */
+    unsigned remarks;                /* the importer's, then the scan's too */
+    uint8_t digest_received[16];
+
+    struct hl_attrs attrs;           /* after hl_header_read */
+    struct hl_attrs edits;           /* what transform hooks changed */
+    hilum_event *offered, *received; /* own the plan's strings */
+    bool is_held, is_discarded;
+    char held_by[96], held_reason[256];
+
+    hilum_rc rc; /* first failure: what follows is swallowed */
+    struct hl_ingest_result result;
+};
+
+/* ---- refuse.c: failures become answers ---- */
+
+/* Remembers the answer and drops the object. `what`: a few ASCII words for the peer; the thread's hl_error()
+ * is kept under the reference. Returns rc. */
+hilum_rc hl_ingest_refuse(struct hl_ingest *ingest, hilum_rc rc, uint16_t status,
+                          uint32_t offending, const char *what);
+/* The status for a failed store or record: A700 for what passes by itself, 0110 otherwise. */
+uint16_t hl_ingest_status(hilum_rc rc);
+/* Refuses with that status and, where the medium failed, begins the safe mode. */
+hilum_rc hl_ingest_fail(struct hl_ingest *ingest, hilum_rc rc, const char *what);
+
+/* ---- header.c: the scan becomes attributes ---- */
+
+struct hl_header_field {
+    uint32_t tag;
+    const char *vr, *keyword;
+};
+/* A field the catalogue may keep, by keyword or tag; NULL if none. */
+const struct hl_header_field *hl_header_field_find(const char *keyword);
+const struct hl_header_field *hl_header_field_at(uint32_t tag);
+bool hl_header_is_text_vr(
+    const char *vr); /* its bytes depend on Specific Character Set or are ASCII */
+/* Value of a top-level element as UTF-8 ("" and false when absent or not textual). */
+bool hl_header_text(const struct hl_scan *scan, uint32_t tag, const char *vr,
+                    const char *charset_repair, struct hl_buf *out, bool *was_repaired);
+/* Fills attrs with what the catalogue may keep. HILUM_ENOMEM. */
+hilum_rc hl_header_read(const struct hl_scan *scan, const char *charset_repair,
+                        struct hl_attrs *attrs, bool *was_repaired);
+/* One line of words for enum hl_scan_remark bits; "" for none. */
+void hl_header_remarks(unsigned remarks, struct hl_buf *out);
+/* Digits, dots and at most 64 of them: what every receiver copes with. PS3.5 9.1 asks more. */
+bool hl_header_uid_is_usable(const char *uid);
+
+/* ---- derive.c: UIDs for objects that have none ---- */
+
+/* "2.25." and the digest of the bytes as a decimal number (PS3.5 B.2): the same for the same bytes. */
+void hl_derive_uid(const void *bytes, size_t n, char out[65]);
+/* Fills in what is absent: the SOP UIDs given, study and series from patient, date and numbers. */
+hilum_rc hl_derive_identity(struct hl_attrs *attrs, const char *sop_class, const char *sop_instance,
+                            bool *is_derived);
+
+/* ---- meta.c: the file meta information we write (PS3.10 7.1) ---- */
+void hl_meta_write(const char *sop_class, const char *sop_instance, const char *transfer_syntax,
+                   const char *source_aet, struct hl_buf *out);
+void hl_key_make(char out[201]);
+
+/* ---- rules.c ---- */
+/* instance.offered [filter]. Negative: refused (result is filled). */
+hilum_rc hl_rules_offered(struct hl_ingest *ingest);
+/* instance.received [filter, transform]. Negative: refused. */
+hilum_rc hl_rules_received(struct hl_ingest *ingest);
+
+/* ---- health.c: safe mode, memory budget ---- */
+hilum_rc hl_health_open(struct hl_store *store);
+void hl_health_close(struct hl_store *store);
+void hl_health_fail(struct hl_store *store, hilum_rc rc);
+/* May a new object begin? Looks at the medium's free space too. */
+hilum_rc hl_health_check(struct hl_store *store);
+/* Takes over a synced transaction whose row is in doubt. */
+void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job);
+/* Charges what the ingest holds now; waits up to 5 s for others to finish. HILUM_ENOMEM. */
+hilum_rc hl_memory_charge(struct hl_ingest *ingest, uint64_t held);
+
+/* ---- commit.c ---- */
+hilum_rc hl_commit_open(struct hl_store *store);
+void hl_commit_close(struct hl_store *store);
+/* Blocks until the object is durable and recorded, or is not. On failure and on HL_OUTCOME_EXISTS job->txn
+ * tells whether the caller still has the transaction. */
+hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job);
+
+/* ---- duplicate.c ---- */
+/* The row exists already: identical -> dropped (or repairs), different -> policy. Fills the result. */
+hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job);
+
+/* ---- digest.c ---- */
+void hl_digest_final(const XXH3_state_t *state, uint8_t out[16]);
+/* Of n bytes from `at`. */
+hilum_rc hl_digest_object(const struct hl_store_provider *provider, const char *key, uint64_t at,
+                          uint64_t n, uint8_t out[16]);
+/* Journals instance.corrupted and says so in the log. */
+void hl_corrupted_publish(struct hl_store *store, const struct hl_stored *stored, const char *why);
+/* NULL with the reason. */
+const struct hl_store_provider *hl_provider_find(const struct hl_store *store, const char *name);
+
+/* ---- outgoing.c ---- */
+/* The object `stored` says, catalogued or not, with these overlays (borrowed during the call). */
+hilum_rc hl_outgoing_of(struct hl_store *store, const struct hl_stored *stored,
+                        const struct hl_overlays *overlays, struct hl_outgoing **out);
+/* n bytes of the stored data set (before any splice), all or an error. */
+hilum_rc hl_outgoing_read(struct hl_outgoing *outgoing, uint64_t at, void *dst, uint64_t n);
+
+/* ---- overlay.c ---- */
+/* Overlays as edits of the data set `scan` has read, with an Original Attributes item (PS3.3
+ * C.12.1.1.9) that tells what was there. */
+hilum_rc hl_overlay_plan(struct hl_outgoing *outgoing, const struct hl_store *store,
+                         const struct hl_scan *scan, const struct hl_overlays *overlays,
+                         struct hl_splice *out);
+
+/* ---- rewrite.c ---- */
+/* Replaces the object under way by one with the edits applied, and attrs likewise. The old one is gone. */
+hilum_rc hl_rewrite(struct hl_ingest *ingest);
+
+/* ---- adopt.c: an object that is there gets its row ---- */
+struct hl_adopted {
+    struct hl_instance row;
+    struct hl_attrs attrs;
+    struct hl_buf remark;
+    char transfer_syntax[65];
+};
+/* Reads a stored object and prepares its row. HILUM_ECORRUPT: it is no whole object. */
+hilum_rc hl_adopt_read(const struct hl_store_provider *provider, const char *key, uint64_t length,
+                       struct hl_adopted *out);
+void hl_adopt_fini(struct hl_adopted *adopted); /* also after a failure */
+
+/* Keys that are no instances: set aside by fsck, lines of the log, probes of the medium. */
+#define HL_ASIDE      "aside/"
+#define HL_LOG_KEYS   "log/"
+#define HL_PROBE_KEYS "probe/"
+bool hl_key_is_aside(const char *key);
+
+#endif

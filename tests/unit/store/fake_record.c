@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/store/fake_record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+
+struct hl_record *fake_record_new(void)
+{
+    struct hl_record *record = calloc(1, sizeof *record);
+    record->rows = calloc(FAKE_ROWS, sizeof *record->rows);
+    pthread_mutex_init(&record->lock, NULL);
+    return record;
+}
+
+void fake_record_free(struct hl_record *record)
+{
+    pthread_mutex_destroy(&record->lock);
+    free(record->rows);
+    free(record);
+}
+
+hilum_rc hl_record_health(struct hl_record *record)
+{
+    pthread_mutex_lock(&record->lock);
+    hilum_rc rc = record->health;
+    pthread_mutex_unlock(&record->lock);
+    return rc == HILUM_OK ? rc : hl_fail(rc, "the record is unwell");
+}
+
+static struct fake_row *row_find(struct hl_record *record, const char *uid)
+{
+    for (size_t i = 0; i < record->n; i++) {
+        if (!record->rows[i].is_quarantined &&
+            strcmp(record->rows[i].stored.sop_instance, uid) == 0)
+            return &record->rows[i];
+    }
+    return NULL;
+}
+
+static void row_write(struct hl_record *record, struct hl_instance *in)
+{
+    struct fake_row *row = &record->rows[record->n++];
+    struct hl_stored *stored = &row->stored;
+    *row = (struct fake_row){.n_plan = in->n_plan, .is_quarantined = in->quarantine_of != NULL};
+    stored->instance_id = (int64_t)record->n;
+    snprintf(stored->sop_class, 65, "%s", hl_attrs_text(in->attrs, 0x00080016));
+    snprintf(stored->sop_instance, 65, "%s", hl_attrs_text(in->attrs, 0x00080018));
+    snprintf(stored->study_uid, 65, "%s", hl_attrs_text(in->attrs, 0x0020000D));
+    snprintf(stored->series_uid, 65, "%s", hl_attrs_text(in->attrs, 0x0020000E));
+    snprintf(stored->transfer_syntax, 65, "%s", in->transfer_syntax);
+    stored->location = in->location;
+    memcpy(stored->digest_received, in->digest_received, 16);
+    stored->is_held = in->is_held;
+    snprintf(row->remark, sizeof row->remark, "%s", in->remark_text != NULL ? in->remark_text : "");
+    snprintf(row->patient, sizeof row->patient, "%s", hl_attrs_text(in->attrs, 0x00100010));
+    snprintf(row->held_by, sizeof row->held_by, "%s", in->held_by != NULL ? in->held_by : "");
+    in->instance_id = stored->instance_id;
+    in->outcome = in->is_held ? HL_OUTCOME_QUARANTINED : HL_OUTCOME_STORED;
+}
+
+hilum_rc hl_record_instances(struct hl_record *record, struct hl_instance *const rows[], size_t n)
+{
+    pthread_mutex_lock(&record->lock);
+    hilum_rc rc = record->fail_with;
+    if (rc == HILUM_OK || record->fail_after) {
+        record->transactions++;
+        for (size_t i = 0; i < n; i++) {
+            struct fake_row *known = row_find(record, hl_attrs_text(rows[i]->attrs, 0x00080018));
+            if (known != NULL && rows[i]->quarantine_of == NULL) {
+                rows[i]->outcome = HL_OUTCOME_EXISTS;
+                rows[i]->instance_id = known->stored.instance_id;
+            } else {
+                row_write(record, rows[i]);
+            }
+        }
+    }
+    pthread_mutex_unlock(&record->lock);
+    return rc == HILUM_OK ? rc : hl_fail(rc, "commit: told to fail");
+}
+
+hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance, struct hl_stored *out)
+{
+    pthread_mutex_lock(&record->lock);
+    const struct fake_row *row = row_find(record, sop_instance);
+    if (row != NULL)
+        *out = row->stored;
+    pthread_mutex_unlock(&record->lock);
+    return row != NULL ? HILUM_OK : HILUM_ENOTFOUND;
+}
+
+hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
+                                struct hl_stored *out)
+{
+    if (instance_id < 1 || (size_t)instance_id > record->n)
+        return hl_fail(HILUM_ENOTFOUND, "no instance");
+    *out = record->rows[instance_id - 1].stored;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_has_key(struct hl_record *record, const char *store, const char *key, bool *out)
+{
+    *out = false;
+    pthread_mutex_lock(&record->lock);
+    for (size_t i = 0; i < record->n; i++) {
+        const struct hl_location *at = &record->rows[i].stored.location;
+        *out = *out || (strcmp(at->store, store) == 0 && strcmp(at->key, key) == 0);
+    }
+    pthread_mutex_unlock(&record->lock);
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, const char *peer,
+                             bool repaired)
+{
+    (void)instance_id;
+    (void)peer;
+    pthread_mutex_lock(&record->lock);
+    record->duplicates++;
+    record->repaired += repaired;
+    pthread_mutex_unlock(&record->lock);
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id,
+                            const struct hl_location *to)
+{
+    record->rows[instance_id - 1].stored.location = *to;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_location_cb each,
+                             void *arg)
+{
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < record->n && rc == HILUM_OK; i++) {
+        if (strcmp(record->rows[i].stored.location.store, store) == 0)
+            rc = each(arg, (int64_t)i + 1, &record->rows[i].stored.location, "present");
+    }
+    return rc;
+}
+
+hilum_rc hl_record_overlays(struct hl_record *record, int64_t instance_id, int64_t as_of,
+                            struct hl_overlays *out)
+{
+    (void)instance_id;
+    (void)as_of;
+    out->n = record->n_overlays;
+    out->items = record->overlays;
+    return HILUM_OK;
+}
+
+void hl_overlays_fini(struct hl_overlays *overlays)
+{
+    hl_arena_fini(&overlays->arena);
+}
+
+hilum_rc hl_record_journal_append(struct hl_record *record, const char *event,
+                                  const char *study_uid, const char *fields_json, int64_t *id)
+{
+    (void)study_uid;
+    (void)fields_json;
+    *id = 1;
+    pthread_mutex_lock(&record->lock);
+    size_t n = strlen(record->journal);
+    snprintf(record->journal + n, sizeof record->journal - n, "%s\n", event);
+    pthread_mutex_unlock(&record->lock);
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_refusal(struct hl_record *record, const char *peer, const char *what,
+                           const char *why, char reference[16])
+{
+    (void)peer;
+    (void)what;
+    pthread_mutex_lock(&record->lock);
+    record->refusals++;
+    snprintf(record->last_why, sizeof record->last_why, "%s", why);
+    pthread_mutex_unlock(&record->lock);
+    snprintf(reference, 16, "TEST-0001");
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_audit(struct hl_record *record, const char *who, const char *action,
+                         const char *what, const char *before, const char *after)
+{
+    (void)who;
+    (void)action;
+    (void)what;
+    (void)before;
+    (void)after;
+    pthread_mutex_lock(&record->lock);
+    record->audits++;
+    pthread_mutex_unlock(&record->lock);
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_edit_patient(struct hl_record *record, const char *patient_id,
+                                const char *issuer, const struct hl_attrs *changes, const char *who,
+                                const char *why)
+{
+    (void)patient_id;
+    (void)issuer;
+    (void)who;
+    (void)why;
+    pthread_mutex_lock(&record->lock);
+    for (size_t i = 0; i < record->n; i++)
+        snprintf(record->rows[i].patient, 128, "%s", hl_attrs_text(changes, 0x00100010));
+    pthread_mutex_unlock(&record->lock);
+    return HILUM_OK;
+}

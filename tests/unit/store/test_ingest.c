@@ -1,0 +1,817 @@
+/* The way in: every answer, every failure, and what is left behind. SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/config/config.h"
+#include "tests/unit/store/dataset_builder.h"
+#include "tests/unit/store/ingest_fixture.h"
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pipeline_setup, pipeline_teardown)
+
+static void image_bytes(unsigned seed, const char *uid, struct hl_buf *out)
+{
+    dataset_build(&(struct dataset){.sop_instance = uid,
+                                    .study = "1.2.3",
+                                    .series = "1.2.3.4",
+                                    .seed = seed,
+                                    .pixels = 20000},
+                  out);
+}
+
+static void outgoing_check(struct pipeline *p, int64_t id, const struct hl_buf *expected)
+{
+    struct hl_outgoing *outgoing = NULL;
+    struct hl_buf got = {0};
+    size_t n = 1;
+    assert_int_equal(hl_outgoing_open(p->store, id, 0, &outgoing), HILUM_OK);
+    assert_int_equal(hl_outgoing_length(outgoing), expected->len);
+    while (n > 0) {
+        const void *bytes = NULL;
+        assert_int_equal(hl_outgoing_next(outgoing, &bytes, &n), HILUM_OK);
+        hl_buf_add(&got, bytes, n);
+    }
+    assert_int_equal(got.len, expected->len);
+    assert_memory_equal(got.data, expected->data, got.len);
+    hl_buf_fini(&got);
+    hl_outgoing_close(outgoing);
+}
+
+/* ---- accepted -------------------------------------------------------------------------------------- */
+
+static void object__whole_is_stored_recorded_and_returned_bit_for_bit(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0};
+    image_bytes(1, "1.2.3.4.5", &bytes);
+    assert_int_equal(dataset_send(p, "1.2.3.4.5", &bytes, &result), HILUM_OK);
+    assert_int_equal(result.status, 0);
+    assert_string_equal(result.comment, "");
+    assert_int_equal(result.instance_id, 1);
+    assert_false(result.is_duplicate || result.is_held);
+    assert_string_equal(p->record->rows[0].patient, "Test^Patient");
+    outgoing_check(p, 1, &bytes);
+    hl_buf_fini(&bytes);
+}
+
+static void object__is_a_part10_file_that_import_reads_as_the_same_instance(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    char path[128];
+    image_send(p, "1.2.9", 1, &result);
+    snprintf(path, sizeof path, "%s.dcm", p->root);
+    assert_int_equal(hl_outgoing_export(p->store, result.instance_id, 0, path), HILUM_OK);
+    assert_int_equal(hl_store_import_file(p->store, &p->source, path, &result), HILUM_OK);
+    assert_true(result.is_duplicate);
+    assert_int_equal(p->record->n, 1);
+    unlink(path);
+}
+
+static void pixel_data__cut_short_is_stored_with_a_warning(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0};
+    image_bytes(1, "1.2.3", &bytes);
+    bytes.len -= 5000;
+    assert_int_equal(dataset_send(p, "1.2.3", &bytes, &result), HILUM_OK);
+    assert_int_equal(result.status, 0xB007);
+    assert_int_equal(p->record->n, 1);
+    assert_non_null(strstr(p->record->rows[0].remark, "cut short"));
+    hl_buf_fini(&bytes);
+}
+
+static void text__in_an_undeclared_set_is_repaired_by_the_source(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0};
+    p->source.charset_repair = "GB18030";
+    dataset_build(&(struct dataset){.sop_instance = "1.2",
+                                    .study = "1.1",
+                                    .series = "1.3",
+                                    .patient = "\xCD\xF5^\xD0\xA1\xB6\xAB"},
+                  &bytes);
+    assert_int_equal(dataset_send(p, "1.2", &bytes, &result), HILUM_OK);
+    assert_string_equal(p->record->rows[0].patient, "王^小东");
+    assert_non_null(strstr(p->record->rows[0].remark, "character set"));
+    hl_buf_fini(&bytes);
+}
+
+/* ---- refused ---------------------------------------------------------------------------------------- */
+
+struct refusal {
+    const char *command_uid, *sop, *study, *series;
+    uint16_t status;
+    uint32_t offending;
+};
+
+static void identity__missing_or_wrong_is_refused_with_its_element(void **state)
+{
+    struct pipeline *p = *state;
+    static const char long_uid[] =
+        "1.2.345678901234567890123456789012345678901234567890123456789012345";
+    const struct refusal cases[] = {
+        {"1.5", "1.6", "1.1", "1.3", 0xA900, 0x00080018},
+        {"1.5", NULL, "1.1", "1.3", 0xC000, 0x00080018},
+        {"1.5", "1.5", NULL, "1.3", 0xC000, 0x0020000D},
+        {"1.5", "1.5", "1.1", NULL, 0xC000, 0x0020000E},
+        {"1.5", "1.5", "1.1x", "1.3", 0xC000, 0x0020000D},
+        {"1.5", "1.5", "1.1", "1.3\\1.4", 0xC000, 0x0020000E},
+        {"1.5x", "1.5x", "1.1", "1.3", 0xC000, 0x00080018},
+        {"", "1.5", "1.1", "1.3", 0xC000, 0x00080018},
+        {"1.5", "1.5", long_uid, "1.3", 0xC000, 0x0020000D},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct hl_ingest_result result;
+        struct hl_buf bytes = {0};
+        dataset_build(&(struct dataset){.sop_instance = cases[i].sop,
+                                        .study = cases[i].study,
+                                        .series = cases[i].series},
+                      &bytes);
+        assert_true(dataset_send(p, cases[i].command_uid, &bytes, &result) < 0);
+        assert_int_equal(result.status, cases[i].status);
+        assert_int_equal(result.offending, cases[i].offending);
+        assert_non_null(strstr(result.comment, "ref TEST-0001"));
+        assert_string_equal(result.reference, "TEST-0001");
+        assert_int_equal(result.instance_id, 0);
+        hl_buf_fini(&bytes);
+    }
+    assert_int_equal(p->record->n, 0);
+    assert_int_equal(pipeline_objects(p), 0);
+}
+
+static void garbage__is_refused_swallowed_and_leaves_nothing(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0};
+    for (int i = 0; i < 100000; i++)
+        hl_buf_byte(&bytes, 0xFF);
+    assert_true(dataset_send(p, "1.2.3", &bytes, &result) < 0);
+    assert_int_equal(result.status, 0xC000);
+    assert_int_equal(pipeline_objects(p), 0);
+    hl_buf_fini(&bytes);
+}
+
+static void data_set__cut_before_its_end_is_refused(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0};
+    image_bytes(1, "1.2.3", &bytes);
+    bytes.len = 100;
+    assert_true(dataset_send(p, "1.2.3", &bytes, &result) < 0);
+    assert_int_equal(result.status, 0xC000);
+    hl_buf_clear(&bytes);
+    assert_true(dataset_send(p, "1.2.3", &bytes, &result) < 0);
+    assert_int_equal(result.status, 0xC000);
+    assert_int_equal(pipeline_objects(p), 0);
+    hl_buf_fini(&bytes);
+}
+
+static void object__over_its_limit_is_refused(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    p->options.max_object = 10000;
+    pipeline_restart(p);
+    assert_true(image_send(p, "1.2.3", 1, &result) < 0);
+    assert_int_equal(result.status, 0xA700);
+    assert_int_equal(pipeline_objects(p), 0);
+}
+
+static void abort__leaves_nothing(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest *ingest = NULL;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0};
+    image_bytes(1, "1.2.3", &bytes);
+    for (size_t at = 0; at < bytes.len; at += 1531) {
+        assert_int_equal(
+            hl_ingest_begin(p->store, &p->source, CT_IMAGE, "1.2.3", EXPLICIT_LE, &ingest, &result),
+            HILUM_OK);
+        hl_ingest_data(ingest, bytes.data, at);
+        hl_ingest_abort(ingest);
+    }
+    assert_int_equal(pipeline_objects(p), 0);
+    assert_int_equal(p->record->n, 0);
+    hl_buf_fini(&bytes);
+}
+
+/* ---- duplicates --------------------------------------------------------------------------------------- */
+
+static void resend__of_the_same_bytes_is_success_and_kept_once(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+    assert_int_equal(result.status, 0);
+    assert_true(result.is_duplicate);
+    assert_false(result.is_held);
+    assert_int_equal(result.instance_id, 1);
+    assert_int_equal(p->record->n, 1);
+    assert_int_equal(p->record->duplicates, 1);
+    assert_int_equal(pipeline_objects(p), 1);
+}
+
+static void stranger__under_a_known_uid_is_success_and_quarantined(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf first = {0};
+    image_bytes(1, "1.2.3", &first);
+    assert_int_equal(dataset_send(p, "1.2.3", &first, &result), HILUM_OK);
+    assert_int_equal(image_send(p, "1.2.3", 2, &result), HILUM_OK);
+    assert_int_equal(result.status, 0);
+    assert_true(result.is_held);
+    assert_int_equal(p->record->n, 2);
+    assert_true(p->record->rows[1].is_quarantined);
+    assert_int_equal(pipeline_objects(p), 2);
+    outgoing_check(p, 1, &first); /* the first is kept */
+    hl_buf_fini(&first);
+}
+
+/* The final name comes just after the answer, so the object may be under either. */
+static FILE *stored_file(struct pipeline *p, size_t row)
+{
+    char path[400], pending[400];
+    const char *key = p->record->rows[row].stored.location.key;
+    snprintf(path, sizeof path, "%s/objects/%s", p->root, key);
+    int n = snprintf(pending, sizeof pending, "%s/pending/", p->root);
+    for (; *key != '\0'; key++)
+        pending[n++] = *key == '/' ? '+' : *key;
+    pending[n] = '\0';
+    FILE *file = fopen(pending, "r+b");
+    return file != NULL ? file : fopen(path, "r+b");
+}
+
+static void stored_overwrite(struct pipeline *p, size_t row)
+{
+    FILE *file = stored_file(p, row);
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -100, SEEK_END), 0);
+    fputc('!', file);
+    fclose(file);
+}
+
+static void resend__repairs_a_stored_copy_that_rotted(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0};
+    image_bytes(1, "1.2.3", &bytes);
+    assert_int_equal(dataset_send(p, "1.2.3", &bytes, &result), HILUM_OK);
+    stored_overwrite(p, 0);
+    assert_int_equal(dataset_send(p, "1.2.3", &bytes, &result), HILUM_OK);
+    assert_true(result.is_duplicate);
+    assert_int_equal(p->record->repaired, 1);
+    assert_non_null(strstr(p->record->journal, "instance.corrupted"));
+    outgoing_check(p, 1, &bytes);
+    hl_buf_fini(&bytes);
+}
+
+static void outgoing__of_a_rotten_object_never_ends_well(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_outgoing *outgoing = NULL;
+    const void *bytes = NULL;
+    size_t n = 1;
+    hilum_rc rc = HILUM_OK;
+    image_send(p, "1.2.3", 1, &result);
+    stored_overwrite(p, 0);
+    assert_int_equal(hl_outgoing_open(p->store, 1, 0, &outgoing), HILUM_OK);
+    while (rc == HILUM_OK && n > 0)
+        rc = hl_outgoing_next(outgoing, &bytes, &n);
+    assert_int_equal(rc, HILUM_ECORRUPT);
+    assert_non_null(strstr(p->record->journal, "instance.corrupted"));
+    hl_outgoing_close(outgoing);
+}
+
+struct racer {
+    struct pipeline *p;
+    unsigned seed;
+    int faults;
+};
+
+static void *racer_run(void *arg)
+{
+    struct racer *racer = arg;
+    for (unsigned i = 0; i < 10; i++) {
+        char uid[32];
+        struct hl_ingest_result result;
+        snprintf(uid, sizeof uid, "1.9.%u", i);
+        if (image_send(racer->p, uid, racer->seed, &result) != HILUM_OK || result.status != 0)
+            racer->faults++;
+    }
+    return NULL;
+}
+
+static void racing__senders_of_one_uid_give_one_row_and_one_object(void **state)
+{
+    struct pipeline *p = *state;
+    struct racer racers[8];
+    pthread_t threads[8];
+    for (unsigned i = 0; i < 8; i++) {
+        racers[i] = (struct racer){.p = p, .seed = 5};
+        assert_int_equal(pthread_create(&threads[i], NULL, racer_run, &racers[i]), 0);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(racers[i].faults, 0);
+    }
+    assert_int_equal(p->record->n, 10);
+    assert_int_equal(p->record->duplicates, 70);
+    assert_int_equal(pipeline_objects(p), 10);
+}
+
+/* ---- failures ------------------------------------------------------------------------------------------ */
+
+static void store__failing_anywhere_never_gives_success_and_leaves_nothing(void **state)
+{
+    struct pipeline *p = *state;
+    static const int calls[] = {FAULTY_BEGIN, FAULTY_APPEND, FAULTY_SYNC};
+    static const int codes[] = {HILUM_EFULL, HILUM_EIO, HILUM_EDENIED};
+    for (size_t c = 0; c < 3; c++) {
+        for (int skip = 0; skip < (calls[c] == FAULTY_APPEND ? 4 : 1); skip++) {
+            struct hl_ingest_result result;
+            atomic_store(&p->faulty.rc, codes[(c + (size_t)skip) % 3]);
+            atomic_store(&p->faulty.countdown, skip);
+            atomic_store(&p->faulty.call, calls[c]);
+            assert_true(image_send(p, "1.2.3", 1, &result) < 0);
+            assert_int_equal(result.status, 0xA700);
+            assert_int_equal(result.instance_id, 0);
+            assert_int_equal(p->record->n, 0);
+            atomic_store(&p->faulty.call, FAULTY_NONE);
+            assert_true(pipeline_wait(p, true));
+            assert_int_equal(pipeline_objects(p), 0);
+        }
+    }
+    struct hl_ingest_result result;
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+}
+
+static void commit__failing_after_the_row_is_still_success_and_settled_at_start(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    atomic_store(&p->faulty.rc, HILUM_EIO);
+    atomic_store(&p->faulty.call, FAULTY_COMMIT);
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+    assert_int_equal(result.status, 0);
+    atomic_store(&p->faulty.call, FAULTY_NONE);
+    pipeline_restart(p);
+    assert_int_equal(pipeline_objects(p), 1);
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+    assert_true(result.is_duplicate);
+}
+
+static void record__failing_is_no_success_and_the_object_goes_when_it_is_well(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    p->record->fail_with = HILUM_EIO;
+    assert_true(image_send(p, "1.2.3", 1, &result) < 0);
+    assert_int_equal(result.status, 0xA700);
+    assert_int_equal(result.instance_id, 0);
+    p->record->fail_with = HILUM_OK;
+    assert_true(pipeline_wait(p, true));
+    pipeline_restart(p);
+    assert_int_equal(pipeline_objects(p), 0);
+}
+
+static void record__failing_after_its_commit_leaves_row_and_object_together(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    p->record->fail_with = HILUM_EIO;
+    p->record->fail_after = true;
+    assert_true(image_send(p, "1.2.3", 1, &result) < 0);
+    assert_int_equal(result.status, 0xA700);
+    p->record->fail_with = HILUM_OK;
+    assert_true(pipeline_wait(p, true));
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK); /* the sender tries again */
+    assert_true(result.is_duplicate);
+    pipeline_restart(p);
+    assert_int_equal(p->record->n, 1);
+    assert_int_equal(pipeline_objects(p), 1);
+}
+
+static void record__unwell_refuses_before_a_byte_is_stored(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    p->record->health = HILUM_EAGAIN;
+    assert_int_equal(hl_store_health(p->store), HILUM_EAGAIN);
+    assert_true(image_send(p, "1.2.3", 1, &result) < 0);
+    assert_int_equal(result.status, 0xA700);
+    p->record->health = HILUM_OK;
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+}
+
+static void medium__full_is_safe_mode_with_reads_and_ends_by_itself(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0};
+    image_bytes(1, "1.2.3", &bytes);
+    assert_int_equal(dataset_send(p, "1.2.3", &bytes, &result), HILUM_OK);
+    atomic_store(&p->faulty.rc, HILUM_EFULL);
+    atomic_store(&p->faulty.call, FAULTY_APPEND);
+    assert_true(image_send(p, "1.2.4", 1, &result) < 0);
+    assert_int_equal(hl_store_health(p->store), HILUM_EFULL);
+    assert_true(image_send(p, "1.2.5", 1, &result) < 0);
+    assert_int_equal(result.status, 0xA700);
+    outgoing_check(p, 1, &bytes);
+    atomic_store(&p->faulty.call, FAULTY_NONE);
+    assert_true(pipeline_wait(p, true));
+    assert_true(atomic_load(&p->faulty.probes) > 0);
+    assert_int_equal(image_send(p, "1.2.5", 1, &result), HILUM_OK);
+    hl_buf_fini(&bytes);
+}
+
+static void medium__below_its_reserve_is_refused(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    p->options.min_free = 1000;
+    pipeline_restart(p);
+    atomic_store(&p->faulty.rc, HILUM_EFULL);
+    atomic_store(&p->faulty.call, FAULTY_SPACE);
+    assert_true(pipeline_wait(p, false));
+    assert_true(image_send(p, "1.2.3", 1, &result) < 0);
+    assert_int_equal(result.status, 0xA700);
+    atomic_store(&p->faulty.call, FAULTY_NONE);
+    assert_true(pipeline_wait(p, true));
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------- */
+
+static long rss_kib(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (fscanf(file, "%*d %ld", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void header__of_300_megabytes_without_pixels_is_streamed(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest *ingest = NULL;
+    struct hl_ingest_result result;
+    struct hl_buf head = {0};
+    static uint8_t item[65536];
+    hl_buf_clear(&head);
+    dataset_build(
+        &(struct dataset){.sop_instance = "1.2.3", .study = "1.2", .series = "1.4", .pixels = 0},
+        &head);
+    head.len -= 12; /* no pixel data */
+    put_head(&head, 0x30060039, "SQ", 0xFFFFFFFF, false);
+    hl_ingest_begin(p->store, &p->source, CT_IMAGE, "1.2.3", EXPLICIT_LE, &ingest, &result);
+    assert_int_equal(hl_ingest_data(ingest, head.data, head.len), HILUM_OK);
+    long before = rss_kib();
+    for (unsigned i = 0; i < 300 * 16; i++) {
+        struct hl_buf piece = {0};
+        put_item(&piece, 0xFFFEE000, sizeof item + 12);
+        put_head(&piece, 0x30060050, "UN", sizeof item, false);
+        hl_buf_add(&piece, item, sizeof item);
+        assert_int_equal(hl_ingest_data(ingest, piece.data, piece.len), HILUM_OK);
+        hl_buf_fini(&piece);
+    }
+    hl_buf_clear(&head);
+    put_item(&head, 0xFFFEE0DD, 0);
+    assert_int_equal(hl_ingest_data(ingest, head.data, head.len), HILUM_OK);
+    assert_true(rss_kib() - before < 32 * 1024);
+    assert_int_equal(hl_ingest_end(ingest, &result), HILUM_OK);
+    hl_buf_fini(&head);
+}
+
+static void header__over_its_limit_is_out_of_resources(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0};
+    p->options.header_limit = 100000;
+    pipeline_restart(p);
+    put_text(&bytes, 0x00080016, "UI", CT_IMAGE);
+    for (uint32_t i = 0; i < 100; i++) {
+        static uint8_t value[60000];
+        put_head(&bytes, 0x00091000 + i, "OB", sizeof value, false);
+        hl_buf_add(&bytes, value, sizeof value);
+    }
+    assert_true(dataset_send(p, "1.2.3", &bytes, &result) < 0);
+    assert_int_equal(result.status, 0xA700);
+    assert_int_equal(pipeline_objects(p), 0);
+    hl_buf_fini(&bytes);
+}
+
+/* ---- rules -------------------------------------------------------------------------------------------------- */
+
+struct rule {
+    int32_t verdict;
+    const char *edit_keyword, *edit_value;
+    hilum_rc edit_rc;
+    char seen[64];
+};
+
+static int32_t rule_run(void *arg, hilum_event *event)
+{
+    struct rule *rule = arg;
+    const char *name = hl_event_text(event, "PatientName");
+    snprintf(rule->seen, sizeof rule->seen, "%s", name != NULL ? name : "");
+    if (rule->edit_keyword != NULL)
+        rule->edit_rc = hl_event_edit(event, rule->edit_keyword, rule->edit_value);
+    if (rule->verdict == HILUM_ACCEPT)
+        hl_event_plan(event, "tag", "{\"label\":\"x\"}");
+    if (rule->verdict != HILUM_PASS)
+        hl_event_reason(event, "because");
+    return rule->verdict;
+}
+
+static void rule_add(struct pipeline *p, const char *event, unsigned phase, struct rule *rule)
+{
+    struct hl_faults faults = {0};
+    struct hl_hook_source source = {.hook = {.size = sizeof(struct hilum_hook),
+                                             .phase = phase,
+                                             .event = event,
+                                             .name = "site/rule",
+                                             .where = "calling_aet=CT1",
+                                             .run = rule_run,
+                                             .arg = rule,
+                                             .threads = HILUM_PARALLEL}};
+    assert_int_equal(hl_bus_replace(p->bus, "rules", &source, 1, NULL, NULL, false, &faults),
+                     HILUM_OK);
+    hl_faults_fini(&faults);
+}
+
+static void rule__rejecting_gives_0124_with_a_reference(void **state)
+{
+    struct pipeline *p = *state;
+    static const char *const events[] = {"instance.offered", "instance.received"};
+    for (size_t i = 0; i < 2; i++) {
+        struct hl_ingest_result result;
+        struct rule rule = {.verdict = HILUM_REJECT};
+        rule_add(p, events[i], HILUM_FILTER, &rule);
+        assert_true(image_send(p, "1.2.3", 1, &result) < 0);
+        assert_int_equal(result.status, 0x0124);
+        assert_string_equal(result.comment, "rejected by rule, ref TEST-0001");
+        assert_non_null(strstr(p->record->last_why, "because"));
+        assert_int_equal(pipeline_objects(p), 0);
+        assert_string_equal(rule.seen, i == 0 ? "" : "Test^Patient");
+    }
+}
+
+static void rule__deferring_gives_a700(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct rule rule = {.verdict = HILUM_DEFER};
+    rule_add(p, "instance.offered", HILUM_FILTER, &rule);
+    assert_true(image_send(p, "1.2.3", 1, &result) < 0);
+    assert_int_equal(result.status, 0xA700);
+}
+
+static void rule__holding_stores_and_flags(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct rule rule = {.verdict = HILUM_HOLD};
+    rule_add(p, "instance.received", HILUM_FILTER, &rule);
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+    assert_int_equal(result.status, 0);
+    assert_true(result.is_held);
+    assert_string_equal(p->record->rows[0].held_by, "site/rule");
+}
+
+static void rule__discarding_answers_success_keeps_nothing_and_is_audited(void **state)
+{
+    struct pipeline *p = *state;
+    static const char *const events[] = {"instance.offered", "instance.received"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct hl_ingest_result result;
+        struct rule rule = {.verdict = HILUM_DISCARD};
+        rule_add(p, events[i], HILUM_FILTER, &rule);
+        assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+        assert_int_equal(result.status, 0);
+        assert_int_equal(result.instance_id, 0);
+        assert_int_equal(p->record->audits, i + 1);
+        assert_int_equal(pipeline_objects(p), 0);
+    }
+    assert_int_equal(p->record->n, 0);
+}
+
+static void rule__planning_writes_its_plan_with_the_row(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct rule rule = {.verdict = HILUM_ACCEPT};
+    rule_add(p, "instance.received", HILUM_FILTER, &rule);
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+    assert_int_equal(p->record->rows[0].n_plan, 1);
+}
+
+static bool contains(const struct hl_buf *bytes, const char *text)
+{
+    return memmem(bytes->data, bytes->len, text, strlen(text)) != NULL;
+}
+
+static void outgoing_take(struct pipeline *p, int64_t id, struct hl_buf *out)
+{
+    struct hl_outgoing *outgoing = NULL;
+    size_t n = 1;
+    assert_int_equal(hl_outgoing_open(p->store, id, 0, &outgoing), HILUM_OK);
+    while (n > 0) {
+        const void *bytes = NULL;
+        assert_int_equal(hl_outgoing_next(outgoing, &bytes, &n), HILUM_OK);
+        hl_buf_add(out, bytes, n);
+    }
+    assert_int_equal(out->len, hl_outgoing_length(outgoing));
+    hl_outgoing_close(outgoing);
+}
+
+static void rule__editing_changes_what_is_stored_and_tells_what_was(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0}, got = {0};
+    struct rule rule = {.edit_keyword = "PatientName", .edit_value = "Other^Name"};
+    rule_add(p, "instance.received", HILUM_TRANSFORM, &rule);
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+    assert_int_equal(rule.edit_rc, HILUM_OK);
+    assert_string_equal(p->record->rows[0].patient, "Other^Name");
+    outgoing_take(p, 1, &got);
+    image_bytes(1, "1.2.3", &bytes);
+    assert_true(contains(&got, "Other^Name"));
+    assert_true(contains(&got, "Test^Patient")); /* in Original Attributes */
+    assert_memory_equal(got.data + got.len - 20000, bytes.data + bytes.len - 20000, 20000);
+    assert_int_equal(pipeline_objects(p), 1);
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK); /* a resend is still one */
+    assert_true(result.is_duplicate && !result.is_held);
+    assert_int_equal(pipeline_objects(p), 1);
+    hl_buf_fini(&bytes);
+    hl_buf_fini(&got);
+}
+
+static void rule__editing_a_uid_is_denied(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct rule rule = {.edit_keyword = "StudyInstanceUID", .edit_value = "1.2.3.4"};
+    rule_add(p, "instance.received", HILUM_TRANSFORM, &rule);
+    assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
+    assert_int_equal(rule.edit_rc, HILUM_EDENIED);
+}
+
+/* ---- corrections --------------------------------------------------------------------------------------------- */
+
+static void overlay__reaches_what_leaves_and_pixels_stay(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0}, got = {0};
+    image_bytes(1, "1.2.3", &bytes);
+    assert_int_equal(dataset_send(p, "1.2.3", &bytes, &result), HILUM_OK);
+    p->record->overlays[0] =
+        (struct hl_overlay){.tag = 0x00100010, .text = "王^小东", .who = "x", .why = "y"};
+    p->record->overlays[1] = (struct hl_overlay){.tag = 0x00100020, .text = NULL};
+    p->record->n_overlays = 2;
+    outgoing_take(p, 1, &got);
+    assert_true(contains(&got, "王^小东"));
+    assert_true(contains(&got, "ISO_IR 192")); /* ASCII cannot say it */
+    assert_memory_equal(got.data + got.len - 20000, bytes.data + bytes.len - 20000, 20000);
+    hl_buf_fini(&bytes);
+    hl_buf_fini(&got);
+}
+
+/* ---- integrity -------------------------------------------------------------------------------------------------- */
+
+struct faults {
+    char text[2048];
+    unsigned n;
+};
+
+static hilum_rc fault_add(void *arg, const char *fault, const char *store, const char *key,
+                          int64_t id)
+{
+    struct faults *faults = arg;
+    size_t n = strlen(faults->text);
+    (void)store;
+    (void)key;
+    snprintf(faults->text + n, sizeof faults->text - n, "%s %d\n", fault, (int)id);
+    faults->n++;
+    return HILUM_OK;
+}
+
+static void fsck__finds_rot_loss_and_orphans_and_repairs_what_it_can(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct faults sound = {0}, faults = {0}, repaired = {0}, after = {0};
+    for (unsigned i = 1; i <= 4; i++) {
+        char uid[16];
+        snprintf(uid, sizeof uid, "1.2.%u", i);
+        image_send(p, uid, i, &result);
+    }
+    assert_int_equal(hl_store_fsck(p->store, false, fault_add, &sound), HILUM_OK);
+    assert_int_equal(sound.n, 0);
+    stored_overwrite(p, 0);
+    p->provider.table->erase(p->provider.instance, p->record->rows[1].stored.location.key);
+    p->record->n = 3; /* the fourth loses its row */
+    void *txn = NULL;
+    p->provider.table->begin(p->provider.instance, "junk", 0, &txn);
+    p->provider.table->append(p->provider.instance, txn, "junk", 4);
+    p->provider.table->sync(p->provider.instance, &txn, 1);
+    p->provider.table->commit(p->provider.instance, txn);
+    assert_int_equal(hl_store_fsck(p->store, false, fault_add, &faults), HILUM_OK);
+    assert_int_equal(faults.n, 4);
+    assert_non_null(strstr(faults.text, "digest 1\n"));
+    assert_non_null(strstr(faults.text, "missing 2\n"));
+    assert_non_null(strstr(faults.text, "\norphan 0\n"));
+    assert_non_null(strstr(faults.text, "broken orphan 0\n"));
+    assert_int_equal(p->record->n, 3);
+    assert_int_equal(hl_store_fsck(p->store, true, fault_add, &repaired), HILUM_OK);
+    assert_int_equal(p->record->n, 4);
+    assert_int_equal(hl_store_fsck(p->store, false, fault_add, &after), HILUM_OK);
+    assert_int_equal(after.n, 2); /* what needs a second copy stays a fault */
+}
+
+static void rebuild__fills_an_empty_record_and_applies_the_log(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_attrs changes = {0};
+    struct hl_buf line = {0};
+    for (unsigned i = 1; i <= 70; i++) {
+        char uid[16];
+        snprintf(uid, sizeof uid, "1.2.%u", i);
+        image_send(p, uid, i, &result);
+    }
+    hl_attrs_set(&changes, 0x00100010, "Right^Name");
+    hl_store_log_edit("P1", "", &changes, "root", "a \"typo\"", &line);
+    assert_int_equal(hl_store_log(p->store, hl_buf_str(&line)), HILUM_OK);
+    hl_attrs_fini(&changes);
+    hl_buf_fini(&line);
+    p->record->n = 0;
+    assert_int_equal(hl_store_rebuild(p->store, NULL, NULL), HILUM_OK);
+    assert_int_equal(p->record->n, 70);
+    assert_string_equal(p->record->rows[69].patient, "Right^Name");
+    struct faults faults = {0};
+    assert_int_equal(hl_store_fsck(p->store, false, fault_add, &faults), HILUM_OK);
+    assert_int_equal(faults.n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(object__whole_is_stored_recorded_and_returned_bit_for_bit),
+        TEST(object__is_a_part10_file_that_import_reads_as_the_same_instance),
+        TEST(pixel_data__cut_short_is_stored_with_a_warning),
+        TEST(text__in_an_undeclared_set_is_repaired_by_the_source),
+        TEST(identity__missing_or_wrong_is_refused_with_its_element),
+        TEST(garbage__is_refused_swallowed_and_leaves_nothing),
+        TEST(data_set__cut_before_its_end_is_refused),
+        TEST(object__over_its_limit_is_refused),
+        TEST(abort__leaves_nothing),
+        TEST(resend__of_the_same_bytes_is_success_and_kept_once),
+        TEST(stranger__under_a_known_uid_is_success_and_quarantined),
+        TEST(resend__repairs_a_stored_copy_that_rotted),
+        TEST(outgoing__of_a_rotten_object_never_ends_well),
+        TEST(racing__senders_of_one_uid_give_one_row_and_one_object),
+        TEST(store__failing_anywhere_never_gives_success_and_leaves_nothing),
+        TEST(commit__failing_after_the_row_is_still_success_and_settled_at_start),
+        TEST(record__failing_is_no_success_and_the_object_goes_when_it_is_well),
+        TEST(record__failing_after_its_commit_leaves_row_and_object_together),
+        TEST(record__unwell_refuses_before_a_byte_is_stored),
+        TEST(medium__full_is_safe_mode_with_reads_and_ends_by_itself),
+        TEST(medium__below_its_reserve_is_refused),
+        TEST(header__of_300_megabytes_without_pixels_is_streamed),
+        TEST(header__over_its_limit_is_out_of_resources),
+        TEST(rule__rejecting_gives_0124_with_a_reference),
+        TEST(rule__deferring_gives_a700),
+        TEST(rule__holding_stores_and_flags),
+        TEST(rule__discarding_answers_success_keeps_nothing_and_is_audited),
+        TEST(rule__planning_writes_its_plan_with_the_row),
+        TEST(rule__editing_changes_what_is_stored_and_tells_what_was),
+        TEST(rule__editing_a_uid_is_denied),
+        TEST(overlay__reaches_what_leaves_and_pixels_stay),
+        TEST(fsck__finds_rot_loss_and_orphans_and_repairs_what_it_can),
+        TEST(rebuild__fills_an_empty_record_and_applies_the_log),
+    };
+    return cmocka_run_group_tests_name("ingest", tests, NULL, NULL);
+}
