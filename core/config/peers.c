@@ -47,9 +47,9 @@ static hilum_rc type_texts(struct hl_arena *arena, const struct hl_node *list, c
     if (!texts)
         return HILUM_ENOMEM;
     for (size_t i = 0; i < list->n_children; i++)
-        texts[i] = list->children[i]->text;
+        if (list->children[i]->type == HL_NODE_TEXT)
+            texts[(*n)++] = list->children[i]->text;
     *out = texts;
-    *n = list->n_children;
     return HILUM_OK;
 }
 
@@ -60,10 +60,13 @@ static hilum_rc type_cidrs(struct hl_arena *arena, const struct hl_node *list, s
     peer->cidrs = hl_arena_alloc(arena, list->n_children * sizeof *peer->cidrs);
     if (!peer->cidrs)
         return HILUM_ENOMEM;
-    hilum_rc rc = HILUM_OK;
-    for (size_t i = 0; rc == HILUM_OK && i < list->n_children; i++)
-        rc = hl_cidr_parse(list->children[i]->text, &peer->cidrs[peer->n_cidrs++]);
-    return rc;
+    for (size_t i = 0; i < list->n_children; i++) {
+        const struct hl_node *node = list->children[i];
+        struct hl_cidr *cidr = &peer->cidrs[peer->n_cidrs];
+        if (node->type == HL_NODE_TEXT && hl_cidr_parse(node->text, cidr) == HILUM_OK)
+            peer->n_cidrs++;
+    }
+    return HILUM_OK;
 }
 
 static void type_tls(const struct hl_config *config, const struct hl_node *node,
@@ -117,7 +120,8 @@ static unsigned type_services(const struct hl_node *list)
 {
     unsigned services = list ? 0 : HL_SERVICE_ALL;
     for (size_t i = 0; list && i < list->n_children; i++)
-        services |= hl_service_from_text(list->children[i]->text);
+        if (list->children[i]->type == HL_NODE_TEXT)
+            services |= hl_service_from_text(list->children[i]->text);
     return services;
 }
 
@@ -218,7 +222,8 @@ static hilum_rc type_peers(struct hl_peers *peers, const struct hl_node *list)
     peers->peers = hl_arena_alloc(&peers->arena, n * sizeof *peers->peers + 1);
     hilum_rc rc = peers->peers ? HILUM_OK : HILUM_ENOMEM;
     for (size_t i = 0; rc == HILUM_OK && i < n; i++)
-        rc = type_peer(peers, list->children[i], &peers->peers[peers->count++]);
+        if (list->children[i]->type == HL_NODE_GROUP)
+            rc = type_peer(peers, list->children[i], &peers->peers[peers->count++]);
     return rc == HILUM_OK ? resolve_hosts(peers) : rc;
 }
 

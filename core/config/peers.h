@@ -74,7 +74,8 @@ struct hl_peer {
 /* All of them: immutable and reference counted, replaced whole by a reload. */
 struct hl_peers;
 
-/* Types the peers of a configuration that loaded without faults. Host names are resolved here, all
+/* Types the peers of a configuration. In one with faults what does not fit is left out, so that a check
+ * can go on to rules and plugins. Host names are resolved here, all
  * at once; one that does not resolve is logged and its peer is known by cidr or certificate only.
  * HILUM_ENOMEM. Blocks for as long as the resolver does. */
 hilum_rc hl_peers_new(const struct hl_config *config, struct hl_peers **out);

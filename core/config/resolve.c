@@ -130,6 +130,21 @@ uint64_t hl_node_bytes(const struct hl_node *group, const char *key, uint64_t ot
     return node_bytes(hl_node_get(group, key), &value) ? value : otherwise;
 }
 
+static const char *listener_address(const struct hl_node *listener)
+{
+    const char *text = listener->type == HL_NODE_TEXT ? listener->text : NULL;
+    return text ? text : hl_node_text(listener, "address", "");
+}
+
+/* Sockets stay bound over a reload; their certificates do not matter to that. */
+static bool same_listeners(const struct hl_node *a, const struct hl_node *b)
+{
+    bool is_same = a && b && a->n_children == b->n_children;
+    for (size_t i = 0; is_same && i < a->n_children; i++)
+        is_same = strcmp(listener_address(a->children[i]), listener_address(b->children[i])) == 0;
+    return is_same;
+}
+
 static void add_path(struct hl_buf *list, const char *path)
 {
     hl_buf_printf(list, "%s%s", list->len > 0 ? ", " : "", path);
@@ -143,9 +158,12 @@ void hl_config_compare(const struct hl_config *before, const struct hl_config *a
         /* Lists are compared whole: what changed inside peers is for the log of whoever applies it. */
         if (option->kind == HL_KIND_GROUP || strchr(option->path, '['))
             continue;
-        if (hl_node_equal(hl_config_node(before, option->path),
-                          hl_config_node(after, option->path)))
+        const struct hl_node *a = hl_config_node(before, option->path);
+        const struct hl_node *b = hl_config_node(after, option->path);
+        if (hl_node_equal(a, b))
             continue;
-        add_path(option->flags & HL_OPTION_RELOAD ? applied : restart, option->path);
+        bool is_reload = (option->flags & HL_OPTION_RELOAD) ||
+                         (option->kind == HL_KIND_LISTEN && same_listeners(a, b));
+        add_path(is_reload ? applied : restart, option->path);
     }
 }

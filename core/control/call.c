@@ -178,3 +178,15 @@ hilum_rc hl_call_result_json(struct hl_call *call, json_t *result)
     call->result = result;
     return HILUM_OK;
 }
+
+json_t *hl_json_text(const char *bytes)
+{
+    json_t *text = bytes ? json_string(bytes) : json_null();
+    if (text)
+        return text;
+    struct hl_buf quoted = {0};
+    hl_buf_json_string(&quoted, bytes);
+    text = json_loads(hl_buf_str(&quoted), JSON_DECODE_ANY, NULL);
+    hl_buf_fini(&quoted);
+    return text;
+}

@@ -77,6 +77,10 @@ bool hl_call_wait(struct hl_call *call, int ms);
  * (HILUM_ENOMEM for NULL). */
 hilum_rc hl_call_result_json(struct hl_call *call, json_t *result);
 
+/* Any bytes as a JSON text, for names of files and whatever else may not be UTF-8, which jansson refuses:
+ * invalid bytes become U+FFFD. New reference; NULL only without memory. NULL gives JSON null. */
+json_t *hl_json_text(const char *bytes);
+
 struct hl_control; /* registry and server */
 
 /* `log` and `commands` are registered already. */

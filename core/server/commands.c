@@ -84,7 +84,7 @@ static json_t *faults_json(const struct hl_faults *faults)
 {
     json_t *list = json_array();
     for (const struct hl_fault *f = faults->first; f; f = f->next)
-        json_array_append_new(list, json_string(f->text));
+        json_array_append_new(list, hl_json_text(f->text));
     return list;
 }
 
@@ -95,7 +95,9 @@ static hilum_rc check(void *ctx, struct hl_call *call)
     hl_server_check(&server->options, &faults);
     json_t *list = faults_json(&faults);
     hl_faults_fini(&faults);
-    return hl_call_result_json(call, json_pack("{s:o}", "faults", list));
+    int exit_code = json_array_size(list) > 0;
+    return hl_call_result_json(call,
+                               json_pack("{s:o, s:i}", "faults", list, "exit_code", exit_code));
 }
 
 static hilum_rc config_reload(void *ctx, struct hl_call *call)
@@ -104,8 +106,9 @@ static hilum_rc config_reload(void *ctx, struct hl_call *call)
     struct hl_faults faults = {0};
     struct hl_buf notes = {0};
     hilum_rc rc = hl_server_reload(server, &faults, &notes);
-    json_t *result = json_pack("{s:b, s:o, s:s}", "reloaded", rc == HILUM_OK, "faults",
-                               faults_json(&faults), "needs_restart", hl_buf_str(&notes));
+    json_t *result = json_pack("{s:b, s:o, s:s, s:i}", "reloaded", rc == HILUM_OK, "faults",
+                               faults_json(&faults), "needs_restart", hl_buf_str(&notes),
+                               "exit_code", (int)(rc != HILUM_OK));
     hl_faults_fini(&faults);
     hl_buf_fini(&notes);
     char who[64];

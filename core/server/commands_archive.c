@@ -24,9 +24,9 @@ static void import_refused(struct import *import, const char *path,
                            const struct hl_ingest_result *result)
 {
     import->refused++;
-    json_t *item = json_pack("{s:s, s:s, s:s}", "file", path, "status",
+    json_t *item = json_pack("{s:o, s:s, s:o}", "file", hl_json_text(path), "status",
                              result->reference[0] ? "refused" : "not DICOM", "reason",
-                             result->comment[0] ? result->comment : hl_error());
+                             hl_json_text(result->comment[0] ? result->comment : hl_error()));
     json_t *status = json_sprintf("%04X", result->status);
     json_object_set_new(item, "code", status);
     hl_call_item(import->call, item);
@@ -219,7 +219,8 @@ static hilum_rc archive_fsck(void *ctx, struct hl_call *call)
         hl_store_fsck(server->store, hl_call_bool(call, "repair"), fsck_fault, &faults);
     if (rc < 0)
         return rc;
-    return hl_call_result_json(call, json_pack("{s:I}", "faults", (json_int_t)faults.n));
+    return hl_call_result_json(call, json_pack("{s:I, s:i}", "faults", (json_int_t)faults.n,
+                                               "exit_code", (int)(faults.n > 0)));
 }
 
 static hilum_rc rebuild_progress(void *arg, uint64_t done)

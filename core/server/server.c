@@ -332,6 +332,17 @@ static void publish(struct hl_server *server, struct hl_config *config, struct h
     hl_peers_unref(old_peers);
 }
 
+/* All that changed and waits for a restart, from the schema: the parts know only their own. */
+static void note_restarts(struct hl_server *server, struct hl_config *config, struct hl_buf *notes)
+{
+    struct hl_config *before = hl_server_config(server);
+    struct hl_buf applied = {0};
+    hl_buf_clear(notes);
+    hl_config_compare(before, config, &applied, notes);
+    hl_buf_fini(&applied);
+    hl_config_unref(before);
+}
+
 hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, struct hl_buf *notes)
 {
     struct hl_config *config = NULL;
@@ -356,6 +367,7 @@ hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, st
     configure_log(config);
     const struct hl_jobs_options options = jobs_options(config);
     hl_jobs_configure(server->jobs, &options);
+    note_restarts(server, config, notes);
     publish(server, config, peers);
     hl_record_journal_append(server->record, "config.reloaded", "", "{}", &(int64_t){0});
     return HILUM_OK;

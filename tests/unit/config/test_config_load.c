@@ -158,6 +158,21 @@ static void compare__tells_reload_from_restart(void **state)
     hl_config_unref(before);
 }
 
+static void compare__takes_a_listeners_certificate_for_reloadable(void **state)
+{
+    struct site *site = *state;
+    struct hl_buf applied = {0}, restart = {0};
+    site_load_text(site, "dicom = { listen = ( \":1\", \":2\" ); };");
+    struct hl_config *before = site->config;
+    site_load_text(site, "dicom = { listen = ( \":1\", { address = \":2\"; tls = true; } ); };");
+    assert_no_faults(site);
+    hl_config_compare(before, site->config, &applied, &restart);
+    assert_string_equal(hl_buf_str(&applied), "dicom.listen");
+    assert_string_equal(hl_buf_str(&restart), "");
+    hl_buf_fini(&applied);
+    hl_config_unref(before);
+}
+
 static void shipped_files__have_no_fault(void **state)
 {
     struct site *site = *state;
@@ -248,6 +263,7 @@ int main(void)
         site_test(hidden_and_other_files__are_not_read),
         site_test(extra_file__comes_after_all_others),
         site_test(compare__tells_reload_from_restart),
+        site_test(compare__takes_a_listeners_certificate_for_reloadable),
         site_test(shipped_files__have_no_fault),
         site_test(shipped_values__are_the_schemas_defaults),
         cmocka_unit_test(shipped_file__explains_every_key),

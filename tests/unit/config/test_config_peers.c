@@ -102,6 +102,26 @@ static void peers__outlive_the_configuration_they_came_from(void **state)
     hl_peers_unref(second);
 }
 
+static void faulty_configuration__gives_what_fits(void **state)
+{
+    struct site *site = *state;
+    struct hl_peers *peers;
+    site_load_text(
+        site, "peers = ( 1, {name=3; aet=(1); tls=\"x\"; host=\"::1\";}, {name=\"A\"; aet=\"A\";"
+              " cidr=(1,\"x\",\"::1\"); services=(2,\"echo\"); called_aets=(1); port=\"x\";} );");
+    assert_int_equal(site->rc, HILUM_EINVAL);
+    assert_int_equal(hl_peers_new(site->config, &peers), HILUM_OK);
+    assert_int_equal(hl_peers_count(peers), 2);
+    assert_string_equal(match(peers, "::1", "A", "X", ""), "A");
+    assert_int_equal(hl_peers_by_name(peers, "A")->services, HL_SERVICE_ECHO);
+    hl_peers_unref(peers);
+    hl_config_unref(site->config);
+    site_load_text(site, "peers = { a = 1; };");
+    assert_int_equal(hl_peers_new(site->config, &peers), HILUM_OK);
+    assert_int_equal(hl_peers_count(peers), 0);
+    hl_peers_unref(peers);
+}
+
 static void match__needs_the_title_and_the_address(void **state)
 {
     struct site *site = *state;
@@ -193,6 +213,7 @@ int main(void)
         cmocka_unit_test(loopback__is_known_in_every_spelling),
         site_test(peer__has_its_values_and_falls_back_to_the_groups),
         site_test(peers__outlive_the_configuration_they_came_from),
+        site_test(faulty_configuration__gives_what_fits),
         site_test(match__needs_the_title_and_the_address),
         site_test(match__prefers_the_longest_prefix),
         site_test(any_ipv6__does_not_let_ipv4_in),

@@ -328,6 +328,15 @@ static void commands__lists_all_with_their_arguments(void **state)
     close(fd);
 }
 
+static void any_bytes__become_json_text(void **state)
+{
+    (void)state;
+    json_t *text = hl_json_text("\xCD\xF5.dcm\x01");
+    assert_string_equal(json_string_value(text), "\xEF\xBF\xBD\xEF\xBF\xBD.dcm\x01");
+    json_decref(text);
+    assert_true(json_is_null(hl_json_text(NULL)));
+}
+
 static void log__gives_the_last_lines_and_follows(void **state)
 {
     int fd = connect_to(*state);
@@ -367,6 +376,7 @@ int main(void)
         cmocka_unit_test(path_too_long__is_refused),
         cmocka_unit_test(bad_tables__are_refused_at_registration),
         server_test(commands__lists_all_with_their_arguments),
+        cmocka_unit_test(any_bytes__become_json_text),
         server_test(log__gives_the_last_lines_and_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
