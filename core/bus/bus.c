@@ -77,6 +77,7 @@ static const struct {
 
 /* ---- declared events ---- */
 
+/* Linear: some forty names, asked when hooks are registered, never when they run. */
 static size_t event_find(const struct event_catalogue *events, const char *name)
 {
     for (size_t i = 0; i < events->n; i++)
@@ -105,6 +106,7 @@ hilum_rc hl_bus_declare(struct hl_bus *bus, const char *event, unsigned phases)
 {
     const unsigned known =
         1u << HILUM_FILTER | 1u << HILUM_TRANSFORM | 1u << HILUM_COMMIT | 1u << HILUM_NOTIFY;
+    /* The form is enforced because `where`, Lua and the journal all print and split these names. */
     const char *dot = strchr(event, '.');
     if (!dot || dot == event || !dot[1] || strpbrk(event, " ,;\n") || strlen(event) > 95)
         return hl_fail(HILUM_EINVAL, "event \"%s\": expected a name like noun.past_participle",
@@ -128,18 +130,24 @@ bool hl_bus_has_event(struct hl_bus *bus, const char *event)
 
 /* ---- generations ---- */
 
+/* Acquire pairs with the release of exchange(): whoever sees the new slot number sees what is in the
+ * slot. The slot cannot be given to another generation before this pin is returned, so the second
+ * load needs no order of its own. */
 struct generation *hl_bus_pin(struct hl_bus *bus)
 {
     uint64_t state = atomic_fetch_add_explicit(&bus->state, 1, memory_order_acquire);
     return atomic_load_explicit(&bus->slots[state >> SLOT_SHIFT], memory_order_relaxed);
 }
 
+/* The slot is given back before the memory: a publisher that finds it empty never touches this
+ * generation again. */
 static void reclaim(struct hl_bus *bus, struct generation *generation)
 {
     atomic_store_explicit(&bus->slots[generation->slot], NULL, memory_order_release);
     hl_generation_free(generation);
 }
 
+/* acq_rel: everything this reader did with the hooks happens before whoever frees them. */
 void hl_bus_unpin(struct hl_bus *bus, struct generation *generation)
 {
     if (atomic_fetch_sub_explicit(&generation->balance, 1, memory_order_acq_rel) == 1)
@@ -159,6 +167,8 @@ static struct generation *exchange(struct hl_bus *bus, struct generation *next, 
     return atomic_load_explicit(&bus->slots[old >> SLOT_SHIFT], memory_order_relaxed);
 }
 
+/* Until this runs no leaving reader can reach zero, since the balance is 2^60 too high; afterwards
+ * exactly one of them, or this call, does. */
 static void retire(struct hl_bus *bus, struct generation *generation, uint64_t pins)
 {
     int64_t delta = (int64_t)pins - GENERATION_LIVE;
@@ -201,6 +211,7 @@ static hilum_rc publish(struct hl_bus *bus, struct generation *next, struct hook
                        set->owner, MAX_GENERATIONS);
     }
     atomic_fetch_add_explicit(&set->refs, 1, memory_order_relaxed);
+    /* The bus and the generation hold one reference each; the caller drops the one it came with. */
     if (place < bus->n_sets)
         after->dropped = bus->sets[place];
     else
@@ -225,6 +236,8 @@ static hilum_rc swap_set(struct hl_bus *bus, struct hook_set *set, bool dry_run,
     size_t place = owner_find(bus, set->owner), count = bus->n_sets + (place == bus->n_sets);
     if (!hl_grow(&bus->sets, &bus->cap_sets, bus->n_sets, sizeof *bus->sets))
         return hl_fail(HILUM_ENOMEM, "hooks of %s: no memory", set->owner);
+    /* The new set stands in the table only while the order is computed: on a fault the table is as it was,
+     * and a dry run is the same code without the last step. */
     struct hook_set *replaced = bus->sets[place];
     bus->sets[place] = set;
     size_t faults_before = faults->count;
@@ -245,6 +258,8 @@ static hilum_rc swap_set(struct hl_bus *bus, struct hook_set *set, bool dry_run,
 static void finish_swap(struct hl_bus *bus, struct aftermath *after, void (*release)(void *arg),
                         void *release_arg)
 {
+    /* Set before the old generation is retired. Any older generation that still holds the set cannot be
+     * the last to drop it while our reference lives. */
     if (after->dropped) {
         after->dropped->release = release;
         after->dropped->release_arg = release_arg;
@@ -256,6 +271,7 @@ static void finish_swap(struct hl_bus *bus, struct aftermath *after, void (*rele
         release(release_arg);
 }
 
+/* Two steps under one lock are enough: readers never take it. */
 static hilum_rc replace(struct hl_bus *bus, struct hook_set *set, void (*release)(void *arg),
                         void *release_arg, bool dry_run, struct hl_faults *faults)
 {
@@ -316,6 +332,7 @@ void hl_bus_free(struct hl_bus *bus)
 {
     if (!bus)
         return;
+    /* Nobody dispatches any more by contract, so this retirement frees the last generation. */
     uint64_t state = atomic_load_explicit(&bus->state, memory_order_acquire);
     retire(bus, atomic_load(&bus->slots[state >> SLOT_SHIFT]), state & PIN_MASK);
     for (size_t i = 0; i < bus->n_sets; i++)

@@ -43,6 +43,7 @@ static int64_t coarse_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Cuts instead of failing: a verdict must be told even if its reason is long. */
 static void copy_text(char *out, size_t size, const char *text)
 {
     size_t n = strnlen(text, size - 1);
@@ -50,6 +51,7 @@ static void copy_text(char *out, size_t size, const char *text)
     out[n] = '\0';
 }
 
+/* Not memset: 350 bytes an event for texts that are nearly always empty. */
 static void verdict_init(struct hl_verdict *out)
 {
     out->verdict = HILUM_PASS;
@@ -87,11 +89,14 @@ static void take_verdict(struct dispatch *d, int32_t verdict, const char *hook, 
 static void take_failure(struct dispatch *d, const char *hook, hilum_rc code)
 {
     char reason[sizeof d->out->reason];
+    /* Logged here and told to the caller as well: the caller answers a peer, the log is read by whoever
+     * owns the hook, and only this place knows both the hook and the event. */
     d->out->failed++;
     snprintf(reason, sizeof reason, "%s%s%s", hl_rc_name(code), *hl_error() ? ": " : "",
              hl_error());
     hl_log(HL_WARN, "bus", "hook %s failed on %s: %s", hook, d->event->name, reason);
     if (d->phase == HILUM_NOTIFY) {
+        /* The first one: later failures may well be its consequences. */
         if (d->out->verdict >= 0)
             decide(d, code, hook, reason);
         return;
@@ -104,6 +109,8 @@ static bool is_legal(unsigned phase, int32_t verdict)
     return verdict >= 0 && verdict < 32 && (phase_rules[phase].verdicts & 1u << verdict);
 }
 
+/* The one lock that is held while foreign code runs. ERRORCHECK makes the owning thread fail with EDEADLK
+ * where a plain mutex would stand still for ever. */
 static int32_t call_serial(struct dispatch *d, struct hook *hook)
 {
     int busy = pthread_mutex_trylock(&hook->serial);
@@ -137,6 +144,7 @@ static void run_hook(struct dispatch *d, struct hook *hook)
 {
     size_t steps = d->event->n_plan;
     d->out->matched++;
+    /* Cleared so that a hook which fails in silence is not given the reason of something older. */
     hl_error_clear();
     hl_event_enter(d->event, hook->def.name, d->phase);
     int32_t verdict = hook->def.threads == HILUM_PARALLEL ? hook->def.run(hook->def.arg, d->event)
@@ -148,6 +156,7 @@ static void run_hook(struct dispatch *d, struct hook *hook)
             take_verdict(d, verdict, hook->def.name, d->event->reason);
         return;
     }
+    /* All or nothing: half a plan is a delivery somebody relies on that never happens. */
     hl_event_plan_truncate(d->event, steps);
     if (verdict >= 0)
         verdict = hl_fail(HILUM_EINVAL, "verdict %d is not one of phase %s", verdict,
@@ -160,6 +169,8 @@ static void dispatch_begin(struct dispatch *d, hilum_event *event, unsigned phas
 {
     *d = (struct dispatch){.event = event, .phase = phase, .out = out, .clock_ms = coarse_ms()};
     verdict_init(out);
+    /* A rule that looked at an incomplete event might let through what it should have refused. Guards still
+     * run; the outcome is at best HOLD. */
     if (!event->out_of_memory)
         return;
     hl_fail(HILUM_ENOMEM, "fields of event %s were lost", event->name);
@@ -175,6 +186,7 @@ void hl_bus_dispatch(struct hl_bus *bus, hilum_event *event, unsigned phase, str
         hl_generation_find(generation, event->name, event->name_hash, phase);
     for (size_t i = 0; list && i < list->n && !d.ended; i++) {
         struct hook *hook = list->hooks[i];
+        /* Skipped before `where` is asked: attributes are not read for hooks that cannot run. */
         if (d.site_ended && !hook->is_core)
             continue;
         if (hl_where_match(hook->where, event))
@@ -196,6 +208,7 @@ hilum_rc hl_bus_dispatch_one(struct hl_bus *bus, hilum_event *event, unsigned ph
         if (strcmp(list->hooks[i]->def.name, hook) != 0)
             continue;
         rc = HILUM_OK;
+        /* Asked again: the rule may have been replaced since the journal noted that it matches. */
         if (hl_where_match(list->hooks[i]->where, event))
             run_hook(&d, list->hooks[i]);
     }

@@ -22,6 +22,8 @@ uint32_t hl_event_hash(const char *text, size_t n)
     return hash;
 }
 
+/* Never freed alone and never moved: text handed to a hook stays where it is until the event goes. A
+ * field that is set again leaves its old text behind, which is cheaper than tracking who reads it. */
 static char *keep(hilum_event *event, const char *text, size_t n)
 {
     char *copy;
@@ -82,6 +84,7 @@ void hl_event_set_resolver(hilum_event *event, hl_event_resolver resolve, hl_eve
     event->resolve = resolve;
     event->edit = edit;
     event->arg = arg;
+    /* What the previous resolver answered says nothing about the new one. */
     for (uint32_t i = 0; i < event->n_fields; i++)
         if (event->fields[i].kind == FIELD_CACHED)
             event->fields[i].kind = FIELD_STALE;
@@ -121,6 +124,7 @@ static struct event_field *field_find(hilum_event *event, const char *name, uint
     return NULL;
 }
 
+/* Own growth instead of hl_grow: the first table is inline and cannot be given to realloc. */
 static bool fields_grow(hilum_event *event)
 {
     uint32_t cap = event->cap_fields * 2;
@@ -137,6 +141,7 @@ static bool fields_grow(hilum_event *event)
     return true;
 }
 
+/* A lost field is remembered, since setters return nothing; dispatch then refuses to trust the event. */
 static struct event_field *field_add(hilum_event *event, const char *name, uint32_t hash)
 {
     if (event->n_fields == event->cap_fields && !fields_grow(event)) {
@@ -191,6 +196,7 @@ static struct event_field *resolve_field(hilum_event *event, struct event_field 
     if (!field)
         field = field_add(event, name, hash);
     if (field) {
+        /* Longer values (UT, UN) are cut: rules compare keys, not documents, and a peer chooses the length. */
         field->length = value.len < MAX_ATTRIBUTE_BYTES ? value.len : MAX_ATTRIBUTE_BYTES;
         field->kind = FIELD_CACHED;
         field->text = found ? keep(event, hl_buf_str(&value), field->length) : NULL;
@@ -199,6 +205,7 @@ static struct event_field *resolve_field(hilum_event *event, struct event_field 
     return field;
 }
 
+/* Own fields go before attributes of the same name: a keyword cannot shadow calling_aet. */
 struct event_field *hl_event_field(hilum_event *event, const char *name, uint32_t hash)
 {
     struct event_field *field = field_find(event, name, hash);
@@ -223,6 +230,7 @@ const char *hl_event_text(hilum_event *event, const char *field)
                                hl_event_field(event, field, hl_event_hash(field, strlen(field))));
 }
 
+/* Texts count as integers when they are one, so that IS attributes (PS3.5 6.2) read like numbers. */
 bool hl_event_int(hilum_event *event, const char *field, int64_t *out)
 {
     struct event_field *slot = hl_event_field(event, field, hl_event_hash(field, strlen(field)));
@@ -248,6 +256,7 @@ bool hl_event_int(hilum_event *event, const char *field, int64_t *out)
 
 hilum_rc hl_event_edit(hilum_event *event, const char *keyword, const char *utf8)
 {
+    /* A filter has promised nothing yet and a notify hook comes too late: the object is already durable. */
     if (event->phase != HILUM_TRANSFORM)
         return hl_fail(HILUM_EDENIED, "edit of %s: only a transform hook may edit", keyword);
     if (!event->edit)
@@ -255,11 +264,14 @@ hilum_rc hl_event_edit(hilum_event *event, const char *keyword, const char *utf8
                        keyword, event->name);
     hilum_rc rc = event->edit(event->arg, keyword, utf8);
     struct event_field *field = field_find(event, keyword, hl_event_hash(keyword, strlen(keyword)));
+    /* Read through the resolver again rather than stored here: the editor may normalise what it was given. */
     if (rc == HILUM_OK && field && field->kind == FIELD_CACHED)
         field->kind = FIELD_STALE;
     return rc;
 }
 
+/* Checked where the plan is made, so that the fault lands on the rule that wrote it and not on the job
+ * that cannot read it days later. */
 static bool is_json_object(const char *text, json_error_t *error)
 {
     json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, error);
@@ -268,6 +280,7 @@ static bool is_json_object(const char *text, json_error_t *error)
     return is_object;
 }
 
+/* Steps of one rule are adjacent unless it ran twice; then the kept name is the same pointer. */
 static unsigned next_ordinal(const hilum_event *event)
 {
     const struct hl_plan_step *last = event->n_plan ? &event->plan[event->n_plan - 1] : NULL;
@@ -347,6 +360,7 @@ void hl_event_leave(hilum_event *event)
     event->phase = 0;
 }
 
+/* The texts stay in the arena: dropping is rare and the event is short-lived. */
 void hl_event_plan_truncate(hilum_event *event, size_t n)
 {
     if (n < event->n_plan)
@@ -382,6 +396,7 @@ static bool field_from_json(hilum_event *event, const char *key, const json_t *v
         hl_event_set_text(event, key, json_string_value(value));
     else if (json_is_integer(value))
         hl_event_set_int(event, key, json_integer_value(value));
+    /* Booleans become 0 and 1: `where` knows texts and numbers only. */
     else if (json_is_boolean(value))
         hl_event_set_int(event, key, json_is_true(value));
     else
@@ -401,6 +416,7 @@ static bool fields_from_json(hilum_event *event, json_t *object)
             return false;
         }
     }
+    /* The JSON may come from a plugin: a bounded table, and a refusal instead of a field that is missing. */
     if (event->out_of_memory)
         hl_fail(HILUM_ENOMEM, "event %s: too many fields (at most %d)", event->name,
                 EVENT_MAX_FIELDS);

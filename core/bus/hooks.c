@@ -27,6 +27,7 @@ const char *hl_phases_text(unsigned phases, char *out, size_t size)
     return out;
 }
 
+/* Lua rules and routes are built from memory that goes with their state; only the owner knows when. */
 static bool copy_strings(struct hook_set *set, struct hook *hook)
 {
     const char **strings[] = {&hook->def.event, &hook->def.name,  &hook->def.before,
@@ -46,6 +47,7 @@ static void check_event(const struct hook *hook, const struct event_catalogue *e
 {
     char phases[64];
     const struct hilum_hook *def = &hook->def;
+    /* Phase is judged only against an event that exists: one slip, one fault. */
     for (size_t i = 0; i < events->n; i++) {
         if (strcmp(events->names[i], def->event) != 0)
             continue;
@@ -68,10 +70,12 @@ static void check_hook(struct hook *hook, const struct event_catalogue *events,
                        struct hl_faults *faults)
 {
     const struct hilum_hook *def = &hook->def;
+    /* A site hook under a kernel name would be taken for a guard by everyone who reads a trace. */
     if (!hook->is_core && strncmp(def->name, "core/", 5) == 0)
         hl_faults_add(faults, hook->file, hook->line,
                       "%s: name: expected owner/what-it-does, found the kernel's own \"core/\"",
                       def->name);
+    /* "," and "?" are the syntax of before and after; 95 is what a verdict and the journal can hold. */
     if (strpbrk(def->name, ",? \n") || !*def->name || strlen(def->name) > 95)
         hl_faults_add(faults, hook->file, hook->line,
                       "name: expected 1 to 95 characters without blanks, ',' and '?', found \"%s\"",
@@ -112,6 +116,7 @@ static bool set_fill(struct hook_set *set, const struct hl_hook_source *hooks, s
     if (!set->owner || !set->hooks)
         return false;
     for (size_t i = 0; i < n; i++) {
+        /* Counted before it is filled, so that unref cleans up the half-made one too. */
         set->n++;
         if (!hook_init(&set->hooks[i], &hooks[i], set))
             return false;
@@ -131,6 +136,7 @@ struct hook_set *hl_hook_set_new(const char *owner, const struct hl_hook_source 
     set->owner = strdup(owner);
     if (!set_fill(set, hooks, n, events, faults))
         hl_faults_add(faults, owner, 0, "hooks: no memory for %zu hooks", n);
+    /* All hooks are looked at before giving up: a person mends a file once, not line by line. */
     if (faults->count != before) {
         hl_hook_set_unref(set);
         return NULL;
@@ -142,6 +148,7 @@ void hl_hook_set_unref(struct hook_set *set)
 {
     if (!set || atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) != 1)
         return;
+    /* First of all: the owner may look at what its hooks were before their memory goes. */
     if (set->release)
         set->release(set->release_arg);
     for (size_t i = 0; i < set->n; i++) {

@@ -35,6 +35,7 @@ static int compare_place(const void *left, const void *right)
     return a->rank < b->rank ? -1 : a->rank > b->rank;
 }
 
+/* Rank breaks the tie so that of two hooks with one name the later one gets the fault. */
 static int compare_name(const void *left, const void *right)
 {
     const struct hook *a = *(struct hook *const *)left, *b = *(struct hook *const *)right;
@@ -54,6 +55,7 @@ static bool edge_add(struct run *run, size_t from, size_t to)
     return true;
 }
 
+/* Linear, as everything here: hundreds of hooks at most, and only when something is replaced. */
 static size_t run_find(const struct run *run, const char *name, size_t length)
 {
     for (size_t i = 0; i < run->n; i++)
@@ -74,6 +76,7 @@ static const struct hook *other_phase(const struct run *run, const char *event, 
 static void fault_unknown(const struct run *run, const struct hook *hook, const char *key,
                           const char *name)
 {
+    /* The commonest slip is a right name in a wrong phase: phases already order those two. */
     const struct hook *elsewhere = other_phase(run, hook->def.event, name);
     if (elsewhere) {
         hl_faults_add(run->faults, hook->file, hook->line,
@@ -97,6 +100,7 @@ static void fault_unknown(const struct run *run, const struct hook *hook, const 
 static bool add_reference(struct run *run, size_t self, const char *key, const char *name,
                           size_t length)
 {
+    /* "?name": the hook belongs to somebody who may not be installed. */
     bool optional = length > 0 && name[0] == '?';
     size_t other = run_find(run, name + optional, length - optional);
     if (other == SIZE_MAX) {
@@ -106,6 +110,7 @@ static bool add_reference(struct run *run, size_t self, const char *key, const c
         free(copy);
         return true;
     }
+    /* An edge to itself is kept: the sort then reports it as the cycle it is. */
     bool is_before = key[0] == 'b';
     return edge_add(run, is_before ? self : other, is_before ? other : self);
 }
@@ -133,6 +138,7 @@ static void fault_cycle(const struct run *run)
         at++;
     struct hl_buf path = {0};
     bool *seen = calloc(run->n, sizeof *seen);
+    /* The first lap walks into the cycle, the second writes it down. */
     for (int lap = 0; seen && lap < 2;) {
         if (lap)
             hl_buf_printf(&path, "%s after ", run->hooks[at]->def.name);
@@ -201,6 +207,7 @@ static bool run_order(struct run *run, struct hook **out)
 
 /* ---- the generation ---- */
 
+/* Linear probing at half load: one or two compares, and no second cache line for short tables. */
 static struct event_hooks *table_place(struct generation *g, const char *event)
 {
     uint32_t hash = hl_event_hash(event, strlen(event));
@@ -228,6 +235,7 @@ const struct hook_list *hl_generation_find(const struct generation *g, const cha
     }
 }
 
+/* One name per event over all phases: the plan is unique by (event, rule, ordinal), not by phase. */
 static void check_duplicates(struct hook **all, size_t n, struct hl_faults *faults)
 {
     qsort(all, n, sizeof *all, compare_name);
@@ -240,6 +248,7 @@ static void check_duplicates(struct hook **all, size_t n, struct hl_faults *faul
     }
 }
 
+/* Sorted before, so hooks of one event and phase are neighbours. */
 static size_t same_place(struct hook **all, size_t n)
 {
     size_t i = 1;

@@ -48,6 +48,7 @@ static const struct {
     {"=", OP_EQ},  {"~", OP_GLOB},      {"<", OP_LT},  {">", OP_GT},
 };
 
+/* Column and the text found: the condition is one string in somebody's file, and that is where to look. */
 static hilum_rc expected(const struct parser *p, const char *what)
 {
     return hl_fail(HILUM_EINVAL, "where: column %zu: expected %s, found \"%.20s\"",
@@ -76,6 +77,8 @@ static bool number_parse(const char *text, double *out)
     return *end == '\0';
 }
 
+/* Letters, digits, "_" and ".": DICOM keywords and event fields. Whether a field exists is not checked:
+ * an attribute may be private to an event of a plugin not loaded yet. */
 static hilum_rc parse_field(struct parser *p, struct condition *condition)
 {
     skip_blanks(p);
@@ -108,6 +111,8 @@ static hilum_rc parse_operator(struct parser *p, struct condition *condition)
     return expected(p, "an operator (= != ~ !~ < <= > >=)");
 }
 
+/* Everything up to "," or ";" is value, blanks inside included ("StationName=Room 2"). There is no
+ * quoting: a value with these characters needs a glob or Lua. */
 static hilum_rc parse_value(struct parser *p, struct value *value)
 {
     skip_blanks(p);
@@ -127,6 +132,7 @@ static hilum_rc parse_value(struct parser *p, struct value *value)
 static hilum_rc check_value(const struct parser *p, const struct condition *condition,
                             const struct value *value)
 {
+    /* "PatientID=" is a question about absence; "size<" is a slip. */
     bool may_be_empty = condition->op == OP_EQ || condition->op == OP_NE;
     if (value->n == 0 && !may_be_empty)
         return expected(p, "a value");
@@ -135,6 +141,7 @@ static hilum_rc check_value(const struct parser *p, const struct condition *cond
 
 static hilum_rc parse_values(struct parser *p, struct condition *condition)
 {
+    /* On the stack first, since their number is known at the end only. */
     struct value values[MAX_VALUES];
     size_t n = 0;
     for (;;) {
@@ -174,6 +181,7 @@ static hilum_rc parse_conditions(struct parser *p)
         if (rc != HILUM_OK)
             return rc;
         where->n++;
+        /* A trailing ";" is allowed, an empty condition between two is not. */
         if (*p->at == ';')
             p->at++;
         skip_blanks(p);
@@ -249,6 +257,7 @@ static bool glob_match(const char *pattern, const char *text)
     return *pattern == '\0';
 }
 
+/* Lengths first: nearly every comparison that fails ends there. */
 static bool any_equal(const struct condition *c, const char *text, size_t n)
 {
     for (size_t i = 0; i < c->n_values; i++)
@@ -259,6 +268,7 @@ static bool any_equal(const struct condition *c, const char *text, size_t n)
 
 static bool any_glob(const struct condition *c, const char *text, size_t n)
 {
+    /* Bounds pattern times subject; nobody writes a rule for a value of this size. */
     if (n > MAX_GLOB_SUBJECT)
         return false;
     for (size_t i = 0; i < c->n_values; i++)
@@ -283,6 +293,7 @@ static bool any_ordered(const struct condition *c, hilum_event *event, struct ev
     double number = is_number ? (double)field->integer : 0;
     if (!is_number)
         is_number = number_parse(field->text, &number);
+    /* Text compares dates and times right as well: DICOM writes them most significant first. */
     for (size_t i = 0; i < c->n_values; i++) {
         const struct value *value = &c->values[i];
         int sign = is_number && value->is_number
@@ -297,6 +308,7 @@ static bool any_ordered(const struct condition *c, hilum_event *event, struct ev
 static bool condition_holds(const struct condition *c, hilum_event *event)
 {
     struct event_field *field = hl_event_field(event, c->field, c->hash);
+    /* An integer needs no text to be compared with a number. */
     if (c->op >= OP_LT && field && field->kind == FIELD_INT)
         return any_ordered(c, event, field);
     const char *text = hl_event_field_text(event, field);
@@ -312,6 +324,7 @@ static bool condition_holds(const struct condition *c, hilum_event *event)
 
 bool hl_where_match(const struct hl_where *where, hilum_event *event)
 {
+    /* The first condition that fails ends it: a site puts the selective one first. */
     for (size_t i = 0; i < where->n; i++)
         if (!condition_holds(&where->conditions[i], event))
             return false;

@@ -38,6 +38,7 @@ static const void *table_at(const struct elf *elf, uint64_t offset, uint64_t n, 
     return elf->bytes + offset;
 }
 
+/* A name that is not ended within its table is refused, not cut: everything after it is guesswork. */
 static const char *string_at(const struct elf *elf, const ElfW(Shdr) * strings, uint64_t at)
 {
     if (strings->sh_offset > elf->size || strings->sh_size > elf->size - strings->sh_offset ||
@@ -58,6 +59,7 @@ static hilum_rc check_header(const struct elf *elf)
     return HILUM_OK;
 }
 
+/* Three generations of linkers say the same thing in three ways. */
 static bool is_bind_now(const ElfW(Dyn) * entry)
 {
     switch (entry->d_tag) {
@@ -84,6 +86,7 @@ static bool binds_at_once(const struct elf *elf)
     return false;
 }
 
+/* Defined, and visible to others: what -fvisibility=hidden would have kept in. */
 static bool is_exported(const ElfW(Sym) * symbol)
 {
     unsigned bind = ELF64_ST_BIND(symbol->st_info); /* the same macro for both classes */
@@ -123,6 +126,8 @@ static bool read_symbols(const struct elf *elf, const ElfW(Shdr) * sections, uns
     return true;
 }
 
+/* By section headers, not by the hash tables of the dynamic segment: strip keeps .dynsym, and its size is
+ * stated there and nowhere else. */
 static hilum_rc read_exports(const struct elf *elf, struct exports *exports)
 {
     const ElfW(Ehdr) *header = table_at(elf, 0, 1, sizeof *header);
@@ -165,6 +170,7 @@ hilum_rc hl_elf_check_bytes(const char *path, const void *bytes, size_t size)
     return check_exports(elf);
 }
 
+/* Between this look and dlopen the file could be replaced, but only by root or by us (hl_loader_check_file). */
 hilum_rc hl_elf_check(const char *path)
 {
     struct stat st;

@@ -32,7 +32,9 @@ static hilum_rc run_init(struct hilum_self *plugin)
     plugin->registering = true;
     hilum_rc rc = plugin->plugin->init(&plugin->host->table, plugin, plugin->conf, &plugin->data);
     plugin->registering = false;
+    /* fini is owed as soon as init said OK, whatever the host thinks of what it registered. */
     plugin->initialised = rc == HILUM_OK;
+    /* A positive answer is documented for no init; taking it for success would hide a defect. */
     if (rc > 0)
         return hl_fail(HILUM_EINTERNAL, "init answered %d", rc);
     if (rc == HILUM_OK && plugin->refused != HILUM_OK)
@@ -40,6 +42,8 @@ static hilum_rc run_init(struct hilum_self *plugin)
     return rc;
 }
 
+/* The memory is the arena's and goes with the plugin; here the lists are emptied, so that look-ups and
+ * cardinality no longer see it. */
 static void forget_registrations(struct hilum_self *plugin)
 {
     for (struct capability *c = plugin->caps; c; c = c->next)
@@ -70,6 +74,7 @@ static void init_plugin(struct hilum_self *plugin)
     plugin->initialised = false;
 }
 
+/* Soft: a want is settled when it is there or can no longer come. */
 static bool all_met(const struct hilum_self *plugin, const char *const *needs, bool is_soft)
 {
     for (const char *const *need = needs; need && *need; need++)
@@ -104,6 +109,7 @@ static const char *first_unmet(const struct hilum_self *plugin)
     return "?";
 }
 
+/* What is left waits for something no plugin provided in its init. */
 static void skip_the_rest(struct hl_plugins *host, struct hl_faults *faults)
 {
     for (size_t i = 0; i < host->n; i++)
@@ -160,6 +166,8 @@ static hilum_rc publish_hooks(struct hl_plugins *host, struct hl_faults *faults)
 hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults)
 {
     struct hilum_self *next;
+    /* Stops at the first required plugin that fails: no other needs to open its files for a server that
+     * will not run. */
     hilum_rc rc = hl_plugins_check_required(plugins);
     while (rc == HILUM_OK && (next = next_plugin(plugins)) != NULL) {
         init_plugin(next);
@@ -177,6 +185,7 @@ hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults)
 static hilum_rc start_plugin(struct hilum_self *plugin)
 {
     hl_error_clear();
+    /* Before the call: start itself may want a worker. */
     atomic_store(&plugin->may_run, true);
     hilum_rc rc = plugin->plugin->start ? plugin->plugin->start(plugin->data) : HILUM_OK;
     if (rc == HILUM_OK) {
@@ -198,6 +207,7 @@ static hilum_rc start_plugin(struct hilum_self *plugin)
 hilum_rc hl_plugins_start(struct hl_plugins *plugins)
 {
     hilum_rc rc = HILUM_OK;
+    /* Written before any thread of a plugin exists, so plugins read them without an atomic. */
     plugins->table.dicom = plugins->services.dicom;
     plugins->table.catalog = plugins->services.catalog;
     for (size_t i = 0; rc == HILUM_OK && i < plugins->n_order; i++)
@@ -229,6 +239,7 @@ static bool wait_for_tasks(struct hl_plugins *host, int64_t deadline_ms)
 void hl_plugins_drain(struct hl_plugins *plugins, uint32_t ms)
 {
     int64_t deadline = hl_mono_ms() + ms;
+    /* Users before what they use: who came up last is drained first. */
     for (size_t i = plugins->n_order; i > 0; i--) {
         struct hilum_self *plugin = plugins->order[i - 1];
         if (plugin->state != PLUGIN_RUNNING)
@@ -247,6 +258,7 @@ static void take_hooks_off(struct hl_plugins *host)
     bool *done = calloc(host->n_order + 1, sizeof *done);
     if (!done)
         return;
+    /* All lists are emptied first, then put again: plugins that name each other come off in some order. */
     for (size_t i = 0; i < host->n_order; i++)
         host->order[i]->n_hooks = 0;
     put_all_hooks(host, done);

@@ -36,6 +36,8 @@ bool hl_need_is_met(const struct hl_plugins *host, const char *need)
     return hl_registry_find(host, kind, colon[1] ? colon + 1 : NULL, &ambiguous) || ambiguous;
 }
 
+/* A capability may come from anybody who has not been initialised yet: names do not tell what a plugin
+ * provides. */
 bool hl_need_may_come(const struct hl_plugins *host, const char *need)
 {
     if (strchr(need, ':')) {
@@ -59,6 +61,7 @@ static bool check_need(struct hl_plugins *host, struct hilum_self *plugin, const
                        need);
         return false;
     }
+    /* A capability cannot be judged here: only init says what is provided. */
     const struct hilum_self *other = colon ? NULL : hl_plugin_find(host, need);
     if (colon || (other && other->state != PLUGIN_SKIPPED))
         return true;
@@ -98,6 +101,7 @@ void hl_needs_check(struct hl_plugins *host, struct hl_faults *faults)
 {
     for (size_t i = 0; i < host->n; i++) {
         struct hilum_self *plugin = host->plugins[i];
+        /* Depth is a stop for long chains, not a limit on plugins: 16 levels of needs are nobody's design. */
         if (plugin->state == PLUGIN_OPENED && leads_to(host, plugin, plugin, 16))
             hl_plugin_skip(plugin, faults, "needs itself through what it needs: a cycle");
     }

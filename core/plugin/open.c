@@ -20,6 +20,7 @@ void hl_plugin_skip(struct hilum_self *plugin, struct hl_faults *faults, const c
     va_start(args, format);
     vsnprintf(plugin->reason, sizeof plugin->reason, format, args);
     va_end(args);
+    /* The reason is complete before the state says that there is one. */
     atomic_store(&plugin->state, PLUGIN_SKIPPED);
     if (faults)
         hl_faults_add(faults, plugin->entry->file, plugin->entry->line, "plugins.%s: %s",
@@ -42,12 +43,14 @@ static hilum_rc find_file(struct hilum_self *plugin)
 {
     char path[PATH_MAX];
     const char *file = hl_node_text(plugin->entry, "file", NULL);
+    /* The name becomes a file name: it must not lead out of our folder. */
     if (strchr(plugin->id, '/'))
         return hl_fail(HILUM_EINVAL, "expected a name without '/'");
     if (file)
         snprintf(path, sizeof path, "%s", file);
     else
         snprintf(path, sizeof path, "%s/%s.so", plugin->host->plugin_dir, plugin->id);
+    /* Absolute and without links: what is checked is what is opened, and libltdl searches nowhere. */
     plugin->file = realpath(path, NULL);
     if (!plugin->file)
         return hl_fail(hl_rc_from_errno(errno), "%s: %s", path, strerror(errno));
@@ -56,6 +59,8 @@ static hilum_rc find_file(struct hilum_self *plugin)
 
 /* ---- the handshake ---- */
 
+/* In the order in which fields can be trusted: without the magic nothing else means anything, and another
+ * major may have another layout behind abi_minor. */
 static hilum_rc check_version(const struct hilum_plugin *p)
 {
     if (p->magic != HILUM_MAGIC)
@@ -95,6 +100,7 @@ static hilum_rc check_descriptor(const struct hilum_self *plugin, const struct h
 
 /* ---- one entry ---- */
 
+/* Said before the file is looked at: an administrator who asked for isolation must not get less. */
 static hilum_rc check_built(const struct hilum_self *plugin)
 {
     const char *isolation = hl_node_text(plugin->entry, "isolation", "none");
@@ -109,6 +115,7 @@ static hilum_rc check_built(const struct hilum_self *plugin)
 static hilum_rc open_file(struct hilum_self *plugin)
 {
     hl_plugin_entry entry = NULL;
+    /* From cheap and harmless to running foreign code: constructors run in hl_loader_open. */
     hilum_rc rc = check_built(plugin);
     if (rc == HILUM_OK)
         rc = find_file(plugin);
@@ -129,6 +136,7 @@ static hilum_rc open_file(struct hilum_self *plugin)
 
 static void open_plugin(struct hilum_self *plugin, struct hl_faults *faults)
 {
+    /* Lists merge by name, so two entries come from one file. The first one counts. */
     if (hl_plugin_find(plugin->host, plugin->id) != plugin) {
         hl_plugin_skip(plugin, faults, "expected one entry of this name, found another before");
         return;
@@ -137,6 +145,7 @@ static void open_plugin(struct hilum_self *plugin, struct hl_faults *faults)
         hl_plugin_skip(plugin, faults, "%s", hl_error());
         return;
     }
+    /* The faults are told one by one; a fault for the plugin on top would only repeat them. */
     if (!hl_plugin_parse_options(plugin, faults)) {
         hl_plugin_skip(plugin, NULL, "its options have faults; see hilumd --check");
         return;
@@ -190,6 +199,7 @@ static struct hl_plugins *host_new(struct hl_config *config, const char *plugin_
     pthread_mutex_init(&host->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
+    /* Drain waits by deadlines; setting the wall clock must not stretch them. */
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&host->idle, &monotonic);
     pthread_condattr_destroy(&monotonic);

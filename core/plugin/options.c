@@ -60,6 +60,7 @@ static const char *shown(const struct setting *s, const char *text, char *out, s
 
 /* ---- numbers ---- */
 
+/* Units are those of the kernel's own keys: one way to write a size in a whole file. */
 static bool number_from_text(uint32_t type, const char *text, int64_t *out)
 {
     if (type == HILUM_OPT_BYTES) {
@@ -98,11 +99,13 @@ static bool set_number(const struct setting *s, int64_t value, const char *found
 {
     const char *range = s->option->range, *dots = range ? strstr(range, "..") : NULL;
     int64_t low, high;
+    /* A range nobody can read is the plugin's defect, told at the line where the plugin is listed. */
     if (range && (!dots || !bound(s->type, range, (size_t)(dots - range), INT64_MIN, &low) ||
                   !bound(s->type, dots + 2, strlen(dots + 2), INT64_MAX, &high)))
         return fault(s, "a range like \"1..64\" in the plugin's own description", range);
     if (range && (value < low || value > high))
         return fault(s, range, found);
+    /* memcpy, not a cast: the offset comes from outside and aliasing rules do not. */
     memcpy((char *)s->plugin->conf + s->option->offset, &value, sizeof value);
     return true;
 }
@@ -129,6 +132,7 @@ static bool set_text(const struct setting *s, const char *text)
         return fault(s, s->option->range, shown(s, text, found, sizeof found));
     struct hl_arena *arena = &s->plugin->arena;
     char *kept;
+    /* Made absolute here, so that no plugin depends on the working directory. */
     if (s->type == HILUM_OPT_PATH && text[0] && text[0] != '/') {
         size_t size = strlen(s->plugin->host->data_dir) + strlen(text) + 2;
         kept = hl_arena_alloc(arena, size);
@@ -172,6 +176,8 @@ static bool set_from_text(const struct setting *s, const char *text)
     return fault(s, types[s->type].expected, shown(s, text, found, sizeof found));
 }
 
+/* A plain number is a number of bytes; a duration without a unit would leave seconds or milliseconds to
+ * the reader, so only 0 goes without. */
 static bool takes_integer(uint32_t type, int64_t value)
 {
     return type == HILUM_OPT_INT || (type == HILUM_OPT_BYTES && value >= 0) ||
@@ -210,6 +216,7 @@ static const struct hl_node *child(const struct hl_node *group, const char *name
     return NULL;
 }
 
+/* The descriptor is foreign code's: it writes through the offset it states only after this. */
 static bool is_sound(const struct setting *s)
 {
     if (s->type < HILUM_OPT_STR || s->type > HILUM_OPT_SECRET)
@@ -237,6 +244,7 @@ static bool set_option(struct hilum_self *plugin, const struct hilum_option *opt
         return false;
     if (node)
         return set_from_node(&s, node);
+    /* Told at the line of the plugin: there is no line of the option. */
     if (option->type & HILUM_OPT_REQUIRED)
         return fault(&s, types[s.type].expected, "nothing (it has no default)");
     return option->fallback ? set_from_text(&s, option->fallback) : true;
@@ -281,6 +289,7 @@ bool hl_plugin_parse_options(struct hilum_self *plugin, struct hl_faults *faults
 {
     const struct hl_node *options = child(plugin->entry, "options");
     size_t n = count_options(plugin->plugin);
+    /* One more byte: a plugin without options has conf_size 0 and still gets a pointer. */
     plugin->conf = hl_arena_alloc(&plugin->arena, plugin->plugin->conf_size + 1u);
     if (!plugin->conf) {
         hl_faults_add(faults, plugin->entry->file, plugin->entry->line,

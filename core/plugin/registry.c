@@ -27,6 +27,7 @@ struct hilum_self *hl_plugin_find(const struct hl_plugins *host, const char *id)
 /* Remembers the first refusal: a plugin that ignores it must not run half registered. */
 static hilum_rc refuse(struct hilum_self *plugin, hilum_rc rc)
 {
+    /* Outside init there is no outcome left to change: the caller has its code. */
     if (plugin->registering && plugin->refused == HILUM_OK) {
         plugin->refused = rc;
         snprintf(plugin->refusal, sizeof plugin->refusal, "%s", hl_error());
@@ -41,6 +42,7 @@ static hilum_rc check_registering(const struct hilum_self *plugin, const char *w
     return hl_fail(HILUM_EDENIED, "%s: %s is allowed during init only", plugin->id, what);
 }
 
+/* Names appear in "kind:name", in JSON and on command lines. */
 static bool is_name(const char *name)
 {
     return name && *name && strlen(name) < MAX_NAME && !strpbrk(name, "\"\\\n\r\t:");
@@ -87,6 +89,7 @@ static hilum_rc check_service(const struct hilum_self *plugin, const struct hilu
     const struct hilum_service *service = (const struct hilum_service *)(const void *)cap;
     if (!HILUM_HAS(struct hilum_service, cap->size, handle) || !service->handle)
         return hl_fail(HILUM_EINVAL, "service \"%s\": handle is missing", cap->name);
+    /* Two plugins that answer one SOP class: which one a modality meets would depend on the file's order. */
     for (const char *const *uid = service->sop_classes; uid && *uid; uid++) {
         const struct capability *other = server_of(plugin->host, *uid);
         if (other)
@@ -98,6 +101,7 @@ static hilum_rc check_service(const struct hilum_self *plugin, const struct hilu
 
 static hilum_rc check_cardinality(const struct hilum_self *plugin, const struct hilum_cap *cap)
 {
+    /* One database at all, one store and one service of each name. */
     const char *name = cap->kind == HILUM_CAP_DATABASE ? NULL : cap->name;
     for (size_t i = 0; i < plugin->host->n; i++) {
         const struct hilum_self *other = plugin->host->plugins[i];
@@ -119,6 +123,7 @@ static hilum_rc check_capability(const struct hilum_self *plugin, const struct h
     if (!is_name(cap->name))
         return hl_fail(HILUM_EINVAL, "capability %s: expected a name of 1 to 63 characters",
                        hl_cap_kind_name(cap->kind));
+    /* HILUM_LOOP promises a loop thread this host does not lend yet. */
     if (cap->threads > HILUM_PARALLEL)
         return hl_fail(HILUM_EUNSUP, "%s:%s: expected HILUM_SERIAL or HILUM_PARALLEL",
                        hl_cap_kind_name(cap->kind), cap->name);
@@ -176,12 +181,14 @@ hilum_rc hl_plugins_acquire(struct hl_plugins *plugins, uint32_t kind, const cha
     if (!c)
         return hl_fail(HILUM_ENOTFOUND, "%s%s%s: no plugin that runs provides it", kind_name,
                        name ? ":" : "", name ? name : "");
+    /* Counted although nothing is swapped yet: the contract is that who acquires also unpins. */
     atomic_fetch_add_explicit(&c->pins, 1, memory_order_relaxed);
     *cap = c->cap;
     *instance = c->instance;
     return HILUM_OK;
 }
 
+/* By the address of the table, which the contract makes static and unique to one provider. */
 static struct capability *capability_by_table(struct hl_plugins *host, const struct hilum_cap *cap)
 {
     for (size_t i = 0; i < host->n; i++)
@@ -250,6 +257,7 @@ hilum_rc hl_registry_subscribe(struct hilum_self *plugin, const struct hilum_hoo
         rc = hl_fail(HILUM_ENOMEM, "hook %s: no memory", hook->name);
     if (rc != HILUM_OK)
         return refuse(plugin, rc);
+    /* A newer plugin's struct is longer, an older one's shorter: what is missing reads as zero. */
     size_t size = hook->size < sizeof *hook ? hook->size : sizeof *hook;
     struct hl_hook_source *source = &plugin->hooks[plugin->n_hooks++];
     *source = (struct hl_hook_source){.file = NULL};
@@ -279,6 +287,7 @@ static const struct hilum_decl *decl_find(const struct hl_plugins *host, uint32_
 }
 
 /* "peer:text count?:int" */
+/* Checked at init, where the vendor sees it, and not when the first rule uses the verb. */
 static bool are_fields(const char *fields)
 {
     for (const char *at = fields ? fields : ""; *at;) {
@@ -327,12 +336,14 @@ static hilum_rc check_declaration(struct hilum_self *plugin, const struct hilum_
         return hl_fail(HILUM_EINVAL,
                        "%s %s: fields: expected \"name:text other?:int\", found \"%s\"", type,
                        decl->name, decl->fields);
+    /* An action nobody knows would be refused to everybody, for ever. */
     if (decl->permission && !hl_action_is_known(decl->permission))
         return hl_fail(HILUM_EINVAL, "%s %s: permission \"%s\" is no action of this host", type,
                        decl->name, decl->permission);
     if (decl_find(plugin->host, decl->type, decl->name, &other))
         return hl_fail(HILUM_EEXISTS, "%s %s is declared by plugins %s and %s; remove one", type,
                        decl->name, other->id, plugin->id);
+    /* A plugin publishes through the journal, so its events have the durable phase and no other. */
     if (decl->type == HILUM_DECL_EVENT)
         return hl_bus_declare(plugin->host->bus, decl->name, 1u << HILUM_NOTIFY);
     return HILUM_OK;

@@ -9,6 +9,7 @@
 
 /* ---- messages and memory ---- */
 
+/* "%s": a line of a plugin is data, never a format. */
 static void host_log(hilum_self *self, int32_t level, const char *line)
 {
     static const enum hl_log_level levels[] = {HL_DEBUG, HL_INFO, HL_WARN, HL_ERROR};
@@ -16,6 +17,8 @@ static void host_log(hilum_self *self, int32_t level, const char *line)
     hl_log(known ? levels[level] : HL_ERROR, self->id, "%s", line);
 }
 
+/* No prefix with the plugin's id: the reason may pass through several layers, and those that report it
+ * know whose it is. */
 static hilum_rc host_fail(hilum_self *self, hilum_rc code, const char *why)
 {
     (void)self;
@@ -80,6 +83,7 @@ static bool declared(const hilum_self *self, const char *event)
 static hilum_rc host_publish(hilum_self *self, const char *event, const char *fields_json)
 {
     struct hl_plugins *host = self->host;
+    /* Otherwise any plugin could forge instance.stored. */
     if (!declared(self, event))
         return hl_fail(HILUM_EDENIED, "event %s: not declared by plugin %s", event, self->id);
     if (!atomic_load(&self->may_run))
@@ -92,6 +96,7 @@ static hilum_rc host_publish(hilum_self *self, const char *event, const char *fi
 
 static hilum_rc host_event_text(hilum_event *event, const char *field, const char **utf8)
 {
+    /* Absence is an answer, not a failure: no reason is recorded, which would cost more than the look-up. */
     *utf8 = hl_event_text(event, field);
     return *utf8 ? HILUM_OK : HILUM_ENOTFOUND;
 }
@@ -124,6 +129,7 @@ struct task {
     void *arg;
 };
 
+/* The last one out wakes drain. */
 static void task_ended(struct hl_plugins *host)
 {
     pthread_mutex_lock(&host->lock);
@@ -150,6 +156,7 @@ static hilum_rc host_run_on_worker(hilum_self *self, void (*run)(void *arg), voi
     if (!task)
         return hl_fail(HILUM_ENOMEM, "plugin %s: no memory for a task", self->id);
     *task = (struct task){.host = host, .run = run, .arg = arg};
+    /* Counted before it is queued: it may have ended before hl_pool_run returns. */
     pthread_mutex_lock(&host->lock);
     host->tasks++;
     pthread_mutex_unlock(&host->lock);
