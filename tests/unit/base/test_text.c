@@ -1,0 +1,121 @@
+/* Folding, pinyin, bigrams and sameness of names. SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "core/base/text.h"
+
+static char text[1024];
+
+static const char *run(void (*work)(const char *, struct hl_buf *), const char *in)
+{
+    struct hl_buf out = {0};
+    work(in, &out);
+    assert_false(out.failed);
+    snprintf(text, sizeof text, "%s", hl_buf_str(&out));
+    hl_buf_fini(&out);
+    return text;
+}
+
+static void folding__drops_case_marks_and_widths(void **state)
+{
+    (void)state;
+    assert_string_equal(run(hl_text_fold, "Müller^JÜRGEN"), "muller^jurgen");
+    assert_string_equal(run(hl_text_fold, "Strauß"), "strauss");
+    assert_string_equal(run(hl_text_fold, "ＷＡＮＧ　ｘ"), "wang x");
+    assert_string_equal(run(hl_text_fold, "a  \t b"), "a b");
+    assert_string_equal(run(hl_text_fold, "ヤマダ"), "やまだ");
+    assert_string_equal(run(hl_text_fold, "ﾔﾏﾀﾞ"), "やまだ");
+    assert_string_equal(run(hl_text_fold, "홍길동"), "홍길동");
+    assert_string_equal(run(hl_text_fold, "Łødź Æ"), "lodz ae");
+    assert_string_equal(run(hl_text_fold, "ΔΊΑΣ"), "διασ");
+    assert_string_equal(run(hl_text_fold, "王小明"), "王小明");
+    assert_string_equal(run(hl_text_fold, ""), "");
+    run(hl_text_fold, "\xFF\xE7王");
+    assert_true(hl_utf8_is_valid(text, strlen(text)));
+}
+
+static void pinyin__has_every_reading_of_the_surname(void **state)
+{
+    (void)state;
+    assert_string_equal(run(hl_text_pinyin, "单^小明"), "|shan xiaoming|sxm|dan xiaoming|dxm|");
+    assert_string_equal(run(hl_text_pinyin, "王^小明"), "|wang xiaoming|wxm|");
+    assert_string_equal(run(hl_text_pinyin, "Wang^XiaoMing=王^小明"), "|wang xiaoming|wxm|");
+    assert_string_equal(run(hl_text_pinyin, "王小明"), "|wang xiaoming|wxm|");
+    assert_string_equal(run(hl_text_pinyin, "欧阳修"), "|ouyang xiu|oyx|");
+    assert_string_equal(run(hl_text_pinyin, "尉迟^恭"), "|yuchi gong|ycg|weichi gong|wcg|");
+    assert_string_equal(run(hl_text_pinyin, "吕^布"), "|lv bu|lb|lu bu|lb|lyu bu|lb|");
+    assert_string_equal(run(hl_text_pinyin, "Doe^Jane"), "");
+    assert_string_equal(run(hl_text_pinyin, ""), "");
+}
+
+static void pinyin__is_bounded(void **state)
+{
+    (void)state;
+    run(hl_text_pinyin, "吕^吕吕吕吕吕吕吕吕吕吕吕吕吕吕吕吕");
+    size_t bars = 0;
+    for (const char *c = text; *c; c++)
+        bars += *c == '|';
+    assert_int_equal(bars, 33);
+}
+
+static void bigrams__are_singles_then_pairs(void **state)
+{
+    (void)state;
+    assert_string_equal(run(hl_text_bigrams, "王小明"), " 王 小 明 王小 小明 ");
+    assert_string_equal(run(hl_text_bigrams, "Wang^XM=王^小明"), " 王 小 明 王小 小明 ");
+    assert_string_equal(run(hl_text_bigrams, "Doe^Jane"), "");
+}
+
+static void same_name__whatever_the_spelling(void **state)
+{
+    (void)state;
+    assert_true(hl_text_same_name("WANG^XIAOMING", "王^小明"));
+    assert_true(hl_text_same_name("Dan^Xiaoming", "单^小明"));
+    assert_true(hl_text_same_name("Müller^Jürgen^^^", "MULLER^JURGEN"));
+    assert_true(hl_text_same_name("WANG^XIAO MING", "Wang^Xiaoming"));
+    assert_true(hl_text_same_name("WANG^XIAO^MING", "Wang^Xiaoming"));
+    assert_true(hl_text_same_name("XIAOMING^WANG", "Wang^Xiaoming"));
+    assert_true(hl_text_same_name("Wang Xiaoming", "Wang^Xiaoming"));
+    assert_true(hl_text_same_name("Wang^XiaoMing=王^小明", "王^小明"));
+    assert_true(hl_text_same_name("O'Neil^Ann", "ONEIL^ANN"));
+    assert_true(hl_text_same_name("", ""));
+}
+
+static void other_name__is_another(void **state)
+{
+    (void)state;
+    assert_false(hl_text_same_name("WANG^XIAOHONG", "王^小明"));
+    assert_false(hl_text_same_name("Wang^XiaoMing=王^晓明", "Wang^XiaoMing=王^小明"));
+    assert_false(hl_text_same_name("Doe^Jane", "Doe^John"));
+    assert_false(hl_text_same_name("Doe^Jane", ""));
+    assert_false(hl_text_same_name("Doe", "Doe^Jane"));
+}
+
+static void validity__is_that_of_the_rfc(void **state)
+{
+    (void)state;
+    assert_true(hl_utf8_is_valid("a\xC3\xA9\xF0\xA0\xAE\xB7", 7));
+    assert_false(hl_utf8_is_valid("\xC0\x80", 2));
+    assert_false(hl_utf8_is_valid("\xED\xA0\x80", 3));
+    assert_false(hl_utf8_is_valid("\xF4\x90\x80\x80", 4));
+    assert_false(hl_utf8_is_valid("\xE7\x8E", 2));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(folding__drops_case_marks_and_widths),
+        cmocka_unit_test(pinyin__has_every_reading_of_the_surname),
+        cmocka_unit_test(pinyin__is_bounded),
+        cmocka_unit_test(bigrams__are_singles_then_pairs),
+        cmocka_unit_test(same_name__whatever_the_spelling),
+        cmocka_unit_test(other_name__is_another),
+        cmocka_unit_test(validity__is_that_of_the_rfc),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
