@@ -73,8 +73,10 @@ static void comment_skip(struct lint *lint)
         long_skip(lint, level);
         return;
     }
-    const char *newline = memchr(lint->at, '\n', (size_t)(lint->end - lint->at));
-    advance(lint, newline ? newline : lint->end);
+    const char *p = lint->at;
+    while (p < lint->end && *p != '\n')
+        p++;
+    advance(lint, p);
 }
 
 /* `at` is at ":send". Leaves it at the quote of a literal first argument, or returns false. */
