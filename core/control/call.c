@@ -67,7 +67,7 @@ const struct hl_principal *hl_call_principal(struct hl_call *call)
 static hilum_rc wait_writable(struct hl_call *call)
 {
     struct pollfd fds[] = {{call->fd, POLLOUT, 0}, {call->control->stop_fd, POLLIN, 0}};
-    int n = poll(fds, 2, HL_CONTROL_WRITE_MS);
+    int n = poll(fds, 2, call->control->deadlines.write_ms);
     if (n < 0 && errno == EINTR)
         return HILUM_OK;
     /* A stopping server still gives its last line a chance, but waits for nobody. */

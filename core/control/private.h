@@ -9,12 +9,13 @@
 #include "core/base/pool.h"
 #include "core/control/control.h"
 
-enum {
-    HL_CONTROL_CONNECTIONS = 32,
-    HL_CONTROL_REQUEST_MAX = 1 << 20,
-    HL_CONTROL_SILENT_MS = 60000,  /* between requests */
-    HL_CONTROL_REQUEST_MS = 10000, /* first byte of a request to its last */
-    HL_CONTROL_WRITE_MS = 5000     /* without progress */
+enum { HL_CONTROL_CONNECTIONS = 32, HL_CONTROL_REQUEST_MAX = 1 << 20 };
+
+/* Members, not constants, so that a test of a deadline need not wait for it. */
+struct hl_control_deadlines {
+    int silent_ms;  /* between requests */
+    int request_ms; /* first byte of a request to its last */
+    int write_ms;   /* without progress */
 };
 
 struct hl_control {
@@ -27,6 +28,7 @@ struct hl_control {
     pthread_t acceptor;
     struct hl_pool *pool;
     atomic_uint connections;
+    struct hl_control_deadlines deadlines; /* set before start */
 };
 
 struct hl_call {

@@ -99,8 +99,8 @@ static bool answer_lines(struct client *client)
         memmove(client->in.data, end + 1, client->in.len - n - 1);
         client->in.len -= n + 1;
         client->searched = 0;
-        client->deadline =
-            hl_mono_ms() + (client->in.len > 0 ? HL_CONTROL_REQUEST_MS : HL_CONTROL_SILENT_MS);
+        const struct hl_control_deadlines *ms = &client->control->deadlines;
+        client->deadline = hl_mono_ms() + (client->in.len > 0 ? ms->request_ms : ms->silent_ms);
     }
     return ok;
 }
@@ -130,14 +130,14 @@ static bool read_some(struct client *client)
     if (n <= 0)
         return n < 0 && (errno == EAGAIN || errno == EINTR);
     if (client->in.len == 0)
-        client->deadline = hl_mono_ms() + HL_CONTROL_REQUEST_MS;
+        client->deadline = hl_mono_ms() + client->control->deadlines.request_ms;
     client->in.len += (size_t)n;
     return true;
 }
 
 static void converse(struct client *client)
 {
-    client->deadline = hl_mono_ms() + HL_CONTROL_SILENT_MS;
+    client->deadline = hl_mono_ms() + client->control->deadlines.silent_ms;
     while (read_some(client) && answer_lines(client)) {
         if (client->in.len > HL_CONTROL_REQUEST_MAX) {
             refuse(client, hl_fail(HILUM_EINVAL, "request: expected at most 1 MiB on a line"));
@@ -221,6 +221,7 @@ hilum_rc hl_control_new(struct hl_control **out)
         return hl_fail(HILUM_ENOMEM, "the control socket");
     atomic_init(&control->connections, 0);
     control->listen_fd = -1;
+    control->deadlines = (struct hl_control_deadlines){60000, 10000, 5000};
     control->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     hilum_rc rc = HILUM_OK;
     if (control->stop_fd < 0)

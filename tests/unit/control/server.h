@@ -17,7 +17,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
-#include "core/control/control.h"
+#include "core/control/private.h"
 
 struct server {
     char dir[64], path[128];
@@ -94,7 +94,8 @@ static const struct hl_command_arg refuse_args[] = {
     {0},
 };
 
-static inline int server_setup(void **state)
+/* NULL: the ones of a real server. */
+static inline int server_setup_with(void **state, const struct hl_control_deadlines *deadlines)
 {
     struct server *server = calloc(1, sizeof *server);
     strcpy(server->dir, "/tmp/hilum-control-XXXXXX");
@@ -111,9 +112,16 @@ static inline int server_setup(void **state)
     };
     assert_int_equal(hl_control_new(&server->control), HILUM_OK);
     assert_int_equal(hl_control_register_all(server->control, commands), HILUM_OK);
+    if (deadlines)
+        server->control->deadlines = *deadlines;
     assert_int_equal(hl_control_start(server->control, server->path, 0600), HILUM_OK);
     *state = server;
     return 0;
+}
+
+static inline int server_setup(void **state)
+{
+    return server_setup_with(state, NULL);
 }
 
 static inline int server_teardown(void **state)

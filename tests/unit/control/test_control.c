@@ -221,9 +221,47 @@ static void reader_that_stops__is_given_up(void **state)
     int fd = connect_to(server);
     send_text(fd, "{\"command\":\"flood\"}\n");
     wait_for(&server->begun, 1);
-    wait_for(&server->cancelled, 1); /* within HL_CONTROL_WRITE_MS */
+    wait_for(&server->cancelled, 1);
     close(fd);
 }
+
+static void dripped_request__ends_by_its_deadline(void **state)
+{
+    int fd = connect_to(*state);
+    const char *request = "{\"command\":\"study find\"}";
+    struct pollfd answered = {fd, POLLIN, 0};
+    for (size_t i = 0; i < 1000 && poll(&answered, 1, 20) == 0; i++)
+        (void)send(fd, request + i % strlen(request), 1, MSG_NOSIGNAL);
+    assert_non_null(strstr(read_line(fd), "HILUM_ETIMEDOUT"));
+    assert_string_equal(read_line(fd), "");
+    close(fd);
+}
+
+static void silent_client__ends_by_its_deadline(void **state)
+{
+    int fd = connect_to(*state);
+    assert_non_null(strstr(read_line(fd), "no whole request came in time"));
+    assert_string_equal(read_line(fd), "");
+    close(fd);
+}
+
+/* A deadline is one request's: many requests in a row outlive it. */
+static void busy_client__is_not_ended(void **state)
+{
+    int fd = connect_to(*state);
+    for (int i = 0; i < 30; i++) {
+        poll(NULL, 0, 20);
+        assert_answer(fd, "{\"command\":\"study find\",\"args\":{\"limit\":0}}\n",
+                      "{\"result\":[]}");
+    }
+    close(fd);
+}
+
+static int setup_impatient(void **state)
+{
+    return server_setup_with(state, &(struct hl_control_deadlines){300, 300, 300});
+}
+#define impatient_test(f) cmocka_unit_test_setup_teardown(f, setup_impatient, server_teardown)
 
 static void socket__has_the_asked_mode(void **state)
 {
@@ -368,7 +406,10 @@ int main(void)
         server_test(request_over_1_mib__is_refused),
         server_test(deep_nesting__is_refused),
         server_test(connection_beyond_the_limit__is_told_so),
-        server_test(reader_that_stops__is_given_up),
+        impatient_test(reader_that_stops__is_given_up),
+        impatient_test(dripped_request__ends_by_its_deadline),
+        impatient_test(silent_client__ends_by_its_deadline),
+        impatient_test(busy_client__is_not_ended),
         server_test(socket__has_the_asked_mode),
         server_test(second_server__does_not_steal_the_socket),
         server_test(socket_of_a_dead_server__is_replaced),
