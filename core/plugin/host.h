@@ -42,6 +42,7 @@ struct hilum_self {
     char *file; /* absolute; NULL while unknown */
     const struct hilum_plugin *plugin;
     bool required;
+    bool is_foreign;   /* not from our own folder, and nobody wrote trust = "in-process" */
     _Atomic int state; /* enum plugin_state */
     char reason[512];
     void *conf, *data; /* data: what init gave us */

@@ -42,6 +42,17 @@ static hilum_rc check_registering(const struct hilum_self *plugin, const char *w
     return hl_fail(HILUM_EDENIED, "%s: %s is allowed during init only", plugin->id, what);
 }
 
+/* What can never run in a process of its own (architecture section 4) asks for a person's word. */
+static hilum_rc check_trust(const struct hilum_self *plugin, const char *what)
+{
+    if (!plugin->is_foreign)
+        return HILUM_OK;
+    return hl_fail(HILUM_EDENIED,
+                   "%s from outside Hilum's own folder can stop the server; write trust = "
+                   "\"in-process\" beside name = \"%s\" if you trust it",
+                   what, plugin->id);
+}
+
 /* Names appear in "kind:name", in JSON and on command lines. */
 static bool is_name(const char *name)
 {
@@ -127,7 +138,8 @@ static hilum_rc check_capability(const struct hilum_self *plugin, const struct h
     if (cap->threads > HILUM_PARALLEL)
         return hl_fail(HILUM_EUNSUP, "%s:%s: expected HILUM_SERIAL or HILUM_PARALLEL",
                        hl_cap_kind_name(cap->kind), cap->name);
-    return check_cardinality(plugin, cap);
+    hilum_rc rc = check_trust(plugin, hl_cap_kind_name(cap->kind));
+    return rc == HILUM_OK ? check_cardinality(plugin, cap) : rc;
 }
 
 hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *cap, void *instance)
@@ -252,6 +264,8 @@ hilum_rc hl_registry_subscribe(struct hilum_self *plugin, const struct hilum_hoo
         rc = hl_fail(HILUM_EINVAL, "hook: its size is not filled in");
     if (rc == HILUM_OK && hook->threads > HILUM_PARALLEL)
         rc = hl_fail(HILUM_EUNSUP, "hook %s: expected HILUM_SERIAL or HILUM_PARALLEL", hook->name);
+    if (rc == HILUM_OK && hook->phase != HILUM_NOTIFY)
+        rc = check_trust(plugin, "a hook that can refuse or change instances");
     if (rc == HILUM_OK &&
         !hl_grow(&plugin->hooks, &plugin->cap_hooks, plugin->n_hooks, sizeof *plugin->hooks))
         rc = hl_fail(HILUM_ENOMEM, "hook %s: no memory", hook->name);

@@ -64,18 +64,15 @@ static void in_directory(char *out, size_t size, const char *name)
 
 static int teardown(void **state)
 {
-    char path[128];
+    char command[128];
     (void)state;
     hl_plugins_close(plugins);
     hl_config_unref(config);
     hl_bus_free(bus);
     hl_faults_fini(&faults);
     hl_buf_fini(&steps);
-    in_directory(path, sizeof path, "test.cfg");
-    unlink(path);
-    in_directory(path, sizeof path, "test-plain.so");
-    unlink(path);
-    return rmdir(directory);
+    snprintf(command, sizeof command, "rm -r '%s'", directory);
+    return system(command);
 }
 
 static void load_config(const char *entries)
@@ -168,15 +165,25 @@ static void open__a_required_plugin_that_cannot_be_used_is_an_error(void **state
     assert_non_null(strstr(hl_error(), "required plugin test-magic: magic"));
 }
 
+/* Copies a plugin out of its folder and writes the entry that names the copy. A new file each time: one that
+ * is written while it is mapped takes the process with it. */
+static void copied(const char *name, mode_t mode, const char *more, char *entry, size_t size)
+{
+    char command[512], file[64], path[128];
+    snprintf(file, sizeof file, "%s.so", name);
+    in_directory(path, sizeof path, file);
+    snprintf(command, sizeof command, "cp --remove-destination '%s/%s' '%s'", TEST_PLUGIN_DIR, file,
+             path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(chmod(path, mode), 0);
+    snprintf(entry, size, "{ name = \"%s\"; file = \"%s\"; %s }", name, path, more);
+}
+
 static void open__a_file_others_may_write_is_refused(void **state)
 {
     (void)state;
-    char command[512], entry[256], path[128];
-    in_directory(path, sizeof path, "test-plain.so");
-    snprintf(command, sizeof command, "cp '%s/test-plain.so' '%s'", TEST_PLUGIN_DIR, path);
-    assert_int_equal(system(command), 0);
-    assert_int_equal(chmod(path, 0666), 0);
-    snprintf(entry, sizeof entry, "{ name = \"test-plain\"; file = \"%s\"; }", path);
+    char entry[256];
+    copied("test-plain", 0666, "", entry, sizeof entry);
     assert_int_equal(open_these(entry), HILUM_OK);
     assert_fault("mode 0666 lets others write it; run chmod go-w");
 }
@@ -355,6 +362,32 @@ static void capability__of_an_unknown_kind_is_said_to_be_not_built(void **state)
     assert_listed("capability of kind 77 is not built yet in this host");
 }
 
+static void trust__a_foreign_store_needs_the_word_of_a_person(void **state)
+{
+    (void)state;
+    char entry[256];
+    copied("test-other", 0644, "", entry, sizeof entry);
+    assert_int_equal(open_these(entry), HILUM_OK);
+    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
+    assert_listed("store from outside Hilum's own folder can stop the server; write trust = ");
+    hl_plugins_close(plugins);
+    hl_config_unref(config);
+    copied("test-other", 0644, "trust = \"in-process\";", entry, sizeof entry);
+    assert_int_equal(open_these(entry), HILUM_OK);
+    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
+    assert_listed("\"state\":\"ready\"");
+}
+
+static void trust__a_foreign_notify_hook_needs_none(void **state)
+{
+    (void)state;
+    char entry[256];
+    copied("test-ordered-b", 0644, "", entry, sizeof entry);
+    assert_int_equal(open_these(entry), HILUM_OK);
+    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
+    assert_true(hl_bus_wants(bus, "instance.stored", HILUM_NOTIFY));
+}
+
 /* ---- events and declarations ---- */
 
 static void hooks__run_through_the_bus_and_plan(void **state)
@@ -468,6 +501,8 @@ int main(void)
         TEST(capability__service_is_found_by_sop_class),
         TEST(capability__a_duplicate_names_both_plugins),
         TEST(capability__of_an_unknown_kind_is_said_to_be_not_built),
+        TEST(trust__a_foreign_store_needs_the_word_of_a_person),
+        TEST(trust__a_foreign_notify_hook_needs_none),
         TEST(hooks__run_through_the_bus_and_plan),
         TEST(hooks__may_name_those_of_a_later_plugin),
         TEST(hooks__with_an_unknown_name_are_a_fault_and_not_in_force),
