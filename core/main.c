@@ -149,7 +149,7 @@ static int serve(const struct hl_server_options *options)
 int main(int argc, char **argv)
 {
     umask(027);
-    struct arguments arguments;
+    struct arguments arguments = {0};
     int code = read_arguments(argc, argv, &arguments);
     if (code >= 0)
         return code;
