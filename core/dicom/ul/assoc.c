@@ -274,6 +274,18 @@ static bool take_head(struct hl_ul_assoc *assoc)
     return assoc->head_n == HL_UL_HEAD;
 }
 
+/* The user's own time between two reads is not the peer's and moves the deadline of the PDU. */
+static void pause_deadline(struct hl_ul_assoc *assoc, bool is_leaving)
+{
+    if (assoc->pdu_left == 0)
+        return;
+    int64_t now = hl_mono_ms();
+    if (is_leaving)
+        assoc->left_at = now;
+    else if (assoc->left_at)
+        assoc->pdu_deadline += now - assoc->left_at;
+}
+
 hilum_rc hl_ul_assoc_peek(struct hl_ul_assoc *assoc)
 {
     if (assoc->end)
@@ -290,21 +302,9 @@ hilum_rc hl_ul_assoc_peek(struct hl_ul_assoc *assoc)
             assoc->pdu_deadline = hl_mono_ms() + assoc->pdu_ms;
         assoc->head_n = (uint8_t)(assoc->head_n + got);
     }
-    return begin_pdu(assoc);
-}
-
-hilum_rc hl_ul_assoc_more(struct hl_ul_assoc *assoc, uint32_t ms)
-{
-    if (assoc->end)
-        return end_rc(assoc);
-    if (assoc->pdu_left > 0)
-        return 1;
-    if (buffered(assoc) == 0) {
-        hilum_rc rc = hl_ul_poll(assoc, ms);
-        if (rc <= 0)
-            return rc;
-    }
-    return hl_ul_assoc_peek(assoc);
+    hilum_rc rc = begin_pdu(assoc);
+    pause_deadline(assoc, true);
+    return rc;
 }
 
 void hl_ul_assoc_shrink(struct hl_ul_assoc *assoc)
@@ -396,18 +396,6 @@ static void take_piece(struct hl_ul_assoc *assoc, struct hl_ul_pdv *out)
     end_pdv(assoc);
 }
 
-/* The user's own time between two reads is not the peer's and moves the deadline of the PDU. */
-static void pause_deadline(struct hl_ul_assoc *assoc, bool is_leaving)
-{
-    if (assoc->pdu_left == 0)
-        return;
-    int64_t now = hl_mono_ms();
-    if (is_leaving)
-        assoc->left_at = now;
-    else if (assoc->left_at)
-        assoc->pdu_deadline += now - assoc->left_at;
-}
-
 hilum_rc hl_ul_read(struct hl_ul_assoc *assoc, struct hl_ul_pdv *out)
 {
     if (assoc->end)
@@ -427,15 +415,19 @@ hilum_rc hl_ul_read(struct hl_ul_assoc *assoc, struct hl_ul_pdv *out)
     return HILUM_OK;
 }
 
+/* Looks into the head of the next PDU: a release or an abort is the connection's end, not something
+ * to read. */
 hilum_rc hl_ul_poll(struct hl_ul_assoc *assoc, uint32_t ms)
 {
     if (assoc->end)
         return end_rc(assoc);
-    if (buffered(assoc) > 0)
+    if (assoc->pdu_left > 0)
         return 1;
     int64_t deadline = hl_mono_ms() + ms;
     for (;;) {
-        hilum_rc rc = fill_now(assoc);
+        hilum_rc rc = buffered(assoc) > 0 ? 1 : fill_now(assoc);
+        if (rc == 1)
+            rc = hl_ul_assoc_peek(assoc);
         if (rc || ms == 0)
             return rc;
         hl_ul_io_quickack(&assoc->io);

@@ -235,7 +235,7 @@ static void message_task(void *arg)
     do {
         rc = handler->message(handler->ctx, &conn->assoc, conn->user);
         if (rc >= 0)
-            rc = hl_ul_assoc_more(&conn->assoc, is_stopping(server) ? 0 : CHAIN_MS);
+            rc = hl_ul_poll(&conn->assoc, is_stopping(server) ? 0 : CHAIN_MS);
     } while (rc == 1 && !is_stopping(server));
     if (rc == 1)
         hl_ul_assoc_end(&conn->assoc, HL_UL_CANCELLED, "the server stops");

@@ -34,6 +34,15 @@ static hilum_rc connect_failed(const char *address, int reason)
     return hl_fail(rc, "connect to %s: %s", address, strerror(reason));
 }
 
+static bool await_connection(int fd, int64_t deadline)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    int ready = -1;
+    for (int64_t left; ready < 0 && (left = deadline - hl_mono_ms()) > 0;)
+        ready = poll(&poll_fd, 1, (int)left); /* again after a signal */
+    return ready > 0;
+}
+
 static hilum_rc connect_one(const struct sockaddr_storage *to, uint16_t port, int64_t deadline,
                             int *out)
 {
@@ -47,12 +56,9 @@ static hilum_rc connect_one(const struct sockaddr_storage *to, uint16_t port, in
         return connect_failed(address, errno);
     int reason = connect(fd, (const void *)to, n) == 0 ? 0 : errno;
     if (reason == EINPROGRESS) {
-        struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
         socklen_t size = sizeof reason;
-        int64_t left = deadline - hl_mono_ms();
-        if (left <= 0 || poll(&poll_fd, 1, (int)left) <= 0)
-            reason = ETIMEDOUT;
-        else
+        reason = ETIMEDOUT;
+        if (await_connection(fd, deadline))
             getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &size);
     }
     if (reason) {
@@ -254,8 +260,11 @@ static void drain(struct hl_ul_assoc *assoc, int64_t deadline)
 static void await_release(struct hl_ul_assoc *assoc, int64_t deadline)
 {
     uint8_t head[HL_UL_HEAD], bytes[4096];
-    while (hl_ul_assoc_read_exact(assoc, head, sizeof head, deadline) == HILUM_OK) {
+    size_t had = assoc->head_n; /* of a head, by a poll */
+    memcpy(head, assoc->head, had);
+    while (hl_ul_assoc_read_exact(assoc, head + had, sizeof head - had, deadline) == HILUM_OK) {
         size_t n = hl_ul_be32(head + 2);
+        had = 0;
         if (head[0] == HL_PDU_RELEASE_RP || head[0] == HL_PDU_ABORT)
             return;
         if (head[0] == HL_PDU_RELEASE_RQ)
@@ -272,27 +281,27 @@ static void await_release(struct hl_ul_assoc *assoc, int64_t deadline)
     }
 }
 
-/* What a read left behind is not looked at again: framing restarts at the next PDU. */
-static bool skip_buffered(struct hl_ul_assoc *assoc)
+/* The rest of what was read in part: the answer to the release is looked for at a PDU's start. */
+static void skip_rest(struct hl_ul_assoc *assoc)
 {
-    return assoc->pdu_left == 0 && assoc->head_n == 0 && assoc->in_start == assoc->in_end;
+    struct hl_ul_pdv pdv;
+    while (assoc->end == HL_UL_LIVE && (assoc->pdu_left > 0 || assoc->in_start < assoc->in_end))
+        (void)hl_ul_read(assoc, &pdv); /* what goes wrong ends the association */
 }
 
 void hl_ul_release(struct hl_ul_assoc *assoc)
 {
     if (!assoc)
         return;
-    int64_t deadline = hl_mono_ms() + assoc->pdu_ms;
-    if (assoc->end == HL_UL_LIVE && skip_buffered(assoc)) {
+    skip_rest(assoc);
+    if (assoc->end == HL_UL_LIVE) {
         hl_ul_assoc_send_short(assoc, HL_PDU_RELEASE_RQ, 0, 0, 0);
         hl_ul_io_quickack(&assoc->io);
-        await_release(assoc, deadline);
-        if (assoc->end)
-            hl_ul_assoc_send_abort(assoc);
-        free_assoc(assoc);
-        return;
+        await_release(assoc, hl_mono_ms() + assoc->pdu_ms);
     }
-    hl_ul_abort(assoc);
+    if (assoc->end)
+        hl_ul_assoc_send_abort(assoc);
+    free_assoc(assoc);
 }
 
 void hl_ul_abort(struct hl_ul_assoc *assoc)

@@ -142,8 +142,6 @@ void hl_ul_assoc_send_abort(struct hl_ul_assoc *assoc);
 /* Looks at the next PDU's head without blocking: 1 a P-DATA-TF began, 0 not enough bytes yet,
  * negative: over (a release was answered, an abort noted, a violation recorded). */
 hilum_rc hl_ul_assoc_peek(struct hl_ul_assoc *assoc);
-/* As peek, waiting up to ms for the first byte; also 1 while a PDU is not read to its end. */
-hilum_rc hl_ul_assoc_more(struct hl_ul_assoc *assoc, uint32_t ms);
 /* Gives the read buffer back; only when it holds nothing. */
 void hl_ul_assoc_shrink(struct hl_ul_assoc *assoc);
 /* Everything but the descriptor, which `io` keeps. */

@@ -147,7 +147,7 @@ struct hl_ul_server;
 hilum_rc hl_ul_server_start(const struct hl_ul_listen *listen, size_t n,
                             const struct hl_ul_limits *limits, const struct hl_ul_handler *handler,
                             uint16_t *ports, struct hl_ul_server **out);
-/* New limits and certificates for connections from now on. `tls` is per listener, in start order.
+/* New limits and certificates for connections from now on (max_threads stays as started). `tls` is per listener, in start order.
  */
 hilum_rc hl_ul_server_reload(struct hl_ul_server *server, const struct hl_ul_limits *limits,
                              struct hl_ul_tls *const *tls);
@@ -191,7 +191,8 @@ struct hl_ul_pdv {
     const uint8_t *data;
     size_t length; /* may be 0 only when is_last */
 };
-/* Next piece. HILUM_ECLOSED: peer released (answered by the layer), aborted or went away;
+/* Next piece. Waits pdu_ms for a PDU to begin: a longer wait (a slow answer) is hl_ul_poll's.
+ * HILUM_ECLOSED: peer released (answered by the layer), aborted or went away;
  * HILUM_ETIMEDOUT: deadline; HILUM_EINVAL: protocol violation (an A-ABORT was or will be sent).
  * When the read returns HILUM_ECLOSED, `message` returns it and the layer does the rest. */
 hilum_rc hl_ul_read(struct hl_ul_assoc *assoc, struct hl_ul_pdv *out);

@@ -136,6 +136,10 @@ static hilum_rc kit_message(void *ctx, struct hl_ul_assoc *assoc, void *user)
         rc = read_part(assoc, false, NULL, &data, &id);
     if (rc)
         return rc;
+    pthread_mutex_lock(&kit->lock);
+    kit->begun++;
+    pthread_cond_broadcast(&kit->changed);
+    pthread_mutex_unlock(&kit->lock);
     if (kit->hold_ms)
         nanosleep(&(struct timespec){kit->hold_ms / 1000, kit->hold_ms % 1000 * 1000000L}, NULL);
     pthread_mutex_lock(&kit->lock);
@@ -224,6 +228,14 @@ bool kit_await_ends(struct kit *kit, unsigned n)
     bool came = kit->closed + kit->refused >= n;
     pthread_mutex_unlock(&kit->lock);
     return came;
+}
+
+void kit_await_message(struct kit *kit)
+{
+    pthread_mutex_lock(&kit->lock);
+    while (kit->begun == 0)
+        pthread_cond_wait(&kit->changed, &kit->lock);
+    pthread_mutex_unlock(&kit->lock);
 }
 
 uint64_t kit_messages(struct kit *kit)

@@ -18,6 +18,7 @@ struct kit {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned negotiated, closed, refused;
+    unsigned begun; /* messages read and not necessarily answered */
     uint64_t messages, bytes;
     char whys[KIT_WHYS][160]; /* of closed() and refused(), in order */
     unsigned n_whys;
@@ -38,6 +39,8 @@ void kit_start(struct kit *kit, const char *address, const struct hl_ul_limits *
 void kit_stop(struct kit *kit);
 /* Waits up to 5 s until closed + refused reaches n; false if it does not. */
 bool kit_await_ends(struct kit *kit, unsigned n);
+/* Waits until a message was read. */
+void kit_await_message(struct kit *kit);
 uint64_t kit_messages(struct kit *kit);
 /* Was `text` part of a reason told by closed() or refused()? */
 bool kit_was_told(struct kit *kit, const char *text);

@@ -137,6 +137,38 @@ static void poll__sees_nothing_then_an_answer(void **state)
     kit_stop(&kit);
 }
 
+/* A kept association whose peer has gone is noticed before anything is sent on it. */
+static void poll__on_an_association_the_peer_ended_says_so(void **state)
+{
+    struct kit kit = {0};
+    struct hl_ul_assoc *assoc;
+    (void)state;
+    kit_start(&kit, "127.0.0.1:0", &kit_limits, NULL); /* idle for 600 ms: aborted */
+    assert_int_equal(kit_open(&kit, "127.0.0.1", NULL, &assoc), HILUM_OK);
+    assert_int_equal(hl_ul_poll(assoc, 5000), HILUM_ECLOSED);
+    assert_non_null(strstr(hl_error(), "aborted by the peer: service provider"));
+    hl_ul_release(assoc);
+    kit_stop(&kit);
+}
+
+static void release__with_an_answer_unread_is_still_a_release(void **state)
+{
+    struct kit kit = {0};
+    struct hl_ul_assoc *assoc;
+    struct hl_buf echo = {0};
+    (void)state;
+    kit_start(&kit, "127.0.0.1:0", &kit_limits, NULL);
+    assert_int_equal(kit_open(&kit, "127.0.0.1", NULL, &assoc), HILUM_OK);
+    kit_echo_pdu(&echo);
+    assert_int_equal(hl_ul_write(assoc, 1, true, echo.data + 12, echo.len - 12, true), HILUM_OK);
+    assert_int_equal(hl_ul_poll(assoc, 5000), 1);
+    hl_ul_release(assoc);
+    assert_true(kit_await_ends(&kit, 1));
+    assert_string_equal(kit.whys[0], "released");
+    hl_buf_fini(&echo);
+    kit_stop(&kit);
+}
+
 static void write__on_a_context_not_accepted_is_refused_here(void **state)
 {
     struct kit kit = {0};
@@ -153,7 +185,7 @@ static void write__on_a_context_not_accepted_is_refused_here(void **state)
 
 static void stop__lets_a_message_in_progress_finish_and_aborts_idle_ones(void **state)
 {
-    struct kit kit = {.hold_ms = 50};
+    struct kit kit = {.hold_ms = 200};
     struct hl_ul_assoc *idle, *busy;
     struct hl_buf echo = {0};
     struct hl_ul_pdv pdv;
@@ -164,9 +196,10 @@ static void stop__lets_a_message_in_progress_finish_and_aborts_idle_ones(void **
     assert_int_equal(kit_open(&kit, "127.0.0.1", NULL, &busy), HILUM_OK);
     kit_echo_pdu(&echo);
     assert_int_equal(hl_ul_write(busy, 1, true, echo.data + 12, echo.len - 12, true), HILUM_OK);
-    do {
-        hl_ul_server_count(kit.server, &open, &n_busy, &connecting);
-    } while (n_busy == 0 && kit_messages(&kit) == 0);
+    kit_await_message(&kit);
+    hl_ul_server_count(kit.server, &open, &n_busy, &connecting);
+    assert_int_equal(open, 2);
+    assert_true(n_busy >= 1);
     hl_ul_server_stop(kit.server, 2000);
     assert_int_equal(hl_ul_read(busy, &pdv), HILUM_OK);
     assert_int_equal(hl_ul_read(busy, &pdv), HILUM_ECLOSED);
@@ -217,6 +250,8 @@ int main(void)
         cmocka_unit_test(large_data_set__arrives_whole),
         cmocka_unit_test(requestor_abort__is_told_with_its_source),
         cmocka_unit_test(poll__sees_nothing_then_an_answer),
+        cmocka_unit_test(poll__on_an_association_the_peer_ended_says_so),
+        cmocka_unit_test(release__with_an_answer_unread_is_still_a_release),
         cmocka_unit_test(write__on_a_context_not_accepted_is_refused_here),
         cmocka_unit_test(stop__lets_a_message_in_progress_finish_and_aborts_idle_ones),
         cmocka_unit_test(listener__in_use_is_named_with_its_cause),

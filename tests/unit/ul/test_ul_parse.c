@@ -191,10 +191,18 @@ static void body_begin(struct hl_buf *out, uint8_t version)
     hl_buf_add(out, reserved, sizeof reserved);
 }
 
-#define APPLICATION "\x10\0\0\x15" "1.2.840.10008.3.1.1.1"
-#define ABSTRACT    "\x30\0\0\x11" "1.2.840.10008.1.1"
-#define SYNTAX      "\x40\0\0\x11" "1.2.840.10008.1.2"
-#define CONTEXT     "\x20\0\0\x2e" "\1\0\0\0" ABSTRACT SYNTAX
+#define APPLICATION                                                                                \
+    "\x10\0\0\x15"                                                                                 \
+    "1.2.840.10008.3.1.1.1"
+#define ABSTRACT                                                                                   \
+    "\x30\0\0\x11"                                                                                 \
+    "1.2.840.10008.1.1"
+#define SYNTAX                                                                                     \
+    "\x40\0\0\x11"                                                                                 \
+    "1.2.840.10008.1.2"
+#define CONTEXT                                                                                    \
+    "\x20\0\0\x2e"                                                                                 \
+    "\1\0\0\0" ABSTRACT SYNTAX
 
 static const struct malformed {
     const char *what, *bytes;
@@ -204,29 +212,107 @@ static const struct malformed {
     {"half an item head", BYTES(APPLICATION CONTEXT "\x50\0"), "cut after 2 bytes"},
     {"item longer than the body", BYTES(APPLICATION CONTEXT "\x50\0\1\0\0"), "longer than"},
     {"no context", BYTES(APPLICATION), "without presentation contexts"},
-    {"even id", BYTES("\x20\0\0\x2e" "\2\0\0\0" ABSTRACT SYNTAX), "even presentation context id"},
-    {"id 0", BYTES("\x20\0\0\x2e" "\0\0\0\0" ABSTRACT SYNTAX), "even presentation context id"},
+    {"even id",
+     BYTES("\x20\0\0\x2e"
+           "\2\0\0\0" ABSTRACT SYNTAX),
+     "even presentation context id"},
+    {"id 0",
+     BYTES("\x20\0\0\x2e"
+           "\0\0\0\0" ABSTRACT SYNTAX),
+     "even presentation context id"},
     {"same id twice", BYTES(CONTEXT CONTEXT), "used twice"},
-    {"context cut", BYTES("\x20\0\0\3" "\1\0\0"), "too short"},
-    {"no abstract syntax", BYTES("\x20\0\0\x19" "\1\0\0\0" SYNTAX), "no abstract syntax"},
-    {"two abstract syntaxes", BYTES("\x20\0\0\x43" "\1\0\0\0" ABSTRACT ABSTRACT SYNTAX), "second"},
-    {"no transfer syntax", BYTES("\x20\0\0\x19" "\1\0\0\0" ABSTRACT), "no transfer syntax"},
-    {"sub-item too long", BYTES("\x20\0\0\x0e" "\1\0\0\0" "\x30\0\0\7" "1.2.84"), "no transfer"},
-    {"letters in a UID", BYTES("\x20\0\0\x20" "\1\0\0\0" "\x30\0\0\3" "1.x" SYNTAX), "not a UID"},
-    {"empty UID", BYTES("\x20\0\0\x1d" "\1\0\0\0" "\x30\0\0\0" SYNTAX), "not a UID"},
+    {"context cut",
+     BYTES("\x20\0\0\3"
+           "\1\0\0"),
+     "too short"},
+    {"no abstract syntax",
+     BYTES("\x20\0\0\x19"
+           "\1\0\0\0" SYNTAX),
+     "no abstract syntax"},
+    {"two abstract syntaxes",
+     BYTES("\x20\0\0\x43"
+           "\1\0\0\0" ABSTRACT ABSTRACT SYNTAX),
+     "second"},
+    {"no transfer syntax",
+     BYTES("\x20\0\0\x19"
+           "\1\0\0\0" ABSTRACT),
+     "no transfer syntax"},
+    {"sub-item too long",
+     BYTES("\x20\0\0\x0e"
+           "\1\0\0\0"
+           "\x30\0\0\7"
+           "1.2.84"),
+     "no transfer"},
+    {"letters in a UID",
+     BYTES("\x20\0\0\x20"
+           "\1\0\0\0"
+           "\x30\0\0\3"
+           "1.x" SYNTAX),
+     "not a UID"},
+    {"empty UID",
+     BYTES("\x20\0\0\x1d"
+           "\1\0\0\0"
+           "\x30\0\0\0" SYNTAX),
+     "not a UID"},
     {"two user informations", BYTES(CONTEXT "\x50\0\0\0\x50\0\0\0"), "second user information"},
     {"two application contexts", BYTES(APPLICATION APPLICATION CONTEXT), "second application"},
-    {"short maximum", BYTES(CONTEXT "\x50\0\0\6" "\x51\0\0\2" "\0\1"), "not 4 bytes"},
-    {"tiny maximum", BYTES(CONTEXT "\x50\0\0\x8" "\x51\0\0\4" "\0\0\0\7"), "below 8"},
-    {"role without flags", BYTES(CONTEXT "\x50\0\0\x9" "\x54\0\0\5" "\0\3" "1.2"), "role"},
-    {"role UID too long", BYTES(CONTEXT "\x50\0\0\x9" "\x54\0\0\5" "\0\x9" "1.2"), "role"},
-    {"window cut", BYTES(CONTEXT "\x50\0\0\7" "\x53\0\0\3" "\0\1\0"), "not 4 bytes"},
-    {"extended cut", BYTES(CONTEXT "\x50\0\0\5" "\x56\0\0\1" "\0"), "extended"},
-    {"version too long", BYTES(CONTEXT "\x50\0\0\x15" "\x55\0\0\x11" "12345678901234567"), "16"},
-    {"identity cut", BYTES(CONTEXT "\x50\0\0\7" "\x58\0\0\3" "\1\0\0"), "user identity"},
-    {"identity too long", BYTES(CONTEXT "\x50\0\0\xa" "\x58\0\0\6" "\1\0\0\x9" "ab"), "longer"},
-    {"AC item in an RQ", BYTES(CONTEXT "\x21\0\0\4" "\1\0\0\0"), "answered context"},
-    {"identity response in an RQ", BYTES(CONTEXT "\x50\0\0\6" "\x59\0\0\2" "\0\0"), "response"},
+    {"short maximum",
+     BYTES(CONTEXT "\x50\0\0\6"
+                   "\x51\0\0\2"
+                   "\0\1"),
+     "not 4 bytes"},
+    {"tiny maximum",
+     BYTES(CONTEXT "\x50\0\0\x8"
+                   "\x51\0\0\4"
+                   "\0\0\0\7"),
+     "below 8"},
+    {"role without flags",
+     BYTES(CONTEXT "\x50\0\0\x9"
+                   "\x54\0\0\5"
+                   "\0\3"
+                   "1.2"),
+     "role"},
+    {"role UID too long",
+     BYTES(CONTEXT "\x50\0\0\x9"
+                   "\x54\0\0\5"
+                   "\0\x9"
+                   "1.2"),
+     "role"},
+    {"window cut",
+     BYTES(CONTEXT "\x50\0\0\7"
+                   "\x53\0\0\3"
+                   "\0\1\0"),
+     "not 4 bytes"},
+    {"extended cut",
+     BYTES(CONTEXT "\x50\0\0\5"
+                   "\x56\0\0\1"
+                   "\0"),
+     "extended"},
+    {"version too long",
+     BYTES(CONTEXT "\x50\0\0\x15"
+                   "\x55\0\0\x11"
+                   "12345678901234567"),
+     "16"},
+    {"identity cut",
+     BYTES(CONTEXT "\x50\0\0\7"
+                   "\x58\0\0\3"
+                   "\1\0\0"),
+     "user identity"},
+    {"identity too long",
+     BYTES(CONTEXT "\x50\0\0\xa"
+                   "\x58\0\0\6"
+                   "\1\0\0\x9"
+                   "ab"),
+     "longer"},
+    {"AC item in an RQ",
+     BYTES(CONTEXT "\x21\0\0\4"
+                   "\1\0\0\0"),
+     "answered context"},
+    {"identity response in an RQ",
+     BYTES(CONTEXT "\x50\0\0\6"
+                   "\x59\0\0\2"
+                   "\0\0"),
+     "response"},
 };
 
 static void request__malformed_is_refused_with_the_item_named(void **state)
@@ -296,8 +382,12 @@ static void unknown_items__are_skipped(void **state)
     body_begin(&body, 1);
     item(&body, 0x7f, "what is this", 12);
     hl_buf_add(&body, BYTES(APPLICATION CONTEXT));
-    hl_buf_add(&body, BYTES("\x50\0\0\x12" "\x57\0\0\2" "\0\0" "\x5f\0\0\0"
-                            "\x51\0\0\4" "\0\0\x40\0"));
+    hl_buf_add(&body, BYTES("\x50\0\0\x12"
+                            "\x57\0\0\2"
+                            "\0\0"
+                            "\x5f\0\0\0"
+                            "\x51\0\0\4"
+                            "\0\0\x40\0"));
     parse_ok(&body, &got, &reject);
     assert_int_equal(got.n_contexts, 1);
     assert_int_equal(got.max_pdu, 16384);
@@ -312,8 +402,10 @@ static void uid__padded_with_nul_is_taken(void **state)
     struct hl_buf body = {0};
     (void)state;
     body_begin(&body, 1);
-    hl_buf_add(&body, BYTES(APPLICATION "\x20\0\0\x2f" "\1\0\0\0"
-                            "\x30\0\0\x12" "1.2.840.10008.1.1\0" SYNTAX));
+    hl_buf_add(&body, BYTES(APPLICATION "\x20\0\0\x2f"
+                                        "\1\0\0\0"
+                                        "\x30\0\0\x12"
+                                        "1.2.840.10008.1.1\0" SYNTAX));
     parse_ok(&body, &got, &reject);
     assert_string_equal(got.contexts[0].abstract_syntax, "1.2.840.10008.1.1");
     hl_ul_params_fini(&got);
@@ -331,7 +423,8 @@ static void other_version_or_application__is_rejected_not_malformed(void **state
     parse_ok(&body, &got, &reject);
     assert_memory_equal(&reject, (&(struct hl_ul_reject){1, 2, 2}), sizeof reject);
     body_begin(&body, 1);
-    hl_buf_add(&body, BYTES("\x10\0\0\3" "1.2" CONTEXT));
+    hl_buf_add(&body, BYTES("\x10\0\0\3"
+                            "1.2" CONTEXT));
     parse_ok(&body, &got, &reject);
     assert_memory_equal(&reject, (&(struct hl_ul_reject){1, 1, 2}), sizeof reject);
     hl_ul_params_fini(&got);
@@ -345,8 +438,12 @@ static void role__applies_to_every_context_of_its_class_even_before_them(void **
     struct hl_buf body = {0};
     (void)state;
     body_begin(&body, 1);
-    hl_buf_add(&body, BYTES(APPLICATION "\x50\0\0\x19" "\x54\0\0\x15" "\0\x11" "1.2.840.10008.1.1"
-                            "\1\1" CONTEXT "\x20\0\0\x2e" "\5\0\0\0" ABSTRACT SYNTAX));
+    hl_buf_add(&body, BYTES(APPLICATION "\x50\0\0\x19"
+                                        "\x54\0\0\x15"
+                                        "\0\x11"
+                                        "1.2.840.10008.1.1"
+                                        "\1\1" CONTEXT "\x20\0\0\x2e"
+                                        "\5\0\0\0" ABSTRACT SYNTAX));
     parse_ok(&body, &got, &reject);
     for (size_t i = 0; i < 2; i++)
         assert_true(got.contexts[i].has_roles && got.contexts[i].scu_role &&
@@ -367,9 +464,20 @@ static const struct bad_answer {
     size_t n;
     const char *reason;
 } bad_answers[] = {
-    {"id not proposed", BYTES("\x21\0\0\x19" "\7\0\0\0" SYNTAX), "was not proposed"},
-    {"syntax not proposed", BYTES("\x21\0\0\x0b" "\1\0\0\0" "\x40\0\0\3" "1.2"), "not proposed"},
-    {"accepted without syntax", BYTES("\x21\0\0\4" "\1\0\0\0"), "without a syntax"},
+    {"id not proposed",
+     BYTES("\x21\0\0\x19"
+           "\7\0\0\0" SYNTAX),
+     "was not proposed"},
+    {"syntax not proposed",
+     BYTES("\x21\0\0\x0b"
+           "\1\0\0\0"
+           "\x40\0\0\3"
+           "1.2"),
+     "not proposed"},
+    {"accepted without syntax",
+     BYTES("\x21\0\0\4"
+           "\1\0\0\0"),
+     "without a syntax"},
     {"proposal in the answer", BYTES(CONTEXT), "proposed context"},
 };
 
@@ -398,7 +506,10 @@ static void answer__refusing_a_context_may_hold_any_syntax(void **state)
     (void)state;
     assert_int_equal(hl_ul_params_copy(kit_proposal(), &params), HILUM_OK);
     body_begin(&body, 1);
-    hl_buf_add(&body, BYTES("\x21\0\0\x0b" "\1\0\3\0" "\x40\0\0\3" "xyz"));
+    hl_buf_add(&body, BYTES("\x21\0\0\x0b"
+                            "\1\0\3\0"
+                            "\x40\0\0\3"
+                            "xyz"));
     assert_int_equal(hl_ul_parse_ac((uint8_t *)body.data, body.len, &params), HILUM_OK);
     assert_int_equal(params.contexts[0].result, HL_UL_ABSTRACT_SYNTAX_NOT_SUPPORTED);
     assert_int_equal(params.contexts[1].result, HL_UL_NO_REASON);
