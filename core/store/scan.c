@@ -73,7 +73,11 @@ void hl_scan_free(struct hl_scan *scan)
     if (!scan)
         return;
     hl_scan_inflate_fini(scan);
-    hl_arena_fini(&scan->arena);
+    while (scan->blocks) {
+        struct scan_block *next = scan->blocks->next;
+        free(scan->blocks);
+        scan->blocks = next;
+    }
     free(scan->elements);
     free(scan->frames);
     free(scan);
@@ -83,7 +87,7 @@ void hl_scan_free(struct hl_scan *scan)
 
 static hilum_rc charge(struct hl_scan *scan, size_t extra)
 {
-    size_t held = scan->arena.used + scan->count * sizeof *scan->elements;
+    size_t held = scan->held + scan->count * sizeof *scan->elements;
     if (held + extra <= scan->limits.max_held)
         return HILUM_OK;
     return hl_scan_fail(scan, HILUM_ENOMEM, "header scan: over %u bytes of header at offset %llu",
@@ -244,9 +248,13 @@ static hilum_rc make_room(struct hl_scan *scan, uint64_t n)
     hilum_rc rc = charge(scan, block);
     if (rc != HILUM_OK)
         return rc;
-    scan->hold = hl_arena_alloc(&scan->arena, block);
-    if (!scan->hold)
+    struct scan_block *more = malloc(sizeof *more + block);
+    if (!more)
         return hl_scan_fail(scan, HILUM_ENOMEM, "header scan: no memory");
+    more->next = scan->blocks;
+    scan->blocks = more;
+    scan->held += block;
+    scan->hold = more->bytes;
     scan->room = block;
     return HILUM_OK;
 }
@@ -433,6 +441,9 @@ static size_t consume_head(struct hl_scan *scan, const uint8_t *p, size_t n)
 {
     if (scan->head_length || n < HL_HEAD_MAX)
         return gather_head(scan, p, n);
+    size_t fast = hl_scan_fast(scan, p, n);
+    if (fast)
+        return fast;
     scan->head_offset = scan->offset;
     return decode(scan, p, head_coding(scan, p));
 }

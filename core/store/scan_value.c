@@ -57,7 +57,7 @@ bool hl_scan_is_deflated(const struct hl_scan *scan)
 
 size_t hl_scan_held(const struct hl_scan *scan)
 {
-    return scan->arena.used + scan->count * sizeof *scan->elements;
+    return scan->held + scan->count * sizeof *scan->elements;
 }
 
 uint64_t hl_scan_length(const struct hl_scan *scan)
