@@ -231,8 +231,11 @@ static void from_add(struct hl_sql *sql, const struct hl_find *find, const struc
         hl_buf_printf(&sql->text, " AND %c.%s = %c.id", hl_level_letter(level),
                       hl_level_table(level - 1), hl_level_letter(level - 1));
     }
+    /* Of what people have discarded rows remain, to explain. */
     if (find->level == HILUM_LEVEL_IMAGE)
         hl_buf_text(&sql->text, " AND i.state = 0");
+    else
+        hl_buf_printf(&sql->text, " AND %c.n_instances > 0", hl_level_letter(find->level));
 }
 
 /* A patient whose name matches by several keys is answered under the first of them. */

@@ -209,13 +209,42 @@ static hilum_rc tally_audit(struct hl_session *session, const struct tally *tall
     return rc;
 }
 
+/* A series and a study count from their first instance on: also one that had been emptied by people. */
+static hilum_rc firsts_count(struct hl_session *session, const struct hl_place *place)
+{
+    int64_t in_series = 0, in_study = 0;
+    hilum_rc rc = hl_session_int(
+        session, &in_series, "SELECT n_instances FROM series WHERE id = ?1", "i", place->series);
+    if (rc == HILUM_OK)
+        rc = hl_session_int(session, &in_study, "SELECT n_instances FROM study WHERE id = ?1", "i",
+                            place->study);
+    if (rc != HILUM_OK || in_series > 0)
+        return rc;
+    int is_first = in_study == 0;
+    rc = hl_session_run(session, "UPDATE study SET n_series = n_series + 1 WHERE id = ?1", "i",
+                        place->study);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session,
+                            "UPDATE patient SET n_series = n_series + 1, "
+                            "n_studies = n_studies + ?2 WHERE id = ?1",
+                            "id", place->patient, is_first);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session,
+                            "UPDATE totals SET series = series + 1, studies = studies + ?1 "
+                            "WHERE id = 1",
+                            "d", is_first);
+    return rc;
+}
+
 static hilum_rc tally_write(struct hl_session *session, const struct tally *tally)
 {
     const struct hl_place *place = &tally->place;
-    hilum_rc rc = hl_session_run(session,
-                                 "UPDATE series SET n_instances = n_instances + ?2, "
-                                 "bytes = bytes + ?3 WHERE id = ?1",
-                                 "iii", place->series, tally->n, tally->bytes);
+    hilum_rc rc = firsts_count(session, place);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session,
+                            "UPDATE series SET n_instances = n_instances + ?2, "
+                            "bytes = bytes + ?3 WHERE id = ?1",
+                            "iii", place->series, tally->n, tally->bytes);
     if (rc == HILUM_OK)
         rc = hl_session_run(session,
                             "UPDATE study SET n_instances = n_instances + ?2, bytes = bytes + ?3, "

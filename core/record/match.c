@@ -317,7 +317,7 @@ static bool datetime_normal(const struct slice *value, bool is_end, char out[22]
 static hilum_rc datetime_add(struct hl_sql *sql, const struct hl_column *column, const char *ref,
                              const struct slice *value)
 {
-    char low[22] = "", high[22] = "", padded[384];
+    char low[22] = "", high[22] = "", plain[384], padded[1024];
     struct range range = range_split(value, true);
     if (range.low.n && !datetime_normal(&range.low, false, low))
         return bad_form(column);
@@ -325,10 +325,15 @@ static hilum_rc datetime_add(struct hl_sql *sql, const struct hl_column *column,
         return bad_form(column);
     if (!range.low.n && !range.high.n)
         return bad_form(column);
+    /* The zone is five characters at the end; times are compared as their senders wrote them. */
+    snprintf(plain, sizeof plain,
+             "CASE WHEN %s LIKE '%%+____' OR %s LIKE '%%-____' THEN substr(%s, 1, length(%s) - 5) "
+             "ELSE %s END",
+             ref, ref, ref, ref, ref);
     snprintf(padded, sizeof padded,
-             "CASE %s WHEN '' THEN '' ELSE substr(%s || substr('00000101000000.000000', "
+             "CASE %s WHEN '' THEN '' ELSE substr((%s) || substr('00000101000000.000000', "
              "length(%s) + 1), 1, 21) END",
-             ref, ref, ref);
+             ref, plain, plain);
     bounds_add(sql, padded, low, high);
     return HILUM_OK;
 }

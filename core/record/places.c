@@ -75,11 +75,6 @@ static hilum_rc study_make(struct hl_record *record, struct hl_session *session,
         rc = hl_row_insert(record, session, HILUM_LEVEL_STUDY, fixed, 4, instance->attrs,
                            &place->study);
     if (rc == HILUM_OK)
-        rc = hl_session_run(session, "UPDATE patient SET n_studies = n_studies + 1 WHERE id = ?1",
-                            "i", place->patient);
-    if (rc == HILUM_OK)
-        rc = hl_session_run(session, "UPDATE totals SET studies = studies + 1 WHERE id = 1", "");
-    if (rc == HILUM_OK)
         rc = study_event(record, session, instance, uid);
     instance->is_new_study = true;
     return rc;
@@ -116,14 +111,6 @@ static hilum_rc series_make(struct hl_record *record, struct hl_session *session
         hl_value_int(hl_now_us())};
     hilum_rc rc = hl_row_insert(record, session, HILUM_LEVEL_SERIES, fixed, 3, instance->attrs,
                                 &place->series);
-    if (rc == HILUM_OK)
-        rc = hl_session_run(session, "UPDATE study SET n_series = n_series + 1 WHERE id = ?1", "i",
-                            place->study);
-    if (rc == HILUM_OK)
-        rc = hl_session_run(session, "UPDATE patient SET n_series = n_series + 1 WHERE id = ?1",
-                            "i", place->patient);
-    if (rc == HILUM_OK)
-        rc = hl_session_run(session, "UPDATE totals SET series = series + 1 WHERE id = 1", "");
     if (rc == HILUM_OK)
         rc = list_add(session, "SELECT modalities FROM study WHERE id = ?1",
                       "UPDATE study SET modalities = ?2 WHERE id = ?1", place->study,

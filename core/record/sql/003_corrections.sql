@@ -15,8 +15,8 @@ CREATE INDEX overlay_seq ON overlay (seq);
 
 CREATE TABLE conflict (
     id {serial},
-    provisional BIGINT NOT NULL REFERENCES patient (id),
-    known BIGINT NOT NULL REFERENCES patient (id),
+    provisional BIGINT NOT NULL, -- patient; gone once it was the same person
+    known BIGINT NOT NULL,
     differs TEXT NOT NULL, -- keywords, by comma
     state BIGINT NOT NULL DEFAULT 0, -- 0 open, 1 same person, 2 another person
     at_us BIGINT NOT NULL,
