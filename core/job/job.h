@@ -12,26 +12,26 @@ struct hl_jobs;
 /* Does jobs of one type. Gets up to `batch` claimed jobs of one lane; fills ends[i] (same order). retry_us of a
  * failed end is computed by the runner unless `is_permanent` is set. */
 struct hl_job_attempt {
-    struct hl_job job;             /* strings owned by the runner */
-    hilum_rc rc;                   /* out */
-    bool is_permanent;             /* out: no retry makes sense */
-    bool is_unreachable;           /* out: the destination could not be reached at all: the whole lane
+    struct hl_job job;   /* strings owned by the runner */
+    hilum_rc rc;         /* out */
+    bool is_permanent;   /* out: no retry makes sense */
+    bool is_unreachable; /* out: the destination could not be reached at all: the whole lane
                                     * waits, and this counts as no attempt of the job */
-    char result[192];              /* out: proof or reason */
+    char result[192];    /* out: proof or reason */
 };
 struct hl_job_type {
     const char *type;
-    unsigned batch;                /* jobs of a lane handed over at once */
-    unsigned per_lane;             /* calls at once for one lane */
+    unsigned batch;    /* jobs of a lane handed over at once */
+    unsigned per_lane; /* calls at once for one lane */
     void (*run)(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n);
     void *arg;
 };
 
 struct hl_jobs_options {
     int64_t retry_first_ms, retry_max_ms; /* backoff doubles, with jitter */
-    unsigned max_attempts;         /* 0: for ever */
-    unsigned max_lanes;            /* lanes at work at once; each has a thread while it has work */
-    unsigned notify_threads;       /* journal entries of different studies at once */
+    unsigned max_attempts;                /* 0: for ever */
+    unsigned max_lanes;      /* lanes at work at once; each has a thread while it has work */
+    unsigned notify_threads; /* journal entries of different studies at once */
     int64_t notify_retry_ms;
 };
 
@@ -47,8 +47,9 @@ struct hl_jobs_env {
     bool (*version)(void *arg, const char *hook, char out[17]);
 };
 
-hilum_rc hl_jobs_new(struct hl_record *record, struct hl_bus *bus, const struct hl_jobs_options *options,
-                     const struct hl_jobs_env *env, struct hl_jobs **out);
+hilum_rc hl_jobs_new(struct hl_record *record, struct hl_bus *bus,
+                     const struct hl_jobs_options *options, const struct hl_jobs_env *env,
+                     struct hl_jobs **out);
 hilum_rc hl_jobs_register(struct hl_jobs *jobs, const struct hl_job_type *type); /* before start */
 hilum_rc hl_jobs_start(struct hl_jobs *jobs);
 void hl_jobs_configure(struct hl_jobs *jobs, const struct hl_jobs_options *options);
