@@ -67,10 +67,11 @@ hilum_rc read_native(const uint8_t *bytes, size_t n, const char *syntax, hl_data
     const E_TransferSyntax xfer = xfer_of(syntax, coding);
     if (xfer == EXS_Unknown)
         return hl_fail(HILUM_EINVAL, "data set: implicit big endian is no transfer syntax");
-    if (hilum::is_nested_too_deep(bytes, n, coding.is_implicit, coding.is_big_endian))
-        return hl_fail(HILUM_EINVAL, "data set: nested over %d deep", HL_DATASET_DEPTH);
+    hilum_rc rc = hilum::check_shape(bytes, n, coding.is_implicit, coding.is_big_endian);
+    if (rc != HILUM_OK)
+        return rc;
     hl_dataset *made = nullptr;
-    hilum_rc rc = make(&made);
+    rc = make(&made);
     if (rc != HILUM_OK)
         return rc;
     std::unique_ptr<hl_dataset> dataset(made);

@@ -46,8 +46,9 @@ std::string text_of(DcmElement &element, const std::string &charset);
 /* Sets the value of a text element from UTF-8. Returns 1 when something became '?'. */
 hilum_rc put_text(DcmElement &element, const std::string &utf8, const std::string &charset);
 
-/* Data sets DCMTK would follow so deep that the stack ends: it recurses, and bounds nothing. */
-bool is_nested_too_deep(const uint8_t *bytes, size_t n, bool is_implicit, bool is_big_endian);
+/* Refuses what DCMTK, which bounds nothing, would follow until the stack ends, or allocate for up to
+ * 4 GiB because a length says so. */
+hilum_rc check_shape(const uint8_t *bytes, size_t n, bool is_implicit, bool is_big_endian);
 
 } // namespace hilum
 

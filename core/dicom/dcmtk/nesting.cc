@@ -1,4 +1,4 @@
-// Depth of a data set before DCMTK sees it. It knows nothing of DCMTK.
+// Depth and lengths of a data set before DCMTK sees it. It knows nothing of DCMTK.
 // SPDX-License-Identifier: Apache-2.0
 #include <cstring>
 #include <vector>
@@ -26,6 +26,7 @@ struct Walk {
     size_t n, at;
     std::vector<Level> levels;
     bool is_odd; // something DCMTK may see otherwise
+    bool is_cut; // a length goes past the end
 };
 
 size_t count_items(const uint8_t *bytes, size_t n)
@@ -77,6 +78,9 @@ bool step(Walk &walk)
     hl_head head;
     hl_head_decode(p, level.coding, &head);
     walk.is_odd |= head.remarks != 0;
+    walk.is_cut = head.length != HL_LENGTH_UNDEFINED && head.length > walk.n - walk.at - head.size;
+    if (walk.is_cut)
+        return false;
     if (head.tag == HL_TAG_ITEM_END || head.tag == HL_TAG_SEQUENCE_END) {
         walk.at += head.size;
         if (walk.levels.size() > 1)
@@ -92,11 +96,16 @@ bool step(Walk &walk)
 
 } // namespace
 
-bool hilum::is_nested_too_deep(const uint8_t *bytes, size_t n, bool is_implicit, bool is_big_endian)
+hilum_rc hilum::check_shape(const uint8_t *bytes, size_t n, bool is_implicit, bool is_big_endian)
 {
-    Walk walk{bytes, n, 0, {{UINT64_MAX, false, {is_implicit, is_big_endian}}}, false};
-    while (step(walk))
-        if (walk.levels.size() > 2 * HL_DATASET_DEPTH + 1)
-            return true;
-    return walk.is_odd && count_items(bytes, n) > ITEMS_SAFE;
+    Walk walk{bytes, n, 0, {{UINT64_MAX, false, {is_implicit, is_big_endian}}}, false, false};
+    bool is_deep = false;
+    while (!is_deep && step(walk))
+        is_deep = walk.levels.size() > 2 * HL_DATASET_DEPTH + 1;
+    if (is_deep || (walk.is_odd && count_items(bytes, n) > ITEMS_SAFE))
+        return hl_fail(HILUM_EINVAL, "data set: nested over %d deep at offset %zu",
+                       HL_DATASET_DEPTH, walk.at);
+    if (walk.is_cut)
+        return hl_fail(HILUM_EINVAL, "data set: cut short in the value at offset %zu", walk.at);
+    return HILUM_OK;
 }
