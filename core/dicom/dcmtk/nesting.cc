@@ -15,9 +15,11 @@ namespace
 // show that the stack suffices.
 constexpr size_t ITEMS_SAFE = 400;
 
+enum class Holds { elements, items, fragments };
+
 struct Level {
     uint64_t end;
-    bool holds_items;
+    Holds holds;
     hl_coding coding;
 };
 
@@ -43,23 +45,24 @@ bool begins_with_item(const Walk &walk, size_t at, hl_coding coding)
     return at + 4 <= walk.n && hl_get_tag(walk.bytes + at, coding.is_big_endian) == HL_TAG_ITEM;
 }
 
-void push(Walk &walk, const hl_head &head, bool holds_items, hl_coding coding)
+void push(Walk &walk, const hl_head &head, Holds holds, hl_coding coding)
 {
     const bool is_undefined = head.length == HL_LENGTH_UNDEFINED;
     const uint64_t begin = walk.at + head.size;
-    walk.levels.push_back({is_undefined ? UINT64_MAX : begin + head.length, holds_items, coding});
+    walk.levels.push_back({is_undefined ? UINT64_MAX : begin + head.length, holds, coding});
     walk.at = begin;
 }
 
 void take_element(Walk &walk, const hl_head &head, hl_coding coding)
 {
     const bool is_unknown = std::strcmp(head.vr, "UN") == 0;
+    const bool is_pixels = head.tag == HL_TAG_PIXEL_DATA && std::strcmp(head.vr, "SQ") != 0;
     const bool may_hide = coding.is_implicit || is_unknown;
     if (is_unknown)
         coding = hl_coding{true, false};
     if (head.length == HL_LENGTH_UNDEFINED || std::strcmp(head.vr, "SQ") == 0 ||
         (may_hide && begins_with_item(walk, walk.at + head.size, coding)))
-        push(walk, head, true, coding);
+        push(walk, head, is_pixels ? Holds::fragments : Holds::items, coding);
     else
         walk.at += (size_t)head.size + head.length;
 }
@@ -85,9 +88,11 @@ bool step(Walk &walk)
         walk.at += head.size;
         if (walk.levels.size() > 1)
             walk.levels.pop_back();
-    } else if (level.holds_items) {
+    } else if (level.holds == Holds::fragments && head.length != HL_LENGTH_UNDEFINED) {
+        walk.at += (size_t)head.size + head.length;
+    } else if (level.holds != Holds::elements) {
         walk.is_odd |= head.tag != HL_TAG_ITEM;
-        push(walk, head, false, level.coding);
+        push(walk, head, Holds::elements, level.coding);
     } else {
         take_element(walk, head, level.coding);
     }
@@ -98,7 +103,8 @@ bool step(Walk &walk)
 
 hilum_rc hilum::check_shape(const uint8_t *bytes, size_t n, bool is_implicit, bool is_big_endian)
 {
-    Walk walk{bytes, n, 0, {{UINT64_MAX, false, {is_implicit, is_big_endian}}}, false, false};
+    Walk walk{bytes, n,    0, {{UINT64_MAX, Holds::elements, {is_implicit, is_big_endian}}},
+              false, false};
     bool is_deep = false;
     while (!is_deep && step(walk))
         is_deep = walk.levels.size() > 2 * HL_DATASET_DEPTH + 1;
