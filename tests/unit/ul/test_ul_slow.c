@@ -74,8 +74,7 @@ static void expect_abort(int fd, uint8_t source, uint8_t reason)
     assert_int_equal(pdu[9], reason);
 }
 
-/* A whole association with an echo; asserts that it was not delayed. */
-static void good_peer(const struct kit *kit)
+static int64_t echo_time(const struct kit *kit)
 {
     struct hl_ul_assoc *assoc;
     int64_t start = kit_now_ms();
@@ -83,7 +82,16 @@ static void good_peer(const struct kit *kit)
         fail_msg("%s", hl_error());
     assert_int_equal(kit_echo(assoc), 0);
     hl_ul_release(assoc);
-    int64_t took = kit_now_ms() - start;
+    return kit_now_ms() - start;
+}
+
+/* A whole association with an echo; asserts that it was not delayed. A busy machine may take its
+ * time once, a server that is held up does so again. */
+static void good_peer(const struct kit *kit)
+{
+    int64_t took = echo_time(kit);
+    for (int i = 0; i < 2 && took >= DELAY_MS * SLOWNESS; i++)
+        took = echo_time(kit);
     if (took >= DELAY_MS * SLOWNESS)
         fail_msg("a good peer was delayed by %d ms", (int)took);
 }
