@@ -62,6 +62,8 @@ void fs_name_part(const char *key, char out[FS_NAME_SIZE]); /* not yet named: '+
 void fs_name_to_key(const char *name, char out[FS_NAME_SIZE]);
 /* Makes the directories of a key below objects/, each made one durable in its parent. */
 hilum_rc fs_dirs_make(struct fs *fs, const char *key);
+/* Makes a final name durable: flushes the directory the key is in. */
+hilum_rc fs_dir_sync_of(struct fs *fs, const char *key);
 /* rename that never replaces: an object is immutable. -1 with errno (EEXIST). */
 int fs_rename(int from_fd, const char *from, int to_fd, const char *to);
 /* All n bytes at `at`, whatever the system returns; false with errno. */

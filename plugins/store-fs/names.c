@@ -123,6 +123,16 @@ static hilum_rc dir_make(struct fs *fs, char *path)
     return rc;
 }
 
+hilum_rc fs_dir_sync_of(struct fs *fs, const char *key)
+{
+    char path[FS_KEY_MAX + 1];
+    const char *slash = strrchr(key, '/');
+    size_t n = slash != NULL ? (size_t)(slash - key) : 0;
+    memcpy(path, key, n);
+    path[n] = '\0';
+    return dir_sync(fs, path);
+}
+
 /* A directory made and not synced would take its committed files with it when the power goes, so
  * each new one is synced in its parent; the last directory is remembered, since the host's keys
  * follow the clock. */

@@ -1,5 +1,5 @@
 /* An object's way in: part -> pending name -> final name. SPDX-License-Identifier: Apache-2.0 */
-#include "fs.h"
+#include "intake.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,13 @@ static bool is_taken(struct fs *fs, const char *key)
 {
     char name[FS_NAME_SIZE];
     fs_name_pending(key, name);
+    if (fs->intake != NULL) {
+        pthread_mutex_lock(&fs->intake->lock);
+        bool is_known = fs_entry_find(fs->intake, key) != NULL;
+        pthread_mutex_unlock(&fs->intake->lock);
+        if (is_known)
+            return true;
+    }
     return faccessat(fs->pending_fd, name, F_OK, 0) == 0 ||
            faccessat(fs->objects_fd, key, F_OK, 0) == 0;
 }
@@ -42,7 +49,8 @@ hilum_rc fs_begin(void *self, const char *key, uint64_t length_hint, void **out)
         return fs_fail(fs, HILUM_ENOMEM, "no memory", key);
     strcpy(txn->key, key);
     txn->fd = -1;
-    rc = fs_part_create(fs, txn);
+    if (fs->intake == NULL || !fs_intake_begin(fs->intake, txn))
+        rc = fs_part_create(fs, txn);
     if (rc != HILUM_OK) {
         free(txn);
         return rc;
@@ -66,6 +74,12 @@ hilum_rc fs_append(void *self, void *handle, const void *bytes, uint64_t n)
     struct fs_txn *txn = handle;
     if (txn->state != FS_OPEN)
         return fs_fail(fs, HILUM_EINVAL, "append after sync or after a failure", txn->key);
+    if (txn->entry != NULL) {
+        hilum_rc rc = fs_intake_append(fs->intake, txn, bytes, n);
+        if (rc != HILUM_OK)
+            txn->state = FS_BROKEN;
+        return rc;
+    }
     if (!fs_write_all(txn->fd, bytes, n, txn->length)) {
         txn->state = FS_BROKEN;
         return fs_fail_errno(fs, "write", txn->key);
@@ -80,8 +94,6 @@ static hilum_rc name_pending(struct fs *fs, struct fs_txn *txn)
     char part[FS_NAME_SIZE], pending[FS_NAME_SIZE];
     fs_name_part(txn->key, part);
     fs_name_pending(txn->key, pending);
-    if (txn->state != FS_OPEN)
-        return fs_fail(fs, HILUM_EINVAL, "sync twice or after a failure", txn->key);
     if (fs_rename(fs->pending_fd, part, fs->pending_fd, pending) != 0)
         return fs_fail_errno(fs, "rename", txn->key);
     txn->state = FS_NAMED;
@@ -93,19 +105,24 @@ static hilum_rc name_pending(struct fs *fs, struct fs_txn *txn)
  * between leaves a pending name without a row, which start-up erases. */
 static hilum_rc sync_files(struct fs *fs, void *const txns[], uint64_t n)
 {
+    uint64_t files = 0;
     for (uint64_t i = 0; i < n; i++) {
-        hilum_rc rc = name_pending(fs, txns[i]);
+        struct fs_txn *txn = txns[i];
+        hilum_rc rc = txn->fd >= 0 ? name_pending(fs, txn) : HILUM_OK;
         if (rc != HILUM_OK)
             return rc;
+        files += txn->fd >= 0;
     }
-    for (uint64_t i = 0; n > 1 && i < n; i++) {
+    if (files == 0)
+        return HILUM_OK;
+    for (uint64_t i = 0; files > 1 && i < n; i++) {
         struct fs_txn *txn = txns[i];
-        sync_file_range(txn->fd, 0, 0,
-                        SYNC_FILE_RANGE_WRITE); /* all under way before one is awaited */
+        if (txn->fd >= 0) /* all under way before one is awaited */
+            sync_file_range(txn->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     }
     for (uint64_t i = 0; i < n; i++) {
         struct fs_txn *txn = txns[i];
-        if (fdatasync(txn->fd) != 0)
+        if (txn->fd >= 0 && fdatasync(txn->fd) != 0)
             return fs_fail_errno(fs, "fdatasync", txn->key);
     }
     if (fsync(fs->pending_fd) != 0)
@@ -113,11 +130,26 @@ static hilum_rc sync_files(struct fs *fs, void *const txns[], uint64_t n)
     return HILUM_OK;
 }
 
+static hilum_rc states_check(struct fs *fs, void *const txns[], uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        const struct fs_txn *txn = txns[i];
+        if (txn->state != FS_OPEN)
+            return fs_fail(fs, HILUM_EINVAL, "sync twice or after a failure", txn->key);
+    }
+    return HILUM_OK;
+}
+
 hilum_rc fs_sync(void *self, void *const txns[], uint64_t n)
 {
     if (n == 0)
         return HILUM_OK;
-    hilum_rc rc = sync_files(self, txns, n);
+    struct fs *fs = self;
+    hilum_rc rc = states_check(fs, txns, n);
+    if (rc == HILUM_OK && fs->intake != NULL)
+        rc = fs_intake_sync(fs->intake, txns, n);
+    if (rc == HILUM_OK)
+        rc = sync_files(fs, txns, n);
     for (uint64_t i = 0; i < n; i++) {
         struct fs_txn *txn = txns[i];
         /* After a failed flush the page cache may call the pages clean: no second try may succeed.
@@ -170,7 +202,11 @@ hilum_rc fs_commit(void *self, void *handle)
         fs_abort(self, handle);
         return rc;
     }
-    hilum_rc rc = fs_finalise(fs, txn->key);
+    hilum_rc rc = HILUM_OK;
+    if (txn->entry != NULL)
+        fs_intake_commit(fs->intake, txn);
+    else
+        rc = fs_finalise(fs, txn->key);
     txn_free(txn);
     return rc;
 }
@@ -180,6 +216,11 @@ void fs_abort(void *self, void *handle)
     struct fs *fs = self;
     struct fs_txn *txn = handle;
     char name[FS_NAME_SIZE];
+    if (txn->entry != NULL) {
+        fs_intake_abort(fs->intake, txn);
+        txn_free(txn);
+        return;
+    }
     if (txn->state == FS_NAMED || txn->state == FS_SYNCED)
         fs_name_pending(txn->key, name);
     else

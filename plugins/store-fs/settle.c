@@ -1,5 +1,5 @@
 /* Objects that are there: reading, erasing, settling. SPDX-License-Identifier: Apache-2.0 */
-#include "fs.h"
+#include "intake.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,8 +53,11 @@ static hilum_rc object_find(struct fs *fs, const char *key, int *fd, struct hilu
 
 hilum_rc fs_stat(void *self, const char *key, struct hilum_object_info *info)
 {
+    struct fs *fs = self;
     int fd = -1;
-    hilum_rc rc = object_find(self, key, &fd, info);
+    if (fs->intake != NULL && fs_intake_stat(fs->intake, key, info) == HILUM_OK)
+        return HILUM_OK;
+    hilum_rc rc = object_find(fs, key, &fd, info);
     if (rc == HILUM_OK)
         close(fd);
     return rc;
@@ -79,21 +82,30 @@ static hilum_rc read_all(struct fs *fs, int fd, const char *key, uint64_t at, vo
 
 hilum_rc fs_read(void *self, const char *key, uint64_t at, void *dst, uint64_t n, uint64_t *got)
 {
+    struct fs *fs = self;
     int fd = -1;
     *got = 0;
-    hilum_rc rc = object_find(self, key, &fd, NULL);
+    hilum_rc rc =
+        fs->intake != NULL ? fs_intake_read(fs->intake, key, at, dst, n, got) : HILUM_EAGAIN;
+    if (rc != HILUM_EAGAIN)
+        return rc;
+    rc = object_find(fs, key, &fd, NULL);
     if (rc != HILUM_OK)
         return rc;
     if (at <= INT64_MAX)
-        rc = read_all(self, fd, key, at, dst, n, got);
+        rc = read_all(fs, fd, key, at, dst, n, got);
     close(fd);
     return rc;
 }
 
 hilum_rc fs_open_fd(void *self, const char *key, int32_t *fd, uint64_t *offset)
 {
+    struct fs *fs = self;
     *offset = 0;
-    return object_find(self, key, fd, NULL);
+    /* A segment is written over once it is cut, which a descriptor given away would not notice. */
+    if (fs->intake != NULL && fs_intake_stat(fs->intake, key, NULL) == HILUM_OK)
+        return fs_fail(fs, HILUM_EUNSUP, "is still in the intake log: read it", key);
+    return object_find(fs, key, fd, NULL);
 }
 
 /* Takes away directories that became empty, so that an archive that moved on leaves no husks. */
@@ -117,6 +129,8 @@ hilum_rc fs_erase(void *self, const char *key)
     hilum_rc rc = fs_key_check(fs, key);
     if (rc != HILUM_OK)
         return rc;
+    if (fs->intake != NULL && fs_intake_erase(fs->intake, key) == HILUM_OK)
+        return HILUM_OK;
     fs_name_pending(key, pending);
     if (unlinkat(fs->pending_fd, pending, 0) == 0)
         return HILUM_OK;
@@ -135,6 +149,8 @@ hilum_rc fs_finish(void *self, const char *key, int32_t keep)
     hilum_rc rc = fs_key_check(fs, key);
     if (rc != HILUM_OK)
         return rc;
+    if (fs->intake != NULL && fs_intake_finish(fs->intake, key, keep) == HILUM_OK)
+        return HILUM_OK;
     if (keep)
         return fs_finalise(fs, key);
     fs_name_pending(key, pending);

@@ -1,6 +1,6 @@
 /* store-fs: objects as files below one directory. The plugin's descriptor, options and life; it
  * knows nothing of how an object gets in or out. SPDX-License-Identifier: Apache-2.0 */
-#include "fs.h"
+#include "intake.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,14 @@
 static const struct hilum_option options[] = {
     {"root", HILUM_OPT_PATH, offsetof(struct fs_conf, root), "objects", NULL,
      "Directory of the objects; relative to the data directory."},
+    {"intake", HILUM_OPT_STR, offsetof(struct fs_conf, intake), "files", "files|log",
+     "How objects arrive: each in its file, or in a log that is cut into files in the background."},
+    {"segment", HILUM_OPT_BYTES, offsetof(struct fs_conf, segment), "64MiB", "1MiB..1GiB",
+     "Size of one segment of the intake log; written once in full at the first start."},
+    {"segments", HILUM_OPT_INT, offsetof(struct fs_conf, segments), "8", "2..64",
+     "Segments of the intake log: what a burst may bring before files take over."},
+    {"memory", HILUM_OPT_BYTES, offsetof(struct fs_conf, memory), "48MiB", "1MiB..1GiB",
+     "Objects held until their group is in the intake log; beyond, files take over."},
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -99,9 +107,24 @@ static hilum_rc open_dirs(struct fs *fs)
     return fs_parts_clear(fs);
 }
 
+/* What a log left by an earlier configuration holds is served and cut, whatever the option says now. */
+static hilum_rc intake_open(struct fs *fs)
+{
+    bool is_log = fs->conf->intake != NULL && strcmp(fs->conf->intake, "log") == 0;
+    if (!is_log && faccessat(fs->root_fd, "intake/segment-00", F_OK, 0) != 0)
+        return HILUM_OK;
+    hilum_rc rc = fs_intake_open(fs);
+    if (rc == HILUM_OK || fs->intake == NULL)
+        return rc;
+    fs->host->log(fs->self, HILUM_LOG_WARN, fs->host->reason(fs->self));
+    return HILUM_OK;
+}
+
 static void fs_fini(void *state)
 {
     struct fs *fs = state;
+    if (fs->intake != NULL)
+        fs_intake_close(fs->intake);
     if (fs->pending_fd >= 0)
         close(fs->pending_fd);
     if (fs->objects_fd >= 0)
@@ -125,6 +148,8 @@ static hilum_rc fs_init(const struct hilum_host *host, hilum_self *self, const v
     pthread_mutex_init(&fs->lock, NULL);
     hilum_rc rc = open_dirs(fs);
     if (rc == HILUM_OK)
+        rc = intake_open(fs);
+    if (rc == HILUM_OK)
         rc = host->provide(self, &store_table.cap, fs);
     if (rc != HILUM_OK) {
         fs_fini(fs);
@@ -142,8 +167,10 @@ static hilum_rc fs_start(void *state)
 
 static void fs_drain(void *state, uint32_t deadline_ms)
 {
-    (void)state;
-    (void)deadline_ms;
+    struct fs *fs = state;
+    (void)deadline_ms; /* at most what a few segments hold */
+    if (fs->intake != NULL)
+        fs_intake_drain(fs->intake);
 }
 
 static const struct hilum_plugin plugin = {

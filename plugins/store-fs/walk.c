@@ -1,9 +1,10 @@
 /* Listing of final and of pending objects. SPDX-License-Identifier: Apache-2.0 */
-#include "fs.h"
+#include "intake.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@ struct walk {
     const char *prefix;
     hilum_key_cb each;
     void *arg;
+    const struct fs_listed *listed; /* told already, from the intake log; sorted */
+    size_t n_listed;
     char path[FS_KEY_MAX + 2]; /* of the entry at hand, below objects/ */
 };
 
@@ -38,6 +41,34 @@ static bool may_match(const struct walk *walk, size_t n)
 
 static hilum_rc walk_dir(struct walk *walk, int dir_fd, size_t at);
 
+static int key_order(const void *key, const void *listed)
+{
+    return strcmp(key, ((const struct fs_listed *)listed)->key);
+}
+
+/* Was in the log when the listing began and became a file since. */
+static bool is_listed(const struct walk *walk)
+{
+    return walk->n_listed > 0 && bsearch(walk->path, walk->listed, walk->n_listed,
+                                         sizeof *walk->listed, key_order) != NULL;
+}
+
+/* Objects in the intake log; *out stays for is_listed. */
+static hilum_rc log_list(struct fs *fs, bool is_final, const char *prefix, struct walk *walk,
+                         struct fs_listed **out)
+{
+    *out = NULL;
+    if (fs->intake == NULL)
+        return HILUM_OK;
+    hilum_rc rc = fs_intake_list(fs->intake, is_final, out, &walk->n_listed);
+    walk->listed = *out;
+    for (size_t i = 0; rc == HILUM_OK && i < walk->n_listed; i++) {
+        if (strncmp((*out)[i].key, prefix, strlen(prefix)) == 0)
+            rc = walk->each(walk->arg, (*out)[i].key, &(*out)[i].info);
+    }
+    return rc;
+}
+
 static hilum_rc walk_entry(struct walk *walk, int dir_fd, const char *name, size_t at)
 {
     size_t n = strlen(name);
@@ -51,8 +82,10 @@ static hilum_rc walk_entry(struct walk *walk, int dir_fd, const char *name, size
     hilum_rc rc = info_of(walk->fs, dir_fd, name, &st, &info);
     if (rc != HILUM_OK)
         return rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
-    if (S_ISREG(st.st_mode))
-        return at + n >= strlen(walk->prefix) ? walk->each(walk->arg, walk->path, &info) : HILUM_OK;
+    if (S_ISREG(st.st_mode)) {
+        bool is_wanted = at + n >= strlen(walk->prefix) && !is_listed(walk);
+        return is_wanted ? walk->each(walk->arg, walk->path, &info) : HILUM_OK;
+    }
     if (!S_ISDIR(st.st_mode))
         return HILUM_OK;
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -83,8 +116,16 @@ static hilum_rc walk_dir(struct walk *walk, int dir_fd, size_t at)
 hilum_rc fs_list(void *self, const char *prefix, hilum_key_cb each, void *arg)
 {
     struct walk walk = {.fs = self, .prefix = prefix, .each = each, .arg = arg};
-    int fd = openat(walk.fs->objects_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? fs_fail_errno(walk.fs, "open directory", "objects") : walk_dir(&walk, fd, 0);
+    struct fs_listed *listed = NULL;
+    hilum_rc rc = log_list(walk.fs, true, prefix, &walk, &listed);
+    int fd =
+        rc == HILUM_OK ? openat(walk.fs->objects_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (rc == HILUM_OK && fd < 0)
+        rc = fs_fail_errno(walk.fs, "open directory", "objects");
+    if (rc == HILUM_OK)
+        rc = walk_dir(&walk, fd, 0);
+    free(listed);
+    return rc;
 }
 
 /* Calls each(name) for the names of the pending directory. */
@@ -131,7 +172,10 @@ static hilum_rc pending_each(void *arg, struct fs *fs, const char *name)
 hilum_rc fs_pending(void *self, hilum_key_cb each, void *arg)
 {
     struct walk walk = {.fs = self, .each = each, .arg = arg};
-    return pending_names(self, pending_each, &walk);
+    struct fs_listed *listed = NULL;
+    hilum_rc rc = log_list(walk.fs, false, "", &walk, &listed);
+    free(listed);
+    return rc == HILUM_OK ? pending_names(self, pending_each, &walk) : rc;
 }
 
 static hilum_rc part_clear(void *arg, struct fs *fs, const char *name)

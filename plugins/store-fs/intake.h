@@ -1,0 +1,116 @@
+/* The intake log: objects are appended to pre-written segments, one flush a group, and cut into files in the
+ * background. What the intake*.c files share. It knows nothing of final paths but what fs.h offers.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_FS_INTAKE_H
+#define STORE_FS_INTAKE_H
+
+#include "fs.h"
+
+#include <stddef.h>
+#include <time.h>
+
+enum {
+    INTAKE_BLOCK = 4096,
+    INTAKE_CHUNK = 256 * 1024,
+    INTAKE_OBJECT_MAX = 4 * 1024 * 1024, /* larger ones go to a file at once: they are streams */
+    INTAKE_BUCKETS = 1024,
+    INTAKE_SEGMENTS_MAX = 64
+};
+
+struct fs_chunk {
+    struct fs_chunk *next;
+    uint32_t used;
+    uint8_t *bytes; /* INTAKE_CHUNK, aligned to INTAKE_BLOCK */
+};
+
+enum entry_state { ENTRY_OPEN, ENTRY_PENDING, ENTRY_FINAL };
+
+/* An object that is in the log, or whose bytes are still in memory (ENTRY_OPEN). */
+struct fs_entry {
+    struct fs_entry *next; /* of its bucket */
+    struct fs_entry *next_in_segment;
+    char key[FS_KEY_MAX + 1];
+    enum entry_state state;
+    int segment;             /* -1 while open */
+    uint64_t offset, length; /* of the bytes in the segment */
+    int64_t mtime_ns;
+    bool is_cutting,
+        is_dropped; /* dropped while being cut: the cutter erases the file and frees this */
+};
+
+/* FREE -> ACTIVE (one at most) -> FULL -> (all its objects cut or dropped) -> FREE */
+enum segment_state { SEGMENT_FREE, SEGMENT_ACTIVE, SEGMENT_FULL };
+
+struct segment {
+    int fd;
+    enum segment_state state;
+    uint64_t generation; /* records of another one are remains */
+    uint64_t size, used;
+    struct fs_entry *entries;
+    unsigned live, readers;
+    bool is_bad; /* under sync_lock: a flush failed; not used again by this process */
+};
+
+struct fs_intake {
+    struct fs *fs;
+    int dir_fd;
+    pthread_mutex_t lock; /* of all below but where said */
+    pthread_cond_t changed;
+    struct segment segments[INTAKE_SEGMENTS_MAX];
+    int n_segments, active; /* active -1: none */
+    struct fs_entry *buckets[INTAKE_BUCKETS];
+    struct fs_chunk *chunks; /* free ones */
+    unsigned n_chunks, max_chunks;
+    int64_t last_sync_ms;
+    bool has_cut; /* replay met files whose names may be younger than the last flush */
+    bool is_stopping, has_cutter;
+    pthread_t cutter;
+    pthread_mutex_t
+        write_lock; /* held while records are written: they follow each other without a gap */
+    pthread_mutex_t
+        sync_lock; /* held while a segment is flushed: a failure is seen by all behind it */
+};
+
+/* ---- intake.c: segments and what is in them ---- */
+hilum_rc
+fs_intake_open(struct fs *fs); /* on failure there is no intake: files serve, and it is logged */
+void fs_intake_drain(struct fs_intake *intake);
+void fs_intake_close(struct fs_intake *intake);
+/* Under lock. NULL if the key is not in the log. */
+struct fs_entry *fs_entry_find(struct fs_intake *intake, const char *key);
+struct fs_entry *fs_entry_add(struct fs_intake *intake, const char *key);
+/* Under lock: out of the log; freed, or left to the cutter. */
+void fs_entry_drop(struct fs_intake *intake, struct fs_entry *entry);
+/* Under lock: takes a free segment into use; false if there is none. */
+bool fs_segment_activate(struct fs_intake *intake);
+/* Record header of an object of so many bytes into block. */
+void fs_record_head(const struct fs_intake *intake, int segment, const struct fs_entry *entry,
+                    uint8_t block[INTAKE_BLOCK]);
+
+/* ---- intake_txn.c: the way in; false or HILUM_EAGAIN: use a file ---- */
+bool fs_intake_begin(struct fs_intake *intake, struct fs_txn *txn);
+hilum_rc fs_intake_append(struct fs_intake *intake, struct fs_txn *txn, const void *bytes,
+                          uint64_t n);
+/* Writes and flushes those of the group that are in memory. Those that do not fit become files. */
+hilum_rc fs_intake_sync(struct fs_intake *intake, void *const txns[], uint64_t n);
+void fs_intake_commit(struct fs_intake *intake, struct fs_txn *txn);
+void fs_intake_abort(struct fs_intake *intake, struct fs_txn *txn);
+
+/* ---- intake_read.c: HILUM_EAGAIN: not in the log ---- */
+hilum_rc fs_intake_stat(struct fs_intake *intake, const char *key, struct hilum_object_info *info);
+hilum_rc fs_intake_read(struct fs_intake *intake, const char *key, uint64_t at, void *dst,
+                        uint64_t n, uint64_t *got);
+hilum_rc fs_intake_erase(struct fs_intake *intake, const char *key);
+hilum_rc fs_intake_finish(struct fs_intake *intake, const char *key, int32_t keep);
+/* Keys (sorted) of the final or of the pending objects in the log; free() them. */
+struct fs_listed {
+    char key[FS_KEY_MAX + 1];
+    struct hilum_object_info info;
+};
+hilum_rc fs_intake_list(struct fs_intake *intake, bool is_final, struct fs_listed **out, size_t *n);
+
+/* ---- intake_cut.c ---- */
+void *fs_cutter_run(void *intake);
+int64_t fs_mono_ms(void);
+
+#endif
