@@ -63,8 +63,7 @@ def import_all(server, work, paths):
     folder = tempfile.mkdtemp(dir=work)
     for i, path in enumerate(paths):
         os.symlink(path, f"{folder}/{i:05d}")
-    answer = server.cli("import", folder, check=False)
-    rows = answer if isinstance(answer, list) else answer.get("items", [])
+    rows, _ = server.cli_items("import", folder, check=False)
     return {paths[int(os.path.basename(r["file"]))]: r["reason"] for r in rows if "file" in r}
 
 

@@ -162,9 +162,9 @@ static int fs_fallocate(const char *path, int mode, off_t offset, off_t length,
 static int fs_rename(const char *from, const char *to, unsigned flags)
 {
     char a[4096], b[4096];
-    if (flags)
+    if (flags & ~(unsigned)RENAME_NOREPLACE)
         return -EINVAL;
-    int rc = result(rename(real(from, a), real(to, b)));
+    int rc = result(renameat2(AT_FDCWD, real(from, a), AT_FDCWD, real(to, b), flags));
     if (rc == 0)
         record(RENAME, from, to, 0, NULL, 0);
     return rc;

@@ -3,8 +3,8 @@
 
 LOG is crashfs's record. Of the first POINT records, what was synced is there; of the rest each write, truncation,
 and directory entry is dropped, torn or kept as SEED decides (0: all dropped, 1: all kept, others: at random).
-A file's bytes are durable after its fsync, a name after the fsync of its directory; a rename within one directory
-is atomic. Also importable: load(), State, marks().
+A file's bytes are durable after its fsync, a name after the fsync of its directory; a rename is atomic and durable
+after the fsync of either directory, as journalling file systems have it. Also importable: load(), State, marks().
 """
 import os, random, struct, sys
 
@@ -53,7 +53,7 @@ def apply(content, change, torn=None):
 
 class State:
     """The disk after `point` records. names: what programs saw; durable: what is certain; pending: changes of
-    directory entries in order, each (directories still to be synced, [(path, file or None)])."""
+    directory entries in order, each (directories, [(path, file or None)])."""
 
     def __init__(self, records, point):
         self.names, self.durable, self.pending = {}, {}, []
@@ -61,17 +61,13 @@ class State:
             self.step(*r)
 
     def entry(self, changes):
-        directories = {os.path.dirname(p) for p, _ in changes}
+        """Changes of entries that one call makes: atomic, and durable once any directory concerned is synced."""
         for p, f in changes:
             if f is None:
                 self.names.pop(p, None)
             else:
                 self.names[p] = f
-        if len(directories) == 1:
-            self.pending.append((directories.pop(), changes))
-        else:  # between directories: each half is durable with its own
-            for p, f in changes:
-                self.pending.append((os.path.dirname(p), [(p, f)]))
+        self.pending.append(({os.path.dirname(p) for p, _ in changes}, changes))
 
     def step(self, op, path, to, offset, size, body):
         if op == CREATE:
@@ -101,13 +97,12 @@ class State:
                 self.entry([(to + p[len(path):], self.names[p]), (p, None)])
 
     def sync_directory(self, path):
-        path = "/" if path == "/" else path
         rest = []
-        for directory, changes in self.pending:
-            if directory == path:
+        for directories, changes in self.pending:
+            if path in directories:
                 self.commit(self.durable, changes)
             else:
-                rest.append((directory, changes))
+                rest.append((directories, changes))
         self.pending = rest
 
     @staticmethod

@@ -11,6 +11,18 @@ def free_port():
         return s.getsockname()[1]
 
 
+def wait_for_line(path, text, process, seconds=30):
+    """Until the process has printed a line that begins with text."""
+    end = time.time() + seconds
+    while time.time() < end:
+        if any(line.startswith(text) for line in open(path, errors="replace")):
+            return
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args[0]} ended with {process.returncode}")
+        time.sleep(0.01)
+    raise RuntimeError(f"{process.args[0]} did not print {text} within {seconds} s")
+
+
 def wait_for(port, process, seconds=30):
     """Until somebody listens; an error names the process that ended instead."""
     end = time.time() + seconds
@@ -38,11 +50,16 @@ class Server:
         self.dir = tempfile.mkdtemp(dir=work)
         self.port = port or free_port()
 
+    ready = None  # line the process prints when it is ready; None: when the port is open
+
     def launch(self, argv, env=None):
-        with open(f"{self.dir}/log", "a") as log:
+        with open(f"{self.dir}/log", "w") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, env=env)
         try:
-            wait_for(self.port, self.process)
+            if self.ready:
+                wait_for_line(f"{self.dir}/log", self.ready, self.process)
+            else:
+                wait_for(self.port, self.process)
         except RuntimeError as error:
             raise RuntimeError(f"{error}\n{open(f'{self.dir}/log').read()[-2000:]}") from None
 
@@ -62,7 +79,7 @@ class Server:
 
 
 class Hilum(Server):
-    name, aet = "hilum", "HILUM"
+    name, aet, ready = "hilum", "HILUM", "READY dicom="
 
     def __init__(self, work, config="", data=None, site=None, env=None, build=BUILD, port=None):
         super().__init__(work, port)
@@ -80,12 +97,21 @@ class Hilum(Server):
     def again(self):
         self.launch(self.argv)
 
-    def cli(self, *words, check=True):
-        """The `hilum` program's result as JSON (a list of lines' values where it streams)."""
+    def cli_items(self, *words, check=True):
+        """What the `hilum` program prints as JSON: (streamed items, result)."""
         out = subprocess.run([f"{self.build}/bin/hilum", "--data", self.data, "--json", *words], capture_output=True, text=True)
         if check and out.returncode:
             raise RuntimeError(f"hilum {' '.join(words)}: exit {out.returncode}: {out.stdout}{out.stderr}")
-        return json.loads(out.stdout) if out.stdout.strip() else None
+        values, at, text = [], 0, out.stdout
+        while text[at:].strip():
+            at += len(text[at:]) - len(text[at:].lstrip())
+            value, n = json.JSONDecoder().raw_decode(text[at:])
+            values.append(value)
+            at += n
+        return values[:-1], values[-1] if values else None
+
+    def cli(self, *words, check=True):
+        return self.cli_items(*words, check=check)[1]
 
 
 class Orthanc(Server):
