@@ -41,11 +41,20 @@ def uids(corpus):
     return table
 
 
-def stored_uids(server, studies):
-    """SOP Instance UIDs by C-FIND at IMAGE level, relational over all studies."""
-    out = subprocess.run(["findscu", "-S", "-aec", server.aet, "-k", "QueryRetrieveLevel=IMAGE", "-k", "StudyInstanceUID=" + "\\".join(studies),
-                          "-k", "SeriesInstanceUID=", "-k", "SOPInstanceUID=", "127.0.0.1", str(server.port)], capture_output=True, text=True)
-    return set(re.findall(r"\(0008,0018\) UI \[([0-9.]+)", out.stdout + out.stderr))
+def find(server, level, tag, **keys):
+    """Values of one tag in the answers of a hierarchical C-FIND."""
+    options = [x for k, v in keys.items() for x in ("-k", f"{k}={v}")]
+    out = subprocess.run(["findscu", "-S", "-aec", server.aet, "-k", f"QueryRetrieveLevel={level}", *options, "127.0.0.1",
+                          str(server.port)], capture_output=True, text=True)
+    return re.findall(rf"\({tag}\) UI \[([0-9.]+)", out.stdout + out.stderr)
+
+
+def stored_uids(server, study):
+    """SOP Instance UIDs as a workstation walks: series of the study, instances of each."""
+    out = set()
+    for series in find(server, "SERIES", "0020,000e", StudyInstanceUID=study, SeriesInstanceUID=""):
+        out |= set(find(server, "IMAGE", "0008,0018", StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=""))
+    return out
 
 
 def round_of(server, corpus, work, number):
@@ -76,9 +85,7 @@ def main():
             failures += 1
             print(f"BAD  after kill {number + 1}: {rows[:3]}")
     studies = [r["StudyInstanceUID"] for r in server.cli("study", "find", "--limit", "100000")]
-    found = set()
-    for i in range(0, len(studies), 20):
-        found |= stored_uids(server, studies[i:i + 20])
+    found = set().union(*(stored_uids(server, study) for study in studies))
     wanted = {table["/".join(f.split("/")[-2:])] for f in told}
     lost = wanted - found
     print(f"{KILLS} kills, {len(wanted)} acknowledged, {len(found)} stored, {len(lost)} lost")
