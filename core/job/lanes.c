@@ -296,10 +296,10 @@ static struct hl_job_end end_of(const struct hl_job_attempt *attempt,
         end.retry_us = hl_now_us(); /* due: what waits is the lane, which a nudge opens */
         return end;
     }
-    bool is_last = options->max_attempts && attempt->job.attempts + 1 >= options->max_attempts;
+    bool is_last = options->max_attempts && attempt->job.attempts >= options->max_attempts;
     if (!attempt->is_permanent && !is_last) {
-        end.retry_us =
-            hl_jobs_after(backoff_ms(options, attempt->job.attempts, (uint64_t)attempt->job.id));
+        unsigned before = attempt->job.attempts ? attempt->job.attempts - 1 : 0;
+        end.retry_us = hl_jobs_after(backoff_ms(options, before, (uint64_t)attempt->job.id));
     }
     return end;
 }
@@ -428,6 +428,10 @@ hilum_rc hl_lanes_start(struct hl_jobs *jobs, struct hl_lanes **out)
     hilum_rc rc = hl_pool_new("lane", 256, &lanes->pool);
     if (rc < 0) {
         return rc;
+    }
+    rc = hl_record_jobs_release(jobs->record);
+    if (rc < 0) {
+        hl_log(HL_WARN, "job", "jobs of an earlier process wait for their lease: %s", hl_error());
     }
     hl_record_on_jobs(jobs->record, jobs_wake, lanes);
     if (pthread_create(&lanes->scheduler, NULL, scheduler_main, lanes) != 0) {

@@ -251,9 +251,9 @@ static hilum_rc end_write(struct ends *ends, struct hl_session *session,
     const char *result = end->result ? end->result : "";
     if (!end->is_done && end->retry_us > 0)
         return hl_session_run(session,
-                              "UPDATE job SET state = 0, due_us = ?2, lease_us = 0, result = ?3 "
-                              "WHERE id = ?1 AND state = 1",
-                              "iit", end->id, end->retry_us, result);
+                              "UPDATE job SET state = 0, due_us = ?2, lease_us = 0, result = ?3, "
+                              "attempts = attempts - ?4 WHERE id = ?1 AND state = 1",
+                              "iitd", end->id, end->retry_us, result, end->is_uncounted ? 1 : 0);
     hilum_rc rc =
         hl_session_run(session,
                        "UPDATE job SET state = ?2, lease_us = 0, result = ?3, "
@@ -278,6 +278,19 @@ hilum_rc hl_record_jobs_end(struct hl_record *record, const struct hl_job_end *e
 {
     struct ends all = {.record = record, .ends = ends, .n = n};
     return hl_writer_run(record->writer, HL_LANE_OTHER, ends_write, &all);
+}
+
+static hilum_rc release_write(struct hl_session *session, void *arg)
+{
+    return hl_session_run(session,
+                          "UPDATE job SET state = 0, due_us = ?1, lease_us = 0 WHERE state = 1",
+                          "i", *(int64_t *)arg);
+}
+
+hilum_rc hl_record_jobs_release(struct hl_record *record)
+{
+    int64_t now = hl_now_us();
+    return hl_writer_run(record->writer, HL_LANE_OTHER, release_write, &now);
 }
 
 /* ---- adding -------------------------------------------------------------------------------------------------- */

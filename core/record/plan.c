@@ -52,7 +52,11 @@ static hilum_rc job_write(const struct context *context, const struct hl_plan_st
     bool is_send = strcmp(step->verb, "send") == 0;
     const char *to = json_string_value(json_object_get(arguments, "to"));
     int priority = (int)json_integer_value(json_object_get(arguments, "priority"));
+    int64_t delay = json_integer_value(json_object_get(arguments, "delay_ms"));
+    int64_t due = context->due_us;
     char lane[72];
+    if (delay > 0 && due < INT64_MAX) /* INT64_MAX: waits for release from quarantine */
+        due = hl_now_us() + delay * 1000;
     if (is_send && (!to || !*to || strlen(to) >= 64))
         return hl_fail(HILUM_EINVAL, "verb send: argument to: expected the name of a peer");
     snprintf(lane, sizeof lane, "%s%s", is_send ? "" : "job:", is_send ? to : step->verb);
@@ -61,7 +65,7 @@ static hilum_rc job_write(const struct context *context, const struct hl_plan_st
         "INSERT INTO job (type, lane, priority, due_us, entry, rule, ordinal, instance, "
         "study_uid, arguments, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
         "ON CONFLICT (entry, rule, ordinal) DO NOTHING",
-        "ttdiitditti", step->verb, lane, priority, context->due_us, context->entry, step->rule,
+        "ttdiitditti", step->verb, lane, priority, due, context->entry, step->rule,
         (int)step->ordinal, context->instance, context->study_uid,
         step->arguments ? step->arguments : "{}", hl_now_us());
     if (rc == HILUM_OK)

@@ -16,10 +16,12 @@ static void undone(void *arg)
 static void noted(void *arg, unsigned notes)
 {
     struct hl_record *record = arg;
+    pthread_mutex_lock(&record->wake_lock);
     if ((notes & HL_NOTE_JOURNAL) && record->on_journal.wake)
         record->on_journal.wake(record->on_journal.arg);
     if ((notes & HL_NOTE_JOBS) && record->on_jobs.wake)
         record->on_jobs.wake(record->on_jobs.arg);
+    pthread_mutex_unlock(&record->wake_lock);
 }
 
 hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
@@ -28,6 +30,7 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
     struct hl_record *record = calloc(1, sizeof *record);
     if (!record)
         return hl_fail(HILUM_ENOMEM, "record: out of memory");
+    pthread_mutex_init(&record->wake_lock, NULL);
     unsigned readers = options->readers ? options->readers : READERS_DEFAULT;
     const struct hl_writer_hooks hooks = {.arg = record, .undone = undone, .noted = noted};
     record->default_issuer = strdup(options->default_issuer ? options->default_issuer : "");
@@ -60,6 +63,7 @@ void hl_record_close(struct hl_record *record)
         free(record->inserts[i]);
     free(record->default_issuer);
     free(record->places);
+    pthread_mutex_destroy(&record->wake_lock);
     free(record);
 }
 
@@ -70,12 +74,16 @@ hilum_rc hl_record_health(struct hl_record *record)
 
 void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), void *arg)
 {
+    pthread_mutex_lock(&record->wake_lock);
     record->on_journal.arg = arg;
     record->on_journal.wake = wake;
+    pthread_mutex_unlock(&record->wake_lock);
 }
 
 void hl_record_on_jobs(struct hl_record *record, void (*wake)(void *arg), void *arg)
 {
+    pthread_mutex_lock(&record->wake_lock);
     record->on_jobs.arg = arg;
     record->on_jobs.wake = wake;
+    pthread_mutex_unlock(&record->wake_lock);
 }

@@ -206,7 +206,7 @@ struct hl_job {
     char type[32];              /* "send", or a plugin's */
     char lane[64];              /* send: the destination peer; planned by a verb: "job:<verb>" */
     int64_t instance_id, as_of; /* send: the instance; as_of 0: as of the moment of sending */
-    unsigned attempts;
+    unsigned attempts;          /* this one included */
     int priority;          /* higher first */
     const char *arguments; /* JSON; borrowed until the callback returns */
 };
@@ -228,6 +228,9 @@ struct hl_job_end {
 };
 /* Ends of a batch of jobs in one transaction. */
 hilum_rc hl_record_jobs_end(struct hl_record *record, const struct hl_job_end *ends, size_t n);
+/* Jobs a process that is gone had in hand are due now, before their lease ends: for the start of the one
+ * process that works on this database. */
+hilum_rc hl_record_jobs_release(struct hl_record *record);
 hilum_rc hl_record_job_add(struct hl_record *record, const char *type, const char *lane,
                            int64_t instance_id, int64_t as_of, const char *arguments_json,
                            int64_t due_us, int64_t *id);

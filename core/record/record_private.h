@@ -2,6 +2,8 @@
 #ifndef HL_RECORD_PRIVATE_H
 #define HL_RECORD_PRIVATE_H
 
+#include <pthread.h>
+
 #include "core/base/arena.h"
 #include "core/record/columns.h"
 #include "core/record/record.h"
@@ -37,7 +39,8 @@ struct hl_record {
     struct {
         void (*wake)(void *arg);
         void *arg;
-    } on_journal, on_jobs; /* set before work begins */
+    } on_journal, on_jobs;
+    pthread_mutex_t wake_lock; /* of the two: whoever takes his wake back must not be called after */
 };
 
 /* ---- ingest (instances.c, places.c, identity.c): within a unit --------------------------------------- */

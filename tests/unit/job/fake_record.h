@@ -293,6 +293,7 @@ hilum_rc hl_record_jobs_claim(struct hl_record *record, const char *lane, unsign
         struct fake_job *job = &record->jobs[i];
         if (strcmp(job->job.lane, lane) == 0 && fake_is_due(job, now)) {
             job->state = FAKE_RUNNING;
+            job->job.attempts++;
             job->lease_us = now + lease_ms * 1000;
             claimed[n] = job->job;
             claimed[n++].arguments = job->arguments;
@@ -339,6 +340,18 @@ hilum_rc hl_record_lanes_due(struct hl_record *record,
     return HILUM_OK;
 }
 
+hilum_rc hl_record_jobs_release(struct hl_record *record)
+{
+    pthread_mutex_lock(&record->lock);
+    for (size_t i = 0; i < record->n_jobs; i++) {
+        if (record->jobs[i].state == FAKE_RUNNING) {
+            record->jobs[i].state = FAKE_WAITING;
+        }
+    }
+    pthread_mutex_unlock(&record->lock);
+    return HILUM_OK;
+}
+
 hilum_rc hl_record_jobs_end(struct hl_record *record, const struct hl_job_end *ends, size_t n)
 {
     pthread_mutex_lock(&record->lock);
@@ -350,7 +363,7 @@ hilum_rc hl_record_jobs_end(struct hl_record *record, const struct hl_job_end *e
     for (size_t i = 0; i < n; i++) {
         struct fake_job *job = &record->jobs[ends[i].id - 1];
         snprintf(job->result, sizeof job->result, "%s", ends[i].result);
-        job->job.attempts += ends[i].is_uncounted ? 0 : 1;
+        job->job.attempts -= ends[i].is_uncounted ? 1 : 0;
         if (ends[i].is_done) {
             job->state = FAKE_DONE;
             record->n_done++;
