@@ -81,13 +81,13 @@ class Server:
 class Hilum(Server):
     name, aet, ready = "hilum", "HILUM", "READY dicom="
 
-    def __init__(self, work, config="", data=None, site=None, env=None, build=BUILD, port=None):
+    def __init__(self, work, config="", dicom="", data=None, site=None, env=None, build=BUILD, port=None):
         super().__init__(work, port)
         self.build, self.data = build, data or f"{self.dir}/data"
         os.makedirs(self.data, exist_ok=True)
         self.extra = f"{self.dir}/test.cfg"
         with open(self.extra, "w") as f:
-            f.write(f'dicom = {{ unknown_peers = "accept"; listen = ( "127.0.0.1:{self.port}" ); }};\n{config}\n')
+            f.write(f'dicom = {{ unknown_peers = "accept"; listen = ( "127.0.0.1:{self.port}" ); {dicom} }};\n{config}\n')
         self.argv = [f"{build}/bin/hilumd", "--config", f"{ROOT}/etc/hilum.cfg", "--extra", self.extra, "--data", self.data,
                      "--plugin-dir", f"{build}/lib/hilum/plugins", "--rules-dir", f"{ROOT}/scripts/core"]
         if site:

@@ -11,7 +11,7 @@ import argparse, os, shutil, socket, statistics, subprocess, sys, tempfile, thre
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../lib"))
 from peers import BUILD, ROOT, Hilum, Orthanc, client_env, dcmsend, has_orthanc, make_corpus, tag_value, wait_for, free_port
 
-LIMITS = "dicom = { limits = { max_associations = 3000; max_per_address = 3000; max_connecting = 2000; }; };"
+LIMITS = "limits = { max_associations = 3000; max_per_address = 3000; max_connecting = 2000; };"
 
 
 def drop_pages(directory):
@@ -52,7 +52,7 @@ def start(kind, a, work, destination=1):
     if kind == "orthanc":
         return Orthanc(work, destination)
     peers = f'peers = ( {{ name = "SINK"; aet = "SINK"; host = "127.0.0.1"; port = {destination}; }} );'
-    return Hilum(work, LIMITS + peers, build=a.build)
+    return Hilum(work, peers, dicom=LIMITS, build=a.build)
 
 
 def finish(server):
