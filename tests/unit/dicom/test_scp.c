@@ -437,6 +437,83 @@ static void send__stops_when_progress_says_so(void **state)
     assert_int_equal(server->store->n, 2);
 }
 
+struct tally {
+    unsigned ends, idle;
+    unsigned stop_at;
+};
+
+static hilum_rc tally_end(void *arg, const struct hl_send_item *item)
+{
+    struct tally *tally = arg;
+    *(item ? &tally->ends : &tally->idle) += 1;
+    return tally->stop_at && tally->ends >= tally->stop_at ? HILUM_ECANCELLED : HILUM_OK;
+}
+
+enum { MANY = 500 };
+
+static struct hl_send_item *many_items(struct server *server)
+{
+    struct hl_send_item *items = test_calloc(MANY, sizeof *items);
+    for (int i = 0; i < MANY; i++) {
+        char uid[32];
+        snprintf(uid, sizeof uid, "1.7.%d", i);
+        items[i].instance_id = fake_store_add(server->origin, CT, uid, EXPLICIT, "12345678", 8);
+    }
+    return items;
+}
+
+static void send__over_several_associations_sends_every_object_once(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self");
+    struct hl_send_item *items = many_items(server);
+    struct tally tally = {0};
+    struct hl_send_options options = {.connections = 4, .progress = tally_end, .arg = &tally};
+    assert_int_equal(hl_scu_store(server->scu, &self, items, MANY, &options), HILUM_OK);
+    assert_int_equal(tally.ends, MANY);
+    assert_int_equal(server->store->n, MANY);
+    for (int i = 0; i < MANY; i++) {
+        char uid[32];
+        snprintf(uid, sizeof uid, "1.7.%d", i);
+        assert_int_equal(items[i].rc, HILUM_OK);
+        assert_non_null(fake_store_find(server->store, uid));
+    }
+    test_free(items);
+}
+
+static void send__over_several_associations_stops_when_progress_says_so(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self");
+    struct hl_send_item *items = many_items(server);
+    struct tally tally = {.stop_at = 5};
+    struct hl_send_options options = {.connections = 4, .progress = tally_end, .arg = &tally};
+    assert_int_equal(hl_scu_store(server->scu, &self, items, MANY, &options), HILUM_OK);
+    size_t sent = 0;
+    for (int i = 0; i < MANY; i++) {
+        assert_true(items[i].rc == HILUM_OK || items[i].rc == HILUM_ECANCELLED);
+        sent += items[i].rc == HILUM_OK;
+    }
+    assert_int_equal(sent, server->store->n);
+    assert_in_range(sent, 5, MANY - 1);
+    test_free(items);
+}
+
+/* A receiver of one association at a time: the others are refused, and nobody minds. */
+static void send__over_several_associations_needs_only_one(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer one = peer_of(server, "self");
+    struct hl_send_item *items = many_items(server);
+    struct hl_send_options options = {.connections = 4};
+    one.own_aet = "ONE";
+    assert_int_equal(hl_scu_store(server->scu, &one, items, MANY, &options), HILUM_OK);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(items[i].rc, HILUM_OK);
+    assert_int_equal(server->store->n, MANY);
+    test_free(items);
+}
+
 static void send__to_nobody_fails_and_says_so_of_every_object(void **state)
 {
     struct server *server = *state;
@@ -472,6 +549,9 @@ int main(void)
         scp_test(send__what_the_peer_refuses_is_said_of_that_object_only),
         scp_test(send__more_than_128_contexts_take_several_associations),
         scp_test(send__stops_when_progress_says_so),
+        scp_test(send__over_several_associations_sends_every_object_once),
+        scp_test(send__over_several_associations_stops_when_progress_says_so),
+        scp_test(send__over_several_associations_needs_only_one),
         scp_test(send__to_nobody_fails_and_says_so_of_every_object),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
