@@ -54,6 +54,8 @@ void hl_ul_conn_move(struct hl_ul_conn *conn, enum hl_ul_place place, int64_t de
         insert_conn(&server->places[place], conn);
 }
 
+/* One-shot: after an event the socket is silent until whoever handles the connection arms it again,
+ * so no two threads ever hold it. */
 static bool arm(struct hl_ul_conn *conn, int operation)
 {
     struct epoll_event event = {.events = (conn->assoc.io.want == POLLOUT ? EPOLLOUT : EPOLLIN) |
@@ -65,6 +67,7 @@ static bool arm(struct hl_ul_conn *conn, int operation)
 /* ---- ends -------------------------------------------------------------------------------------
  */
 
+/* Counted for malloc_trim, which the loop asks for now and then. */
 static void free_conn(struct hl_ul_conn *conn)
 {
     atomic_fetch_add_explicit(&conn->server->ended, 1, memory_order_relaxed);
@@ -155,6 +158,7 @@ void hl_ul_conn_drop(struct hl_ul_conn *conn, const char *why)
     refuse_in_loop(conn);
 }
 
+/* RELEASED: nothing more is to be said, no abort follows a rejection (PS3.8 9.2, AE-8). */
 static void send_reject(struct hl_ul_conn *conn, const struct hl_ul_reject *reject)
 {
     char text[128];
@@ -164,7 +168,9 @@ static void send_reject(struct hl_ul_conn *conn, const struct hl_ul_reject *reje
     hl_ul_assoc_end(&conn->assoc, HL_UL_RELEASED, "%s", text);
 }
 
-/* Pool thread, or the loop's when there is no memory for a task. After negotiate() ran. */
+/* Pool thread, or the loop's when there is no memory for a task. After negotiate() ran.
+ * The abort goes out before closed() is called: what the user of the layer does there may take long
+ * and the peer need not wait for it. */
 static void end_task(void *arg)
 {
     struct hl_ul_conn *conn = arg;
@@ -178,6 +184,8 @@ static void end_task(void *arg)
     free_conn(conn);
 }
 
+/* Without memory or threads the loop itself does the task: late for others, but the connection and
+ * its closed() are not lost. */
 static void run_or_do(struct hl_pool *pool, void (*task)(void *), struct hl_ul_conn *conn)
 {
     if (hl_pool_run(pool, task, conn) == HILUM_OK)
@@ -247,6 +255,7 @@ static void message_task(void *arg)
 /* ---- negotiation (pool threads) ---------------------------------------------------------------
  */
 
+/* Refused until accepted: a user of the layer that overlooks a context must not open it. */
 static void describe(struct hl_ul_conn *conn)
 {
     struct hl_ul_params *params = &conn->assoc.params;
@@ -265,6 +274,7 @@ static void settle_contexts(struct hl_ul_params *params)
             params->contexts[i].result = HL_UL_TRANSFER_SYNTAXES_NOT_SUPPORTED;
 }
 
+/* The request is given back before the association may idle for hours. */
 static hilum_rc send_accept(struct hl_ul_conn *conn)
 {
     struct hl_buf pdu = {0};
@@ -293,6 +303,7 @@ static bool parse_request(struct hl_ul_conn *conn)
     return conn->assoc.end == HL_UL_LIVE;
 }
 
+/* Parsing is done here and not on the loop thread: 1 MiB of items takes milliseconds. */
 static void negotiate_task(void *arg)
 {
     struct hl_ul_conn *conn = arg;
@@ -316,6 +327,8 @@ static void negotiate_task(void *arg)
 /* ---- connecting (loop thread) -----------------------------------------------------------------
  */
 
+/* State 2 of PS3.8 9.2, judged by six bytes: whatever cannot become a request is refused before its
+ * body is read. */
 static hilum_rc check_request_head(struct hl_ul_conn *conn)
 {
     const uint8_t *head = conn->assoc.head;
@@ -347,6 +360,7 @@ static hilum_rc read_result(struct hl_ul_conn *conn, ssize_t got)
 }
 
 /* 1: whole, 0: more to come. */
+/* Byte by byte if need be: the connection's deadline counts from accept, not from its last byte. */
 static hilum_rc read_request_head(struct hl_ul_conn *conn)
 {
     struct hl_ul_assoc *assoc = &conn->assoc;
@@ -385,6 +399,7 @@ static hilum_rc read_request_body(struct hl_ul_conn *conn)
     return 1;
 }
 
+/* May take several events; io.want says which. */
 static hilum_rc secure(struct hl_ul_conn *conn)
 {
     int done = conn->is_secured ? 1 : conn->assoc.io.ops->handshake(&conn->assoc.io);
@@ -398,6 +413,7 @@ static hilum_rc secure(struct hl_ul_conn *conn)
     return 1;
 }
 
+/* A scan: some 1000 connections cost 0.1 ms per new association, a table would have to be kept. */
 static uint32_t count_address(const struct hl_ul_list *list, const char *address)
 {
     uint32_t n = 0;
@@ -406,6 +422,7 @@ static uint32_t count_address(const struct hl_ul_list *list, const char *address
     return n;
 }
 
+/* With the lock held. An association counts from its request on, also while it is negotiated. */
 static bool is_over_limit(struct hl_ul_server *server, const char *address)
 {
     const struct hl_ul_list *parked = &server->places[HL_UL_PARKED];
@@ -435,6 +452,8 @@ static void admit(struct hl_ul_conn *conn)
     run_or_do(server->control, negotiate_task, conn);
 }
 
+/* As far as the bytes at hand allow; OpenSSL may hold some that epoll does not know of, so it goes
+ * on until a read says AGAIN. */
 static void connecting_event(struct hl_ul_conn *conn)
 {
     hilum_rc rc = secure(conn);
@@ -499,6 +518,7 @@ static struct hl_ul_conn *one_too_many(struct hl_ul_server *server, const char *
 }
 
 /* With the lock held. */
+/* A copy: a reload changes connections to come, not the deadlines of a message under way. */
 static void take_limits(struct hl_ul_conn *conn, const struct hl_ul_limits *limits)
 {
     conn->idle_ms = limits->idle_ms;

@@ -28,12 +28,14 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
 /* ---- connection -------------------------------------------------------------------------------
  */
 
+/* The address, not only the name: which of several failed matters. */
 static hilum_rc connect_failed(const char *address, int reason)
 {
     hilum_rc rc = reason == ETIMEDOUT ? HILUM_ETIMEDOUT : HILUM_EIO;
     return hl_fail(rc, "connect to %s: %s", address, strerror(reason));
 }
 
+/* A refused connection is also "ready"; SO_ERROR tells them apart. */
 static bool await_connection(int fd, int64_t deadline)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
@@ -110,6 +112,7 @@ static hilum_rc handshake(struct hl_ul_assoc *assoc, int64_t deadline)
 /* ---- negotiation ------------------------------------------------------------------------------
  */
 
+/* The bytes held a passcode: wiped. */
 static hilum_rc send_request(struct hl_ul_assoc *assoc, const struct hl_ul_params *propose)
 {
     struct hl_buf pdu = {0};
@@ -124,6 +127,7 @@ static hilum_rc send_request(struct hl_ul_assoc *assoc, const struct hl_ul_param
     return rc;
 }
 
+/* The answer is bounded like a request; its length is checked before memory is taken. */
 static hilum_rc take_accept(struct hl_ul_assoc *assoc, size_t n, int64_t deadline)
 {
     if (n > HL_UL_MAX_ASSOCIATE)
@@ -139,6 +143,8 @@ static hilum_rc take_accept(struct hl_ul_assoc *assoc, size_t n, int64_t deadlin
     return rc;
 }
 
+/* RJ and ABORT both end here, but only a rejection is an answer to what was asked:
+ * HILUM_EDENIED. */
 static hilum_rc take_refusal(struct hl_ul_assoc *assoc, uint8_t type, int64_t deadline)
 {
     uint8_t body[4];
@@ -177,6 +183,7 @@ static hilum_rc take_answer(struct hl_ul_assoc *assoc, int64_t deadline)
     }
 }
 
+/* One deadline over handshake, request and answer: a peer that drips uses it up. */
 static hilum_rc negotiate(struct hl_ul_assoc *assoc, const struct hl_ul_connect *how)
 {
     int64_t deadline = hl_mono_ms() + or_default(how->negotiate_ms, NEGOTIATE_MS);
@@ -208,6 +215,7 @@ static void free_assoc(struct hl_ul_assoc *assoc)
     free(assoc);
 }
 
+/* The proposal is copied first: an association outlives the caller's memory. */
 static hilum_rc prepare(struct hl_ul_assoc *assoc, const struct hl_ul_connect *how)
 {
     struct sockaddr_storage peer = {0};

@@ -47,6 +47,7 @@ static void text_item(struct hl_buf *out, uint8_t type, const char *text)
     item_end(out, start);
 }
 
+/* User items carry text behind a 2-byte length of its own (PS3.7 D.3.3). */
 static void sized_text(struct hl_buf *out, const char *text)
 {
     add16(out, strlen(text));
@@ -59,6 +60,7 @@ static void sized_bytes(struct hl_buf *out, const uint8_t *bytes, size_t n)
     hl_buf_add(out, bytes, n);
 }
 
+/* PS3.8 9.3.2: 16 bytes, padded with spaces. */
 static void ae_title(struct hl_buf *out, const char *title)
 {
     char padded[16];
@@ -68,6 +70,7 @@ static void ae_title(struct hl_buf *out, const char *title)
     hl_buf_add(out, padded, sizeof padded);
 }
 
+/* Reserved bytes of the request come back unchanged in the answer, as PS3.8 9.3.3 wants. */
 static void associate_begin(struct hl_buf *out, uint8_t type, const struct hl_ul_params *params,
                             const uint8_t *mirror)
 {
@@ -93,6 +96,7 @@ static void associate_end(struct hl_buf *out)
         hl_ul_put32((uint8_t *)out->data + 2, (uint32_t)out->len - HL_UL_HEAD);
 }
 
+/* An abstract syntax once, its transfer syntaxes in order of preference. */
 static void context_rq(struct hl_buf *out, const struct hl_ul_context *context)
 {
     size_t start = item_begin(out, HL_ITEM_CONTEXT_RQ);
@@ -123,6 +127,7 @@ static void context_ac(struct hl_buf *out, const struct hl_ul_context *context)
     item_end(out, start);
 }
 
+/* PS3.8 D.1 and PS3.7 D.3.3.2: mandatory in both directions. */
 static void common_user_items(struct hl_buf *out, uint32_t max_pdu)
 {
     size_t start = item_begin(out, HL_ITEM_MAX_LENGTH);
@@ -172,6 +177,7 @@ static void extended_item(struct hl_buf *out, const struct hl_ul_extended *exten
     item_end(out, start);
 }
 
+/* Zero lengths stay in place: the item has no optional part (PS3.7 D.3.3.7.1). */
 static void identity_rq(struct hl_buf *out, const struct hl_ul_identity *identity)
 {
     size_t start = item_begin(out, HL_ITEM_IDENTITY_RQ);
@@ -189,6 +195,7 @@ static void identity_ac(struct hl_buf *out, const struct hl_ul_identity *identit
     item_end(out, start);
 }
 
+/* Encoders build whole PDUs into memory: they are kilobytes, and sent in one write. */
 void hl_ul_encode_rq(const struct hl_ul_params *params, uint32_t max_pdu, struct hl_buf *out)
 {
     hl_buf_clear(out);
@@ -232,6 +239,8 @@ void hl_ul_encode_ac(const struct hl_ul_params *params, const uint8_t *mirror, u
     associate_end(out);
 }
 
+/* RJ, RELEASE and ABORT share one layout; fields a type lacks are reserved zeros (PS3.8
+ * 9.3.4-9.3.8). */
 void hl_ul_encode_short(uint8_t out[HL_UL_SHORT_PDU], uint8_t type, uint8_t result, uint8_t source,
                         uint8_t reason)
 {

@@ -28,6 +28,7 @@ static ssize_t plain_read(struct hl_ul_io *io, void *out, size_t n)
     return got >= 0 ? got : failed(io, POLLIN);
 }
 
+/* MSG_NOSIGNAL: a peer that has gone is an error code here, not a SIGPIPE for the process. */
 static ssize_t plain_write(struct hl_ul_io *io, const struct iovec *iov, int n)
 {
     struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
@@ -35,6 +36,7 @@ static ssize_t plain_write(struct hl_ul_io *io, const struct iovec *iov, int n)
     return sent >= 0 ? sent : failed(io, POLLOUT);
 }
 
+/* Nothing to negotiate: the tables stay alike, their users know no difference. */
 static int plain_handshake(struct hl_ul_io *io)
 {
     (void)io;
@@ -48,6 +50,7 @@ static void plain_finish(struct hl_ul_io *io)
 
 static const struct hl_ul_io_ops plain = {plain_read, plain_write, plain_handshake, plain_finish};
 
+/* Failing socket options cost speed, not correctness: not reported. */
 hilum_rc hl_ul_io_init(struct hl_ul_io *io, int fd, struct hl_ul_tls *tls)
 {
     int one = 1;
@@ -74,6 +77,7 @@ void hl_ul_io_close(struct hl_ul_io *io)
     *io = (struct hl_ul_io){.fd = -1};
 }
 
+/* An IPv4 peer of a dual-stack listener must match rules written for its IPv4 address. */
 void hl_ul_address_text(const struct sockaddr_storage *from, char *text, size_t size,
                         uint16_t *port)
 {

@@ -26,6 +26,7 @@ static void close_one(struct hl_ul_server *server, struct hl_ul_linger *linger)
     free(linger);
 }
 
+/* Appended in order of deadline: all linger equally long. */
 static void append(struct hl_ul_server *server, struct hl_ul_linger *linger)
 {
     linger->prev = server->last_linger;
@@ -34,6 +35,7 @@ static void append(struct hl_ul_server *server, struct hl_ul_linger *linger)
     server->n_lingers++;
 }
 
+/* Without memory or room the socket is closed at once: the peer may miss our last PDU, no more. */
 void hl_ul_linger_start(struct hl_ul_server *server, int fd)
 {
     struct hl_ul_linger *linger = malloc(sizeof *linger);

@@ -34,6 +34,7 @@ static bool split(const char *address, char *host, size_t size, const char **por
     return true;
 }
 
+/* V6ONLY off: "[::]" serves IPv4 peers too, who then appear as mapped addresses. */
 static int bind_one(const struct addrinfo *info)
 {
     int one = 1, zero = 0;
@@ -51,6 +52,7 @@ static int bind_one(const struct addrinfo *info)
     return -1;
 }
 
+/* Port 0 lets the system choose; callers and tests need to know what it chose. */
 static uint16_t port_of(int fd)
 {
     struct sockaddr_storage bound = {0};

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* User identity can be a passcode or a token. */
 static void free_secret(uint8_t *bytes, size_t n)
 {
     if (bytes)
@@ -36,6 +37,7 @@ static void *copy_bytes(const void *bytes, size_t n)
     return copy;
 }
 
+/* Results start as refused: what an answer does not mention was not accepted. */
 static bool copy_contexts(const struct hl_ul_params *from, struct hl_ul_params *out)
 {
     out->contexts = calloc(from->n_contexts + 1u, sizeof *out->contexts);
@@ -86,6 +88,7 @@ struct words {
     const char *text;
 };
 
+/* Codes of a foreign peer may be any byte. */
 static const char *look_up(const struct words *words, uint8_t source, uint8_t reason)
 {
     for (; words->text; words++)

@@ -43,12 +43,14 @@ struct item_rule {
     item_parser *parse;
 };
 
+/* Names type and offset: with a trace of the bytes at hand, that is where to look. */
 static hilum_rc bad(const struct parser *parser, const struct item *item, const char *what)
 {
     return hl_fail(HILUM_EINVAL, "item 0x%02x at offset %zu: %s", item->type,
                    (size_t)(item->body - parser->base) - 4, what);
 }
 
+/* Every length is compared with what is left before a byte behind it is read. */
 static hilum_rc next_item(const struct parser *parser, struct cursor *cursor, struct item *out)
 {
     size_t left = (size_t)(cursor->end - cursor->at);
@@ -126,6 +128,7 @@ static bool take_bytes(const uint8_t *bytes, size_t n, uint8_t **out)
 /* ---- presentation contexts --------------------------------------------------------------------
  */
 
+/* At most 128: a scan is quicker than anything that had to be built. */
 static struct hl_ul_context *find_context(struct hl_ul_params *params, uint8_t id)
 {
     for (size_t i = 0; i < params->n_contexts; i++)
@@ -156,6 +159,7 @@ static hilum_rc add_context(struct parser *parser, const struct item *item,
     return HILUM_OK;
 }
 
+/* Counted first, so that an idle association holds no more memory than its syntaxes need. */
 static size_t count_syntaxes(const struct parser *parser, struct cursor cursor)
 {
     size_t n = 0;
@@ -181,6 +185,7 @@ static hilum_rc proposed_sub_item(struct parser *parser, const struct item *item
     return HILUM_OK;
 }
 
+/* PS3.8 9.3.2.2: id, three reserved bytes, one abstract syntax, one or more transfer syntaxes. */
 static hilum_rc proposed_context(struct parser *parser, const struct item *item)
 {
     struct hl_ul_context *context;
@@ -225,6 +230,7 @@ static hilum_rc accepted_syntax(struct parser *parser, const struct item *item,
     return context->transfer_syntax[0] ? HILUM_OK : bad(parser, item, "accepted without a syntax");
 }
 
+/* A syntax out of the blue would make us send data in it. */
 static bool was_proposed(const struct hl_ul_context *context)
 {
     for (size_t i = 0; i < context->n_transfer_syntaxes; i++)
@@ -233,6 +239,7 @@ static bool was_proposed(const struct hl_ul_context *context)
     return false;
 }
 
+/* PS3.8 9.3.3.2. Contexts the answer leaves out stay refused. */
 static hilum_rc answered_context(struct parser *parser, const struct item *item)
 {
     struct hl_ul_context *context = NULL;
@@ -280,6 +287,7 @@ static hilum_rc implementation_class(struct parser *parser, const struct item *i
     return HILUM_OK;
 }
 
+/* PS3.7 D.3.3.2.3: up to 16 characters; treated like an AE title because it reaches logs. */
 static hilum_rc implementation_version(struct parser *parser, const struct item *item)
 {
     if (item->n > 16)
@@ -307,6 +315,7 @@ static bool leading_uid(const struct item *item, char uid[HL_UID_MAX], struct cu
     return take_uid(item->body + 2, n, uid);
 }
 
+/* PS3.7 D.3.3.4. For classes without a context it says nothing. */
 static hilum_rc roles(struct parser *parser, const struct item *item)
 {
     char uid[HL_UID_MAX];
@@ -324,6 +333,7 @@ static hilum_rc roles(struct parser *parser, const struct item *item)
     return HILUM_OK;
 }
 
+/* PS3.7 D.3.3.5. The contents are the SOP class's affair and stay bytes. */
 static hilum_rc extended(struct parser *parser, const struct item *item)
 {
     struct hl_ul_params *params = parser->params;
@@ -353,6 +363,7 @@ static bool sized_bytes(struct cursor *cursor, uint16_t *n, uint8_t **out)
     return take_bytes(cursor->at - *n, *n, out);
 }
 
+/* PS3.7 D.3.3.7. Types beyond those known are kept: refusing them is negotiate()'s decision. */
 static hilum_rc identity_rq(struct parser *parser, const struct item *item)
 {
     struct hl_ul_identity *identity = &parser->params->identity;
@@ -418,6 +429,7 @@ static void forget_proposal(struct hl_ul_params *params)
     params->async_invoked = params->async_performed = 0;
 }
 
+/* Two levels, two tables: an item in the wrong level is unknown there and skipped. */
 static hilum_rc parse_items(struct parser *parser, const uint8_t *body, size_t n)
 {
     static const struct item_rule outer[] = {

@@ -21,6 +21,7 @@ struct query {
     struct hl_ul_addresses found;
 };
 
+/* Other families than the two have no business here. */
 static int look_up(const char *host, const char *service, int flags, struct hl_ul_addresses *out)
 {
     struct addrinfo hints = {.ai_flags = AI_NUMERICSERV | flags, .ai_socktype = SOCK_STREAM};
@@ -43,6 +44,7 @@ static void free_query(struct query *query)
     free(query);
 }
 
+/* Whoever comes second, the thread or the leaving caller, frees the query. */
 static void *resolver(void *arg)
 {
     struct query *query = arg;
@@ -60,6 +62,7 @@ static void *resolver(void *arg)
     return NULL;
 }
 
+/* Detached: a look-up that hangs in the system's resolver cannot be cancelled, only left. */
 static struct query *start(const char *host, const char *service)
 {
     struct query *query = calloc(1, sizeof *query);

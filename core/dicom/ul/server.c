@@ -33,6 +33,7 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
     return value ? value : fallback;
 }
 
+/* Zero is a default, never "unlimited": everything a peer can hold is bounded. */
 static struct hl_ul_limits with_defaults(const struct hl_ul_limits *given)
 {
     struct hl_ul_limits limits = *given;
@@ -60,6 +61,7 @@ static void wake_up(struct hl_ul_server *server)
         hl_log(HL_ERROR, "ul", "wake the loop: %s", strerror(errno));
 }
 
+/* The wake-up carries nothing: the loop looks at everything after each batch anyway. */
 static void drain_wake(struct hl_ul_server *server)
 {
     uint64_t count;
@@ -79,6 +81,7 @@ static void shed_one(struct hl_ul_server *server, int listener)
     server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/* Level-triggered and in portions: a flood of connections must not starve those that are there. */
 static void accept_some(struct hl_ul_server *server, struct hl_ul_listener *listener)
 {
     for (int i = 0; i < ACCEPTS; i++) {
@@ -94,6 +97,7 @@ static void accept_some(struct hl_ul_server *server, struct hl_ul_listener *list
     }
 }
 
+/* `kind` is the first member of everything registered with epoll. */
 static void dispatch(struct hl_ul_server *server, struct hl_ul_source *source)
 {
     switch (source->kind) {
@@ -117,6 +121,7 @@ static struct hl_ul_conn *next_due(struct hl_ul_server *server, enum hl_ul_place
     return conn;
 }
 
+/* Lists are ordered: only what is due is looked at, however many are parked. */
 static void expire(struct hl_ul_server *server, int64_t now)
 {
     struct hl_ul_conn *conn;
@@ -172,6 +177,7 @@ static void trim(struct hl_ul_server *server, int64_t now)
 /* ---- stopping (loop thread) -------------------------------------------------------------------
  */
 
+/* First of all, so that a successor process can bind while we drain. */
 static void close_listeners(struct hl_ul_server *server)
 {
     for (size_t i = 0; i < server->n_listeners; i++) {
@@ -181,6 +187,7 @@ static void close_listeners(struct hl_ul_server *server)
     }
 }
 
+/* Nothing is in progress there: an A-ABORT tells the peer to try again later. */
 static void end_quiet_ones(struct hl_ul_server *server)
 {
     struct hl_ul_conn *conn;
@@ -202,6 +209,7 @@ static void cut_busy_ones(struct hl_ul_server *server, int64_t now)
     pthread_mutex_unlock(&server->lock);
 }
 
+/* is_over under the same lock: a connection that ends after that closes its socket itself. */
 static bool is_empty(struct hl_ul_server *server)
 {
     pthread_mutex_lock(&server->lock);
@@ -270,6 +278,7 @@ static hilum_rc watch(struct hl_ul_server *server, int fd, struct hl_ul_source *
     return hl_fail(hl_rc_from_errno(errno), "upper layer: epoll: %s", strerror(errno));
 }
 
+/* All or none: a server that listens on half of its addresses looks healthy and is not. */
 static hilum_rc open_listeners(struct hl_ul_server *server, const struct hl_ul_listen *listen,
                                size_t n, uint16_t *ports)
 {
@@ -379,6 +388,7 @@ hilum_rc hl_ul_server_reload(struct hl_ul_server *server, const struct hl_ul_lim
     return HILUM_OK;
 }
 
+/* The loop does the stopping: it alone may touch connecting and parked connections. */
 void hl_ul_server_stop(struct hl_ul_server *server, uint32_t ms)
 {
     if (!server)

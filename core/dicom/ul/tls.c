@@ -63,6 +63,8 @@ static long bio_control(BIO *bio, int command, long number, void *pointer)
     return command == BIO_CTRL_FLUSH;
 }
 
+/* A fixed type number: BIO_get_new_index has 127 of them for the whole process, and every reload
+ * of certificates would use one up. */
 static BIO_METHOD *new_method(void)
 {
     BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | 127, "hilum socket");
@@ -77,6 +79,7 @@ static BIO_METHOD *new_method(void)
 /* ---- contexts ---------------------------------------------------------------------------------
  */
 
+/* The first error in the queue is the cause, later ones its consequences. */
 static const char *reason(void)
 {
     unsigned long number = ERR_peek_error();
@@ -96,6 +99,7 @@ static int no_passphrase(char *out, int size, int is_writing, void *arg)
     return 0;
 }
 
+/* OpenSSL itself compares key and certificate here. */
 static hilum_rc load_identity(SSL_CTX *context, const struct hl_ul_tls_config *config)
 {
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
@@ -109,6 +113,8 @@ static hilum_rc load_identity(SSL_CTX *context, const struct hl_ul_tls_config *c
     return HILUM_OK;
 }
 
+/* A requestor always verifies; an acceptor as soon as it has authorities, and then a certificate
+ * that does not verify is refused even where none is required. */
 static hilum_rc load_trust(SSL_CTX *context, const struct hl_ul_tls_config *config,
                            bool is_acceptor)
 {
@@ -125,6 +131,8 @@ static hilum_rc load_trust(SSL_CTX *context, const struct hl_ul_tls_config *conf
     return HILUM_OK;
 }
 
+/* Partial writes and moving buffers: a write is repeated from the caller's iovec, not from a
+ * copy. */
 static bool set_profile(SSL_CTX *context)
 {
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
@@ -204,6 +212,7 @@ void hl_ul_tls_unref(struct hl_ul_tls *tls)
 /* ---- one connection ---------------------------------------------------------------------------
  */
 
+/* errno is read at once: describing the error may change it. */
 static int failed(struct hl_ul_io *io, int result)
 {
     int number = errno;
@@ -270,6 +279,7 @@ static ssize_t tls_write(struct hl_ul_io *io, const struct iovec *iov, int n)
     return result == 1 ? (ssize_t)sent : failed(io, result);
 }
 
+/* An end in the middle of a handshake is a failure with a reason, not an end of data. */
 static int tls_handshake(struct hl_ul_io *io)
 {
     ERR_clear_error();
@@ -285,6 +295,7 @@ static int tls_handshake(struct hl_ul_io *io)
     return outcome;
 }
 
+/* One close_notify, no waiting for the peer's: the socket lingers for it. */
 static void tls_finish(struct hl_ul_io *io)
 {
     if (SSL_is_init_finished(io->ssl))
@@ -319,6 +330,7 @@ hilum_rc hl_ul_tls_attach(struct hl_ul_io *io, struct hl_ul_tls *tls)
     return HILUM_OK;
 }
 
+/* An address is compared with IP entries of the certificate and never sent as SNI (RFC 6066 3). */
 hilum_rc hl_ul_tls_expect(struct hl_ul_io *io, const char *host)
 {
     const char *name = io->tls->server_name ? io->tls->server_name : host;
@@ -330,6 +342,7 @@ hilum_rc hl_ul_tls_expect(struct hl_ul_io *io, const char *host)
     return hl_fail(HILUM_EINVAL, "TLS server name %s: %s", name, reason());
 }
 
+/* RFC 2253 text, escaped: a subject can hold anything and ends up in traces and rules. */
 static void describe_subject(X509 *certificate, char *out, size_t size)
 {
     BIO *text = BIO_new(BIO_s_mem());

@@ -147,8 +147,8 @@ struct hl_ul_server;
 hilum_rc hl_ul_server_start(const struct hl_ul_listen *listen, size_t n,
                             const struct hl_ul_limits *limits, const struct hl_ul_handler *handler,
                             uint16_t *ports, struct hl_ul_server **out);
-/* New limits and certificates for connections from now on (max_threads stays as started). `tls` is per listener, in start order.
- */
+/* New limits and certificates for connections from now on; max_threads stays as started. `tls` is
+ * per listener, in start order. */
 hilum_rc hl_ul_server_reload(struct hl_ul_server *server, const struct hl_ul_limits *limits,
                              struct hl_ul_tls *const *tls);
 /* No new associations; waits up to `ms` for those with a message in progress; aborts the rest;

@@ -1,4 +1,5 @@
-/* The kit's server as a program, sink [ADDRESS [CERTIFICATE-AND-KEY]]: prints its port, throws away what it gets, ends at end of input.
+/* The kit's server as a program, sink [ADDRESS [CERTIFICATE-AND-KEY]]: prints its port, throws away
+ * what it gets, ends at end of input.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/ul/kit.h"
 

@@ -99,6 +99,11 @@ static void large_data_set__arrives_whole(void **state)
     assert_int_equal(hl_ul_read(assoc, &pdv), HILUM_OK);
     assert_true(pdv.is_command && pdv.is_last);
     assert_int_equal(kit.bytes, SIZE);
+    assert_int_equal(hl_ul_write(assoc, 3, true, command, sizeof command, true), HILUM_OK);
+    assert_int_equal(hl_ul_write(assoc, 3, false, data, 20001, true),
+                     HILUM_OK); /* malformed, odd */
+    assert_int_equal(hl_ul_read(assoc, &pdv), HILUM_OK);
+    assert_int_equal(kit.bytes, SIZE + 20001);
     hl_ul_release(assoc);
     kit_stop(&kit);
     free(data);

@@ -13,7 +13,8 @@
 
 #define BYTES(text) text, sizeof text - 1
 
-/* ---- round trips ------------------------------------------------------------------------------ */
+/* ---- round trips
+ * ------------------------------------------------------------------------------ */
 
 static struct hl_ul_params rich_proposal(void)
 {
@@ -172,7 +173,8 @@ static void request__proposing_128_contexts_round_trips(void **state)
     hl_buf_fini(&pdu);
 }
 
-/* ---- hand-made bodies ------------------------------------------------------------------------- */
+/* ---- hand-made bodies
+ * ------------------------------------------------------------------------- */
 
 static void item(struct hl_buf *out, uint8_t type, const void *bytes, size_t n)
 {

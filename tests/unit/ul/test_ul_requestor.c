@@ -145,7 +145,8 @@ static void open__where_nothing_answers_ends_by_deadline(void **state)
     assert_true(kit_now_ms() - start < 3000);
 }
 
-/* ---- many at once ----------------------------------------------------------------------------- */
+/* ---- many at once
+ * ----------------------------------------------------------------------------- */
 
 enum { THREADS = 8, ROUNDS = 25 };
 
