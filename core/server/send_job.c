@@ -14,6 +14,8 @@ static void fail_all(struct hl_job_attempt *attempts, size_t n, hilum_rc rc, boo
     for (size_t i = 0; i < n; i++) {
         attempts[i].rc = rc;
         attempts[i].is_permanent = is_permanent;
+        /* Nothing was tried: the lane waits as a whole, and no job loses an attempt. */
+        attempts[i].is_unreachable = !is_permanent && rc != HILUM_ENOMEM;
         snprintf(attempts[i].result, sizeof attempts[i].result, "%s", hl_error());
     }
 }
@@ -58,6 +60,24 @@ static void run_send(void *arg, const char *lane, struct hl_job_attempt *attempt
         fail_all(attempts, n,
                  hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no host", lane), false);
     hl_peers_unref(peers);
+}
+
+void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options)
+{
+    struct hl_peers *peers = hl_server_peers(arg);
+    const struct hl_peer *peer = hl_peers_by_name(peers, lane);
+    if (peer) {
+        options->max_attempts = peer->attempts;
+        options->retry_first_ms = peer->retry_first_ms;
+        options->retry_max_ms = peer->retry_max_ms;
+    }
+    hl_peers_unref(peers);
+}
+
+bool hl_server_rule_version(void *arg, const char *hook, char out[17])
+{
+    struct hl_server *server = arg;
+    return server->script && hl_script_version(server->script, hook, out);
 }
 
 hilum_rc hl_server_register_jobs(struct hl_server *server)

@@ -204,7 +204,10 @@ static struct hl_jobs_options jobs_options(const struct hl_config *config)
 static hilum_rc open_jobs(struct hl_server *server)
 {
     const struct hl_jobs_options options = jobs_options(server->config);
-    const struct hl_jobs_env env = {.resolve = hl_server_resolve_entry, .arg = server};
+    const struct hl_jobs_env env = {.resolve = hl_server_resolve_entry,
+                                    .arg = server,
+                                    .tune = hl_server_tune_lane,
+                                    .version = hl_server_rule_version};
     hilum_rc rc = hl_jobs_new(server->record, server->bus, &options, &env, &server->jobs);
     if (rc == HILUM_OK)
         rc = hl_server_register_jobs(server);

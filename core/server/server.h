@@ -71,6 +71,9 @@ hilum_rc hl_server_register_catalog_commands(struct hl_server *server); /* comma
 hilum_rc hl_server_register_archive_commands(struct hl_server *server); /* commands_archive.c */
 hilum_rc hl_server_register_plugin_commands(struct hl_server *server);  /* commands_plugin.c */
 void hl_server_plugin_services(struct hl_server *server);               /* services.c */
+/* A peer's own limits of delivery; the version of a rule: for core/job. */
+void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options);
+bool hl_server_rule_version(void *arg, const char *hook, char out[17]);
 hilum_rc hl_server_register_jobs(struct hl_server *server);             /* send_job.c */
 /* struct hl_jobs_env.resolve; arg is the server. */
 bool hl_server_resolve_entry(void *arg, const struct hl_journal_entry *entry, const char *keyword,
