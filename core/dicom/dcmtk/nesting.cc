@@ -1,9 +1,11 @@
 // Depth and lengths of a data set before DCMTK sees it. It knows nothing of DCMTK.
 // SPDX-License-Identifier: Apache-2.0
+#include <cctype>
 #include <cstring>
 #include <vector>
 
 extern "C" {
+#include "core/store/scan.h"
 #include "core/store/scan_head.h"
 }
 #include "core/dicom/dcmtk/dataset_internal.h"
@@ -27,8 +29,9 @@ struct Walk {
     const uint8_t *bytes;
     size_t n, at;
     std::vector<Level> levels;
-    bool is_odd; // something DCMTK may see otherwise
-    bool is_cut; // a length goes past the end
+    bool is_odd;     // something DCMTK may see otherwise
+    bool is_cut;     // a length goes past the end
+    bool is_foreign; // an element DCMTK takes to be of another length
 };
 
 size_t count_items(const uint8_t *bytes, size_t n)
@@ -67,6 +70,17 @@ void take_element(Walk &walk, const hl_head &head, hl_coding coding)
         walk.at += (size_t)head.size + head.length;
 }
 
+// Of unknown VRs DCMTK tells the length by the letters alone, the scan by what follows them: where the
+// two disagree, DCMTK would go on somewhere inside the value.
+bool is_foreign(const hl_head &head)
+{
+    if (!(head.remarks & HL_SCAN_BAD_VR))
+        return false;
+    const bool has_letters = std::isalpha((unsigned char)head.vr[0]) != 0 &&
+                             std::isalpha((unsigned char)head.vr[1]) != 0;
+    return head.remarks & HL_SCAN_WRONG_SYNTAX || (has_letters && head.size == 8);
+}
+
 // One head further; false at the end.
 bool step(Walk &walk)
 {
@@ -81,8 +95,9 @@ bool step(Walk &walk)
     hl_head head;
     hl_head_decode(p, level.coding, &head);
     walk.is_odd |= head.remarks != 0;
+    walk.is_foreign = is_foreign(head);
     walk.is_cut = head.length != HL_LENGTH_UNDEFINED && head.length > walk.n - walk.at - head.size;
-    if (walk.is_cut)
+    if (walk.is_cut || walk.is_foreign)
         return false;
     if (head.tag == HL_TAG_ITEM_END || head.tag == HL_TAG_SEQUENCE_END) {
         walk.at += head.size;
@@ -103,14 +118,16 @@ bool step(Walk &walk)
 
 hilum_rc hilum::check_shape(const uint8_t *bytes, size_t n, bool is_implicit, bool is_big_endian)
 {
-    Walk walk{bytes, n,    0, {{UINT64_MAX, Holds::elements, {is_implicit, is_big_endian}}},
-              false, false};
+    Walk walk{bytes, n,     0,    {{UINT64_MAX, Holds::elements, {is_implicit, is_big_endian}}},
+              false, false, false};
     bool is_deep = false;
     while (!is_deep && step(walk))
         is_deep = walk.levels.size() > 2 * HL_DATASET_DEPTH + 1;
     if (is_deep || (walk.is_odd && count_items(bytes, n) > ITEMS_SAFE))
         return hl_fail(HILUM_EINVAL, "data set: nested over %d deep at offset %zu",
                        HL_DATASET_DEPTH, walk.at);
+    if (walk.is_foreign)
+        return hl_fail(HILUM_EINVAL, "data set: no VR at offset %zu", walk.at);
     if (walk.is_cut)
         return hl_fail(HILUM_EINVAL, "data set: cut short in the value at offset %zu", walk.at);
     return HILUM_OK;
