@@ -158,7 +158,8 @@ static bool is_gram(int32_t c)
     return c >= 0x80 && u_isalnum(c) && uscript_getScript(c, &status) != USCRIPT_LATIN;
 }
 
-/* Singles (pairs == false) or pairs of neighbours. Components join, groups and Latin letters part. */
+/* Singles (pairs == false) or pairs of neighbours. Components join, groups and Latin letters
+ * part. */
 static void add_grams(const struct hl_buf *folded, bool pairs, struct hl_buf *out)
 {
     const char *at = hl_buf_str(folded);
@@ -264,6 +265,7 @@ static void add_pinyin_keys(const char *name, struct hl_buf *out)
     hl_buf_fini(&pinyin);
 }
 
+/* Keys are bracketed by bars, so that one is never found inside a longer one. */
 static bool share_key(const struct hl_buf *a, const struct hl_buf *b)
 {
     for (const char *at = hl_buf_str(a); *at;) {

@@ -54,6 +54,7 @@ static int32_t transliterate(int32_t point, UChar *text, int32_t room)
     return latin && U_SUCCESS(status) ? n : 0;
 }
 
+/* Once each: a surname whose usual reading is its own would double all keys. */
 static void add_reading(struct syllable *s, const char *reading, size_t n)
 {
     for (unsigned i = 0; i < s->n; i++)
@@ -79,6 +80,7 @@ static void add_with_umlaut(struct syllable *s, const char *reading)
     add_reading(s, other, strlen(other));
 }
 
+/* Tone marks are other characters after NFD and fall away here. */
 static void read_by_icu(int32_t point, struct syllable *s)
 {
     enum { DIAERESIS = 0x308, ROOM = 32 };
@@ -140,6 +142,7 @@ static void read_surname(struct name *name)
         name->family = 1;
 }
 
+/* Characters that are read by nothing (kana, Hangul) leave no trace in the keys. */
 static void read_all(struct name *name)
 {
     read_surname(name);
@@ -181,6 +184,7 @@ static bool take_name(const char *folded, struct name *name)
     return has_han;
 }
 
+/* The full reading as people type it, and the initials for those in a hurry. */
 static void add_keys(const struct name *name, const unsigned *choice, struct hl_buf *out)
 {
     struct hl_buf full = {0}, initials = {0};

@@ -21,6 +21,7 @@ struct decoder {
     bool is_clean;
 };
 
+/* Most text is ASCII, the same in every set. */
 static bool is_plain(const char *bytes, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -54,12 +55,14 @@ static void reset(struct decoder *d, bool is_start)
         d->g0 = NULL;
 }
 
+/* One mark a byte: the reader of a name sees how much is missing. */
 static void replace_byte(struct decoder *d)
 {
     hl_buf_text(d->out, REPLACEMENT);
     d->is_clean = false;
 }
 
+/* Sets that were not declared are taken too: the escape is the stronger statement. */
 static size_t take_escape(struct decoder *d, const char *p, size_t n)
 {
     size_t length = 0;
@@ -75,6 +78,7 @@ static size_t take_escape(struct decoder *d, const char *p, size_t n)
     return 1 + length;
 }
 
+/* ICU knows these rows as EUC-JP, where both bytes have the high bit. */
 static size_t take_kanji(struct decoder *d, const char *p, size_t n)
 {
     if (n < 2 || (uint8_t)p[0] < 0x21 || (uint8_t)p[1] < 0x21) {
@@ -104,6 +108,7 @@ static size_t take_low(struct decoder *d, const char *p, size_t n)
     return 1;
 }
 
+/* Half-width katakana are one block of Unicode in the same order. */
 static size_t take_kana(struct decoder *d, uint8_t byte)
 {
     if (byte < 0xA1 || byte > 0xDF) {
@@ -117,6 +122,7 @@ static size_t take_kana(struct decoder *d, uint8_t byte)
     return 1;
 }
 
+/* A whole run at once: converters cost more to open than to use. */
 static size_t take_high(struct decoder *d, const char *p, size_t n)
 {
     if (!d->g1) {
@@ -168,6 +174,7 @@ static bool is_vague(const struct hl_terms *terms)
     return terms->n == 1 && (terms->sets[0]->kind == HL_SET_ASCII || terms->sets[0]->number == 100);
 }
 
+/* Escapes are never part of UTF-8 text, so their presence ends the suspicion. */
 static bool is_hidden_utf8(const char *p, size_t n, const struct hl_terms *terms)
 {
     const struct hl_set *first = terms->sets[0];
@@ -175,6 +182,7 @@ static bool is_hidden_utf8(const char *p, size_t n, const struct hl_terms *terms
     return may_be && !memchr(p, ESC, n) && hl_utf8_is_valid(p, n);
 }
 
+/* All or nothing: half a repair would mix two alphabets in one name. */
 static bool repair_with(const char *repair, const char *p, size_t n, struct hl_buf *out)
 {
     /* Who writes C1 controls means the Windows code page. */

@@ -17,6 +17,7 @@ struct encoder {
     bool is_lossy;
 };
 
+/* Strict ones: what the declared set lacks must not slip in by a superset. */
 static void open_converters(struct encoder *e)
 {
     for (size_t i = 0; i < e->terms.n; i++) {
@@ -40,6 +41,7 @@ static void close_converters(struct encoder *e)
             ucnv_close(e->converters[i]);
 }
 
+/* Two-byte sets are never there at the start; they come by escape each time. */
 static const struct hl_set *initial_g1(const struct encoder *e)
 {
     enum hl_set_kind kind = e->terms.sets[0]->kind;
@@ -51,6 +53,7 @@ static bool is_g0(const struct hl_set *set)
     return set->kind == HL_SET_KANJI || set->kind == HL_SET_KANJI2 || set->kind == HL_SET_ASCII;
 }
 
+/* An escape only when the state changes, as the examples of the standard have it. */
 static void designate(struct encoder *e, const struct hl_set *set)
 {
     const struct hl_set **half = is_g0(set) ? &e->g0 : &e->g1;
@@ -107,6 +110,7 @@ static int32_t encode_in(const struct encoder *e, size_t i, UChar32 c, char byte
     return 2;
 }
 
+/* Readers forget G1 at a delimiter, so do we, and say it again after. */
 static void put_ascii(struct encoder *e, uint8_t byte)
 {
     if (e->terms.sets[0]->kind != HL_SET_WHOLE)
@@ -116,6 +120,7 @@ static void put_ascii(struct encoder *e, uint8_t byte)
         e->g1 = initial_g1(e);
 }
 
+/* The first set that has it, in the declared order: the initial one needs no escape. */
 static void put_other(struct encoder *e, UChar32 c)
 {
     for (size_t i = 0; i < e->terms.n; i++) {

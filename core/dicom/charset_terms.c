@@ -80,6 +80,7 @@ static const struct hl_set *set_by_term(const char *term, size_t n)
     return NULL;
 }
 
+/* An unknown term first in the list counts as ASCII; later ones are passed over. */
 void hl_terms_parse(const char *declared, struct hl_terms *out)
 {
     *out = (struct hl_terms){0};
@@ -148,6 +149,7 @@ static bool convert(UConverter *converter, const char *bytes, size_t n, struct h
     return false;
 }
 
+/* Strict first: only a second pass tells clean text from text with holes. */
 bool hl_charset_convert(const char *icu, const char *bytes, size_t n, bool is_strict,
                         struct hl_buf *out)
 {

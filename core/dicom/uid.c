@@ -9,6 +9,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+/* A walk: the most frequent ones come first, in the order of the standard. */
 const struct hl_syntax *hl_uid_syntax(const char *uid)
 {
     for (size_t i = 0; i < COUNT(syntaxes); i++)
@@ -34,6 +35,7 @@ static int compare_uid(const void *key, const void *entry)
     return strcmp(key, ((const struct hl_uid_entry *)entry)->uid);
 }
 
+/* Asked for each proposed context of each association, hence by halves. */
 static const struct hl_uid_entry *storage_class(const char *uid)
 {
     return bsearch(uid, storage_classes, COUNT(storage_classes), sizeof storage_classes[0],

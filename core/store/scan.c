@@ -27,6 +27,7 @@ hilum_rc hl_scan_fail(struct hl_scan *scan, hilum_rc rc, const char *format, ...
     return hl_fail(rc, "%s", scan->reason);
 }
 
+/* Whatever is new is explicit little endian: PS3.5 10 wants nothing else of new syntaxes. */
 static void set_syntax(struct hl_scan *scan, const struct hl_syntax *syntax)
 {
     if (!syntax)
@@ -36,6 +37,7 @@ static void set_syntax(struct hl_scan *scan, const struct hl_syntax *syntax)
     scan->coding.is_big_endian = (flags & HL_SYNTAX_BIG_ENDIAN) != 0;
 }
 
+/* Zero means default, so that a caller names only the limit it cares for. */
 static void set_limits(struct hl_scan *scan, const struct hl_scan_limits *limits)
 {
     if (limits)
@@ -113,6 +115,8 @@ static bool is_repeated(const struct hl_scan *scan, uint32_t tag)
     return low < scan->sorted && scan->elements[low].tag == tag;
 }
 
+/* Order is remarked, not required: many writers append. Look-up stays fast for the ordered part and
+ * falls back to a walk for what follows the first disorder. */
 static void note_order(struct hl_scan *scan, uint32_t tag)
 {
     bool is_disordered = scan->sorted < scan->count;
@@ -138,6 +142,7 @@ static void check_group(struct hl_scan *scan, uint32_t group, uint64_t offset)
     scan->group = group;
 }
 
+/* Only a UL of four bytes can be a group length; other contents of (gggg,0000) say nothing. */
 static void note_group_length(struct hl_scan *scan, const struct hl_element *e)
 {
     if ((e->tag & 0xFFFF) == 0 && e->length == 4 && e->value)
@@ -225,6 +230,7 @@ static void pop_sequence(struct hl_scan *scan, uint64_t end)
     }
 }
 
+/* No per-byte work: a long value costs one subtraction a chunk. */
 static void skip(struct hl_scan *scan, uint64_t n)
 {
     scan->remaining = n;
@@ -278,6 +284,9 @@ static hilum_rc hold(struct hl_scan *scan, struct hl_element *e)
     return HILUM_OK;
 }
 
+/* A delimiter at the top level is left over from a sequence closed twice, and carries nothing.
+ * An item
+ * there has contents nobody can place. */
 static hilum_rc stray_item(struct hl_scan *scan, const struct hl_head *head)
 {
     if (head->tag == HL_TAG_ITEM)
@@ -287,6 +296,7 @@ static hilum_rc stray_item(struct hl_scan *scan, const struct hl_head *head)
     return HILUM_OK;
 }
 
+/* Zeros of tag and length begin the padding some media writers fill blocks with. */
 static hilum_rc top_element(struct hl_scan *scan, const struct hl_head *head)
 {
     if (is_item_tag(head->tag))
@@ -319,6 +329,7 @@ static hilum_rc top_element(struct hl_scan *scan, const struct hl_head *head)
 
 static hilum_rc take_head(struct hl_scan *scan, const struct hl_head *head);
 
+/* Inside items only undefined lengths matter; elements of known length are skipped whole. */
 static hilum_rc item_element(struct hl_scan *scan, const struct hl_head *head)
 {
     if (is_item_tag(head->tag)) {
@@ -337,6 +348,7 @@ static hilum_rc item_element(struct hl_scan *scan, const struct hl_head *head)
     return HILUM_OK;
 }
 
+/* A fragment of undefined length would have no end: fragments hold no delimiters of their own. */
 static hilum_rc open_item(struct hl_scan *scan, const struct hl_head *head)
 {
     struct scan_frame frame = scan->frames[scan->depth - 1];
@@ -352,6 +364,9 @@ static hilum_rc open_item(struct hl_scan *scan, const struct hl_head *head)
     return push_frame(scan, frame);
 }
 
+/* Writers that forget the sequence delimiter exist; tags ascend, so a larger tag than the
+ * sequence's own
+ * cannot be inside it. */
 static hilum_rc sequence_element(struct hl_scan *scan, const struct hl_head *head)
 {
     const struct scan_frame *frame = &scan->frames[scan->depth - 1];
@@ -437,6 +452,7 @@ static size_t gather_head(struct hl_scan *scan, const uint8_t *p, size_t n)
     return used;
 }
 
+/* A whole head in the chunk is decoded where it lies, without being copied. */
 static size_t consume_head(struct hl_scan *scan, const uint8_t *p, size_t n)
 {
     if (scan->head_length || n < HL_HEAD_MAX)
@@ -448,6 +464,7 @@ static size_t consume_head(struct hl_scan *scan, const uint8_t *p, size_t n)
     return decode(scan, p, head_coding(scan, p));
 }
 
+/* The value is complete or the chunk is; a value shows to readers only when complete. */
 static size_t consume_held(struct hl_scan *scan, const uint8_t *p, size_t n)
 {
     size_t take = n < scan->remaining ? n : (size_t)scan->remaining;
@@ -467,6 +484,7 @@ static size_t consume_held(struct hl_scan *scan, const uint8_t *p, size_t n)
     return take;
 }
 
+/* Anything but zeros means that it was no padding, and attributes may have been missed. */
 static size_t consume_padding(struct hl_scan *scan, const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -523,6 +541,7 @@ static struct hl_element *cut_element(struct hl_scan *scan)
     return is_inside && scan->count ? &scan->elements[scan->count - 1] : NULL;
 }
 
+/* A few bytes behind the pixel data are padding or rubbish that hides no attribute. */
 static hilum_rc end_head(struct hl_scan *scan)
 {
     if (scan->has_pixel_data || (scan->count && is_zero(scan->head, scan->head_length))) {
@@ -534,6 +553,8 @@ static hilum_rc end_head(struct hl_scan *scan)
                         TAG_ARGS(tag, scan->head_offset));
 }
 
+/* Truncated pixel data is still worth keeping, a truncated header is not: the object would be filed
+ * under what happened to arrive. */
 hilum_rc hl_scan_end(struct hl_scan *scan)
 {
     if (scan->rc != HILUM_OK)

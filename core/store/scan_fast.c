@@ -1,4 +1,5 @@
-/* The way most elements go: at the top level, in order, of known VR and even length, and whole in the
+/* The way most elements go: at the top level, in order, of known VR and even length, and whole
+ * in the
  * chunk. Everything else is left to the state machine; what is done here is what it would do.
  * It knows nothing of nesting, remarks and failures. SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>

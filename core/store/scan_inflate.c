@@ -26,11 +26,13 @@ void hl_scan_inflate_fini(struct hl_scan *scan)
     scan->inflate = NULL;
 }
 
+/* For messages: the place in a deflated stream means nothing to anybody. */
 static uint32_t last_tag(const struct hl_scan *scan)
 {
     return scan->count ? scan->elements[scan->count - 1].tag : 0;
 }
 
+/* Small objects may be all zeros; the limit begins where an attack would. */
 static hilum_rc check_ratio(struct hl_scan *scan)
 {
     uint64_t allowed = FREE_OF_RATIO + (uint64_t)scan->inflate->total_in * scan->limits.max_ratio;
@@ -72,6 +74,7 @@ static void note_trailing(struct hl_scan *scan, const uint8_t *p, size_t n)
             scan->remarks |= HL_SCAN_TRAILING;
 }
 
+/* avail_in is 32 bits: a larger chunk is taken in parts. */
 hilum_rc hl_scan_inflate(struct hl_scan *scan, const uint8_t *p, size_t n)
 {
     while (n && !scan->is_inflated) {

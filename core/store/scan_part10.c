@@ -26,6 +26,8 @@ static void copy_uid(const uint8_t *value, size_t n, char out[65])
     out[n] = '\0';
 }
 
+/* The four values everybody needs; the rest of the meta information is for the data set's
+ * reader. */
 static void take_value(struct meta *m, const struct hl_head *head, struct hl_part10 *out)
 {
     const uint8_t *value = m->bytes + m->at + head->size;
@@ -59,6 +61,7 @@ static bool is_at_end(const struct meta *m, const struct hl_part10 *out)
     return hl_get16(m->bytes + m->at, m->coding.is_big_endian) != META_GROUP;
 }
 
+/* Group length is not trusted to find the end: it is wrong more often than a group number. */
 static hilum_rc read_meta(struct meta *m, struct hl_part10 *out)
 {
     m->coding = (struct hl_coding){0};
@@ -82,6 +85,8 @@ static hilum_rc read_meta(struct meta *m, struct hl_part10 *out)
     return HILUM_OK;
 }
 
+/* Without a word from the file its first element tells: VR letters or not, and which byte of
+ * the group. */
 static void guess_syntax(const uint8_t *p, struct hl_part10 *out)
 {
     struct hl_coding coding = {0};
@@ -94,6 +99,7 @@ static void guess_syntax(const uint8_t *p, struct hl_part10 *out)
     strcpy(out->transfer_syntax, uid);
 }
 
+/* A preamble with nothing behind it is not an object, however well it begins. */
 static hilum_rc no_syntax(const struct meta *m, struct hl_part10 *out)
 {
     if (m->n - m->at < HL_HEAD_PEEK)

@@ -17,6 +17,7 @@ const struct hl_element *hl_scan_at(const struct hl_scan *scan, size_t i)
     return i < hl_scan_count(scan) ? &scan->elements[i] : NULL;
 }
 
+/* The ordered part by halves; disorder is rare and walked. */
 const struct hl_element *hl_scan_find(const struct hl_scan *scan, uint32_t tag)
 {
     size_t low = 0, high = scan->sorted, count = hl_scan_count(scan);
@@ -70,6 +71,7 @@ static bool is_padding(uint8_t byte)
     return byte == ' ' || byte == '\0';
 }
 
+/* Leading spaces go as well: they are not significant in what is looked up this way (PS3.5 6.2). */
 size_t hl_scan_text(const struct hl_scan *scan, uint32_t tag, char *out, size_t size)
 {
     const struct hl_element *e = hl_scan_find(scan, tag);
@@ -106,6 +108,7 @@ static bool is_signed(const struct hl_element *e)
     return e->vr[0] == 'S' && (e->vr[1] == 'S' || e->vr[1] == 'L');
 }
 
+/* Wrong lengths are read as far as they go: a US in four bytes is met in practice. */
 static hilum_rc binary_int(const struct hl_element *e, bool is_big_endian, int64_t *out)
 {
     if (e->length >= 4 && e->vr[1] != 'S') {
@@ -121,6 +124,7 @@ static hilum_rc binary_int(const struct hl_element *e, bool is_big_endian, int64
     return HILUM_OK;
 }
 
+/* Text numbers may be followed by other values; the first is meant. */
 hilum_rc hl_scan_int(const struct hl_scan *scan, uint32_t tag, int64_t *out)
 {
     const struct hl_element *e = hl_scan_find(scan, tag);

@@ -37,6 +37,7 @@ static void put32(struct hl_buf *out, uint32_t value, bool is_big_endian)
     put16(out, is_big_endian ? value & 0xFFFF : value >> 16, is_big_endian);
 }
 
+/* Too long for a short VR is UN, which has a 32-bit length and hides nothing but the VR. */
 static void put_head(struct hl_buf *out, uint32_t tag, const char *vr, uint32_t length,
                      struct hl_coding coding)
 {
@@ -102,6 +103,7 @@ static hilum_rc keep(struct plan *plan, uint64_t begin, uint64_t end)
     return add_piece(plan->out, (struct hl_piece){.offset = begin, .length = end - begin});
 }
 
+/* Each edit has memory of its own, for the growing buffer may move. */
 static hilum_rc add_edit(struct plan *plan, const struct hl_edit *edit)
 {
     if (edit->is_delete)
@@ -144,6 +146,7 @@ static const struct hl_edit *lower_bound(const struct plan *plan, uint32_t tag)
     return low < plan->n ? &plan->edits[low] : NULL;
 }
 
+/* Every occurrence of an edited tag: readers differ in which of two they believe. */
 static bool is_dropped(const struct plan *plan, uint32_t tag)
 {
     const struct hl_edit *edit = lower_bound(plan, tag);
@@ -153,6 +156,7 @@ static bool is_dropped(const struct plan *plan, uint32_t tag)
     return is_group_length && edit && edit->tag >> 16 == tag >> 16;
 }
 
+/* An element's range reaches to the next one, so stray delimiters stay with what they follow. */
 static hilum_rc plan_element(struct plan *plan, const struct hl_element *e, uint64_t end)
 {
     hilum_rc rc = add_edits_up_to(plan, e->tag);
@@ -188,6 +192,7 @@ static hilum_rc plan_all(struct plan *plan)
     return rc == HILUM_OK ? plan_end(plan, end) : rc;
 }
 
+/* Order is the caller's business: sorting here would hide an attribute given twice. */
 static hilum_rc check_edits(const struct hl_scan *scan, const struct hl_edit *edits, size_t n)
 {
     if (hl_scan_is_deflated(scan))
@@ -238,6 +243,7 @@ static void add_item(const struct hl_buf *content, struct hl_coding coding, stru
     out->failed |= content->failed;
 }
 
+/* One item always, even when everything changed was absent before: the sequence is type 1. */
 static hilum_rc add_old_values(const struct hl_original *item, struct hl_coding coding,
                                struct hl_buf *out)
 {
@@ -260,6 +266,7 @@ static hilum_rc add_old_values(const struct hl_original *item, struct hl_coding 
     return rc;
 }
 
+/* A value of defined length may end in bytes that look alike only if its last item is malformed. */
 static size_t without_delimiter(const uint8_t *existing, size_t n, bool is_big_endian)
 {
     if (n >= 8 && hl_get_tag(existing + n - 8, is_big_endian) == HL_TAG_SEQUENCE_END &&

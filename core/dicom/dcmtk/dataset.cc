@@ -25,6 +25,7 @@ namespace
 
 constexpr size_t CHUNK = 65536;
 
+// Unknown syntaxes have no flags: explicit little endian, as PS3.5 10 demands of them.
 unsigned flags_of(const char *syntax)
 {
     const hl_syntax *found = hl_uid_syntax(syntax);
@@ -112,11 +113,13 @@ hilum_rc inflate_some(const uint8_t *bytes, size_t n, size_t max, std::vector<ui
     return hl_fail(HILUM_EINVAL, "data set: deflated data is damaged");
 }
 
+// The limit is the answer: whoever sent that much meant no query.
 hilum_rc too_large(size_t max)
 {
     return hl_fail(HILUM_EFULL, "data set: over %zu bytes", max);
 }
 
+// Deflated bytes are inflated here, since DCMTK would inflate without end.
 hilum_rc parse(const uint8_t *bytes, size_t n, const char *syntax, hl_dataset **out)
 {
     if (n > HL_DATASET_MAX)
@@ -164,6 +167,7 @@ ssize_t read_more(int fd, std::vector<uint8_t> &bytes)
     return got;
 }
 
+// Whatever kind comes first ends the header.
 const hl_element *pixel_data(const hl_scan *scan)
 {
     for (const uint32_t tag : {0x7FE00008u, 0x7FE00009u, HL_TAG_PIXEL_DATA})
@@ -229,6 +233,7 @@ hilum_rc open_deflated(int fd, const hl_part10 &head, size_t max, std::vector<ui
                        HL_UID_EXPLICIT_LITTLE_ENDIAN, out);
 }
 
+// The first read covers preamble, meta information and almost every header.
 hilum_rc open_file(const char *path, size_t max, char *transfer_syntax, hl_dataset **out)
 {
     const File file(path);
@@ -266,6 +271,7 @@ hilum_rc output_syntax(DcmDataset &set, const char *syntax, E_TransferSyntax *ou
     return HILUM_OK;
 }
 
+// The compressor may hold bytes back after the last element; it is done when both are.
 hilum_rc write_all(DcmDataset &set, E_TransferSyntax xfer, hl_buf *out)
 {
     std::vector<char> chunk(CHUNK);

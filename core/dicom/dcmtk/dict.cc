@@ -101,6 +101,7 @@ bool is_in(const Range &range, uint32_t tag)
            (group - (range.first >> 16)) % 2 == 0;
 }
 
+// Exact tags first: ranges are few, and asked only for what is left.
 const Row *Dictionary::find(uint32_t tag) const
 {
     const auto exact = rows.find(tag);
@@ -112,6 +113,7 @@ const Row *Dictionary::find(uint32_t tag) const
     return nullptr;
 }
 
+// The language makes it once, whichever thread comes first, and nothing changes it after.
 const Dictionary &dictionary()
 {
     static const Dictionary loaded;

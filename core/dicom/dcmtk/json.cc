@@ -15,6 +15,7 @@ constexpr size_t INLINE_MAX = 64 * 1024;
 
 void write_item(DcmItem &item, const std::string &inherited, hl_buf *out);
 
+// Empty parts count: an empty value keeps its place among the others.
 std::vector<std::string> split(const std::string &text, char by)
 {
     std::vector<std::string> parts;
@@ -34,6 +35,7 @@ std::string trimmed(const std::string &text)
     return text.substr(begin, text.find_last_not_of(' ') - begin + 1);
 }
 
+// Empty groups are left out, their place is told by the key.
 void write_name(const std::string &name, hl_buf *out)
 {
     static const char *const groups[] = {"Alphabetic", "Ideographic", "Phonetic"};
@@ -112,6 +114,7 @@ void write_values(DcmElement &element, const std::string &charset, hl_buf *out)
     hl_buf_byte(out, ']');
 }
 
+// Small enough to have here; the kernel needs no library for it.
 void write_base64(const uint8_t *p, size_t n, hl_buf *out)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -150,6 +153,7 @@ void write_sequence(DcmSequenceOfItems &sequence, const std::string &charset, hl
     hl_buf_byte(out, ']');
 }
 
+// UN too: nobody knows whether it is text.
 bool is_binary(DcmEVR vr)
 {
     return vr == EVR_OB || vr == EVR_OW || vr == EVR_OF || vr == EVR_OD || vr == EVR_OL ||

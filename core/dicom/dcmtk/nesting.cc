@@ -13,7 +13,8 @@ extern "C" {
 namespace
 {
 
-// Where DCMTK may read a damaged data set in another way than we do, the number of items alone has to
+// Where DCMTK may read a damaged data set in another way than we do, the number of items alone
+// has to
 // show that the stack suffices.
 constexpr size_t ITEMS_SAFE = 400;
 
@@ -70,7 +71,8 @@ void take_element(Walk &walk, const hl_head &head, hl_coding coding)
         walk.at += (size_t)head.size + head.length;
 }
 
-// Of unknown VRs DCMTK tells the length by the letters alone, the scan by what follows them: where the
+// Of unknown VRs DCMTK tells the length by the letters alone, the scan by what follows them:
+// where the
 // two disagree, DCMTK would go on somewhere inside the value.
 bool is_foreign(const hl_head &head)
 {

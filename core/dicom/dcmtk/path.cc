@@ -105,6 +105,7 @@ hilum_rc find_element(const hl_dataset *dataset, const std::string &path, Place 
     return *out ? HILUM_OK : hl_fail(HILUM_ENOTFOUND, "%s is absent", path.c_str());
 }
 
+// A sequence has no text; saying so beats an empty answer.
 hilum_rc get_text(const hl_dataset *dataset, const char *path, std::string &out)
 {
     Place place{};
@@ -148,12 +149,14 @@ hilum_rc enter(Place &place, const Step &step, const std::string &path)
     return HILUM_OK;
 }
 
+// What the dictionary does not know is text, as people type it.
 DcmEVR vr_to_put(uint32_t tag)
 {
     const char *vr = hl_dict_vr(tag);
     return std::strcmp(vr, "UN") == 0 ? EVR_LO : DcmVR(vr).getEVR();
 }
 
+// Always a new element: an old one may have another VR from a careless sender.
 hilum_rc put_leaf(Place &place, const Step &step, const std::string &path, const std::string &utf8)
 {
     const DcmEVR vr = vr_to_put(step.tag);
@@ -238,6 +241,7 @@ hilum_rc convert_item(DcmItem &item, const std::string &inherited, const std::st
     return rc;
 }
 
+// On a copy: a set that proves too poor must leave the data set as it was.
 hilum_rc convert(hl_dataset *dataset, const std::string &wanted)
 {
     auto copy = std::make_unique<DcmDataset>(*dataset->set);

@@ -7,6 +7,7 @@
 namespace
 {
 
+// Each number type has its own accessor in DCMTK, all of one shape.
 template <class T, class Get> bool array(Get get, size_t size, const void **bytes, size_t *length)
 {
     T *values = nullptr;
@@ -22,6 +23,7 @@ bool is_string(const DcmElement &element)
     return const_cast<DcmElement &>(element).isaString() || element.getTag().getVR().isaString();
 }
 
+// Leading spaces stay: in long texts they are the layout.
 std::string padded_text(const char *text, size_t n)
 {
     while (n && (text[n - 1] == ' ' || text[n - 1] == '\0'))
