@@ -1,9 +1,8 @@
 /* One attribute of a stored instance by keyword: for rules that run after the answer. Reads the object's
  * header only as far as it must. SPDX-License-Identifier: Apache-2.0 */
-#include "core/dicom/dcmtk/dataset.h"
 #include "core/store/store_internal.h"
 
-#include <string.h>
+#include "core/base/error.h"
 
 /* A header that has not shown the attribute by then is not searched further. */
 enum { HEADER_MAX = 16 << 20 };
@@ -30,7 +29,8 @@ static hilum_rc feed_until(struct hl_outgoing *outgoing, struct hl_scan *scan, u
     return rc;
 }
 
-static hilum_rc attribute_read(struct hl_outgoing *outgoing, uint32_t tag, struct hl_buf *out)
+static hilum_rc attribute_read(struct hl_outgoing *outgoing, uint32_t tag, const char *vr,
+                               struct hl_buf *out)
 {
     struct hl_scan *scan = NULL;
     const struct hl_scan_limits limits = {0};
@@ -38,7 +38,7 @@ static hilum_rc attribute_read(struct hl_outgoing *outgoing, uint32_t tag, struc
     if (rc == HILUM_OK)
         rc = feed_until(outgoing, scan, tag);
     bool was_repaired = false;
-    if (rc == HILUM_OK && !hl_header_text(scan, tag, hl_dict_vr(tag), NULL, out, &was_repaired))
+    if (rc == HILUM_OK && !hl_header_text(scan, tag, vr, NULL, out, &was_repaired))
         rc = HILUM_ENOTFOUND;
     hl_scan_free(scan);
     return rc;
@@ -47,14 +47,15 @@ static hilum_rc attribute_read(struct hl_outgoing *outgoing, uint32_t tag, struc
 hilum_rc hl_store_attribute(struct hl_store *store, int64_t instance_id, const char *keyword,
                             struct hl_buf *out)
 {
-    uint32_t tag = hl_dict_tag(keyword);
+    const char *vr = NULL;
+    uint32_t tag = hl_store_tag(store, keyword, &vr);
     if (tag == 0)
         return hl_fail(HILUM_ENOTFOUND, "%s: no such DICOM keyword", keyword);
     struct hl_outgoing *outgoing = NULL;
     hilum_rc rc = hl_outgoing_open(store, instance_id, 0, &outgoing);
     if (rc < 0)
         return rc;
-    rc = attribute_read(outgoing, tag, out);
+    rc = attribute_read(outgoing, tag, vr, out);
     hl_outgoing_close(outgoing);
     return rc;
 }

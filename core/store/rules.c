@@ -8,20 +8,20 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 
-static uint32_t tag_of(const struct hl_ingest *ingest, const char *keyword, const char **vr)
+uint32_t hl_store_tag(const struct hl_store *store, const char *keyword, const char **vr)
 {
     const struct hl_header_field *field = hl_header_field_find(keyword);
     *vr = field != NULL ? field->vr : "LO"; /* for implicit syntaxes; else the element tells */
     if (field != NULL)
         return field->tag;
-    return ingest->store->options.tag != NULL ? ingest->store->options.tag(keyword) : 0;
+    return store->options.tag != NULL ? store->options.tag(keyword) : 0;
 }
 
 static bool resolve(void *arg, const char *keyword, struct hl_buf *out)
 {
     const struct hl_ingest *ingest = arg;
     const char *vr = NULL;
-    uint32_t tag = tag_of(ingest, keyword, &vr);
+    uint32_t tag = hl_store_tag(ingest->store, keyword, &vr);
     const char *text = tag != 0 ? hl_attrs_get(&ingest->edits, tag) : NULL;
     if (text == NULL && tag != 0)
         text = hl_attrs_get(&ingest->attrs, tag);
@@ -45,7 +45,7 @@ static hilum_rc edit(void *arg, const char *keyword, const char *utf8)
 {
     struct hl_ingest *ingest = arg;
     const char *vr = NULL;
-    uint32_t tag = tag_of(ingest, keyword, &vr);
+    uint32_t tag = hl_store_tag(ingest->store, keyword, &vr);
     if (tag == 0)
         return hl_fail(HILUM_EINVAL, "%s: no such attribute", keyword);
     if (is_fixed(tag))

@@ -105,6 +105,9 @@ uint16_t hl_ingest_status(hilum_rc rc);
 /* Refuses with that status and, where the medium failed, begins the safe mode. */
 hilum_rc hl_ingest_fail(struct hl_ingest *ingest, hilum_rc rc, const char *what);
 
+/* Tag and VR of a keyword (rules.c); 0: no such attribute. */
+uint32_t hl_store_tag(const struct hl_store *store, const char *keyword, const char **vr);
+
 /* ---- header.c: the scan becomes attributes ---- */
 
 struct hl_header_field {
