@@ -14,6 +14,7 @@ struct tally {
     struct hl_place place;
     const struct hl_instance *any;
     int64_t n, bytes;
+    int new_series, new_studies;
 };
 
 struct batch {
@@ -22,6 +23,7 @@ struct batch {
     size_t n;
     struct tally *tallies; /* n */
     size_t n_tallies;
+    struct tally sum;
 };
 
 static const char *or_empty(const char *text)
@@ -210,36 +212,31 @@ static hilum_rc tally_audit(struct hl_session *session, const struct tally *tall
 }
 
 /* A series and a study count from their first instance on: also one that had been emptied by people. */
-static hilum_rc firsts_count(struct hl_session *session, const struct hl_place *place)
+static hilum_rc firsts_read(struct hl_session *session, struct batch *batch, struct tally *tally)
 {
-    int64_t in_series = 0, in_study = 0;
-    hilum_rc rc = hl_session_int(
-        session, &in_series, "SELECT n_instances FROM series WHERE id = ?1", "i", place->series);
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_session_ask(session, &stmt,
+                                 "SELECT e.n_instances, s.n_instances FROM series e "
+                                 "JOIN study s ON s.id = e.study WHERE e.id = ?1",
+                                 "i", tally->place.series);
     if (rc == HILUM_OK)
-        rc = hl_session_int(session, &in_study, "SELECT n_instances FROM study WHERE id = ?1", "i",
-                            place->study);
-    if (rc != HILUM_OK || in_series > 0)
-        return rc;
-    int is_first = in_study == 0;
-    rc = hl_session_run(session, "UPDATE study SET n_series = n_series + 1 WHERE id = ?1", "i",
-                        place->study);
-    if (rc == HILUM_OK)
-        rc = hl_session_run(session,
-                            "UPDATE patient SET n_series = n_series + 1, "
-                            "n_studies = n_studies + ?2 WHERE id = ?1",
-                            "id", place->patient, is_first);
-    if (rc == HILUM_OK)
-        rc = hl_session_run(session,
-                            "UPDATE totals SET series = series + 1, studies = studies + ?1 "
-                            "WHERE id = 1",
-                            "d", is_first);
-    return rc;
+        rc = hl_stmt_step(stmt);
+    if (rc == 1) {
+        tally->new_series = hl_stmt_int(stmt, 0) == 0;
+        tally->new_studies = tally->new_series && hl_stmt_int(stmt, 1) == 0;
+    }
+    hl_stmt_done(stmt);
+    batch->sum.new_series += tally->new_series;
+    batch->sum.new_studies += tally->new_studies;
+    batch->sum.n += tally->n;
+    batch->sum.bytes += tally->bytes;
+    return rc > 0 ? HILUM_OK : rc;
 }
 
-static hilum_rc tally_write(struct hl_session *session, const struct tally *tally)
+static hilum_rc tally_write(struct hl_session *session, struct batch *batch, struct tally *tally)
 {
     const struct hl_place *place = &tally->place;
-    hilum_rc rc = firsts_count(session, place);
+    hilum_rc rc = firsts_read(session, batch, tally);
     if (rc == HILUM_OK)
         rc = hl_session_run(session,
                             "UPDATE series SET n_instances = n_instances + ?2, "
@@ -248,18 +245,25 @@ static hilum_rc tally_write(struct hl_session *session, const struct tally *tall
     if (rc == HILUM_OK)
         rc = hl_session_run(session,
                             "UPDATE study SET n_instances = n_instances + ?2, bytes = bytes + ?3, "
-                            "last_arrival_us = ?4, state = 0 WHERE id = ?1",
-                            "iiii", place->study, tally->n, tally->bytes, hl_now_us());
+                            "n_series = n_series + ?4, last_arrival_us = ?5, state = 0 "
+                            "WHERE id = ?1",
+                            "iiidi", place->study, tally->n, tally->bytes, tally->new_series,
+                            hl_now_us());
     if (rc == HILUM_OK)
-        rc = hl_session_run(session,
-                            "UPDATE patient SET n_instances = n_instances + ?2 WHERE id = ?1", "ii",
-                            place->patient, tally->n);
-    if (rc == HILUM_OK)
-        rc = hl_session_run(
-            session,
-            "UPDATE totals SET instances = instances + ?1, bytes = bytes + ?2 WHERE id = 1", "ii",
-            tally->n, tally->bytes);
+        rc =
+            hl_session_run(session,
+                           "UPDATE patient SET n_instances = n_instances + ?2, "
+                           "n_series = n_series + ?3, n_studies = n_studies + ?4 WHERE id = ?1",
+                           "iidd", place->patient, tally->n, tally->new_series, tally->new_studies);
     return rc == HILUM_OK ? tally_audit(session, tally) : rc;
+}
+
+static hilum_rc totals_write(struct hl_session *session, const struct tally *sum)
+{
+    return hl_session_run(session,
+                          "UPDATE totals SET instances = instances + ?1, bytes = bytes + ?2, "
+                          "series = series + ?3, studies = studies + ?4 WHERE id = 1",
+                          "iidd", sum->n, sum->bytes, sum->new_series, sum->new_studies);
 }
 
 static hilum_rc batch_write(struct hl_session *session, void *arg)
@@ -269,7 +273,9 @@ static hilum_rc batch_write(struct hl_session *session, void *arg)
     for (size_t i = 0; i < batch->n && rc == HILUM_OK; i++)
         rc = instance_add(batch, session, batch->rows[i]);
     for (size_t i = 0; i < batch->n_tallies && rc == HILUM_OK; i++)
-        rc = tally_write(session, &batch->tallies[i]);
+        rc = tally_write(session, batch, &batch->tallies[i]);
+    if (rc == HILUM_OK && batch->n_tallies > 0)
+        rc = totals_write(session, &batch->sum);
     return rc;
 }
 

@@ -69,14 +69,19 @@ static hilum_rc study_make(struct hl_record *record, struct hl_session *session,
     int64_t now = hl_now_us();
     hilum_rc rc =
         hl_identity_find(record, session, instance, &place->patient, &place->is_provisional);
-    const struct hilum_value fixed[] = {hl_value_int(place->patient), hl_value_text(uid),
-                                        hl_value_int(now), hl_value_int(now)};
+    const struct hilum_value fixed[] = {
+        hl_value_int(place->patient),
+        hl_value_text(uid),
+        hl_value_text(hl_attrs_text(instance->attrs, HL_MODALITY)),
+        hl_value_text(hl_attrs_text(instance->attrs, HL_SOP_CLASS_UID)),
+        hl_value_int(now),
+        hl_value_int(now)};
     if (rc == HILUM_OK)
-        rc = hl_row_insert(record, session, HILUM_LEVEL_STUDY, fixed, 4, instance->attrs,
+        rc = hl_row_insert(record, session, HILUM_LEVEL_STUDY, fixed, 6, instance->attrs,
                            &place->study);
     if (rc == HILUM_OK)
         rc = study_event(record, session, instance, uid);
-    instance->is_new_study = true;
+    instance->is_new_study = place->is_new = true;
     return rc;
 }
 
@@ -111,7 +116,8 @@ static hilum_rc series_make(struct hl_record *record, struct hl_session *session
         hl_value_int(hl_now_us())};
     hilum_rc rc = hl_row_insert(record, session, HILUM_LEVEL_SERIES, fixed, 3, instance->attrs,
                                 &place->series);
-    if (rc == HILUM_OK)
+    /* A study just made began with this instance's. */
+    if (rc == HILUM_OK && !place->is_new)
         rc = list_add(session, "SELECT modalities FROM study WHERE id = ?1",
                       "UPDATE study SET modalities = ?2 WHERE id = ?1", place->study,
                       hl_attrs_text(instance->attrs, HL_MODALITY));
@@ -150,11 +156,13 @@ hilum_rc hl_place_find(struct hl_record *record, struct hl_session *session,
     is_known = is_known && strcmp(record->places->entries[at].sop_class, sop_class) == 0;
     if (rc != HILUM_OK || is_known)
         return rc;
-    rc = list_add(session, "SELECT sop_classes FROM study WHERE id = ?1",
-                  "UPDATE study SET sop_classes = ?2 WHERE id = ?1", out->study, sop_class);
+    if (!out->is_new)
+        rc = list_add(session, "SELECT sop_classes FROM study WHERE id = ?1",
+                      "UPDATE study SET sop_classes = ?2 WHERE id = ?1", out->study, sop_class);
     snprintf(record->places->entries[at].series_uid, 65, "%s", series);
     snprintf(record->places->entries[at].study_uid, 65, "%s", study);
     snprintf(record->places->entries[at].sop_class, 65, "%s", sop_class);
     record->places->entries[at].place = *out;
+    record->places->entries[at].place.is_new = false;
     return rc;
 }

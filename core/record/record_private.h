@@ -14,6 +14,7 @@
 struct hl_place {
     int64_t patient, study, series;
     bool is_provisional;
+    bool is_new; /* the study was made for this instance */
 };
 
 enum { HL_PLACES = 64 };

@@ -13,7 +13,7 @@ enum { TEXT_MAX = 4096, VALUES_MAX = 64 };
 const char *const hl_row_fixed[5] = {
     NULL,
     "standing,study_key,patient_id,issuer,created_us",
-    "patient,uid,created_us,last_arrival_us",
+    "patient,uid,modalities,sop_classes,created_us,last_arrival_us",
     "study,uid,created_us",
     "series,state,is_held,uid,transfer_syntax,digest_received,source,remarks,remark_text,received_"
     "us",

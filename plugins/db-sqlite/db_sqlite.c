@@ -46,6 +46,8 @@ static hilum_rc plugin_init(const struct hilum_host *host, hilum_self *self, con
     struct db *db = calloc(1, sizeof *db);
     if (!db)
         return host->fail(self, HILUM_ENOMEM, "db-sqlite: out of memory");
+    /* Counting memory takes a lock at every allocation; nobody asks for the count. Too late is no fault. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     db->host = host;
     db->self = self;
     db->conf = conf;

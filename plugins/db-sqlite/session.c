@@ -98,7 +98,7 @@ static hilum_rc configure_reader(struct session *session)
 
 static hilum_rc configure(struct session *session, const char *scope)
 {
-    sqlite3_extended_result_codes(session->handle, 1);
+    sqlite3_db_config(session->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, 1200, 256);
     sqlite3_busy_timeout(session->handle, (int)session->db->conf->busy_timeout);
     /* LIKE distinguishes case as in every other database; the kernel folds where it wants folding.
      */
