@@ -1,0 +1,2 @@
+-- Hilum's own rules. They run before the site's, and no site rule can switch them off.
+-- There are none yet: what every hospital needs from the first day is in the kernel.
