@@ -11,20 +11,28 @@
 
 enum { JUDGED_VALUE = 4096 };
 
+static inline bool is_uid_text(const struct hl_element *e)
+{
+    for (uint64_t i = 0; i < e->length; i++)
+        if (e->value[i] && !strchr("0123456789.", e->value[i]))
+            return false;
+    return true;
+}
+
 /* DCMTK keeps numbers in host order, and of text what is before a NUL or the padding. */
 static inline bool is_same_value(const struct hl_element *e, const struct hl_field *f,
                                  bool is_big_endian)
 {
     if (!e->value || !f->raw || is_big_endian || e->length > JUDGED_VALUE)
         return true;
-    if (strcmp(f->vr, "UI") == 0 && memchr(e->value, ' ', e->length))
-        return true; /* it takes blanks out of UIDs */
-    if (f->length > e->length || memcmp(e->value, f->raw, f->length) != 0)
-        return false;
-    size_t rest = f->length;
-    while (rest < e->length && e->value[rest] == ' ')
-        rest++;
-    return rest == e->length || e->value[rest] == '\0';
+    if (strcmp(f->vr, "UI") == 0 && !is_uid_text(e))
+        return true; /* it takes what looks like blanks out of UIDs */
+    if (f->length == e->length)
+        return memcmp(e->value, f->raw, f->length) == 0;
+    size_t n = strnlen((const char *)e->value, e->length);
+    while (n && e->value[n - 1] == ' ')
+        n--;
+    return f->length >= n && memcmp(e->value, f->raw, n) == 0;
 }
 
 static inline bool is_same_vr(const struct hl_element *e, const struct hl_field *f)
