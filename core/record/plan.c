@@ -46,10 +46,26 @@ static hilum_rc label_add(const struct context *context, const json_t *arguments
                           "tti", context->study_uid, label, hl_now_us());
 }
 
+/* One row of the step, about the object the event is about. */
+static const char JOB_SQL[] =
+    "INSERT INTO job (type, lane, priority, due_us, entry, rule, ordinal, instance, "
+    "study_uid, arguments, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
+    "ON CONFLICT (entry, rule, ordinal) DO NOTHING";
+/* `send` on an event of a study: a row for each of its objects. Ordinals stay unique: a million for each
+ * step, counted in order of arrival, so that a replay finds the same rows. */
+static const char STUDY_SQL[] =
+    "INSERT INTO job (type, lane, priority, due_us, entry, rule, ordinal, instance, "
+    "study_uid, arguments, created_us) SELECT ?1, ?2, ?3, ?4, ?5, ?6, "
+    "(?7 + 1) * 1000000 + row_number() OVER (ORDER BY i.id), i.id + ?8, ?9, ?10, ?11 "
+    "FROM study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id "
+    "WHERE s.uid = ?9 AND i.state = 0 AND i.is_held = 0 "
+    "ON CONFLICT (entry, rule, ordinal) DO NOTHING";
+
 static hilum_rc job_write(const struct context *context, const struct hl_plan_step *step,
                           const json_t *arguments)
 {
     bool is_send = strcmp(step->verb, "send") == 0;
+    bool is_study = is_send && context->instance == 0;
     const char *to = json_string_value(json_object_get(arguments, "to"));
     int priority = (int)json_integer_value(json_object_get(arguments, "priority"));
     int64_t delay = json_integer_value(json_object_get(arguments, "delay_ms"));
@@ -59,15 +75,13 @@ static hilum_rc job_write(const struct context *context, const struct hl_plan_st
         due = hl_now_us() + delay * 1000;
     if (is_send && (!to || !*to || strlen(to) >= 64))
         return hl_fail(HILUM_EINVAL, "verb send: argument to: expected the name of a peer");
+    if (is_study && !context->study_uid[0])
+        return hl_fail(HILUM_EINVAL, "verb send: the event is about no object and no study");
     snprintf(lane, sizeof lane, "%s%s", is_send ? "" : "job:", is_send ? to : step->verb);
-    hilum_rc rc = hl_session_run(
-        context->session,
-        "INSERT INTO job (type, lane, priority, due_us, entry, rule, ordinal, instance, "
-        "study_uid, arguments, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
-        "ON CONFLICT (entry, rule, ordinal) DO NOTHING",
-        "ttdiitditti", step->verb, lane, priority, due, context->entry, step->rule,
-        (int)step->ordinal, context->instance, context->study_uid,
-        step->arguments ? step->arguments : "{}", hl_now_us());
+    hilum_rc rc = hl_session_run(context->session, is_study ? STUDY_SQL : JOB_SQL, "ttdiitditti",
+                                 step->verb, lane, priority, due, context->entry, step->rule,
+                                 (int)step->ordinal, context->instance, context->study_uid,
+                                 step->arguments ? step->arguments : "{}", hl_now_us());
     if (rc == HILUM_OK)
         hl_writer_note(context->record->writer, HL_NOTE_JOBS);
     return rc;

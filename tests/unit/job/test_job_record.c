@@ -132,6 +132,32 @@ static void instance__stored_is_tagged_and_sent(void **state)
         0);
 }
 
+/* A rule on study.complete sends the study, not a row without an object; twice run, once sent. */
+static void study__is_sent_object_by_object(void **state)
+{
+    struct fixture *f = *state;
+    const struct hl_plan_step steps[] = {
+        {"site/study", 0, "send", "{\"to\":\"ARCHIVE\"}"},
+        {"site/study", 1, "send", "{\"to\":\"SECOND\",\"delay_ms\":60000}"}};
+    const struct hl_hook_result result = {.hook = "site/study", .plan = steps, .n_plan = 2};
+    int64_t id;
+    for (unsigned i = 1; i <= 5; i++) {
+        sample_store(f, sample_new(i, "0020000D", "1.2.3.4", NULL));
+    }
+    assert_int_equal(hl_record_journal_append(f->record, "study.complete", "1.2.3.4", "{}", &id),
+                     HILUM_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(hl_record_journal_done(f->record, id, &result, 1, 0), HILUM_OK);
+    }
+    assert_int_equal(sql_int(f, "SELECT count(DISTINCT instance) FROM job WHERE lane = 'ARCHIVE'"),
+                     5);
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM job"), 10);
+    assert_int_equal(
+        sql_int(f, "SELECT count(*) FROM job WHERE lane = 'SECOND' AND due_us > created_us"), 5);
+    assert_int_equal(hl_record_journal_append(f->record, "disk.low", "", "{}", &id), HILUM_OK);
+    assert_int_equal(hl_record_journal_done(f->record, id, &result, 1, 0), HILUM_EINVAL);
+}
+
 /* Killed in the middle of sending, several times: what was stored is sent, and no row is there twice. */
 static void crash__loses_no_job(void **state)
 {
@@ -209,6 +235,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(instance__stored_is_tagged_and_sent, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(study__is_sent_object_by_object, fixture_set_up,
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(crash__loses_no_job, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(entries__come_to_an_end_at_a_rate_that_is_printed,
