@@ -152,34 +152,70 @@ static bool segment_prewrite(int fd, uint64_t size)
     return fsync(fd) == 0;
 }
 
-static bool segment_open(struct fs_intake *intake, int i, int wanted)
+/* false: there is none. */
+static bool segment_open(struct fs_intake *intake, int i)
 {
-    char name[32], part[40];
+    char name[32];
     struct stat st;
     struct segment *segment = &intake->segments[i];
-    uint64_t size = (uint64_t)intake->fs->conf->segment;
+    snprintf(name, sizeof name, "segment-%02d", i);
+    int fd = openat(intake->dir_fd, name, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    segment->fd = fd;
+    segment->size = (uint64_t)st.st_size; /* as it was made, whatever the option says now */
+    segment->state = SEGMENT_FREE;
+    return true;
+}
+
+static bool segment_make(struct fs_intake *intake, int i)
+{
+    char name[32], part[40];
     snprintf(name, sizeof name, "segment-%02d", i);
     snprintf(part, sizeof part, "%s.new", name);
-    segment->fd = openat(intake->dir_fd, name, O_RDWR | O_CLOEXEC);
-    if (segment->fd >= 0 && fstat(segment->fd, &st) == 0) {
-        segment->size = (uint64_t)st.st_size; /* as it was made, whatever the option says now */
-        return true;
-    }
-    if (i >= wanted)
+    int fd = openat(intake->dir_fd, part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (fd < 0)
         return false;
-    segment->size = size;
-    segment->fd = openat(intake->dir_fd, part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    if (segment->fd < 0)
-        return false;
-    if (segment_prewrite(segment->fd, size) &&
-        renameat(intake->dir_fd, part, intake->dir_fd, name) == 0 && fsync(intake->dir_fd) == 0)
-        return true;
+    bool is_made = segment_prewrite(fd, (uint64_t)intake->fs->conf->segment) &&
+                   renameat(intake->dir_fd, part, intake->dir_fd, name) == 0 &&
+                   fsync(intake->dir_fd) == 0;
     int number = errno;
-    unlinkat(intake->dir_fd, part, 0);
-    close(segment->fd);
-    segment->fd = -1;
+    if (!is_made)
+        unlinkat(intake->dir_fd, part, 0);
+    close(fd);
     errno = number;
-    return false;
+    return is_made;
+}
+
+/* false: could not, with errno. */
+static bool segment_provide(struct fs_intake *intake, int i)
+{
+    if (!segment_make(intake, i))
+        return false;
+    pthread_mutex_lock(&intake->lock);
+    bool is_open = segment_open(intake, i);
+    pthread_mutex_unlock(&intake->lock);
+    return is_open;
+}
+
+void fs_segments_make(struct fs_intake *intake)
+{
+    bool is_stopping = intake->max_chunks == 0; /* nothing comes in: none are wanted */
+    for (int i = 0; i < intake->n_segments && !is_stopping; i++) {
+        pthread_mutex_lock(&intake->lock);
+        bool is_absent = intake->segments[i].state == SEGMENT_ABSENT;
+        is_stopping = intake->is_stopping;
+        pthread_mutex_unlock(&intake->lock);
+        if (!is_absent || is_stopping || segment_provide(intake, i))
+            continue;
+        fs_fail_errno(intake->fs, "make a segment of", "intake");
+        intake->fs->host->log(intake->fs->self, HILUM_LOG_WARN,
+                              intake->fs->host->reason(intake->fs->self));
+        return; /* those that are there serve; files take the rest */
+    }
 }
 
 /* ---- replay ---- */
@@ -202,7 +238,6 @@ static hilum_rc segment_replay(struct fs_intake *intake, int i)
 {
     struct segment *segment = &intake->segments[i];
     struct head head;
-    segment->state = segment->fd > 0 ? SEGMENT_FREE : SEGMENT_FULL;
     if (segment->fd <= 0 || !head_read(segment->fd, 0, segment_magic, &head))
         return HILUM_OK; /* never used */
     segment->generation = head.generation;
@@ -234,23 +269,16 @@ static hilum_rc segment_replay(struct fs_intake *intake, int i)
 
 /* ---- life ---- */
 
+/* Those that are there, of an earlier and larger configuration too; the first is made at once. */
 static bool segments_open(struct fs_intake *intake)
 {
     int wanted = (int)intake->fs->conf->segments;
-    if (wanted > INTAKE_SEGMENTS_MAX)
-        wanted = INTAKE_SEGMENTS_MAX;
-    bool is_made = true;
-    for (int i = 0; i < INTAKE_SEGMENTS_MAX;
-         i++) { /* also those of an earlier, larger configuration */
-        bool is_open = segment_open(intake, i, is_made ? wanted : 0);
-        if (is_open)
+    for (int i = 0; i < INTAKE_SEGMENTS_MAX; i++) {
+        if (segment_open(intake, i) || i < wanted)
             intake->n_segments = i + 1;
-        else if (i < wanted)
-            is_made = false;
-        else
-            break;
     }
-    return is_made;
+    return intake->max_chunks == 0 || intake->segments[0].state != SEGMENT_ABSENT ||
+           segment_provide(intake, 0);
 }
 
 static hilum_rc segments_replay(struct fs_intake *intake)

@@ -38,8 +38,8 @@ struct fs_entry {
         is_dropped; /* dropped while being cut: the cutter erases the file and frees this */
 };
 
-/* FREE -> ACTIVE (one at most) -> FULL -> (all its objects cut or dropped) -> FREE */
-enum segment_state { SEGMENT_FREE, SEGMENT_ACTIVE, SEGMENT_FULL };
+/* ABSENT (not made yet) -> FREE -> ACTIVE (one at most) -> FULL -> (all its objects cut or dropped) -> FREE */
+enum segment_state { SEGMENT_ABSENT, SEGMENT_FREE, SEGMENT_ACTIVE, SEGMENT_FULL };
 
 struct segment {
     int fd;
@@ -74,6 +74,8 @@ struct fs_intake {
 /* ---- intake.c: segments and what is in them ---- */
 hilum_rc
 fs_intake_open(struct fs *fs); /* on failure there is no intake: files serve, and it is logged */
+/* Makes segments that are not there yet, one after another; by the cutter, so that no start waits. */
+void fs_segments_make(struct fs_intake *intake);
 void fs_intake_drain(struct fs_intake *intake);
 void fs_intake_close(struct fs_intake *intake);
 /* Under lock. NULL if the key is not in the log. */

@@ -202,6 +202,7 @@ static hilum_rc cut_some(struct fs_intake *intake, int i)
 void *fs_cutter_run(void *arg)
 {
     struct fs_intake *intake = arg;
+    fs_segments_make(intake);
     pthread_mutex_lock(&intake->lock);
     for (;;) {
         segments_recycle(intake);

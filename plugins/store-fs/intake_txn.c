@@ -160,6 +160,8 @@ static int segment_for(struct fs_intake *intake, uint64_t size)
     }
     if (i < 0 && fs_segment_activate(intake))
         i = intake->active;
+    if (i >= 0 && intake->segments[i].used + size > intake->segments[i].size)
+        i = -1; /* one made by an earlier configuration, smaller than this object */
     pthread_mutex_unlock(&intake->lock);
     return i;
 }

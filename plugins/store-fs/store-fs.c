@@ -15,10 +15,10 @@
 static const struct hilum_option options[] = {
     {"root", HILUM_OPT_PATH, offsetof(struct fs_conf, root), "objects", NULL,
      "Directory of the objects; relative to the data directory."},
-    {"intake", HILUM_OPT_STR, offsetof(struct fs_conf, intake), "files", "files|log",
+    {"intake", HILUM_OPT_STR, offsetof(struct fs_conf, intake), "log", "files|log",
      "How objects arrive: each in its file, or in a log that is cut into files in the background."},
     {"segment", HILUM_OPT_BYTES, offsetof(struct fs_conf, segment), "64MiB", "1MiB..1GiB",
-     "Size of one segment of the intake log; written once in full at the first start."},
+     "Size of one segment of the intake log; written once in full when it is made."},
     {"segments", HILUM_OPT_INT, offsetof(struct fs_conf, segments), "8", "2..64",
      "Segments of the intake log: what a burst may bring before files take over."},
     {"memory", HILUM_OPT_BYTES, offsetof(struct fs_conf, memory), "48MiB", "1MiB..1GiB",

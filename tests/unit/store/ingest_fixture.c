@@ -17,8 +17,10 @@
 
 static void store_open(struct pipeline *p)
 {
-    const char *options[1] = {getenv("STORE_FS_OPTION")};
-    hilum_rc rc = provider_open(&p->provider, STORE_FS_SO, p->root, options, options[0] != NULL);
+    const char *intake = getenv("HILUM_TEST_INTAKE"); /* ctest runs both */
+    const char *options[] = {intake != NULL ? intake : "intake=log", "segment=2MiB", "segments=3",
+                             "memory=4MiB"};
+    hilum_rc rc = provider_open(&p->provider, STORE_FS_SO, p->root, options, 4);
     if (rc != HILUM_OK)
         fail_msg("store-fs: %s", provider_reason());
     p->faulty.inner = p->provider.table;
