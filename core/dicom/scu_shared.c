@@ -37,6 +37,7 @@ struct shared {
 struct worker {
     struct shared *shared;
     bool is_first;
+    size_t n_ended; /* of its chunk */
 };
 
 static void unref(struct shared *shared)
@@ -69,18 +70,23 @@ static bool take(struct shared *shared, size_t *start, size_t *n)
 
 static hilum_rc note_end(void *arg, const struct hl_send_item *item)
 {
-    struct shared *shared = arg;
+    struct worker *worker = arg;
+    struct shared *shared = worker->shared;
     pthread_mutex_lock(&shared->lock);
     shared->ended[shared->n_ended++] = (size_t)(item - shared->items);
+    worker->n_ended++;
     bool is_stopped = shared->is_stopped;
     pthread_cond_signal(&shared->news);
     pthread_mutex_unlock(&shared->lock);
     return is_stopped ? HILUM_ECANCELLED : HILUM_OK;
 }
 
-/* Objects the worker took and was stopped before. */
-static void give_back(struct shared *shared, size_t start, size_t n)
+/* Objects the worker took and was stopped before. Once all of a chunk have ended, the items may be gone. */
+static void give_back(struct worker *worker, size_t start, size_t n)
 {
+    struct shared *shared = worker->shared;
+    if (worker->n_ended == n)
+        return;
     pthread_mutex_lock(&shared->lock);
     for (size_t i = start; i < start + n; i++)
         if (shared->items[i].rc == HILUM_ECANCELLED)
@@ -100,15 +106,21 @@ static void note_broken(struct shared *shared, hilum_rc rc)
     pthread_mutex_unlock(&shared->lock);
 }
 
-static void send_chunks(struct shared *shared, struct hl_link **link)
+static void send_chunks(struct worker *worker, struct hl_link **link)
 {
+    struct shared *shared = worker->shared;
+    struct hl_send_options options = shared->options;
+    options.arg = worker;
     size_t start, n;
     while (take(shared, &start, &n)) {
-        hilum_rc rc = hl_scu_store_over(shared->scu, &shared->peer, shared->items + start, n,
-                                        &shared->options, link);
-        if (rc)
+        worker->n_ended = 0;
+        hilum_rc rc =
+            hl_scu_store_over(shared->scu, &shared->peer, shared->items + start, n, &options, link);
+        give_back(worker, start, n);
+        if (rc && worker->is_first)
             note_broken(shared, rc);
-        give_back(shared, start, n);
+        if (rc)
+            break;
     }
 }
 
@@ -120,7 +132,7 @@ static void run_worker(void *arg)
     /* The first opens its association with what its objects need, and failing is its result. */
     if (worker->is_first ||
         hl_link_get(shared->scu, &shared->peer, &shared->pairs, false, &link) == HILUM_OK)
-        send_chunks(shared, &link);
+        send_chunks(worker, &link);
     if (link)
         hl_link_put(shared->scu, &shared->peer, link);
     free(worker);
@@ -132,7 +144,7 @@ static hilum_rc start_worker(struct shared *shared, bool is_first)
     struct worker *worker = malloc(sizeof *worker);
     if (!worker)
         return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", shared->peer.name);
-    *worker = (struct worker){shared, is_first};
+    *worker = (struct worker){.shared = shared, .is_first = is_first};
     pthread_mutex_lock(&shared->lock);
     shared->references++;
     pthread_mutex_unlock(&shared->lock);
@@ -258,8 +270,7 @@ static struct shared *new_shared(struct hl_scu *scu, const struct hl_peer *peer,
                                                .originator_aet = shared->originator,
                                                .originator_id = options->originator_id,
                                                .priority = options->priority,
-                                               .progress = note_end,
-                                               .arg = shared};
+                                               .progress = note_end};
     sample_pairs(shared);
     return shared;
 }

@@ -46,13 +46,13 @@ await() {
     done
 }
 
-# start_server SITE_TEXT: the text is the site's configuration; sets $port, $server.
+# start_server SITE_TEXT: the text is the site's configuration, __PORT__ in it the free port; sets $port, $server.
 start_server() {
     local dir=$work/server
     mkdir -p "$dir/site" "$dir/data"
     port=$(free_port)
     printf 'dicom = { listen = ( "127.0.0.1:%s" ); };\n' "$port" >"$dir/site/00-port.cfg"
-    printf '%s\n' "$1" >"$dir/site/10-test.cfg"
+    printf '%s\n' "${1//__PORT__/$port}" >"$dir/site/10-test.cfg"
     # shellcheck disable=SC2086
     ${HILUM_WRAP:-} "$build/bin/hilumd" --config "$root/etc/hilum.cfg" --conf-dir "$root/etc/conf.d" --site "$dir/site" \
         --data "$dir/data" --plugin-dir "$build/lib/hilum/plugins" --rules-dir "$root/scripts/core" \

@@ -281,7 +281,9 @@ static void cancel__ends_an_endless_answer(void **state)
     assert_int_equal(status, 0xFE00);
     bench->behaviour = ANSWER; /* and the association is in step */
     ask(assoc, HL_C_FIND_RQ, NULL, "A");
-    assert_int_equal(next(assoc, &(struct hl_buf){0}).status, 0xFF00);
+    struct hl_buf bytes = {0};
+    assert_int_equal(next(assoc, &bytes).status, 0xFF00);
+    hl_buf_fini(&bytes);
     assert_int_equal(next(assoc, NULL).status, 0);
     hl_ul_release(assoc);
 }

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Who is let in, what he gets and what is remembered of it; plain and TLS, IPv4 and IPv6.
+# SPDX-License-Identifier: Apache-2.0
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+command -v openssl >/dev/null || skip "openssl is not installed"
+$python -c 'import pydicom' 2>/dev/null || skip "python3-pydicom is not installed"
+
+# One authority; a certificate for us, one for a peer, one of a stranger's own making.
+self_made() {
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" -keyout "$work/$1.key" -out "$work/$1.pem" 2>/dev/null
+}
+signed() {
+    openssl req -newkey rsa:2048 -nodes -subj "/CN=$1" -keyout "$work/$1.key" -out "$work/$1.csr" 2>/dev/null
+    openssl x509 -req -days 2 -in "$work/$1.csr" -CA "$work/authority.pem" -CAkey "$work/authority.key" -CAcreateserial \
+        -extfile <(echo subjectAltName=IP:127.0.0.1) -out "$work/$1.pem" 2>/dev/null
+}
+self_made authority
+self_made stranger
+signed us
+signed peer
+peer_print=$(openssl x509 -in "$work/peer.pem" -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr 'A-F' 'a-f')
+
+tls=$(free_port) six=$(free_port)
+start_server "dicom = { aet = \"HILUM\"; aets = ( \"SECOND\" ); unknown_peers = \"refuse\";
+  tls = { certificate = \"$work/us.pem\"; key = \"$work/us.key\"; ca = \"$work/authority.pem\"; require_peer_certificate = true; };
+  listen = ( { address = \"127.0.0.1:__PORT__\"; }, { address = \"127.0.0.1:$tls\"; tls = true; }, { address = \"[::1]:$six\"; } ); };
+peers = ( { name = \"ct\"; aet = \"CT1\"; cidr = ( \"127.0.0.0/8\", \"::1\" ); services = ( \"echo\", \"store\" ); },
+          { name = \"ws\"; aet = \"WS1\"; cidr = ( \"127.0.0.0/8\" ); services = ( \"echo\", \"find\" ); called_aets = ( \"SECOND\" ); },
+          { name = \"far\"; aet = \"FAR\"; cidr = ( \"192.0.2.0/24\" ); },
+          { name = \"pinned\"; aet = \"PIN\"; certificate_sha256 = \"$peer_print\"; } );"
+
+quiet() {
+    "$@" >/dev/null 2>&1
+}
+refused() { # refused REASON CALLING CALLED [echoscu options]
+    local reason=$1 calling=$2 called=$3
+    shift 3
+    echoscu -aet "$calling" -aec "$called" "$@" 127.0.0.1 "$port" 2>&1 | grep -q "$reason"
+}
+check "CT1 is let in" echoscu -aet CT1 -aec HILUM 127.0.0.1 "$port"
+check "CT1 by the second title" echoscu -aet CT1 -aec SECOND 127.0.0.1 "$port"
+check "no such title" refused "Called AE Title Not Recognized" CT1 NOBODY
+check "unknown caller" refused "Calling AE Title Not Recognized" X1 HILUM
+check "wrong address" refused "Calling AE Title Not Recognized" FAR HILUM
+check "title not his" refused "Calling AE Title Not Recognized" WS1 HILUM
+check "pinned without certificate" refused "Calling AE Title Not Recognized" PIN HILUM
+check "his title" echoscu -aet WS1 -aec SECOND 127.0.0.1 "$port"
+
+# ---- contexts
+$python "$root/tests/dicom/make_find_data.py" "$work/data"
+one=$work/data/1.2.999.3.1.1.dcm
+check "CT1 stores" storescu -aet CT1 -aec HILUM 127.0.0.1 "$port" "$one"
+check "WS1 may not" bash -c "! storescu -aet WS1 -aec SECOND 127.0.0.1 $port $one >/dev/null 2>&1"
+check "WS1 finds" quiet findscu -S -aet WS1 -aec SECOND 127.0.0.1 "$port" -k QueryRetrieveLevel=STUDY -k StudyInstanceUID
+trace=$("$build/bin/hilum" --data "$work/server/data" --json peer trace ws 2>&1)
+check "the trace says why" grep -q 'may not\|not allowed\|store' <<<"$trace"
+check "the trace has the class" grep -q DigitalXRayImageStorageForPresentation <<<"$trace"
+
+# ---- TLS (echoscu: +tls key certificate; -ic trusts every server)
+secure() { # secure NAME CALLING
+    echoscu -aet "$2" -aec HILUM +tls "$work/$1.key" "$work/$1.pem" +cf "$work/authority.pem" 127.0.0.1 "$tls" 2>&1
+}
+if echoscu --version | grep -qi 'openssl\|tls' || echoscu --help | grep -q -- '+tls'; then
+    check "TLS with the authority's certificate" secure peer CT1
+    check "TLS with the pinned certificate" secure peer PIN
+    check "TLS with a stranger's certificate" bash -c "! echoscu -aet CT1 -aec HILUM +tls $work/stranger.key $work/stranger.pem -ic 127.0.0.1 $tls >/dev/null 2>&1"
+    check "plain on the TLS port" bash -c "! timeout 20 echoscu -to 5 -aet CT1 -aec HILUM 127.0.0.1 $tls >/dev/null 2>&1"
+fi
+
+# ---- IPv6: DCMTK 3.6 cannot connect by it; 20 lines can
+check "a verification over IPv6" $python - "$six" <<'PY'
+import socket, struct, sys
+def item(kind, body): return struct.pack(">BBH", kind, 0, len(body)) + body
+context = item(0x20, b"\1\0\0\0" + item(0x30, b"1.2.840.10008.1.1") + item(0x40, b"1.2.840.10008.1.2"))
+user = item(0x50, item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.3"))
+body = struct.pack(">HH16s16s32x", 1, 0, b"HILUM".ljust(16), b"CT1".ljust(16)) + item(0x10, b"1.2.840.10008.3.1.1.1") + context + user
+s = socket.create_connection(("::1", int(sys.argv[1])), 5)
+s.sendall(struct.pack(">BBI", 1, 0, len(body)) + body)
+sys.exit(0 if s.recv(1) == b"\2" else 1)
+PY
+report
