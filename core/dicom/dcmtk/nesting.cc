@@ -61,7 +61,7 @@ void take_element(Walk &walk, const hl_head &head, hl_coding coding)
 {
     const bool is_unknown = std::strcmp(head.vr, "UN") == 0;
     const bool is_pixels = head.tag == HL_TAG_PIXEL_DATA && std::strcmp(head.vr, "SQ") != 0;
-    const bool may_hide = coding.is_implicit || is_unknown;
+    const bool may_hide = (coding.is_implicit || is_unknown) && head.length >= HL_HEAD_PEEK;
     if (is_unknown)
         coding = hl_coding{true, false};
     if (head.length == HL_LENGTH_UNDEFINED || std::strcmp(head.vr, "SQ") == 0 ||
