@@ -15,7 +15,7 @@
 #include "core/record/record.h"
 #include "tests/fake_host.h"
 
-enum { BATCH = 64, RUNS = 100, ANSWERS = 100 };
+enum { BATCH = 1024, RUNS = 100, ANSWERS = 100 };
 
 static const char *const families[] = {"SMITH", "SMIRNOW", "MUELLER", "JOHNSON", "BROWN",  "WANG",
                                        "ZHANG", "LI",      "TANAKA",  "KIM",     "GARCIA", "DUPONT",

@@ -125,7 +125,7 @@ static void answers_join(hilum_cursor *cursor, uint32_t returned, char *text, si
 
 const char *find_text(struct fixture *f, unsigned level, uint32_t returned, ...)
 {
-    static char text[65536];
+    static _Thread_local char text[65536];
     struct hilum_catalog_key keys[16];
     uint32_t n = 0;
     va_list args;

@@ -187,6 +187,34 @@ static void fuzzy_names__match_words_in_any_order(void **state)
     EXPECT(*state, 2, rows);
 }
 
+/* By one or two characters, by pinyin with every reading of the surname, by initials. */
+static void chinese_names__are_found_the_ways_people_type_them(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const keys[][2] = {
+        {"00100010", "\xE5\x8D\x95*"},              /* 单* */
+        {"00100010", "*\xE5\xB0\x8F*"},             /* *小* */
+        {"00100010", "*\xE5\xB0\x8F\xE6\x98\x8E*"}, /* *小明* */
+        {"00100010", "shan^xiaoming"},
+        {"00100010", "SHAN*"},
+        {"00100010", "dan xiaoming"},
+        {"00100010", "dan^*"},
+        {"00100010", "sxm"},
+        {"00100010~", "xiaoming"},
+        {"00100010~", "\xE5\xB0\x8F\xE6\x98\x8E"}, /* 小明 */
+        {"00100010~", "xiaoming, shan"},
+    };
+    sample_store(f, sample_new(20, "00100020", "H-1", "0020000D", "1.9", "00100010",
+                               "\xE5\x8D\x95^\xE5\xB0\x8F\xE6\x98\x8E", NULL));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *answer = find_text(f, 2, HL_PATIENT_ID, keys[i][0], keys[i][1], NULL);
+        if (!strstr(answer, "H-1"))
+            fail_msg("%s=%s: not found", keys[i][0], keys[i][1]);
+    }
+    assert_string_equal(
+        find_text(f, 2, HL_PATIENT_ID, "00100010", "*\xE6\x98\x8E\xE5\xB0\x8F*", NULL), "");
+}
+
 static void date_and_time_ranges__are_one_period_only_when_combined(void **state)
 {
     struct fixture *f = *state;
@@ -342,6 +370,7 @@ int main(void)
         PEOPLE(dates_and_times__match_by_value_and_range),
         PEOPLE(names__match_without_case_and_accents_in_any_group),
         PEOPLE(fuzzy_names__match_words_in_any_order),
+        PEOPLE(chinese_names__are_found_the_ways_people_type_them),
         PEOPLE(date_and_time_ranges__are_one_period_only_when_combined),
         PEOPLE(keys__of_several_levels_are_all_applied),
         PEOPLE(values__come_back_as_they_are),
