@@ -184,6 +184,23 @@ static hilum_rc take_addresses(struct hl_peers *peers, struct lookup *lookup)
     return HILUM_OK;
 }
 
+/* A numeric host needs no resolver, and so no threads of libc's own. *rc: HILUM_ENOMEM. */
+static bool take_numeric(struct hl_peers *peers, struct hl_peer *peer, hilum_rc *rc)
+{
+    uint8_t address[16];
+    if (hl_address_parse(peer->host, address) != HILUM_OK)
+        return false;
+    peer->cidrs = hl_arena_alloc(&peers->arena, sizeof *peer->cidrs);
+    if (!peer->cidrs) {
+        *rc = HILUM_ENOMEM;
+        return true;
+    }
+    memcpy(peer->cidrs[0].address, address, sizeof address);
+    peer->cidrs[0].bits = 128;
+    peer->n_cidrs = 1;
+    return true;
+}
+
 /* All names at once: with a dead name server the start waits for one timeout, not one a peer. */
 static hilum_rc resolve_hosts(struct hl_peers *peers)
 {
@@ -195,7 +212,7 @@ static hilum_rc resolve_hosts(struct hl_peers *peers)
     for (size_t i = 0; rc == HILUM_OK && i < peers->count; i++) {
         struct hl_peer *peer = &peers->peers[i];
         /* With a cidr the host is only where we call; no name server is asked for it. */
-        if (!peer->host || peer->n_cidrs > 0)
+        if (!peer->host || peer->n_cidrs > 0 || take_numeric(peers, peer, &rc))
             continue;
         lookups[n].request.ar_name = peer->host;
         lookups[n].request.ar_request = &hints;
