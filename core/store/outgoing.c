@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #include "core/base/error.h"
+#include "core/dicom/uid.h"
 
-enum { PIECE = 256 * 1024 };
+enum { PIECE = 256 * 1024, DEFLATED_MAX = 64 * 1024 * 1024 };
 
 struct hl_outgoing {
     struct hl_store *store;
@@ -28,6 +29,7 @@ struct hl_outgoing {
     size_t piece;            /* of the splice */
     uint64_t at;             /* in the piece, or in the data set */
     XXH3_state_t *hash;      /* NULL: not verified, or verified already */
+    struct hl_buf whole;     /* deflated objects with corrections: in memory, `bytes` is here */
 };
 
 /* ---- bytes ---- */
@@ -127,9 +129,64 @@ static hilum_rc scan_whole(struct hl_outgoing *outgoing, struct hl_scan *scan)
     return rc == HILUM_OK ? hl_scan_end(scan) : rc;
 }
 
+/* The whole stored data set in memory, digested. */
+static hilum_rc whole_read(struct hl_outgoing *outgoing, struct hl_buf *out)
+{
+    if (outgoing->length > DEFLATED_MAX)
+        return hl_fail(HILUM_EUNSUP, "deflated data set over %d bytes cannot be corrected",
+                       DEFLATED_MAX);
+    if (!hl_buf_reserve(out, (size_t)outgoing->length))
+        return hl_fail(HILUM_ENOMEM, "no memory for a deflated data set");
+    out->len = (size_t)outgoing->length;
+    hilum_rc rc = hl_outgoing_read(outgoing, 0, out->data, outgoing->length);
+    if (rc == HILUM_OK && outgoing->hash != NULL) {
+        XXH3_128bits_update(outgoing->hash, out->data, out->len);
+        rc = digest_check(outgoing);
+    }
+    return rc;
+}
+
+static void bytes_take(struct hl_outgoing *outgoing, struct hl_buf *from)
+{
+    hl_buf_fini(&outgoing->whole);
+    outgoing->whole = *from;
+    *from = (struct hl_buf){0};
+    outgoing->bytes = (const uint8_t *)outgoing->whole.data;
+    outgoing->length = outgoing->whole.len;
+}
+
+/* Elements of a deflated data set are no ranges of it: it is corrected inflated and leaves deflated anew. */
+static hilum_rc deflated_open(struct hl_outgoing *outgoing, const struct hl_overlays *overlays)
+{
+    struct hl_buf stored = {0}, inflated = {0}, deflated = {0};
+    struct hl_scan *scan = NULL;
+    hilum_rc rc = whole_read(outgoing, &stored);
+    if (rc == HILUM_OK)
+        rc = hl_inflate_whole(&stored, DEFLATED_MAX, &inflated);
+    hl_buf_fini(&stored);
+    if (rc == HILUM_OK)
+        rc = hl_scan_new(HL_UID_EXPLICIT_LITTLE_ENDIAN, NULL, &scan);
+    if (rc == HILUM_OK)
+        rc = hl_scan_feed(scan, inflated.data, inflated.len);
+    if (rc == HILUM_OK)
+        rc = hl_scan_end(scan);
+    bytes_take(outgoing, &inflated);
+    if (rc == HILUM_OK)
+        rc = hl_overlay_plan(outgoing, outgoing->store, scan, overlays, &outgoing->splice);
+    if (rc == HILUM_OK)
+        rc = hl_deflate_splice(&outgoing->splice, &outgoing->whole, &deflated);
+    hl_scan_free(scan);
+    hl_splice_fini(&outgoing->splice);
+    outgoing->splice = (struct hl_splice){0};
+    bytes_take(outgoing, &deflated);
+    return rc;
+}
+
 static hilum_rc splice_open(struct hl_outgoing *outgoing, const struct hl_overlays *overlays)
 {
     struct hl_scan *scan = NULL;
+    if (strcmp(outgoing->stored.transfer_syntax, HL_UID_DEFLATED_LITTLE_ENDIAN) == 0)
+        return deflated_open(outgoing, overlays);
     hilum_rc rc = hl_scan_new(outgoing->stored.transfer_syntax, NULL, &scan);
     if (rc == HILUM_OK)
         rc = scan_whole(outgoing, scan);
@@ -210,6 +267,7 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
     if (outgoing->map != NULL)
         munmap(outgoing->map, outgoing->map_size);
     free(outgoing->buffer);
+    hl_buf_fini(&outgoing->whole);
     hl_splice_fini(&outgoing->splice);
     XXH3_freeState(outgoing->hash);
     free(outgoing);

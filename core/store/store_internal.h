@@ -195,6 +195,12 @@ hilum_rc hl_overlay_plan(struct hl_outgoing *outgoing, const struct hl_store *st
                          const struct hl_scan *scan, const struct hl_overlays *overlays,
                          struct hl_splice *out);
 
+/* ---- deflated.c ---- */
+/* HILUM_EUNSUP: over max bytes inflated. */
+hilum_rc hl_inflate_whole(const struct hl_buf *deflated, size_t max, struct hl_buf *out);
+hilum_rc hl_deflate_splice(const struct hl_splice *splice, const struct hl_buf *inflated,
+                           struct hl_buf *out);
+
 /* ---- rewrite.c ---- */
 /* Replaces the object under way by one with the edits applied, and attrs likewise. The old one is gone. */
 hilum_rc hl_rewrite(struct hl_ingest *ingest);

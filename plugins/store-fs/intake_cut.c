@@ -26,16 +26,35 @@ int64_t fs_mono_ms(void)
 
 /* ---- one batch ---- */
 
+/* For file systems that cannot copy by themselves. */
+static bool bytes_pass(int from, uint64_t at, int to, uint64_t n)
+{
+    uint8_t piece[16 * 1024];
+    for (uint64_t done = 0; done < n;) {
+        uint64_t want = n - done < sizeof piece ? n - done : sizeof piece;
+        ssize_t got = pread(from, piece, want, (off_t)(at + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0 || !fs_write_all(to, piece, (uint64_t)got, done))
+            return false;
+        done += (uint64_t)got;
+    }
+    return true;
+}
+
 static bool bytes_copy(int from, uint64_t at, int to, uint64_t n)
 {
     off_t source = (off_t)at;
-    while (n > 0) {
-        ssize_t done = copy_file_range(from, &source, to, NULL, (size_t)n, 0);
+    for (uint64_t left = n; left > 0;) {
+        ssize_t done = copy_file_range(from, &source, to, NULL, (size_t)left, 0);
         if (done < 0 && errno == EINTR)
             continue;
+        if (done < 0 &&
+            (errno == ENOSYS || errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP))
+            return bytes_pass(from, at, to, n);
         if (done <= 0)
             return false;
-        n -= (uint64_t)done;
+        left -= (uint64_t)done;
     }
     return true;
 }

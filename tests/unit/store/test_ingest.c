@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/config/config.h"
+#include "core/store/store_internal.h"
 #include "tests/unit/store/dataset_builder.h"
 #include "tests/unit/store/ingest_fixture.h"
 
@@ -690,6 +691,34 @@ static void overlay__reaches_what_leaves_and_pixels_stay(void **state)
     hl_buf_fini(&got);
 }
 
+static void overlay__reaches_a_deflated_object_too(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest *ingest = NULL;
+    struct hl_ingest_result result;
+    struct hl_buf plain = {0}, deflated = {0}, got = {0}, inflated = {0};
+    image_bytes(1, "1.2.3", &plain);
+    struct hl_piece piece = {.length = plain.len};
+    struct hl_splice whole = {.pieces = &piece, .count = 1};
+    assert_int_equal(hl_deflate_splice(&whole, &plain, &deflated), HILUM_OK);
+    assert_int_equal(hl_ingest_begin(p->store, &p->source, CT_IMAGE, "1.2.3",
+                                     "1.2.840.10008.1.2.1.99", &ingest, &result),
+                     HILUM_OK);
+    hl_ingest_data(ingest, deflated.data, deflated.len);
+    assert_int_equal(hl_ingest_end(ingest, &result), HILUM_OK);
+    p->record->overlays[0] = (struct hl_overlay){.tag = 0x00100010, .text = "Other^Name"};
+    p->record->n_overlays = 1;
+    outgoing_take(p, 1, &got);
+    assert_int_equal(hl_inflate_whole(&got, 1 << 20, &inflated), HILUM_OK);
+    assert_true(contains(&inflated, "Other^Name"));
+    assert_memory_equal(inflated.data + inflated.len - 20000, plain.data + plain.len - 20000,
+                        20000);
+    hl_buf_fini(&plain);
+    hl_buf_fini(&deflated);
+    hl_buf_fini(&got);
+    hl_buf_fini(&inflated);
+}
+
 /* ---- integrity -------------------------------------------------------------------------------------------------- */
 
 struct faults {
@@ -801,6 +830,7 @@ int main(void)
         TEST(rule__editing_changes_what_is_stored_and_tells_what_was),
         TEST(rule__editing_a_uid_is_denied),
         TEST(overlay__reaches_what_leaves_and_pixels_stay),
+        TEST(overlay__reaches_a_deflated_object_too),
         TEST(fsck__finds_rot_loss_and_orphans_and_repairs_what_it_can),
         TEST(rebuild__fills_an_empty_record_and_applies_the_log),
     };
