@@ -180,6 +180,15 @@ static void end_rest(struct shared *shared)
     }
 }
 
+/* More hands, once the first association has carried an object: they must not take its place at a receiver
+ * that allows few. */
+static void start_others(struct shared *shared, unsigned connections)
+{
+    for (unsigned i = 1; i < connections && i * shared->chunk < shared->n && shared->pairs.n; i++)
+        if (start_worker(shared, false))
+            break;
+}
+
 /* Reports ends until there are n of them. The lock is not held while the user is told. */
 static void follow(struct shared *shared, const struct hl_send_options *options)
 {
@@ -193,6 +202,8 @@ static void follow(struct shared *shared, const struct hl_send_options *options)
             told < shared->n_ended ? &shared->items[shared->ended[told]] : NULL;
         told += item != NULL;
         pthread_mutex_unlock(&shared->lock);
+        if (item && told == 1 && item->rc == HILUM_OK)
+            start_others(shared, options->connections);
         bool is_silent = is_stopped || !options->progress || (item && item->rc == HILUM_ECANCELLED);
         if (!is_silent && options->progress(options->arg, item))
             is_stopped = true;
@@ -283,11 +294,10 @@ hilum_rc hl_scu_store_shared(struct hl_scu *scu, const struct hl_peer *peer,
     hilum_rc rc = shared ? start_worker(shared, true)
                          : hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
     if (!rc) {
-        for (unsigned i = 1; i < options->connections && i * shared->chunk < n; i++)
-            if (!shared->pairs.n || start_worker(shared, false))
-                break;
         follow(shared, options);
+        pthread_mutex_lock(&shared->lock);
         rc = shared->broken;
+        pthread_mutex_unlock(&shared->lock);
         if (rc)
             (void)hl_fail(rc, "%s", shared->why);
     }
