@@ -113,17 +113,22 @@ static struct hl_script_set *set_load(struct hl_script *script, const struct hl_
                                       const char *core_dir, bool core_only,
                                       struct hl_faults *faults)
 {
+    size_t before = faults->count;
     struct hl_script_set *set;
     if (hl_script_set_new(script->bus, &script->env, config, &set) < 0) {
         hl_faults_add(faults, "rules", 0, "%s", hl_error());
         return NULL;
     }
-    bool is_read = hl_script_set_read(set, config, core_dir, core_only, faults);
-    if (!hl_script_set_build(set, config, faults) || !is_read) {
-        hl_script_set_unref(set);
-        return NULL;
+    hl_script_set_read(set, config, core_dir, core_only, faults);
+    bool is_built = hl_script_set_build(set, config, faults);
+    if (faults->count == before) {
+        return set;
     }
-    return set;
+    if (is_built) { /* what the bus finds is told in the same run */
+        set_publish(script, set, true, faults);
+    }
+    hl_script_set_unref(set);
+    return NULL;
 }
 
 /* Nothing was ever loaded and the site's rules are at fault: the core's own are better than none.

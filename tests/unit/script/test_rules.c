@@ -99,6 +99,20 @@ static void load__send_to_no_peer_is_a_fault_with_the_nearest(void **unused)
     site_close(&site);
 }
 
+static void load__faults_of_text_and_of_the_bus_come_together(void **unused)
+{
+    (void)unused;
+    struct site site;
+    site_open(&site, NULL);
+    site_write(&site, "rules/a.lua",
+               "hilum.on { event = 'instance.storde', name = 'a', run = function(ev)\n"
+               "  ev:send('ARCHIV') end }");
+    assert_int_equal(site_load(&site, true), HILUM_EINVAL);
+    assert_non_null(strstr(site.text, "a.lua:1: "));
+    assert_non_null(strstr(site.text, "a.lua:2: "));
+    site_close(&site);
+}
+
 static void load__with_faults_keeps_the_running_rules(void **unused)
 {
     (void)unused;
@@ -576,6 +590,7 @@ int main(void)
         cmocka_unit_test(load__every_fault_is_named_with_file_and_line),
         cmocka_unit_test(load__bus_faults_are_named_with_file_and_line),
         cmocka_unit_test(load__send_to_no_peer_is_a_fault_with_the_nearest),
+        cmocka_unit_test(load__faults_of_text_and_of_the_bus_come_together),
         cmocka_unit_test(load__with_faults_keeps_the_running_rules),
         cmocka_unit_test(load__dry_run_changes_nothing),
         cmocka_unit_test(load__core_rules_run_even_if_the_site_is_at_fault),
