@@ -49,21 +49,31 @@ static const char *secondary_capture(void)
     return "";
 }
 
-static void uid_fill(const struct hl_scan *scan, uint32_t tag, char out[65])
+static bool uid_take(const struct hl_scan *scan, uint32_t tag, char out[65])
 {
     char text[80];
-    if (out[0] == '\0' && hl_scan_text(scan, tag, text, sizeof text) > 0 && strlen(text) <= 64)
-        snprintf(out, 65, "%s", text);
+    if (hl_scan_text(scan, tag, text, sizeof text) == 0 || strlen(text) > 64)
+        return false;
+    snprintf(out, 65, "%s", text);
+    return true;
 }
 
-/* A file without meta header: the SOP UIDs are in the data set, or nowhere (ACR-NEMA). */
+/* Elements ascend: past both UIDs they will not come any more. */
+static bool is_past_uids(const struct hl_scan *scan)
+{
+    size_t n = hl_scan_count(scan);
+    return n > 0 && hl_scan_at(scan, n - 1)->tag > HL_TAG(0x0008, 0x0018);
+}
+
+/* The data set's own word counts, not that of a meta header copied from another file. Files that have
+ * neither (ACR-NEMA) are read whole, for a UID made of their bytes. */
 static hilum_rc uids_find(struct import *import, XXH3_state_t *hash)
 {
     struct hl_part10 *head = &import->head;
     struct hl_scan *scan = NULL;
     uint8_t digest[16];
-    hilum_rc rc = hl_scan_new(head->transfer_syntax, NULL, &scan);
     size_t n = 1;
+    hilum_rc rc = hl_scan_new(head->transfer_syntax, NULL, &scan);
     XXH3_128bits_reset(hash);
     for (uint64_t at = head->dataset_offset; rc == HILUM_OK && n > 0; at += n) {
         rc = file_read(import, at, PIECE_SIZE, &n);
@@ -72,9 +82,10 @@ static hilum_rc uids_find(struct import *import, XXH3_state_t *hash)
         XXH3_128bits_update(hash, import->piece, n);
         if (hl_scan_feed(scan, import->piece, n) != HILUM_OK)
             break; /* the ingest will say what is wrong with it */
-        uid_fill(scan, HL_TAG(0x0008, 0x0016), head->sop_class);
-        uid_fill(scan, HL_TAG(0x0008, 0x0018), head->sop_instance);
-        if (head->sop_class[0] != '\0' && head->sop_instance[0] != '\0')
+        bool has_class = uid_take(scan, HL_TAG(0x0008, 0x0016), head->sop_class);
+        bool has_instance = uid_take(scan, HL_TAG(0x0008, 0x0018), head->sop_instance);
+        bool has_both = head->sop_class[0] != '\0' && head->sop_instance[0] != '\0';
+        if ((has_class && has_instance) || (has_both && is_past_uids(scan)))
             break;
     }
     hl_scan_free(scan);
@@ -97,8 +108,6 @@ static hilum_rc head_read(struct import *import)
     if (strcmp(import->head.sop_class, HL_UID_MEDIA_DIRECTORY) == 0)
         return hl_fail(HILUM_EINVAL,
                        "a DICOMDIR is a list of files, not an object: import the files");
-    if (import->head.sop_class[0] != '\0' && import->head.sop_instance[0] != '\0')
-        return HILUM_OK;
     XXH3_state_t *hash = XXH3_createState();
     rc = hash != NULL ? uids_find(import, hash) : hl_fail(HILUM_ENOMEM, "no memory");
     XXH3_freeState(hash);
