@@ -35,7 +35,13 @@ static void import_refused(struct import *import, const char *path,
 static void import_one(struct import *import, const char *path)
 {
     const struct hl_ingest_source source = {
-        .peer = "", .calling_aet = "IMPORT", .called_aet = "", .address = "", .kind = "import"};
+        .peer = "",
+        .calling_aet = "IMPORT",
+        .called_aet = "",
+        .address = "",
+        .kind = "import",
+        .charset_repair = hl_call_text(import->call, "charset", NULL),
+    };
     struct hl_ingest_result result = {0};
     hilum_rc rc = hl_store_import_file(import->server->store, &source, path, &result);
     if (rc < 0)
@@ -244,7 +250,9 @@ static hilum_rc archive_rebuild(void *ctx, struct hl_call *call)
 }
 
 static const struct hl_command_arg import_args[] = {
-    {"path", HL_ARG_PATH, true, true, "a file or directory on the server", NULL}, {0}};
+    {"path", HL_ARG_PATH, true, true, "a file or directory on the server", NULL}, {"charset", HL_ARG_TEXT, false, false, "what text without a declared character set really is",
+     "GB18030|GBK|latin1"},
+    {0}};
 static const struct hl_command_arg export_args[] = {
     {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID", NULL},
     {"dir", HL_ARG_PATH, true, true, "a new directory on the server", NULL},

@@ -33,7 +33,7 @@ echo "SIGTERM drained, exit 0"
 begin=$(date +%s)
 "$root/scripts/run.sh" --data "$work/data" --dicom-port 0 >"$work/out2" 2>&1 &
 server=$!
-for _ in $(seq 300); do grep -q '^READY dicom=' "$work/out2" && break; sleep 0.1; done
+for _ in $(seq 300); do grep -qs "^READY dicom=" "$work/out2" && break; sleep 0.1; done
 grep -q '^READY dicom=' "$work/out2"
 took=$(($(date +%s) - begin))
 [ "$took" -le 10 ] || { echo "second start took $took s"; exit 1; }
