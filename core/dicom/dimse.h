@@ -8,25 +8,34 @@
 
 /* Command field values (PS3.7 E.1). A response is the request or-ed with 0x8000. */
 enum {
-    HL_C_STORE_RQ = 0x0001, HL_C_GET_RQ = 0x0010, HL_C_FIND_RQ = 0x0020, HL_C_MOVE_RQ = 0x0021,
-    HL_C_ECHO_RQ = 0x0030, HL_N_EVENT_REPORT_RQ = 0x0100, HL_N_GET_RQ = 0x0110, HL_N_SET_RQ = 0x0120,
-    HL_N_ACTION_RQ = 0x0130, HL_N_CREATE_RQ = 0x0140, HL_N_DELETE_RQ = 0x0150, HL_C_CANCEL_RQ = 0x0FFF,
+    HL_C_STORE_RQ = 0x0001,
+    HL_C_GET_RQ = 0x0010,
+    HL_C_FIND_RQ = 0x0020,
+    HL_C_MOVE_RQ = 0x0021,
+    HL_C_ECHO_RQ = 0x0030,
+    HL_N_EVENT_REPORT_RQ = 0x0100,
+    HL_N_GET_RQ = 0x0110,
+    HL_N_SET_RQ = 0x0120,
+    HL_N_ACTION_RQ = 0x0130,
+    HL_N_CREATE_RQ = 0x0140,
+    HL_N_DELETE_RQ = 0x0150,
+    HL_C_CANCEL_RQ = 0x0FFF,
     HL_RSP = 0x8000
 };
 
 /* A command set, decoded. Fields that were absent are "" or 0; `has` tells the numeric ones. */
 struct hl_dimse {
     uint16_t command_field, message_id, message_id_responded, priority, status;
-    bool has_dataset;              /* Command Data Set Type is not 0101 */
+    bool has_dataset; /* Command Data Set Type is not 0101 */
     bool has_counts;
     uint16_t remaining, completed, failed, warning;
-    uint16_t originator_id;        /* Move Originator Message ID; 0: absent */
+    uint16_t originator_id; /* Move Originator Message ID; 0: absent */
     char sop_class[HL_UID_MAX], sop_instance[HL_UID_MAX];
     char move_destination[HL_AE_MAX], originator_aet[HL_AE_MAX];
     char comment[65];
-    uint32_t offending;            /* one Offending Element; 0: none */
+    uint32_t offending; /* one Offending Element; 0: none */
     uint16_t error_id, action_type, event_type;
-    uint8_t context_id;            /* presentation context it came on or goes out on */
+    uint8_t context_id; /* presentation context it came on or goes out on */
 };
 
 /* Decodes a command set of n bytes (implicit VR little endian; PS3.7 6.3.1). HILUM_EINVAL says what. */
@@ -46,8 +55,8 @@ hilum_rc hl_dimse_read(struct hl_ul_assoc *assoc, struct hl_dimse *out);
 hilum_rc hl_dimse_read_dataset(struct hl_ul_assoc *assoc, const struct hl_dimse *command,
                                hilum_rc (*each)(void *arg, const void *bytes, size_t n), void *arg);
 /* Sends a command set, and a data set held in memory if there is one. */
-hilum_rc hl_dimse_write(struct hl_ul_assoc *assoc, const struct hl_dimse *message, const void *dataset,
-                        size_t n);
+hilum_rc hl_dimse_write(struct hl_ul_assoc *assoc, const struct hl_dimse *message,
+                        const void *dataset, size_t n);
 
 /* hilum_rc -> DICOM status of a service (PS3.7 C, PS3.4 B.2.3): the one place that maps. */
 uint16_t hl_dimse_status(hilum_rc rc, uint16_t command_field);

@@ -18,7 +18,8 @@ struct hl_scp_parts {
     struct hl_scu *scu;
 };
 /* Starts the listeners of the configuration. HILUM_EINVAL names the listener and the cause. */
-hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config, struct hl_scp **out);
+hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config,
+                      struct hl_scp **out);
 /* Peers, limits and certificates for associations from now on; what needs a restart (listen) is said. */
 hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_buf *needs_restart);
 /* First listener as "127.0.0.1:11112" with the bound port. */

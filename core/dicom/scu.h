@@ -7,7 +7,7 @@
 #include "core/store/ingest.h"
 
 struct hl_ul_assoc; /* core/dicom/ul/ul.h */
-struct hl_scu; /* connections to peers; thread-safe */
+struct hl_scu;      /* connections to peers; thread-safe */
 
 hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_scu **out);
 /* New certificates, AE title, limits. Kept associations of changed peers are released when idle. */
@@ -20,12 +20,12 @@ hilum_rc hl_scu_echo(struct hl_scu *scu, const struct hl_peer *peer, int64_t *ms
 struct hl_send_item {
     int64_t instance_id;
     /* out */
-    hilum_rc rc;               /* HILUM_OK: success or warning; else why not */
-    uint16_t status;           /* the peer's; 0 with rc != HILUM_OK: never answered */
-    char detail[160];          /* for the job and `explain` */
+    hilum_rc rc;      /* HILUM_OK: success or warning; else why not */
+    uint16_t status;  /* the peer's; 0 with rc != HILUM_OK: never answered */
+    char detail[160]; /* for the job and `explain` */
 };
 struct hl_send_options {
-    int64_t as_of;             /* 0: now */
+    int64_t as_of;              /* 0: now */
     const char *originator_aet; /* C-MOVE: Move Originator; NULL */
     uint16_t originator_id;
     unsigned priority;
@@ -42,16 +42,17 @@ struct hl_send_options {
 /* Sends the items over one association, proposing what is stored (each SOP class with the syntaxes of its
  * objects). Reuses a kept association that has the contexts. The call fails only when nothing could be tried:
  * no connection, rejected; each item says what became of it. */
-hilum_rc hl_scu_store(struct hl_scu *scu, const struct hl_peer *peer, struct hl_send_item *items, size_t n,
-                      const struct hl_send_options *options);
+hilum_rc hl_scu_store(struct hl_scu *scu, const struct hl_peer *peer, struct hl_send_item *items,
+                      size_t n, const struct hl_send_options *options);
 /* Sends over an association that is open already (C-GET sub-operations, PS3.4 C.4.3). */
-hilum_rc hl_scu_store_on(struct hl_ul_assoc *assoc, struct hl_store *store, struct hl_send_item *item,
-                         uint16_t message_id, const struct hl_send_options *options);
+hilum_rc hl_scu_store_on(struct hl_ul_assoc *assoc, struct hl_store *store,
+                         struct hl_send_item *item, uint16_t message_id,
+                         const struct hl_send_options *options);
 /* The body of hilum_host.store_scu: sends Part 10 files to an address over one association. Each object is
  * proposed alone when it does not fit the association at hand. */
 hilum_rc hl_scu_store_part10(struct hl_scu *scu, const char *address, const char *called_aet,
-                             hilum_rc (*next)(void *arg, const void **part10, uint64_t *n), void *arg,
-                             uint64_t *stored);
+                             hilum_rc (*next)(void *arg, const void **part10, uint64_t *n),
+                             void *arg, uint64_t *stored);
 /* Counts per peer: kept associations, sent, failed. */
 void hl_scu_status(struct hl_scu *scu, struct hl_buf *json);
 

@@ -19,10 +19,10 @@ struct hl_store {
     pthread_mutex_t lock;
     struct fake_object *objects;
     size_t n, cap;
-    unsigned aborted;        /* ingests that ended in the middle */
-    uint16_t refuse_begin;   /* status hl_ingest_begin answers, 0: none */
-    uint16_t refuse_end;     /* status hl_ingest_end answers, 0: none */
-    size_t piece;            /* bytes of a piece of hl_outgoing_next; 0: all */
+    unsigned aborted;      /* ingests that ended in the middle */
+    uint16_t refuse_begin; /* status hl_ingest_begin answers, 0: none */
+    uint16_t refuse_end;   /* status hl_ingest_end answers, 0: none */
+    size_t piece;          /* bytes of a piece of hl_outgoing_next; 0: all */
 };
 
 struct hl_store *fake_store_new(void);
