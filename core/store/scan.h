@@ -18,28 +18,36 @@ enum { HL_SCAN_VALUE_MAX = 64 * 1024 }; /* longer values are recorded by place o
  * meta information; for deflated syntaxes: of the inflated stream). */
 struct hl_element {
     uint32_t tag;
-    char vr[3];               /* "" in implicit VR until looked up */
-    uint64_t offset;          /* of the element's tag */
-    uint32_t header_length;   /* tag + VR + length field */
-    uint64_t length;          /* of the value; for undefined length: up to and including the delimiter */
-    bool is_undefined;        /* encoded with undefined length */
-    const uint8_t *value;     /* NULL when longer than HL_SCAN_VALUE_MAX, a sequence, or pixel data */
+    char vr[3];             /* "" in implicit VR until looked up */
+    uint64_t offset;        /* of the element's tag */
+    uint32_t header_length; /* tag + VR + length field */
+    uint64_t length;   /* of the value; for undefined length: up to and including the delimiter */
+    bool is_undefined; /* encoded with undefined length */
+    const uint8_t *value; /* NULL when longer than HL_SCAN_VALUE_MAX, a sequence, or pixel data */
 };
 
 /* What was not as PS3.5 wants it and was accepted all the same. */
 enum hl_scan_remark {
-    HL_SCAN_ODD_LENGTH = 1, HL_SCAN_BAD_VR = 2, HL_SCAN_WRONG_SYNTAX = 4, HL_SCAN_TAG_ORDER = 8,
-    HL_SCAN_TRUNCATED = 16, HL_SCAN_GROUP_LENGTH = 32, HL_SCAN_DUPLICATE = 64, HL_SCAN_TRAILING = 128,
-    HL_SCAN_ACR_NEMA = 256, HL_SCAN_UNKNOWN_SYNTAX = 512,
-    HL_SCAN_DELIMITER = 1024 /* an item or sequence delimiter missing, stray, or with a length */
+    HL_SCAN_ODD_LENGTH = 1,
+    HL_SCAN_BAD_VR = 2,
+    HL_SCAN_WRONG_SYNTAX = 4,
+    HL_SCAN_TAG_ORDER = 8,
+    HL_SCAN_TRUNCATED = 16,
+    HL_SCAN_GROUP_LENGTH = 32,
+    HL_SCAN_DUPLICATE = 64,
+    HL_SCAN_TRAILING = 128,
+    HL_SCAN_ACR_NEMA = 256,
+    HL_SCAN_UNKNOWN_SYNTAX = 512,
+    HL_SCAN_DELIMITER = 1024, /* an item or sequence delimiter missing, stray, or with a length */
+    HL_SCAN_META = 2048       /* the file meta information names another object (import) */
 };
 
 struct hl_scan;
 
 struct hl_scan_limits {
-    uint32_t max_held;        /* bytes of values and records held; default 4 MiB */
-    uint32_t max_depth;       /* nested sequences; default 64 */
-    uint32_t max_ratio;       /* deflated: inflated / deflated beyond 64 KiB; default 1000 */
+    uint32_t max_held;  /* bytes of values and records held; default 4 MiB */
+    uint32_t max_depth; /* nested sequences; default 64 */
+    uint32_t max_ratio; /* deflated: inflated / deflated beyond 64 KiB; default 1000 */
 };
 
 /* transfer_syntax: the UID; unknown ones are read as explicit little endian (PS3.5 10; remark). The
