@@ -163,7 +163,7 @@ static hilum_rc patient_make(struct hl_record *record, struct hl_session *sessio
         hl_value_int(standing), hl_value_text(standing == WITHOUT_ID ? study : ""),
         hl_value_text(hl_attrs_text(attrs, HL_PATIENT_ID)),
         hl_value_text(issuer_of(record, instance)), hl_value_int(hl_now_us())};
-    hilum_rc rc = hl_row_insert(record, session, HILUM_LEVEL_PATIENT, fixed, 5, attrs, id);
+    hilum_rc rc = hl_row_insert(record, session, HILUM_LEVEL_PATIENT, fixed, attrs, id);
     if (rc == HILUM_OK)
         rc = hl_session_run(session, "UPDATE totals SET patients = patients + 1 WHERE id = 1", "");
     if (rc == HILUM_OK)

@@ -77,7 +77,7 @@ static hilum_rc row_write(struct batch *batch, struct hl_session *session, struc
         hl_value_text(or_empty(row->remark_text)),
         hl_value_int(hl_now_us())};
     if (rc == HILUM_OK)
-        rc = hl_row_insert(batch->record, session, HILUM_LEVEL_IMAGE, fixed, 10, attrs,
+        rc = hl_row_insert(batch->record, session, HILUM_LEVEL_IMAGE, fixed, attrs,
                            &row->instance_id);
     if (rc == HILUM_OK)
         rc = hl_session_run(session,

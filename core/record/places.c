@@ -77,7 +77,7 @@ static hilum_rc study_make(struct hl_record *record, struct hl_session *session,
         hl_value_int(now),
         hl_value_int(now)};
     if (rc == HILUM_OK)
-        rc = hl_row_insert(record, session, HILUM_LEVEL_STUDY, fixed, 6, instance->attrs,
+        rc = hl_row_insert(record, session, HILUM_LEVEL_STUDY, fixed, instance->attrs,
                            &place->study);
     if (rc == HILUM_OK)
         rc = study_event(record, session, instance, uid);
@@ -114,8 +114,8 @@ static hilum_rc series_make(struct hl_record *record, struct hl_session *session
         hl_value_int(place->study),
         hl_value_text(hl_attrs_text(instance->attrs, HL_SERIES_INSTANCE_UID)),
         hl_value_int(hl_now_us())};
-    hilum_rc rc = hl_row_insert(record, session, HILUM_LEVEL_SERIES, fixed, 3, instance->attrs,
-                                &place->series);
+    hilum_rc rc =
+        hl_row_insert(record, session, HILUM_LEVEL_SERIES, fixed, instance->attrs, &place->series);
     /* A study just made began with this instance's. */
     if (rc == HILUM_OK && !place->is_new)
         rc = list_add(session, "SELECT modalities FROM study WHERE id = ?1",

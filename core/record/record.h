@@ -207,8 +207,8 @@ struct hl_job {
     char lane[64];              /* send: the destination peer; planned by a verb: "job:<verb>" */
     int64_t instance_id, as_of; /* send: the instance; as_of 0: as of the moment of sending */
     unsigned attempts;          /* this one included */
-    int priority;          /* higher first */
-    const char *arguments; /* JSON; borrowed until the callback returns */
+    int priority;               /* higher first */
+    const char *arguments;      /* JSON; borrowed until the callback returns */
 };
 /* Claims up to limit due jobs of a lane (state running, lease until now + lease_ms; an expired lease is
  * due again). */

@@ -41,15 +41,16 @@ struct hl_record {
         void (*wake)(void *arg);
         void *arg;
     } on_journal, on_jobs;
-    pthread_mutex_t wake_lock; /* of the two: whoever takes his wake back must not be called after */
+    pthread_mutex_t
+        wake_lock; /* of the two: whoever takes his wake back must not be called after */
 };
 
 /* ---- ingest (instances.c, places.c, identity.c): within a unit --------------------------------------- */
 
-/* Binds the level's columns of the attributes after `fixed` values and inserts. *id is the new row. */
+/* Binds the values of hl_row_fixed[level] and then the level's columns of the attributes, and inserts.
+ * *id is the new row. */
 hilum_rc hl_row_insert(struct hl_record *record, struct hl_session *session, unsigned level,
-                       const struct hilum_value *fixed, unsigned n_fixed,
-                       const struct hl_attrs *attrs, int64_t *id);
+                       const struct hilum_value *fixed, const struct hl_attrs *attrs, int64_t *id);
 /* Columns hl_row_insert wants first, by level. */
 extern const char *const hl_row_fixed[5];
 hilum_rc hl_inserts_make(struct hl_record *record);

@@ -30,13 +30,19 @@ static bool has_folded(const struct hl_column *column)
     return column->kind == HL_KIND_NAME && column->tag != HL_PATIENT_NAME;
 }
 
+static unsigned fixed_count(unsigned level)
+{
+    unsigned n = 1;
+    for (const char *c = hl_row_fixed[level]; *c; c++)
+        n += *c == ',';
+    return n;
+}
+
 static char *insert_make(unsigned level)
 {
     struct hl_buf sql = {0};
-    unsigned n = 1;
+    unsigned n = fixed_count(level);
     hl_buf_printf(&sql, "INSERT INTO %s (%s", hl_level_table(level), hl_row_fixed[level]);
-    for (const char *c = hl_row_fixed[level]; *c; c++)
-        n += *c == ',';
     for (size_t i = 0; i < hl_columns_count; i++) {
         if (!is_copied(&hl_columns[i], level))
             continue;
@@ -102,14 +108,13 @@ static struct hilum_value folded_value(struct hl_arena *arena, const char *name)
 }
 
 hilum_rc hl_row_insert(struct hl_record *record, struct hl_session *session, unsigned level,
-                       const struct hilum_value *fixed, unsigned n_fixed,
-                       const struct hl_attrs *attrs, int64_t *id)
+                       const struct hilum_value *fixed, const struct hl_attrs *attrs, int64_t *id)
 {
     struct hilum_value values[VALUES_MAX];
     struct hl_arena arena = {0};
     struct hl_stmt *stmt = NULL;
-    unsigned n = n_fixed;
-    memcpy(values, fixed, n_fixed * sizeof *fixed);
+    unsigned n = fixed_count(level);
+    memcpy(values, fixed, n * sizeof *fixed);
     for (size_t i = 0; i < hl_columns_count; i++) {
         if (!is_copied(&hl_columns[i], level))
             continue;
