@@ -288,7 +288,6 @@ void hl_header_remarks(unsigned remarks, struct hl_buf *out)
         {HL_SCAN_ACR_NEMA, "no file meta information (ACR-NEMA or bare data set)"},
         {HL_SCAN_UNKNOWN_SYNTAX, "unknown transfer syntax"},
         {HL_SCAN_DELIMITER, "sequence delimiters wrong"},
-        {HL_SCAN_META, "file meta information names another object"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (remarks & words[i].bit) {

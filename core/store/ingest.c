@@ -188,21 +188,6 @@ static hilum_rc identity_check(struct hl_ingest *ingest, uint32_t tag, const cha
     return HILUM_OK;
 }
 
-/* A file's meta header was written by somebody's tool, not by a peer's request: where it names another
- * object than the data set does, the data set is right. */
-static void meta_mend(struct hl_ingest *ingest)
-{
-    const char *sop_class = hl_attrs_get(&ingest->attrs, TAG_SOP_CLASS);
-    const char *sop_instance = hl_attrs_get(&ingest->attrs, TAG_SOP_INSTANCE);
-    if (sop_class == NULL || sop_instance == NULL ||
-        (strcmp(sop_class, ingest->sop_class) == 0 &&
-         strcmp(sop_instance, ingest->sop_instance) == 0))
-        return;
-    ingest->remarks |= HL_SCAN_META;
-    snprintf(ingest->sop_class, sizeof ingest->sop_class, "%s", sop_class);
-    snprintf(ingest->sop_instance, sizeof ingest->sop_instance, "%s", sop_instance);
-}
-
 static hilum_rc header_check(struct hl_ingest *ingest)
 {
     hilum_rc rc = hl_scan_end(ingest->scan);
@@ -216,8 +201,6 @@ static hilum_rc header_check(struct hl_ingest *ingest)
                                 &ingest->is_derived);
     if (rc != HILUM_OK)
         return hl_ingest_fail(ingest, rc, "out of memory");
-    if (ingest->may_derive)
-        meta_mend(ingest);
     rc = identity_check(ingest, TAG_SOP_CLASS, ingest->sop_class, "SOP Class UID");
     if (rc == HILUM_OK)
         rc = identity_check(ingest, TAG_SOP_INSTANCE, ingest->sop_instance, "SOP Instance UID");

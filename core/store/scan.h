@@ -38,8 +38,7 @@ enum hl_scan_remark {
     HL_SCAN_TRAILING = 128,
     HL_SCAN_ACR_NEMA = 256,
     HL_SCAN_UNKNOWN_SYNTAX = 512,
-    HL_SCAN_DELIMITER = 1024, /* an item or sequence delimiter missing, stray, or with a length */
-    HL_SCAN_META = 2048       /* the file meta information names another object (import) */
+    HL_SCAN_DELIMITER = 1024 /* an item or sequence delimiter missing, stray, or with a length */
 };
 
 struct hl_scan;
