@@ -527,6 +527,154 @@ static void send__to_nobody_fails_and_says_so_of_every_object(void **state)
     assert_true(items[1].detail[0] != 0);
 }
 
+/* ---- files of plugins ------------------------------------------------------------------------- */
+
+static void add_meta(struct hl_buf *file, uint16_t element, const char *vr, const char *uid)
+{
+    size_t n = strlen(uid) + strlen(uid) % 2;
+    uint8_t head[8] = {2, 0, (uint8_t)element, 0, (uint8_t)vr[0], (uint8_t)vr[1], (uint8_t)n, 0};
+    head[3] = (uint8_t)(element >> 8);
+    hl_buf_add(file, head, sizeof head);
+    hl_buf_add(file, uid, strlen(uid));
+    if (strlen(uid) % 2)
+        hl_buf_byte(file, 0);
+}
+
+/* Part 10 with the smallest meta information that says what it is. */
+static void make_file(struct hl_buf *file, const char *sop_class, const char *sop_instance,
+                      const char *syntax, const char *dataset)
+{
+    struct hl_buf meta = {0};
+    uint8_t length[12] = {2, 0, 0, 0, 'U', 'L', 4, 0};
+    add_meta(&meta, 0x0002, "UI", sop_class);
+    add_meta(&meta, 0x0003, "UI", sop_instance);
+    add_meta(&meta, 0x0010, "UI", syntax);
+    length[8] = (uint8_t)meta.len;
+    hl_buf_clear(file);
+    for (int i = 0; i < 128; i++)
+        hl_buf_byte(file, 0);
+    hl_buf_text(file, "DICM");
+    hl_buf_add(file, length, sizeof length);
+    hl_buf_add(file, meta.data, meta.len);
+    hl_buf_add(file, dataset, 10);
+    hl_buf_fini(&meta);
+}
+
+struct files {
+    struct hl_buf bytes;
+    unsigned n;
+};
+
+#define DATASET "\x08\0\x60\0CS\2\0CT"
+
+static hilum_rc next_file(void *arg, const void **part10, uint64_t *n)
+{
+    static const struct {
+        const char *sop_class, *syntax;
+    } table[] = {
+        {CT, EXPLICIT}, {CT, EXPLICIT}, {MR, J2K}, {CT, EXPLICIT}, {"1.2.3.4.5.6", EXPLICIT}};
+    struct files *files = arg;
+    char uid[32];
+    snprintf(uid, sizeof uid, "1.8.%u", files->n);
+    if (files->n == sizeof table / sizeof table[0])
+        return 0;
+    make_file(&files->bytes, table[files->n].sop_class, uid, table[files->n].syntax, DATASET);
+    files->n++;
+    *part10 = files->bytes.data;
+    *n = files->bytes.len;
+    return 1;
+}
+
+static void send_files__each_in_its_context_until_one_is_refused(void **state)
+{
+    struct server *server = *state;
+    struct files files = {0};
+    uint64_t stored = 0;
+    hilum_rc rc = hl_scu_store_part10(server->scu, hl_scp_address(server->scp), "HILUM", next_file,
+                                      &files, &stored);
+    assert_int_equal(rc, HILUM_EUNSUP);
+    assert_non_null(strstr(hl_error(), "1.2.3.4.5.6"));
+    assert_int_equal(stored, 4);
+    assert_int_equal(server->store->n, 4);
+    const struct fake_object *object = fake_store_find(server->store, "1.8.2");
+    assert_string_equal(object->transfer_syntax, J2K);
+    assert_int_equal(object->bytes.len, 10);
+    assert_memory_equal(object->bytes.data, DATASET, 10);
+    hl_buf_fini(&files.bytes);
+}
+
+static void send_files__to_no_address_is_refused(void **state)
+{
+    static const char *const table[] = {"",           "host",    "host:", "host:0",
+                                        "host:99999", "host:1x", ":1"};
+    struct server *server = *state;
+    struct files files = {0};
+    uint64_t stored = 1;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        assert_int_equal(
+            hl_scu_store_part10(server->scu, table[i], "HILUM", next_file, &files, &stored),
+            HILUM_EINVAL);
+        assert_int_equal(stored, 0);
+    }
+    assert_int_equal(files.n, 0);
+}
+
+/* ---- reload and trace ------------------------------------------------------------------------- */
+
+static void reload__new_peers_count_from_the_next_association_on(void **state)
+{
+    struct server *server = *state;
+    struct hl_ul_assoc *before, *after;
+    struct hl_buf notes = {0};
+    struct hl_dimse request = store_request(CT, "1.2.3");
+    assert_int_equal(dial(server, "ONE", "HILUM", CT, &before), HILUM_OK);
+    struct hl_config *config =
+        fake_config("dicom = { aet = \"HILUM\"; listen = ( \"127.0.0.1:0\" ); };"
+                    "peers = ( { name = \"new\"; aet = \"NEW\"; cidr = ( \"127.0.0.0/8\" ); } );");
+    assert_int_equal(hl_scp_reload(server->scp, config, &notes), HILUM_OK);
+    assert_int_equal(notes.len, 0);
+    assert_int_equal(dial(server, "ONE", "HILUM", CT, &after), HILUM_EDENIED);
+    assert_int_equal(dial(server, "NEW", "HILUM", CT, &after), HILUM_OK);
+    assert_int_equal(ask(before, &request, "1234", 4).status, 0); /* keeps what it began with */
+    hl_ul_release(before);
+    hl_ul_release(after);
+    hl_config_unref(config);
+}
+
+static void reload__other_listeners_are_said_to_need_a_restart(void **state)
+{
+    struct server *server = *state;
+    struct hl_buf notes = {0};
+    struct hl_config *config =
+        fake_config("dicom = { aet = \"HILUM\"; listen = ( \"127.0.0.1:11113\" ); };");
+    assert_int_equal(hl_scp_reload(server->scp, config, &notes), HILUM_OK);
+    assert_non_null(strstr(hl_buf_str(&notes), "dicom.listen"));
+    hl_buf_fini(&notes);
+    hl_config_unref(config);
+}
+
+static void trace__keeps_the_last_of_each_peer(void **state)
+{
+    struct server *server = *state;
+    struct hl_buf json = {0};
+    struct hl_ul_assoc *assoc;
+    unsigned n = 0;
+    for (int i = 0; i < 30; i++) /* dicom.trace is 20 */
+        assert_int_equal(dial(server, "NOBODY", "HILUM", CT, &assoc), HILUM_EDENIED);
+    assert_int_equal(dial(server, "OTHER", "HILUM", CT, &assoc), HILUM_EDENIED);
+    hl_scp_trace(server->scp, "NOBODY", &json);
+    for (const char *at = hl_buf_str(&json); (at = strstr(at, "\"code\"")); at++)
+        n++;
+    assert_int_equal(n, 20);
+    hl_buf_clear(&json);
+    hl_scp_trace(server->scp, "127.0.0.1", &json);
+    assert_non_null(strstr(hl_buf_str(&json), "\"OTHER\""));
+    hl_buf_clear(&json);
+    hl_scp_trace(server->scp, "nowhere", &json);
+    assert_string_equal(hl_buf_str(&json), "[]");
+    hl_buf_fini(&json);
+}
+
 #define scp_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -552,6 +700,11 @@ int main(void)
         scp_test(send__over_several_associations_sends_every_object_once),
         scp_test(send__over_several_associations_stops_when_progress_says_so),
         scp_test(send__over_several_associations_needs_only_one),
+        scp_test(send_files__each_in_its_context_until_one_is_refused),
+        scp_test(send_files__to_no_address_is_refused),
+        scp_test(reload__new_peers_count_from_the_next_association_on),
+        scp_test(reload__other_listeners_are_said_to_need_a_restart),
+        scp_test(trace__keeps_the_last_of_each_peer),
         scp_test(send__to_nobody_fails_and_says_so_of_every_object),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
