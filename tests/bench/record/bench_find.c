@@ -1,5 +1,6 @@
 /* Catalogue queries over N studies put in through hl_record_instances: p50 and p95, cold and warm, beside
- * the same row counts at 10,000. Usage: bench_find [studies] [directory]. SPDX-License-Identifier: Apache-2.0 */
+ * the same at 10,000. Usage: bench_find [studies] [directory [reuse]]: a directory given is kept, and with a
+ * third word only asked, not filled. SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -126,8 +127,8 @@ static void fill(struct bench *bench, unsigned from, unsigned to)
             hl_attrs_fini(&attrs[k]);
     }
     double seconds = (double)(hl_mono_ns() - start) / 1e9;
-    printf("fill %u -> %u new studies, batches of %d: %.0f/s, %.4f ms user cpu each\n", from, to, BATCH,
-           (to - from) / seconds, (cpu_seconds() - cpu) * 1000 / (to - from));
+    printf("fill %u -> %u new studies, batches of %d: %.0f/s, %.4f ms user cpu each\n", from, to,
+           BATCH, (to - from) / seconds, (cpu_seconds() - cpu) * 1000 / (to - from));
 }
 
 /* One instance a call into one series: what a C-STORE costs the catalogue. */
@@ -265,6 +266,13 @@ int main(int argc, char **argv)
     if (argc <= 2 && !mkdtemp(bench.dir))
         return 1;
     bench_open(&bench);
+    if (argc > 3) {
+        bench.studies = target;
+        cold(&bench);
+        ask_all(&bench, "cold");
+        ask_all(&bench, "warm");
+        target = 0;
+    }
     for (unsigned n = target < first ? target : first, done = 0; done < target;
          done = n, n = target) {
         fill(&bench, done, n);
