@@ -17,7 +17,7 @@ done
 . "$root/scripts/packages.sh"
 # shellcheck disable=SC2086
 need_packages $hilum_build_packages dcmtk dicom3tools python3 python3-pydicom python3-numpy strace \
-    libclang-rt-14-dev libfuse3-dev fuse3 orthanc clang clang-format cppcheck openssl universal-ctags || exit 1
+    libclang-rt-14-dev libfuse3-dev fuse3 orthanc clang clang-format clang-tidy cppcheck openssl universal-ctags || exit 1
 echo "building release, asan and tsan presets"
 for preset in release asan tsan; do
     build_preset "$root" "$preset" || exit 1
@@ -62,12 +62,14 @@ run_ctest tsan -R '^(bus|pool|writer|jobs|notify|lanes|ul|server|ingest|script|c
 
 # Whole-server tests: scripts that start the release build on a free port. 0 pass, 77 skip, else failure.
 export HILUM_BUILD=$root/build/release
-for script in "$root"/tests/{static,dicom,script,fault,cli}/test_*.sh; do
+limit=900
+[ -z "$HILUM_LONG" ] || limit=36000
+for script in "$root"/tests/{static,dicom,script,fault,cli,fuzz}/test_*.sh; do
     [ -e "$script" ] || continue
     name=${script#"$root/tests/"}
     # shellcheck disable=SC2254
     case $name in $only) ;; *) continue ;; esac
-    timeout 900 bash "$script" >"$work/log" 2>&1
+    timeout "$limit" bash "$script" >"$work/log" 2>&1
     count "$name" $? "$work/log"
 done
 
