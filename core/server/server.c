@@ -143,6 +143,7 @@ static hilum_rc open_store(struct hl_server *server)
         .memory_budget = hl_config_bytes(config, "storage.memory_budget"),
         .header_limit = (uint32_t)hl_config_bytes(config, "storage.header_limit"),
         .tag = hl_dict_tag,
+        .vr = hl_dict_vr,
         .duplicates = duplicate_policy(hl_config_text(config, "storage.duplicates")),
     };
     return hl_store_open(stores.items, stores.n, server->record, server->bus, &options,

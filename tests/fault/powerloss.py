@@ -9,7 +9,10 @@ import replay
 from peers import BUILD, Hilum, make_corpus, skip, tag_value
 
 LONG = bool(os.environ.get("HILUM_LONG"))
-OBJECTS, POINTS = (40, 100000) if LONG else (12, 60)
+# Small segments: the record holds every byte written, also those that make the intake log.
+LOG = 'plugins = ( { name = "store-fs"; options = { intake = "log"; segment = "2MiB"; segments = 2; }; } );\n'
+FILES = 'plugins = ( { name = "store-fs"; options = { intake = "files"; }; } );\n'
+OBJECTS, POINTS = (40, 100000) if LONG else (12, 40)
 
 
 def mounted(path):
@@ -55,11 +58,11 @@ def record(work, files, config="", plant=None):
     return recording.end()
 
 
-def found_after(work, records, point, seed):
+def found_after(work, records, point, seed, config):
     """Studies a restarted server knows, and the faults fsck names."""
     disk = tempfile.mkdtemp(dir=work)
     replay.State(records, point).crash(disk, seed)
-    server = Hilum(work, data=disk)
+    server = Hilum(work, config, data=disk)
     rows = server.cli("study", "find", "--limit", "1000")
     faults, _ = server.cli_items("archive", "fsck", check=False)
     server.kill()
@@ -81,14 +84,14 @@ def points_of(records):
     return edges if len(edges) <= POINTS else sorted(random.Random(1).sample(edges, POINTS - 1)) + [len(records)]
 
 
-def check(work, records, stop_at_first=False):
+def check(work, records, config, stop_at_first=False):
     """Crash points where something acknowledged was lost, or the server did not come back."""
     lost = []
     for point in points_of(records):
         acknowledged = set(replay.marks(records, point))
         for seed in (0, point + 2):
             try:
-                found, faults = found_after(work, records, point, seed)
+                found, faults = found_after(work, records, point, seed, config)
                 missing, broken = acknowledged - found, fault_kinds(faults)
             except Exception as error:  # a server that does not start again has lost everything
                 missing, broken = acknowledged or {"server"}, [str(error)[-300:]]
@@ -107,13 +110,15 @@ def main():
     make_corpus(corpus, OBJECTS, 1)
     files = [(f"{corpus}/{d}/0001.dcm", tag_value(f"{corpus}/{d}/0001.dcm", "StudyInstanceUID")) for d in sorted(os.listdir(corpus))]
     failures = 0
-    for name, config, plant in (("as shipped", "", None), ("planted: object never synced", "", "file"),
-                                ("planted: directories never synced", "", "directory"),
-                                ("planted: catalogue never synced", "", "catalog")):
+    for name, config, plant in (("intake log", LOG, None), ("intake files", FILES, None),
+                                ("planted: log never synced", LOG, "file"),
+                                ("planted: object never synced", FILES, "file"),
+                                ("planted: directories never synced", FILES, "directory"),
+                                ("planted: catalogue never synced", FILES, "catalog")):
         place = tempfile.mkdtemp(dir=work)
         records = record(place, files, config, plant)
         acknowledged = len(replay.marks(records, len(records)))
-        lost = check(place, records, stop_at_first=plant is not None)
+        lost = check(place, records, config, stop_at_first=plant is not None)
         good = acknowledged == OBJECTS and bool(lost) == (plant is not None)
         failures += not good
         print(f"{'ok  ' if good else 'BAD '} {name}: {len(records)} changes, {acknowledged} of {OBJECTS} acknowledged, "
