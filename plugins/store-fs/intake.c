@@ -207,6 +207,8 @@ void fs_segments_make(struct fs_intake *intake)
     for (int i = 0; i < intake->n_segments && !is_stopping; i++) {
         pthread_mutex_lock(&intake->lock);
         bool is_absent = intake->segments[i].state == SEGMENT_ABSENT;
+        while (is_absent && !intake->is_stopping && !fs_intake_is_quiet(intake))
+            fs_intake_wait(intake, INTAKE_QUIET_MS); /* senders go first */
         is_stopping = intake->is_stopping;
         pthread_mutex_unlock(&intake->lock);
         if (!is_absent || is_stopping || segment_provide(intake, i))

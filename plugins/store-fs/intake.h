@@ -14,7 +14,8 @@ enum {
     INTAKE_CHUNK = 256 * 1024,
     INTAKE_OBJECT_MAX = 4 * 1024 * 1024, /* larger ones go to a file at once: they are streams */
     INTAKE_BUCKETS = 1024,
-    INTAKE_SEGMENTS_MAX = 64
+    INTAKE_SEGMENTS_MAX = 64,
+    INTAKE_QUIET_MS = 250
 };
 
 struct fs_chunk {
@@ -113,6 +114,10 @@ hilum_rc fs_intake_list(struct fs_intake *intake, bool is_final, struct fs_liste
 
 /* ---- intake_cut.c ---- */
 void *fs_cutter_run(void *intake);
+/* Under lock: has nobody synced for INTAKE_QUIET_MS? */
+bool fs_intake_is_quiet(const struct fs_intake *intake);
+/* Under lock: until something changes, so long at most. */
+void fs_intake_wait(struct fs_intake *intake, int64_t ms);
 int64_t fs_mono_ms(void);
 
 #endif

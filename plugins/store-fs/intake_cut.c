@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { QUIET_MS = 250, RETRY_MS = 1000, CUT_BATCH = 32 };
+enum { RETRY_MS = 1000, CUT_BATCH = 32 };
 
 struct cut {
     struct fs_entry *entries[CUT_BATCH];
@@ -157,6 +157,11 @@ static void batch_done(struct fs_intake *intake, struct cut *cut, hilum_rc rc)
 
 /* ---- when ---- */
 
+bool fs_intake_is_quiet(const struct fs_intake *intake)
+{
+    return fs_mono_ms() - intake->last_sync_ms >= INTAKE_QUIET_MS;
+}
+
 /* Under lock. Segments to cut: full ones when the sender pauses or few are free; the active one too when
  * everything must go. -1: none. */
 static int segment_pick(const struct fs_intake *intake)
@@ -174,7 +179,7 @@ static int segment_pick(const struct fs_intake *intake)
         if (has_final)
             any = i;
     }
-    bool is_quiet = fs_mono_ms() - intake->last_sync_ms >= QUIET_MS;
+    bool is_quiet = fs_intake_is_quiet(intake);
     if (intake->is_stopping || is_quiet)
         return full >= 0 ? full : any;
     return n_free * 2 < intake->n_segments ? full : -1;
@@ -191,7 +196,7 @@ static void segments_recycle(struct fs_intake *intake)
     }
 }
 
-static void wait_ms(struct fs_intake *intake, int64_t ms)
+void fs_intake_wait(struct fs_intake *intake, int64_t ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -229,11 +234,11 @@ void *fs_cutter_run(void *arg)
         if (i < 0 && intake->is_stopping)
             break;
         if (i < 0) {
-            wait_ms(intake, QUIET_MS);
+            fs_intake_wait(intake, INTAKE_QUIET_MS);
         } else if (cut_some(intake, i) != HILUM_OK) {
             if (intake->is_stopping)
                 break; /* it stays in the log: the next start serves it from there */
-            wait_ms(intake, RETRY_MS);
+            fs_intake_wait(intake, RETRY_MS);
         }
     }
     pthread_mutex_unlock(&intake->lock);
