@@ -58,7 +58,7 @@ run_ctest() {
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="halt_on_error=1 suppressions=$root/tests/tsan.supp"
 run_ctest asan
-run_ctest tsan -R '^(bus|pool|writer|jobs|notify|lanes|ul|server|ingest|script|control)'
+run_ctest tsan -R '^(bus_|control|ul_|notify|lanes|job_record|record_instances|rules|ingest|pipeline|contract_store|scp|exchange|plugin_host)'
 
 # Whole-server tests: scripts that start the release build on a free port. 0 pass, 77 skip, else failure.
 export HILUM_BUILD=$root/build/release
