@@ -45,7 +45,7 @@ fi
 # shellcheck disable=SC2086
 need_packages $hilum_build_packages
 [ -x "$root/build/release/bin/hilumd" ] || echo "building (a minute or two the first time)"
-build_preset "$root" release
+build_preset "$root" release product
 bin=$root/build/release/bin
 
 mkdir -p "$data"
