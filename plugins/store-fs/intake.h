@@ -15,7 +15,7 @@ enum {
     INTAKE_OBJECT_MAX = 4 * 1024 * 1024, /* larger ones go to a file at once: they are streams */
     INTAKE_BUCKETS = 1024,
     INTAKE_SEGMENTS_MAX = 64,
-    INTAKE_QUIET_MS = 250
+    INTAKE_QUIET_MS = 1000
 };
 
 struct fs_chunk {
@@ -62,7 +62,8 @@ struct fs_intake {
     struct fs_entry *buckets[INTAKE_BUCKETS];
     struct fs_chunk *chunks; /* free ones */
     unsigned n_chunks, max_chunks;
-    int64_t last_sync_ms;
+    int64_t last_sync_ms; /* or begin */
+    unsigned syncing;
     bool has_cut; /* replay met files whose names may be younger than the last flush */
     bool is_stopping, has_cutter;
     pthread_t cutter;
@@ -114,7 +115,7 @@ hilum_rc fs_intake_list(struct fs_intake *intake, bool is_final, struct fs_liste
 
 /* ---- intake_cut.c ---- */
 void *fs_cutter_run(void *intake);
-/* Under lock: has nobody synced for INTAKE_QUIET_MS? */
+/* Under lock: has nobody begun or synced for INTAKE_QUIET_MS? */
 bool fs_intake_is_quiet(const struct fs_intake *intake);
 /* Under lock: until something changes, so long at most. */
 void fs_intake_wait(struct fs_intake *intake, int64_t ms);

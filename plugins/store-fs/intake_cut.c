@@ -159,7 +159,7 @@ static void batch_done(struct fs_intake *intake, struct cut *cut, hilum_rc rc)
 
 bool fs_intake_is_quiet(const struct fs_intake *intake)
 {
-    return fs_mono_ms() - intake->last_sync_ms >= INTAKE_QUIET_MS;
+    return intake->syncing == 0 && fs_mono_ms() - intake->last_sync_ms >= INTAKE_QUIET_MS;
 }
 
 /* Under lock. Segments to cut: full ones when the sender pauses or few are free; the active one too when

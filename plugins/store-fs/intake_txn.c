@@ -71,6 +71,7 @@ bool fs_intake_begin(struct fs_intake *intake, struct fs_txn *txn)
     txn->first->used = INTAKE_BLOCK; /* the record's head comes before the bytes */
     pthread_mutex_lock(&intake->lock);
     txn->entry = fs_entry_add(intake, txn->key);
+    intake->last_sync_ms = fs_mono_ms();
     pthread_mutex_unlock(&intake->lock);
     if (txn->entry == NULL)
         chunks_give(intake, txn);
@@ -245,6 +246,9 @@ static hilum_rc segment_sync(struct fs_intake *intake, int i)
 hilum_rc fs_intake_sync(struct fs_intake *intake, void *const txns[], uint64_t n)
 {
     uint64_t touched = 0;
+    pthread_mutex_lock(&intake->lock);
+    intake->syncing++; /* a slow flush is no pause */
+    pthread_mutex_unlock(&intake->lock);
     hilum_rc rc = group_write(intake, txns, n, &touched);
     for (int i = 0; i < intake->n_segments && rc == HILUM_OK; i++) {
         if (touched >> i & 1)
@@ -252,6 +256,7 @@ hilum_rc fs_intake_sync(struct fs_intake *intake, void *const txns[], uint64_t n
     }
     pthread_mutex_lock(&intake->lock);
     intake->last_sync_ms = fs_mono_ms();
+    intake->syncing--;
     for (uint64_t k = 0; k < n && rc == HILUM_OK; k++) {
         struct fs_txn *txn = txns[k];
         if (txn->entry != NULL)
