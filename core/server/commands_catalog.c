@@ -27,10 +27,14 @@ static const struct {
     const char *name;
     uint32_t tag;
 } find_columns[] = {
-    {"StudyDate", 0x00080020},        {"PatientName", 0x00100010},
-    {"PatientID", 0x00100020},        {"AccessionNumber", 0x00080050},
-    {"ModalitiesInStudy", 0x00080061}, {"StudyDescription", 0x00081030},
-    {"Series", 0x00201206},           {"Instances", 0x00201208},
+    {"StudyDate", 0x00080020},
+    {"PatientName", 0x00100010},
+    {"PatientID", 0x00100020},
+    {"AccessionNumber", 0x00080050},
+    {"ModalitiesInStudy", 0x00080061},
+    {"StudyDescription", 0x00081030},
+    {"Series", 0x00201206},
+    {"Instances", 0x00201208},
     {"StudyInstanceUID", 0x0020000D},
 };
 enum { N_KEYS = sizeof find_keys / sizeof *find_keys };
@@ -103,9 +107,13 @@ static hilum_rc find_study(struct hl_server *server, const char *which, char uid
     uint32_t study = 0x0020000D;
     for (size_t i = 0; i < 2; i++) {
         struct hilum_catalog_key key = {tags[i], 0, which};
-        struct hilum_catalog_query query = {.size = sizeof query, .level = HILUM_LEVEL_STUDY,
-                                            .keys = &key, .n_keys = 1, .returns = &study,
-                                            .n_returns = 1, .limit = 2};
+        struct hilum_catalog_query query = {.size = sizeof query,
+                                            .level = HILUM_LEVEL_STUDY,
+                                            .keys = &key,
+                                            .n_keys = 1,
+                                            .returns = &study,
+                                            .n_returns = 1,
+                                            .limit = 2};
         hilum_cursor *cursor = NULL;
         hilum_rc rc = hl_record_find(server->record, &query, &cursor);
         if (rc == HILUM_OK)
@@ -115,8 +123,8 @@ static hilum_rc find_study(struct hl_server *server, const char *which, char uid
         hilum_rc more = rc == 1 ? hl_cursor_next(cursor) : 0;
         hl_cursor_close(cursor);
         if (more == 1)
-            return hl_fail(HILUM_ECONFLICT, "%s names more than one study: use the StudyInstanceUID",
-                           which);
+            return hl_fail(HILUM_ECONFLICT,
+                           "%s names more than one study: use the StudyInstanceUID", which);
         if (rc == 1)
             return HILUM_OK;
     }
@@ -128,8 +136,8 @@ static hilum_rc queue_sends(struct hl_server *server, const struct numbers *numb
 {
     for (size_t i = 0; i < numbers->n; i++) {
         int64_t id;
-        hilum_rc rc = hl_record_job_add(server->record, "send", to, numbers->items[i], as_of, "{}",
-                                        0, &id);
+        hilum_rc rc =
+            hl_record_job_add(server->record, "send", to, numbers->items[i], as_of, "{}", 0, &id);
         if (rc < 0)
             return rc;
     }
@@ -145,8 +153,10 @@ static hilum_rc study_send(void *ctx, struct hl_call *call)
     bool can_send = peer && peer->host;
     hl_peers_unref(peers);
     if (!can_send)
-        return hl_fail(HILUM_ENOTFOUND, peer ? "peer %s has no host: nothing can be sent to it"
-                                             : "%s: no such peer (see `hilum peer list`)", to);
+        return hl_fail(HILUM_ENOTFOUND,
+                       peer ? "peer %s has no host: nothing can be sent to it"
+                            : "%s: no such peer (see `hilum peer list`)",
+                       to);
     char uid[65];
     hilum_rc rc = find_study(server, hl_call_text(call, "study", ""), uid);
     if (rc < 0)
@@ -157,8 +167,8 @@ static hilum_rc study_send(void *ctx, struct hl_call *call)
     rc = hl_record_objects(server->record, &key, 1, &as_of, collect, &numbers);
     if (rc >= 0)
         rc = queue_sends(server, &numbers, to, 0);
-    json_t *result = json_pack("{s:s, s:s, s:I}", "study", uid, "to", to, "queued",
-                               (json_int_t)numbers.n);
+    json_t *result =
+        json_pack("{s:s, s:s, s:I}", "study", uid, "to", to, "queued", (json_int_t)numbers.n);
     free(numbers.items);
     if (rc < 0) {
         json_decref(result);
@@ -201,16 +211,37 @@ static hilum_rc add_change(struct hl_attrs *changes, const char *text)
         memcpy(keyword, text, (size_t)(equals - text));
     uint32_t tag = *keyword ? hl_dict_tag(keyword) : 0;
     if (!tag || tag >> 16 != 0x0010)
-        return hl_fail(HILUM_EINVAL, "%s: expected KEYWORD=VALUE with a patient attribute, such as "
-                                     "PatientName=Li^Lei", text);
+        return hl_fail(HILUM_EINVAL,
+                       "%s: expected KEYWORD=VALUE with a patient attribute, such as "
+                       "PatientName=Li^Lei",
+                       text);
     return hl_attrs_set(changes, tag, equals + 1);
+}
+
+/* The catalogue first, then the log beside the objects, from which a lost catalogue is rebuilt. */
+static hilum_rc edit_patient(struct hl_server *server, struct hl_call *call,
+                             const struct hl_attrs *changes)
+{
+    char who[64];
+    const char *patient_id = hl_call_text(call, "patient-id", "");
+    const char *issuer = hl_call_text(call, "issuer", NULL), *why = hl_call_text(call, "why", "");
+    hl_server_who(call, who, sizeof who);
+    hilum_rc rc = hl_record_edit_patient(server->record, patient_id, issuer, changes, who, why);
+    if (rc < 0)
+        return rc;
+    struct hl_buf line = {0};
+    hl_store_log_edit(patient_id, issuer, changes, who, why, &line);
+    rc = line.failed ? hl_fail(HILUM_ENOMEM, "out of memory")
+                     : hl_store_log(server->store, hl_buf_str(&line));
+    hl_buf_fini(&line);
+    return rc < 0 ? hl_fail_in(rc, "the correction is made, but not yet noted beside the objects "
+                                   "(a rebuild would lose it): repeat it")
+                  : rc;
 }
 
 static hilum_rc patient_edit(void *ctx, struct hl_call *call)
 {
-    struct hl_server *server = ctx;
     const char *texts[16];
-    char who[64];
     struct hl_attrs changes = {0};
     hilum_rc rc = HILUM_OK;
     size_t n = hl_call_texts(call, "set", texts, 16);
@@ -219,10 +250,7 @@ static hilum_rc patient_edit(void *ctx, struct hl_call *call)
     if (rc == HILUM_OK && n == 0)
         rc = hl_fail(HILUM_EINVAL, "nothing to change: name at least one KEYWORD=VALUE");
     if (rc == HILUM_OK)
-        rc = hl_record_edit_patient(server->record, hl_call_text(call, "patient-id", ""),
-                                    hl_call_text(call, "issuer", NULL), &changes,
-                                    hl_server_who(call, who, sizeof who),
-                                    hl_call_text(call, "why", ""));
+        rc = edit_patient(ctx, call, &changes);
     hl_attrs_fini(&changes);
     return rc;
 }
@@ -285,7 +313,8 @@ static hilum_rc quarantine_discard(void *ctx, struct hl_call *call)
 }
 
 static const struct hl_command_arg find_args[] = {
-    {"name", HL_ARG_TEXT, true, false, "patient's name: any script, pinyin, initials, * and ?", NULL},
+    {"name", HL_ARG_TEXT, true, false, "patient's name: any script, pinyin, initials, * and ?",
+     NULL},
     {"patient-id", HL_ARG_TEXT, false, false, "PatientID", NULL},
     {"accession", HL_ARG_TEXT, false, false, "AccessionNumber", NULL},
     {"date", HL_ARG_TEXT, false, false, "StudyDate or range: 20260101-20260131", NULL},
@@ -311,11 +340,12 @@ static const struct hl_command_arg edit_args[] = {
     {0}};
 static const struct hl_command_arg resolve_args[] = {
     {"conflict", HL_ARG_INT, true, true, "number from `hilum patient conflicts`", NULL},
-    {"decision", HL_ARG_TEXT, true, true, "same: join the known patient; other: a person of its own",
-     "same|other"},
+    {"decision", HL_ARG_TEXT, true, true,
+     "same: join the known patient; other: a person of its own", "same|other"},
     {0}};
 static const struct hl_command_arg which_args[] = {
-    {"which", HL_ARG_TEXT, true, true, "SOPInstanceUID, StudyInstanceUID or quarantine number", NULL},
+    {"which", HL_ARG_TEXT, true, true, "SOPInstanceUID, StudyInstanceUID or quarantine number",
+     NULL},
     {0}};
 
 hilum_rc hl_server_register_catalog_commands(struct hl_server *server)
@@ -336,8 +366,8 @@ hilum_rc hl_server_register_catalog_commands(struct hl_server *server)
          patient_resolve, server},
         {"quarantine list", "Lists what is held, and by which rule.", "quarantine.list", NULL,
          quarantine_list, server},
-        {"quarantine release", "Lets held objects go on to rules and routes.",
-         "quarantine.release", which_args, quarantine_release, server},
+        {"quarantine release", "Lets held objects go on to rules and routes.", "quarantine.release",
+         which_args, quarantine_release, server},
         {"quarantine discard", "Removes held objects; erased after the grace period.",
          "quarantine.release", which_args, quarantine_discard, server},
         {0}};

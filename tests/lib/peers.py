@@ -78,16 +78,21 @@ class Server:
         return self.process.wait(seconds)
 
 
+# A small intake log: a fresh server writes its segments in the background, 512 MiB of them as shipped.
+SMALL_STORE = 'plugins = ( { name = "store-fs"; options = { segment = "2MiB"; segments = 2; }; } );'
+
+
 class Hilum(Server):
     name, aet, ready = "hilum", "HILUM", "READY dicom="
 
-    def __init__(self, work, config="", dicom="", data=None, site=None, env=None, build=BUILD, port=None):
+    def __init__(self, work, config="", dicom="", data=None, site=None, env=None, build=BUILD, port=None,
+                 store=SMALL_STORE):
         super().__init__(work, port)
         self.build, self.data = build, data or f"{self.dir}/data"
         os.makedirs(self.data, exist_ok=True)
         self.extra = f"{self.dir}/test.cfg"
         with open(self.extra, "w") as f:
-            f.write(f'dicom = {{ unknown_peers = "accept"; listen = ( "127.0.0.1:{self.port}" ); {dicom} }};\n{config}\n')
+            f.write(f'dicom = {{ unknown_peers = "accept"; listen = ( "127.0.0.1:{self.port}" ); {dicom} }};\n{config}\n{"" if "plugins" in config else store}\n')
         self.argv = [f"{build}/bin/hilumd", "--config", f"{ROOT}/etc/hilum.cfg", "--extra", self.extra, "--data", self.data,
                      "--plugin-dir", f"{build}/lib/hilum/plugins", "--rules-dir", f"{ROOT}/scripts/core"]
         if site:

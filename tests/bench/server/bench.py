@@ -52,7 +52,10 @@ def start(kind, a, work, destination=1):
     if kind == "orthanc":
         return Orthanc(work, destination)
     peers = f'peers = ( {{ name = "SINK"; aet = "SINK"; host = "127.0.0.1"; port = {destination}; }} );'
-    return Hilum(work, peers, dicom=LIMITS, build=a.build)
+    server = Hilum(work, peers, dicom=LIMITS, build=a.build, store="")
+    while not os.path.exists(f"{server.data}/objects/intake/segment-07"):  # a first start writes them in the background
+        time.sleep(0.1)
+    return server
 
 
 def finish(server):
