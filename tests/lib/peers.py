@@ -1,5 +1,5 @@
 """Servers and clients for whole-server tests and benchmarks: Hilum, Orthanc, DCMTK's tools. Loopback only."""
-import json, os, shutil, signal, socket, subprocess, sys, tempfile, time
+import json, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.environ.get("HILUM_BUILD", f"{ROOT}/build/release")
@@ -123,17 +123,28 @@ class Orthanc(Server):
     """As its users tune it: durable, Nagle off."""
     name, aet = "orthanc (tuned)", "ORTHANC"
 
-    def __init__(self, work, destination=1):
+    def __init__(self, work, destination=1, modalities=None, **more):
         super().__init__(work)
+        self.http_port = free_port()
         config = {"Name": "peer", "StorageDirectory": f"{self.dir}/db", "DicomPort": self.port, "DicomAet": "ORTHANC",
-                  "HttpPort": free_port(), "SyncStorageArea": True, "RemoteAccessAllowed": False,
+                  "HttpPort": self.http_port, "SyncStorageArea": True, "RemoteAccessAllowed": False,
                   "DicomCheckCalledAet": False, "DicomAlwaysAllowEcho": True, "DicomAlwaysAllowStore": True,
                   "DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowMove": True,
                   "StorageCompression": False, "ConcurrentJobs": 4, "DicomThreadsCount": 8,
-                  "DicomModalities": {"sink": ["SINK", "127.0.0.1", destination]}}
+                  "DicomModalities": modalities or {"sink": ["SINK", "127.0.0.1", destination]}, **more}
         with open(f"{self.dir}/orthanc.json", "w") as f:
             json.dump(config, f)
         self.launch(["Orthanc", f"{self.dir}/orthanc.json"], dict(os.environ, TCP_NODELAY="1"))
+        wait_for(self.http_port, self.process)
+
+    def rest(self, path, body=None, method=None, raw=False):
+        """One request: bytes are sent as they are, all else as JSON; the answer is JSON unless raw."""
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=body, method=method)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+            data = answer.read()
+        return data if raw else json.loads(data or b"null")
 
 
 def has_orthanc():
