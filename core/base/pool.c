@@ -22,7 +22,7 @@ struct hl_pool {
     pthread_mutex_t lock;
     pthread_cond_t work, done;
     struct task *first, **last;
-    unsigned threads, idle, max, backlog;
+    unsigned threads, idle, paused, max, backlog;
     bool stopping;
     char name[12];
 };
@@ -101,6 +101,12 @@ static hilum_rc add_thread(struct hl_pool *pool)
     return HILUM_OK;
 }
 
+/* With the lock held: tasks that wait for somebody outside do not count. */
+static bool has_place(const struct hl_pool *pool)
+{
+    return pool->threads < pool->max + pool->paused;
+}
+
 hilum_rc hl_pool_run(struct hl_pool *pool, void (*run)(void *arg), void *arg)
 {
     struct task *task = malloc(sizeof *task);
@@ -111,7 +117,7 @@ hilum_rc hl_pool_run(struct hl_pool *pool, void (*run)(void *arg), void *arg)
     pthread_mutex_lock(&pool->lock);
     if (pool->stopping)
         rc = hl_fail(HILUM_ECLOSED, "thread pool %s: stopping", pool->name);
-    else if (pool->backlog >= pool->idle && pool->threads < pool->max)
+    else if (pool->backlog >= pool->idle && has_place(pool))
         rc = add_thread(pool);
     if (rc == HILUM_OK) {
         *pool->last = task;
@@ -123,6 +129,23 @@ hilum_rc hl_pool_run(struct hl_pool *pool, void (*run)(void *arg), void *arg)
     if (rc)
         free(task);
     return rc;
+}
+
+void hl_pool_pause(struct hl_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->paused++;
+    /* A thread that cannot be started is not missed more than before. */
+    if (pool->backlog > pool->idle && has_place(pool))
+        (void)add_thread(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void hl_pool_resume(struct hl_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->paused--;
+    pthread_mutex_unlock(&pool->lock);
 }
 
 unsigned hl_pool_backlog(struct hl_pool *pool)

@@ -11,6 +11,11 @@ struct hl_pool;
 hilum_rc hl_pool_new(const char *name, unsigned max, struct hl_pool **out);
 /* Queues run(arg). HILUM_ENOMEM, or HILUM_ECLOSED while stopping. Any thread. */
 hilum_rc hl_pool_run(struct hl_pool *pool, void (*run)(void *arg), void *arg);
+/* From within a task: it waits for somebody outside from now on, who may never come, and its place among
+ * the `max` is another's meanwhile; resume takes it back without waiting for one. The pool then has as
+ * many threads more as tasks have paused: whoever pauses must bound those. */
+void hl_pool_pause(struct hl_pool *pool);
+void hl_pool_resume(struct hl_pool *pool);
 /* Tasks queued and not yet begun. */
 unsigned hl_pool_backlog(struct hl_pool *pool);
 /* Waits for all queued and running tasks, then frees. NULL is fine. */

@@ -40,7 +40,7 @@ const struct hl_option hl_options[] = {
     {"dicom.limits.write_timeout", HL_KIND_MS, RELOAD, "60s", NULL, 0, 0, "A peer that takes no byte for this long is given up."},
     {"dicom.limits.min_rate", HL_KIND_BYTES, RELOAD, "1KiB", NULL, 0, 0, "Bytes a second a message in progress must make; 0: none."},
     {"dicom.limits.max_pdu", HL_KIND_BYTES, RELOAD, "131078", NULL, 0, 0, "PDU size we offer to receive; at most 1MiB."},
-    {"dicom.limits.max_threads", HL_KIND_INT, 0, "64", NULL, 1, 1024, "Messages in work at once."},
+    {"dicom.limits.max_threads", HL_KIND_INT, 0, "64", NULL, 1, 1024, "Messages in work at once; one that waits for its peer does not count."},
 
     {"peers", HL_KIND_GROUPS, RELOAD, NULL, NULL, 0, 0, "The DICOM systems we know. Merged by name over the files."},
     {"peers[].name", HL_KIND_NAME, REQUIRED | RELOAD, NULL, NULL, 0, 0, "What rules, routes and people call it."},

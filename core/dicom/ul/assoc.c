@@ -88,7 +88,7 @@ void hl_ul_assoc_fini(struct hl_ul_assoc *assoc)
 /* ---- waiting ----------------------------------------------------------------------------------
  */
 
-hilum_rc hl_ul_assoc_wait(struct hl_ul_assoc *assoc, short events, int64_t deadline)
+static hilum_rc wait_quietly(struct hl_ul_assoc *assoc, short events, int64_t deadline)
 {
     for (;;) {
         if (atomic_load_explicit(&assoc->cancelled, memory_order_relaxed))
@@ -103,6 +103,16 @@ hilum_rc hl_ul_assoc_wait(struct hl_ul_assoc *assoc, short events, int64_t deadl
         if (ready < 0 && errno != EINTR)
             return hl_ul_assoc_end(assoc, HL_UL_GONE, "poll: %s", strerror(errno));
     }
+}
+
+hilum_rc hl_ul_assoc_wait(struct hl_ul_assoc *assoc, short events, int64_t deadline)
+{
+    if (assoc->waits)
+        assoc->waits(assoc->waits_arg, true);
+    hilum_rc rc = wait_quietly(assoc, events, deadline);
+    if (assoc->waits)
+        assoc->waits(assoc->waits_arg, false);
+    return rc;
 }
 
 /* A rate is judged once `grace` ms were spent waiting; time the user of the layer takes is not

@@ -234,12 +234,24 @@ static bool is_stopping(struct hl_ul_server *server)
     return stopping;
 }
 
+/* A crowd of peers that begin messages and do not go on must not take all places from those that do. */
+static void lend_place(void *arg, bool is_waiting)
+{
+    struct hl_ul_server *server = arg;
+    if (is_waiting)
+        hl_pool_pause(server->messages);
+    else
+        hl_pool_resume(server->messages);
+}
+
 static void message_task(void *arg)
 {
     struct hl_ul_conn *conn = arg;
     struct hl_ul_server *server = conn->server;
     const struct hl_ul_handler *handler = &server->handler;
     hilum_rc rc;
+    conn->assoc.waits = lend_place;
+    conn->assoc.waits_arg = server;
     do {
         rc = handler->message(handler->ctx, &conn->assoc, conn->user);
         if (rc >= 0)
@@ -247,6 +259,7 @@ static void message_task(void *arg)
     } while (rc == 1 && !is_stopping(server));
     if (rc == 1)
         hl_ul_assoc_end(&conn->assoc, HL_UL_CANCELLED, "the server stops");
+    conn->assoc.waits = NULL;
     if (rc == 0 && park(conn, hl_mono_ms() + conn->idle_ms))
         return;
     end_task(conn);

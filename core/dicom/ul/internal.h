@@ -117,6 +117,9 @@ struct hl_ul_assoc {
     uint32_t in_start, in_end;
     struct hl_ul_rate in_rate, out_rate;
     atomic_bool cancelled;
+    void (*waits)(void *arg,
+                  bool is_waiting); /* told around every wait for the peer; may be NULL */
+    void *waits_arg;
     enum hl_ul_end end;
     char why[160];
 };

@@ -132,7 +132,8 @@ struct hl_ul_limits {
     uint32_t idle_ms;          /* parked without a byte [10 min] */
     uint32_t write_ms;         /* no progress in writing [60 s] */
     uint32_t min_rate;         /* bytes a second over a message in progress; 0: none */
-    uint32_t max_threads;      /* message workers [max_associations] */
+    uint32_t max_threads; /* messages in work at once [max_associations]; one that waits for its
+                                  peer does not count */
 };
 
 struct hl_ul_listen {
