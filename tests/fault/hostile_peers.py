@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A running server against peers that are broken or mean harm. Whatever they do, the server lives, a good peer is served
 as before, no association leaks, the store is as the answers said."""
-import os, random, shutil, socket, statistics, struct, sys, tempfile, threading, time, zlib
+import fcntl, os, random, shutil, socket, statistics, struct, sys, tempfile, termios, threading, time, zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from peers import BUILD, Hilum, dcmsend, make_corpus
@@ -308,6 +308,25 @@ def stalled(server, sop_class, context_field, identifier):
     return wire
 
 
+def is_full(wires):
+    """Nothing more fits into what the peers do not read."""
+    waiting = [struct.unpack("i", fcntl.ioctl(w.socket, termios.FIONREAD, bytes(4)))[0] for w in wires]
+    time.sleep(0.05)
+    return all(n and n == struct.unpack("i", fcntl.ioctl(w.socket, termios.FIONREAD, bytes(4)))[0]
+               for n, w in zip(waiting, wires))
+
+
+def find_all(server, identifier):
+    """Answers to a peer that reads."""
+    with Wire(server.port) as wire:
+        wire.associate([(1, STUDY_FIND, [EXPLICIT])])
+        wire.send(pdata(1, True, command(FIND_RQ, 1, STUDY_FIND, has_data=True)) + pdata(1, False, identifier))
+        n = 0
+        while wire.read_response()[1] is not None:
+            n += 1
+        return n
+
+
 def stalled_readers__do_not_slow_senders(server, work):
     make_corpus(f"{work}/rows", 600, 1, 8)
     make_corpus(f"{work}/load", 40, 30, 128)
@@ -321,12 +340,13 @@ def stalled_readers__do_not_slow_senders(server, work):
         is_stalled = i % 2 == 1
         if is_stalled:
             wires = [stalled(server, STUDY_FIND, FIND_RQ, everything) for _ in range(12)]
-            wait_until(lambda: server.cli("status")["associations"]["busy"] >= 12)
+            wait_until(lambda: is_full(wires))
         seconds, codes = send_all(server, paths)
         check("senders beside stalled readers", not any(codes), codes)
         times[is_stalled].append(seconds)
         busy = server.cli("status")["associations"]["busy"]
         check("readers are stalled indeed", not is_stalled or busy >= 12, busy)
+        check("a C-FIND beside stalled readers", find_all(server, everything) >= 600)
         for wire in wires:
             wire.close()
         wires = []
