@@ -3,7 +3,7 @@ const fs = require('fs');
 const path = require('path');
 const assert = require('assert');
 const { Client, Server, Scp, requests, responses, constants, log } = require('dcmjs-dimse');
-log.level = 'error';
+log.setLevel('error');
 const { CEchoRequest, CStoreRequest, CFindRequest, CMoveRequest, CGetRequest } = requests;
 const { CEchoResponse, CStoreResponse } = responses;
 const { Status, PresentationContextResult } = constants;
