@@ -148,7 +148,7 @@ class Wire:
                 raise Closed(f"PDU {kind}")
             at = 0
             while at < len(body):
-                n, _, flags = struct.unpack_from(">IBB", body, at)
+                n, self.last_context, flags = struct.unpack_from(">IBB", body, at)
                 parts[bool(flags & 1)] += body[at + 6:at + 4 + n]
                 at += 4 + n
                 if not flags & 2:
@@ -173,6 +173,34 @@ class Wire:
         self.send(pdata(context, True, command(STORE_RQ, self.message_id, sop_class, sop_instance, True)) +
                   pdatas(context, data, piece))
         return self.status()
+
+    def find(self, context, identifier):
+        """(data sets, last status)"""
+        self.send(pdata(context, True, command(FIND_RQ, 1, STUDY_FIND, has_data=True)) + pdata(context, False, identifier))
+        out = []
+        while True:
+            answer, data = self.read_response()
+            if data is None:
+                return out, struct.unpack("<H", answer[0x0900])[0]
+            out.append(data)
+
+    def get(self, context, identifier):
+        """({SOP Instance UID: data set}, last status); every object is taken with success."""
+        self.send(pdata(context, True, command(GET_RQ, 1, STUDY_GET, has_data=True)) + pdata(context, False, identifier))
+        out = {}
+        while True:
+            answer, data = self.read_response()
+            field = struct.unpack("<H", answer[0x0100])[0]
+            if field != STORE_RQ:
+                status = struct.unpack("<H", answer[0x0900])[0]
+                if status != 0xFF00:
+                    return out, status
+                continue
+            instance = answer[0x1000].decode().rstrip("\0")
+            out[instance] = data
+            body = (element(2, answer[2]) + element(0x0100, struct.pack("<H", 0x8001)) + element(0x0120, answer[0x0110]) +
+                    element(0x0800, struct.pack("<H", NO_DATA)) + element(0x0900, b"\0\0") + element(0x1000, answer[0x1000]))
+            self.send(pdata(self.last_context, True, element(0, struct.pack("<I", len(body))) + body))
 
     def release(self):
         self.send(RELEASE_RQ)

@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""A medium that is full, read-only, or whose catalogue is locked or gone: new objects are refused with A700 and a reason, what
+is stored stays readable, and the server recovers by itself. Nothing that was acknowledged is lost."""
+import errno, os, shutil, sqlite3, subprocess, sys, tempfile, threading, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from peers import BUILD, Hilum
+from wire import *
+
+CONTEXTS = [(1, STUDY_FIND, [EXPLICIT]), (3, CT, [EXPLICIT]), (5, STUDY_GET, [EXPLICIT])]
+STUDY = "1.2.55"
+ALL_STUDIES = explicit(8, 0x52, "CS", "STUDY") + explicit(0x20, 0x0D, "UI", "")
+THE_STUDY = explicit(8, 0x52, "CS", "STUDY") + explicit(0x20, 0x0D, "UI", STUDY)
+INTAKES = {"log": 'plugins = ( { name = "store-fs"; options = { segments = 2; segment = "8MiB"; }; } );',
+           "files": 'plugins = ( { name = "store-fs"; options = { intake = "files"; }; } );'}
+PATIENT = "1.2.55.9"  # stored before everything
+failures, skips = [], []
+
+
+def check(what, is_good, found=""):
+    if not is_good:
+        failures.append(what)
+        print(f"BAD  {what}: {found}")
+
+
+def open_wire(server):
+    wire = Wire(server.port)
+    wire.associate(CONTEXTS, roles=(CT,))
+    return wire
+
+
+class Sender:
+    """Stores one object after another; remembers what was acknowledged and every other status."""
+
+    def __init__(self, server, tag):
+        self.server, self.tag, self.n = server, tag, 0
+        self.stored, self.refused = set(), {}
+
+    def send(self, wire, size=20000):
+        self.n += 1
+        uid = f"{STUDY}.{self.tag}.{self.n}"
+        status = wire.store(3, CT, uid, ct(uid, STUDY, f"{STUDY}.0", pixels=os.urandom(size)))
+        if status == 0:
+            self.stored.add(uid)
+        else:
+            self.refused[uid] = status
+        return status
+
+
+def reads_go_on(server, what, stored):
+    """C-FIND and C-GET of what was stored before."""
+    with open_wire(server) as wire:
+        found, status = wire.find(1, ALL_STUDIES)
+        check(f"{what}: C-FIND goes on", (len(found), status) == (1, 0), (len(found), hex(status)))
+        got, status = wire.get(5, THE_STUDY)
+        check(f"{what}: C-GET goes on", status == 0 and stored <= set(got), (hex(status), len(stored - set(got))))
+
+
+def until_status(server, sender, wanted, seconds=20):
+    """Sends until an answer is (or is not) a success; the last status."""
+    end, status = time.time() + seconds, None
+    with open_wire(server) as wire:
+        while time.time() < end:
+            status = sender.send(wire)
+            if (status == 0) == (wanted == 0):
+                return status
+            time.sleep(0.02)
+    return status
+
+
+def sound(server, what, sender):
+    reads_go_on(server, what, sender.stored)
+    with open_wire(server) as wire:
+        got, _ = wire.get(5, THE_STUDY)
+    check(f"{what}: nothing acknowledged is lost", not sender.stored - set(got), sender.stored - set(got))
+    check(f"{what}: nothing refused is there", not set(sender.refused) & set(got), set(sender.refused) & set(got))
+    rows, _ = server.cli_items("archive", "fsck", check=False)
+    check(f"{what}: fsck is clean", not rows, rows[:3])
+
+
+def health(server):
+    status = server.cli("status")
+    return status["store_health"], status["record_health"]
+
+
+def trouble(server, what, begin, end, restart=True):
+    """A good server, then the trouble while a sender is at work, then its end; once more after a restart."""
+    sender = Sender(server, len(what))
+    check(f"{what}: good before", until_status(server, sender, 0) == 0)
+    begin()
+    status = until_status(server, sender, 0xA700)
+    check(f"{what}: A700", status == 0xA700, status and hex(status))
+    reads_go_on(server, what, set(sender.stored))
+    check(f"{what}: status says so", any(h != "ok" for h in health(server)), health(server))
+    if health(server)[0] != "ok":
+        print(f"{what}: {health(server)[0]}")
+    end()
+    status = until_status(server, sender, 0)
+    check(f"{what}: recovers without a restart", status == 0, status and hex(status))
+    check(f"{what}: every refusal is A700", set(sender.refused.values()) == {0xA700}, sender.refused)
+    sound(server, what, sender)
+    if restart:
+        check(f"{what}: ends well", server.stop() == 0)
+        server.again()
+        sound(server, f"{what}, after a restart", sender)
+
+
+# ---- full ----
+
+class Mount:
+    """A file system of its own, or None where that is not ours to make."""
+
+    def __init__(self, work, *command):
+        self.path = tempfile.mkdtemp(dir=work)
+        run = subprocess.run(["mount", *command, self.path], capture_output=True, text=True)
+        self.is_there = run.returncode == 0
+        self.why = run.stderr.strip()
+
+    def close(self):
+        if self.is_there:
+            subprocess.run(["umount", "-l", self.path], check=False)
+
+
+def fill(path):
+    """To the last byte."""
+    with open(path, "wb", buffering=0) as f:
+        for size in (1 << 20, 4096, 1):
+            try:
+                while True:
+                    f.write(bytes(size))
+            except OSError:
+                pass
+
+
+def full_medium__refuses_and_recovers(work):
+    for intake, config in INTAKES.items():
+        for min_free in ("4MiB", "0"):
+            mount = Mount(work, "-t", "tmpfs", "-o", "size=64m", "none")
+            if not mount.is_there:
+                skips.append(f"full medium: {mount.why}")
+                return
+            server = Hilum(work, f'storage = {{ min_free = "{min_free}"; }}; {config}', data=f"{mount.path}/data")
+            filler = f"{mount.path}/filler"
+            trouble(server, f"full, {intake}, min_free {min_free}", lambda: fill(filler), lambda: os.unlink(filler))
+            check("full: ends well", server.stop() == 0)
+            mount.close()
+
+
+# ---- sick ----
+
+def sick_medium__refuses_and_recovers(work):
+    """Read-only (what a kernel does to a file system with errors) and I/O errors, with files open."""
+    shim = f"{BUILD}/lib/hilum-sick.so"
+    if not os.path.exists(shim):
+        skips.append(f"sick medium: {shim} is not built")
+        return
+    for intake, config in INTAKES.items():
+        for what, number in (("read-only", errno.EROFS), ("I/O errors", errno.EIO)):
+            link = f"{tempfile.mkdtemp(dir=work)}/sick"
+            env = dict(os.environ, LD_PRELOAD=shim, HILUM_SICK=link)
+            env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "detect_leaks=1") + ":verify_asan_link_order=0"
+            server = Hilum(work, f'storage = {{ min_free = "1MiB"; }}; {config}', env=env)
+            trouble(server, f"{what}, {intake}", lambda: os.symlink(str(number), link), lambda: os.unlink(link))
+            check(f"{what}: ends well", server.stop() == 0)
+
+
+# ---- the catalogue ----
+
+def locked_catalogue__is_waited_for(work):
+    server = Hilum(work, 'storage = { min_free = "1MiB"; };')
+    holder = {}
+
+    def begin():
+        holder["db"] = sqlite3.connect(f"{server.data}/catalog.db", isolation_level=None, timeout=10)
+        holder["db"].execute("BEGIN EXCLUSIVE")
+
+    def end():
+        holder["db"].execute("ROLLBACK")
+        holder["db"].close()
+
+    trouble(server, "locked catalogue", begin, end)
+    check("locked: ends well", server.stop() == 0)
+
+
+def lost_catalogue__acknowledges_nothing(work):
+    for how in ("moved", "deleted"):
+        server = Hilum(work, 'storage = { min_free = "1MiB"; };')
+        sender = Sender(server, 1)
+        until_status(server, sender, 0)
+        path = f"{server.data}/catalog.db"
+        if how == "moved":
+            os.rename(path, f"{path}.gone")
+        else:
+            os.unlink(path)
+        status = until_status(server, sender, 0xA700, 5)
+        check(f"catalogue {how}: nothing is acknowledged", status == 0xA700, status and hex(status))
+        check(f"catalogue {how}: status says so", health(server)[1] != "ok", health(server))
+        print(f"catalogue {how}: {health(server)[1]}")
+        if how == "moved":
+            os.rename(f"{path}.gone", path)
+            status = until_status(server, sender, 0)
+            check("catalogue moved back: goes on", status == 0, status)
+            sound(server, "catalogue moved back", sender)
+        check(f"catalogue {how}: ends well", server.stop() in (0, 1))
+
+
+def main():
+    work = tempfile.mkdtemp(prefix="hilum-medium-")
+    tests = (full_medium__refuses_and_recovers, sick_medium__refuses_and_recovers, locked_catalogue__is_waited_for,
+             lost_catalogue__acknowledges_nothing)
+    for test in tests:
+        if sys.argv[1:] and test.__name__.split("__")[0] not in sys.argv[1:]:
+            continue
+        start = time.time()
+        test(work)
+        print(f"{test.__name__}: {time.time() - start:.1f} s")
+    shutil.rmtree(work, ignore_errors=True)
+    for why in skips:
+        print(f"skipped: {why}")
+    print(f"{len(failures)} failures")
+    return 1 if failures else 0
+
+
+sys.exit(main())

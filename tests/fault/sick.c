@@ -1,0 +1,81 @@
+/* Preloaded into the server: while the link $HILUM_SICK exists, whatever changes a file fails with the error whose number is
+ * the link's target (30: read-only, 5: I/O error). Reads go on. SPDX-License-Identifier: Apache-2.0 */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+static int is_sick(void)
+{
+    const char *link = getenv("HILUM_SICK");
+    char target[16] = "";
+    ssize_t n = link ? readlink(link, target, sizeof target - 1) : -1;
+    if (n <= 0)
+        return 0;
+    errno = atoi(target);
+    return 1;
+}
+
+/* Logs and sockets are not the medium. */
+static int is_sick_file(int fd)
+{
+    struct stat st;
+    int before = errno;
+    if (fd > 2 && fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+        return is_sick();
+    errno = before;
+    return 0;
+}
+
+#define WRITER(type, name, parameters, arguments)                                                  \
+    EXPORT type name parameters;                                                                   \
+    EXPORT type name parameters                                                                    \
+    {                                                                                              \
+        type(*next) parameters = (type(*) parameters)dlsym(RTLD_NEXT, #name);                      \
+        return is_sick_file(fd) ? -1 : next arguments;                                             \
+    }
+#define CHANGER(name, parameters, arguments)                                                       \
+    EXPORT int name parameters;                                                                    \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        int(*next) parameters = (int(*) parameters)dlsym(RTLD_NEXT, #name);                        \
+        return is_sick() ? -1 : next arguments;                                                    \
+    }
+
+WRITER(ssize_t, write, (int fd, const void *bytes, size_t n), (fd, bytes, n))
+WRITER(ssize_t, pwrite, (int fd, const void *bytes, size_t n, off_t at), (fd, bytes, n, at))
+WRITER(ssize_t, pwrite64, (int fd, const void *bytes, size_t n, off64_t at), (fd, bytes, n, at))
+WRITER(int, fsync, (int fd), (fd))
+WRITER(int, fdatasync, (int fd), (fd))
+WRITER(int, ftruncate, (int fd, off_t length), (fd, length))
+WRITER(int, ftruncate64, (int fd, off64_t length), (fd, length))
+WRITER(int, posix_fallocate, (int fd, off_t at, off_t n), (fd, at, n))
+CHANGER(unlink, (const char *path), (path))
+CHANGER(mkdir, (const char *path, mode_t mode), (path, mode))
+CHANGER(rename, (const char *from, const char *to), (from, to))
+CHANGER(renameat, (int a, const char *from, int b, const char *to), (a, from, b, to))
+CHANGER(unlinkat, (int fd, const char *path, int flags), (fd, path, flags))
+CHANGER(mkdirat, (int fd, const char *path, mode_t mode), (fd, path, mode))
+
+#define OPENER(name, parameters, arguments, last)                                                  \
+    EXPORT int name parameters;                                                                    \
+    EXPORT int name parameters                                                                     \
+    {                                                                                              \
+        va_list rest;                                                                              \
+        va_start(rest, last);                                                                      \
+        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;                    \
+        va_end(rest);                                                                              \
+        int(*next) parameters = (int(*) parameters)dlsym(RTLD_NEXT, #name);                        \
+        return (flags & (O_ACCMODE | O_CREAT)) && is_sick() ? -1 : next arguments;                 \
+    }
+OPENER(open, (const char *path, int flags, ...), (path, flags, mode), flags)
+OPENER(open64, (const char *path, int flags, ...), (path, flags, mode), flags)
+OPENER(openat, (int fd, const char *path, int flags, ...), (fd, path, flags, mode), flags)
+OPENER(openat64, (int fd, const char *path, int flags, ...), (fd, path, flags, mode), flags)
