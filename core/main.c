@@ -17,7 +17,8 @@ enum { DRAIN_MS = 15000 };
 static const char usage[] =
     "usage: hilumd [options]\n"
     "\n"
-    "  --data DIR        where studies and the catalogue are kept (/var/lib/hilum)\n"
+    "  --data DIR        where studies and the catalogue are kept (storage.data, else "
+    "/var/lib/hilum)\n"
     "  --config FILE     the shipped configuration (/etc/hilum/hilum.cfg)\n"
     "  --conf-dir DIR    shipped additions (/etc/hilum/conf.d)\n"
     "  --site DIR        yours: *.cfg, rules/*.lua, tables/*.csv (/etc/hilum/local.d)\n"
@@ -44,7 +45,6 @@ static void defaults(struct arguments *arguments)
         .paths = {.main = if_present("/etc/hilum/hilum.cfg"),
                   .conf_dir = if_present("/etc/hilum/conf.d"),
                   .site_dir = if_present("/etc/hilum/local.d")},
-        .data_dir = "/var/lib/hilum",
         .plugin_dir = HILUM_PLUGIN_DIR,
         .rules_dir = if_present(HILUM_RULES_DIR),
     };
@@ -53,13 +53,17 @@ static void defaults(struct arguments *arguments)
 /* -1: go on; otherwise the exit code. */
 static int read_arguments(int argc, char **argv, struct arguments *arguments)
 {
-    static const struct option options[] = {
-        {"data", required_argument, NULL, 'd'},       {"config", required_argument, NULL, 'c'},
-        {"conf-dir", required_argument, NULL, 'C'},   {"site", required_argument, NULL, 's'},
-        {"extra", required_argument, NULL, 'x'},      {"plugin-dir", required_argument, NULL, 'p'},
-        {"rules-dir", required_argument, NULL, 'r'},  {"check", no_argument, NULL, 'k'},
-        {"version", no_argument, NULL, 'v'},          {"help", no_argument, NULL, 'h'},
-        {0}};
+    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {"conf-dir", required_argument, NULL, 'C'},
+                                            {"site", required_argument, NULL, 's'},
+                                            {"extra", required_argument, NULL, 'x'},
+                                            {"plugin-dir", required_argument, NULL, 'p'},
+                                            {"rules-dir", required_argument, NULL, 'r'},
+                                            {"check", no_argument, NULL, 'k'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct hl_server_options *o = &arguments->options;
     defaults(arguments);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {

@@ -32,14 +32,15 @@ need_packages() {
     rm -f "$log"
 }
 
-# build_preset ROOT PRESET [TARGET...]: configures once, then builds what changed. Quiet unless it fails.
+# build_preset ROOT PRESET [TARGET...]: configures once, then builds what changed. Quiet unless it fails;
+# on a terminal one line of progress.
 build_preset() {
     local root=$1 preset=$2 dir=$1/build/$2 log
     shift 2
     log=$(mktemp)
-    if ! { { [ -f "$dir/build.ninja" ] ||
-        cmake -S "$root" -B "$dir" -G Ninja -DHILUM_PRESET="$preset"; } &&
-        ninja -C "$dir" "$@"; } >"$log" 2>&1; then
+    if ! { [ -f "$dir/build.ninja" ] ||
+        cmake -S "$root" -B "$dir" -G Ninja -DHILUM_PRESET="$preset" >"$log" 2>&1; } ||
+        ! if [ -t 1 ]; then ninja -C "$dir" "$@"; else ninja -C "$dir" "$@" >"$log" 2>&1; fi; then
         tail -n 60 "$log" >&2
         rm -f "$log"
         echo "building the $preset preset failed" >&2

@@ -9,7 +9,7 @@ usage: scripts/run.sh [--data DIR] [--site DIR] [--dicom-port N] [--no-demo]
   --data DIR      where studies and the catalogue are kept (default: build/data)
   --site DIR      your configuration: *.cfg, rules/*.lua, tables/*.csv. Without it Hilum listens on
                   127.0.0.1 only and accepts every peer from this machine
-  --dicom-port N  DICOM port (default 11112 without --site; 0: any free port)
+  --dicom-port N  DICOM port on 127.0.0.1 (0: any free port); default 11112, with --site what it says
   --no-demo       do not send the demo studies
 TXT
 }
@@ -41,22 +41,29 @@ if [ -n "$site" ] && [ ! -d "$site" ]; then
     exit 2
 fi
 
-. "$root/scripts/packages.sh"
-# shellcheck disable=SC2086
-need_packages $hilum_build_packages
-[ -x "$root/build/release/bin/hilumd" ] || echo "building (a minute or two the first time)"
-build_preset "$root" release product
-bin=$root/build/release/bin
-
-mkdir -p "$data"
-data=$(cd "$data" && pwd)
-args=(--config "$root/etc/hilum.cfg" --conf-dir "$root/etc/conf.d" --data "$data"
-    --plugin-dir "$root/build/release/lib/hilum/plugins" --rules-dir "$root/scripts/core")
 if [ -n "$site" ]; then
-    args+=(--site "$(cd "$site" && pwd)")
+    site=$(cd "$site" && pwd)
 elif [ -z "$port" ]; then
     port=11112
 fi
+mkdir -p "$data" || { echo "--data $data: cannot be made; name a directory you may write to" >&2; exit 1; }
+data=$(cd "$data" && pwd)
+# Asked before anything is written there: what this script writes belongs to the server that runs.
+if [ -e "$data/hilumd.lock" ] && ! flock -n "$data/hilumd.lock" true; then
+    echo "$data is in use by a running hilumd: stop it, or name another directory with --data" >&2
+    exit 1
+fi
+
+. "$root/scripts/packages.sh"
+# shellcheck disable=SC2086
+need_packages $hilum_build_packages
+[ -x "$root/build/release/bin/hilumd" ] || echo "building (some minutes, the first time only)"
+build_preset "$root" release product
+bin=$root/build/release/bin
+
+args=(--config "$root/etc/hilum.cfg" --conf-dir "$root/etc/conf.d" --data "$data"
+    --plugin-dir "$root/build/release/lib/hilum/plugins" --rules-dir "$root/scripts/core")
+[ -z "$site" ] || args+=(--site "$site")
 
 # What this script adds to the configuration; read after everything else.
 extra=$data/run.cfg
@@ -64,14 +71,16 @@ dicom=""
 [ -n "$site" ] || dicom+=' unknown_peers = "accept";'
 [ -z "$port" ] || dicom+=" listen = ( \"127.0.0.1:$port\" );"
 {
-    echo "// Written anew by scripts/run.sh at each start."
+    echo "# Written anew by scripts/run.sh at each start."
     [ -z "$dicom" ] || echo "dicom = {$dicom };"
+    [ -n "$site" ] || echo 'log = { format = "text"; };'
     if [ "$demo" = yes ]; then
         echo 'plugins = ( { name = "demo-phantom"; } );'
-        echo 'peers = ( { name = "HILUM_DEMO"; aet = "HILUM_DEMO"; cidr = ( "127.0.0.0/8", "::1" );'
+        # The title under which a server calls itself: the demo comes in by the network, as a peer.
+        echo 'peers = ( { name = "HILUM_SELF"; aet = "HILUM_SELF"; cidr = ( "127.0.0.0/8", "::1" );'
         echo '            services = ( "echo", "store" ); } );'
     fi
-} >"$extra"
+} >"$extra" || { echo "$extra: cannot be written; name another --data" >&2; exit 1; }
 args+=(--extra "$extra")
 
 ready=$(mktemp -u "$data/ready.XXXXXX")
@@ -96,20 +105,40 @@ if [ -z "$address" ]; then
     exit "$code"
 fi
 
+hilum=$(printf '%q --data %q' "$bin/hilum" "$data")
 if [ "$demo" = yes ]; then
-    "$bin/hilum" --data "$data" demo send >/dev/null ||
-        echo "the demo studies were not sent; the server runs all the same" >&2
+    # On a terminal its progress is one line; elsewhere it is noise, until it fails.
+    if [ -t 2 ]; then
+        "$bin/hilum" --data "$data" demo send >/dev/null
+    else
+        "$bin/hilum" --data "$data" --json demo send >/dev/null
+    fi || echo "the demo studies were not sent ($hilum log); the server runs all the same" >&2
 fi
 host=${address%:*} number=${address##*:}
 host=${host#[} host=${host%]}
 echo "READY dicom=$address"
-cat <<TXT
-Try, in another terminal:
-  $bin/hilum --data $data study find wang
-  $bin/hilum --data $data import /path/to/dicom/files
-  findscu -S -aec HILUM -k QueryRetrieveLevel=STUDY -k PatientName -k StudyDescription $host $number
-Stop with Ctrl-C.
+echo "Try, in another terminal:"
+if [ -n "$site" ]; then
+    cat <<TXT
+  $hilum status
+  $hilum peer list
+  $hilum config reload      # after a change in $site
 TXT
+elif [ "$demo" = yes ]; then
+    cat <<TXT
+  $hilum study find wang
+  $hilum import /path/to/dicom/files
+  findscu -S -aec HILUM -k QueryRetrieveLevel=STUDY -k PatientName -k StudyDescription $host $number   # package dcmtk
+TXT
+else
+    cat <<TXT
+  $hilum status
+  $hilum import /path/to/dicom/files
+  storescu -aec HILUM +sd +r $host $number /path/to/dicom/files   # package dcmtk
+TXT
+fi
+echo "All commands: $hilum help"
+echo "Stop with Ctrl-C."
 code=0
 while kill -0 "$server" 2>/dev/null; do
     wait "$server" && code=0 || code=$?

@@ -120,6 +120,11 @@ hilum_rc hl_bus_declare(struct hl_bus *bus, const char *event, unsigned phases)
     return rc;
 }
 
+void hl_bus_set_keywords(struct hl_bus *bus, bool (*is_keyword)(const char *name))
+{
+    bus->events.is_keyword = is_keyword;
+}
+
 bool hl_bus_has_event(struct hl_bus *bus, const char *event)
 {
     pthread_mutex_lock(&bus->lock);

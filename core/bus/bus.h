@@ -20,6 +20,9 @@ void hl_bus_free(struct hl_bus *bus);
 /* Declares an event ("instance.received") with the phases it has (or-ed 1 << HILUM_FILTER ...). The
  * kernel's own are declared by hl_bus_new. HILUM_EEXISTS. */
 hilum_rc hl_bus_declare(struct hl_bus *bus, const char *event, unsigned phases);
+/* How to know a DICOM keyword, so that a misspelt one in a `where` is a fault. Event fields begin with a small
+ * letter and are not checked. Before the first hl_bus_replace; without it nothing is checked. */
+void hl_bus_set_keywords(struct hl_bus *bus, bool (*is_keyword)(const char *name));
 bool hl_bus_has_event(struct hl_bus *bus, const char *event);
 
 /* A hook with where it was written, for faults. `owner` groups hooks that are replaced together:
@@ -125,6 +128,9 @@ struct hl_where;
  * numbers when both sides are numbers, text otherwise; an absent field is neither smaller nor
  * larger. */
 hilum_rc hl_where_parse(const char *text, struct hl_where **out);
+/* The first field that cannot be: no keyword although it looks like one, or a keyword but for its first
+ * letter. NULL: none. */
+const char *hl_where_unknown(const struct hl_where *where, bool (*is_keyword)(const char *name));
 bool hl_where_match(const struct hl_where *where, hilum_event *event);
 void hl_where_free(struct hl_where *where);
 

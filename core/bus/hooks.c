@@ -66,6 +66,23 @@ static void check_event(const struct hook *hook, const struct event_catalogue *e
                   def->event);
 }
 
+static void check_where(struct hook *hook, const struct event_catalogue *events,
+                        struct hl_faults *faults)
+{
+    const char *name = hook->def.name;
+    if (hl_where_parse(hook->def.where, &hook->where) != HILUM_OK) {
+        hl_faults_add(faults, hook->file, hook->line, "%s: %s", name, hl_error());
+        return;
+    }
+    const char *unknown =
+        events->is_keyword ? hl_where_unknown(hook->where, events->is_keyword) : NULL;
+    if (unknown)
+        hl_faults_add(faults, hook->file, hook->line,
+                      "%s: where: expected a DICOM keyword such as \"Modality\" or a field of the "
+                      "event, found \"%s\"",
+                      name, unknown);
+}
+
 static void check_hook(struct hook *hook, const struct event_catalogue *events,
                        struct hl_faults *faults)
 {
@@ -84,8 +101,7 @@ static void check_hook(struct hook *hook, const struct event_catalogue *events,
         hl_faults_add(faults, hook->file, hook->line, "%s: run: expected a function, found none",
                       def->name);
     check_event(hook, events, faults);
-    if (hl_where_parse(def->where, &hook->where) != HILUM_OK)
-        hl_faults_add(faults, hook->file, hook->line, "%s: %s", def->name, hl_error());
+    check_where(hook, events, faults);
 }
 
 static bool hook_init(struct hook *hook, const struct hl_hook_source *source, struct hook_set *set)

@@ -61,6 +61,7 @@ struct event_catalogue {
     const char **names;
     unsigned *phases;
     size_t n;
+    bool (*is_keyword)(const char *name); /* NULL: nobody knows */
 };
 
 /* Copies and compiles n hooks; every fault is added to *faults. NULL: faults or no memory. */

@@ -77,8 +77,8 @@ static bool number_parse(const char *text, double *out)
     return *end == '\0';
 }
 
-/* Letters, digits, "_" and ".": DICOM keywords and event fields. Whether a field exists is not checked:
- * an attribute may be private to an event of a plugin not loaded yet. */
+/* Letters, digits, "_" and ".": DICOM keywords and event fields. Which keywords exist is asked by
+ * hl_where_unknown; which fields, by nobody: they may belong to an event of a plugin not loaded yet. */
 static hilum_rc parse_field(struct parser *p, struct condition *condition)
 {
     skip_blanks(p);
@@ -329,4 +329,27 @@ bool hl_where_match(const struct hl_where *where, hilum_event *event)
         if (!condition_holds(&where->conditions[i], event))
             return false;
     return true;
+}
+
+/* "Modalty" and "modality" are the slips that otherwise never match and never tell. */
+static bool is_slip(const char *field, bool (*is_keyword)(const char *name))
+{
+    char capital[64] = "";
+    if (strchr(field, '.') || strlen(field) >= sizeof capital)
+        return false;
+    if (isupper((unsigned char)field[0]))
+        return !is_keyword(field);
+    if (!islower((unsigned char)field[0]))
+        return false;
+    strcpy(capital, field);
+    capital[0] = (char)toupper((unsigned char)field[0]);
+    return is_keyword(capital);
+}
+
+const char *hl_where_unknown(const struct hl_where *where, bool (*is_keyword)(const char *name))
+{
+    for (size_t i = 0; where && i < where->n; i++)
+        if (is_slip(where->conditions[i].field, is_keyword))
+            return where->conditions[i].field;
+    return NULL;
 }

@@ -31,7 +31,8 @@ struct hl_client {
     struct hl_buf in;
     size_t taken; /* bytes of `in` already handed out */
 };
-/* Which socket: --socket, --data DIR/hilum.sock, $HILUM_SOCKET, /run/hilum/hilum.sock. */
+/* Which socket: --socket, --data DIR/hilum.sock, $HILUM_SOCKET, /run/hilum/hilum.sock,
+ * /var/lib/hilum/hilum.sock. */
 void hl_client_path(const struct hl_cli_options *options, struct hl_buf *out);
 /* HILUM_ECLOSED: nobody answers; HILUM_EDENIED. The reason says what to do. */
 hilum_rc hl_client_open(const char *path, struct hl_client *out);
@@ -63,8 +64,17 @@ void hl_cli_suggest(const json_t *list, char *const *words, int n, struct hl_buf
 
 /* ---- render.c: JSON for people. Control characters become U+FFFD: names out of DICOM objects must
  * not command a terminal. */
-void hl_cli_render(const json_t *value, struct hl_buf *out);
+/* Empty members of objects and empty columns are left out. `width` > 0: tables are cut to so many columns,
+ * long cells end in "…"; UIDs are never cut but go to a line of their own. 0: nothing is cut. */
+void hl_cli_render(const json_t *value, size_t width, struct hl_buf *out);
 void hl_cli_render_item(const json_t *item, struct hl_buf *out); /* one line */
+/* Cuts `text` to `width` columns, the last of them "…", if it is longer. */
+void hl_cli_cut(const char *text, size_t width, struct hl_buf *out);
+void hl_cli_inline(const json_t *value, struct hl_buf *out); /* without an end of line */
+bool hl_cli_is_empty(const json_t *value);                   /* null, "", [], {} */
+bool hl_cli_is_table(const json_t *value);                   /* a list of objects only, not empty */
+/* ---- table.c */
+void hl_cli_table(const json_t *rows, size_t indent, size_t width, struct hl_buf *out);
 /* Columns `text` takes on a terminal; wide East Asian characters take two. */
 size_t hl_cli_width(const char *text);
 

@@ -13,6 +13,13 @@
 
 enum { ANSWER_MAX = 1 << 28 };
 
+/* A packaged server's: in its run-time directory if the configuration says so, else with its data. */
+static const char *installed_socket(void)
+{
+    return access("/run/hilum/hilum.sock", F_OK) == 0 ? "/run/hilum/hilum.sock"
+                                                      : "/var/lib/hilum/hilum.sock";
+}
+
 void hl_client_path(const struct hl_cli_options *options, struct hl_buf *out)
 {
     const char *from_env = getenv("HILUM_SOCKET");
@@ -21,7 +28,7 @@ void hl_client_path(const struct hl_cli_options *options, struct hl_buf *out)
     else if (options->data)
         hl_buf_printf(out, "%s/hilum.sock", options->data);
     else
-        hl_buf_text(out, from_env && *from_env ? from_env : "/run/hilum/hilum.sock");
+        hl_buf_text(out, from_env && *from_env ? from_env : installed_socket());
 }
 
 /* The first thing a new user sees when something is missing: say what to type. */

@@ -19,7 +19,7 @@ void hl_cli_usage(struct hl_buf *out)
              "       hilum --version\n\n"
              "  --data DIR     the server whose data directory is DIR\n"
              "  --socket PATH  the server that answers at PATH; default $HILUM_SOCKET, then\n"
-             "                 /run/hilum/hilum.sock\n"
+             "                 /run/hilum/hilum.sock, then /var/lib/hilum/hilum.sock\n"
              "  --json         answers as JSON, one value a line\n\n"
              "exit status: 0 done; 1 failed, or something wrong was found; 2 no such command or\n"
              "argument; 3 no server answers\n");

@@ -1,16 +1,20 @@
-/* JSON for people: tables, key and value, lines. SPDX-License-Identifier: Apache-2.0 */
-#include <ctype.h>
+/* JSON for people: key and value, lines; tables are table.c's. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
 
 #include "core/cli/cli.h"
 
-/* Beyond these a table or an object is for --json: nobody reads it on a terminal. */
-enum { COLUMNS = 32, DEPTH = 6 };
+/* Beyond it an object is for --json: nobody reads it on a terminal. */
+enum { DEPTH = 6 };
 
-static void render(const json_t *value, int depth, struct hl_buf *out);
+/* Where to and how wide. */
+struct view {
+    struct hl_buf *out;
+    size_t width; /* 0: no limit */
+};
+
+static void render(const struct view *view, const json_t *value, int depth);
 
 /* Decodes one character; a byte that is none counts as U+FFFD. */
 static wchar_t next_char(const char **p)
@@ -41,6 +45,22 @@ static bool is_harmful(wchar_t c)
 {
     return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x202A && c <= 0x202E) ||
            (c >= 0x2066 && c <= 0x2069) || c == 0xFFFD;
+}
+
+void hl_cli_cut(const char *text, size_t width, struct hl_buf *out)
+{
+    size_t used = 0;
+    bool is_longer = hl_cli_width(text) > width;
+    while (*text) {
+        const char *start = text;
+        int w = wcwidth(next_char(&text));
+        used += w > 0 ? (size_t)w : 0;
+        if (is_longer && used >= width) {
+            hl_buf_text(out, "\xE2\x80\xA6");
+            return;
+        }
+        hl_buf_add(out, start, (size_t)(text - start));
+    }
 }
 
 static void add_clean(struct hl_buf *out, const char *text)
@@ -90,6 +110,20 @@ static void add_inline(struct hl_buf *out, const json_t *value, int depth)
     }
 }
 
+void hl_cli_inline(const json_t *value, struct hl_buf *out)
+{
+    add_inline(out, value, 0);
+}
+
+bool hl_cli_is_empty(const json_t *value)
+{
+    if (json_is_string(value))
+        return json_string_length(value) == 0;
+    if (json_is_array(value))
+        return json_array_size(value) == 0;
+    return !value || json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0);
+}
+
 /* What cannot stand behind its key on one line. */
 static bool is_nested(const json_t *value)
 {
@@ -105,7 +139,7 @@ static bool is_nested(const json_t *value)
     return false;
 }
 
-static bool is_table(const json_t *value)
+bool hl_cli_is_table(const json_t *value)
 {
     size_t i;
     json_t *child;
@@ -117,103 +151,9 @@ static bool is_table(const json_t *value)
     return json_array_size(value) > 0;
 }
 
-/* ---- tables */
-
-/* Columns are the union of all rows' keys in the order they are first met: rows of one command need not
- * all have every key. A column is a number's only if every cell is. */
-struct table {
-    const char *keys[COLUMNS];
-    size_t widths[COLUMNS];
-    bool is_number[COLUMNS];
-    size_t n;
-};
-
-static size_t column_of(struct table *table, const char *key)
-{
-    for (size_t i = 0; i < table->n; i++)
-        if (strcmp(table->keys[i], key) == 0)
-            return i;
-    if (table->n == COLUMNS)
-        return COLUMNS;
-    table->keys[table->n] = key;
-    table->widths[table->n] = hl_cli_width(key);
-    table->is_number[table->n] = true;
-    return table->n++;
-}
-
-static void measure_row(struct table *table, const json_t *row)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)row, key, value)
-    {
-        size_t column = column_of(table, key);
-        if (column == COLUMNS)
-            continue;
-        struct hl_buf cell = {0};
-        add_inline(&cell, value, 0);
-        size_t width = hl_cli_width(hl_buf_str(&cell));
-        hl_buf_fini(&cell);
-        if (width > table->widths[column])
-            table->widths[column] = width;
-        if (!json_is_number(value) && !json_is_null(value))
-            table->is_number[column] = false;
-    }
-}
-
-static void add_cell(struct hl_buf *out, const struct table *table, size_t column, const char *text)
-{
-    size_t blanks = table->widths[column] - hl_cli_width(text);
-    bool is_last = column + 1 == table->n;
-    if (table->is_number[column])
-        hl_buf_printf(out, "%*s", (int)blanks, "");
-    hl_buf_text(out, text);
-    if (!table->is_number[column] && !is_last)
-        hl_buf_printf(out, "%*s", (int)blanks, "");
-    hl_buf_text(out, is_last ? "\n" : "  ");
-}
-
-static void add_header(struct hl_buf *out, const struct table *table)
-{
-    for (size_t c = 0; c < table->n; c++) {
-        struct hl_buf title = {0};
-        for (const char *p = table->keys[c]; *p; p++)
-            hl_buf_byte(&title, (uint8_t)(*p == '_' ? ' ' : toupper((unsigned char)*p)));
-        add_cell(out, table, c, hl_buf_str(&title));
-        hl_buf_fini(&title);
-    }
-}
-
 static void add_indent(struct hl_buf *out, int depth)
 {
     hl_buf_printf(out, "%*s", 2 * depth, "");
-}
-
-static void render_table(const json_t *rows, int depth, struct hl_buf *out)
-{
-    struct table table = {0};
-    size_t i;
-    json_t *row;
-    json_array_foreach(rows, i, row)
-    {
-        measure_row(&table, row);
-    }
-    if (table.n == 0)
-        return;
-    add_indent(out, depth);
-    add_header(out, &table);
-    json_array_foreach(rows, i, row)
-    {
-        add_indent(out, depth);
-        for (size_t c = 0; c < table.n; c++) {
-            const json_t *value = json_object_get(row, table.keys[c]);
-            struct hl_buf cell = {0};
-            if (value)
-                add_inline(&cell, value, 0);
-            add_cell(out, &table, c, hl_buf_str(&cell));
-            hl_buf_fini(&cell);
-        }
-    }
 }
 
 /* ---- objects and lists */
@@ -226,7 +166,13 @@ static void add_key(struct hl_buf *out, const char *key, int depth)
     hl_buf_text(out, ":");
 }
 
-static void render_object(const json_t *object, int depth, struct hl_buf *out)
+/* For the shell, which has it already; or nothing to be said. */
+static bool is_left_out(const char *key, const json_t *value)
+{
+    return strcmp(key, "exit_code") == 0 || hl_cli_is_empty(value);
+}
+
+static void render_object(const struct view *view, const json_t *object, int depth)
 {
     const char *key;
     json_t *value;
@@ -234,51 +180,52 @@ static void render_object(const json_t *object, int depth, struct hl_buf *out)
     json_object_foreach((json_t *)object, key, value)
     {
         size_t width = hl_cli_width(key);
-        widest = !is_nested(value) && width > widest ? width : widest;
+        if (!is_left_out(key, value) && !is_nested(value) && width > widest)
+            widest = width;
     }
     json_object_foreach((json_t *)object, key, value)
     {
-        /* For the shell, which has it already. */
-        if (strcmp(key, "exit_code") == 0)
+        if (is_left_out(key, value))
             continue;
-        add_key(out, key, depth);
+        add_key(view->out, key, depth);
         if (is_nested(value) && depth < DEPTH) {
-            hl_buf_text(out, "\n");
-            render(value, depth + 1, out);
+            hl_buf_text(view->out, "\n");
+            render(view, value, depth + 1);
             continue;
         }
-        hl_buf_printf(out, "%*s", (int)(1 + widest - hl_cli_width(key)), "");
-        add_inline(out, value, 0);
-        hl_buf_text(out, "\n");
+        hl_buf_printf(view->out, "%*s", (int)(1 + widest - hl_cli_width(key)), "");
+        add_inline(view->out, value, 0);
+        hl_buf_text(view->out, "\n");
     }
 }
 
-static void render(const json_t *value, int depth, struct hl_buf *out)
+static void render(const struct view *view, const json_t *value, int depth)
 {
-    size_t i;
+    size_t i, indent = 2 * (size_t)depth;
     json_t *child;
     if (json_is_object(value)) {
-        render_object(value, depth, out);
-    } else if (is_table(value)) {
-        render_table(value, depth, out);
+        render_object(view, value, depth);
+    } else if (hl_cli_is_table(value)) {
+        hl_cli_table(value, indent, view->width, view->out);
     } else if (json_is_array(value)) {
         json_array_foreach(value, i, child)
         {
-            add_indent(out, depth);
-            hl_cli_render_item(child, out);
+            add_indent(view->out, depth);
+            hl_cli_render_item(child, view->out);
         }
     } else {
-        add_indent(out, depth);
-        hl_cli_render_item(value, out);
+        add_indent(view->out, depth);
+        hl_cli_render_item(value, view->out);
     }
 }
 
-void hl_cli_render(const json_t *value, struct hl_buf *out)
+void hl_cli_render(const json_t *value, size_t width, struct hl_buf *out)
 {
+    const struct view view = {out, width};
     if (json_is_array(value) && json_array_size(value) == 0)
         hl_buf_text(out, "none\n");
     else if (!json_is_null(value))
-        render(value, 0, out);
+        render(&view, value, 0);
 }
 
 void hl_cli_render_item(const json_t *item, struct hl_buf *out)

@@ -2,6 +2,7 @@
  * Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -16,7 +17,8 @@ struct run {
     struct hl_client client;
     json_t *answer; /* of `commands` */
     const json_t *list;
-    bool is_tty, has_progress_line;
+    bool is_tty, has_progress_line, has_view;
+    size_t width; /* of the terminal results go to; 0: none */
     int64_t last_progress_ms;
 };
 
@@ -88,14 +90,25 @@ static void show_item(struct run *run, const json_t *item)
     fflush(run->out);
 }
 
+/* What the server made of its result for people. */
+static void show_view(struct run *run, const json_t *view)
+{
+    struct hl_buf text = {0};
+    run->has_view = true;
+    if (run->options.is_json)
+        return;
+    hl_cli_render(view, run->width, &text);
+    print_buf(run->out, &text);
+}
+
 static int show_result(struct run *run, const json_t *result)
 {
     struct hl_buf text = {0};
     const json_t *code = json_object_get(result, "exit_code");
     if (run->options.is_json) {
         print_json(run->out, result);
-    } else {
-        hl_cli_render(result, &text);
+    } else if (!run->has_view) {
+        hl_cli_render(result, run->width, &text);
         print_buf(run->out, &text);
     }
     return json_is_integer(code) ? (int)json_integer_value(code) : HL_CLI_DONE;
@@ -120,12 +133,15 @@ static bool show_line(struct run *run, const json_t *line, int *status)
     const json_t *progress = json_object_get(line, "progress"),
                  *item = json_object_get(line, "item");
     const json_t *result = json_object_get(line, "result"), *error = json_object_get(line, "error");
+    const json_t *view = json_object_get(line, "view");
     if (progress)
         show_progress(run, progress);
     else
         clear_progress_line(run);
     if (item)
         show_item(run, item);
+    if (view)
+        show_view(run, view);
     if (result)
         *status = show_result(run, result);
     if (error)
@@ -288,10 +304,20 @@ static int dispatch(struct run *run, char *const *words, int n)
     return command(run, words, n);
 }
 
+/* 0 where nobody looks: files and pipes get every character. */
+static size_t terminal_width(FILE *to)
+{
+    struct winsize size = {0};
+    if (!isatty(fileno(to)))
+        return 0;
+    return ioctl(fileno(to), TIOCGWINSZ, &size) == 0 && size.ws_col >= 20 ? size.ws_col : 80;
+}
+
 int hl_cli_run(int argc, char *const *argv, FILE *out, FILE *err)
 {
     struct run run = {.out = out, .err = err, .client = {.fd = -1}};
     run.is_tty = isatty(fileno(err));
+    run.width = terminal_width(out);
     int status = take_globals(&run, argv, argc);
     if (status == HL_CLI_DONE && run.options.is_version) {
         fprintf(out, "hilum " HILUM_VERSION "\n");

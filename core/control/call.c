@@ -179,6 +179,12 @@ hilum_rc hl_call_result_json(struct hl_call *call, json_t *result)
     return HILUM_OK;
 }
 
+void hl_call_view(struct hl_call *call, json_t *view)
+{
+    json_decref(call->view);
+    call->view = view;
+}
+
 json_t *hl_json_text(const char *bytes)
 {
     json_t *text = bytes ? json_string(bytes) : json_null();

@@ -5,8 +5,10 @@
  * request   {"command": "study find", "args": {"patient": "123", "limit": 10}}\n
  * answers   {"progress": {"text": "...", "done": 3, "total": 10}}\n   any number
  *           {"item": {...}}\n                                         any number, a result that
- * streams then one  {"result": ...}\n   or   {"error": {"code": "HILUM_ENOTFOUND", "text":
- * "..."}}\n Requests of one connection are answered in turn. */
+ * streams
+ * then one  {"result": ...}\n   or   {"error": {"code": "HILUM_ENOTFOUND", "text": "..."}}\n
+ * Before a result made for programs comes {"view": ...}\n, which people see in its place.
+ * Requests of one connection are answered in turn. */
 #ifndef HL_CONTROL_H
 #define HL_CONTROL_H
 
@@ -76,6 +78,9 @@ bool hl_call_wait(struct hl_call *call, int ms);
  * Returns HILUM_OK, so that a command can end with `return hl_call_result_json(call, object);`
  * (HILUM_ENOMEM for NULL). */
 hilum_rc hl_call_result_json(struct hl_call *call, json_t *result);
+/* What people see instead of the result; `--json` still gives the result. For results whose members are made
+ * for programs. Takes the reference, replaces an earlier one; NULL: the result itself is shown. */
+void hl_call_view(struct hl_call *call, json_t *view);
 
 /* Any bytes as a JSON text, for names of files and whatever else may not be UTF-8, which jansson refuses:
  * invalid bytes become U+FFFD. New reference; NULL only without memory. NULL gives JSON null. */

@@ -37,7 +37,7 @@ struct hl_call {
     int fd;
     struct hl_principal principal;
     json_t *args; /* owned */
-    json_t *result;
+    json_t *result, *view;
     bool is_gone; /* the client does not take what we write */
     int64_t last_progress_ms;
 };

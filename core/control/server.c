@@ -57,6 +57,8 @@ static hilum_rc send_result(struct hl_call *call)
 {
     struct hl_buf line = {0};
     json_t *result = call->result ? json_incref(call->result) : json_object();
+    if (call->view)
+        hl_call_line(&line, "view", call->view);
     hl_call_line(&line, "result", result);
     hilum_rc rc = hl_call_send(call, &line);
     hl_buf_fini(&line);
@@ -79,6 +81,7 @@ static bool answer(const struct client *client, const char *line, size_t n)
         hl_call_send_error(&call, rc);
     json_decref(call.args);
     json_decref(call.result);
+    json_decref(call.view);
     json_decref(root);
     return !call.is_gone;
 }

@@ -48,9 +48,14 @@ hilum_rc hl_scu_store(struct hl_scu *scu, const struct hl_peer *peer, struct hl_
 hilum_rc hl_scu_store_on(struct hl_ul_assoc *assoc, struct hl_store *store,
                          struct hl_send_item *item, uint16_t message_id,
                          const struct hl_send_options *options);
+/* An address that is no peer of the configuration. */
+struct hl_scu_target {
+    const char *address, *called_aet;
+    const char *calling_aet; /* NULL: dicom.aet */
+};
 /* The body of hilum_host.store_scu: sends Part 10 files to an address over one association. Each object is
  * proposed alone when it does not fit the association at hand. */
-hilum_rc hl_scu_store_part10(struct hl_scu *scu, const char *address, const char *called_aet,
+hilum_rc hl_scu_store_part10(struct hl_scu *scu, const struct hl_scu_target *target,
                              hilum_rc (*next)(void *arg, const void **part10, uint64_t *n),
                              void *arg, uint64_t *stored);
 /* Counts per peer: kept associations, sent, failed. */

@@ -96,18 +96,19 @@ static hilum_rc send_file(struct call *call, const uint8_t *part10, uint64_t n)
     return rc ? rc : transmit(call, &head, part10 + head.dataset_offset, n - head.dataset_offset);
 }
 
-hilum_rc hl_scu_store_part10(struct hl_scu *scu, const char *address, const char *called_aet,
+hilum_rc hl_scu_store_part10(struct hl_scu *scu, const struct hl_scu_target *target,
                              hilum_rc (*next)(void *arg, const void **part10, uint64_t *n),
                              void *arg, uint64_t *stored)
 {
     struct call *call = calloc(1, sizeof *call);
     if (!call)
-        return hl_fail(HILUM_ENOMEM, "sending to %s: out of memory", address);
+        return hl_fail(HILUM_ENOMEM, "sending to %s: out of memory", target->address);
     call->scu = scu;
-    call->peer.name = address;
-    call->peer.aet = called_aet;
+    call->peer.name = target->address;
+    call->peer.aet = target->called_aet;
+    call->peer.own_aet = target->calling_aet;
     *stored = 0;
-    hilum_rc rc = split_address(address, call);
+    hilum_rc rc = split_address(target->address, call);
     while (!rc) {
         const void *part10;
         uint64_t n;

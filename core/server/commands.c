@@ -8,14 +8,22 @@
 #include <stdio.h>
 #include <string.h>
 
-hilum_rc hl_server_answer(struct hl_call *call, struct hl_buf *json)
+hilum_rc hl_server_answer_view(struct hl_call *call, struct hl_buf *json,
+                               json_t *(*view)(const json_t *result))
 {
     json_error_t error;
     json_t *value = json_loads(hl_buf_str(json), JSON_DECODE_ANY, &error);
     hl_buf_fini(json);
     if (!value)
         return hl_fail(HILUM_EINTERNAL, "answer is not JSON: %s", error.text);
+    if (view)
+        hl_call_view(call, view(value));
     return hl_call_result_json(call, value);
+}
+
+hilum_rc hl_server_answer(struct hl_call *call, struct hl_buf *json)
+{
+    return hl_server_answer_view(call, json, NULL);
 }
 
 const char *hl_server_who(struct hl_call *call, char *out, size_t size)
@@ -56,10 +64,13 @@ static hilum_rc status(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     char started[32];
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "version", HILUM_VERSION, "dicom",
-                               hl_scp_address(server->scp), "data", server->options.data_dir,
-                               "started",
-                               hl_time_text(server->started_us, started, sizeof started));
+    struct hl_config *config = hl_server_config(server);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "version", HILUM_VERSION, "aet",
+                  hl_config_text(config, "dicom.aet"), "dicom", hl_scp_address(server->scp), "data",
+                  server->options.data_dir, "started",
+                  hl_time_text(server->started_us, started, sizeof started));
+    hl_config_unref(config);
     json_object_set_new(object, "store_health",
                         json_string(health_text(hl_store_health(server->store))));
     json_object_set_new(object, "record_health",
@@ -77,6 +88,7 @@ static hilum_rc status(void *ctx, struct hl_call *call)
     add_part(object, "jobs", &json);
     hl_script_status(server->script, &json);
     add_part(object, "rules", &json);
+    hl_call_view(call, hl_server_view_status(object));
     return hl_call_result_json(call, object);
 }
 
@@ -96,6 +108,8 @@ static hilum_rc check(void *ctx, struct hl_call *call)
     json_t *list = faults_json(&faults);
     hl_faults_fini(&faults);
     int exit_code = json_array_size(list) > 0;
+    hl_call_view(call,
+                 exit_code ? json_incref(list) : json_string("configuration and rules are sound"));
     return hl_call_result_json(call,
                                json_pack("{s:o, s:i}", "faults", list, "exit_code", exit_code));
 }
@@ -117,19 +131,38 @@ static hilum_rc config_reload(void *ctx, struct hl_call *call)
     return hl_call_result_json(call, result);
 }
 
+/* One of the list, with its options. */
+static hilum_rc one_plugin(struct hl_call *call, const char *wanted, struct hl_buf *json)
+{
+    json_t *list = json_loads(hl_buf_str(json), 0, NULL), *plugin, *found = NULL;
+    size_t i;
+    hl_buf_fini(json);
+    json_array_foreach(list, i, plugin)
+    {
+        const char *id = json_string_value(json_object_get(plugin, "id"));
+        if (id && strcmp(id, wanted) == 0)
+            found = json_incref(plugin);
+    }
+    json_decref(list);
+    return found ? hl_call_result_json(call, found)
+                 : hl_fail(HILUM_ENOTFOUND, "%s: no such plugin (see `hilum plugin list`)", wanted);
+}
+
 static hilum_rc plugin_list(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     struct hl_buf json = {0};
+    const char *wanted = hl_call_text(call, "plugin", NULL);
     hl_plugins_list(server->plugins, &json);
-    return hl_server_answer(call, &json);
+    return wanted ? one_plugin(call, wanted, &json)
+                  : hl_server_answer_view(call, &json, hl_server_view_plugins);
 }
 
 static json_t *peer_row(const struct hl_peer *peer)
 {
-    json_t *row = json_pack("{s:s, s:s, s:s, s:i, s:b}", "name", peer->name, "aet", peer->aet, "host",
-                            peer->host ? peer->host : "", "port", (int)peer->port, "tls",
-                            (int)peer->has_tls);
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:i, s:b}", "name", peer->name, "aet", peer->aet, "host",
+                  peer->host ? peer->host : "", "port", (int)peer->port, "tls", (int)peer->has_tls);
     static const struct {
         unsigned service;
         const char *name;
@@ -177,23 +210,28 @@ static hilum_rc peer_trace(void *ctx, struct hl_call *call)
     struct hl_server *server = ctx;
     struct hl_buf json = {0};
     hl_scp_trace(server->scp, hl_call_text(call, "peer", NULL), &json);
-    return hl_server_answer(call, &json);
+    return hl_server_answer_view(
+        call, &json, hl_call_bool(call, "full") ? hl_server_view_trace_full : hl_server_view_trace);
 }
 
 static const struct hl_command_arg echo_args[] = {
     {"peer", HL_ARG_TEXT, true, true, "name of the peer", NULL}, {0}};
 static const struct hl_command_arg trace_args[] = {
-    {"peer", HL_ARG_TEXT, true, false, "name, AE title or address; without it: all", NULL}, {0}};
+    {"peer", HL_ARG_TEXT, true, false, "name, AE title or address; without it: all", NULL},
+    {"full", HL_ARG_BOOL, false, false, "every presentation context", NULL},
+    {0}};
+static const struct hl_command_arg plugin_args[] = {
+    {"plugin", HL_ARG_TEXT, true, false, "only this one, with its options", NULL}, {0}};
 
 hilum_rc hl_server_register_commands(struct hl_server *server)
 {
     const struct hl_command commands[] = {
         {"status", "What the server is doing.", "status", NULL, status, server},
-        {"check", "Checks configuration and rules as they are on disk.", "config.check", NULL, check,
-         server},
+        {"check", "Checks configuration and rules as they are on disk.", "config.check", NULL,
+         check, server},
         {"config reload", "Applies peers, limits, certificates and rules without a restart.",
          "config.reload", NULL, config_reload, server},
-        {"plugin list", "Lists plugins, what they provide and their options.", "plugin.list", NULL,
+        {"plugin list", "Lists plugins and what they provide.", "plugin.list", plugin_args,
          plugin_list, server},
         {"peer list", "Lists the configured peers.", "peer.list", NULL, peer_list, server},
         {"peer echo", "Sends a C-ECHO to a peer.", "peer.echo", echo_args, peer_echo, server},

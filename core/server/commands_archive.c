@@ -98,15 +98,16 @@ static hilum_rc import_dir(void *ctx, struct hl_call *call)
     if (rc < 0)
         return rc;
     return hl_call_result_json(
-        call, json_pack("{s:I, s:I, s:I, s:I, s:I}", "stored", (json_int_t)import.stored,
-                        "duplicates", (json_int_t)import.duplicates, "held", (json_int_t)import.held,
-                        "refused", (json_int_t)import.refused, "skipped",
-                        (json_int_t)import.skipped));
+        call,
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "stored", (json_int_t)import.stored, "duplicates",
+                  (json_int_t)import.duplicates, "held", (json_int_t)import.held, "refused",
+                  (json_int_t)import.refused, "skipped", (json_int_t)import.skipped));
 }
 
 /* ---- export ---- */
 
-struct export {
+struct export
+{
     struct hl_server *server;
     struct hl_call *call;
     const char *dir;
@@ -144,15 +145,17 @@ static hilum_rc export_study(void *ctx, struct hl_call *call)
     struct export export = {.server = server, .call = call, .dir = hl_call_text(call, "dir", "")};
     if (export.dir[0] != '/')
         return hl_fail(HILUM_EINVAL, "%s: expected an absolute path on the server", export.dir);
+    char uid[65];
+    hilum_rc rc = hl_server_find_study(server, hl_call_text(call, "study", ""), uid);
+    if (rc < 0)
+        return rc;
     if (mkdir(export.dir, 0750) != 0)
-        return hl_fail(hl_rc_from_errno(errno), "make directory %s: %s (export writes into a new "
-                                                "directory)", export.dir, strerror(errno));
+        return hl_fail(hl_rc_from_errno(errno),
+                       "make directory %s: %s (export writes into a new directory)", export.dir,
+                       strerror(errno));
     int64_t as_of = 0;
-    const char *uid = hl_call_text(call, "study", "");
     struct hilum_catalog_key key = {0x0020000D, 0, uid};
-    hilum_rc rc = hl_record_objects(server->record, &key, 1, &as_of, export_collect, &export);
-    if (rc >= 0 && export.n == 0)
-        rc = hl_fail(HILUM_ENOTFOUND, "%s: no study with this UID", uid);
+    rc = hl_record_objects(server->record, &key, 1, &as_of, export_collect, &export);
     if (rc >= 0)
         rc = export_objects(&export, as_of);
     char who[64];
@@ -162,8 +165,8 @@ static hilum_rc export_study(void *ctx, struct hl_call *call)
     free(export.items);
     if (rc < 0)
         return rc;
-    return hl_call_result_json(call, json_pack("{s:I, s:s}", "exported", (json_int_t)export.n,
-                                               "directory", export.dir));
+    return hl_call_result_json(
+        call, json_pack("{s:I, s:s}", "exported", (json_int_t) export.n, "directory", export.dir));
 }
 
 /* ---- jobs ---- */
@@ -178,23 +181,36 @@ static hilum_rc job_list(void *ctx, struct hl_call *call)
         hl_buf_fini(&json);
         return rc;
     }
-    return hl_server_answer(call, &json);
+    struct hl_buf status = {0};
+    hl_jobs_status(server->jobs, &status);
+    json_t *jobs = json_loads(hl_buf_str(&json), 0, NULL);
+    json_t *state = json_loads(hl_buf_str(&status), 0, NULL);
+    hl_buf_fini(&json);
+    hl_buf_fini(&status);
+    hl_call_view(call, hl_server_view_jobs(jobs, json_object_get(state, "lanes")));
+    json_decref(state);
+    return hl_call_result_json(call, jobs);
 }
 
 static hilum_rc job_retry(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     char who[64];
-    return hl_record_job_retry(server->record, hl_call_int(call, "id", 0),
-                               hl_server_who(call, who, sizeof who));
+    int64_t id = hl_call_int(call, "id", 0);
+    hilum_rc rc = hl_record_job_retry(server->record, id, hl_server_who(call, who, sizeof who));
+    if (rc < 0)
+        return rc;
+    return hl_call_result_json(call, id ? json_pack("{s:I}", "due_now", (json_int_t)id)
+                                        : json_pack("{s:s}", "due_now", "all that failed"));
 }
 
 static hilum_rc job_cancel(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     char who[64];
-    return hl_record_job_cancel(server->record, hl_call_int(call, "id", 0),
-                                hl_server_who(call, who, sizeof who));
+    int64_t id = hl_call_int(call, "id", 0);
+    hilum_rc rc = hl_record_job_cancel(server->record, id, hl_server_who(call, who, sizeof who));
+    return rc < 0 ? rc : hl_call_result_json(call, json_pack("{s:I}", "cancelled", (json_int_t)id));
 }
 
 /* ---- integrity ---- */
@@ -221,8 +237,7 @@ static hilum_rc archive_fsck(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     struct faults faults = {.call = call};
-    hilum_rc rc =
-        hl_store_fsck(server->store, hl_call_bool(call, "repair"), fsck_fault, &faults);
+    hilum_rc rc = hl_store_fsck(server->store, hl_call_bool(call, "repair"), fsck_fault, &faults);
     if (rc < 0)
         return rc;
     return hl_call_result_json(call, json_pack("{s:I, s:i}", "faults", (json_int_t)faults.n,
@@ -250,11 +265,12 @@ static hilum_rc archive_rebuild(void *ctx, struct hl_call *call)
 }
 
 static const struct hl_command_arg import_args[] = {
-    {"path", HL_ARG_PATH, true, true, "a file or directory on the server", NULL}, {"charset", HL_ARG_TEXT, false, false, "what text without a declared character set really is",
+    {"path", HL_ARG_PATH, true, true, "a file or directory on the server", NULL},
+    {"charset", HL_ARG_TEXT, false, false, "what text without a declared character set really is",
      "GB18030|GBK|latin1"},
     {0}};
 static const struct hl_command_arg export_args[] = {
-    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID", NULL},
+    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID or accession number", NULL},
     {"dir", HL_ARG_PATH, true, true, "a new directory on the server", NULL},
     {0}};
 static const struct hl_command_arg list_args[] = {

@@ -100,8 +100,7 @@ static hilum_rc collect(void *arg, const struct hilum_object_ref *object)
     return HILUM_OK;
 }
 
-/* The UID of the study named by UID or accession number. */
-static hilum_rc find_study(struct hl_server *server, const char *which, char uid[65])
+hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char uid[65])
 {
     static const uint32_t tags[] = {0x0020000D, 0x00080050};
     uint32_t study = 0x0020000D;
@@ -158,7 +157,7 @@ static hilum_rc study_send(void *ctx, struct hl_call *call)
                             : "%s: no such peer (see `hilum peer list`)",
                        to);
     char uid[65];
-    hilum_rc rc = find_study(server, hl_call_text(call, "study", ""), uid);
+    hilum_rc rc = hl_server_find_study(server, hl_call_text(call, "study", ""), uid);
     if (rc < 0)
         return rc;
     struct numbers numbers = {0};
@@ -186,7 +185,7 @@ static hilum_rc study_explain(void *ctx, struct hl_call *call)
         hl_buf_fini(&json);
         return rc;
     }
-    return hl_server_answer(call, &json);
+    return hl_server_answer_view(call, &json, hl_server_view_explain);
 }
 
 static hilum_rc explain(void *ctx, struct hl_call *call)
@@ -202,6 +201,34 @@ static hilum_rc explain(void *ctx, struct hl_call *call)
     return hl_server_answer(call, &json);
 }
 
+static bool is_digits(const char *text, size_t n)
+{
+    return strlen(text) == n && strspn(text, "0123456789") == n;
+}
+
+/* Forms of PS3.5 6.2 that a slip of the hand breaks; the longest of LO and PN are in characters there, and
+ * bytes are at most four of them. */
+static hilum_rc check_value(const char *keyword, const char *vr, const char *value)
+{
+    size_t n = strlen(value);
+    int month = n == 8 ? (value[4] - '0') * 10 + value[5] - '0' : 0;
+    int day = n == 8 ? (value[6] - '0') * 10 + value[7] - '0' : 0;
+    bool is_date = is_digits(value, 8) && month >= 1 && month <= 12 && day >= 1 && day <= 31;
+    if (n > 0 && strcmp(vr, "DA") == 0 && !is_date)
+        return hl_fail(HILUM_EINVAL, "%s: expected a date such as 19640229, found \"%.40s\"",
+                       keyword, value);
+    bool is_code = n <= 16 && strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _") == n;
+    if (strcmp(vr, "CS") == 0 && !is_code)
+        return hl_fail(HILUM_EINVAL,
+                       "%s: expected up to 16 capital letters and digits, found \"%.40s\"", keyword,
+                       value);
+    if (strcmp(vr, "SQ") == 0)
+        return hl_fail(HILUM_EINVAL, "%s: a sequence cannot be corrected here", keyword);
+    if (n > 4 * 64 * 3)
+        return hl_fail(HILUM_EINVAL, "%s: the value is too long", keyword);
+    return HILUM_OK;
+}
+
 /* "PatientName=Li^Lei" -> one change. */
 static hilum_rc add_change(struct hl_attrs *changes, const char *text)
 {
@@ -215,7 +242,8 @@ static hilum_rc add_change(struct hl_attrs *changes, const char *text)
                        "%s: expected KEYWORD=VALUE with a patient attribute, such as "
                        "PatientName=Li^Lei",
                        text);
-    return hl_attrs_set(changes, tag, equals + 1);
+    hilum_rc rc = check_value(keyword, hl_dict_vr(tag), equals + 1);
+    return rc < 0 ? rc : hl_attrs_set(changes, tag, equals + 1);
 }
 
 /* The catalogue first, then the log beside the objects, from which a lost catalogue is rebuilt. */
@@ -245,6 +273,8 @@ static hilum_rc patient_edit(void *ctx, struct hl_call *call)
     struct hl_attrs changes = {0};
     hilum_rc rc = HILUM_OK;
     size_t n = hl_call_texts(call, "set", texts, 16);
+    if (n > 16)
+        return hl_fail(HILUM_EINVAL, "at most 16 attributes at once, found %zu", n);
     for (size_t i = 0; i < n && rc == HILUM_OK; i++)
         rc = add_change(&changes, texts[i]);
     if (rc == HILUM_OK && n == 0)
@@ -252,7 +282,14 @@ static hilum_rc patient_edit(void *ctx, struct hl_call *call)
     if (rc == HILUM_OK)
         rc = edit_patient(ctx, call, &changes);
     hl_attrs_fini(&changes);
-    return rc;
+    if (rc < 0)
+        return rc;
+    json_t *changed = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(changed, hl_json_text(texts[i]));
+    return hl_call_result_json(call, json_pack("{s:o, s:o}", "patient",
+                                               hl_json_text(hl_call_text(call, "patient-id", "")),
+                                               "changed", changed));
 }
 
 static hilum_rc patient_conflicts(void *ctx, struct hl_call *call)
@@ -271,9 +308,14 @@ static hilum_rc patient_resolve(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     char who[64];
-    bool same = strcmp(hl_call_text(call, "decision", ""), "same") == 0;
-    return hl_record_resolve_conflict(server->record, hl_call_int(call, "conflict", 0), same,
-                                      hl_server_who(call, who, sizeof who));
+    int64_t conflict = hl_call_int(call, "conflict", 0);
+    const char *decision = hl_call_text(call, "decision", "");
+    hilum_rc rc =
+        hl_record_resolve_conflict(server->record, conflict, strcmp(decision, "same") == 0,
+                                   hl_server_who(call, who, sizeof who));
+    return rc < 0 ? rc
+                  : hl_call_result_json(call, json_pack("{s:I, s:s}", "conflict",
+                                                        (json_int_t)conflict, "decided", decision));
 }
 
 static hilum_rc quarantine_list(void *ctx, struct hl_call *call)

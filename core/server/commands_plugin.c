@@ -105,9 +105,9 @@ static void add_command(void *arg, const struct hilum_decl *decl, const char *pl
     }
     command->decl = decl;
     hilum_rc rc = read_args(&server->arena, decl->fields, command->args);
-    const struct hl_command entry = {decl->name, decl->summary,
-                                     decl->permission ? decl->permission : "admin", command->args,
-                                     run, command};
+    const struct hl_command entry = {
+        decl->name,    decl->summary, decl->permission ? decl->permission : "admin",
+        command->args, run,           command};
     if (rc == HILUM_OK)
         rc = hl_control_register(server->control, &entry);
     if (rc < 0)

@@ -58,7 +58,8 @@ static void run_send(void *arg, const char *lane, struct hl_job_attempt *attempt
         send_batch(server, peer, attempts, n);
     else
         fail_all(attempts, n,
-                 hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no host", lane), false);
+                 hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no host", lane),
+                 false);
     hl_peers_unref(peers);
 }
 
@@ -82,7 +83,10 @@ bool hl_server_rule_version(void *arg, const char *hook, char out[17])
 
 hilum_rc hl_server_register_jobs(struct hl_server *server)
 {
-    const struct hl_job_type send = {.type = "send", .batch = SEND_BATCH, .per_lane = SEND_AT_ONCE,
-                                     .run = run_send, .arg = server};
+    const struct hl_job_type send = {.type = "send",
+                                     .batch = SEND_BATCH,
+                                     .per_lane = SEND_AT_ONCE,
+                                     .run = run_send,
+                                     .arg = server};
     return hl_jobs_register(server->jobs, &send);
 }

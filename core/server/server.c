@@ -17,23 +17,51 @@
 
 enum { MAX_STORES = 16, PLUGIN_DRAIN_MS = 5000 };
 
+/* Once for all: a reload does not move a server. */
+static hilum_rc choose_data(struct hl_server *server)
+{
+    const char *configured = hl_config_text(server->config, "storage.data");
+    const char *dir = server->options.data_dir;
+    if (!dir)
+        dir = configured && *configured ? configured : "/var/lib/hilum";
+    server->options.data_dir = hl_arena_strdup(&server->arena, dir);
+    return server->options.data_dir ? HILUM_OK : hl_fail(HILUM_ENOMEM, "out of memory");
+}
+
+static hilum_rc choose_socket(struct hl_server *server)
+{
+    const char *path = hl_config_text(server->config, "control.socket");
+    size_t size = sizeof server->socket_path;
+    int n = path && *path
+                ? snprintf(server->socket_path, size, "%s", path)
+                : snprintf(server->socket_path, size, "%s/hilum.sock", server->options.data_dir);
+    return n < (int)size ? HILUM_OK
+                         : hl_fail(HILUM_EINVAL,
+                                   "%s: too long for a Unix socket: set control.socket to "
+                                   "a path below 108 bytes",
+                                   server->options.data_dir);
+}
+
 /* The data directory belongs to one server at a time; its own entry is durable before anything in it is. */
 static hilum_rc open_data(struct hl_server *server)
 {
     const char *dir = server->options.data_dir;
     if (mkdir(dir, 0750) != 0 && errno != EEXIST)
-        return hl_fail(hl_rc_from_errno(errno), "make data directory %s: %s", dir, strerror(errno));
+        return hl_fail(
+            hl_rc_from_errno(errno),
+            "make data directory %s: %s (make it for the user hilumd runs as, or name another "
+            "with --data)",
+            dir, strerror(errno));
     char path[4096];
     snprintf(path, sizeof path, "%s/hilumd.lock", dir);
     server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (server->lock_fd < 0)
-        return hl_fail(hl_rc_from_errno(errno), "open %s: %s", path, strerror(errno));
+        return hl_fail(hl_rc_from_errno(errno),
+                       "open %s: %s (the data directory must belong to the user hilumd runs as)",
+                       path, strerror(errno));
     if (flock(server->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return hl_fail(HILUM_EEXISTS, "%s is in use by another hilumd: stop it, or name another --data",
-                       dir);
-    if (snprintf(server->socket_path, sizeof server->socket_path, "%s/hilum.sock", dir) >=
-        (int)sizeof server->socket_path)
-        return hl_fail(HILUM_EINVAL, "--data %s: too long for a Unix socket below it", dir);
+        return hl_fail(HILUM_EEXISTS,
+                       "%s is in use by another hilumd: stop it, or name another --data", dir);
     return HILUM_OK;
 }
 
@@ -55,7 +83,11 @@ static void configure_log(const struct hl_config *config)
     hl_log_set_level(level >= 0 ? (enum hl_log_level)level : HL_INFO);
     const char *file = hl_config_text(config, "log.file");
     int fd = file && *file ? open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640) : 2;
+    int number = errno;
     hl_log_set_output(fd >= 0 ? fd : 2, strcmp(hl_config_text(config, "log.format"), "json") != 0);
+    if (fd < 0)
+        hl_log(HL_ERROR, "server", "log.file %s: %s; the log goes to standard error", file,
+               strerror(number));
 }
 
 static hilum_rc load_config(struct hl_server *server, struct hl_faults *faults)
@@ -65,6 +97,19 @@ static hilum_rc load_config(struct hl_server *server, struct hl_faults *faults)
         return rc;
     configure_log(server->config);
     return hl_peers_new(server->config, &server->peers);
+}
+
+static bool is_keyword(const char *name)
+{
+    return hl_dict_tag(name) != 0;
+}
+
+static hilum_rc new_bus(struct hl_server *server)
+{
+    hilum_rc rc = hl_bus_new(&server->bus);
+    if (rc == HILUM_OK)
+        hl_bus_set_keywords(server->bus, is_keyword);
+    return rc;
 }
 
 static hilum_rc open_plugins(struct hl_server *server, struct hl_faults *faults)
@@ -111,7 +156,8 @@ static void add_store(void *arg, const struct hilum_cap *cap, void *instance, co
         stores->items[stores->n++] =
             (struct hl_store_provider){cap->name, (const struct hilum_store *)cap, instance};
     else
-        hl_log(HL_ERROR, "server", "store %s is not used: at most %d stores", cap->name, MAX_STORES);
+        hl_log(HL_ERROR, "server", "store %s is not used: at most %d stores", cap->name,
+               MAX_STORES);
 }
 
 /* The configured default goes first: new objects go there. */
@@ -125,8 +171,10 @@ static hilum_rc choose_default(struct stores *stores, const char *name)
             return HILUM_OK;
         }
     }
-    return hl_fail(HILUM_ENOTFOUND, "storage.default_store \"%s\": no plugin provides a store of this "
-                                    "name", name);
+    return hl_fail(HILUM_ENOTFOUND,
+                   "storage.default_store \"%s\": no plugin provides a store of this "
+                   "name",
+                   name);
 }
 
 static hilum_rc open_store(struct hl_server *server)
@@ -185,9 +233,10 @@ static hilum_rc open_script(struct hl_server *server, struct hl_faults *faults)
     hilum_rc rc = hl_script_new(server->bus, &env, &server->script);
     if (rc < 0)
         return rc;
-    if (hl_script_load(server->script, server->config, server->options.rules_dir, false, faults) < 0)
-        hl_log(HL_ERROR, "script", "rules are not loaded: %zu fault(s); receiving goes on without them",
-               faults->count);
+    if (hl_script_load(server->script, server->config, server->options.rules_dir, false, faults) <
+        0)
+        hl_log(HL_ERROR, "script",
+               "rules are not loaded: %zu fault(s); receiving goes on without them", faults->count);
     return HILUM_OK;
 }
 
@@ -197,7 +246,7 @@ static struct hl_jobs_options jobs_options(const struct hl_config *config)
         .retry_first_ms = hl_config_ms(config, "outbox.retry_first"),
         .retry_max_ms = hl_config_ms(config, "outbox.retry_max"),
         .max_attempts = (unsigned)hl_config_int(config, "outbox.attempts"),
-        .max_lanes = 32,
+        .max_lanes = (unsigned)hl_config_int(config, "outbox.max_connections"),
         .notify_threads = 2,
         .notify_retry_ms = 1000,
     };
@@ -240,13 +289,16 @@ static hilum_rc start_control(struct hl_server *server)
         rc = hl_server_register_archive_commands(server);
     if (rc == HILUM_OK)
         rc = hl_server_register_plugin_commands(server);
-    return rc < 0 ? rc : hl_control_start(server->control, server->socket_path, 0600);
+    const char *mode = hl_config_text(server->config, "control.mode");
+    return rc < 0 ? rc
+                  : hl_control_start(server->control, server->socket_path,
+                                     (mode_t)strtoul(mode, NULL, 8));
 }
 
 /* Everything that keeps data, then what acts on it. */
 static hilum_rc open_parts(struct hl_server *server, struct hl_faults *faults)
 {
-    hilum_rc rc = hl_bus_new(&server->bus);
+    hilum_rc rc = new_bus(server);
     if (rc == HILUM_OK)
         rc = open_plugins(server, faults);
     if (rc == HILUM_OK)
@@ -281,6 +333,10 @@ hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_option
     *server = (struct hl_server){.options = *options, .lock_fd = -1, .started_us = hl_now_us()};
     pthread_mutex_init(&server->lock, NULL);
     hilum_rc rc = load_config(server, faults);
+    if (rc == HILUM_OK)
+        rc = choose_data(server);
+    if (rc == HILUM_OK)
+        rc = choose_socket(server);
     if (rc == HILUM_OK)
         rc = open_data(server);
     if (rc == HILUM_OK)
@@ -388,10 +444,12 @@ hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faul
     if (server.config)
         rc = hl_peers_new(server.config, &server.peers);
     if (rc == HILUM_OK)
-        rc = hl_bus_new(&server.bus);
+        rc = choose_data(&server);
     if (rc == HILUM_OK)
-        rc = hl_plugins_open(server.config, options->plugin_dir, options->data_dir, server.bus, faults,
-                             &server.plugins);
+        rc = new_bus(&server);
+    if (rc == HILUM_OK)
+        rc = hl_plugins_open(server.config, options->plugin_dir, options->data_dir, server.bus,
+                             faults, &server.plugins);
     const struct hl_script_env env = {has_peer, has_verb, allow_verb, NULL, &server};
     if (rc == HILUM_OK && hl_script_new(server.bus, &env, &server.script) == HILUM_OK)
         rc = hl_script_load(server.script, server.config, options->rules_dir, true, faults);
@@ -400,6 +458,7 @@ hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faul
     hl_bus_free(server.bus);
     hl_peers_unref(server.peers);
     hl_config_unref(server.config);
+    hl_arena_fini(&server.arena);
     pthread_mutex_destroy(&server.lock);
     return faults->count ? HILUM_EINVAL : rc;
 }

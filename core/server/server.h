@@ -19,9 +19,9 @@
 /* What the command line said. Strings outlive the server. */
 struct hl_server_options {
     struct hl_config_paths paths;
-    const char *data_dir;                     /* where everything is kept */
-    const char *plugin_dir;                   /* Hilum's own plugins */
-    const char *rules_dir;                    /* scripts/core */
+    const char *data_dir;   /* where everything is kept; NULL: storage.data, else /var/lib/hilum */
+    const char *plugin_dir; /* Hilum's own plugins */
+    const char *rules_dir;  /* scripts/core */
 };
 
 /* Owned by main(). Members are set in start order and are constant while the server runs, but for
@@ -45,7 +45,7 @@ struct hl_server {
     atomic_bool stopping;
     int64_t started_us;
     struct hl_arena arena; /* plugins' commands */
-    int lock_fd; /* flock on <data>/hilumd.lock */
+    int lock_fd;           /* flock on <data>/hilumd.lock */
     char socket_path[108];
 };
 
@@ -74,15 +74,29 @@ void hl_server_plugin_services(struct hl_server *server);               /* servi
 /* A peer's own limits of delivery; the version of a rule: for core/job. */
 void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options);
 bool hl_server_rule_version(void *arg, const char *hook, char out[17]);
-hilum_rc hl_server_register_jobs(struct hl_server *server);             /* send_job.c */
+hilum_rc hl_server_register_jobs(struct hl_server *server); /* send_job.c */
 /* struct hl_jobs_env.resolve; arg is the server. */
 bool hl_server_resolve_entry(void *arg, const struct hl_journal_entry *entry, const char *keyword,
-                             struct hl_buf *out); /* resolve.c */
-hilum_rc hl_server_start_housekeeper(struct hl_server *server);         /* housekeep.c */
+                             struct hl_buf *out);               /* resolve.c */
+hilum_rc hl_server_start_housekeeper(struct hl_server *server); /* housekeep.c */
 void hl_server_stop_housekeeper(struct hl_server *server);
+
+/* The UID of the study named by UID or accession number. HILUM_ENOTFOUND, HILUM_ECONFLICT. */
+hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char uid[65]);
+
+/* Results as people read them (view.c); new references. */
+json_t *hl_server_view_status(const json_t *status);
+json_t *hl_server_view_explain(const json_t *explained);
+json_t *hl_server_view_jobs(const json_t *jobs, const json_t *lanes);
+json_t *hl_server_view_trace(const json_t *associations);
+json_t *hl_server_view_trace_full(const json_t *associations);
+json_t *hl_server_view_plugins(const json_t *plugins);
 
 /* Answers a call with JSON text built in a buffer; frees the buffer. */
 hilum_rc hl_server_answer(struct hl_call *call, struct hl_buf *json);
+/* As above, shown to people as view(result). */
+hilum_rc hl_server_answer_view(struct hl_call *call, struct hl_buf *json,
+                               json_t *(*view)(const json_t *result));
 /* "user 0" and the like for audit rows. */
 const char *hl_server_who(struct hl_call *call, char *out, size_t size);
 

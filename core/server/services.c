@@ -4,6 +4,8 @@
 
 #include "core/base/error.h"
 
+#include <string.h>
+
 /* hilum_principal of the SDK is struct hl_principal; a plugin that names nobody asks as itself. */
 static const struct hl_principal *principal_of(const hilum_principal *who,
                                                struct hl_principal *otherwise, const char *plugin)
@@ -60,7 +62,11 @@ static hilum_rc store_scu(void *arg, const char *plugin, const char *address,
 {
     struct hl_server *server = arg;
     (void)plugin;
-    return hl_scu_store_part10(server->scu, address, called_aet, next, next_arg, stored);
+    /* A server that calls itself does so under a title of its own: who names that title as a peer lets
+     * plugins' objects in without letting in everybody on this machine who knows ours. */
+    bool is_self = strcmp(address, hl_scp_address(server->scp)) == 0;
+    const struct hl_scu_target target = {address, called_aet, is_self ? "HILUM_SELF" : NULL};
+    return hl_scu_store_part10(server->scu, &target, next, next_arg, stored);
 }
 
 static const char *dicom_address(void *arg)

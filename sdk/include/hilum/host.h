@@ -64,7 +64,7 @@ struct hilum_host {
     hilum_rc (*allow)(hilum_self *self, const hilum_principal *who, const char *action,
                       const char *resource);
     /* A C-STORE SCU over the network (PS3.4 B): sends whole Part 10 files to `address` ("127.0.0.1:11112",
-     * "[::1]:104"). next() answers 1 with an object (borrowed until its next call), 0 at the end, or an
+     * "[::1]:104"); our own address is called as HILUM_SELF, all others as dicom.aet. next() answers 1 with an object (borrowed until its next call), 0 at the end, or an
      * error. *stored counts successes and warnings; a refused object ends the call with its status. */
     hilum_rc (*store_scu)(hilum_self *self, const char *address, const char *called_aet,
                           hilum_rc (*next)(void *arg, const void **part10, uint64_t *n), void *arg,

@@ -43,7 +43,7 @@ static void list_of_objects__is_a_table_with_wide_characters(void **state)
 {
     struct outcome *o = hilum(*state, "study find");
     assert_int_equal(o->status, 0);
-    assert_string_equal(o->out, "PATIENT  NUMBER  KEYS  EXACT\n"
+    assert_string_equal(o->out, "patient  number  keys  exact\n"
                                 "王小明        0     0  no\n"
                                 "王小明        1     0  no\n");
     assert_string_equal(o->err, "");
