@@ -74,9 +74,10 @@ static void table__fits_the_terminal_and_cuts_no_uid(void **state)
 {
     (void)state;
     struct hl_buf out = {0};
-    json_t *rows = json_loads("[{\"StudyDate\":\"20260105\",\"PatientName\":\"Wang^Xiaoming=王^小明\","
-                              "\"Series\":2,\"StudyInstanceUID\":\"2.25.3107444443881428535729\"}]",
-                              0, NULL);
+    json_t *rows =
+        json_loads("[{\"StudyDate\":\"20260105\",\"PatientName\":\"Wang^Xiaoming=王^小明\","
+                   "\"Series\":2,\"StudyInstanceUID\":\"2.25.3107444443881428535729\"}]",
+                   0, NULL);
     hl_cli_render(rows, 32, &out);
     assert_string_equal(hl_buf_str(&out), "StudyDate  PatientName    Series\n"
                                           "20260105   Wang^Xiaomin…       2\n"

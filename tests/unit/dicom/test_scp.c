@@ -590,8 +590,9 @@ static void send_files__each_in_its_context_until_one_is_refused(void **state)
     struct server *server = *state;
     struct files files = {0};
     uint64_t stored = 0;
-    hilum_rc rc = hl_scu_store_part10(server->scu, hl_scp_address(server->scp), "HILUM", next_file,
-                                      &files, &stored);
+    hilum_rc rc = hl_scu_store_part10(
+        server->scu, &(struct hl_scu_target){hl_scp_address(server->scp), "HILUM", NULL}, next_file,
+        &files, &stored);
     assert_int_equal(rc, HILUM_EUNSUP);
     assert_non_null(strstr(hl_error(), "1.2.3.4.5.6"));
     assert_int_equal(stored, 4);
@@ -611,9 +612,10 @@ static void send_files__to_no_address_is_refused(void **state)
     struct files files = {0};
     uint64_t stored = 1;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        assert_int_equal(
-            hl_scu_store_part10(server->scu, table[i], "HILUM", next_file, &files, &stored),
-            HILUM_EINVAL);
+        assert_int_equal(hl_scu_store_part10(server->scu,
+                                             &(struct hl_scu_target){table[i], "HILUM", NULL},
+                                             next_file, &files, &stored),
+                         HILUM_EINVAL);
         assert_int_equal(stored, 0);
     }
     assert_int_equal(files.n, 0);
