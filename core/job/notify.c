@@ -18,6 +18,7 @@ enum {
     TABLE = 4096,       /* buckets; a power of two */
     RESCAN_MS = 10000,  /* entries due again are found by then even if nobody woke us */
     TROUBLE_MS = 1000,  /* after the record failed */
+    GATHER_MS = 50,     /* between two readings: their ends share a flush that ingest would wait for */
     THREADS_MAX = 64
 };
 
@@ -39,6 +40,7 @@ struct hl_notify {
     size_t n_pending;
     bool is_reading, is_woken, is_stopping;
     int64_t rescan_ms; /* monotonic */
+    int64_t read_ms;   /* monotonic, of the last reading */
     unsigned n_threads, n_alive;
     pthread_t feeder, threads[THREADS_MAX];
     uint64_t n_handled, n_unwanted, n_retried, n_failed;
@@ -256,6 +258,14 @@ static bool feeder_wait(struct hl_notify *notify)
         }
         hl_jobs_wait(&notify->feed, &notify->lock, left);
     }
+    /* The first entry after a pause is read at once, those of a stream together. */
+    for (int64_t left; (left = notify->read_ms + GATHER_MS - hl_mono_ms()) > 0;) {
+        if (notify->is_stopping) {
+            break;
+        }
+        hl_jobs_wait(&notify->feed, &notify->lock, left);
+    }
+    notify->read_ms = hl_mono_ms();
     notify->is_woken = false;
     if (hl_mono_ms() >= notify->rescan_ms) {
         notify->rescan_ms = hl_mono_ms() + RESCAN_MS;
