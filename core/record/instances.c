@@ -164,7 +164,7 @@ static hilum_rc aside_add(struct batch *batch, struct hl_session *session, struc
 static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
                              struct hl_instance *row)
 {
-    struct hl_place place;
+    struct hl_place place = {0};
     int64_t known = 0;
     hilum_rc rc =
         hl_session_int(session, &known, "SELECT id FROM instance WHERE uid = ?1 AND state = 0", "t",

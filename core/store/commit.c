@@ -127,7 +127,7 @@ hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job)
     job->next = NULL;
     job->rc = HILUM_OK;
     job->is_done = false;
-    job->done = &done;
+    job->done = &done; /* cppcheck-suppress autoVariables ; waited for below */
     pthread_mutex_lock(&store->queue_lock);
     if (store->tail != NULL)
         store->tail->next = job;

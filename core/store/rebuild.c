@@ -31,6 +31,7 @@ static hilum_rc batch_record(struct rebuilding *rebuilding)
                       ? hl_record_instances(rebuilding->store->record, rows, rebuilding->n)
                       : HILUM_OK;
     for (size_t i = 0; i < rebuilding->n; i++) {
+        /* cppcheck-suppress uninitvar ; rows[0..n) were filled above */
         rebuilding->twice += rc == HILUM_OK && rows[i]->outcome == HL_OUTCOME_EXISTS;
         hl_adopt_fini(&rebuilding->batch[i]);
     }

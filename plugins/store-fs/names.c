@@ -74,7 +74,7 @@ hilum_rc fs_key_check(struct fs *fs, const char *key)
 static void flatten(const char *key, char *out)
 {
     size_t i = 0;
-    for (; key[i] != '\0' && i < FS_KEY_MAX; i++)
+    for (; i < FS_KEY_MAX && key[i] != '\0'; i++)
         out[i] = key[i] == '/' ? '+' : key[i];
     out[i] = '\0';
 }
@@ -93,7 +93,7 @@ void fs_name_part(const char *key, char out[FS_NAME_SIZE])
 void fs_name_to_key(const char *name, char out[FS_NAME_SIZE])
 {
     size_t i = 0;
-    for (; name[i] != '\0' && i < FS_NAME_SIZE - 1; i++)
+    for (; i < FS_NAME_SIZE - 1 && name[i] != '\0'; i++)
         out[i] = name[i] == '+' ? '/' : name[i];
     out[i] = '\0';
 }

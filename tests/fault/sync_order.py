@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""One strace of 100 C-STOREs from one sender, in both intake modes. For every success on the wire, since the one before:
+the object's bytes were written and then synced, its name (files mode) was given and its directory then synced, and after
+both the row was written to the catalogue's log and that was synced."""
+import os, re, shutil, subprocess, sys, tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from peers import Hilum, make_corpus, skip
+
+CALLS = "pwrite64,pwritev,write,copy_file_range,fdatasync,fsync,sendmsg,renameat2,rename,renameat"
+LINE = re.compile(r"^(\d+)\s+(?:<\.\.\. )?(\w+)(\(| resumed)(.*)$")
+PATH = re.compile(r"\d+<([^>]*)>")
+
+
+def calls(trace):
+    """(call, first path, text) at the moment each call returned: a sync counts from then on; a response counts from the
+    moment it was begun."""
+    begun = {}
+    for line in open(trace, errors="replace"):
+        match = LINE.match(line)
+        if not match:
+            continue
+        thread, call, kind, text = match.groups()
+        if kind == "(" and call == "sendmsg":
+            yield call, PATH.search(text)[1] if PATH.search(text) else "", text
+        elif kind == "(" and "<unfinished" in text:
+            begun[thread, call] = text
+        elif call != "sendmsg":
+            text = begun.pop((thread, call), "") + text
+            if "= -1" not in text:
+                yield call, PATH.search(text)[1] if PATH.search(text) else "", text
+
+
+def is_success(text):
+    """A C-STORE-RSP (8001H) with status 0000H: its command set is the second part of the message."""
+    return r'\0\0\0\1\2\0\0\0\1\200' in text or r'\0\1\2\0\0\0\1\200' in text
+
+
+class Watch:
+    """Checks each success against what happened since the one before."""
+
+    def __init__(self, mode):
+        self.mode, self.faults, self.successes, self.since = mode, [], 0, []
+
+    def kind(self, call, path, text):
+        is_object = "/objects/pending/" in path if self.mode == "files" else "/intake/segment" in path
+        if is_object:
+            return "object synced" if call in ("fdatasync", "fsync") else "object written"
+        if call == "renameat2" and path.endswith("/objects/pending") and '"+' in text:
+            return "named"
+        if call == "fsync" and path.endswith("/objects/pending"):
+            return "name synced"
+        if path.endswith("catalog.db-wal"):
+            return "row synced" if call == "fdatasync" else "row written"
+        return None
+
+    def see(self, call, path, text):
+        if call == "sendmsg":
+            if is_success(text):
+                self.answered()
+        elif self.kind(call, path, text):
+            self.since.append(self.kind(call, path, text))
+
+    def chain(self):
+        """What must come in this order; a step is the first of its kind after the one before."""
+        steps = ["object written", "object synced", "row written", "row synced"]
+        return [steps] if self.mode == "log" else [steps, ["named", "name synced", "row written", "row synced"]]
+
+    def answered(self):
+        self.successes += 1
+        for steps in self.chain():
+            at = -1
+            for step in steps:
+                later = [i for i, kind in enumerate(self.since) if i > at and kind == step]
+                if not later:
+                    self.faults.append((self.successes, f"no '{step}' in its place"))
+                    break
+                # the object's last byte counts, of everything else the first
+                at = max(later) if step in ("object written", "named") else min(later)
+        self.since = []
+
+
+def run(work, mode, objects):
+    config = f'plugins = ( {{ name = "store-fs"; options = {{ intake = "{mode}"; segment = "2MiB"; segments = 2; }}; }} );'
+    server = Hilum(work, config)
+    trace = f"{server.dir}/trace"
+    strace = subprocess.Popen(["strace", "-f", "-yy", "-s", "200", "-e", f"trace={CALLS}", "-o", trace, "-p", str(server.process.pid)],
+                              stderr=subprocess.PIPE, text=True)
+    if "attached" not in strace.stderr.readline():
+        skip("strace may not attach here")
+    corpus = f"{server.dir}/corpus"
+    make_corpus(corpus, 1, objects)
+    subprocess.run(["storescu", "+sd", "-aec", server.aet, "127.0.0.1", str(server.port), corpus + "/s0000"], check=True, stdout=subprocess.DEVNULL)
+    strace.terminate()
+    strace.wait()
+    server.stop()
+    watch = Watch(mode)
+    for call in calls(trace):
+        watch.see(*call)
+    return watch
+
+
+def main():
+    if not shutil.which("strace"):
+        skip("strace is not installed")
+    work, objects, bad = tempfile.mkdtemp(prefix="hilum-order-"), 100, 0
+    for mode in ("files", "log"):
+        watch = run(work, mode, objects)
+        good = watch.successes == objects and not watch.faults
+        bad += not good
+        print(f"{'ok  ' if good else 'BAD '} {mode}: {watch.successes} successes seen, {len(watch.faults)} too early {watch.faults[:4]}")
+    shutil.rmtree(work, ignore_errors=True)
+    return 1 if bad else 0
+
+
+sys.exit(main())
