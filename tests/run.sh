@@ -60,18 +60,25 @@ export TSAN_OPTIONS="halt_on_error=1 suppressions=$root/tests/tsan.supp"
 run_ctest asan
 run_ctest tsan -R '^(bus_|control|ul_|notify|lanes|job_record|record_instances|rules|ingest|pipeline|contract_store|scp|exchange|plugin_host)'
 
-# Whole-server tests: scripts that start the release build on a free port. 0 pass, 77 skip, else failure.
-export HILUM_BUILD=$root/build/release
+# run_scripts PRESET SCRIPT...: whole-server tests with that build. 0 pass, 77 skip, else failure.
+run_scripts() {
+    local preset=$1 script name
+    shift
+    for script in "$@"; do
+        [ -e "$script" ] || continue
+        name=${script#"$root/tests/"}
+        [ "$preset" = release ] || name=$preset/$name
+        # shellcheck disable=SC2254
+        case $name in $only) ;; *) continue ;; esac
+        HILUM_BUILD=$root/build/$preset timeout "$limit" bash "$script" >"$work/log" 2>&1
+        count "$name" $? "$work/log"
+    done
+}
 limit=900
 [ -z "$HILUM_LONG" ] || limit=36000
-for script in "$root"/tests/{static,dicom,script,fault,cli,fuzz}/test_*.sh; do
-    [ -e "$script" ] || continue
-    name=${script#"$root/tests/"}
-    # shellcheck disable=SC2254
-    case $name in $only) ;; *) continue ;; esac
-    timeout "$limit" bash "$script" >"$work/log" 2>&1
-    count "$name" $? "$work/log"
-done
+run_scripts release "$root"/tests/{static,dicom,script,fault,cli,fuzz}/test_*.sh
+run_scripts asan "$root"/tests/dicom/test_{find,malformed}.sh "$root"/tests/fault/test_peers.sh
+run_scripts tsan "$root"/tests/script/test_routing.sh "$root"/tests/dicom/test_retrieve.sh
 
 if [ ${#failures[@]} -gt 0 ]; then
     echo "failed: ${failures[*]}"
