@@ -281,7 +281,7 @@ void hl_header_remarks(unsigned remarks, struct hl_buf *out)
         {HL_SCAN_BAD_VR, "unknown VR"},
         {HL_SCAN_WRONG_SYNTAX, "not encoded in the transfer syntax named"},
         {HL_SCAN_TAG_ORDER, "elements out of order"},
-        {HL_SCAN_TRUNCATED, "pixel data cut short"},
+        {HL_SCAN_TRUNCATED, "pixel data or padding cut short"},
         {HL_SCAN_GROUP_LENGTH, "wrong group length"},
         {HL_SCAN_DUPLICATE, "element given twice"},
         {HL_SCAN_TRAILING, "bytes after the data set"},

@@ -282,7 +282,7 @@ static void warning_set(struct hl_ingest *ingest)
         return;
     ingest->result.status = 0xB007;
     snprintf(ingest->result.comment, sizeof ingest->result.comment,
-             "stored; pixel data is cut short");
+             "stored; pixel data or padding is cut short");
 }
 
 static hilum_rc store_object(struct hl_ingest *ingest)

@@ -182,6 +182,12 @@ static bool is_pixel_data(uint32_t tag)
            tag == HL_TAG(0x7FE0, 0x0009);
 }
 
+/* What an image can lack its end of and still be worth keeping: pixels, and Data Set Trailing Padding. */
+static bool may_end_early(uint32_t tag)
+{
+    return is_pixel_data(tag) || tag == HL_TAG(0xFFFC, 0xFFFC);
+}
+
 static hilum_rc push_frame(struct hl_scan *scan, struct scan_frame frame)
 {
     /* A sequence and its item are two frames and one level. */
@@ -560,7 +566,7 @@ hilum_rc hl_scan_end(struct hl_scan *scan)
     if (scan->rc != HILUM_OK)
         return hl_fail(scan->rc, "%s", scan->reason);
     struct hl_element *e = cut_element(scan);
-    if (e && is_pixel_data(e->tag)) {
+    if (e && may_end_early(e->tag)) {
         e->length = scan->offset - e->offset - e->header_length;
         scan->remarks |= HL_SCAN_TRUNCATED;
         return HILUM_OK;

@@ -56,8 +56,8 @@ hilum_rc hl_scan_new(const char *transfer_syntax, const struct hl_scan_limits *l
 /* Feeds bytes in order. HILUM_EINVAL: not DICOM (says tag and offset); HILUM_ENOMEM: over max_held;
  * HILUM_EFULL: deflate bomb. After an error every call returns it again. */
 hilum_rc hl_scan_feed(struct hl_scan *scan, const void *bytes, size_t n);
-/* No more bytes. A value or sequence cut short is HILUM_EINVAL unless it is pixel data, which is
- * accepted with HL_SCAN_TRUNCATED. */
+/* No more bytes. A value or sequence cut short is HILUM_EINVAL unless it is pixel data or
+ * trailing padding, which are accepted with HL_SCAN_TRUNCATED. */
 hilum_rc hl_scan_end(struct hl_scan *scan);
 void hl_scan_free(struct hl_scan *scan);
 

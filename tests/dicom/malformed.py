@@ -16,6 +16,20 @@ def text(value):
     return re.sub(r"[^0-9.]", "", value.decode("latin1"))[:64]
 
 
+def own_uid(data, element):
+    """(0008,element) of the data set as far as it can be found: meta headers of such files name something else."""
+    for tag, order in ((struct.pack("<HH", 8, element), "<"), (struct.pack(">HH", 8, element), ">")):
+        at = data.find(tag, 0, 4096)
+        if at < 0:
+            continue
+        is_explicit = data[at + 4:at + 6] == b"UI"
+        form = order + ("H" if is_explicit else "I")
+        value = at + 8
+        if value <= len(data):
+            return text(data[value:value + struct.unpack_from(form, data, at + (6 if is_explicit else 4))[0]])
+    return ""
+
+
 def part10(data):
     """(SOP class, SOP instance, transfer syntax, data set), guessed where the file is broken."""
     values, at = {}, 0
@@ -27,7 +41,8 @@ def part10(data):
                 struct.unpack_from("<H", data, at + 6)[0], at + (12 if is_long else 8)
             values[data[at + 2]] = data[value:value + n]
             at = value + n
-    return (text(values.get(2, b"")) or CT, text(values.get(3, b"")) or "1.2.3.4.5", text(values.get(0x10, b"")) or IMPLICIT,
+    return (own_uid(data[at:], 0x16) or text(values.get(2, b"")) or CT,
+            own_uid(data[at:], 0x18) or text(values.get(3, b"")) or "1.2.3.4.5", text(values.get(0x10, b"")) or IMPLICIT,
             data[at:])
 
 
@@ -83,6 +98,8 @@ def main():
         if not is_good:
             failures += 1
             print(f"BAD  {what}: {rows[:3]}")
+    if os.environ.get("VERBOSE"):
+        print(open(f"{server.dir}/log").read())
     shutil.rmtree(work, ignore_errors=True)
     print(f"{failures} failures")
     return 1 if failures else 0

@@ -43,6 +43,8 @@ def sound(server, after):
     check(f"{after}: associations are gone", not any(left.values()), left)
     rows, result = server.cli_items("archive", "fsck", check=False)
     check(f"{after}: fsck is clean", not rows and result and not result["faults"], rows[:3])
+    # What the intake log holds is cut into files in the background.
+    wait_until(lambda: not os.listdir(f"{server.data}/objects/pending"))
     pending = os.listdir(f"{server.data}/objects/pending")
     check(f"{after}: nothing is pending", not pending, pending[:3])
     with storing(server.port) as wire:

@@ -206,6 +206,16 @@ static void pixel_data_cut_short__is_accepted_with_a_remark(void **state)
     assert_int_equal(hl_scan_find(scan, PIXELS)->length, 4);
 }
 
+static void padding_cut_short__is_accepted_with_a_remark(void **state)
+{
+    (void)state;
+    put_text(&bytes, PIXELS, "OW", "0000");
+    put_head(&bytes, 0xFFFCFFFC, "OB", 100, false);
+    hl_buf_text(&bytes, "00");
+    assert_int_equal(scan_as(HL_UID_EXPLICIT_LITTLE_ENDIAN), HILUM_OK);
+    assert_int_equal(hl_scan_remarks(scan), HL_SCAN_TRUNCATED);
+}
+
 static void value_cut_short__fails_by_tag_and_offset(void **state)
 {
     (void)state;
@@ -431,6 +441,7 @@ int main(void)
         TEST(un_of_undefined_length__is_implicit_inside),
         TEST(encapsulated_pixel_data__ends_at_its_delimiter),
         TEST(pixel_data_cut_short__is_accepted_with_a_remark),
+        TEST(padding_cut_short__is_accepted_with_a_remark),
         TEST(value_cut_short__fails_by_tag_and_offset),
         TEST(missing_sequence_delimiter__is_seen_at_the_next_element),
         TEST(odd_length_bad_vr_disorder_and_repeat__are_remarked),
