@@ -127,8 +127,8 @@ static hilum_rc patient_find(struct edit *edit, struct hl_session *session)
                                  "tt", edit->patient_id, edit->issuer);
     if (rc != HILUM_ENOTFOUND)
         return rc;
-    return hl_fail(rc, "patient: no such PatientID with issuer %.64s: check the issuer",
-                   edit->issuer);
+    return hl_fail(rc, "%.64s: no patient with this PatientID%s%.64s", edit->patient_id,
+                   *edit->issuer ? " of issuer " : " and no issuer", edit->issuer);
 }
 
 /* The new issuer and ID must be nobody else's: two patients becoming one is a merge. */

@@ -115,7 +115,8 @@ static hilum_rc event_write(struct batch *batch, struct hl_session *session,
     const struct hl_entry entry = {.event = is_aside ? "instance.quarantined" : "instance.stored",
                                    .study_uid = hl_attrs_text(attrs, HL_STUDY_INSTANCE_UID),
                                    .fields = hl_buf_str(&fields),
-                                   .instance = row->instance_id};
+                                   .instance = row->instance_id,
+                                   .is_handled = row->is_history};
     hilum_rc rc = hl_journal_add(batch->record, session, &entry, &row->journal_id);
     hl_buf_fini(&fields);
     if (rc == HILUM_OK)
@@ -245,10 +246,10 @@ static hilum_rc tally_write(struct hl_session *session, struct batch *batch, str
     if (rc == HILUM_OK)
         rc = hl_session_run(session,
                             "UPDATE study SET n_instances = n_instances + ?2, bytes = bytes + ?3, "
-                            "n_series = n_series + ?4, last_arrival_us = ?5, state = 0 "
+                            "n_series = n_series + ?4, last_arrival_us = ?5, state = ?6 "
                             "WHERE id = ?1",
-                            "iiidi", place->study, tally->n, tally->bytes, tally->new_series,
-                            hl_now_us());
+                            "iiidid", place->study, tally->n, tally->bytes, tally->new_series,
+                            hl_now_us(), (int)tally->any->is_history);
     if (rc == HILUM_OK)
         rc =
             hl_session_run(session,

@@ -55,8 +55,10 @@ static hilum_rc study_event(struct hl_record *record, struct hl_session *session
     hl_buf_text(&fields, ",\"peer\":");
     hl_buf_json_string(&fields, instance->peer ? instance->peer : "");
     hl_buf_byte(&fields, '}');
-    const struct hl_entry entry = {
-        .event = "study.created", .study_uid = uid, .fields = hl_buf_str(&fields)};
+    const struct hl_entry entry = {.event = "study.created",
+                                   .study_uid = uid,
+                                   .fields = hl_buf_str(&fields),
+                                   .is_handled = instance->is_history};
     hilum_rc rc = hl_journal_add(record, session, &entry, &id);
     hl_buf_fini(&fields);
     return rc;

@@ -62,6 +62,9 @@ struct hl_instance {
     const struct hl_plan_step
         *plan; /* of filter and transform rules: written in the same transaction */
     size_t n_plan;
+    bool
+        is_history; /* comes back from the objects of a lost catalogue: its events are kept for the story,
+                      * no rule runs on them a second time */
     /* out */
     enum hl_ingest_outcome outcome;
     int64_t instance_id, journal_id;

@@ -88,6 +88,8 @@ static hilum_rc status(void *ctx, struct hl_call *call)
     add_part(object, "jobs", &json);
     hl_script_status(server->script, &json);
     add_part(object, "rules", &json);
+    if (hl_server_catalogue_is_lost(server))
+        json_object_set_new(object, "catalogue_lost", json_true());
     hl_call_view(call, hl_server_view_status(object));
     return hl_call_result_json(call, object);
 }

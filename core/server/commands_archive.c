@@ -46,10 +46,10 @@ static void import_one(struct import *import, const char *path)
     hilum_rc rc = hl_store_import_file(import->server->store, &source, path, &result);
     if (rc < 0)
         import_refused(import, path, &result);
-    else if (result.is_duplicate)
-        import->duplicates++;
     else if (result.is_held)
         import->held++;
+    else if (result.is_duplicate)
+        import->duplicates++;
     else
         import->stored++;
 }
@@ -247,7 +247,7 @@ static hilum_rc archive_fsck(void *ctx, struct hl_call *call)
 static hilum_rc rebuild_progress(void *arg, uint64_t done)
 {
     struct hl_call *call = arg;
-    hl_call_progress(call, done, 0, "objects read");
+    hl_call_progress(call, done, 0, "objects recorded");
     if (hl_call_cancelled(call))
         return hl_fail(HILUM_ECANCELLED, "cancelled: run it again to go on");
     return HILUM_OK;
@@ -261,7 +261,7 @@ static hilum_rc archive_rebuild(void *ctx, struct hl_call *call)
         return rc;
     struct hl_buf json = {0};
     rc = hl_record_status(server->record, &json);
-    return rc < 0 ? rc : hl_server_answer(call, &json);
+    return rc < 0 ? rc : hl_server_answer_view(call, &json, hl_server_view_rebuilt);
 }
 
 static const struct hl_command_arg import_args[] = {

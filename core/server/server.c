@@ -314,9 +314,43 @@ static hilum_rc open_parts(struct hl_server *server, struct hl_faults *faults)
     return rc < 0 ? rc : open_jobs(server);
 }
 
+static hilum_rc object_seen(void *arg, const char *key, const struct hilum_object_info *info)
+{
+    (void)info;
+    /* Corrections and broken objects set aside are no archive. */
+    *(bool *)arg = strncmp(key, HL_LOG_KEYS, strlen(HL_LOG_KEYS)) != 0;
+    return *(bool *)arg ? HILUM_ECANCELLED : HILUM_OK;
+}
+
+static bool is_recorded(struct hl_record *record)
+{
+    struct hl_buf json = {0};
+    bool is = hl_record_status(record, &json) != HILUM_OK ||
+              strstr(hl_buf_str(&json), "\"instances\":0,") == NULL;
+    hl_buf_fini(&json);
+    return is;
+}
+
+bool hl_server_catalogue_is_lost(struct hl_server *server)
+{
+    const struct hilum_cap *cap = NULL;
+    void *instance = NULL;
+    bool has_object = false;
+    if (is_recorded(server->record) ||
+        hl_plugins_acquire(server->plugins, HILUM_CAP_STORE, NULL, &cap, &instance) < 0)
+        return false;
+    (void)((const struct hilum_store *)cap)->list(instance, "", object_seen, &has_object);
+    hl_plugins_unpin(server->plugins, cap);
+    return has_object;
+}
+
 static hilum_rc start_parts(struct hl_server *server)
 {
     hl_server_plugin_services(server);
+    if (hl_server_catalogue_is_lost(server))
+        hl_log(HL_WARN, "server",
+               "the catalogue is empty but the store is not: nothing of it is found "
+               "until `hilum archive rebuild`");
     hilum_rc rc = hl_plugins_start(server->plugins);
     if (rc == HILUM_OK)
         rc = hl_jobs_start(server->jobs);

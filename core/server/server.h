@@ -84,9 +84,13 @@ void hl_server_stop_housekeeper(struct hl_server *server);
 /* The UID of the study named by UID or accession number. HILUM_ENOTFOUND, HILUM_ECONFLICT. */
 hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char uid[65]);
 
+/* No object is recorded but some are stored: somebody removed the database. */
+bool hl_server_catalogue_is_lost(struct hl_server *server);
+
 /* Results as people read them (view.c); new references. */
 json_t *hl_server_view_status(const json_t *status);
 json_t *hl_server_view_explain(const json_t *explained);
+json_t *hl_server_view_rebuilt(const json_t *record);
 json_t *hl_server_view_jobs(const json_t *jobs, const json_t *lanes);
 json_t *hl_server_view_trace(const json_t *associations);
 json_t *hl_server_view_trace_full(const json_t *associations);

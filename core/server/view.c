@@ -122,6 +122,10 @@ static json_t *needs_of(const json_t *status)
     {
         failures += number_of(rule, "failures");
     }
+    if (json_is_true(json_object_get(status, "catalogue_lost")))
+        json_array_append_new(
+            list,
+            json_string("the catalogue is empty but the store is not: hilum archive rebuild"));
     need_health(list, "storage", text_of(status, "store_health"));
     need_health(list, "catalogue", text_of(status, "record_health"));
     need(list, number_of(record, "quarantine"), "in quarantine", "quarantine list");
@@ -183,21 +187,34 @@ json_t *hl_server_view_status(const json_t *status)
     json_object_set_new(view, "associations",
                         associations_line(json_object_get(status, "associations")));
     json_object_set_new(view, "deliveries", deliveries_line(record));
-    /* As a table of one column: each need is a line. */
+    /* Lists of one: so each need is a line of its own. */
     if (json_array_size(needs) > 0) {
-        json_t *rows = json_array(), *line;
+        json_t *lines = json_array(), *line;
         size_t i;
         json_array_foreach(needs, i, line)
         {
-            json_array_append_new(rows, json_pack("{s:O}", "needs a person", line));
+            json_array_append_new(lines, json_pack("[O]", line));
         }
-        json_object_set_new(view, "attention", rows);
+        json_object_set_new(view, "needs a person", lines);
     }
     json_decref(needs);
     json_object_set_new(
         view, "destinations",
         rows_of(json_object_get(json_object_get(status, "jobs"), "lanes"), destination_row));
     json_object_set_new(view, "rules", rows_of(json_object_get(status, "rules"), rule_row));
+    return view;
+}
+
+json_t *hl_server_view_rebuilt(const json_t *record)
+{
+    json_t *view = json_object();
+    json_object_set_new(view, "archive", archive_line(record));
+    json_object_set_new(view, "restored", json_string("objects and corrections of patients"));
+    json_object_set_new(
+        view, "not restored",
+        json_string("deliveries, quarantine, decisions about identity, who sent what"));
+    if (number_of(record, "conflicts") > 0)
+        json_object_set_new(view, "to be decided again", json_string("hilum patient conflicts"));
     return view;
 }
 

@@ -10,6 +10,9 @@
 #include "core/record/record.h"
 #include "hilum/store.h"
 
+/* The keys of the log beside the objects begin so. */
+#define HL_LOG_KEYS   "log/"
+
 struct hl_store; /* the ingest pipeline and its committer */
 
 enum hl_duplicate_policy { HL_KEEP_FIRST, HL_REPLACE, HL_VERSION, HL_QUARANTINE };

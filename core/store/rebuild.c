@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/arena.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 
@@ -20,6 +21,17 @@ struct rebuilding {
     struct hl_adopted *batch; /* BATCH of them */
     size_t n;
     uint64_t done, broken, twice;
+    struct found *found;
+    size_t n_found, cap_found;
+    struct hl_arena arena; /* their keys */
+};
+
+/* An object of the store. All are known before the first is recorded: of two under one UID the one that came
+ * first is the one the lost catalogue had. Price: some 70 bytes an object while it runs. */
+struct found {
+    const char *key;
+    uint64_t length;
+    int64_t mtime_ns;
 };
 
 static hilum_rc batch_record(struct rebuilding *rebuilding)
@@ -42,18 +54,42 @@ static hilum_rc batch_record(struct rebuilding *rebuilding)
     return rc;
 }
 
-static hilum_rc object_take(void *arg, const char *key, const struct hilum_object_info *info)
+static hilum_rc object_find(void *arg, const char *key, const struct hilum_object_info *info)
 {
     struct rebuilding *rebuilding = arg;
-    struct hl_adopted *next = &rebuilding->batch[rebuilding->n];
-    bool has_row = false;
     if (hl_key_is_aside(key))
         return HILUM_OK;
+    char *copy = hl_arena_strdup(&rebuilding->arena, key);
+    if (!copy || !hl_grow(&rebuilding->found, &rebuilding->cap_found, rebuilding->n_found,
+                          sizeof *rebuilding->found))
+        return hl_fail(HILUM_ENOMEM, "no memory for the list of objects");
+    rebuilding->found[rebuilding->n_found++] = (struct found){copy, info->length, info->mtime_ns};
+    return HILUM_OK;
+}
+
+/* By the minute of arrival, which the key has; within it by the time of writing. */
+static int arrival_order(const void *a, const void *b)
+{
+    const struct found *x = a, *y = b;
+    const char *slash = strrchr(x->key, '/');
+    size_t n = slash ? (size_t)(slash - x->key) : 0;
+    int minute = strncmp(x->key, y->key, n);
+    if (minute != 0)
+        return minute;
+    return x->mtime_ns != y->mtime_ns ? (x->mtime_ns < y->mtime_ns ? -1 : 1)
+                                      : strcmp(x->key, y->key);
+}
+
+static hilum_rc object_take(struct rebuilding *rebuilding, const char *key, uint64_t length)
+{
+    struct hl_adopted *next = &rebuilding->batch[rebuilding->n];
+    bool has_row = false;
     hilum_rc rc =
         hl_record_has_key(rebuilding->store->record, rebuilding->provider->name, key, &has_row);
     if (rc != HILUM_OK || has_row)
         return rc;
-    rc = hl_adopt_read(rebuilding->provider, key, info->length, next);
+    rc = hl_adopt_read(rebuilding->provider, key, length, next);
+    next->row.is_history = true;
     if (rc == HILUM_OK)
         rebuilding->n++;
     else
@@ -64,6 +100,22 @@ static hilum_rc object_take(void *arg, const char *key, const struct hilum_objec
         rc = HILUM_OK;
     }
     return rc == HILUM_OK && rebuilding->n == BATCH ? batch_record(rebuilding) : rc;
+}
+
+static hilum_rc objects_take(struct rebuilding *rebuilding)
+{
+    hilum_rc rc = rebuilding->provider->table->list(rebuilding->provider->instance, "", object_find,
+                                                    rebuilding);
+    if (rebuilding->n_found > 0)
+        qsort(rebuilding->found, rebuilding->n_found, sizeof *rebuilding->found, arrival_order);
+    for (size_t i = 0; rc == HILUM_OK && i < rebuilding->n_found; i++)
+        rc = object_take(rebuilding, rebuilding->found[i].key, rebuilding->found[i].length);
+    hilum_rc last = batch_record(rebuilding);
+    free(rebuilding->found);
+    rebuilding->found = NULL;
+    rebuilding->n_found = rebuilding->cap_found = 0;
+    hl_arena_fini(&rebuilding->arena);
+    return rc == HILUM_OK ? last : rc;
 }
 
 /* ---- the log ---- */
@@ -159,10 +211,7 @@ hilum_rc hl_store_rebuild(struct hl_store *store, hilum_rc (*progress)(void *arg
         rebuilding.batch != NULL ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory to rebuild");
     for (size_t i = 0; i < store->n_providers && rc == HILUM_OK; i++) {
         rebuilding.provider = &store->providers[i];
-        rc = rebuilding.provider->table->list(rebuilding.provider->instance, "", object_take,
-                                              &rebuilding);
-        hilum_rc last = batch_record(&rebuilding);
-        rc = rc == HILUM_OK ? last : rc;
+        rc = objects_take(&rebuilding);
         if (rc == HILUM_OK)
             rc = log_apply(&rebuilding);
     }

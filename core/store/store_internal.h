@@ -219,7 +219,6 @@ void hl_adopt_fini(struct hl_adopted *adopted); /* also after a failure */
 
 /* Keys that are no instances: set aside by fsck, lines of the log, probes of the medium. */
 #define HL_ASIDE      "aside/"
-#define HL_LOG_KEYS   "log/"
 #define HL_PROBE_KEYS "probe/"
 bool hl_key_is_aside(const char *key);
 
