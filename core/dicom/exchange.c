@@ -19,6 +19,7 @@ struct hilum_exchange {
     hilum_dataset *identifier;
     char charset[CHARSET_MAX]; /* (0008,0005) of the identifier */
     struct hl_buf failed;      /* UIDs for the plugin */
+    struct hl_exchange_tally tally;
     bool is_answered, is_over, is_cancelled, is_too_long;
 };
 
@@ -102,6 +103,11 @@ bool hl_exchange_is_over(const hilum_exchange *exchange)
     return exchange->is_over;
 }
 
+const struct hl_exchange_tally *hl_exchange_tally(const hilum_exchange *exchange)
+{
+    return &exchange->tally;
+}
+
 /* Whatever failed on the wire, the association is over: its messages are out of step. */
 static hilum_rc over(hilum_exchange *exchange)
 {
@@ -170,6 +176,17 @@ static void set_counts(struct hl_dimse *response, const struct hilum_suboperatio
     response->warning = (uint16_t)counts->warning;
 }
 
+static void note_response(struct hl_exchange_tally *tally, uint16_t status, bool has_data,
+                          const struct hilum_suboperations *counts)
+{
+    bool is_pending = (status & 0xFFFE) == 0xFF00;
+    tally->answers += is_pending && has_data;
+    if (!is_pending)
+        tally->status = status;
+    if (counts)
+        tally->counts = *counts;
+}
+
 static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset *data,
                         const struct hilum_suboperations *counts, const char *comment)
 {
@@ -187,6 +204,7 @@ static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset
     if (rc >= 0) {
         rc = hl_dimse_write(wire->ul, &response, data ? hl_buf_str(&bytes) : NULL, bytes.len);
         exchange->is_answered = (status & 0xFFFE) != 0xFF00;
+        note_response(&exchange->tally, status, data != NULL, counts);
         if (rc)
             rc = over(exchange);
     }
@@ -315,6 +333,7 @@ static hilum_rc send(hilum_exchange *exchange, const char *destination, const in
     for (uint64_t i = 0; i < n; i++)
         items[i] = (struct hl_send_item){.instance_id = instances[i], .rc = HILUM_ECANCELLED};
     hilum_rc rc = send_items(&sending, destination, items, n, as_of);
+    exchange->tally.counts = *total;
     note_failed(exchange, items, n);
     *failed = hl_buf_str(&exchange->failed);
     free(items);

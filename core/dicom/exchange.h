@@ -14,4 +14,13 @@ bool hl_exchange_is_answered(const hilum_exchange *exchange);
 /* Did the association end under it? */
 bool hl_exchange_is_over(const hilum_exchange *exchange);
 
+/* What has been answered so far. Borrowed. */
+struct hl_exchange_tally {
+    uint64_t answers; /* pending responses with a data set */
+    uint16_t status;  /* of the final response */
+    struct hilum_suboperations
+        counts; /* of the last response, or of what was sent when there was none */
+};
+const struct hl_exchange_tally *hl_exchange_tally(const hilum_exchange *exchange);
+
 #endif

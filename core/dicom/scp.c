@@ -30,6 +30,8 @@ static const char *listen_address(const struct hl_node *entry)
 }
 
 /* Listeners as the upper layer wants them; each tls is ours to unref. */
+enum { AFTER_MAX = 2 }; /* the record has one writer anyway */
+
 struct listeners {
     struct hl_ul_listen *items;
     size_t n;
@@ -108,6 +110,7 @@ static void free_scp(struct hl_scp *scp)
         next = count->next;
         free(count);
     }
+    hl_pool_free(scp->after);
     hl_policy_unref(scp->policy);
     hl_trace_free(scp->trace);
     pthread_mutex_destroy(&scp->lock);
@@ -124,6 +127,8 @@ hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config
     pthread_mutex_init(&scp->lock, NULL);
     hl_scp_services(scp);
     hilum_rc rc = hl_trace_new(&scp->trace);
+    if (!rc)
+        rc = hl_pool_new("after", AFTER_MAX, &scp->after);
     if (!rc)
         rc = hl_policy_new(config, &scp->policy);
     if (!rc)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/base/pool.h"
 #include "core/dicom/dimse.h"
 #include "core/dicom/negotiate.h"
 #include "core/dicom/scp.h"
@@ -28,6 +29,7 @@ struct hl_scp {
     struct hl_peer_count *counts;
     char address[80];
     atomic_ullong associations, rejected, messages;
+    struct hl_pool *after; /* writes what is recorded of a request once it is answered */
 };
 
 /* The policy of now; unref it. */

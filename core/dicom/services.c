@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/dicom/exchange.h"
+#include "core/dicom/inquiry.h"
 #include "core/dicom/scp_internal.h"
 #include "core/plugin/plugin.h"
 
@@ -49,7 +50,8 @@ void hl_scp_services(struct hl_scp *scp)
 /* ---- for requests ----------------------------------------------------------------------------- */
 
 /* The service did not say how it ended: the peer hears a status and a number to ask us about. */
-static hilum_rc answer_failure(const struct hl_request *request, hilum_rc failure)
+static hilum_rc answer_failure(hilum_exchange *exchange, const struct hl_request *request,
+                               hilum_rc failure)
 {
     struct hl_scp *scp = request->on->scp;
     const struct hl_peer *peer = request->on->principal.peer;
@@ -62,7 +64,7 @@ static hilum_rc answer_failure(const struct hl_request *request, hilum_rc failur
     hl_log(HL_WARN, "dicom", "request %04x of %s failed: %s", request->command.command_field,
            request->context->abstract_syntax, why);
     snprintf(comment, sizeof comment, "%s%sprocessing failed", reference, reference[0] ? " " : "");
-    return hl_request_answer(request, status, comment);
+    return hl_dicom_api()->respond(exchange, status, NULL, NULL, comment);
 }
 
 hilum_rc hl_request_service(const struct hl_request *request)
@@ -81,13 +83,16 @@ hilum_rc hl_request_service(const struct hl_request *request)
     hilum_rc rc = hl_exchange_open(request, &exchange);
     if (rc)
         return rc;
-    hl_plugins_enter(scp->parts.plugins, &service->cap);
-    rc = service->handle(instance, exchange);
-    hl_plugins_leave(scp->parts.plugins, &service->cap);
+    if (hl_inquiry_begin(exchange, request)) {
+        hl_plugins_enter(scp->parts.plugins, &service->cap);
+        rc = service->handle(instance, exchange);
+        hl_plugins_leave(scp->parts.plugins, &service->cap);
+    }
     if (hl_exchange_is_over(exchange))
         rc = HILUM_ECLOSED;
     else
-        rc = hl_exchange_is_answered(exchange) ? HILUM_OK : answer_failure(request, rc);
+        rc = hl_exchange_is_answered(exchange) ? HILUM_OK : answer_failure(exchange, request, rc);
+    hl_inquiry_end(exchange, request);
     hl_exchange_close(exchange);
     return rc;
 }

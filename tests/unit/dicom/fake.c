@@ -35,6 +35,8 @@ void fake_store_free(struct hl_store *store)
     for (size_t i = 0; i < store->n; i++)
         hl_buf_fini(&store->objects[i].bytes);
     free(store->objects);
+    hl_buf_fini(&store->audit);
+    hl_buf_fini(&store->journal);
     pthread_mutex_destroy(&store->lock);
     free(store);
 }
@@ -188,8 +190,22 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
 hilum_rc hl_record_journal_append(struct hl_record *record, const char *event,
                                   const char *study_uid, const char *fields_json, int64_t *id)
 {
-    (void)record, (void)event, (void)study_uid, (void)fields_json;
+    struct hl_store *store = (struct hl_store *)record;
+    pthread_mutex_lock(&store->lock);
+    hl_buf_printf(&store->journal, "%s|%s|%s\n", event, study_uid, fields_json);
+    pthread_mutex_unlock(&store->lock);
     *id = 1;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_audit(struct hl_record *record, const char *who, const char *action,
+                         const char *what, const char *before, const char *after)
+{
+    struct hl_store *store = (struct hl_store *)record;
+    (void)before;
+    pthread_mutex_lock(&store->lock);
+    hl_buf_printf(&store->audit, "%s|%s|%s|%s\n", who, action, what, after);
+    pthread_mutex_unlock(&store->lock);
     return HILUM_OK;
 }
 

@@ -23,6 +23,8 @@ struct hl_store {
     uint16_t refuse_begin; /* status hl_ingest_begin answers, 0: none */
     uint16_t refuse_end;   /* status hl_ingest_end answers, 0: none */
     size_t piece;          /* bytes of a piece of hl_outgoing_next; 0: all */
+    struct hl_buf audit,
+        journal; /* "who|action|what|after", "event|study|fields" and a newline each */
 };
 
 struct hl_store *fake_store_new(void);

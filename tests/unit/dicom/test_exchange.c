@@ -13,6 +13,8 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/bus/bus.h"
+#include "core/config/config.h"
 #include "core/dicom/dcmtk/dataset.h"
 #include "core/dicom/dimse.h"
 #include "core/dicom/policy.h"
@@ -34,6 +36,7 @@ struct bench {
     struct hl_config *config;
     struct hl_scp *scp;
     struct hl_scu *scu;
+    struct hl_bus *bus;
     struct fake_services services;
     uint16_t port;
     enum behaviour behaviour;
@@ -133,8 +136,10 @@ static int setup(void **state)
     struct hl_record *record = (struct hl_record *)bench->store;
     assert_int_equal(hl_scu_new(bench->store, record, &bench->scu), HILUM_OK);
     assert_int_equal(hl_scu_configure(bench->scu, bench->config), HILUM_OK);
+    assert_int_equal(hl_bus_new(&bench->bus), HILUM_OK);
     struct hl_scp_parts parts = {.store = bench->store,
                                  .record = record,
+                                 .bus = bench->bus,
                                  .scu = bench->scu,
                                  .plugins = (struct hl_plugins *)&bench->services};
     assert_int_equal(hl_scp_start(&parts, bench->config, &bench->scp), HILUM_OK);
@@ -153,6 +158,7 @@ static int teardown(void **state)
     struct bench *bench = *state;
     hl_scp_stop(bench->scp, 1000);
     hl_scu_free(bench->scu);
+    hl_bus_free(bench->bus);
     hl_config_unref(bench->config);
     fake_store_free(bench->store);
     free(bench);
@@ -415,6 +421,141 @@ static void move__to_a_dead_peer_fails_every_object_in_one_attempt(void **state)
     hl_ul_release(assoc);
 }
 
+/* ---- rules and the audit record ---------------------------------------------------------------- */
+
+/* What was written about the requests; ends the provider, which waits for it. */
+static const char *audit(struct bench *bench)
+{
+    hl_scp_stop(bench->scp, 5000);
+    bench->scp = NULL;
+    return hl_buf_str(&bench->store->audit);
+}
+
+static void subscribe(struct bench *bench, const char *event, uint32_t phase,
+                      int32_t (*run)(void *arg, hilum_event *event))
+{
+    struct hl_faults faults = {0};
+    struct hl_hook_source source = {.hook = {.size = sizeof source.hook,
+                                             .phase = phase,
+                                             .event = event,
+                                             .name = "test/hook",
+                                             .run = run,
+                                             .arg = bench,
+                                             .threads = HILUM_PARALLEL}};
+    assert_int_equal(hl_bus_replace(bench->bus, "rules", &source, 1, NULL, NULL, false, &faults),
+                     HILUM_OK);
+    hl_faults_fini(&faults);
+}
+
+static int32_t reject_jane(void *arg, hilum_event *event)
+{
+    struct bench *bench = arg;
+    const char *name = hl_event_text(event, "PatientName");
+    snprintf(bench->failed, sizeof bench->failed, "%s asks", hl_event_text(event, "calling_aet"));
+    hl_event_reason(event, "VIP");
+    return name && !strcmp(name, "JANE") ? HILUM_REJECT : HILUM_PASS;
+}
+
+static int32_t fail_hook(void *arg, hilum_event *event)
+{
+    (void)arg, (void)event;
+    return HILUM_EIO;
+}
+
+static int32_t widen(void *arg, hilum_event *event)
+{
+    (void)arg;
+    assert_int_equal(hl_event_edit(event, "QueryRetrieveLevel", "IMAGE"), HILUM_EDENIED);
+    return hl_event_edit(event, "PatientName", "JANE*");
+}
+
+static int32_t pass(void *arg, hilum_event *event)
+{
+    (void)arg, (void)event;
+    return HILUM_PASS;
+}
+
+static struct hl_dimse find_final(struct bench *bench, const char *name)
+{
+    struct hl_ul_assoc *assoc = dial(bench, FIND);
+    struct hl_dimse response;
+    bench->behaviour = ANSWER;
+    ask(assoc, HL_C_FIND_RQ, NULL, name);
+    do {
+        struct hl_buf bytes = {0};
+        response = next(assoc, &bytes);
+        hl_buf_fini(&bytes);
+    } while ((response.status & 0xFFFE) == 0xFF00);
+    hl_ul_release(assoc);
+    return response;
+}
+
+static void query__is_audited_with_who_what_and_how_many(void **state)
+{
+    struct bench *bench = *state;
+    assert_int_equal(find_final(bench, "JANE").status, 0);
+    const char *rows = audit(bench);
+    assert_non_null(strstr(rows, "unknown peer WS (127.0.0.1)|query|"));
+    assert_non_null(strstr(rows, "\"PatientName\":\"JANE\""));
+    assert_non_null(strstr(rows, "\"status\":\"0000\",\"answers\":1}"));
+    assert_int_equal(bench->store->journal.len, 0); /* no hook waits for query.answered */
+}
+
+static void query__is_journaled_where_a_hook_waits_for_it(void **state)
+{
+    struct bench *bench = *state;
+    subscribe(bench, "query.answered", HILUM_NOTIFY, pass);
+    assert_int_equal(find_final(bench, "JANE").status, 0);
+    (void)audit(bench);
+    const char *rows = hl_buf_str(&bench->store->journal);
+    assert_non_null(strstr(rows, "query.answered||{"));
+    assert_non_null(strstr(rows, "\"calling_aet\":\"WS\""));
+}
+
+static void query__rejected_by_a_hook_is_refused_and_audited(void **state)
+{
+    struct bench *bench = *state;
+    subscribe(bench, "query.received", HILUM_FILTER, reject_jane);
+    struct hl_dimse response = find_final(bench, "JANE");
+    assert_int_equal(response.status, 0x0124);
+    assert_string_equal(response.comment, "TEST-0001 VIP");
+    assert_string_equal(bench->failed, "WS asks");
+    assert_string_equal(bench->seen, "");
+    assert_int_equal(find_final(bench, "JOHN").status, 0);
+    const char *rows = audit(bench);
+    assert_non_null(strstr(rows, "\"status\":\"0124\",\"answers\":0}"));
+    assert_non_null(strstr(rows, "\"status\":\"0000\",\"answers\":1}"));
+}
+
+static void query__whose_hook_fails_is_to_be_asked_again(void **state)
+{
+    struct bench *bench = *state;
+    subscribe(bench, "query.received", HILUM_FILTER, fail_hook);
+    assert_int_equal(find_final(bench, "JANE").status, 0xA700);
+}
+
+static void query__keys_may_be_changed_but_not_the_level(void **state)
+{
+    struct bench *bench = *state;
+    subscribe(bench, "query.received", HILUM_TRANSFORM, widen);
+    assert_int_equal(find_final(bench, "JANE").status, 0);
+    assert_string_equal(bench->seen, "JANE*");
+}
+
+static void retrieve__is_audited_with_counts(void **state)
+{
+    struct bench *bench = *state;
+    struct hl_ul_assoc *assoc = dial(bench, GET);
+    unsigned taken;
+    bench->behaviour = SEND;
+    bench->n = 3;
+    ask(assoc, HL_C_GET_RQ, NULL, "JANE");
+    assert_int_equal(take(assoc, 0, 0, &taken).status, 0);
+    hl_ul_release(assoc);
+    assert_non_null(strstr(audit(bench), "|retrieve|"));
+    assert_non_null(strstr(audit(bench), "\"completed\":3,\"failed\":0,\"warning\":0"));
+}
+
 #define exchange_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -428,6 +569,12 @@ int main(void)
         exchange_test(get__cancel_between_sub_operations_is_seen),
         exchange_test(move__to_a_stranger_is_not_found),
         exchange_test(move__to_a_dead_peer_fails_every_object_in_one_attempt),
+        exchange_test(query__is_audited_with_who_what_and_how_many),
+        exchange_test(query__is_journaled_where_a_hook_waits_for_it),
+        exchange_test(query__rejected_by_a_hook_is_refused_and_audited),
+        exchange_test(query__whose_hook_fails_is_to_be_asked_again),
+        exchange_test(query__keys_may_be_changed_but_not_the_level),
+        exchange_test(retrieve__is_audited_with_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
