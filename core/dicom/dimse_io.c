@@ -70,9 +70,13 @@ hilum_rc hl_dimse_write(struct hl_ul_assoc *assoc, const struct hl_dimse *messag
         copy.has_dataset = true;
     struct hl_buf bytes = {0};
     hl_dimse_encode(&copy, &bytes);
-    hilum_rc rc = bytes.failed
-                      ? hl_fail(HILUM_ENOMEM, "command set: out of memory")
-                      : hl_ul_write(assoc, message->context_id, true, bytes.data, bytes.len, true);
+    hilum_rc rc;
+    if (bytes.failed)
+        rc = hl_fail(HILUM_ENOMEM, "command set: out of memory");
+    else if (copy.has_dataset)
+        rc = hl_ul_write_command(assoc, message->context_id, bytes.data, bytes.len);
+    else
+        rc = hl_ul_write(assoc, message->context_id, true, bytes.data, bytes.len, true);
     hl_buf_fini(&bytes);
     if (!rc && dataset)
         rc = hl_ul_write(assoc, message->context_id, false, dataset, n, true);

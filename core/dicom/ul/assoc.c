@@ -427,9 +427,12 @@ hilum_rc hl_ul_read(struct hl_ul_assoc *assoc, struct hl_ul_pdv *out)
 {
     if (assoc->end)
         return end_rc(assoc);
+    hilum_rc rc = hl_ul_assoc_flush(assoc);
+    if (rc)
+        return rc;
     pause_deadline(assoc, false);
     do {
-        hilum_rc rc = assoc->in_pdv ? HILUM_OK : next_pdv(assoc);
+        rc = assoc->in_pdv ? HILUM_OK : next_pdv(assoc);
         if (rc)
             return rc;
         if (assoc->pdv_left > 0 && buffered(assoc) == 0)
@@ -451,8 +454,11 @@ hilum_rc hl_ul_poll(struct hl_ul_assoc *assoc, uint32_t ms)
     if (assoc->pdu_left > 0)
         return 1;
     int64_t deadline = hl_mono_ms() + ms;
+    hilum_rc rc = hl_ul_assoc_flush(assoc);
+    if (rc)
+        return rc;
     for (;;) {
-        hilum_rc rc = buffered(assoc) > 0 ? 1 : fill_now(assoc);
+        rc = buffered(assoc) > 0 ? 1 : fill_now(assoc);
         if (rc == 1)
             rc = hl_ul_assoc_peek(assoc);
         if (rc || ms == 0)
@@ -581,9 +587,9 @@ static hilum_rc send_some(struct hl_ul_assoc *assoc, uint8_t context_id, uint8_t
                           const uint8_t **bytes, size_t *n)
 {
     uint8_t heads[PDUS_AT_ONCE][HL_UL_HEAD + PDV_HEAD];
-    struct iovec iov[PDUS_AT_ONCE * 2];
+    struct iovec all[1 + PDUS_AT_ONCE * 2] = {{assoc->held, assoc->held_n}}, *iov = all + 1;
     size_t fragment = fragment_size(assoc);
-    int pdus = 0;
+    int pdus = 0, held = assoc->held_n != 0;
     do {
         size_t now = *n < fragment ? *n : fragment;
         uint8_t kept = now < *n ? MESSAGE_IS_COMMAND : MESSAGE_IS_COMMAND | MESSAGE_IS_LAST;
@@ -594,7 +600,27 @@ static hilum_rc send_some(struct hl_ul_assoc *assoc, uint8_t context_id, uint8_t
         *n -= now;
         pdus++;
     } while (*n > 0 && pdus < PDUS_AT_ONCE);
-    return hl_ul_assoc_send(assoc, iov, pdus * 2);
+    assoc->held_n = 0;
+    return hl_ul_assoc_send(assoc, iov - held, pdus * 2 + held);
+}
+
+hilum_rc hl_ul_write_command(struct hl_ul_assoc *assoc, uint8_t context_id, const void *bytes,
+                             size_t n)
+{
+    if (assoc->end || assoc->held_n || n > fragment_size(assoc) ||
+        n > sizeof assoc->held - HL_UL_HEAD - PDV_HEAD || !hl_ul_context(assoc, context_id))
+        return hl_ul_write(assoc, context_id, true, bytes, n, true);
+    encode_head(assoc->held, context_id, MESSAGE_IS_COMMAND | MESSAGE_IS_LAST, n);
+    memcpy(assoc->held + HL_UL_HEAD + PDV_HEAD, bytes, n);
+    assoc->held_n = (uint32_t)(HL_UL_HEAD + PDV_HEAD + n);
+    return HILUM_OK;
+}
+
+hilum_rc hl_ul_assoc_flush(struct hl_ul_assoc *assoc)
+{
+    struct iovec iov = {assoc->held, assoc->held_n};
+    assoc->held_n = 0;
+    return iov.iov_len && !assoc->end ? hl_ul_assoc_send(assoc, &iov, 1) : HILUM_OK;
 }
 
 hilum_rc hl_ul_write(struct hl_ul_assoc *assoc, uint8_t context_id, bool is_command,

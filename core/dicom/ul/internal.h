@@ -102,6 +102,8 @@ struct hl_ul_rate {
     uint64_t bytes;
 };
 
+enum { HL_UL_HELD_MAX = 512 };
+
 struct hl_ul_assoc {
     struct hl_ul_io io;
     struct hl_ul_params params;
@@ -116,6 +118,8 @@ struct hl_ul_assoc {
     uint8_t *in;                   /* read buffer; NULL while parked */
     uint32_t in_start, in_end;
     struct hl_ul_rate in_rate, out_rate;
+    uint8_t held[HL_UL_HELD_MAX]; /* a command's PDU that goes out with its data set's first */
+    uint32_t held_n;
     atomic_bool cancelled;
     void (*waits)(void *arg,
                   bool is_waiting); /* told around every wait for the peer; may be NULL */
@@ -137,6 +141,8 @@ hilum_rc hl_ul_assoc_wait(struct hl_ul_assoc *assoc, short events, int64_t deadl
 hilum_rc hl_ul_assoc_read_exact(struct hl_ul_assoc *assoc, void *out, size_t n, int64_t deadline);
 /* All of iov (which is changed), with the write deadline. */
 hilum_rc hl_ul_assoc_send(struct hl_ul_assoc *assoc, struct iovec *iov, int n);
+/* Sends a command that waits for its data set, if there is one. */
+hilum_rc hl_ul_assoc_flush(struct hl_ul_assoc *assoc);
 /* A 10-byte PDU, best effort, never blocks. */
 void hl_ul_assoc_send_short(struct hl_ul_assoc *assoc, uint8_t type, uint8_t result, uint8_t source,
                             uint8_t reason);

@@ -204,6 +204,10 @@ hilum_rc hl_ul_poll(struct hl_ul_assoc *assoc, uint32_t ms);
  * `last` marks the last fragment of the command or data set. Sets TCP_QUICKACK after. */
 hilum_rc hl_ul_write(struct hl_ul_assoc *assoc, uint8_t context_id, bool is_command,
                      const void *bytes, size_t n, bool last);
+/* hl_ul_write of a whole command set whose data set follows at once: kept (a short one) until the first piece of
+ * that is written, so that both are one sendmsg and one packet. A read before then sends it. */
+hilum_rc hl_ul_write_command(struct hl_ul_assoc *assoc, uint8_t context_id, const void *bytes,
+                             size_t n);
 
 /* ---- pieces for tests and fuzzers -------------------------------------------------------------
  */
