@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A running server against peers that are broken or mean harm. Whatever they do, the server lives, a good peer is served
 as before, no association leaks, the store is as the answers said."""
-import fcntl, os, random, shutil, socket, statistics, struct, sys, tempfile, termios, threading, time, zlib
+import fcntl, json, os, random, shutil, socket, statistics, struct, sys, tempfile, termios, threading, time, zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from peers import BUILD, Hilum, dcmsend, make_corpus
@@ -367,6 +367,73 @@ def wait_until(condition, seconds=10):
         time.sleep(0.02)
 
 
+# ---- hostile queries ----
+
+def nested(depth, is_defined):
+    """A sequence in a sequence in a sequence, of undefined or of (impossible) defined lengths."""
+    length = 0x7FFFFFF0 if is_defined else 0xFFFFFFFF
+    one = struct.pack("<HH2sHI", 8, 0x1111, b"SQ", 0, length) + struct.pack("<HHI", 0xFFFE, 0xE000, length)
+    return one * depth
+
+
+def hostile_queries__are_answered(server):
+    level, every_uid = explicit(8, 0x52, "CS", "STUDY"), explicit(0x20, 0x0D, "UI", "")
+    rng = random.Random(int(os.environ.get("HILUM_SEED", 20261123)))
+    lists = "\\".join(f"1.2.3.{i}" for i in range(5000))
+    identifiers = {
+        "nothing": b"", "rubbish": rng.randbytes(3000), "no level": every_uid, "level of nobody": explicit(8, 0x52, "CS", "PLANET"),
+        "100000 sequences deep": level + nested(100000, False), "deep with lengths": level + nested(100000, True),
+        "5000 UIDs": level + explicit(0x20, 0x0D, "UI", lists),
+        "stars": level + explicit(0x10, 0x10, "PN", "*a" * 30 + "*") + every_uid,
+        "long stars": level + struct.pack("<HH2sH", 0x10, 0x20, b"LO", 60000) + b"*?" * 30000,
+        "dates": level + explicit(8, 0x20, "DA", "99999999-00000000") + every_uid,
+        "SQL": level + explicit(0x10, 0x20, "LO", "' OR 1=1 --") + every_uid,
+        "not UTF-8": explicit(8, 5, "CS", "ISO_IR 192") + level + explicit(0x10, 0x10, "PN", b"\xff\xfe\x80") + every_uid,
+        "sets nobody knows": explicit(8, 5, "CS", "\\ISO 2022 IR 999\\" * 20) + level + explicit(0x10, 0x10, "PN", b"\x1b$)C\xb1") +
+        every_uid, "length beyond the end": level + struct.pack("<HH2sH", 0x10, 0x20, b"LO", 4000) + b"x",
+        "20000 elements": level + b"".join(explicit(0x11, i, "LO", "x") for i in range(20000)),
+        "30 MB": level + explicit(0x11, 1, "UN", bytes(30 << 20)),
+    }
+    for name, identifier in identifiers.items():
+        for how in ("find", "get"):
+            with Wire(server.port) as wire:
+                wire.associate([(1, STUDY_FIND if how == "find" else STUDY_GET, [EXPLICIT]), (3, CT, [EXPLICIT])], roles=(CT,))
+                try:
+                    start = time.time()
+                    _, status = getattr(wire, how)(1, identifier)
+                    check(f"C-{how} of {name}", status == 0 or status >= 0xA000, hex(status))
+                    check(f"C-{how} of {name}: soon", time.time() - start < 10, time.time() - start)
+                except (Closed, OSError) as end:
+                    check(f"C-{how} of {name}", str(end).startswith("abort"), end)
+                check(f"C-{how} of {name}: the server lives", server.process.poll() is None, server.process.poll())
+    sound(server, "hostile queries")
+
+
+def hostile_names__stay_in_their_fields(server):
+    """What peers call themselves comes out in logs and answers of commands, which stay JSON."""
+    for calling in ('A"\n{"x":1}', "A\\B\tC", "\x7f\x1b[31m", "é" * 8, ""):
+        with Wire(server.port) as wire:
+            wire.send(pdu(1, associate_rq(STORE_CONTEXTS)[6:][:20] + calling.encode("latin1").ljust(16)[:16] +
+                          associate_rq(STORE_CONTEXTS)[42:]))
+            try:
+                wire.read_pdu()
+                wire.store(3, CT, '1.2"\n{"y":2}', b"\xff\xfe")
+                wire.send(pdata(1, True, command(0x0123, 9, calling or "x")))
+                wire.status()
+            except Closed:
+                pass
+    settled(server)
+    server.cli("peer", "trace")
+    with open(f"{server.dir}/log", errors="replace") as f:
+        lines = [line for line in f if not line.startswith("READY")]
+    for line in lines:
+        try:
+            json.loads(line)
+        except ValueError:
+            check("the log is JSON", False, line[:200])
+    check("nobody writes log lines of his own", not any(line.startswith('{"x"') or line.startswith('{"y"') for line in lines))
+
+
 # ---- many good ones ----
 
 def many_senders__are_all_served(server, work):
@@ -412,6 +479,7 @@ def main():
                                  (violations__end_with_an_abort, server), (refusals__keep_the_association, server),
                                  (garbage__harms_nobody, server), (flipped_bytes__harm_nobody, server),
                                  (cut_anywhere__leaves_nothing, server),
+                                 (hostile_queries__are_answered, server), (hostile_names__stay_in_their_fields, server),
                                  (stalled_readers__do_not_slow_senders, server, work),
                                  (many_senders__are_all_served, fresh, work), (racing_senders__make_one_study, racing, work)):
             if only and test.__name__.split("__")[0] not in only:

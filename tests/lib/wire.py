@@ -176,7 +176,7 @@ class Wire:
 
     def find(self, context, identifier):
         """(data sets, last status)"""
-        self.send(pdata(context, True, command(FIND_RQ, 1, STUDY_FIND, has_data=True)) + pdata(context, False, identifier))
+        self.send(pdata(context, True, command(FIND_RQ, 1, STUDY_FIND, has_data=True)) + pdatas(context, identifier))
         out = []
         while True:
             answer, data = self.read_response()
@@ -186,7 +186,7 @@ class Wire:
 
     def get(self, context, identifier):
         """({SOP Instance UID: data set}, last status); every object is taken with success."""
-        self.send(pdata(context, True, command(GET_RQ, 1, STUDY_GET, has_data=True)) + pdata(context, False, identifier))
+        self.send(pdata(context, True, command(GET_RQ, 1, STUDY_GET, has_data=True)) + pdatas(context, identifier))
         out = {}
         while True:
             answer, data = self.read_response()
