@@ -285,7 +285,10 @@ static hilum_rc send_to(struct sending *sending, const char *destination,
     if (!peer || !peer->host)
         return hl_fail(HILUM_ENOTFOUND, "no peer with a host has the AE title \"%s\"", destination);
     /* What became of it is in the items; that nobody could be reached is their failure too. */
+    struct hl_ul_assoc *ul = sending->exchange->wire->ul;
+    hl_ul_wait_elsewhere(ul, true);
     (void)hl_scu_store(on->scp->parts.scu, peer, items, n, options);
+    hl_ul_wait_elsewhere(ul, false);
     return sending->stopped;
 }
 

@@ -4,8 +4,8 @@ import socket, struct
 
 IMPLICIT, EXPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
 VERIFICATION, CT = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.2"
-STUDY_FIND, STUDY_GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
-ECHO_RQ, STORE_RQ, FIND_RQ, GET_RQ, CANCEL_RQ = 0x30, 0x01, 0x20, 0x10, 0xFFF
+STUDY_FIND, STUDY_MOVE, STUDY_GET = (f"1.2.840.10008.5.1.4.1.2.2.{i}" for i in (1, 2, 3))
+ECHO_RQ, STORE_RQ, FIND_RQ, GET_RQ, MOVE_RQ, CANCEL_RQ = 0x30, 0x01, 0x20, 0x10, 0x21, 0xFFF
 NO_DATA, DATA = 0x0101, 0x0001
 
 
@@ -48,7 +48,7 @@ def command(field, message_id=1, sop_class=None, sop_instance=None, has_data=Fal
         body += element(0x0002, uid(sop_class))
     body += element(0x0100, struct.pack("<H", field))
     body += element(0x0120 if field == CANCEL_RQ else 0x0110, struct.pack("<H", message_id))
-    if field in (STORE_RQ, FIND_RQ, GET_RQ):
+    if field in (STORE_RQ, FIND_RQ, GET_RQ, MOVE_RQ):
         body += element(0x0700, struct.pack("<H", 0))
     body += element(0x0800, struct.pack("<H", DATA if has_data else NO_DATA))
     if sop_instance:

@@ -105,13 +105,17 @@ static hilum_rc wait_quietly(struct hl_ul_assoc *assoc, short events, int64_t de
     }
 }
 
-hilum_rc hl_ul_assoc_wait(struct hl_ul_assoc *assoc, short events, int64_t deadline)
+void hl_ul_wait_elsewhere(struct hl_ul_assoc *assoc, bool is_waiting)
 {
     if (assoc->waits)
-        assoc->waits(assoc->waits_arg, true);
+        assoc->waits(assoc->waits_arg, is_waiting);
+}
+
+hilum_rc hl_ul_assoc_wait(struct hl_ul_assoc *assoc, short events, int64_t deadline)
+{
+    hl_ul_wait_elsewhere(assoc, true);
     hilum_rc rc = wait_quietly(assoc, events, deadline);
-    if (assoc->waits)
-        assoc->waits(assoc->waits_arg, false);
+    hl_ul_wait_elsewhere(assoc, false);
     return rc;
 }
 

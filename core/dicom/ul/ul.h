@@ -200,6 +200,9 @@ hilum_rc hl_ul_read(struct hl_ul_assoc *assoc, struct hl_ul_pdv *out);
 /* Is anything there to read? Waits up to ms (0: looks only). 1 yes, 0 no, negative: connection
  * over. */
 hilum_rc hl_ul_poll(struct hl_ul_assoc *assoc, uint32_t ms);
+/* From within message(): the handler waits for somebody else from now on (or no longer), as for the
+ * destination of a C-MOVE; others get its place among max_threads. */
+void hl_ul_wait_elsewhere(struct hl_ul_assoc *assoc, bool is_waiting);
 /* Sends n bytes as PDVs no larger than the peer takes, head and body of each PDU in one sendmsg.
  * `last` marks the last fragment of the command or data set. Sets TCP_QUICKACK after. */
 hilum_rc hl_ul_write(struct hl_ul_assoc *assoc, uint8_t context_id, bool is_command,
