@@ -162,7 +162,7 @@ bool fs_intake_is_quiet(const struct fs_intake *intake)
     return intake->syncing == 0 && fs_mono_ms() - intake->last_sync_ms >= INTAKE_QUIET_MS;
 }
 
-/* Under lock. Segments to cut: full ones when the sender pauses or few are free; the active one too when
+/* Under lock. Segments to cut: full ones when the sender pauses or less than a quarter is free; the active one too when
  * everything must go. -1: none. */
 static int segment_pick(const struct fs_intake *intake)
 {
@@ -182,7 +182,7 @@ static int segment_pick(const struct fs_intake *intake)
     bool is_quiet = fs_intake_is_quiet(intake);
     if (intake->is_stopping || is_quiet)
         return full >= 0 ? full : any;
-    return n_free * 2 < intake->n_segments ? full : -1;
+    return n_free * 4 < intake->n_segments ? full : -1;
 }
 
 /* Under lock. Everything in it is a file or gone, and nobody reads: it may be written over. */

@@ -19,7 +19,7 @@ static const struct hilum_option options[] = {
      "How objects arrive: each in its file, or in a log that is cut into files in the background."},
     {"segment", HILUM_OPT_BYTES, offsetof(struct fs_conf, segment), "64MiB", "1MiB..1GiB",
      "Size of one segment of the intake log; written once in full when it is made."},
-    {"segments", HILUM_OPT_INT, offsetof(struct fs_conf, segments), "8", "2..64",
+    {"segments", HILUM_OPT_INT, offsetof(struct fs_conf, segments), "12", "2..64",
      "Segments of the intake log: what a burst may bring before files take over."},
     {"memory", HILUM_OPT_BYTES, offsetof(struct fs_conf, memory), "48MiB", "1MiB..1GiB",
      "Objects held until their group is in the intake log; beyond, files take over."},

@@ -78,7 +78,7 @@ class Server:
         return self.process.wait(seconds)
 
 
-# A small intake log: a fresh server writes its segments in the background, 512 MiB of them as shipped.
+# A small intake log: a fresh server writes its segments in the background, 768 MiB of them as shipped.
 SMALL_STORE = 'plugins = ( { name = "store-fs"; options = { segment = "2MiB"; segments = 2; }; } );'
 
 

@@ -53,7 +53,7 @@ def start(kind, a, work, destination=1):
         return Orthanc(work, destination)
     peers = f'peers = ( {{ name = "SINK"; aet = "SINK"; host = "127.0.0.1"; port = {destination}; }} );'
     server = Hilum(work, peers, dicom=LIMITS, build=a.build, store="")
-    while not os.path.exists(f"{server.data}/objects/intake/segment-07"):  # a first start writes them in the background
+    while not os.path.exists(f"{server.data}/objects/intake/segment-11"):  # a first start writes them in the background
         time.sleep(0.1)
     return server
 
