@@ -5,6 +5,7 @@
 #include "core/server/server.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +20,9 @@ static const char usage[] =
     "\n"
     "  --data DIR        where studies and the catalogue are kept (storage.data, else "
     "/var/lib/hilum)\n"
-    "  --config FILE     the shipped configuration (/etc/hilum/hilum.cfg)\n"
-    "  --conf-dir DIR    shipped additions (/etc/hilum/conf.d)\n"
-    "  --site DIR        yours: *.cfg, rules/*.lua, tables/*.csv (/etc/hilum/local.d)\n"
+    "  --config FILE     the shipped configuration (etc/hilum/hilum.cfg)\n"
+    "  --conf-dir DIR    shipped additions (etc/hilum/conf.d)\n"
+    "  --site DIR        yours: *.cfg, rules/*.lua, tables/*.csv (etc/hilum/local.d)\n"
     "  --extra FILE      one more file, read after all others\n"
     "  --plugin-dir DIR  Hilum's own plugins\n"
     "  --rules-dir DIR   Hilum's own rules\n"
@@ -31,23 +32,41 @@ static const char usage[] =
 struct arguments {
     struct hl_server_options options;
     bool is_check;
+    char paths[5][PATH_MAX];
 };
 
-/* The path if it is there: defaults may be absent, what was asked for may not. */
-static const char *if_present(const char *path)
+/* What was installed lies beside the program, wherever that was put; the configuration of a packaged one lies
+ * in /etc. NULL: neither is there. What was asked for by an option must be there, defaults may be absent. */
+static const char *installed(const char *relative, const char *otherwise, char out[PATH_MAX])
 {
-    return access(path, R_OK) == 0 ? path : NULL;
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    for (int up = 0; up < 2 && n > 0; up++)
+        while (n > 0 && self[--n] != '/') {
+        }
+    if (n >= 0) {
+        self[n] = '\0';
+        snprintf(out, PATH_MAX, "%s/%s", self, relative);
+        if (access(out, R_OK) == 0)
+            return out;
+    }
+    snprintf(out, PATH_MAX, "%s", otherwise);
+    return access(out, R_OK) == 0 ? out : NULL;
 }
 
 static void defaults(struct arguments *arguments)
 {
-    arguments->options = (struct hl_server_options){
-        .paths = {.main = if_present("/etc/hilum/hilum.cfg"),
-                  .conf_dir = if_present("/etc/hilum/conf.d"),
-                  .site_dir = if_present("/etc/hilum/local.d")},
-        .plugin_dir = HILUM_PLUGIN_DIR,
-        .rules_dir = if_present(HILUM_RULES_DIR),
-    };
+    struct hl_server_options *o = &arguments->options;
+    char(*paths)[PATH_MAX] = arguments->paths;
+    *arguments = (struct arguments){0};
+    o->paths.main = installed("etc/hilum/hilum.cfg", "/etc/hilum/hilum.cfg", paths[0]);
+    o->paths.conf_dir = installed("etc/hilum/conf.d", "/etc/hilum/conf.d", paths[1]);
+    o->paths.site_dir = installed("etc/hilum/local.d", "/etc/hilum/local.d", paths[2]);
+    o->plugin_dir = installed(HILUM_LIBDIR "/hilum/plugins", "/usr/lib/hilum/plugins", paths[3]);
+    o->rules_dir =
+        installed(HILUM_DATADIR "/hilum/scripts/core", "/usr/share/hilum/scripts/core", paths[4]);
+    if (!o->plugin_dir)
+        o->plugin_dir = "/usr/lib/hilum/plugins"; /* named in the message that they are not there */
 }
 
 /* -1: go on; otherwise the exit code. */

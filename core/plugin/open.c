@@ -1,12 +1,14 @@
 /* From an entry of the configuration to a checked plugin: file, ELF, handshake, options. No code of
  * the plugin but its entry runs. It knows nothing of what happens afterwards.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -123,6 +125,25 @@ static hilum_rc check_built(const struct hilum_self *plugin)
     return HILUM_OK;
 }
 
+/* A mistyped name is the common case: tell which ones there are. */
+static hilum_rc not_there(const struct hilum_self *plugin)
+{
+    struct hl_buf names = {0};
+    const char *folder = plugin->host->plugin_dir;
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir)) && names.len < 300;) {
+        size_t n = strlen(entry->d_name);
+        if (n > 3 && strcmp(entry->d_name + n - 3, ".so") == 0)
+            hl_buf_printf(&names, "%s%.*s", names.len ? ", " : "", (int)n - 3, entry->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    hilum_rc rc = hl_fail(HILUM_ENOTFOUND, "%s: no such file; in %s there are: %s", plugin->file,
+                          folder, names.len ? hl_buf_str(&names) : "none");
+    hl_buf_fini(&names);
+    return rc;
+}
+
 static hilum_rc open_file(struct hilum_self *plugin)
 {
     hl_plugin_entry entry = NULL;
@@ -130,6 +151,8 @@ static hilum_rc open_file(struct hilum_self *plugin)
     hilum_rc rc = check_built(plugin);
     if (rc == HILUM_OK)
         rc = find_file(plugin);
+    if (rc == HILUM_OK && access(plugin->file, F_OK) != 0)
+        return not_there(plugin);
     if (rc == HILUM_OK)
         rc = hl_loader_check_file(plugin->file);
     if (rc == HILUM_OK)

@@ -482,8 +482,8 @@ hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faul
     if (rc == HILUM_OK)
         rc = new_bus(&server);
     if (rc == HILUM_OK)
-        rc = hl_plugins_open(server.config, options->plugin_dir, options->data_dir, server.bus,
-                             faults, &server.plugins);
+        rc = hl_plugins_open(server.config, options->plugin_dir, server.options.data_dir,
+                             server.bus, faults, &server.plugins);
     const struct hl_script_env env = {has_peer, has_verb, allow_verb, NULL, &server};
     if (rc == HILUM_OK && hl_script_new(server.bus, &env, &server.script) == HILUM_OK)
         rc = hl_script_load(server.script, server.config, options->rules_dir, true, faults);
