@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -41,6 +40,25 @@ void *hl_plugins_context(const hilum_self *self)
 
 /* ---- the file ---- */
 
+/* A mistyped name is the common case: tell which ones there are. */
+static hilum_rc not_there(const struct hilum_self *plugin, const char *path)
+{
+    struct hl_buf names = {0};
+    const char *folder = plugin->host->plugin_dir;
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir)) && names.len < 300;) {
+        size_t n = strlen(entry->d_name);
+        if (n > 3 && strcmp(entry->d_name + n - 3, ".so") == 0)
+            hl_buf_printf(&names, "%s%.*s", names.len ? ", " : "", (int)n - 3, entry->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    hilum_rc rc = hl_fail(HILUM_ENOTFOUND, "%s: no such file; in %s there are: %s", path, folder,
+                          names.len ? hl_buf_str(&names) : "none");
+    hl_buf_fini(&names);
+    return rc;
+}
+
 static hilum_rc find_file(struct hilum_self *plugin)
 {
     char path[PATH_MAX];
@@ -54,6 +72,8 @@ static hilum_rc find_file(struct hilum_self *plugin)
         snprintf(path, sizeof path, "%s/%s.so", plugin->host->plugin_dir, plugin->id);
     /* Absolute and without links: what is checked is what is opened, and libltdl searches nowhere. */
     plugin->file = realpath(path, NULL);
+    if (!plugin->file && errno == ENOENT)
+        return not_there(plugin, path);
     if (!plugin->file)
         return hl_fail(hl_rc_from_errno(errno), "%s: %s", path, strerror(errno));
     return HILUM_OK;
@@ -125,25 +145,6 @@ static hilum_rc check_built(const struct hilum_self *plugin)
     return HILUM_OK;
 }
 
-/* A mistyped name is the common case: tell which ones there are. */
-static hilum_rc not_there(const struct hilum_self *plugin)
-{
-    struct hl_buf names = {0};
-    const char *folder = plugin->host->plugin_dir;
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir)) && names.len < 300;) {
-        size_t n = strlen(entry->d_name);
-        if (n > 3 && strcmp(entry->d_name + n - 3, ".so") == 0)
-            hl_buf_printf(&names, "%s%.*s", names.len ? ", " : "", (int)n - 3, entry->d_name);
-    }
-    if (dir)
-        closedir(dir);
-    hilum_rc rc = hl_fail(HILUM_ENOTFOUND, "%s: no such file; in %s there are: %s", plugin->file,
-                          folder, names.len ? hl_buf_str(&names) : "none");
-    hl_buf_fini(&names);
-    return rc;
-}
-
 static hilum_rc open_file(struct hilum_self *plugin)
 {
     hl_plugin_entry entry = NULL;
@@ -151,8 +152,6 @@ static hilum_rc open_file(struct hilum_self *plugin)
     hilum_rc rc = check_built(plugin);
     if (rc == HILUM_OK)
         rc = find_file(plugin);
-    if (rc == HILUM_OK && access(plugin->file, F_OK) != 0)
-        return not_there(plugin);
     if (rc == HILUM_OK)
         rc = hl_loader_check_file(plugin->file);
     if (rc == HILUM_OK)

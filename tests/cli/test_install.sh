@@ -7,9 +7,10 @@ work=$(mktemp -d)
 server=""
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 cmake --install "$build" --prefix "$work/prefix" >"$work/log"
-hilumd=$(ls "$work"/prefix/{sbin,bin}/hilumd 2>/dev/null | head -1)
+hilumd=$work/prefix/sbin/hilumd
 cd /
-"$hilumd" --check | grep -q 'sound'
+"$hilumd" --check | tee "$work/check"
+grep -q sound "$work/check"
 echo "--check of the installed tree is sound"
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

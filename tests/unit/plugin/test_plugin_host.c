@@ -134,7 +134,7 @@ static void open__what_is_wrong_with_a_file_is_a_fault_that_says_so(void **state
         {NAMED("test-liar"), "calls itself \"somebody-else\""},
         {NAMED("test-lazy"), "link it with -Wl,-z,now"},
         {NAMED("test-exporting"), "(helper_everybody_sees); build it with -fvisibility=hidden"},
-        {NAMED("test-nowhere"), "No such file"},
+        {NAMED("test-nowhere"), "no such file"},
         {NAMED("test-absentee"), "needs plugin test-absent; add { name = \"test-absent\"; }"},
         {NAMED("test-previewer"), "needs \"codec:jpeg\", a kind of capability that is not built"},
         {"{ name = \"test-plain\"; isolation = \"process\"; }",
