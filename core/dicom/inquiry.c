@@ -110,7 +110,7 @@ static void refuse(hilum_exchange *exchange, const struct hl_request *request,
     if (status != SUCCESS && hl_record_refusal(request->on->scp->parts.record,
                                                peer ? peer->name : "", kind->asked, why, reference))
         reference[0] = 0;
-    hl_log(HL_WARN, "dicom", "C-%s not let pass by %s: %04x", kind->action, verdict->hook, status);
+    hl_log(HL_WARN, "dicom", "%s: not let pass by %s: %04x", kind->asked, verdict->hook, status);
     snprintf(comment, sizeof comment, "%s%s%s", reference, reference[0] ? " " : "",
              status == SUCCESS ? "" : verdict->reason);
     (void)hl_dicom_api()->respond(exchange, status, NULL, NULL, comment);

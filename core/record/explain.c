@@ -97,6 +97,10 @@ static const struct section sections[] = {
      "JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study WHERE s.uid = ?1 "
      "ORDER BY q.id LIMIT ?2",
      {"SOPInstanceUID", "rule", "reason", "state", "@when", "who"}},
+    {"audit",
+     "SELECT at_us, who, action, before_json, after_json FROM audit WHERE what = ?1 "
+     "ORDER BY id LIMIT ?2",
+     {"@when", "who", "action", "{before", "{after"}},
     {"labels",
      "SELECT l.label, l.since_us FROM label l JOIN study s ON s.id = l.study WHERE s.uid = ?1 "
      "ORDER BY l.label LIMIT ?2",

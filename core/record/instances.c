@@ -195,12 +195,23 @@ static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
 
 /* ---- the batch --------------------------------------------------------------------------------------- */
 
+/* In the words of hl_principal_text, which is not for this folder. */
+static void who_text(const struct hl_instance *row, char *out, size_t size)
+{
+    if (*or_empty(row->peer))
+        snprintf(out, size, "peer %s (%s)", row->peer, or_empty(row->address));
+    else if (*or_empty(row->address))
+        snprintf(out, size, "unknown peer %s (%s)", or_empty(row->calling_aet), row->address);
+    else
+        snprintf(out, size, "import");
+}
+
 static hilum_rc tally_audit(struct hl_session *session, const struct tally *tally)
 {
     const struct hl_instance *row = tally->any;
     struct hl_buf after = {0};
     char who[128];
-    snprintf(who, sizeof who, "peer:%s", or_empty(row->peer));
+    who_text(row, who, sizeof who);
     hl_buf_printf(&after, "{\"instances\":%lld,\"bytes\":%lld,\"series\":", (long long)tally->n,
                   (long long)tally->bytes);
     hl_buf_json_string(&after, hl_attrs_text(row->attrs, HL_SERIES_INSTANCE_UID));

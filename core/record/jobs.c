@@ -210,6 +210,7 @@ struct ends {
     struct hl_record *record;
     const struct hl_job_end *ends;
     size_t n;
+    struct hl_sent sent;
 };
 
 static hilum_rc failed_event(struct ends *ends, struct hl_session *session,
@@ -259,17 +260,21 @@ static hilum_rc end_write(struct ends *ends, struct hl_session *session,
                        "UPDATE job SET state = ?2, lease_us = 0, result = ?3, "
                        "ended_us = ?4 WHERE id = ?1 AND state <= 1",
                        "idti", end->id, end->is_done ? DONE : FAILED, result, hl_now_us());
-    if (rc == HILUM_OK && !end->is_done && hl_session_changes(session) > 0)
-        rc = failed_event(ends, session, end);
-    return rc;
+    if (rc != HILUM_OK || hl_session_changes(session) == 0)
+        return rc;
+    return end->is_done ? hl_sent_add(&ends->sent, session, end->id)
+                        : failed_event(ends, session, end);
 }
 
 static hilum_rc ends_write(struct hl_session *session, void *arg)
 {
     struct ends *ends = arg;
     hilum_rc rc = HILUM_OK;
+    ends->sent = (struct hl_sent){0}; /* a unit may run twice */
     for (size_t i = 0; i < ends->n && rc == HILUM_OK; i++)
         rc = end_write(ends, session, &ends->ends[i]);
+    if (rc == HILUM_OK)
+        rc = hl_sent_flush(&ends->sent, session);
     hl_writer_note(ends->record->writer, HL_NOTE_JOBS);
     return rc;
 }

@@ -237,6 +237,14 @@ hilum_rc hl_record_jobs_release(struct hl_record *record);
 hilum_rc hl_record_job_add(struct hl_record *record, const char *type, const char *lane,
                            int64_t instance_id, int64_t as_of, const char *arguments_json,
                            int64_t due_us, int64_t *id);
+/* A study's objects for a destination: jobs and the audit row `study.send` in one transaction. */
+struct hl_send_request {
+    const char *to, *study_uid, *who;
+    const int64_t *instances;
+    size_t n;
+    int64_t as_of; /* 0: as it is when it is sent */
+};
+hilum_rc hl_record_send_add(struct hl_record *record, const struct hl_send_request *request);
 hilum_rc hl_record_jobs_list(struct hl_record *record, const char *state, unsigned limit,
                              struct hl_buf *json);
 hilum_rc hl_record_job_retry(struct hl_record *record, int64_t id,

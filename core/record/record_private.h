@@ -79,6 +79,14 @@ hilum_rc hl_journal_add(struct hl_record *record, struct hl_session *session,
 /* Steps of a plan as jobs and labels, unique on (entry, rule, ordinal). due_us INT64_MAX: held. */
 hilum_rc hl_plan_write(struct hl_record *record, struct hl_session *session, int64_t entry,
                        const struct hl_plan_step *plan, size_t n, int64_t due_us);
+/* Objects sent to one destination for one rule of one study: one audit row `instance.send` for all that end in
+ * one unit. Starts zeroed; flush writes what has been added since the last one. */
+struct hl_sent {
+    char lane[80], study[65], rule[104];
+    unsigned n;
+};
+hilum_rc hl_sent_add(struct hl_sent *sent, struct hl_session *session, int64_t job);
+hilum_rc hl_sent_flush(struct hl_sent *sent, struct hl_session *session);
 hilum_rc hl_audit_add(struct hl_session *session, const char *who, const char *action,
                       const char *what, const char *before, const char *after);
 hilum_rc hl_erasure_add(struct hl_record *record, struct hl_session *session, int64_t instance,

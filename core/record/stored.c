@@ -186,7 +186,8 @@ static hilum_rc duplicate_write(struct hl_session *session, void *arg)
     struct hl_buf fields = {0};
     int64_t id;
     hilum_rc rc = uids_of(session, d->instance, sop, study);
-    snprintf(who, sizeof who, "peer:%s", d->peer ? d->peer : "");
+    snprintf(who, sizeof who, "%s%s", d->peer && *d->peer ? "peer " : "unknown peer",
+             d->peer ? d->peer : "");
     hl_buf_text(&fields, "{\"SOPInstanceUID\":");
     hl_buf_json_string(&fields, sop);
     hl_buf_text(&fields, ",\"StudyInstanceUID\":");

@@ -3,6 +3,7 @@
 #include "core/server/server.h"
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 
 #include <errno.h>
 #include <fts.h>
@@ -88,6 +89,19 @@ static hilum_rc import_tree(struct import *import, const char *dir)
     return rc;
 }
 
+static void import_audit(const struct import *import, const char *dir)
+{
+    struct hl_buf after = {0};
+    char who[64];
+    hl_buf_printf(&after, "{\"stored\":%llu,\"duplicates\":%llu,\"held\":%llu,\"refused\":%llu}",
+                  (unsigned long long)import->stored, (unsigned long long)import->duplicates,
+                  (unsigned long long)import->held, (unsigned long long)import->refused);
+    if (hl_record_audit(import->server->record, hl_server_who(import->call, who, sizeof who),
+                        "import", dir, NULL, hl_buf_str(&after)))
+        hl_log(HL_ERROR, "server", "an import was not audited: %s", hl_error());
+    hl_buf_fini(&after);
+}
+
 static hilum_rc import_dir(void *ctx, struct hl_call *call)
 {
     struct import import = {.server = ctx, .call = call};
@@ -95,6 +109,7 @@ static hilum_rc import_dir(void *ctx, struct hl_call *call)
     if (dir[0] != '/')
         return hl_fail(HILUM_EINVAL, "%s: expected an absolute path on the server", dir);
     hilum_rc rc = import_tree(&import, dir);
+    import_audit(&import, dir); /* a cancelled one too: what was imported stays */
     if (rc < 0)
         return rc;
     return hl_call_result_json(
@@ -158,10 +173,15 @@ static hilum_rc export_study(void *ctx, struct hl_call *call)
     rc = hl_record_objects(server->record, &key, 1, &as_of, export_collect, &export);
     if (rc >= 0)
         rc = export_objects(&export, as_of);
+    struct hl_buf after = {0};
     char who[64];
+    hl_buf_text(&after, "{\"directory\":");
+    hl_buf_json_string(&after, export.dir);
+    hl_buf_printf(&after, ",\"instances\":%zu}", (size_t) export.n);
     if (rc >= 0)
         rc = hl_record_audit(server->record, hl_server_who(call, who, sizeof who), "export", uid,
-                             NULL, NULL);
+                             NULL, hl_buf_str(&after));
+    hl_buf_fini(&after);
     free(export.items);
     if (rc < 0)
         return rc;

@@ -130,19 +130,6 @@ hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char 
     return hl_fail(HILUM_ENOTFOUND, "%s: no study with this UID or accession number", which);
 }
 
-static hilum_rc queue_sends(struct hl_server *server, const struct numbers *numbers, const char *to,
-                            int64_t as_of)
-{
-    for (size_t i = 0; i < numbers->n; i++) {
-        int64_t id;
-        hilum_rc rc =
-            hl_record_job_add(server->record, "send", to, numbers->items[i], as_of, "{}", 0, &id);
-        if (rc < 0)
-            return rc;
-    }
-    return HILUM_OK;
-}
-
 static hilum_rc study_send(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -164,8 +151,14 @@ static hilum_rc study_send(void *ctx, struct hl_call *call)
     int64_t as_of = 0;
     struct hilum_catalog_key key = {0x0020000D, 0, uid};
     rc = hl_record_objects(server->record, &key, 1, &as_of, collect, &numbers);
+    char who[64];
+    const struct hl_send_request request = {.to = to,
+                                            .study_uid = uid,
+                                            .who = hl_server_who(call, who, sizeof who),
+                                            .instances = numbers.items,
+                                            .n = numbers.n};
     if (rc >= 0)
-        rc = queue_sends(server, &numbers, to, 0);
+        rc = hl_record_send_add(server->record, &request);
     json_t *result =
         json_pack("{s:s, s:s, s:I}", "study", uid, "to", to, "queued", (json_int_t)numbers.n);
     free(numbers.items);

@@ -90,8 +90,12 @@ static void discard(struct hl_ingest *ingest, const struct hl_verdict *verdict)
     hl_buf_text(&after, "}");
     ingest->is_discarded = true;
     atomic_fetch_add(&ingest->store->discarded, 1);
-    if (hl_record_audit(ingest->store->record, ingest->source.peer, "instance.discarded",
-                        ingest->sop_instance, NULL, hl_buf_str(&after)) != HILUM_OK)
+    const char *peer = ingest->source.peer;
+    char who[128];
+    snprintf(who, sizeof who, "%s %s (%s)", peer && *peer ? "peer" : "unknown peer",
+             peer && *peer ? peer : ingest->source.calling_aet, ingest->source.address);
+    if (hl_record_audit(ingest->store->record, who, "instance.discarded", ingest->sop_instance,
+                        NULL, hl_buf_str(&after)) != HILUM_OK)
         hl_log(HL_ERROR, "store", "%s: discarded by %s, not audited: %s", ingest->sop_instance,
                verdict->hook, hl_error());
     hl_buf_fini(&after);
