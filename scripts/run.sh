@@ -10,7 +10,7 @@ usage: scripts/run.sh [--data DIR] [--site DIR] [--dicom-port N] [--no-demo]
   --site DIR      your configuration: *.cfg, rules/*.lua, tables/*.csv. Without it Hilum listens on
                   127.0.0.1 only and accepts every peer from this machine
   --dicom-port N  DICOM port on 127.0.0.1 (0: any free port); default 11112, with --site what it says
-  --no-demo       do not send the demo studies
+  --no-demo       do not send the demo studies (rules and routes of --site see them too)
 TXT
 }
 

@@ -94,8 +94,8 @@ hilum_rc hl_control_register_builtins(struct hl_control *control)
         {0},
     };
     const struct hl_command builtins[] = {
-        {"commands", "all commands with their arguments", "status", NULL, run_commands, control},
-        {"log", "the last lines of the server's log", "log.read", log_args, run_log, NULL},
+        {"commands", "Lists all commands with their arguments.", "status", NULL, run_commands, control},
+        {"log", "Shows the last lines of the server's log.", "log.read", log_args, run_log, NULL},
         {0},
     };
     return hl_control_register_all(control, builtins);

@@ -275,7 +275,12 @@ static hilum_rc start_scp(struct hl_server *server)
 {
     const struct hl_scp_parts parts = {server->store, server->record, server->bus, server->plugins,
                                        server->scu};
-    return hl_scp_start(&parts, server->config, &server->scp);
+    hilum_rc rc = hl_scp_start(&parts, server->config, &server->scp);
+    if (rc == HILUM_OK)
+        return rc;
+    char why[512];
+    snprintf(why, sizeof why, "%s", hl_error());
+    return hl_fail(rc, "%s (dicom.listen; `ss -ltnp` tells who has a port)", why);
 }
 
 static hilum_rc start_control(struct hl_server *server)

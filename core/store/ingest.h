@@ -11,21 +11,23 @@
 #include "hilum/store.h"
 
 /* The keys of the log beside the objects begin so. */
-#define HL_LOG_KEYS   "log/"
+#define HL_LOG_KEYS "log/"
 
 struct hl_store; /* the ingest pipeline and its committer */
 
 enum hl_duplicate_policy { HL_KEEP_FIRST, HL_REPLACE, HL_VERSION, HL_QUARANTINE };
 
 struct hl_store_options {
-    uint64_t min_free;           /* bytes the medium must keep free; below: A700 */
-    uint64_t max_object;         /* bytes; 0: no limit */
-    uint64_t memory_budget;      /* of all headers in flight; beyond: wait, then A700 */
-    uint32_t header_limit;       /* held bytes of one header (struct hl_scan_limits.max_held) */
-    enum hl_duplicate_policy duplicates; /* HL_REPLACE and HL_VERSION: quarantined for now, logged */
-    uint32_t (*tag)(const char *keyword); /* the dictionary, for rules; NULL: common keywords only */
-    const char *(*vr)(uint32_t tag);      /* likewise, for overlays; NULL: common attributes, else LO */
-    bool trust_medium;                    /* do not digest what leaves: fsck alone finds rot */
+    uint64_t min_free;      /* bytes the medium must keep free; below: A700 */
+    uint64_t max_object;    /* bytes; 0: no limit */
+    uint64_t memory_budget; /* of all headers in flight; beyond: wait, then A700 */
+    uint32_t header_limit;  /* held bytes of one header (struct hl_scan_limits.max_held) */
+    enum hl_duplicate_policy
+        duplicates; /* HL_REPLACE and HL_VERSION: quarantined for now, logged */
+    uint32_t (*tag)(
+        const char *keyword);        /* the dictionary, for rules; NULL: common keywords only */
+    const char *(*vr)(uint32_t tag); /* likewise, for overlays; NULL: common attributes, else LO */
+    bool trust_medium;               /* do not digest what leaves: fsck alone finds rot */
 };
 
 /* `stores`: tables by name; the first is where new objects go unless a rule chooses another. */
@@ -45,20 +47,20 @@ hilum_rc hl_store_health(struct hl_store *store);
 
 /* Where an object comes from. Borrowed for the life of the ingest. */
 struct hl_ingest_source {
-    const char *peer;             /* configured name, or "" */
+    const char *peer; /* configured name, or "" */
     const char *calling_aet, *called_aet, *address;
-    const char *default_issuer;   /* NULL: the global one */
-    const char *charset_repair;   /* "GB18030", ...; NULL: none */
-    const char *kind;             /* "dimse", "import": for events and audit */
+    const char *default_issuer; /* NULL: the global one */
+    const char *charset_repair; /* "GB18030", ...; NULL: none */
+    const char *kind;           /* "dimse", "import": for events and audit */
 };
 
 /* DICOM's answer to the sender (PS3.4 B.2.3) with what a person needs to follow it up. */
 struct hl_ingest_result {
-    uint16_t status;              /* 0000, B000.., A700, A900, C000, 0110, 0122, 0124 */
-    char comment[65];             /* ASCII; carries the reference number */
-    char reference[16];           /* "" on success; `hilum explain` tells the rest */
-    uint32_t offending;           /* tag, 0: none */
-    int64_t instance_id;          /* 0: nothing stored */
+    uint16_t status;     /* 0000, B000.., A700, A900, C000, 0110, 0122, 0124 */
+    char comment[65];    /* ASCII; carries the reference number */
+    char reference[16];  /* "" on success; `hilum explain` tells the rest */
+    uint32_t offending;  /* tag, 0: none */
+    int64_t instance_id; /* 0: nothing stored */
     bool is_duplicate, is_held;
 };
 
@@ -67,8 +69,9 @@ struct hl_ingest;
  * *out is NULL, and the caller still has to read the data set off the wire. sop_class and sop_instance as
  * in the command; "" for files without meta header. */
 hilum_rc hl_ingest_begin(struct hl_store *store, const struct hl_ingest_source *source,
-                         const char *sop_class, const char *sop_instance, const char *transfer_syntax,
-                         struct hl_ingest **out, struct hl_ingest_result *result);
+                         const char *sop_class, const char *sop_instance,
+                         const char *transfer_syntax, struct hl_ingest **out,
+                         struct hl_ingest_result *result);
 /* Data set bytes in order. After an error (result is remembered) further bytes are swallowed, so that the
  * peer can be answered in protocol. */
 hilum_rc hl_ingest_data(struct hl_ingest *ingest, const void *bytes, size_t n);
@@ -100,7 +103,8 @@ uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing);
 hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size_t *n);
 void hl_outgoing_close(struct hl_outgoing *outgoing);
 /* Writes a whole Part 10 file (preamble, meta header, data set) to a path, durable. For export. */
-hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t as_of, const char *path);
+hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t as_of,
+                            const char *path);
 
 /* One attribute of a stored instance, by DICOM keyword, corrections applied, as UTF-8. Reads the object's header.
  * HILUM_ENOTFOUND: absent, or no such keyword. For rules that run after the answer. */
@@ -114,7 +118,8 @@ typedef hilum_rc (*hl_fsck_cb)(void *arg, const char *fault, const char *store, 
  * are whole are recorded, broken ones are set aside (never erased). Calls each per fault. */
 hilum_rc hl_store_fsck(struct hl_store *store, bool repair, hl_fsck_cb each, void *arg);
 /* Fills an empty record from the objects and the log beside them. */
-hilum_rc hl_store_rebuild(struct hl_store *store, hilum_rc (*progress)(void *arg, uint64_t done), void *arg);
+hilum_rc hl_store_rebuild(struct hl_store *store, hilum_rc (*progress)(void *arg, uint64_t done),
+                          void *arg);
 /* Appends one JSON line (an object with "verb") to the log beside the objects, durable on return: what people
  * decided and the objects do not tell. rebuild applies it after the objects. */
 hilum_rc hl_store_log(struct hl_store *store, const char *json);
