@@ -144,6 +144,17 @@ static bool choose_for_messages(struct hl_ul_context *context)
            choose(context, HL_UID_IMPLICIT_LITTLE_ENDIAN) || choose_plain(context);
 }
 
+/* For objects we send over it as they are stored (C-GET): one context carries one syntax, so the one most objects
+ * have. A compressed one proposed beside a plain one is what the peer could take, not what is here. */
+static void choose_for_sending(const struct hl_peer *peer, struct hl_ul_context *context)
+{
+    for (size_t i = 0; peer && i < peer->n_transfer_syntaxes; i++)
+        if (choose(context, peer->transfer_syntaxes[i]))
+            return;
+    if (!choose_for_messages(context))
+        (void)choose(context, context->transfer_syntaxes[0]);
+}
+
 /* ---- contexts ---------------------------------------------------------------------------------
  */
 
@@ -180,7 +191,10 @@ static void decide_storage(const struct asking *asking, struct hl_ul_context *co
     context->scu_role = as_scu;
     context->scp_role = as_scp;
     context->result = HL_UL_ACCEPTED;
-    choose_for_storage(asking->principal->peer, context);
+    if (as_scu)
+        choose_for_storage(asking->principal->peer, context);
+    else
+        choose_for_sending(asking->principal->peer, context);
 }
 
 static void decide_service(const struct asking *asking, struct hl_ul_context *context,

@@ -161,6 +161,9 @@ static const struct proposal proposals[] = {
     {CT_PEER, "not a uid", NONE, {EXPLICIT}, ABS, "", NONE},
     /* roles: C-GET needs the requestor as SCP of storage */
     {WS_PEER, CT, SCP, {EXPLICIT}, OK, EXPLICIT, SCP},
+    {WS_PEER, CT, SCP, {J2K, IMPLICIT, EXPLICIT}, OK, EXPLICIT, SCP},
+    {WS_PEER, CT, SCP, {BIG, IMPLICIT}, OK, IMPLICIT, SCP},
+    {WS_PEER, CT, SCP, {J2K, JPEG}, OK, J2K, SCP},
     {WS_PEER, CT, BOTH, {EXPLICIT}, OK, EXPLICIT, SCP},
     {WS_PEER, CT, SCU, {EXPLICIT}, NO, "", NONE},
     {CT_PEER, CT, BOTH, {EXPLICIT}, OK, EXPLICIT, SCU},
