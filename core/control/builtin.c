@@ -94,7 +94,8 @@ hilum_rc hl_control_register_builtins(struct hl_control *control)
         {0},
     };
     const struct hl_command builtins[] = {
-        {"commands", "Lists all commands with their arguments.", "status", NULL, run_commands, control},
+        {"commands", "Lists all commands with their arguments.", "status", NULL, run_commands,
+         control},
         {"log", "Shows the last lines of the server's log.", "log.read", log_args, run_log, NULL},
         {0},
     };

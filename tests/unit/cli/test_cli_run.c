@@ -178,7 +178,7 @@ static void help__comes_from_the_server(void **state)
     struct outcome *o = hilum(*state, "help");
     assert_int_equal(o->status, 0);
     assert_non_null(strstr(o->out, "  study find    find studies\n"));
-    assert_non_null(strstr(o->out, "  log           the last lines of the server's log\n"));
+    assert_non_null(strstr(o->out, "  log           Shows the last lines of the server's log.\n"));
     o = hilum(*state, "help study find");
     assert_non_null(strstr(o->out, "usage: hilum study find [PATIENT] [KEYS...] [--limit N] "
                                    "[--exact] [--level study|series]\n"));
