@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A running server against peers that are broken or mean harm. Whatever they do, the server lives, a good peer is served
 as before, no association leaks, the store is as the answers said."""
-import fcntl, json, os, random, shutil, socket, statistics, struct, sys, tempfile, termios, threading, time, zlib
+import json, os, random, shutil, socket, statistics, struct, sys, tempfile, threading, time, zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from peers import BUILD, Hilum, dcmsend, make_corpus
@@ -312,12 +312,15 @@ def stalled(server, sop_class, context_field, identifier):
     return wire
 
 
-def is_full(wires):
-    """Nothing more fits into what the peers do not read."""
-    waiting = [struct.unpack("i", fcntl.ioctl(w.socket, termios.FIONREAD, bytes(4)))[0] for w in wires]
-    time.sleep(0.05)
-    return all(n and n == struct.unpack("i", fcntl.ioctl(w.socket, termios.FIONREAD, bytes(4)))[0]
-               for n, w in zip(waiting, wires))
+def is_at_rest(server):
+    """It has filled every buffer there is and computes nothing."""
+    def ticks():
+        with open(f"/proc/{server.process.pid}/stat") as f:
+            return sum(int(t) for t in f.read().split()[13:15])
+
+    before = ticks()
+    time.sleep(0.1)
+    return ticks() - before <= 1
 
 
 def find_all(server, identifier):
@@ -344,7 +347,7 @@ def stalled_readers__do_not_slow_senders(server, work):
         is_stalled = i % 2 == 1
         if is_stalled:
             wires = [stalled(server, STUDY_FIND, FIND_RQ, everything) for _ in range(12)]
-            wait_until(lambda: is_full(wires))
+            wait_until(lambda: server.cli("status")["associations"]["busy"] >= 12 and is_at_rest(server), 30)
         seconds, codes = send_all(server, paths)
         check("senders beside stalled readers", not any(codes), codes)
         times[is_stalled].append(seconds)
@@ -374,7 +377,8 @@ def mute_destinations__delay_nobody(work):
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen(200)
-        peer = f'peers = ( {{ name = "MUTE"; aet = "MUTE"; host = "127.0.0.1"; port = {mute.getsockname()[1]}; cidr = ( "127.0.0.7" ); connect_timeout = "5s"; }} );'
+        peer = (f'peers = ( {{ name = "MUTE"; aet = "MUTE"; host = "127.0.0.1"; port = {mute.getsockname()[1]}; '
+                'cidr = ( "127.0.0.7" ); connect_timeout = "5s"; } );')
         server = Hilum(work, f"{STORAGE} {peer}", LIMITS)
         before = good_peer(server, 1)
         study = explicit(8, 0x52, "CS", "STUDY") + explicit(0x20, 0x0D, "UI", "1.2.3.4")
