@@ -119,7 +119,8 @@ static int fs_open(const char *path, struct fuse_file_info *fi)
     return 0;
 }
 
-static int fs_read(const char *path, char *buf, size_t size, off_t offset, struct fuse_file_info *fi)
+static int fs_read(const char *path, char *buf, size_t size, off_t offset,
+                   struct fuse_file_info *fi)
 {
     (void)path;
     ssize_t n = pread((int)fi->fh, buf, size, offset);
@@ -199,7 +200,8 @@ static int fs_rmdir(const char *path)
 
 static int fs_fsync(const char *path, int is_data, struct fuse_file_info *fi)
 {
-    (void)is_data, (void)fi; /* the replay decides what was durable: the backing disk need not sync */
+    (void)is_data,
+        (void)fi; /* the replay decides what was durable: the backing disk need not sync */
     record(FSYNC, path, NULL, 0, NULL, 0);
     return 0;
 }
@@ -246,11 +248,26 @@ static int fs_mknod(const char *path, mode_t mode, dev_t device)
 int main(int argc, char **argv)
 {
     static const struct fuse_operations operations = {
-        .init = fs_init, .getattr = fs_getattr, .readdir = fs_readdir, .create = fs_create,
-        .open = fs_open, .read = fs_read, .write = fs_write, .truncate = fs_truncate,
-        .fallocate = fs_fallocate, .rename = fs_rename, .unlink = fs_unlink, .mkdir = fs_mkdir,
-        .rmdir = fs_rmdir, .fsync = fs_fsync, .fsyncdir = fs_fsyncdir, .release = fs_release,
-        .statfs = fs_statfs, .chmod = fs_chmod, .utimens = fs_utimens, .mknod = fs_mknod,
+        .init = fs_init,
+        .getattr = fs_getattr,
+        .readdir = fs_readdir,
+        .create = fs_create,
+        .open = fs_open,
+        .read = fs_read,
+        .write = fs_write,
+        .truncate = fs_truncate,
+        .fallocate = fs_fallocate,
+        .rename = fs_rename,
+        .unlink = fs_unlink,
+        .mkdir = fs_mkdir,
+        .rmdir = fs_rmdir,
+        .fsync = fs_fsync,
+        .fsyncdir = fs_fsyncdir,
+        .release = fs_release,
+        .statfs = fs_statfs,
+        .chmod = fs_chmod,
+        .utimens = fs_utimens,
+        .mknod = fs_mknod,
     };
     struct recorder r = {.lock = PTHREAD_MUTEX_INITIALIZER};
     if (argc != 4) {
