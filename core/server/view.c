@@ -240,6 +240,19 @@ static void plain_words(json_t *row)
         json_object_set_new(row, "complete", json_boolean(json_integer_value(complete)));
 }
 
+static const char *verdict_word(long long verdict)
+{
+    switch (verdict) {
+    case HILUM_PASS: return ""; /* what most say, and notify rules always */
+    case HILUM_ACCEPT: return "accept";
+    case HILUM_HOLD: return "hold";
+    case HILUM_REJECT: return "reject";
+    case HILUM_DEFER: return "defer";
+    case HILUM_DISCARD: return "discard";
+    default: return "failed";
+    }
+}
+
 json_t *hl_server_view_explain(const json_t *explained)
 {
     json_t *view = json_deep_copy(explained), *row;
@@ -248,6 +261,10 @@ json_t *hl_server_view_explain(const json_t *explained)
     json_array_foreach(json_object_get(view, "jobs"), i, row)
     {
         plain_words(row);
+    }
+    json_array_foreach(json_object_get(view, "rules"), i, row)
+    {
+        json_object_set_new(row, "verdict", json_string(verdict_word(number_of(row, "verdict"))));
     }
     json_array_foreach(json_object_get(view, "edits"), i, row)
     {
