@@ -8,25 +8,25 @@
 #include <stddef.h>
 
 /* Ours: derived from a UUID (PS3.5 B.2); tells which software wrote a file or opened an association. */
-#define HL_UID_IMPLEMENTATION         "2.25.56326789564209485669570881579115087894"
+#define HL_UID_IMPLEMENTATION "2.25.56326789564209485669570881579115087894"
 
-#define HL_UID_APPLICATION_CONTEXT    "1.2.840.10008.3.1.1.1"
-#define HL_UID_VERIFICATION           "1.2.840.10008.1.1"
-#define HL_UID_MEDIA_DIRECTORY        "1.2.840.10008.1.3.10"
-#define HL_UID_STORAGE_COMMITMENT     "1.2.840.10008.1.20.1"
+#define HL_UID_APPLICATION_CONTEXT         "1.2.840.10008.3.1.1.1"
+#define HL_UID_VERIFICATION                "1.2.840.10008.1.1"
+#define HL_UID_MEDIA_DIRECTORY             "1.2.840.10008.1.3.10"
+#define HL_UID_STORAGE_COMMITMENT          "1.2.840.10008.1.20.1"
 #define HL_UID_STORAGE_COMMITMENT_INSTANCE "1.2.840.10008.1.20.1.1"
-#define HL_UID_INSTANCE_AVAILABILITY  "1.2.840.10008.5.1.4.33"
-#define HL_UID_MPPS                   "1.2.840.10008.3.1.2.3.3"
-#define HL_UID_MPPS_RETRIEVE          "1.2.840.10008.3.1.2.3.4"
-#define HL_UID_MPPS_NOTIFICATION      "1.2.840.10008.3.1.2.3.5"
-#define HL_UID_MODALITY_WORKLIST_FIND "1.2.840.10008.5.1.4.31"
-#define HL_UID_PATIENT_ROOT_FIND      "1.2.840.10008.5.1.4.1.2.1.1"
-#define HL_UID_PATIENT_ROOT_MOVE      "1.2.840.10008.5.1.4.1.2.1.2"
-#define HL_UID_PATIENT_ROOT_GET       "1.2.840.10008.5.1.4.1.2.1.3"
-#define HL_UID_STUDY_ROOT_FIND        "1.2.840.10008.5.1.4.1.2.2.1"
-#define HL_UID_STUDY_ROOT_MOVE        "1.2.840.10008.5.1.4.1.2.2.2"
-#define HL_UID_STUDY_ROOT_GET         "1.2.840.10008.5.1.4.1.2.2.3"
-#define HL_UID_STORAGE_PREFIX         "1.2.840.10008.5.1.4.1.1."
+#define HL_UID_INSTANCE_AVAILABILITY       "1.2.840.10008.5.1.4.33"
+#define HL_UID_MPPS                        "1.2.840.10008.3.1.2.3.3"
+#define HL_UID_MPPS_RETRIEVE               "1.2.840.10008.3.1.2.3.4"
+#define HL_UID_MPPS_NOTIFICATION           "1.2.840.10008.3.1.2.3.5"
+#define HL_UID_MODALITY_WORKLIST_FIND      "1.2.840.10008.5.1.4.31"
+#define HL_UID_PATIENT_ROOT_FIND           "1.2.840.10008.5.1.4.1.2.1.1"
+#define HL_UID_PATIENT_ROOT_MOVE           "1.2.840.10008.5.1.4.1.2.1.2"
+#define HL_UID_PATIENT_ROOT_GET            "1.2.840.10008.5.1.4.1.2.1.3"
+#define HL_UID_STUDY_ROOT_FIND             "1.2.840.10008.5.1.4.1.2.2.1"
+#define HL_UID_STUDY_ROOT_MOVE             "1.2.840.10008.5.1.4.1.2.2.2"
+#define HL_UID_STUDY_ROOT_GET              "1.2.840.10008.5.1.4.1.2.2.3"
+#define HL_UID_STORAGE_PREFIX              "1.2.840.10008.5.1.4.1.1."
 
 #define HL_UID_IMPLICIT_LITTLE_ENDIAN "1.2.840.10008.1.2"
 #define HL_UID_EXPLICIT_LITTLE_ENDIAN "1.2.840.10008.1.2.1"
@@ -42,12 +42,12 @@
 enum hl_syntax_flag {
     HL_SYNTAX_IMPLICIT = 1,
     HL_SYNTAX_BIG_ENDIAN = 2,
-    HL_SYNTAX_DEFLATED = 4,     /* the whole data set (PS3.5 A.5) */
-    HL_SYNTAX_ENCAPSULATED = 8, /* pixel data in fragments (PS3.5 A.4) */
-    HL_SYNTAX_LOSSY = 16,       /* may lose: decoding need not give the original */
-    HL_SYNTAX_VIDEO = 32,       /* one stream for all frames */
+    HL_SYNTAX_DEFLATED = 4,      /* the whole data set (PS3.5 A.5) */
+    HL_SYNTAX_ENCAPSULATED = 8,  /* pixel data in fragments (PS3.5 A.4) */
+    HL_SYNTAX_LOSSY = 16,        /* may lose: decoding need not give the original */
+    HL_SYNTAX_VIDEO = 32,        /* one stream for all frames */
     HL_SYNTAX_FRAGMENTABLE = 64, /* one stream may be cut anywhere into fragments (PS3.5 8.4.1) */
-    HL_SYNTAX_REFERENCED = 128, /* pixel data elsewhere: JPIP, SMPTE ST 2110 */
+    HL_SYNTAX_REFERENCED = 128,  /* pixel data elsewhere: JPIP, SMPTE ST 2110 */
     HL_SYNTAX_PRIVATE = 256,
     HL_SYNTAX_RETIRED = 512
 };

@@ -18,7 +18,7 @@ enum {
     TABLE = 4096,       /* buckets; a power of two */
     RESCAN_MS = 10000,  /* entries due again are found by then even if nobody woke us */
     TROUBLE_MS = 1000,  /* after the record failed */
-    GATHER_MS = 50,     /* between two readings: their ends share a flush that ingest would wait for */
+    GATHER_MS = 50, /* between two readings: their ends share a flush that ingest would wait for */
     THREADS_MAX = 64
 };
 

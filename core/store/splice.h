@@ -17,14 +17,15 @@
  * numbers in its byte order, for SQ the items' bytes in its coding. Odd values are padded here. */
 struct hl_edit {
     uint32_t tag;
-    char vr[3];           /* needed for explicit codings; "" becomes UN */
+    char vr[3]; /* needed for explicit codings; "" becomes UN */
     bool is_delete;
     const uint8_t *value; /* borrowed during the call */
     size_t length;
 };
 
 struct hl_piece {
-    const uint8_t *bytes; /* owned by the splice; NULL: `length` bytes at `offset` of the data set */
+    const uint8_t
+        *bytes; /* owned by the splice; NULL: `length` bytes at `offset` of the data set */
     uint64_t offset, length;
 };
 
@@ -54,10 +55,10 @@ hilum_rc hl_edit_encode(const struct hl_edit *edit, struct hl_coding coding, str
 struct hl_original {
     const struct hl_edit *old; /* previous values, ascending; deleted ones were absent: left out */
     size_t n_old;
-    const char *source;        /* (0400,0564) who sent the previous values; "" unknown */
-    const char *system;        /* (0400,0563) who changed them */
-    const char *datetime;      /* (0400,0562) DT */
-    const char *reason;        /* (0400,0565) "CORRECT" or "COERCE" */
+    const char *source;   /* (0400,0564) who sent the previous values; "" unknown */
+    const char *system;   /* (0400,0563) who changed them */
+    const char *datetime; /* (0400,0562) DT */
+    const char *reason;   /* (0400,0565) "CORRECT" or "COERCE" */
 };
 
 /* The value of (0400,0561) with one more item: `existing` (may be NULL) is the value there is, its

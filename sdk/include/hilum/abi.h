@@ -19,7 +19,7 @@ extern "C" {
 /* A struct that crosses the border states its own size, filled in by whoever allocates it, and only
  * ever grows at the end. Test before touching a member newer than 1.0:
  *     if (HILUM_HAS(struct hilum_store, store->cap.size, open_fd) && store->open_fd) ... */
-#define HILUM_HAS(type, given, member) \
+#define HILUM_HAS(type, given, member)                                                             \
     ((given) >= offsetof(type, member) + sizeof(((type *)0)->member))
 
 /* 0, a positive answer where a function documents one, or a negative HILUM_E*. */
@@ -28,15 +28,15 @@ typedef int32_t hilum_rc;
 /* The values are ABI; the C type of a result is hilum_rc. */
 enum {
     HILUM_OK = 0,
-    HILUM_EINVAL = -1,     /* an argument or a message is not of the documented form */
-    HILUM_ENOMEM = -2,     /* memory or a memory budget is used up */
-    HILUM_ENOTFOUND = -3,  /* no such object, name or row */
-    HILUM_EEXISTS = -4,    /* already there */
-    HILUM_EIO = -5,        /* a device, file or socket failed */
-    HILUM_EAGAIN = -6,     /* not now; the same call may succeed later */
-    HILUM_EDENIED = -7,    /* not allowed, or not allowed in this phase */
-    HILUM_ECORRUPT = -8,   /* stored bytes are not what was stored */
-    HILUM_EUNSUP = -9,     /* not implemented by this provider */
+    HILUM_EINVAL = -1,    /* an argument or a message is not of the documented form */
+    HILUM_ENOMEM = -2,    /* memory or a memory budget is used up */
+    HILUM_ENOTFOUND = -3, /* no such object, name or row */
+    HILUM_EEXISTS = -4,   /* already there */
+    HILUM_EIO = -5,       /* a device, file or socket failed */
+    HILUM_EAGAIN = -6,    /* not now; the same call may succeed later */
+    HILUM_EDENIED = -7,   /* not allowed, or not allowed in this phase */
+    HILUM_ECORRUPT = -8,  /* stored bytes are not what was stored */
+    HILUM_EUNSUP = -9,    /* not implemented by this provider */
     HILUM_ECANCELLED = -10,
     HILUM_ETIMEDOUT = -11, /* a deadline passed */
     HILUM_EFULL = -12,     /* the medium is full */

@@ -9,7 +9,12 @@
 extern "C" {
 #endif
 
-enum { HILUM_LEVEL_PATIENT = 1, HILUM_LEVEL_STUDY = 2, HILUM_LEVEL_SERIES = 3, HILUM_LEVEL_IMAGE = 4 };
+enum {
+    HILUM_LEVEL_PATIENT = 1,
+    HILUM_LEVEL_STUDY = 2,
+    HILUM_LEVEL_SERIES = 3,
+    HILUM_LEVEL_IMAGE = 4
+};
 
 enum {
     HILUM_KEY_FUZZY = 1, /* PN: any component group, any order, pinyin and initials too */
@@ -28,13 +33,13 @@ struct hilum_catalog_key {
 
 struct hilum_catalog_query {
     uint32_t size;
-    uint32_t level;                        /* HILUM_LEVEL_* of the answers */
-    const struct hilum_catalog_key *keys;  /* of this level and above */
+    uint32_t level;                       /* HILUM_LEVEL_* of the answers */
+    const struct hilum_catalog_key *keys; /* of this level and above */
     uint32_t n_keys, n_returns;
-    const uint32_t *returns;               /* tags whose values will be asked for */
-    int32_t order;                         /* 0: index order; HILUM_ORDER_* */
-    uint32_t limit;                        /* answers at most; 0: no limit */
-    const char *after;                     /* keyset cursor from a previous answer, or NULL */
+    const uint32_t *returns; /* tags whose values will be asked for */
+    int32_t order;           /* 0: index order; HILUM_ORDER_* */
+    uint32_t limit;          /* answers at most; 0: no limit */
+    const char *after;       /* keyset cursor from a previous answer, or NULL */
 };
 enum { HILUM_ORDER_INDEX = 0, HILUM_ORDER_NEWEST = 1 };
 
@@ -43,10 +48,10 @@ typedef struct hilum_cursor hilum_cursor;
 /* A stored object, for retrieval. Strings are borrowed until the callback returns. */
 struct hilum_object_ref {
     uint32_t size, reserved;
-    int64_t instance;               /* the kernel's number of the instance: pass it back */
+    int64_t instance; /* the kernel's number of the instance: pass it back */
     const char *sop_class, *sop_instance, *transfer_syntax;
     const char *study_uid, *series_uid;
-    uint64_t length;                /* bytes of the stored object */
+    uint64_t length; /* bytes of the stored object */
 };
 typedef hilum_rc (*hilum_object_cb)(void *arg, const struct hilum_object_ref *object);
 

@@ -9,7 +9,13 @@
 extern "C" {
 #endif
 
-enum { HILUM_DB_NULL = 0, HILUM_DB_INT = 1, HILUM_DB_REAL = 2, HILUM_DB_TEXT = 3, HILUM_DB_BLOB = 4 };
+enum {
+    HILUM_DB_NULL = 0,
+    HILUM_DB_INT = 1,
+    HILUM_DB_REAL = 2,
+    HILUM_DB_TEXT = 3,
+    HILUM_DB_BLOB = 4
+};
 
 /* A parameter or a column. Frozen for the major. Bytes are borrowed: parameters until the statement
  * is reset, columns until the next step. TEXT is UTF-8, n bytes, NUL-terminated in columns. */
@@ -50,9 +56,9 @@ struct hilum_database {
     hilum_rc (*begin)(void *session);
     hilum_rc (*commit)(void *session);
     hilum_rc (*rollback)(void *session);
-    uint64_t (*changes)(void *session);    /* rows changed by the last statement */
-    int64_t (*last_id)(void *session);     /* row id of the last insert */
-    void (*interrupt)(void *session);      /* any thread: the running statement ends with ECANCELLED */
+    uint64_t (*changes)(void *session); /* rows changed by the last statement */
+    int64_t (*last_id)(void *session);  /* row id of the last insert */
+    void (*interrupt)(void *session);   /* any thread: the running statement ends with ECANCELLED */
     /* Bounds the write-ahead log; called by the host when it is idle. */
     hilum_rc (*checkpoint)(void *session);
 };

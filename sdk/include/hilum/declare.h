@@ -28,16 +28,17 @@ struct hilum_call {
 };
 
 struct hilum_decl {
-    uint32_t size, type;      /* HILUM_DECL_* */
-    const char *name;         /* "hl7.received", "hl7_send", "demo send" */
-    const char *summary;      /* one sentence */
+    uint32_t size, type; /* HILUM_DECL_* */
+    const char *name;    /* "hl7.received", "hl7_send", "demo send" */
+    const char *summary; /* one sentence */
     /* EVENT: fields, "type:text message:text"; VERB, JOB, COMMAND: arguments "peer:text count?:int" ('?':
      * optional; types text, int, bool). READER: argument of the reader. */
     const char *fields;
-    const char *permission;   /* COMMAND: action asked of access; VERB: likewise */
-    const char *job;          /* VERB: the job type its plan rows become */
+    const char *permission; /* COMMAND: action asked of access; VERB: likewise */
+    const char *job;        /* VERB: the job type its plan rows become */
     hilum_rc (*run)(void *arg, struct hilum_call *call); /* JOB, COMMAND */
-    hilum_rc (*read)(void *arg, hilum_event *event, const char *path, struct hilum_sink *out); /* READER */
+    hilum_rc (*read)(void *arg, hilum_event *event, const char *path,
+                     struct hilum_sink *out); /* READER */
     void *arg;
 };
 

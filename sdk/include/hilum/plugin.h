@@ -50,11 +50,12 @@ struct hilum_plugin {
     uint32_t conf_size;            /* the host allocates, zeroes and fills this much */
     const char *id;                /* "store-fs": kind-name, the name in the configuration */
     const char *version, *vendor;
-    const char *licence;           /* SPDX expression or one sentence */
-    const char *abi_tag;           /* NULL but for forks of the host */
+    const char *licence; /* SPDX expression or one sentence */
+    const char *abi_tag; /* NULL but for forks of the host */
     const struct hilum_option *options;
-    const char *const *needs;      /* plugins or "kind:name" capabilities that must start before; NULL-ended */
-    const char *const *wants;      /* the same, if present */
+    const char *const
+        *needs; /* plugins or "kind:name" capabilities that must start before; NULL-ended */
+    const char *const *wants; /* the same, if present */
     /* Provides, subscribes, declares. HILUM_OK or an error with host->fail: the plugin is skipped with
      * its reason, or the server does not start where the configuration says `required`. */
     hilum_rc (*init)(const struct hilum_host *host, hilum_self *self, const void *conf,
@@ -65,7 +66,7 @@ struct hilum_plugin {
     void (*drain)(void *state, uint32_t deadline_ms);
     /* Called once if init returned HILUM_OK; nothing of the plugin runs afterwards. */
     void (*fini)(void *state);
-    uint32_t swap, reserved;       /* HILUM_SWAP_* */
+    uint32_t swap, reserved; /* HILUM_SWAP_* */
 };
 
 /* The only exported symbol. A function, since dlsym on data is not portable. The host passes its ABI so

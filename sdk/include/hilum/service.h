@@ -15,15 +15,16 @@ typedef struct hilum_dataset hilum_dataset;   /* a data set (PS3.5); one thread 
 /* The request's command set. Borrowed for the exchange. */
 struct hilum_dimse_request {
     uint32_t size;
-    uint16_t command_field;          /* 0x0020 C-FIND-RQ, 0x0021 C-MOVE-RQ, 0x0010 C-GET-RQ, N-*: PS3.7 E.1 */
+    uint16_t
+        command_field; /* 0x0020 C-FIND-RQ, 0x0021 C-MOVE-RQ, 0x0010 C-GET-RQ, N-*: PS3.7 E.1 */
     uint16_t message_id;
     uint16_t priority, has_dataset;
-    const char *sop_class;           /* Affected or Requested SOP Class UID */
-    const char *sop_instance;        /* Affected or Requested SOP Instance UID; "" if none */
-    const char *move_destination;    /* C-MOVE: AE title; "" otherwise */
+    const char *sop_class;        /* Affected or Requested SOP Class UID */
+    const char *sop_instance;     /* Affected or Requested SOP Instance UID; "" if none */
+    const char *move_destination; /* C-MOVE: AE title; "" otherwise */
     const char *calling_aet, *called_aet;
-    const char *transfer_syntax;     /* of the context */
-    const uint8_t *extended;         /* accepted extended negotiation information; NULL if none */
+    const char *transfer_syntax; /* of the context */
+    const uint8_t *extended;     /* accepted extended negotiation information; NULL if none */
     uint64_t extended_length;
 };
 

@@ -40,7 +40,8 @@ struct hilum_store {
     void (*abort)(void *self, void *txn);
     hilum_rc (*stat)(void *self, const char *key, struct hilum_object_info *info);
     /* Up to n bytes from offset `at`; *got < n only at the end. Pending objects can be read. */
-    hilum_rc (*read)(void *self, const char *key, uint64_t at, void *dst, uint64_t n, uint64_t *got);
+    hilum_rc (*read)(void *self, const char *key, uint64_t at, void *dst, uint64_t n,
+                     uint64_t *got);
     hilum_rc (*erase)(void *self, const char *key); /* HILUM_ENOTFOUND if absent */
     /* Final objects whose key begins with prefix, any order. */
     hilum_rc (*list)(void *self, const char *prefix, hilum_key_cb each, void *arg);

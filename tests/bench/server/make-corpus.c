@@ -7,8 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *const names[] = {"Wang^Xiaoming=王^小明", "Müller^Jürgen", "Doe^Jane", "Li^Lei=李^雷",
-                                    "García^Lucía",          "Smith^John",    "Ivanov^Ivan"};
+static const char *const names[] = {
+    "Wang^Xiaoming=王^小明", "Müller^Jürgen", "Doe^Jane",   "Li^Lei=李^雷",
+    "García^Lucía",          "Smith^John",    "Ivanov^Ivan"};
 
 static void put_uid(struct file *file, uint32_t tag, const char *kind, int study, int slice)
 {

@@ -25,8 +25,8 @@ static int write_object(const struct lane *lane, int round)
     snprintf(pending, sizeof pending, "%s/p%d-%d", lane->dir, lane->number, round);
     snprintf(final, sizeof final, "%s/o%d-%d", lane->dir, lane->number, round);
     int fd = open(pending, O_WRONLY | O_CREAT | O_EXCL, 0640);
-    int bad = fd < 0 || write(fd, lane->bytes, lane->size) != (ssize_t)lane->size ||
-              fdatasync(fd) != 0;
+    int bad =
+        fd < 0 || write(fd, lane->bytes, lane->size) != (ssize_t)lane->size || fdatasync(fd) != 0;
     if (fd >= 0)
         close(fd);
     int dir = open(lane->dir, O_RDONLY | O_DIRECTORY);
