@@ -43,6 +43,7 @@ struct hilum_self {
     const struct hilum_plugin *plugin;
     bool required;
     bool is_foreign;   /* not from our own folder, and nobody wrote trust = "in-process" */
+    bool may_preview;  /* from our own folder, or somebody wrote allow_preview = true */
     _Atomic int state; /* enum plugin_state */
     char reason[512];
     void *conf, *data; /* data: what init gave us */
@@ -98,9 +99,20 @@ bool hl_need_is_met(const struct hl_plugins *host, const char *need);
 bool hl_need_may_come(const struct hl_plugins *host, const char *need);
 /* Skips plugins whose needs cannot be met as configured, and cycles. */
 void hl_needs_check(struct hl_plugins *host, struct hl_faults *faults);
+
+/* kinds.c: what is known of each kind of capability. */
 /* "store" -> HILUM_CAP_STORE; 0 if there is no such kind. */
 uint32_t hl_cap_kind(const char *name, size_t n);
-const char *hl_cap_kind_name(uint32_t kind); /* NULL: not built */
+const char *hl_cap_kind_name(uint32_t kind);   /* NULL: not built */
+bool hl_cap_kind_is_preview(uint32_t kind);    /* its table may still change */
+bool hl_cap_kind_is_isolatable(uint32_t kind); /* could run in a process of its own */
+/* The kind's own rules: members that must be there, two providers of one thing. HILUM_EINVAL,
+ * HILUM_EEXISTS naming both plugins. cap is known to be of a kind and named. */
+hilum_rc hl_cap_check(const struct hilum_self *plugin, const struct hilum_cap *cap);
+/* The provider of a SOP class, also among plugins still in init. NULL: none. */
+struct capability *hl_service_provider(const struct hl_plugins *host, const char *sop_class);
+/* The i-th ready provider of a kind; auth by its `order`. NULL: past the last. */
+struct capability *hl_cap_nth(const struct hl_plugins *host, uint32_t kind, uint32_t i);
 
 /* registry.c: what plugins call during init. */
 hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *cap,

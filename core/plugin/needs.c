@@ -6,23 +6,6 @@
 
 #include "core/plugin/host.h"
 
-static const char *const kinds[] = {[HILUM_CAP_STORE] = "store",
-                                    [HILUM_CAP_DATABASE] = "database",
-                                    [HILUM_CAP_SERVICE] = "service"};
-
-const char *hl_cap_kind_name(uint32_t kind)
-{
-    return kind < sizeof kinds / sizeof kinds[0] ? kinds[kind] : NULL;
-}
-
-uint32_t hl_cap_kind(const char *name, size_t n)
-{
-    for (uint32_t kind = 1; kind < sizeof kinds / sizeof kinds[0]; kind++)
-        if (strlen(kinds[kind]) == n && strncmp(kinds[kind], name, n) == 0)
-            return kind;
-    return 0;
-}
-
 bool hl_need_is_met(const struct hl_plugins *host, const char *need)
 {
     const char *colon = strchr(need, ':');

@@ -140,8 +140,6 @@ static hilum_rc check_built(const struct hilum_self *plugin)
     if (strcmp(isolation, "none") != 0)
         return hl_fail(HILUM_EUNSUP, "isolation = \"%s\" is not built yet; write \"none\"",
                        isolation);
-    if (hl_node_bool(plugin->entry, "allow_preview", false))
-        return hl_fail(HILUM_EUNSUP, "allow_preview is not built yet: no preview interface exists");
     return HILUM_OK;
 }
 
@@ -162,6 +160,7 @@ static hilum_rc open_file(struct hilum_self *plugin)
         return rc;
     const char *trust = hl_node_text(plugin->entry, "trust", "");
     plugin->is_foreign = !is_own(plugin) && strcmp(trust, "in-process") != 0;
+    plugin->may_preview = is_own(plugin) || hl_node_bool(plugin->entry, "allow_preview", false);
     const struct hilum_plugin *p = entry(HILUM_ABI_MAJOR, HILUM_ABI_MINOR);
     rc = check_descriptor(plugin, p);
     if (rc == HILUM_OK)

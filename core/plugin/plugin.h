@@ -7,6 +7,7 @@
 #include "core/base/buf.h"
 #include "core/bus/bus.h"
 #include "core/config/config.h"
+#include "hilum/codec.h"
 #include "hilum/host.h"
 
 struct hl_plugins; /* the host: all plugins of one server */
@@ -87,6 +88,15 @@ void hl_plugins_cap_each(struct hl_plugins *plugins, uint32_t kind,
                          void (*each)(void *arg, const struct hilum_cap *cap, void *instance,
                                       const char *plugin),
                          void *arg);
+/* Pins the i-th provider of a kind until unpin, in the order of the configuration, `auth` by its
+ * `order`. HILUM_ENOTFOUND past the last. */
+hilum_rc hl_plugins_nth(struct hl_plugins *plugins, uint32_t kind, uint32_t i,
+                        const struct hilum_cap **cap, void **instance);
+/* The codecs that do all of `flags` (HILUM_CODEC_*) with a transfer syntax, best first: rank 0, 1
+ * ... until NULL. Lives until close; instance: its `self`. */
+const struct hilum_codec *hl_plugins_codec_for(struct hl_plugins *plugins,
+                                               const char *transfer_syntax, uint32_t flags,
+                                               uint32_t rank, void **instance);
 /* The `service` that serves a SOP class; NULL: none. Lives until close; instance: its `self`. */
 const struct hilum_service *hl_plugins_service_for(struct hl_plugins *plugins,
                                                    const char *sop_class, void **instance);

@@ -61,67 +61,14 @@ static bool is_name(const char *name)
 
 /* ---- capabilities ---- */
 
-static struct capability *capability_of(const struct hilum_self *plugin, uint32_t kind,
-                                        const char *name)
+static hilum_rc check_preview(const struct hilum_self *plugin, const struct hilum_cap *cap)
 {
-    for (struct capability *c = plugin->caps; c; c = c->next)
-        if (c->cap->kind == kind && (!name || strcmp(c->cap->name, name) == 0))
-            return c;
-    return NULL;
-}
-
-static bool serves(const struct hilum_service *service, const char *sop_class)
-{
-    for (const char *const *uid = service->sop_classes; uid && *uid; uid++)
-        if (strcmp(*uid, sop_class) == 0)
-            return true;
-    return false;
-}
-
-static const struct hilum_service *as_service(const struct capability *c)
-{
-    return c->cap->kind == HILUM_CAP_SERVICE ? (const struct hilum_service *)(const void *)c->cap
-                                             : NULL;
-}
-
-/* The provider of a SOP class, also among plugins still in init: for look-ups and for duplicates.
- */
-static struct capability *server_of(const struct hl_plugins *host, const char *sop_class)
-{
-    for (size_t i = 0; i < host->n; i++)
-        for (struct capability *c = host->plugins[i]->caps; c; c = c->next)
-            if (as_service(c) && serves(as_service(c), sop_class))
-                return c;
-    return NULL;
-}
-
-static hilum_rc check_service(const struct hilum_self *plugin, const struct hilum_cap *cap)
-{
-    const struct hilum_service *service = (const struct hilum_service *)(const void *)cap;
-    if (!HILUM_HAS(struct hilum_service, cap->size, handle) || !service->handle)
-        return hl_fail(HILUM_EINVAL, "service \"%s\": handle is missing", cap->name);
-    /* Two plugins that answer one SOP class: which one a modality meets would depend on the file's order. */
-    for (const char *const *uid = service->sop_classes; uid && *uid; uid++) {
-        const struct capability *other = server_of(plugin->host, *uid);
-        if (other)
-            return hl_fail(HILUM_EEXISTS, "SOP class %s is served by plugins %s and %s; remove one",
-                           *uid, other->owner->id, plugin->id);
-    }
-    return HILUM_OK;
-}
-
-static hilum_rc check_cardinality(const struct hilum_self *plugin, const struct hilum_cap *cap)
-{
-    /* One database at all, one store and one service of each name. */
-    const char *name = cap->kind == HILUM_CAP_DATABASE ? NULL : cap->name;
-    for (size_t i = 0; i < plugin->host->n; i++) {
-        const struct hilum_self *other = plugin->host->plugins[i];
-        if (capability_of(other, cap->kind, name))
-            return hl_fail(HILUM_EEXISTS, "%s%s%s is provided by plugins %s and %s; remove one",
-                           hl_cap_kind_name(cap->kind), name ? ":" : "", name ? name : "",
-                           other->id, plugin->id);
-    }
-    return cap->kind == HILUM_CAP_SERVICE ? check_service(plugin, cap) : HILUM_OK;
+    if (plugin->may_preview || !hl_cap_kind_is_preview(cap->kind))
+        return HILUM_OK;
+    return hl_fail(HILUM_EDENIED,
+                   "%s is a preview interface that may change with any release; write "
+                   "allow_preview = true beside name = \"%s\" if you accept that",
+                   hl_cap_kind_name(cap->kind), plugin->id);
 }
 
 static hilum_rc check_capability(const struct hilum_self *plugin, const struct hilum_cap *cap)
@@ -138,8 +85,10 @@ static hilum_rc check_capability(const struct hilum_self *plugin, const struct h
     if (cap->threads > HILUM_PARALLEL)
         return hl_fail(HILUM_EUNSUP, "%s:%s: expected HILUM_SERIAL or HILUM_PARALLEL",
                        hl_cap_kind_name(cap->kind), cap->name);
-    hilum_rc rc = check_trust(plugin, hl_cap_kind_name(cap->kind));
-    return rc == HILUM_OK ? check_cardinality(plugin, cap) : rc;
+    hilum_rc rc = check_preview(plugin, cap);
+    if (rc == HILUM_OK && !hl_cap_kind_is_isolatable(cap->kind))
+        rc = check_trust(plugin, hl_cap_kind_name(cap->kind));
+    return rc == HILUM_OK ? hl_cap_check(plugin, cap) : rc;
 }
 
 hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *cap, void *instance)
@@ -200,6 +149,18 @@ hilum_rc hl_plugins_acquire(struct hl_plugins *plugins, uint32_t kind, const cha
     return HILUM_OK;
 }
 
+hilum_rc hl_plugins_nth(struct hl_plugins *plugins, uint32_t kind, uint32_t i,
+                        const struct hilum_cap **cap, void **instance)
+{
+    struct capability *c = hl_cap_nth(plugins, kind, i);
+    if (!c)
+        return HILUM_ENOTFOUND; /* the end of a list, not a failure */
+    atomic_fetch_add_explicit(&c->pins, 1, memory_order_relaxed);
+    *cap = c->cap;
+    *instance = c->instance;
+    return HILUM_OK;
+}
+
 /* By the address of the table, which the contract makes static and unique to one provider. */
 static struct capability *capability_by_table(struct hl_plugins *host, const struct hilum_cap *cap)
 {
@@ -248,11 +209,11 @@ void hl_plugins_cap_each(struct hl_plugins *plugins, uint32_t kind,
 const struct hilum_service *hl_plugins_service_for(struct hl_plugins *plugins,
                                                    const char *sop_class, void **instance)
 {
-    const struct capability *c = server_of(plugins, sop_class);
+    const struct capability *c = hl_service_provider(plugins, sop_class);
     if (!c || !hl_plugin_is_ready(c->owner))
         return NULL;
     *instance = c->instance;
-    return as_service(c);
+    return (const struct hilum_service *)(const void *)c->cap;
 }
 
 /* ---- subscriptions ---- */

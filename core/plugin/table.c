@@ -65,6 +65,12 @@ static hilum_rc host_acquire(hilum_self *self, uint32_t kind, const char *name,
     return hl_plugins_acquire(self->host, kind, name, cap, instance);
 }
 
+static hilum_rc host_provider(hilum_self *self, uint32_t kind, uint32_t i,
+                              const struct hilum_cap **cap, void **instance)
+{
+    return hl_plugins_nth(self->host, kind, i, cap, instance);
+}
+
 static void host_unpin(hilum_self *self, const struct hilum_cap *cap)
 {
     hl_plugins_unpin(self->host, cap);
@@ -236,5 +242,6 @@ void hl_host_table_init(struct hl_plugins *host)
         .data_dir = host_data_dir,
         .dicom_address = host_dicom_address,
         .dicom_aet = host_dicom_aet,
+        .provider = host_provider,
     };
 }

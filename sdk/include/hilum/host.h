@@ -74,6 +74,11 @@ struct hilum_host {
     /* Where this server listens for DICOM: "127.0.0.1:11112" and its AE title. NULL before start. */
     const char *(*dicom_address)(hilum_self *self);
     const char *(*dicom_aet)(hilum_self *self);
+    /* Pins the i-th provider of a kind until unpin: routes, renderers, the auth chain (by its `order`; other
+     * kinds in the order of the configuration). HILUM_ENOTFOUND past the last. From start on the list only
+     * changes when a plugin is loaded or taken away. */
+    hilum_rc (*provider)(hilum_self *self, uint32_t kind, uint32_t i, const struct hilum_cap **cap,
+                         void **instance);
     /* since 1.1: append here */
 };
 

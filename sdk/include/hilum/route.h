@@ -1,0 +1,140 @@
+/* Capability `route` (preview): one HTTP resource served by a plugin. The `http` plugin owns sockets, TLS,
+ * limits, sessions and the access log; a route sees one request and answers it. It knows nothing of the HTTP
+ * library. SPDX-License-Identifier: MIT */
+#ifndef HILUM_ROUTE_H
+#define HILUM_ROUTE_H
+
+#include "hilum/catalog.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct hilum_http hilum_http; /* one request and its response */
+
+#define HILUM_LENGTH_UNKNOWN UINT64_MAX
+
+/* A header of a response. Element of arrays: frozen for the major. */
+struct hilum_http_header {
+    const char *name, *value; /* a value with CR, LF or NUL is refused: HILUM_EINVAL */
+};
+
+/* What was asked. Borrowed for the exchange; texts are never NULL. */
+struct hilum_http_request {
+    uint32_t size, reserved;
+    const char *method; /* "GET"; a HEAD is shown as GET to routes that have no HEAD of their own */
+    const char *path;   /* decoded, normalised: no "..", no "//" */
+    const char *query;  /* as sent, without '?' */
+    const char
+        *base_url; /* as the client sees us, proxies considered: "https://pacs.example/hilum" */
+    const char *remote;         /* address of the client, "192.0.2.7" */
+    const char *content_type;   /* "" if none */
+    const char *languages;      /* Accept-Language as sent */
+    const char *trace_id;       /* the same in the access log: worth putting into an error */
+    uint64_t content_length;    /* HILUM_LENGTH_UNKNOWN: chunked; 0: no body */
+    const hilum_principal *who; /* signed in, token, certificate, or anonymous; never NULL */
+    const char *user;           /* its name for a page's corner, "" when anonymous */
+};
+
+/* A source of body bytes which the server calls when the client can take more. */
+struct hilum_http_source {
+    uint32_t size, reserved;
+    /* Up to n bytes; *got 0: the end. May block for data but not for ever. An error cuts the connection, so
+     * that no client takes half a body for a whole one. A thread of the server. */
+    hilum_rc (*fill)(void *ctx, void *dst, uint64_t n, uint64_t *got);
+    /* Called exactly once, also when the client has gone or the response was refused. */
+    void (*done)(void *ctx);
+    void *ctx;
+};
+
+/* What a route can do with its exchange. All functions: on the thread that runs run(), or, after suspend(),
+ * on one thread at a time. A response is begun at most once; a second one is HILUM_EINVAL. */
+struct hilum_http_api {
+    uint32_t size, reserved;
+
+    /* ---- the request; answers are borrowed for the exchange ---- */
+    const struct hilum_http_request *(*request)(hilum_http *http);
+    /* Value of {name} in the pattern, percent-decoded, checked to be UTF-8. NULL: no such name. */
+    const char *(*param)(hilum_http *http, const char *name);
+    /* The i-th value of a query parameter, decoded. NULL: there is none, or no more. */
+    const char *(*query)(hilum_http *http, const char *name, uint32_t i);
+    /* The i-th parameter in the order sent. HILUM_ENOTFOUND past the last. */
+    hilum_rc (*query_at)(hilum_http *http, uint32_t i, const char **name, const char **value);
+    /* A header without regard to case, several joined by ", "; NULL: absent. Credentials (Authorization,
+     * Cookie) are not shown to routes. */
+    const char *(*header)(hilum_http *http, const char *name);
+    /* The next bytes of the body, at most n; *got 0: the end. Waits. HILUM_EFULL: longer than body_max (the
+     * client gets 413), HILUM_ETIMEDOUT, HILUM_ECLOSED: return them from run(). */
+    hilum_rc (*read)(hilum_http *http, void *dst, uint64_t n, uint64_t *got);
+    /* May whoever asks do this? As hilum_host.allow for request()->who. */
+    hilum_rc (*allow)(hilum_http *http, const char *action, const char *resource);
+
+    /* ---- the response ---- */
+    /* Adds a header; before the response begins. Content-Length, Transfer-Encoding, Connection and Date are
+     * the server's. */
+    hilum_rc (*add_header)(hilum_http *http, const char *name, const char *value);
+    /* A whole response from memory; copied. The server compresses and answers If-None-Match where there is
+     * an ETag. */
+    hilum_rc (*respond)(hilum_http *http, uint32_t status, const char *media_type,
+                        const void *bytes, uint64_t n);
+    /* A whole response from a file: the server sends `length` bytes from `offset` without copying them, answers
+     * Range where there is an ETag or Last-Modified, and closes fd in every case. */
+    hilum_rc (*respond_fd)(hilum_http *http, uint32_t status, const char *media_type, int32_t fd,
+                           uint64_t offset, uint64_t length);
+    /* A response whose body is pulled from `source` (copied) after run() has returned. length may be
+     * HILUM_LENGTH_UNKNOWN. Holds no thread while the client is slow. */
+    hilum_rc (*respond_source)(hilum_http *http, uint32_t status, const char *media_type,
+                               uint64_t length, const struct hilum_http_source *source);
+    /* A response written piece by piece: begin, write..., end. write() waits while the client is slow;
+     * HILUM_ECLOSED: it has gone, HILUM_ETIMEDOUT: too slow. Without end() the connection is cut. */
+    hilum_rc (*begin)(hilum_http *http, uint32_t status, const char *media_type, uint64_t length);
+    hilum_rc (*write)(hilum_http *http, const void *bytes, uint64_t n);
+    hilum_rc (*end)(hilum_http *http);
+    /* A part of the body that lies in a file, between begin and end (multipart/related): closes fd. */
+    hilum_rc (*write_fd)(hilum_http *http, int32_t fd, uint64_t offset, uint64_t length);
+    /* An error as application/problem+json (RFC 9457): status 0 is derived from rc; detail is for the
+     * client's eyes and may name what it asked for. Returning an error from run() without a response does
+     * the same with the recorded reason kept in the log and a reference in the answer. */
+    hilum_rc (*problem)(hilum_http *http, uint32_t status, hilum_rc rc, const char *detail);
+
+    /* ---- later ---- */
+    /* Keeps the exchange beyond run(), which then returns HILUM_OK: any thread may respond later, and must
+     * within deadline_ms, after which the client hears 504. on_gone(arg) is called at most once, when the
+     * client has gone or the deadline has passed: the exchange is then over once resume() is called. */
+    hilum_rc (*suspend)(hilum_http *http, uint32_t deadline_ms, void (*on_gone)(void *arg),
+                        void *arg);
+    /* Ends a suspension: exactly once, after the response (or without one: an error). http is invalid
+     * afterwards. */
+    void (*resume)(hilum_http *http);
+    /* since preview 1: append here */
+};
+
+enum {
+    HILUM_ROUTE_ANONYMOUS = 1, /* without signing in: sign-in itself, health, static bundles */
+    HILUM_ROUTE_NO_CSRF = 2    /* writes that carry their own proof, such as a signed form */
+};
+
+/* One route per method and pattern in the server: a second provider is refused. Threads: as cap.threads
+ * says, SERIAL is one request at a time. Isolatable. */
+struct hilum_route {
+    struct hilum_cap cap; /* name: "dicomweb/studies", shown in metrics */
+    const char *methods;  /* "GET,POST"; OPTIONS and HEAD are the server's unless named */
+    const char *
+        pattern; /* "/studies/{study}/series/{series}"; a last {name...} takes the rest of the path.
+                             * A literal segment wins over a {name} */
+    const char
+        *permission; /* action asked of access before run(); NULL only with HILUM_ROUTE_ANONYMOUS */
+    const char *summary; /* one sentence for OpenAPI */
+    uint64_t
+        body_max;   /* bytes of a request body; 0: bodies are refused. HILUM_LENGTH_UNKNOWN: any */
+    uint32_t flags; /* HILUM_ROUTE_* */
+    uint32_t reserved;
+    /* Answers one request. HILUM_OK after a response was made, begun and ended, or suspended; otherwise an
+     * error, which the server answers. */
+    hilum_rc (*run)(void *self, const struct hilum_http_api *api, hilum_http *http);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
