@@ -16,7 +16,7 @@ done
 
 . "$root/scripts/packages.sh"
 # shellcheck disable=SC2086
-need_packages $hilum_build_packages dcmtk dicom3tools python3 python3-pydicom python3-numpy strace \
+need_packages $hilum_build_packages dcmtk dicom3tools odil python3-odil ctn python3 python3-pydicom python3-numpy strace \
     libclang-rt-14-dev libfuse3-dev fuse3 orthanc clang clang-format clang-tidy cppcheck openssl universal-ctags || exit 1
 echo "building release, asan and tsan presets"
 for preset in release asan tsan; do

@@ -1,68 +1,18 @@
 #!/usr/bin/env python3
 """Orthanc and Hilum as each other's SCU and SCP. What arrives is compared bit for bit with what was sent; the one object
 Orthanc's SCU writes anew (sequences of undefined length) tag by tag. SPDX-License-Identifier: Apache-2.0"""
-import glob, io, os, shutil, subprocess, sys, tempfile, time
+import io, os, shutil, subprocess, sys, tempfile
 
 import pydicom
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
+from judge import ROOT, data_set, equal, export, originals, same, uid_of, until, verdict
 from peers import Hilum, Orthanc, free_port
-
-ROOT = "1.2.999."
-failures, passed = [], 0
-
-
-def equal(what, expected, found):
-    global passed
-    if expected == found:
-        passed += 1
-    else:
-        failures.append(what)
-        print(f"FAILED: {what}: expected {expected!r}, found {found!r}")
-
-
-def until(condition, seconds=30):
-    """Polls a foreign process's state; there is no event to wait for."""
-    end = time.time() + seconds
-    while not condition():
-        if time.time() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def data_set(part10):
-    assert part10[128:132] == b"DICM"
-    return part10[144 + int.from_bytes(part10[140:144], "little"):]
-
-
-def uid_of(part10):
-    return str(pydicom.dcmread(io.BytesIO(part10), specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
-
 
 def objects_of_orthanc(orthanc):
     files = (orthanc.rest(f"/instances/{i}/file", raw=True) for i in orthanc.rest("/instances"))
     return {uid_of(f): f for f in files}
-
-
-def export(server, work, study):
-    target = tempfile.mkdtemp(dir=work) + "/out"
-    server.cli("export", study, target)
-    files = (open(path, "rb").read() for path in glob.glob(target + "/*"))
-    return {uid_of(f): f for f in files}
-
-
-def originals(work, study):
-    """Files of make_find_data.py: the SOP Instance UID begins with the study's."""
-    paths = glob.glob(f"{work}/data/{study}.*.dcm")
-    return {os.path.basename(p)[:-4]: open(p, "rb").read() for p in paths}
-
-
-def same(what, expected, found):
-    equal(f"{what}: objects", sorted(expected), sorted(found))
-    for uid in sorted(set(expected) & set(found)):
-        equal(f"{what}: {uid} bit for bit", True, data_set(expected[uid]) == data_set(found[uid]))
 
 
 def clear(orthanc):
@@ -223,8 +173,7 @@ def main():
         for server in servers:
             server.kill()
         shutil.rmtree(work, ignore_errors=True)
-    print(f"{passed} passed, {len(failures)} failed, 0 skipped")
-    sys.exit(1 if failures else 0)
+    verdict()
 
 
 main()

@@ -4,7 +4,7 @@
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/scripts/packages.sh"
-CC=clang CXX=clang++ build_preset "$root" fuzz || exit 1
+CC=clang CXX=clang++ build_preset "$root" fuzz fuzzers || exit 1
 failed=0
 for target in "$root"/build/fuzz/bin/fuzz_*; do
     name=${target##*/fuzz_}
