@@ -52,11 +52,12 @@ struct hl_resource {
  *   receive          services has store  yes                       no     yes             yes
  *   study.send       no                  no                        yes    yes             yes
  *   instance.tag     no                  no                        yes    yes             yes
+ *   instance.keep    no                  no                        yes    yes             yes
  *   quarantine.hold  no                  no                        yes    yes             yes
  *   the rest         no                  no                        no     yes             yes
  *
  * With "refuse" an unknown peer may do nothing. "The rest": status, patient.edit, study.explain,
- * quarantine.list, quarantine.release, import, export, job.list, job.manage, peer.list, peer.echo,
+ * quarantine.list, quarantine.release, import, export, export.as_received, job.list, job.manage, peer.list, peer.echo,
  * peer.trace, log.read, archive.check, archive.repair, config.check, config.reload, plugin.list,
  * admin. */
 hilum_rc hl_allow(const struct hl_principal *principal, const char *action,

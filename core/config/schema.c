@@ -84,6 +84,7 @@ const struct hl_option hl_options[] = {
 
     {"plugins", HL_KIND_GROUPS, 0, NULL, NULL, 0, 0, "The plugins to open; nothing else is opened. Merged by name over the files."},
     {"plugins[].name", HL_KIND_NAME, REQUIRED, NULL, NULL, 0, 0, "Its name, and its file in our own folder."},
+    {"plugins[].plugin", HL_KIND_NAME, 0, NULL, NULL, 0, 0, "Which plugin this is, where one is used twice under two names; default: name."},
     {"plugins[].enabled", HL_KIND_BOOL, 0, "true", NULL, 0, 0, "false: as if it were not listed."},
     {"plugins[].file", HL_KIND_FILE, 0, NULL, NULL, 0, 0, "The .so, if it is not in our own folder."},
     {"plugins[].required", HL_KIND_BOOL, 0, "false", NULL, 0, 0, "hilumd does not start without it."},

@@ -59,17 +59,23 @@ static hilum_rc not_there(const struct hilum_self *plugin, const char *path)
     return rc;
 }
 
+/* What it is: one plugin may be configured several times, under a name each. */
+static const char *kind_of(const struct hilum_self *plugin)
+{
+    return hl_node_text(plugin->entry, "plugin", plugin->id);
+}
+
 static hilum_rc find_file(struct hilum_self *plugin)
 {
     char path[PATH_MAX];
-    const char *file = hl_node_text(plugin->entry, "file", NULL);
+    const char *file = hl_node_text(plugin->entry, "file", NULL), *what = kind_of(plugin);
     /* The name becomes a file name: it must not lead out of our folder. */
-    if (strchr(plugin->id, '/'))
+    if (strchr(what, '/'))
         return hl_fail(HILUM_EINVAL, "expected a name without '/'");
     if (file)
         snprintf(path, sizeof path, "%s", file);
     else
-        snprintf(path, sizeof path, "%s/%s.so", plugin->host->plugin_dir, plugin->id);
+        snprintf(path, sizeof path, "%s/%s.so", plugin->host->plugin_dir, what);
     /* Absolute and without links: what is checked is what is opened, and libltdl searches nowhere. */
     plugin->file = realpath(path, NULL);
     if (!plugin->file && errno == ENOENT)
@@ -123,8 +129,8 @@ static hilum_rc check_descriptor(const struct hilum_self *plugin, const struct h
         return rc;
     if (p->abi_tag)
         return hl_fail(HILUM_EINVAL, "built for the fork \"%s\", this host is none", p->abi_tag);
-    if (!p->id || strcmp(p->id, plugin->id) != 0)
-        return hl_fail(HILUM_EINVAL, "calls itself \"%s\"; write that as its name",
+    if (!p->id || strcmp(p->id, kind_of(plugin)) != 0)
+        return hl_fail(HILUM_EINVAL, "calls itself \"%s\"; write that as its name, or as plugin",
                        p->id ? p->id : "");
     if (!p->init)
         return hl_fail(HILUM_EINVAL, "descriptor: init is missing");

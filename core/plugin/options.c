@@ -301,3 +301,21 @@ bool hl_plugin_parse_options(struct hilum_self *plugin, struct hl_faults *faults
         ok = set_option(plugin, &plugin->plugin->options[i], options, faults) && ok;
     return ok;
 }
+
+bool hl_plugins_option_is(const struct hl_plugins *plugins, const char *key, const char *text)
+{
+    for (size_t i = 0; i < plugins->n; i++) {
+        const struct hilum_self *plugin = plugins->plugins[i];
+        if (!plugin->plugin || !plugin->conf || atomic_load(&plugin->state) == PLUGIN_SKIPPED)
+            continue;
+        for (const struct hilum_option *o = plugin->plugin->options; o && o->key; o++) {
+            const char *value = NULL;
+            if (o->type != HILUM_OPT_STR || strcmp(o->key, key) != 0)
+                continue;
+            memcpy(&value, (const char *)plugin->conf + o->offset, sizeof value);
+            if (value && strcmp(value, text) == 0)
+                return true;
+        }
+    }
+    return false;
+}

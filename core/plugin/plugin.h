@@ -71,6 +71,9 @@ void *hl_plugins_context(const hilum_self *self);
  * "default", "range", "help", "required"}]}] for `hilum plugin list`. Any thread. */
 void hl_plugins_list(struct hl_plugins *plugins, struct hl_buf *json);
 
+/* Has a plugin that was opened a text option of this name and value, default or set? Any time after open. */
+bool hl_plugins_option_is(const struct hl_plugins *plugins, const char *key, const char *text);
+
 /* ---- capabilities ---- */
 
 /* Pins a provider until unpin; name NULL: the only one of its kind. Between hl_plugins_init and

@@ -217,6 +217,29 @@ static hilum_rc fill_gaps(struct hl_session *session, int64_t patient, const str
     return rc;
 }
 
+hilum_rc hl_identity_is(struct hl_record *record, struct hl_session *session, int64_t patient,
+                        const struct hl_instance *instance, bool *out)
+{
+    struct hl_stmt *stmt = NULL;
+    char differ[64] = "";
+    const char *patient_id = hl_attrs_text(instance->attrs, HL_PATIENT_ID);
+    hilum_rc rc = hl_session_ask(session, &stmt,
+                                 "SELECT patient_id, issuer, name, birth_date, sex, standing "
+                                 "FROM patient WHERE id = ?1",
+                                 "i", patient);
+    *out = false;
+    if (rc == HILUM_OK)
+        rc = hl_stmt_step(stmt);
+    if (rc == 1) {
+        bool is_nameless = !*patient_id && hl_stmt_int(stmt, 5) == WITHOUT_ID;
+        differences(stmt, instance->attrs, differ, sizeof differ);
+        *out = !*differ && strcmp(patient_id, hl_stmt_text(stmt, 0)) == 0 &&
+               (is_nameless || strcmp(issuer_of(record, instance), hl_stmt_text(stmt, 1)) == 0);
+    }
+    hl_stmt_done(stmt);
+    return rc > 0 ? HILUM_OK : rc;
+}
+
 static hilum_rc without_id(struct hl_record *record, struct hl_session *session,
                            const struct hl_instance *instance, int64_t *patient)
 {

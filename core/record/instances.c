@@ -67,7 +67,7 @@ static hilum_rc row_write(struct batch *batch, struct hl_session *session, struc
     hilum_rc rc = source_find(batch->record, session, row, &source);
     const struct hilum_value fixed[] = {
         hl_value_int(series),
-        hl_value_int(row->quarantine_of != NULL),
+        hl_value_int(row->outcome == HL_OUTCOME_QUARANTINED && row->quarantine_of != NULL),
         hl_value_int(row->is_held),
         hl_value_text(hl_attrs_text(attrs, HL_SOP_INSTANCE_UID)),
         hl_value_text(or_empty(row->transfer_syntax)),
@@ -98,7 +98,7 @@ static hilum_rc event_write(struct batch *batch, struct hl_session *session,
                             struct hl_instance *row)
 {
     const struct hl_attrs *attrs = row->attrs;
-    bool is_aside = row->is_held || row->quarantine_of;
+    bool is_aside = row->is_held;
     struct hl_buf fields = {0};
     field(&fields, "peer", row->peer);
     field(&fields, "calling_aet", row->calling_aet);
@@ -111,6 +111,8 @@ static hilum_rc event_write(struct batch *batch, struct hl_session *session,
     field(&fields, "Modality", hl_attrs_text(attrs, HL_MODALITY));
     if (is_aside)
         field(&fields, "reason", row->held_reason);
+    if (row->outcome == HL_OUTCOME_SUPERSEDED)
+        field(&fields, "supersedes", row->on_known == HL_KNOWN_VERSION ? "version" : "replace");
     hl_buf_byte(&fields, '}');
     const struct hl_entry entry = {.event = is_aside ? "instance.quarantined" : "instance.stored",
                                    .study_uid = hl_attrs_text(attrs, HL_STUDY_INSTANCE_UID),
@@ -149,17 +151,45 @@ static void tally_add(struct batch *batch, const struct hl_place *place,
 /* Different content under a known UID is no part of any study until somebody decides: its row hangs on the
  * series of the instance it contradicts and is not counted. */
 static hilum_rc aside_add(struct batch *batch, struct hl_session *session, struct hl_instance *row,
-                          int64_t known)
+                          const struct hl_known *known)
 {
-    int64_t series = 0;
-    hilum_rc rc =
-        hl_session_int(session, &series, "SELECT series FROM instance WHERE id = ?1", "i", known);
-    if (rc == HILUM_OK)
-        rc = row_write(batch, session, row, series);
-    if (rc == HILUM_OK)
-        rc = event_write(batch, session, row);
     row->outcome = HL_OUTCOME_QUARANTINED;
-    return rc;
+    row->is_held = true;
+    row->held_by = row->held_by ? row->held_by : "core/duplicate";
+    hilum_rc rc = row_write(batch, session, row, known->series);
+    return rc == HILUM_OK ? event_write(batch, session, row) : rc;
+}
+
+/* Current in the place of the known one. Its own counts follow: one instance as before, other bytes. */
+static hilum_rc superseding_add(struct batch *batch, struct hl_session *session,
+                                struct hl_instance *row, const struct hl_known *known)
+{
+    char who[128];
+    row->outcome = HL_OUTCOME_SUPERSEDED;
+    hl_instance_who(row, who, sizeof who);
+    hilum_rc rc = hl_known_retire(batch->record, session, known, row->on_known);
+    if (rc == HILUM_OK)
+        rc = row_write(batch, session, row, known->series);
+    if (rc == HILUM_OK)
+        rc = hl_known_succeed(session, known, row, who);
+    return rc == HILUM_OK ? event_write(batch, session, row) : rc;
+}
+
+static hilum_rc contradiction_add(struct batch *batch, struct hl_session *session,
+                                  struct hl_instance *row, int64_t known_id)
+{
+    struct hl_known known = {0};
+    const char *why = NULL;
+    hilum_rc rc = hl_known_read(session, known_id, &known);
+    if (rc == HILUM_OK && row->on_known != HL_KNOWN_ASIDE && !row->is_held)
+        rc = hl_known_compare(batch->record, session, &known, row, &why);
+    if (rc != HILUM_OK)
+        return rc;
+    if (row->on_known != HL_KNOWN_ASIDE && !row->is_held && !why)
+        return superseding_add(batch, session, row, &known);
+    if (!row->held_reason)
+        row->held_reason = why ? why : "other content under a known SOP Instance UID";
+    return aside_add(batch, session, row, &known);
 }
 
 static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
@@ -171,7 +201,7 @@ static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
         hl_session_int(session, &known, "SELECT id FROM instance WHERE uid = ?1 AND state = 0", "t",
                        hl_attrs_text(row->attrs, HL_SOP_INSTANCE_UID));
     if (rc == HILUM_OK && row->quarantine_of)
-        return aside_add(batch, session, row, known);
+        return contradiction_add(batch, session, row, known);
     if (rc == HILUM_OK) {
         row->outcome = HL_OUTCOME_EXISTS;
         row->instance_id = known;
@@ -196,7 +226,7 @@ static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
 /* ---- the batch --------------------------------------------------------------------------------------- */
 
 /* In the words of hl_principal_text, which is not for this folder. */
-static void who_text(const struct hl_instance *row, char *out, size_t size)
+void hl_instance_who(const struct hl_instance *row, char *out, size_t size)
 {
     if (*or_empty(row->peer))
         snprintf(out, size, "peer %s (%s)", row->peer, or_empty(row->address));
@@ -211,7 +241,7 @@ static hilum_rc tally_audit(struct hl_session *session, const struct tally *tall
     const struct hl_instance *row = tally->any;
     struct hl_buf after = {0};
     char who[128];
-    who_text(row, who, sizeof who);
+    hl_instance_who(row, who, sizeof who);
     hl_buf_printf(&after, "{\"instances\":%lld,\"bytes\":%lld,\"series\":", (long long)tally->n,
                   (long long)tally->bytes);
     hl_buf_json_string(&after, hl_attrs_text(row->attrs, HL_SERIES_INSTANCE_UID));

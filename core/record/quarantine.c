@@ -157,13 +157,18 @@ static hilum_rc stored_event(struct decision *d, struct hl_session *session,
 /* The newcomer takes the place of what it contradicted. */
 static hilum_rc replace(struct decision *d, struct hl_session *session, const struct item *item)
 {
+    struct hl_known known = {0};
     int64_t old = 0;
     hilum_rc rc = hl_session_int(
         session, &old, "SELECT id FROM instance WHERE uid = ?1 AND state = 0", "t", item->uid);
     if (rc == HILUM_OK)
-        rc = hl_erasure_add(d->record, session, old, "replaced by released content");
+        rc = hl_known_read(session, old, &known);
     if (rc == HILUM_OK)
-        rc = hl_session_run(session, "UPDATE instance SET state = 2 WHERE id = ?1", "i", old);
+        rc = hl_known_retire(d->record, session, &known, HL_KNOWN_REPLACE);
+    if (rc == HILUM_OK)
+        rc = hl_known_recount(session, &known, item->bytes);
+    if (rc == HILUM_OK)
+        rc = hl_known_jobs(session, &known, item->instance);
     if (rc == HILUM_ENOTFOUND)
         rc = HILUM_OK;
     if (rc == HILUM_OK)

@@ -34,9 +34,17 @@ hilum_rc hl_record_health(struct hl_record *record);
 /* ---- instances ---------------------------------------------------------------------------------- */
 
 enum hl_ingest_outcome {
-    HL_OUTCOME_STORED = 1,     /* a new row */
-    HL_OUTCOME_EXISTS = 2,     /* a row with this SOP Instance UID is there: nothing was written */
-    HL_OUTCOME_QUARANTINED = 3 /* a new row, held: its journal entry waits for release */
+    HL_OUTCOME_STORED = 1,      /* a new row */
+    HL_OUTCOME_EXISTS = 2,      /* a row with this SOP Instance UID is there: nothing was written */
+    HL_OUTCOME_QUARANTINED = 3, /* a new row, held: its journal entry waits for release */
+    HL_OUTCOME_SUPERSEDED = 4   /* a new row in the place of the known one */
+};
+
+/* Other content under a known SOP Instance UID: what becomes of it. */
+enum hl_known_uid {
+    HL_KNOWN_ASIDE = 0,   /* the newcomer waits for a person */
+    HL_KNOWN_REPLACE = 1, /* it is current from now on, the known one is erased after the grace */
+    HL_KNOWN_VERSION = 2  /* it is current from now on, the known one stays as an earlier version */
 };
 
 struct hl_location {
@@ -59,6 +67,9 @@ struct hl_instance {
     bool is_held;                      /* HILUM_HOLD: in quarantine until released */
     const char *held_by, *held_reason; /* rule and reason */
     const char *quarantine_of; /* not NULL: different content under this known SOP Instance UID */
+    enum hl_known_uid
+        on_known; /* then; what would move the object to another study, series, class or
+                                 * person is put aside whatever this says (held_reason: why) */
     const struct hl_plan_step
         *plan; /* of filter and transform rules: written in the same transaction */
     size_t n_plan;
@@ -87,8 +98,19 @@ struct hl_stored {
 };
 hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance,
                           struct hl_stored *out);
+/* Also one that has been replaced, until it is erased: a retrieval that listed it before may finish. */
 hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
                                 struct hl_stored *out);
+/* Content kept under that UID but not current (in quarantine, an earlier version) with that digest as received.
+ * HILUM_ENOTFOUND. */
+hilum_rc hl_record_stored_aside(struct hl_record *record, const char *sop_instance,
+                                const uint8_t digest_received[16], struct hl_stored *out);
+/* Everything that has been stored under UIDs that came with more than one content, as a JSON array in order of
+ * UID and arrival: which is a Study or SOP Instance UID. The number of a version never changes. */
+hilum_rc hl_record_versions(struct hl_record *record, const char *which, struct hl_buf *json);
+/* The content with that number. HILUM_ENOTFOUND: no such number, or erased. */
+hilum_rc hl_record_version(struct hl_record *record, const char *sop_instance, int64_t number,
+                           struct hl_stored *out);
 /* Does any row (any state) point at store/key? For finishing pending keys at start. */
 hilum_rc hl_record_has_key(struct hl_record *record, const char *store, const char *key, bool *out);
 /* A resend or another event about an existing instance: audit + journal `instance.duplicated`. */
@@ -127,11 +149,13 @@ struct hl_overlay {
     int64_t when_us;
     const char *who, *why;
 };
-struct hl_overlays { /* ascending tags; arena-owned */
+struct hl_overlays { /* ascending tags; texts in the arena, items from malloc */
     struct hl_arena arena;
     struct hl_overlay *items;
     size_t n;
 };
+/* A point before the first correction: what leaves as of then is what was stored. */
+#define HL_AS_RECEIVED 1
 /* The corrections that apply to an instance as of that point (0: now). Empty for most. */
 hilum_rc hl_record_overlays(struct hl_record *record, int64_t instance_id, int64_t as_of,
                             struct hl_overlays *out);

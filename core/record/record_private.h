@@ -67,6 +67,39 @@ hilum_rc hl_identity_find(struct hl_record *record, struct hl_session *session,
 /* Writes the search keys of a name anew. */
 hilum_rc hl_identity_keys(struct hl_session *session, int64_t patient, const char *name);
 
+/* Is that the person of the row, by issuer, ID and what else is known of both? Also when it is what the row
+ * said before a correction. */
+hilum_rc hl_identity_is(struct hl_record *record, struct hl_session *session, int64_t patient,
+                        const struct hl_instance *instance, bool *out);
+/* Who sent it, in the words of hl_principal_text, which is not for this folder. */
+void hl_instance_who(const struct hl_instance *row, char *out, size_t size);
+/* Writes the level's columns of the attributes anew. */
+hilum_rc hl_row_update(struct hl_session *session, unsigned level, int64_t id,
+                       const struct hl_attrs *attrs);
+
+/* ---- one UID, several contents (versions.c): within a unit ------------------------------------------------ */
+
+/* The current instance of a UID other content comes for. */
+struct hl_known {
+    int64_t id, series, study, patient, bytes, received_us;
+    bool is_held, is_only_in_series, is_only_in_study;
+    char sop_class[65], series_uid[65], study_uid[65], digest[33];
+};
+hilum_rc hl_known_read(struct hl_session *session, int64_t id, struct hl_known *out);
+/* *why: what keeps the newcomer from taking its place; NULL: nothing. */
+hilum_rc hl_known_compare(struct hl_record *record, struct hl_session *session,
+                          const struct hl_known *known, const struct hl_instance *row,
+                          const char **why);
+/* It is current no more. */
+hilum_rc hl_known_retire(struct hl_record *record, struct hl_session *session,
+                         const struct hl_known *known, enum hl_known_uid how);
+/* Counts, attributes, waiting jobs and audit go over to the row just written. */
+hilum_rc hl_known_succeed(struct hl_session *session, const struct hl_known *known,
+                          const struct hl_instance *row, const char *who);
+/* Parts of it: sums of series and study with the other size; jobs that wait go to the heir. */
+hilum_rc hl_known_recount(struct hl_session *session, const struct hl_known *known, int64_t bytes);
+hilum_rc hl_known_jobs(struct hl_session *session, const struct hl_known *known, int64_t heir);
+
 /* ---- events (journal.c, jobs.c, audit.c): within a unit ------------------------------------------------ */
 
 struct hl_entry {

@@ -107,6 +107,21 @@ static struct hilum_value folded_value(struct hl_arena *arena, const char *name)
     return text_value(copy ? copy : "");
 }
 
+/* Values of the level's columns, in their order, from values[n] on; the new n. */
+static unsigned columns_add(struct hl_arena *arena, unsigned level, const struct hl_attrs *attrs,
+                            struct hilum_value *values, unsigned n)
+{
+    for (size_t i = 0; i < hl_columns_count; i++) {
+        if (!is_copied(&hl_columns[i], level))
+            continue;
+        const char *text = hl_attrs_text(attrs, hl_columns[i].tag);
+        values[n++] = column_value(arena, &hl_columns[i], text);
+        if (has_folded(&hl_columns[i]))
+            values[n++] = folded_value(arena, text);
+    }
+    return n;
+}
+
 hilum_rc hl_row_insert(struct hl_record *record, struct hl_session *session, unsigned level,
                        const struct hilum_value *fixed, const struct hl_attrs *attrs, int64_t *id)
 {
@@ -115,20 +130,41 @@ hilum_rc hl_row_insert(struct hl_record *record, struct hl_session *session, uns
     struct hl_stmt *stmt = NULL;
     unsigned n = fixed_count(level);
     memcpy(values, fixed, n * sizeof *fixed);
-    for (size_t i = 0; i < hl_columns_count; i++) {
-        if (!is_copied(&hl_columns[i], level))
-            continue;
-        const char *text = hl_attrs_text(attrs, hl_columns[i].tag);
-        values[n++] = column_value(&arena, &hl_columns[i], text);
-        if (has_folded(&hl_columns[i]))
-            values[n++] = folded_value(&arena, text);
-    }
+    n = columns_add(&arena, level, attrs, values, n);
     hilum_rc rc = hl_session_query(session, record->inserts[level], values, n, &stmt);
     if (rc == HILUM_OK)
         rc = hl_stmt_step(stmt);
     if (rc == HILUM_OK)
         *id = hl_session_last_id(session);
     hl_stmt_done(stmt);
+    hl_arena_fini(&arena);
+    return rc;
+}
+
+hilum_rc hl_row_update(struct hl_session *session, unsigned level, int64_t id,
+                       const struct hl_attrs *attrs)
+{
+    struct hilum_value values[VALUES_MAX] = {hl_value_int(id)};
+    struct hl_arena arena = {0};
+    struct hl_buf sql = {0};
+    struct hl_stmt *stmt = NULL;
+    unsigned n = columns_add(&arena, level, attrs, values, 1), at = 2;
+    hl_buf_printf(&sql, "UPDATE %s SET ", hl_level_table(level));
+    for (size_t i = 0; i < hl_columns_count; i++) {
+        if (!is_copied(&hl_columns[i], level))
+            continue;
+        hl_buf_printf(&sql, "%s%s = ?%u", at > 2 ? "," : "", hl_columns[i].name, at);
+        at++;
+        if (has_folded(&hl_columns[i]))
+            hl_buf_printf(&sql, ",%s_f = ?%u", hl_columns[i].name, at++);
+    }
+    hl_buf_text(&sql, " WHERE id = ?1");
+    hilum_rc rc = sql.failed ? hl_fail(HILUM_ENOMEM, "record: out of memory")
+                             : hl_session_query(session, sql.data, values, n, &stmt);
+    if (rc == HILUM_OK)
+        rc = hl_stmt_step(stmt);
+    hl_stmt_done(stmt);
+    hl_buf_fini(&sql);
     hl_arena_fini(&arena);
     return rc;
 }

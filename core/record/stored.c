@@ -12,7 +12,7 @@
     "SELECT i.id, i.sop_class, i.uid, e.uid, s.uid, i.transfer_syntax, i.digest_received, "        \
     "i.is_held, l.store, l.object_key, l.bytes, l.dataset_offset, l.digest FROM instance i "       \
     "JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study "                             \
-    "JOIN location l ON l.instance = i.id AND l.state = 'current' "
+    "JOIN location l ON l.instance = i.id "
 
 enum { LOCATIONS_PAGE = 256 }; /* as in the statement */
 
@@ -45,14 +45,14 @@ static void stored_read(struct hl_stmt *stmt, struct hl_stored *out)
 }
 
 static hilum_rc stored_query(struct hl_record *record, const char *sql,
-                             const struct hilum_value *key, struct hl_stored *out)
+                             const struct hilum_value *keys, unsigned n_keys, struct hl_stored *out)
 {
     struct hl_session *session = NULL;
     struct hl_stmt *stmt = NULL;
     hilum_rc rc = hl_readers_get(record->readers, &session);
     if (rc != HILUM_OK)
         return rc;
-    rc = hl_session_query(session, sql, key, 1, &stmt);
+    rc = hl_session_query(session, sql, keys, n_keys, &stmt);
     if (rc == HILUM_OK)
         rc = hl_stmt_step(stmt);
     if (rc == 1)
@@ -67,8 +67,9 @@ static hilum_rc stored_query(struct hl_record *record, const char *sql,
 hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance, struct hl_stored *out)
 {
     struct hilum_value key = hl_value_text(sop_instance);
-    hilum_rc rc =
-        stored_query(record, STORED_COLUMNS "WHERE i.uid = ?1 AND i.state = 0", &key, out);
+    hilum_rc rc = stored_query(
+        record, STORED_COLUMNS "AND l.state = 'current' WHERE i.uid = ?1 AND i.state = 0", &key, 1,
+        out);
     return rc == HILUM_ENOTFOUND ? hl_fail(rc, "instance %.64s: not in the catalogue", sop_instance)
                                  : rc;
 }
@@ -77,10 +78,23 @@ hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
                                 struct hl_stored *out)
 {
     struct hilum_value key = hl_value_int(instance_id);
-    hilum_rc rc = stored_query(record, STORED_COLUMNS "WHERE i.id = ?1", &key, out);
+    /* 'current' sorts before 'erasing' */
+    hilum_rc rc = stored_query(record, STORED_COLUMNS "WHERE i.id = ?1 ORDER BY l.state LIMIT 1",
+                               &key, 1, out);
     return rc == HILUM_ENOTFOUND
                ? hl_fail(rc, "instance number %lld: not in the catalogue", (long long)instance_id)
                : rc;
+}
+
+hilum_rc hl_record_stored_aside(struct hl_record *record, const char *sop_instance,
+                                const uint8_t digest_received[16], struct hl_stored *out)
+{
+    const struct hilum_value keys[] = {hl_value_text(sop_instance),
+                                       hl_value_blob(digest_received, 16)};
+    return stored_query(record,
+                        STORED_COLUMNS "AND l.state = 'current' WHERE i.uid = ?1 AND i.state <> 0 "
+                                       "AND i.state IN (1, 3) AND i.digest_received = ?2 LIMIT 1",
+                        keys, 2, out);
 }
 
 hilum_rc hl_record_has_key(struct hl_record *record, const char *store, const char *key, bool *out)

@@ -300,6 +300,59 @@ static int verb_tag(lua_State *lua)
     return step_add(lua, run, "tag");
 }
 
+/* How an object is kept can be chosen while it is not kept yet. */
+static void keeping_check(lua_State *lua, const struct hl_run *run, const char *verb)
+{
+    unsigned phase = run->rule->phase;
+    bool is_arrival = strcmp(run->rule->event, "instance.offered") == 0 ||
+                      strcmp(run->rule->event, "instance.received") == 0;
+    if (!is_arrival || (phase != HILUM_FILTER && phase != HILUM_TRANSFORM)) {
+        luaL_error(lua,
+                   "ev:%s is allowed on instance.offered and instance.received, in phases "
+                   "\"filter\" and \"transform\"",
+                   verb);
+    }
+}
+
+static int keeping_add(lua_State *lua, struct hl_run *run, const char *verb, const char *argument)
+{
+    hl_buf_clear(&run->scratch);
+    hl_buf_printf(&run->scratch, "{\"%s\":", argument);
+    hl_buf_json_string(&run->scratch, lua_tostring(lua, 2));
+    hl_buf_byte(&run->scratch, '}');
+    return step_add(lua, run, verb);
+}
+
+/* ev:store(name): in this store instead of the default one. */
+static int verb_store(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    const struct hl_script_env *env = hl_script_state_of(lua)->set->env;
+    const char *name = luaL_checkstring(lua, 2);
+    keeping_check(lua, run, "store");
+    if (env->has_store && !env->has_store(env->arg, name)) {
+        return luaL_error(lua, "store \"%s\": no such store", name);
+    }
+    return keeping_add(lua, run, "store", "store");
+}
+
+bool hl_script_policy_is_known(const char *name)
+{
+    return strcmp(name, "keep-first") == 0 || strcmp(name, "replace") == 0 ||
+           strcmp(name, "version") == 0 || strcmp(name, "quarantine") == 0;
+}
+
+/* ev:duplicates(policy): should its UID be known with other content. */
+static int verb_duplicates(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    keeping_check(lua, run, "duplicates");
+    if (!hl_script_policy_is_known(luaL_checkstring(lua, 2))) {
+        return luaL_error(lua, "duplicates: expected " HL_SCRIPT_POLICIES);
+    }
+    return keeping_add(lua, run, "duplicates", "policy");
+}
+
 /* A verb some plugin declared: ev:verb{...}. Upvalue 1: its name. */
 static int verb_other(lua_State *lua)
 {
@@ -353,9 +406,11 @@ static int event_tostring(lua_State *lua)
 
 void hl_script_event_open(lua_State *lua)
 {
-    static const luaL_Reg methods[] = {
-        {"text", event_text}, {"has", event_has}, {"int", event_int}, {"set", event_set},
-        {"send", verb_send},  {"tag", verb_tag},  {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"text", event_text},  {"has", event_has},
+                                       {"int", event_int},    {"set", event_set},
+                                       {"send", verb_send},   {"tag", verb_tag},
+                                       {"store", verb_store}, {"duplicates", verb_duplicates},
+                                       {NULL, NULL}};
     luaL_newmetatable(lua, EVENT_TYPE);
     luaL_newlib(lua, methods);
     lua_pushcclosure(lua, event_index, 1);

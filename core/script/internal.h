@@ -154,7 +154,10 @@ bool hl_script_table_parse(struct hl_script_set *set, const char *path, const ch
 const char **hl_script_table_row(const struct hl_script_table *table, const char *key);
 void hl_script_routes_read(struct hl_script_set *set, const struct hl_config *config);
 int32_t hl_script_route_run(void *rule, hilum_event *event);
-/* Finds ev:send("NAME") with a name that is no peer, without running anything. */
+/* What ev:duplicates takes. */
+#define HL_SCRIPT_POLICIES "\"keep-first\", \"replace\", \"version\" or \"quarantine\""
+bool hl_script_policy_is_known(const char *name);
+/* Finds ev:send("NAME") with a name that is no peer, and its like, without running anything. */
 void hl_script_lint(struct hl_script_set *set, const struct hl_script_source *source,
                     struct hl_faults *faults);
 bool hl_script_peer_is_known(const struct hl_script_set *set, const char *name);

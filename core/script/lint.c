@@ -1,6 +1,6 @@
-/* Finds ev:send("NAME") whose name is no peer, by reading the text: a typing error in a rule for
- * the night is found by `hilumd --check` and not in the night. Knows only as much Lua as tells code
- * from comments. SPDX-License-Identifier: Apache-2.0 */
+/* Finds ev:send("NAME") whose name is no peer, ev:store("NAME") that is no store and ev:duplicates("WORD") that is no
+ * policy, by reading the text: a typing error in a rule for the night is found by `hilumd --check` and not in
+ * the night. Knows only as much Lua as tells code from comments. SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 #include <string.h>
 
@@ -79,18 +79,61 @@ static void comment_skip(struct lint *lint)
     advance(lint, p);
 }
 
+struct verb {
+    const char *call; /* ":send" */
+    void (*check)(struct hl_script_set *set, const char *name,
+                  const struct hl_script_source *source, unsigned line, struct hl_faults *faults);
+};
+
 /* `at` is at ":send". Leaves it at the quote of a literal first argument, or returns false. */
-static bool send_literal(struct lint *lint)
+static bool literal_find(struct lint *lint, const struct verb *verb)
 {
-    lint->at += strlen(":send");
+    lint->at += strlen(verb->call);
     while (lint->at < lint->end && (isspace((unsigned char)*lint->at) || *lint->at == '(')) {
         advance(lint, lint->at + 1);
     }
     return lint->at < lint->end && (*lint->at == '"' || *lint->at == '\'');
 }
 
-static void send_check(struct hl_script_set *set, const struct hl_script_source *source,
-                       struct lint *lint, struct hl_faults *faults)
+static void peer_check(struct hl_script_set *set, const char *name,
+                       const struct hl_script_source *source, unsigned line,
+                       struct hl_faults *faults)
+{
+    if (hl_script_peer_is_known(set, name)) {
+        return;
+    }
+    const char *near = hl_script_peer_nearest(set, name);
+    hl_faults_add(faults, source->path, line,
+                  "send: expected the name of a configured peer%s%s%s, found \"%s\"",
+                  near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "", name);
+}
+
+static void store_check(struct hl_script_set *set, const char *name,
+                        const struct hl_script_source *source, unsigned line,
+                        struct hl_faults *faults)
+{
+    if (set->env->has_store && !set->env->has_store(set->env->arg, name)) {
+        hl_faults_add(faults, source->path, line,
+                      "store: expected the name of a configured store, found \"%s\"", name);
+    }
+}
+
+static void policy_check(struct hl_script_set *set, const char *name,
+                         const struct hl_script_source *source, unsigned line,
+                         struct hl_faults *faults)
+{
+    (void)set;
+    if (!hl_script_policy_is_known(name)) {
+        hl_faults_add(faults, source->path, line, "duplicates: expected %s, found \"%s\"",
+                      HL_SCRIPT_POLICIES, name);
+    }
+}
+
+static const struct verb verbs[] = {
+    {":send", peer_check}, {":store", store_check}, {":duplicates", policy_check}};
+
+static void name_check(struct hl_script_set *set, const struct hl_script_source *source,
+                       struct lint *lint, const struct verb *verb, struct hl_faults *faults)
 {
     unsigned line = lint->line;
     const char *start = lint->at + 1, *end = string_skip(lint);
@@ -105,19 +148,19 @@ static void send_check(struct hl_script_set *set, const struct hl_script_source 
     }
     memcpy(name, start, n);
     name[n] = '\0';
-    if (!hl_script_peer_is_known(set, name)) {
-        const char *near = hl_script_peer_nearest(set, name);
-        hl_faults_add(faults, source->path, line,
-                      "send: expected the name of a configured peer%s%s%s, found \"%s\"",
-                      near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "", name);
-    }
+    verb->check(set, name, source, line, faults);
 }
 
-static bool is_send(const struct lint *lint)
+static const struct verb *verb_at(const struct lint *lint)
 {
-    size_t n = strlen(":send");
-    return (size_t)(lint->end - lint->at) > n && memcmp(lint->at, ":send", n) == 0 &&
-           !isalnum((unsigned char)lint->at[n]) && lint->at[n] != '_';
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        size_t n = strlen(verbs[i].call);
+        if ((size_t)(lint->end - lint->at) > n && memcmp(lint->at, verbs[i].call, n) == 0 &&
+            !isalnum((unsigned char)lint->at[n]) && lint->at[n] != '_') {
+            return &verbs[i];
+        }
+    }
+    return NULL;
 }
 
 void hl_script_lint(struct hl_script_set *set, const struct hl_script_source *source,
@@ -126,16 +169,17 @@ void hl_script_lint(struct hl_script_set *set, const struct hl_script_source *so
     struct lint lint = {source->text, source->text + source->size, 1};
     while (lint.at < lint.end) {
         int level = long_level(lint.at, lint.end);
+        const struct verb *verb = verb_at(&lint);
         if (lint.end - lint.at > 1 && lint.at[0] == '-' && lint.at[1] == '-') {
             comment_skip(&lint);
         } else if (level >= 0) {
             long_skip(&lint, level);
         } else if (*lint.at == '"' || *lint.at == '\'') {
             string_skip(&lint);
-        } else if (!is_send(&lint)) {
+        } else if (!verb) {
             advance(&lint, lint.at + 1);
-        } else if (send_literal(&lint)) {
-            send_check(set, source, &lint, faults);
+        } else if (literal_find(&lint, verb)) {
+            name_check(set, source, &lint, verb, faults);
         }
     }
 }

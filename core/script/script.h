@@ -15,6 +15,8 @@ struct hl_script_env {
      * you mean ARCHIVE?"). */
     bool (*has_peer)(void *arg, const char *name);
     bool (*has_verb)(void *arg, const char *verb);
+    /* Is there a store of this name? */
+    bool (*has_store)(void *arg, const char *name);
     /* May rules use this verb here (hl_allow)? HILUM_OK or HILUM_EDENIED. */
     hilum_rc (*allow)(void *arg, const char *rule, const char *verb);
     /* hilum.kv reads; writes are the verb kv. */

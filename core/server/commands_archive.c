@@ -126,6 +126,7 @@ struct export
     struct hl_server *server;
     struct hl_call *call;
     const char *dir;
+    char uid[65]; /* the study's */
     int64_t *items;
     size_t n, cap;
 };
@@ -154,14 +155,56 @@ static hilum_rc export_objects(struct export *export, int64_t as_of)
     return HILUM_OK;
 }
 
+/* One content of one instance, of several that came under its UID. */
+static hilum_rc export_version(struct export *export)
+{
+    struct hl_stored stored;
+    const char *sop = hl_call_text(export->call, "instance", NULL);
+    if (!sop)
+        return hl_fail(HILUM_EINVAL, "--number: name the instance too: --instance SOPInstanceUID");
+    hilum_rc rc = hl_record_version(export->server->record, sop,
+                                    hl_call_int(export->call, "number", 0), &stored);
+    if (rc == HILUM_OK && strcmp(stored.study_uid, export->uid) != 0)
+        rc = hl_fail(HILUM_ENOTFOUND, "instance %.64s is not of this study", sop);
+    const struct hilum_object_ref ref = {.instance = stored.instance_id};
+    return rc == HILUM_OK ? export_collect(export, &ref) : rc;
+}
+
+static hilum_rc export_choose(struct export *export, int64_t *as_of)
+{
+    const char *sop = hl_call_text(export->call, "instance", NULL);
+    if (hl_call_int(export->call, "number", 0) > 0)
+        return export_version(export);
+    const struct hilum_catalog_key keys[] = {{0x0020000D, 0, export->uid}, {0x00080018, 0, sop}};
+    return hl_record_objects(export->server->record, keys, sop ? 2 : 1, as_of, export_collect,
+                             export);
+}
+
+static hilum_rc export_audit(const struct export *export, bool is_as_received)
+{
+    struct hl_buf after = {0};
+    char who[64];
+    hl_buf_text(&after, "{\"directory\":");
+    hl_buf_json_string(&after, export->dir);
+    hl_buf_printf(&after, ",\"instances\":%zu%s}", (size_t) export->n,
+                  is_as_received ? ",\"as_received\":true" : "");
+    hilum_rc rc =
+        hl_record_audit(export->server->record, hl_server_who(export->call, who, sizeof who),
+                        "export", export->uid, NULL, hl_buf_str(&after));
+    hl_buf_fini(&after);
+    return rc;
+}
+
 static hilum_rc export_study(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     struct export export = {.server = server, .call = call, .dir = hl_call_text(call, "dir", "")};
+    bool is_as_received = hl_call_bool(call, "as-received");
     if (export.dir[0] != '/')
         return hl_fail(HILUM_EINVAL, "%s: expected an absolute path on the server", export.dir);
-    char uid[65];
-    hilum_rc rc = hl_server_find_study(server, hl_call_text(call, "study", ""), uid);
+    hilum_rc rc = hl_server_find_study(server, hl_call_text(call, "study", ""), export.uid);
+    if (rc == HILUM_OK && is_as_received)
+        rc = hl_allow(hl_call_principal(call), "export.as_received", NULL);
     if (rc < 0)
         return rc;
     if (mkdir(export.dir, 0750) != 0)
@@ -169,19 +212,11 @@ static hilum_rc export_study(void *ctx, struct hl_call *call)
                        "make directory %s: %s (export writes into a new directory)", export.dir,
                        strerror(errno));
     int64_t as_of = 0;
-    struct hilum_catalog_key key = {0x0020000D, 0, uid};
-    rc = hl_record_objects(server->record, &key, 1, &as_of, export_collect, &export);
+    rc = export_choose(&export, &as_of);
     if (rc >= 0)
-        rc = export_objects(&export, as_of);
-    struct hl_buf after = {0};
-    char who[64];
-    hl_buf_text(&after, "{\"directory\":");
-    hl_buf_json_string(&after, export.dir);
-    hl_buf_printf(&after, ",\"instances\":%zu}", (size_t) export.n);
+        rc = export_objects(&export, is_as_received ? HL_AS_RECEIVED : as_of);
     if (rc >= 0)
-        rc = hl_record_audit(server->record, hl_server_who(call, who, sizeof who), "export", uid,
-                             NULL, hl_buf_str(&after));
-    hl_buf_fini(&after);
+        rc = export_audit(&export, is_as_received);
     free(export.items);
     if (rc < 0)
         return rc;
@@ -292,6 +327,10 @@ static const struct hl_command_arg import_args[] = {
 static const struct hl_command_arg export_args[] = {
     {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID or accession number", NULL},
     {"dir", HL_ARG_PATH, true, true, "a new directory on the server", NULL},
+    {"as-received", HL_ARG_BOOL, false, false, "without corrections, as it was stored", NULL},
+    {"instance", HL_ARG_TEXT, false, false, "only this SOPInstanceUID", NULL},
+    {"number", HL_ARG_INT, false, false,
+     "of that instance the content with this number (hilum study versions)", NULL},
     {0}};
 static const struct hl_command_arg list_args[] = {
     {"state", HL_ARG_TEXT, false, false, "only jobs in this state",

@@ -181,6 +181,23 @@ static hilum_rc study_explain(void *ctx, struct hl_call *call)
     return hl_server_answer_view(call, &json, hl_server_view_explain);
 }
 
+static hilum_rc study_versions(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_buf json = {0};
+    char uid[65];
+    const char *which = hl_call_text(call, "study", "");
+    /* a SOP Instance UID is no study's: it is looked for as it stands */
+    if (hl_server_find_study(server, which, uid) == HILUM_OK)
+        which = uid;
+    hilum_rc rc = hl_record_versions(server->record, which, &json);
+    if (rc < 0) {
+        hl_buf_fini(&json);
+        return rc;
+    }
+    return hl_server_answer(call, &json);
+}
+
 static hilum_rc explain(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -364,6 +381,10 @@ static const struct hl_command_arg send_args[] = {
     {0}};
 static const struct hl_command_arg study_args[] = {
     {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID or accession number", NULL}, {0}};
+static const struct hl_command_arg versions_args[] = {
+    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID, accession number or SOPInstanceUID",
+     NULL},
+    {0}};
 static const struct hl_command_arg reference_args[] = {
     {"reference", HL_ARG_TEXT, true, true, "the number from a peer's error comment", NULL}, {0}};
 static const struct hl_command_arg edit_args[] = {
@@ -391,6 +412,9 @@ hilum_rc hl_server_register_catalog_commands(struct hl_server *server)
          server},
         {"study explain", "Everything that happened to a study, and why.", "study.explain",
          study_args, study_explain, server},
+        {"study versions",
+         "Lists what came more than once with other content, and which is current.",
+         "study.explain", versions_args, study_versions, server},
         {"explain", "What a reference number stands for.", "study.explain", reference_args, explain,
          server},
         {"patient edit", "Corrects a patient's attributes in all studies.", "patient.edit",

@@ -11,13 +11,7 @@
 static hilum_rc erase(void *arg, const char *store, const char *key)
 {
     struct hl_server *server = arg;
-    const struct hilum_cap *cap = NULL;
-    void *instance = NULL;
-    hilum_rc rc = hl_plugins_acquire(server->plugins, HILUM_CAP_STORE, store, &cap, &instance);
-    if (rc < 0)
-        return rc;
-    rc = ((const struct hilum_store *)cap)->erase(instance, key);
-    hl_plugins_unpin(server->plugins, cap);
+    hilum_rc rc = hl_store_erase(server->store, store, key);
     return rc == HILUM_ENOTFOUND ? HILUM_OK : rc; /* gone already: an earlier run was cut short */
 }
 

@@ -134,13 +134,12 @@ static hilum_rc open_record(struct hl_server *server)
     return hl_record_open((const struct hilum_database *)cap, instance, &options, &server->record);
 }
 
-static enum hl_duplicate_policy duplicate_policy(const char *text)
+/* The schema lets nothing else through. */
+static enum hl_duplicate_policy duplicate_policy(const struct hl_config *config)
 {
-    static const char *const names[] = {"keep-first", "replace", "version", "quarantine"};
-    for (unsigned i = 0; i < 4; i++)
-        if (strcmp(text, names[i]) == 0)
-            return (enum hl_duplicate_policy)i;
-    return HL_KEEP_FIRST;
+    enum hl_duplicate_policy policy = HL_KEEP_FIRST;
+    hl_duplicate_policy_named(hl_config_text(config, "storage.duplicates"), &policy);
+    return policy;
 }
 
 struct stores {
@@ -192,7 +191,7 @@ static hilum_rc open_store(struct hl_server *server)
         .header_limit = (uint32_t)hl_config_bytes(config, "storage.header_limit"),
         .tag = hl_dict_tag,
         .vr = hl_dict_vr,
-        .duplicates = duplicate_policy(hl_config_text(config, "storage.duplicates")),
+        .duplicates = duplicate_policy(config),
     };
     return hl_store_open(stores.items, stores.n, server->record, server->bus, &options,
                          &server->store);
@@ -213,11 +212,27 @@ static bool has_verb(void *arg, const char *verb)
            hl_plugins_decl_find(server->plugins, HILUM_DECL_VERB, verb, NULL) != NULL;
 }
 
+/* `hilumd --check` runs no init, so that options tell the names: a plugin that offers a store under another one
+ * is believed until it runs. */
+static bool has_store(void *arg, const char *name)
+{
+    struct hl_server *server = arg;
+    if (server->store)
+        return hl_store_has(server->store, name);
+    return hl_plugins_option_is(server->plugins, "store", name);
+}
+
 static hilum_rc allow_verb(void *arg, const char *rule, const char *verb)
 {
+    static const char *const actions[][2] = {
+        {"tag", "instance.tag"}, {"store", "instance.keep"}, {"duplicates", "instance.keep"}};
     (void)arg;
     const struct hl_principal principal = {.kind = HL_PRINCIPAL_RULE, .name = rule};
-    return hl_allow(&principal, strcmp(verb, "tag") == 0 ? "instance.tag" : "study.send", NULL);
+    const char *action = "study.send";
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+        if (strcmp(verb, actions[i][0]) == 0)
+            action = actions[i][1];
+    return hl_allow(&principal, action, NULL);
 }
 
 static hilum_rc kv_get(void *arg, const char *space, const char *key, struct hl_buf *out)
@@ -229,7 +244,7 @@ static hilum_rc kv_get(void *arg, const char *space, const char *key, struct hl_
 /* A bad rule never keeps the server from receiving: it starts with core rules alone and says so. */
 static hilum_rc open_script(struct hl_server *server, struct hl_faults *faults)
 {
-    const struct hl_script_env env = {has_peer, has_verb, allow_verb, kv_get, server};
+    const struct hl_script_env env = {has_peer, has_verb, has_store, allow_verb, kv_get, server};
     hilum_rc rc = hl_script_new(server->bus, &env, &server->script);
     if (rc < 0)
         return rc;
@@ -467,6 +482,7 @@ hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, st
     configure_log(config);
     const struct hl_jobs_options options = jobs_options(config);
     hl_jobs_configure(server->jobs, &options);
+    hl_store_set_duplicates(server->store, duplicate_policy(config));
     note_restarts(server, config, notes);
     publish(server, config, peers);
     hl_record_journal_append(server->record, "config.reloaded", "", "{}", &(int64_t){0});
@@ -489,7 +505,7 @@ hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faul
     if (rc == HILUM_OK)
         rc = hl_plugins_open(server.config, options->plugin_dir, server.options.data_dir,
                              server.bus, faults, &server.plugins);
-    const struct hl_script_env env = {has_peer, has_verb, allow_verb, NULL, &server};
+    const struct hl_script_env env = {has_peer, has_verb, has_store, allow_verb, NULL, &server};
     if (rc == HILUM_OK && hl_script_new(server.bus, &env, &server.script) == HILUM_OK)
         rc = hl_script_load(server.script, server.config, options->rules_dir, true, faults);
     hl_script_free(server.script);

@@ -103,28 +103,62 @@ static hilum_rc repair(struct hl_ingest *ingest, const struct hl_commit_job *job
     return same_answer(ingest, stored, true);
 }
 
-/* Keep-first: the newcomer is stored, answered with success, and waits for a person. */
-static hilum_rc quarantine(struct hl_ingest *ingest, struct hl_commit_job *job)
+enum hl_duplicate_policy hl_duplicate_policy_of(const struct hl_ingest *ingest)
 {
-    static const char reason[] = "other content under a known SOP Instance UID";
-    job->row->quarantine_of = ingest->sop_instance;
-    job->row->is_held = true;
-    job->row->held_by = "core/duplicate";
-    job->row->held_reason = reason;
+    if (ingest->has_policy)
+        return ingest->policy;
+    return (enum hl_duplicate_policy)atomic_load(&ingest->store->duplicates_policy);
+}
+
+static hilum_rc superseded_answer(struct hl_ingest *ingest, const struct hl_instance *row)
+{
+    hl_log(HL_INFO, "store", "%s from %s: other content, %s", ingest->sop_instance,
+           ingest->source.calling_aet,
+           row->on_known == HL_KNOWN_VERSION ? "the known one stays as an earlier version"
+                                             : "the known one is replaced");
+    atomic_fetch_add(&ingest->store->superseded, 1);
+    atomic_fetch_add(&ingest->store->objects, 1);
+    atomic_fetch_add(&ingest->store->bytes, row->location.length);
+    return HILUM_OK;
+}
+
+static void quarantined_answer(struct hl_ingest *ingest, const struct hl_instance *row)
+{
+    hl_log(HL_WARN, "store", "%s from %s: %s, quarantined", ingest->sop_instance,
+           ingest->source.calling_aet, row->held_reason != NULL ? row->held_reason : "");
+    atomic_fetch_add(&ingest->store->held, 1);
+    ingest->result.is_duplicate = ingest->result.is_held = true;
+}
+
+/* By the policy: aside until a person decides, or at once in the place of the known one. Either way it is stored
+ * and answered with success. */
+static hilum_rc stranger_keep(struct hl_ingest *ingest, struct hl_commit_job *job)
+{
+    static const enum hl_known_uid ways[] = {[HL_KEEP_FIRST] = HL_KNOWN_ASIDE,
+                                             [HL_REPLACE] = HL_KNOWN_REPLACE,
+                                             [HL_VERSION] = HL_KNOWN_VERSION,
+                                             [HL_QUARANTINE] = HL_KNOWN_ASIDE};
+    struct hl_instance *row = job->row;
+    row->quarantine_of = ingest->sop_instance;
+    row->on_known = ways[hl_duplicate_policy_of(ingest)];
     hilum_rc rc = hl_commit_run(ingest->store, job);
     ingest->txn = job->txn;
     if (rc != HILUM_OK)
         return hl_ingest_fail(ingest, rc, "cannot make it durable");
-    hl_log(HL_WARN, "store", "%s from %s: %s, quarantined", ingest->sop_instance,
-           ingest->source.calling_aet, reason);
-    atomic_fetch_add(&ingest->store->held, 1);
-    if (ingest->txn != NULL) { /* the same stranger was in quarantine already */
-        drop(ingest);
-        atomic_fetch_add(&ingest->store->duplicates, 1);
-    }
-    ingest->result.instance_id = job->row->instance_id;
-    ingest->result.is_duplicate = ingest->result.is_held = true;
+    ingest->result.instance_id = row->instance_id;
+    if (row->outcome == HL_OUTCOME_SUPERSEDED)
+        return superseded_answer(ingest, row);
+    if (row->outcome == HL_OUTCOME_QUARANTINED)
+        quarantined_answer(ingest, row);
     return HILUM_OK;
+}
+
+/* Content that waits in quarantine already, or is an earlier version: a sender's retry adds nothing. */
+static bool is_kept_aside(struct hl_ingest *ingest, struct hl_stored *stored)
+{
+    return hl_record_stored_aside(ingest->store->record, ingest->sop_instance,
+                                  ingest->digest_received, stored) == HILUM_OK &&
+           likeness_of(ingest, stored) == LIKE_SAME;
 }
 
 hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job)
@@ -138,6 +172,10 @@ hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job
     switch (likeness_of(ingest, &stored)) {
     case LIKE_SAME: drop(ingest); return same_answer(ingest, &stored, false);
     case LIKE_STORED_BROKEN: return repair(ingest, job, &stored);
-    default: return quarantine(ingest, job);
+    default: break;
     }
+    if (!is_kept_aside(ingest, &stored))
+        return stranger_keep(ingest, job);
+    drop(ingest);
+    return same_answer(ingest, &stored, false);
 }

@@ -79,7 +79,7 @@ static hilum_rc uids_check(struct hl_ingest *ingest, const char *sop_class,
 static hilum_rc object_open(struct hl_ingest *ingest)
 {
     struct hl_buf meta = {0};
-    ingest->provider = &ingest->store->providers[0];
+    ingest->provider = ingest->chosen != NULL ? ingest->chosen : &ingest->store->providers[0];
     const struct hilum_store *table = ingest->provider->table;
     hl_key_make(ingest->key);
     hl_meta_write(ingest->sop_class, ingest->sop_instance, ingest->transfer_syntax,
@@ -216,8 +216,11 @@ static size_t plan_collect(const struct hl_ingest *ingest, struct hl_plan_step *
     size_t n = 0;
     for (size_t e = 0; e < 2; e++) {
         size_t count = events[e] != NULL ? hl_event_plan_count(events[e]) : 0;
-        for (size_t i = 0; i < count && n < PLAN_MAX; i++)
-            steps[n++] = *hl_event_plan_at(events[e], i);
+        for (size_t i = 0; i < count && n < PLAN_MAX; i++) {
+            const struct hl_plan_step *step = hl_event_plan_at(events[e], i);
+            if (!hl_choice_is(step->verb))
+                steps[n++] = *step;
+        }
     }
     return n;
 }
@@ -291,10 +294,11 @@ static hilum_rc store_object(struct hl_ingest *ingest)
     struct hl_instance row;
     struct hl_buf remark = {0};
     hilum_rc rc = digest_received(ingest);
-    if (rc == HILUM_OK && ingest->edits.n > 0)
+    bool is_elsewhere = ingest->chosen != NULL && ingest->chosen != ingest->provider;
+    if (rc == HILUM_OK && (ingest->edits.n > 0 || is_elsewhere))
         rc = hl_rewrite(ingest);
     if (rc != HILUM_OK)
-        return hl_ingest_fail(ingest, rc, "cannot apply a rule's edits");
+        return hl_ingest_fail(ingest, rc, "cannot store as a rule wants");
     row_fill(ingest, &row);
     row.plan = plan;
     row.n_plan = plan_collect(ingest, plan);

@@ -16,14 +16,15 @@
 struct hl_store; /* the ingest pipeline and its committer */
 
 enum hl_duplicate_policy { HL_KEEP_FIRST, HL_REPLACE, HL_VERSION, HL_QUARANTINE };
+/* "keep-first" and so on, as in the configuration and in rules. false: none of them. */
+bool hl_duplicate_policy_named(const char *text, enum hl_duplicate_policy *out);
 
 struct hl_store_options {
     uint64_t min_free;      /* bytes the medium must keep free; below: A700 */
     uint64_t max_object;    /* bytes; 0: no limit */
     uint64_t memory_budget; /* of all headers in flight; beyond: wait, then A700 */
     uint32_t header_limit;  /* held bytes of one header (struct hl_scan_limits.max_held) */
-    enum hl_duplicate_policy
-        duplicates; /* HL_REPLACE and HL_VERSION: quarantined for now, logged */
+    enum hl_duplicate_policy duplicates; /* where no rule says otherwise */
     uint32_t (*tag)(
         const char *keyword);        /* the dictionary, for rules; NULL: common keywords only */
     const char *(*vr)(uint32_t tag); /* likewise, for overlays; NULL: common attributes, else LO */
@@ -40,6 +41,11 @@ struct hl_store_provider {
 hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct hl_record *record,
                        struct hl_bus *bus, const struct hl_store_options *options,
                        struct hl_store **out);
+/* Erases an object no row needs any more. HILUM_EAGAIN: somebody reads it; HILUM_ENOTFOUND: it is gone. */
+hilum_rc hl_store_erase(struct hl_store *store, const char *name, const char *key);
+bool hl_store_has(const struct hl_store *store, const char *name); /* of the stores opened with */
+/* For objects that come from now on. Any thread. */
+void hl_store_set_duplicates(struct hl_store *store, enum hl_duplicate_policy policy);
 void hl_store_close(struct hl_store *store); /* waits for groups under way */
 /* HILUM_OK while objects are accepted; otherwise why not (full, read-only): the safe mode. It ends by
  * itself when the medium is well again. Reads go on in safe mode. */

@@ -20,6 +20,7 @@ struct hl_outgoing {
     struct hl_store *store;
     const struct hl_store_provider *provider;
     struct hl_stored stored;
+    struct hl_hold hold;
     uint64_t length; /* of the stored data set */
     void *map;       /* NULL: read() into buffer */
     size_t map_size;
@@ -205,6 +206,7 @@ static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
     outgoing->provider = hl_provider_find(outgoing->store, location->store);
     if (outgoing->provider == NULL)
         return HILUM_ENOTFOUND;
+    hl_hold_add(outgoing->store, &outgoing->hold, outgoing->provider, location->key);
     hilum_rc rc =
         outgoing->provider->table->stat(outgoing->provider->instance, location->key, &info);
     if (rc == HILUM_ENOTFOUND)
@@ -270,6 +272,7 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
     hl_buf_fini(&outgoing->whole);
     hl_splice_fini(&outgoing->splice);
     XXH3_freeState(outgoing->hash);
+    hl_hold_remove(outgoing->store, &outgoing->hold);
     free(outgoing);
 }
 

@@ -1,9 +1,10 @@
-/* A transform's edits reach the stored bytes: the object as received is durable nowhere yet, so it is
- * written once more with its header spliced, and the first writing is dropped.
+/* A transform's edits reach the stored bytes, and a rule's choice of a store is met: the object as received is
+ * durable nowhere yet, so it is written once more, its header spliced, and the first writing is dropped.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -12,7 +13,7 @@
 static hilum_rc overlays_from(const struct hl_ingest *ingest, struct hl_overlays *overlays)
 {
     const struct hl_attrs *edits = &ingest->edits;
-    overlays->items = hl_arena_alloc(&overlays->arena, edits->n * sizeof *overlays->items);
+    overlays->items = calloc(edits->n, sizeof *overlays->items); /* freed by hl_overlays_fini */
     if (overlays->items == NULL)
         return hl_fail(HILUM_ENOMEM, "no memory for edits");
     for (size_t i = 0; i < edits->n; i++) {
@@ -28,15 +29,15 @@ static hilum_rc overlays_from(const struct hl_ingest *ingest, struct hl_overlays
     return HILUM_OK;
 }
 
-static hilum_rc copy(struct hl_ingest *ingest, struct hl_outgoing *outgoing, const char *key,
-                     void *txn)
+static hilum_rc copy(struct hl_ingest *ingest, struct hl_outgoing *outgoing,
+                     const struct hl_store_provider *to, const char *key, void *txn)
 {
-    const struct hilum_store *table = ingest->provider->table;
+    const struct hilum_store *table = to->table;
     struct hl_buf meta = {0};
     hl_meta_write(ingest->sop_class, ingest->sop_instance, ingest->transfer_syntax,
                   ingest->source.calling_aet, &meta);
     hilum_rc rc = meta.failed ? hl_fail(HILUM_ENOMEM, "no memory for a meta header")
-                              : table->append(ingest->provider->instance, txn, meta.data, meta.len);
+                              : table->append(to->instance, txn, meta.data, meta.len);
     hl_buf_fini(&meta);
     XXH3_128bits_reset(ingest->hash);
     ingest->length = 0;
@@ -44,7 +45,7 @@ static hilum_rc copy(struct hl_ingest *ingest, struct hl_outgoing *outgoing, con
         const void *bytes = NULL;
         rc = hl_outgoing_next(outgoing, &bytes, &n);
         if (rc == HILUM_OK && n > 0) {
-            rc = table->append(ingest->provider->instance, txn, bytes, n);
+            rc = table->append(to->instance, txn, bytes, n);
             XXH3_128bits_update(ingest->hash, bytes, n);
             ingest->length += n;
         }
@@ -69,6 +70,7 @@ static void stored_from(const struct hl_ingest *ingest, struct hl_stored *stored
 hilum_rc hl_rewrite(struct hl_ingest *ingest)
 {
     const struct hl_store_provider *provider = ingest->provider;
+    const struct hl_store_provider *to = ingest->chosen != NULL ? ingest->chosen : provider;
     struct hl_overlays overlays = {0};
     struct hl_outgoing *outgoing = NULL;
     struct hl_stored stored;
@@ -78,22 +80,23 @@ hilum_rc hl_rewrite(struct hl_ingest *ingest)
     stored_from(ingest, &stored);
     /* Only what is synced can be read back. Edits are rare: the extra flush is theirs. */
     hilum_rc rc = provider->table->sync(provider->instance, &first, 1);
-    if (rc == HILUM_OK)
+    if (rc == HILUM_OK && ingest->edits.n > 0)
         rc = overlays_from(ingest, &overlays);
     if (rc == HILUM_OK)
         rc = hl_outgoing_of(ingest->store, &stored, &overlays, &outgoing);
     if (rc == HILUM_OK)
-        rc = provider->table->begin(provider->instance, key, 0, &second);
+        rc = to->table->begin(to->instance, key, 0, &second);
     if (rc == HILUM_OK)
-        rc = copy(ingest, outgoing, key, second);
+        rc = copy(ingest, outgoing, to, key, second);
     hl_outgoing_close(outgoing);
     hl_overlays_fini(&overlays);
     if (rc != HILUM_OK && second != NULL)
-        provider->table->abort(provider->instance, second);
+        to->table->abort(to->instance, second);
     if (rc != HILUM_OK)
         return rc;
     provider->table->abort(provider->instance, first);
     ingest->txn = second;
+    ingest->provider = to;
     for (size_t i = 0; i < ingest->edits.n && rc == HILUM_OK; i++)
         rc = hl_attrs_set(&ingest->attrs, ingest->edits.items[i].tag, ingest->edits.items[i].text);
     return rc;

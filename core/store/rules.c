@@ -118,6 +118,16 @@ static hilum_rc judge(struct hl_ingest *ingest, const struct hl_verdict *verdict
     }
 }
 
+/* As a rule that failed: kept where objects go by default, flagged for a person. */
+static void choice_fail(struct hl_ingest *ingest, const struct hl_verdict *verdict)
+{
+    struct hl_verdict held = {.verdict = HILUM_HOLD};
+    snprintf(held.hook, sizeof held.hook, "%s", *verdict->hook ? verdict->hook : "core/choose");
+    snprintf(held.reason, sizeof held.reason, "%s", hl_error());
+    hl_log(HL_ERROR, "store", "%s: %s", ingest->sop_instance, held.reason);
+    hold(ingest, &held);
+}
+
 static hilum_rc dispatch(struct hl_ingest *ingest, hilum_event *event, const char *name,
                          unsigned phase)
 {
@@ -125,7 +135,10 @@ static hilum_rc dispatch(struct hl_ingest *ingest, hilum_event *event, const cha
     if (!hl_bus_wants(ingest->store->bus, name, phase))
         return HILUM_OK;
     hl_bus_dispatch(ingest->store->bus, event, phase, &verdict);
-    return judge(ingest, &verdict);
+    hilum_rc rc = judge(ingest, &verdict);
+    if (rc == HILUM_OK && !ingest->is_discarded && hl_choices_take(ingest, event) != HILUM_OK)
+        choice_fail(ingest, &verdict);
+    return rc;
 }
 
 hilum_rc hl_rules_offered(struct hl_ingest *ingest)

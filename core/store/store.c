@@ -66,6 +66,8 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     store->record = record;
     store->bus = bus;
     store->options = *options;
+    atomic_init(&store->duplicates_policy, (unsigned)options->duplicates);
+    pthread_mutex_init(&store->holds_lock, NULL);
     hilum_rc rc = hl_health_open(store);
     hilum_rc committers = hl_commit_open(store);
     if (rc == HILUM_OK)
@@ -76,12 +78,18 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
         hl_store_close(store);
         return rc;
     }
-    if (options->duplicates == HL_REPLACE || options->duplicates == HL_VERSION)
-        hl_log(HL_WARN, "store",
-               "duplicates: replace and version are not there yet, strangers under a "
-               "known SOP Instance UID are quarantined");
     *out = store;
     return HILUM_OK;
+}
+
+bool hl_store_has(const struct hl_store *store, const char *name)
+{
+    return hl_provider_find(store, name) != NULL;
+}
+
+void hl_store_set_duplicates(struct hl_store *store, enum hl_duplicate_policy policy)
+{
+    atomic_store(&store->duplicates_policy, (unsigned)policy);
 }
 
 void hl_store_close(struct hl_store *store)
@@ -90,6 +98,7 @@ void hl_store_close(struct hl_store *store)
         return;
     hl_commit_close(store);
     hl_health_close(store);
+    pthread_mutex_destroy(&store->holds_lock);
     free(store);
 }
 
@@ -103,6 +112,7 @@ void hl_store_status(struct hl_store *store, struct hl_buf *json)
         {"bytes", atomic_load(&store->bytes)},
         {"refused", atomic_load(&store->refused)},
         {"duplicates", atomic_load(&store->duplicates)},
+        {"superseded", atomic_load(&store->superseded)},
         {"held", atomic_load(&store->held)},
         {"discarded", atomic_load(&store->discarded)},
         {"repaired", atomic_load(&store->repaired)},

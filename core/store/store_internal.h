@@ -35,6 +35,13 @@ struct hl_doubt {
     char key[201];
 };
 
+/* An object being read. Lives in its reader. */
+struct hl_hold {
+    struct hl_hold *next, **at; /* at NULL: not in the list */
+    const struct hl_store_provider *provider;
+    const char *key;
+};
+
 struct hl_store {
     struct hl_store_provider providers[HL_PROVIDERS_MAX];
     size_t n_providers;
@@ -62,8 +69,12 @@ struct hl_store {
     pthread_cond_t memory_freed;
     uint64_t memory_used;
 
-    atomic_uint_fast64_t objects, bytes, refused, duplicates, held, discarded, repaired, groups,
-        grouped;
+    pthread_mutex_t holds_lock;
+    struct hl_hold *holds;
+
+    atomic_uint_fast64_t objects, bytes, refused, duplicates, superseded, held, discarded, repaired,
+        groups, grouped;
+    atomic_uint duplicates_policy; /* enum hl_duplicate_policy */
     atomic_uint_fast64_t log_number;
 };
 
@@ -89,6 +100,9 @@ struct hl_ingest {
     hilum_event *offered, *received; /* own the plan's strings */
     bool is_held, is_discarded;
     char held_by[96], held_reason[256];
+    bool has_policy; /* a rule chose what becomes of other content under a known UID */
+    enum hl_duplicate_policy policy;
+    const struct hl_store_provider *chosen; /* by a rule; NULL: the default store */
 
     hilum_rc rc; /* first failure: what follows is swallowed */
     struct hl_ingest_result result;
@@ -160,6 +174,11 @@ void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job);
 /* Charges what the ingest holds now; waits up to 5 s for others to finish. HILUM_ENOMEM. */
 hilum_rc hl_memory_charge(struct hl_ingest *ingest, uint64_t held);
 
+/* ---- choose.c: verbs that say how an object is kept, not what happens next ---- */
+/* "store" and "duplicates" among the event's steps, the last of each. HILUM_EINVAL: arguments. */
+hilum_rc hl_choices_take(struct hl_ingest *ingest, const hilum_event *event);
+bool hl_choice_is(const char *verb);
+
 /* ---- commit.c ---- */
 hilum_rc hl_commit_open(struct hl_store *store);
 void hl_commit_close(struct hl_store *store);
@@ -168,8 +187,15 @@ void hl_commit_close(struct hl_store *store);
 hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job);
 
 /* ---- duplicate.c ---- */
+/* The rule's, or else the store's. */
+enum hl_duplicate_policy hl_duplicate_policy_of(const struct hl_ingest *ingest);
 /* The row exists already: identical -> dropped (or repairs), different -> policy. Fills the result. */
 hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job);
+
+/* ---- holds.c ---- */
+void hl_hold_add(struct hl_store *store, struct hl_hold *hold,
+                 const struct hl_store_provider *provider, const char *key);
+void hl_hold_remove(struct hl_store *store, struct hl_hold *hold); /* also one never added */
 
 /* ---- digest.c ---- */
 void hl_digest_final(const XXH3_state_t *state, uint8_t out[16]);

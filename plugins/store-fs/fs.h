@@ -15,6 +15,7 @@ enum { FS_KEY_MAX = 200, FS_NAME_SIZE = FS_KEY_MAX + 2 };
 /* Written by the host at the offsets of the options table. */
 struct fs_conf {
     const char *root;
+    const char *store;  /* the capability's name */
     const char *intake; /* "files" or "log" */
     int64_t segment;    /* bytes of one intake segment */
     int64_t segments;
@@ -27,6 +28,7 @@ struct fs {
     const struct hilum_host *host;
     hilum_self *self;
     const struct fs_conf *conf;
+    struct hilum_store table; /* under this instance's name */
     int root_fd, objects_fd, pending_fd;
     pthread_mutex_t lock; /* of last_dir */
     char last_dir[FS_KEY_MAX +

@@ -15,6 +15,8 @@
 static const struct hilum_option options[] = {
     {"root", HILUM_OPT_PATH, offsetof(struct fs_conf, root), "objects", NULL,
      "Directory of the objects; relative to the data directory."},
+    {"store", HILUM_OPT_STR, offsetof(struct fs_conf, store), "fs", NULL,
+     "Name of the store: what rules and the location table call it."},
     {"intake", HILUM_OPT_STR, offsetof(struct fs_conf, intake), "log", "files|log",
      "How objects arrive: each in its file, or in a log that is cut into files in the background."},
     {"segment", HILUM_OPT_BYTES, offsetof(struct fs_conf, segment), "64MiB", "1MiB..1GiB",
@@ -145,12 +147,14 @@ static hilum_rc fs_init(const struct hilum_host *host, hilum_self *self, const v
     fs->self = self;
     fs->conf = conf;
     fs->root_fd = fs->objects_fd = fs->pending_fd = -1;
+    fs->table = store_table;
+    fs->table.cap.name = fs->conf->store;
     pthread_mutex_init(&fs->lock, NULL);
     hilum_rc rc = open_dirs(fs);
     if (rc == HILUM_OK)
         rc = intake_open(fs);
     if (rc == HILUM_OK)
-        rc = host->provide(self, &store_table.cap, fs);
+        rc = host->provide(self, &fs->table.cap, fs);
     if (rc != HILUM_OK) {
         fs_fini(fs);
         return rc;

@@ -169,3 +169,13 @@ int64_t sql_int(struct fixture *f, const char *sql)
     f->db->close(session);
     return value.integer;
 }
+
+void sql_run(struct fixture *f, const char *sql)
+{
+    void *session;
+    hl_record_close(f->record);
+    assert_int_equal(f->db->open(f->instance, HILUM_DB_WRITE, NULL, &session), HILUM_OK);
+    assert_int_equal(f->db->exec(session, sql), HILUM_OK);
+    f->db->close(session);
+    assert_int_equal(fixture_open(f), HILUM_OK);
+}

@@ -43,5 +43,7 @@ const char *find_text(struct fixture *f, unsigned level, uint32_t returned, ...)
     __attribute__((sentinel));
 /* First column of the first row of a statement on the database itself; -1 when there is none. */
 int64_t sql_int(struct fixture *f, const char *sql);
+/* A script on the database itself; the record is closed meanwhile and another one afterwards. */
+void sql_run(struct fixture *f, const char *sql);
 
 #endif

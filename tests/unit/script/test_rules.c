@@ -99,6 +99,61 @@ static void load__send_to_no_peer_is_a_fault_with_the_nearest(void **unused)
     site_close(&site);
 }
 
+static bool cold_only(void *arg, const char *name)
+{
+    (void)arg;
+    return strcmp(name, "cold") == 0;
+}
+
+static void load__names_of_stores_and_policies_are_checked(void **unused)
+{
+    (void)unused;
+    struct site site;
+    const struct hl_script_env env = {.has_store = cold_only};
+    site_open(&site, &env);
+    site_write(&site, "rules/a.lua",
+               "hilum.on { event = 'instance.received', phase = 'filter', name = 'a',\n"
+               "  run = function(ev)\n"
+               "  ev:store('cold') ev:duplicates('replace')\n"
+               "  ev:store('cald')\n"
+               "  ev:duplicates('repalce')\n"
+               "end }");
+    assert_int_equal(site_load(&site, true), HILUM_EINVAL);
+    assert_int_equal(site.faults.count, 2);
+    assert_non_null(strstr(site.text, "a.lua:4: store: expected the name of a configured store, "
+                                      "found \"cald\""));
+    assert_non_null(strstr(site.text, "a.lua:5: duplicates: expected \"keep-first\""));
+    site_close(&site);
+}
+
+static void run__chooses_a_store_only_while_an_object_arrives(void **unused)
+{
+    (void)unused;
+    struct site site;
+    struct hl_verdict verdict;
+    const struct hl_script_env env = {.has_store = cold_only};
+    site_open(&site, &env);
+    site_write(&site, "rules/a.lua",
+               "hilum.on { event = 'instance.received', phase = 'filter', name = 'a',\n"
+               "  run = function(ev) ev:store('cold') ev:duplicates('version') end }\n"
+               "hilum.on { event = 'instance.stored', name = 'b',\n"
+               "  run = function(ev) ev:store('cold') end }\n");
+    assert_int_equal(site_load(&site, false), HILUM_OK);
+    hilum_event *event = hl_event_new("instance.received");
+    hl_bus_dispatch(site.bus, event, HILUM_FILTER, &verdict);
+    assert_int_equal(verdict.verdict, HILUM_PASS);
+    assert_int_equal(hl_event_plan_count(event), 2);
+    assert_string_equal(hl_event_plan_at(event, 0)->arguments, "{\"store\":\"cold\"}");
+    assert_string_equal(hl_event_plan_at(event, 1)->arguments, "{\"policy\":\"version\"}");
+    hl_event_free(event);
+    event = hl_event_new("instance.stored");
+    hl_bus_dispatch(site.bus, event, HILUM_NOTIFY, &verdict);
+    assert_true(verdict.verdict < 0);
+    assert_non_null(strstr(verdict.reason, "ev:store is allowed on instance.offered"));
+    hl_event_free(event);
+    site_close(&site);
+}
+
 static void load__faults_of_text_and_of_the_bus_come_together(void **unused)
 {
     (void)unused;
@@ -590,6 +645,8 @@ int main(void)
         cmocka_unit_test(load__every_fault_is_named_with_file_and_line),
         cmocka_unit_test(load__bus_faults_are_named_with_file_and_line),
         cmocka_unit_test(load__send_to_no_peer_is_a_fault_with_the_nearest),
+        cmocka_unit_test(load__names_of_stores_and_policies_are_checked),
+        cmocka_unit_test(run__chooses_a_store_only_while_an_object_arrives),
         cmocka_unit_test(load__faults_of_text_and_of_the_bus_come_together),
         cmocka_unit_test(load__with_faults_keeps_the_running_rules),
         cmocka_unit_test(load__dry_run_changes_nothing),

@@ -53,6 +53,7 @@ static void row_write(struct hl_record *record, struct hl_instance *in)
     snprintf(stored->transfer_syntax, 65, "%s", in->transfer_syntax);
     stored->location = in->location;
     memcpy(stored->digest_received, in->digest_received, 16);
+    in->is_held = in->is_held || in->quarantine_of != NULL;
     stored->is_held = in->is_held;
     snprintf(row->remark, sizeof row->remark, "%s", in->remark_text != NULL ? in->remark_text : "");
     snprintf(row->patient, sizeof row->patient, "%s", hl_attrs_text(in->attrs, 0x00100010));
@@ -89,6 +90,23 @@ hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance, st
         *out = row->stored;
     pthread_mutex_unlock(&record->lock);
     return row != NULL ? HILUM_OK : HILUM_ENOTFOUND;
+}
+
+hilum_rc hl_record_stored_aside(struct hl_record *record, const char *sop_instance,
+                                const uint8_t digest_received[16], struct hl_stored *out)
+{
+    hilum_rc rc = HILUM_ENOTFOUND;
+    pthread_mutex_lock(&record->lock);
+    for (size_t i = 0; i < record->n; i++) {
+        const struct fake_row *row = &record->rows[i];
+        if (row->is_quarantined && strcmp(row->stored.sop_instance, sop_instance) == 0 &&
+            memcmp(row->stored.digest_received, digest_received, 16) == 0) {
+            *out = row->stored;
+            rc = HILUM_OK;
+        }
+    }
+    pthread_mutex_unlock(&record->lock);
+    return rc;
 }
 
 hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
@@ -147,13 +165,17 @@ hilum_rc hl_record_overlays(struct hl_record *record, int64_t instance_id, int64
 {
     (void)instance_id;
     (void)as_of;
-    out->n = record->n_overlays;
-    out->items = record->overlays;
+    *out = (struct hl_overlays){.n = record->n_overlays};
+    out->items = calloc(out->n + 1, sizeof *out->items);
+    if (out->n > 0)
+        memcpy(out->items, record->overlays, out->n * sizeof *out->items);
     return HILUM_OK;
 }
 
+/* As the real one: whoever fills the list must have taken it from malloc. */
 void hl_overlays_fini(struct hl_overlays *overlays)
 {
+    free(overlays->items);
     hl_arena_fini(&overlays->arena);
 }
 

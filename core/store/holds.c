@@ -1,0 +1,56 @@
+/* Objects being read are not erased under their readers. SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/store_internal.h"
+
+#include <string.h>
+
+#include "core/base/error.h"
+
+void hl_hold_add(struct hl_store *store, struct hl_hold *hold,
+                 const struct hl_store_provider *provider, const char *key)
+{
+    *hold = (struct hl_hold){.provider = provider, .key = key};
+    pthread_mutex_lock(&store->holds_lock);
+    hold->next = store->holds;
+    hold->at = &store->holds;
+    if (hold->next != NULL)
+        hold->next->at = &hold->next;
+    store->holds = hold;
+    pthread_mutex_unlock(&store->holds_lock);
+}
+
+void hl_hold_remove(struct hl_store *store, struct hl_hold *hold)
+{
+    if (hold->at == NULL)
+        return;
+    pthread_mutex_lock(&store->holds_lock);
+    *hold->at = hold->next;
+    if (hold->next != NULL)
+        hold->next->at = hold->at;
+    pthread_mutex_unlock(&store->holds_lock);
+    hold->at = NULL;
+}
+
+static bool is_held(const struct hl_store *store, const struct hl_store_provider *provider,
+                    const char *key)
+{
+    for (const struct hl_hold *hold = store->holds; hold != NULL; hold = hold->next) {
+        if (hold->provider == provider && strcmp(hold->key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+hilum_rc hl_store_erase(struct hl_store *store, const char *name, const char *key)
+{
+    const struct hl_store_provider *provider = hl_provider_find(store, name);
+    if (provider == NULL) /* its plugin is not loaded: the object is still there */
+        return hl_fail(HILUM_EAGAIN, "%s: its store %s is not there", key, name);
+    pthread_mutex_lock(&store->holds_lock);
+    hilum_rc rc =
+        is_held(store, provider, key) ? hl_fail(HILUM_EAGAIN, "%s: is being read", key) : HILUM_OK;
+    /* Within the lock: nobody begins to read what is about to go. */
+    if (rc == HILUM_OK)
+        rc = provider->table->erase(provider->instance, key);
+    pthread_mutex_unlock(&store->holds_lock);
+    return rc;
+}
