@@ -4,7 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
-#include "core/record/corrections.h"
+#include "core/record/former.h"
 
 enum { LIST_MAX = 1000 };
 
@@ -110,9 +110,11 @@ static hilum_rc decision_read(struct decision *d, struct hl_session *session)
     return rc > 0 ? HILUM_OK : rc;
 }
 
-/* What the studies say otherwise than the known patient leaves corrected from now on. */
+/* What the studies say otherwise than the known patient leaves corrected from now on; and who comes again under
+ * the name that was decided about is known. */
 static hilum_rc differences_overlay(struct decision *d, struct hl_session *session)
 {
+    struct hl_attrs changes = {0};
     static const struct {
         uint32_t tag;
         const char *sql;
@@ -130,11 +132,17 @@ static hilum_rc differences_overlay(struct decision *d, struct hl_session *sessi
         rc = hl_session_ask(session, &stmt, attributes[i].sql, "ii", d->known, d->provisional);
         if (rc == HILUM_OK)
             rc = hl_stmt_step(stmt);
-        if (rc == 1)
+        bool is_different = rc == 1;
+        if (is_different)
             rc = hl_overlay_add(session, &d->correction, d->provisional, attributes[i].tag,
                                 hl_stmt_text(stmt, 0), hl_stmt_text(stmt, 1));
+        if (rc == HILUM_OK && is_different)
+            rc = hl_attrs_set(&changes, attributes[i].tag, hl_stmt_text(stmt, 0));
         hl_stmt_done(stmt);
     }
+    if (rc == HILUM_OK)
+        rc = hl_former_add(session, d->provisional, d->known, &changes, &d->correction);
+    hl_attrs_fini(&changes);
     return rc;
 }
 
@@ -155,6 +163,8 @@ static hilum_rc studies_join(struct decision *d, struct hl_session *session)
     if (rc == HILUM_OK)
         rc = hl_session_run(session, "UPDATE study SET patient = ?1 WHERE patient = ?2", "ii",
                             d->known, d->provisional);
+    if (rc == HILUM_OK)
+        rc = hl_former_move(session, d->provisional, d->known);
     if (rc == HILUM_OK)
         rc = hl_session_run(session, "DELETE FROM patient_name WHERE patient = ?1", "i",
                             d->provisional);

@@ -6,7 +6,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
-#include "core/record/corrections.h"
+#include "core/record/former.h"
 #include "hilum/catalog.h"
 
 /* ---- reading ---------------------------------------------------------------------------------------------- */
@@ -230,6 +230,8 @@ static hilum_rc edit_write(struct hl_session *session, void *arg)
         rc = key_check(edit, session);
     if (rc == HILUM_OK)
         rc = hl_overlay_seq_next(session, &edit->correction.seq);
+    if (rc == HILUM_OK)
+        rc = hl_former_add(session, edit->patient, edit->patient, edit->changes, &edit->correction);
     for (size_t i = 0; i < edit->changes->n && rc == HILUM_OK; i++)
         rc = change_write(edit, session, &edit->changes->items[i]);
     hl_buf_byte(&edit->before, '}');

@@ -7,7 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/text.h"
-#include "core/record/record_private.h"
+#include "core/record/former.h"
 #include "hilum/catalog.h"
 
 enum { KNOWN = 0, PROVISIONAL = 1, WITHOUT_ID = 3, KEYS_MAX = 64 };
@@ -217,12 +217,27 @@ static hilum_rc fill_gaps(struct hl_session *session, int64_t patient, const str
     return rc;
 }
 
+static void identity_of(const struct hl_record *record, const struct hl_instance *instance,
+                        struct hl_identity *out)
+{
+    const struct hl_attrs *attrs = instance->attrs;
+    const char *birth = hl_attrs_text(attrs, HL_PATIENT_BIRTH_DATE);
+    *out = (struct hl_identity){.patient_id = hl_attrs_text(attrs, HL_PATIENT_ID),
+                                .issuer = issuer_of(record, instance),
+                                .name = hl_attrs_text(attrs, HL_PATIENT_NAME),
+                                .sex = hl_attrs_text(attrs, HL_PATIENT_SEX)};
+    if (!hl_date_normal(birth, strlen(birth), out->birth_date))
+        snprintf(out->birth_date, sizeof out->birth_date, "%s", birth);
+}
+
 hilum_rc hl_identity_is(struct hl_record *record, struct hl_session *session, int64_t patient,
                         const struct hl_instance *instance, bool *out)
 {
     struct hl_stmt *stmt = NULL;
+    struct hl_identity newcomer;
     char differ[64] = "";
-    const char *patient_id = hl_attrs_text(instance->attrs, HL_PATIENT_ID);
+    int64_t recognised = 0, former = 0;
+    identity_of(record, instance, &newcomer);
     hilum_rc rc = hl_session_ask(session, &stmt,
                                  "SELECT patient_id, issuer, name, birth_date, sex, standing "
                                  "FROM patient WHERE id = ?1",
@@ -231,12 +246,16 @@ hilum_rc hl_identity_is(struct hl_record *record, struct hl_session *session, in
     if (rc == HILUM_OK)
         rc = hl_stmt_step(stmt);
     if (rc == 1) {
-        bool is_nameless = !*patient_id && hl_stmt_int(stmt, 5) == WITHOUT_ID;
+        bool is_nameless = !*newcomer.patient_id && hl_stmt_int(stmt, 5) == WITHOUT_ID;
         differences(stmt, instance->attrs, differ, sizeof differ);
-        *out = !*differ && strcmp(patient_id, hl_stmt_text(stmt, 0)) == 0 &&
-               (is_nameless || strcmp(issuer_of(record, instance), hl_stmt_text(stmt, 1)) == 0);
+        *out = !*differ && strcmp(newcomer.patient_id, hl_stmt_text(stmt, 0)) == 0 &&
+               (is_nameless || strcmp(newcomer.issuer, hl_stmt_text(stmt, 1)) == 0);
     }
     hl_stmt_done(stmt);
+    if (rc >= 0 && !*out && *newcomer.patient_id) {
+        rc = hl_former_find(session, &newcomer, &recognised, &former);
+        *out = recognised == patient;
+    }
     return rc > 0 ? HILUM_OK : rc;
 }
 
@@ -251,24 +270,43 @@ static hilum_rc without_id(struct hl_record *record, struct hl_session *session,
     return rc;
 }
 
+/* Known under a name it had before a correction: the study is that patient's, and is corrected with it. */
+static hilum_rc recognise(struct hl_record *record, struct hl_session *session,
+                          const struct hl_instance *instance, struct hl_place *place)
+{
+    struct hl_identity newcomer;
+    int64_t standing = 0;
+    identity_of(record, instance, &newcomer);
+    hilum_rc rc = hl_former_find(session, &newcomer, &place->patient, &place->former);
+    if (rc == HILUM_OK && place->patient)
+        rc = hl_session_int(session, &standing, "SELECT standing FROM patient WHERE id = ?1", "i",
+                            place->patient);
+    place->is_provisional = standing == PROVISIONAL;
+    return rc;
+}
+
 hilum_rc hl_identity_find(struct hl_record *record, struct hl_session *session,
-                          const struct hl_instance *instance, int64_t *patient,
-                          bool *is_provisional)
+                          const struct hl_instance *instance, struct hl_place *place)
 {
     const struct hl_attrs *attrs = instance->attrs;
     const char *patient_id = hl_attrs_text(attrs, HL_PATIENT_ID);
     struct candidate found[2] = {{0}};
     char why[64] = "";
-    *is_provisional = true;
+    place->is_provisional = true;
     if (!*patient_id)
-        return without_id(record, session, instance, patient);
-    hilum_rc rc = candidates(session, issuer_of(record, instance), patient_id, attrs, found, why);
+        return without_id(record, session, instance, &place->patient);
+    hilum_rc rc = recognise(record, session, instance, place);
+    if (rc != HILUM_OK || place->patient)
+        return rc;
+    rc = candidates(session, issuer_of(record, instance), patient_id, attrs, found, why);
     if (rc != HILUM_OK)
         return rc;
-    if (!found[0].id && found[1].id)
-        return conflict_make(record, session, instance, found[1].id, why, patient);
-    *is_provisional = found[0].standing == PROVISIONAL;
-    *patient = found[0].id;
-    return found[0].id ? fill_gaps(session, *patient, attrs)
-                       : patient_make(record, session, instance, KNOWN, patient);
+    if (!found[0].id && found[1].id) {
+        place->is_provisional = true;
+        return conflict_make(record, session, instance, found[1].id, why, &place->patient);
+    }
+    place->is_provisional = found[0].standing == PROVISIONAL;
+    place->patient = found[0].id;
+    return found[0].id ? fill_gaps(session, place->patient, attrs)
+                       : patient_make(record, session, instance, KNOWN, &place->patient);
 }

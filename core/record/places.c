@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/record/record_private.h"
+#include "core/record/former.h"
 #include "hilum/catalog.h"
 
 void hl_places_forget(struct hl_places *places)
@@ -69,8 +69,7 @@ static hilum_rc study_make(struct hl_record *record, struct hl_session *session,
 {
     const char *uid = hl_attrs_text(instance->attrs, HL_STUDY_INSTANCE_UID);
     int64_t now = hl_now_us();
-    hilum_rc rc =
-        hl_identity_find(record, session, instance, &place->patient, &place->is_provisional);
+    hilum_rc rc = hl_identity_find(record, session, instance, place);
     const struct hilum_value fixed[] = {
         hl_value_int(place->patient),
         hl_value_text(uid),
@@ -81,6 +80,8 @@ static hilum_rc study_make(struct hl_record *record, struct hl_session *session,
     if (rc == HILUM_OK)
         rc = hl_row_insert(record, session, HILUM_LEVEL_STUDY, fixed, instance->attrs,
                            &place->study);
+    if (rc == HILUM_OK && place->former)
+        rc = hl_former_correct(session, place->former, place->study, instance->attrs);
     if (rc == HILUM_OK)
         rc = study_event(record, session, instance, uid);
     instance->is_new_study = place->is_new = true;

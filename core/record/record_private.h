@@ -15,6 +15,8 @@ struct hl_place {
     int64_t patient, study, series;
     bool is_provisional;
     bool is_new; /* the study was made for this instance */
+    int64_t
+        former; /* the patient was recognised by an identity it had before a correction; 0: not so */
 };
 
 enum { HL_PLACES = 64 };
@@ -60,10 +62,10 @@ hilum_rc hl_place_find(struct hl_record *record, struct hl_session *session,
                        struct hl_instance *instance, struct hl_place *out);
 void hl_places_forget(struct hl_places *places);
 
-/* The patient a new study belongs to: known, provisional, or made now. */
+/* The patient a new study belongs to: known, provisional, or made now. Sets patient, is_provisional and
+ * former. */
 hilum_rc hl_identity_find(struct hl_record *record, struct hl_session *session,
-                          const struct hl_instance *instance, int64_t *patient,
-                          bool *is_provisional);
+                          const struct hl_instance *instance, struct hl_place *place);
 /* Writes the search keys of a name anew. */
 hilum_rc hl_identity_keys(struct hl_session *session, int64_t patient, const char *name);
 

@@ -107,6 +107,94 @@ static void edit__of_the_id_may_not_take_anothers(void **state)
                         "1.2.826.2.1");
 }
 
+/* The overlay of one tag for an instance, "" without one. */
+static const char *corrected(struct fixture *f, int64_t id, uint32_t tag)
+{
+    static char text[128];
+    struct hl_overlays overlays;
+    text[0] = '\0';
+    assert_int_equal(hl_record_overlays(f->record, id, 0, &overlays), HILUM_OK);
+    for (size_t i = 0; i < overlays.n; i++)
+        if (overlays.items[i].tag == tag)
+            snprintf(text, sizeof text, "%s<%s", overlays.items[i].text,
+                     overlays.items[i].old_text);
+    hl_overlays_fini(&overlays);
+    return text;
+}
+
+static int64_t arrive(struct fixture *f, unsigned number, const char *id, const char *name,
+                      const char *birth)
+{
+    return sample_store_id(f, sample_new(number, "00100020", id, "00100010", name, "00100030",
+                                         birth, "00100040", "M", NULL));
+}
+
+static void late_study__under_the_old_name_is_corrected_too(void **state)
+{
+    struct fixture *f = *state;
+    struct hl_buf story = {0};
+    arrive(f, 1, "P1", "Smyth^Jon", "19600101");
+    assert_int_equal(edit(f, "P1", HL_PATIENT_NAME, "Smith^John"), HILUM_OK);
+    int64_t late = arrive(f, 2, "P1", "SMYTH^JON^^", "19600101");
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM conflict"), 0);
+    assert_string_equal(find_text(f, 2, HL_PATIENT_NAME, NULL), "Smith^John Smith^John");
+    assert_string_equal(corrected(f, late, HL_PATIENT_NAME), "Smith^John<SMYTH^JON^^");
+    assert_int_equal(hl_record_explain_study(f->record, "1.2.826.2.2", &story), HILUM_OK);
+    static const char *const told[] = {"arrived under the former identity: typing error",
+                                       "\"who\":\"root\"", "patient.recognise", "Smith^John"};
+    for (size_t i = 0; i < 4; i++)
+        if (!strstr(hl_buf_str(&story), told[i]))
+            fail_msg("%s not in %s", told[i], hl_buf_str(&story));
+    hl_buf_fini(&story);
+    /* the corrected name as it stands needs nothing */
+    int64_t good = arrive(f, 3, "P1", "Smith^John", "19600101");
+    assert_string_equal(corrected(f, good, HL_PATIENT_NAME), "");
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM patient"), 1);
+}
+
+static void late_study__of_anybody_else_is_still_a_conflict(void **state)
+{
+    struct fixture *f = *state;
+    arrive(f, 1, "P1", "Smyth^Jon", "19600101");
+    assert_int_equal(edit(f, "P1", HL_PATIENT_NAME, "Smith^John"), HILUM_OK);
+    arrive(f, 2, "P1", "Smyth^Jon", "19610101");
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM conflict"), 1);
+    arrive(f, 3, "P1", "Smythe^Jon", "19600101");
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM conflict"), 2);
+}
+
+static void late_study__follows_several_corrections_and_a_new_id(void **state)
+{
+    struct fixture *f = *state;
+    arrive(f, 1, "P1", "Smyth^Jon", "19600101");
+    assert_int_equal(edit(f, "P1", HL_PATIENT_NAME, "Smith^Jon"), HILUM_OK);
+    assert_int_equal(edit(f, "P1", HL_PATIENT_ID, "P7"), HILUM_OK);
+    assert_int_equal(edit(f, "P7", HL_PATIENT_NAME, "Smith^John"), HILUM_OK);
+    int64_t first = arrive(f, 2, "P1", "Smyth^Jon", "");
+    assert_string_equal(corrected(f, first, HL_PATIENT_NAME), "Smith^John<Smyth^Jon");
+    assert_string_equal(corrected(f, first, HL_PATIENT_ID), "P7<P1");
+    int64_t second = arrive(f, 3, "P7", "Smith^Jon", "19600101");
+    assert_string_equal(corrected(f, second, HL_PATIENT_NAME), "Smith^John<Smith^Jon");
+    assert_string_equal(corrected(f, second, HL_PATIENT_ID), "");
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM patient"), 1);
+    /* the old number with another name is somebody new */
+    arrive(f, 4, "P1", "Other^Person", "19700101");
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM patient WHERE patient_id = 'P1'"), 1);
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM conflict"), 0);
+}
+
+static void late_study__that_two_were_called_so_is_nobodys(void **state)
+{
+    struct fixture *f = *state;
+    arrive(f, 1, "P1", "Smyth^Jon", "19600101");
+    assert_int_equal(edit(f, "P1", HL_PATIENT_ID, "P2"), HILUM_OK);
+    arrive(f, 2, "P1", "Smyth^Jon", "19700101"); /* not the same: another birth date */
+    assert_int_equal(edit(f, "P1", HL_PATIENT_ID, "P3"), HILUM_OK);
+    int64_t third = arrive(f, 3, "P1", "Smyth^Jon", "");
+    assert_string_equal(corrected(f, third, HL_PATIENT_ID), "");
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM patient"), 3);
+}
+
 static void conflict_set(struct fixture *f, int64_t *instance)
 {
     sample_store(f, sample_new(1, "00100020", "P1", "00100010", "Doe^J", "00100040", "M", NULL));
@@ -146,6 +234,18 @@ static void same_person__joins_the_study_and_corrects_what_leaves(void **state)
     hl_overlays_fini(&overlays);
     assert_int_equal(hl_record_resolve_conflict(f->record, 1, true, "root"), HILUM_ENOTFOUND);
     assert_int_equal(sql_int(f, "SELECT patients FROM totals"), 1);
+}
+
+static void same_person__decided_once_is_known_next_time(void **state)
+{
+    struct fixture *f = *state;
+    int64_t instance;
+    conflict_set(f, &instance);
+    assert_int_equal(hl_record_resolve_conflict(f->record, 1, true, "root"), HILUM_OK);
+    int64_t next = sample_store_id(
+        f, sample_new(3, "00100020", "P1", "00100010", "Roe^R", "00100040", "F", NULL));
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM conflict WHERE state = 0"), 0);
+    assert_string_equal(corrected(f, next, HL_PATIENT_NAME), "Doe^J<Roe^R");
 }
 
 static void another_person__stays_apart_and_is_known_next_time(void **state)
@@ -303,6 +403,11 @@ int main(void)
         RECORD(objects__come_by_series_and_instance_number),
         RECORD(edit__is_seen_in_answers_and_in_overlays_from_then_on),
         RECORD(edit__of_the_id_may_not_take_anothers),
+        RECORD(late_study__under_the_old_name_is_corrected_too),
+        RECORD(late_study__of_anybody_else_is_still_a_conflict),
+        RECORD(late_study__follows_several_corrections_and_a_new_id),
+        RECORD(late_study__that_two_were_called_so_is_nobodys),
+        RECORD(same_person__decided_once_is_known_next_time),
         RECORD(conflict__is_listed_with_both_sides),
         RECORD(same_person__joins_the_study_and_corrects_what_leaves),
         RECORD(another_person__stays_apart_and_is_known_next_time),
