@@ -97,7 +97,7 @@ static int32_t drop_marks(UChar *text, int32_t n)
     return kept;
 }
 
-static void add_utf16(const UChar *text, int32_t n, struct hl_buf *out)
+static void add_utf16(const UChar *text, int32_t n, bool is_han_one, struct hl_buf *out)
 {
     size_t start = out->len;
     for (int32_t i = 0; i < n;) {
@@ -106,6 +106,8 @@ static void add_utf16(const UChar *text, int32_t n, struct hl_buf *out)
             c = 0x10000 + ((c - 0xD800) << 10) + (text[i++] - 0xDC00);
         if (c >= 0x30A1 && c <= 0x30F6)
             c -= TO_HIRAGANA;
+        if (is_han_one && hl_is_han(c))
+            c = hl_han_simplified(c);
         const char *plain = plain_letter(c);
         if (plain)
             hl_buf_text(out, plain);
@@ -116,7 +118,7 @@ static void add_utf16(const UChar *text, int32_t n, struct hl_buf *out)
 
 /* NFKD, no marks, folded, NFC: `a` and `b` have room for `room` units each. */
 static void fold_units(const char *utf8, size_t n, UChar *a, UChar *b, int32_t room,
-                       struct hl_buf *out)
+                       bool is_han_one, struct hl_buf *out)
 {
     UErrorCode status = U_ZERO_ERROR;
     int32_t size = 0;
@@ -130,10 +132,10 @@ static void fold_units(const char *utf8, size_t n, UChar *a, UChar *b, int32_t r
     size = u_strFoldCase(a, room, b, size, U_FOLD_CASE_DEFAULT, &status);
     size = unorm2_normalize(together, a, size, b, room, &status);
     if (U_SUCCESS(status))
-        add_utf16(b, size, out);
+        add_utf16(b, size, is_han_one, out);
 }
 
-void hl_text_fold(const char *utf8, struct hl_buf *out)
+static void fold(const char *utf8, bool is_han_one, struct hl_buf *out)
 {
     size_t n = strlen(utf8);
     if (is_ascii(utf8, n)) {
@@ -144,10 +146,20 @@ void hl_text_fold(const char *utf8, struct hl_buf *out)
     size_t room = n * 18 + 16;
     UChar *units = n < HL_TEXT_MAX ? malloc(room * 2 * sizeof *units) : NULL;
     if (units)
-        fold_units(utf8, n, units, units + room, (int32_t)room, out);
+        fold_units(utf8, n, units, units + room, (int32_t)room, is_han_one, out);
     else if (n < HL_TEXT_MAX)
         out->failed = true;
     free(units);
+}
+
+void hl_text_fold(const char *utf8, struct hl_buf *out)
+{
+    fold(utf8, true, out);
+}
+
+void hl_text_fold_as_written(const char *utf8, struct hl_buf *out)
+{
+    fold(utf8, false, out);
 }
 
 /* ---- bigrams ---- */

@@ -11,5 +11,9 @@ enum { HL_TEXT_MAX = 1 << 20 }; /* longer texts are not folded */
 
 void hl_utf8_add(int32_t point, struct hl_buf *out);
 bool hl_is_han(int32_t point);
+/* The simplified form of a traditional character, by itself; any other as it is. */
+int32_t hl_han_simplified(int32_t point);
+/* As hl_text_fold, but traditional Han characters stay: some are read otherwise than the simplified ones. */
+void hl_text_fold_as_written(const char *utf8, struct hl_buf *out);
 
 #endif

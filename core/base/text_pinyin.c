@@ -216,7 +216,7 @@ void hl_text_pinyin(const char *utf8_name, struct hl_buf *out)
 {
     struct hl_buf folded = {0};
     struct name name;
-    hl_text_fold(utf8_name, &folded);
+    hl_text_fold_as_written(utf8_name, &folded);
     if (take_name(hl_buf_str(&folded), &name)) {
         unsigned choice[CHARS_MAX] = {0};
         read_all(&name);

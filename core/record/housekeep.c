@@ -264,6 +264,8 @@ hilum_rc hl_record_housekeep(struct hl_record *record, int64_t keep_ms,
 {
     hilum_rc rc = studies_complete(record);
     if (rc == HILUM_OK)
+        rc = hl_derive_again(record);
+    if (rc == HILUM_OK)
         rc = erase_due(record, erase, arg);
     if (rc == HILUM_OK)
         rc = prune_all(record, hl_now_us() - keep_ms * 1000);

@@ -39,6 +39,7 @@ struct hl_record {
     int64_t study_idle_us, erase_grace_us;
     char *inserts[5];         /* INSERT by level, made from hl_columns; [1] to [4] */
     struct hl_places *places; /* writer's thread */
+    bool is_derived;          /* housekeeper's thread: nothing is left of hl_derive_again */
     struct {
         void (*wake)(void *arg);
         void *arg;
@@ -101,6 +102,9 @@ hilum_rc hl_known_succeed(struct hl_session *session, const struct hl_known *kno
 /* Parts of it: sums of series and study with the other size; jobs that wait go to the heir. */
 hilum_rc hl_known_recount(struct hl_session *session, const struct hl_known *known, int64_t bytes);
 hilum_rc hl_known_jobs(struct hl_session *session, const struct hl_known *known, int64_t heir);
+
+/* Makes search keys again that were made by an earlier way of folding (derive_again.c). */
+hilum_rc hl_derive_again(struct hl_record *record);
 
 /* ---- events (journal.c, jobs.c, audit.c): within a unit ------------------------------------------------ */
 

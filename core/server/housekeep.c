@@ -20,6 +20,7 @@ static void warm_up(void)
 {
     struct hl_buf ignored = {0};
     hl_text_pinyin("王", &ignored);
+    hl_text_fold("王", &ignored);
     hl_buf_fini(&ignored);
 }
 

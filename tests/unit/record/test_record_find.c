@@ -362,6 +362,58 @@ static void many_answers__come_page_by_page_each_once(void **state)
     hl_cursor_close(cursor);
 }
 
+static void han__traditional_and_simplified_are_one_name(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const asked[] = {"張^偉", "张^伟", "张*",      "張*",
+                                        "*偉*",  "*伟*",  "zhang^wei"};
+    sample_store(f, sample_new(1, "00100020", "P1", "00100010", "Zhang^Wei=張^偉", NULL));
+    sample_store(f, sample_new(2, "00100020", "P2", "00100010", "Zhang^Wei=张^伟", "00080090",
+                               "劉^醫", NULL));
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
+        assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010", asked[i], NULL), "P1 P2");
+    assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010~", "偉", NULL), "P1 P2");
+    assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010~", "张伟", NULL), "P1 P2");
+    assert_string_equal(find_text(f, 2, HL_PATIENT_ID, "00080090", "刘^医", NULL), "P2");
+    /* and one person */
+    sample_store(f, sample_new(3, "00100020", "P1", "00100010", "张^伟", NULL));
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM conflict"), 0);
+}
+
+static hilum_rc erase_none(void *arg, const char *store, const char *key)
+{
+    (void)arg;
+    (void)store;
+    (void)key;
+    return HILUM_OK;
+}
+
+/* A catalogue as the version before left it: keys fold no Han, and its migration has not run. */
+static void han__keys_of_an_older_catalogue_are_made_again(void **state)
+{
+    struct fixture *f = *state;
+    sample_store(f,
+                 sample_new(1, "00100020", "P1", "00100010", "張^偉", "00080090", "劉^醫", NULL));
+    for (unsigned i = 2; i < 250; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "L%u", i);
+        sample_store(f, sample_new(i, "00100020", id, "00100010", "Latin^Name", NULL));
+    }
+    sample_store(f, sample_new(250, "00100020", "P2", "00100010", "陳^龍", NULL));
+    sql_run(f, "DELETE FROM patient_name WHERE patient IN "
+               "(SELECT id FROM patient WHERE patient_id LIKE 'P%');"
+               "INSERT INTO patient_name SELECT name || '^', id, 0 FROM patient "
+               "WHERE patient_id LIKE 'P%';"
+               "UPDATE study SET referring_f = '=' || referring || '^=' WHERE referring <> '';"
+               "DROP TABLE derivation; DELETE FROM hilum_schema WHERE version >= 7");
+    assert_string_equal(find_text(f, 2, HL_PATIENT_ID, "00080090", "刘^医", NULL), "");
+    assert_int_equal(hl_record_housekeep(f->record, 86400000, erase_none, NULL), HILUM_OK);
+    assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010", "张^伟", NULL), "P1");
+    assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010", "*龙*", NULL), "P2");
+    assert_string_equal(find_text(f, 2, HL_PATIENT_ID, "00080090", "刘^医", NULL), "P1");
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM derivation"), 0);
+}
+
 int main(void)
 {
 #define PEOPLE(name) cmocka_unit_test_setup_teardown(name, people_set_up, fixture_tear_down)
@@ -378,6 +430,10 @@ int main(void)
         PEOPLE(position__of_another_query_is_einval),
         PEOPLE(stalled_reader__holds_no_session),
         PEOPLE(many_answers__come_page_by_page_each_once),
+        cmocka_unit_test_setup_teardown(han__traditional_and_simplified_are_one_name,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(han__keys_of_an_older_catalogue_are_made_again,
+                                        fixture_set_up, fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
