@@ -9,7 +9,7 @@
 #include "core/record/record_private.h"
 
 enum { WAITING, RUNNING, DONE, FAILED, CANCELLED };
-enum { CLAIM_MAX = 1000, LIST_MAX = 10000 };
+enum { CLAIM_MAX = 1000, LIST_MAX = 10000, GROUPED_MAX = 200000 };
 
 static const char *const state_names[] = {"waiting", "running", "done", "failed", "cancelled"};
 
@@ -397,6 +397,81 @@ hilum_rc hl_record_jobs_list(struct hl_record *record, const char *state, unsign
     for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
         hl_buf_text(json, is_first ? "" : ",");
         job_json(stmt, json);
+        rc = HILUM_OK;
+    }
+    hl_buf_byte(json, ']');
+    hl_stmt_done(stmt);
+    hl_readers_put(record->readers, session, rc);
+    return rc;
+}
+
+/* ---- by destination and study ---- */
+
+static void group_json(struct hl_stmt *stmt, struct hl_buf *json)
+{
+    static const char *const texts[] = {"type", "lane", "StudyInstanceUID", "result"};
+    char when[32];
+    hl_buf_printf(json, "{\"objects\":%lld", (long long)hl_stmt_int(stmt, 4));
+    for (int i = 0; i <= CANCELLED; i++)
+        if (hl_stmt_int(stmt, 5 + (unsigned)i) > 0)
+            hl_buf_printf(json, ",\"%s\":%lld", state_names[i],
+                          (long long)hl_stmt_int(stmt, 5 + (unsigned)i));
+    hl_buf_printf(json, ",\"bytes\":%lld,\"attempts\":%lld", (long long)hl_stmt_int(stmt, 10),
+                  (long long)hl_stmt_int(stmt, 11));
+    hl_buf_printf(json, ",\"created\":\"%s\"",
+                  hl_time_text(hl_stmt_int(stmt, 12), when, sizeof when));
+    if (hl_stmt_int(stmt, 5) > 0 && hl_stmt_int(stmt, 13) < INT64_MAX)
+        hl_buf_printf(json, ",\"due\":\"%s\"",
+                      hl_time_text(hl_stmt_int(stmt, 13), when, sizeof when));
+    for (unsigned i = 0; i < 4; i++) {
+        hl_buf_printf(json, ",\"%s\":", texts[i]);
+        hl_buf_json_string(json, hl_stmt_text(stmt, i));
+    }
+    hl_buf_byte(json, '}');
+}
+
+/* The state is written out: an index on rows of one state serves no parameter. */
+static void groups_sql(int state, char *sql, size_t size)
+{
+    char where[96];
+    if (state >= 0)
+        snprintf(where, sizeof where, "j.state = %d", state);
+    else
+        snprintf(where, sizeof where, "j.id > (SELECT coalesce(max(id), 0) - %d FROM job)",
+                 GROUPED_MAX);
+    snprintf(sql, size,
+             "SELECT j.type, j.lane, j.study_uid, max(j.result), count(*), "
+             "sum(CASE j.state WHEN 0 THEN 1 ELSE 0 END), "
+             "sum(CASE j.state WHEN 1 THEN 1 ELSE 0 END), "
+             "sum(CASE j.state WHEN 2 THEN 1 ELSE 0 END), "
+             "sum(CASE j.state WHEN 3 THEN 1 ELSE 0 END), "
+             "sum(CASE j.state WHEN 4 THEN 1 ELSE 0 END), coalesce(sum(l.bytes), 0), "
+             "max(j.attempts), min(j.created_us), "
+             "min(CASE j.state WHEN 0 THEN j.due_us ELSE ?2 END) FROM job j "
+             "LEFT JOIN location l ON l.instance = j.instance AND l.state = 'current' WHERE %s "
+             "GROUP BY j.type, j.lane, j.study_uid ORDER BY max(j.id) DESC LIMIT ?1",
+             where);
+}
+
+hilum_rc hl_record_jobs_groups(struct hl_record *record, const char *state, unsigned limit,
+                               struct hl_buf *json)
+{
+    struct hl_session *session = NULL;
+    struct hl_stmt *stmt = NULL;
+    char sql[1024];
+    int number;
+    hilum_rc rc = state_of(state, &number);
+    if (rc == HILUM_OK)
+        rc = hl_readers_get(record->readers, &session);
+    if (rc != HILUM_OK)
+        return rc;
+    groups_sql(number, sql, sizeof sql);
+    rc = hl_session_ask(session, &stmt, sql, "di",
+                        (int)(limit && limit < LIST_MAX ? limit : LIST_MAX), INT64_MAX);
+    hl_buf_byte(json, '[');
+    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
+        hl_buf_text(json, is_first ? "" : ",");
+        group_json(stmt, json);
         rc = HILUM_OK;
     }
     hl_buf_byte(json, ']');

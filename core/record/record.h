@@ -271,6 +271,9 @@ struct hl_send_request {
 hilum_rc hl_record_send_add(struct hl_record *record, const struct hl_send_request *request);
 hilum_rc hl_record_jobs_list(struct hl_record *record, const char *state, unsigned limit,
                              struct hl_buf *json);
+/* One row a destination and study: objects by state, bytes, next try. Without a state: of the last 200,000 jobs. */
+hilum_rc hl_record_jobs_groups(struct hl_record *record, const char *state, unsigned limit,
+                               struct hl_buf *json);
 hilum_rc hl_record_job_retry(struct hl_record *record, int64_t id,
                              const char *who); /* 0: all failed */
 hilum_rc hl_record_job_cancel(struct hl_record *record, int64_t id, const char *who);

@@ -230,8 +230,11 @@ static hilum_rc job_list(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     struct hl_buf json = {0};
-    hilum_rc rc = hl_record_jobs_list(server->record, hl_call_text(call, "state", NULL),
-                                      (unsigned)hl_call_int(call, "limit", 100), &json);
+    const char *wanted = hl_call_text(call, "state", NULL);
+    unsigned limit = (unsigned)hl_call_int(call, "limit", 100);
+    hilum_rc rc = hl_call_bool(call, "all")
+                      ? hl_record_jobs_list(server->record, wanted, limit, &json)
+                      : hl_record_jobs_groups(server->record, wanted, limit, &json);
     if (rc < 0) {
         hl_buf_fini(&json);
         return rc;
@@ -335,6 +338,8 @@ static const struct hl_command_arg export_args[] = {
 static const struct hl_command_arg list_args[] = {
     {"state", HL_ARG_TEXT, false, false, "only jobs in this state",
      "waiting|running|done|failed|cancelled"},
+    {"all", HL_ARG_BOOL, false, false, "a row an object, with the numbers retry and cancel take",
+     NULL},
     {"limit", HL_ARG_INT, false, false, "rows at most (100)", NULL},
     {0}};
 static const struct hl_command_arg retry_args[] = {
@@ -353,7 +358,8 @@ hilum_rc hl_server_register_archive_commands(struct hl_server *server)
          import_dir, server},
         {"export", "Writes a study's objects, corrections applied, as files.", "export",
          export_args, export_study, server},
-        {"job list", "Lists deliveries and other jobs.", "job.list", list_args, job_list, server},
+        {"job list", "Lists deliveries and other jobs by destination and study.", "job.list",
+         list_args, job_list, server},
         {"job retry", "Makes failed jobs due now.", "job.manage", retry_args, job_retry, server},
         {"job cancel", "Gives a job up.", "job.manage", cancel_args, job_cancel, server},
         {"archive fsck", "Compares the catalogue with the stored objects.", "archive.check",

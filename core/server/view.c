@@ -296,7 +296,8 @@ json_t *hl_server_view_jobs(const json_t *jobs, const json_t *lanes)
     {
         json_t *row = json_copy(job);
         const char *why = lane_error(lanes, text_of(job, "lane"));
-        bool is_waiting = strcmp(text_of(job, "state"), "waiting") == 0;
+        bool is_waiting = strcmp(text_of(job, "state"), "waiting") == 0 ||
+                          json_object_get(job, "waiting") != NULL;
         if (strncmp(text_of(job, "due"), "1970", 4) == 0) /* as soon as may be */
             json_object_del(row, "due");
         if (is_waiting && *why && !*text_of(job, "result"))

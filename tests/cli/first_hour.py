@@ -188,10 +188,12 @@ def jobs(server):
     study = rows(server)[0]["StudyInstanceUID"]
     expect("study send", server.cli("study", "send", study, "WS1")["queued"] == SLICES)
     until("the job list says why it waits", lambda: "refused" in server.text("job", "list", "--state", "waiting")[0])
-    waiting = server.cli("job", "list", "--state", "waiting")
+    groups = server.cli("job", "list", "--state", "waiting")
+    expect("a study is one row", [g["objects"] for g in groups] == [SLICES], str(groups))
+    waiting = server.cli("job", "list", "--all", "--state", "waiting")
     for job in waiting:
         server.cli("job", "cancel", str(job["id"]))
-    expect("jobs can be cancelled", len(server.cli("job", "list", "--state", "cancelled")) == SLICES)
+    expect("jobs can be cancelled", len(server.cli("job", "list", "--all", "--state", "cancelled")) == SLICES)
     text, code = server.text("job", "retry", "999999")
     expect("an unknown job is told", code == 1 and "999999" in text, text)
 

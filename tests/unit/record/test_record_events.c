@@ -235,6 +235,34 @@ static void job__that_fails_waits_or_is_failed_for_good(void **state)
     assert_int_equal(hl_record_job_retry(f->record, id, "root"), HILUM_ENOTFOUND);
 }
 
+static void job_groups__are_a_row_a_destination_and_study(void **state)
+{
+    struct fixture *f = *state;
+    struct hl_buf json = {0};
+    int64_t ids[3];
+    for (unsigned i = 0; i < 3; i++)
+        ids[i] = sample_store_id(f, sample_new(i, "00100020", "P1", "0020000D", "1.2", NULL));
+    for (unsigned i = 0; i < 2; i++) {
+        const struct hl_send_request request = {
+            .to = i ? "B" : "A", .study_uid = "1.2", .who = "root", .instances = ids, .n = 3};
+        assert_int_equal(hl_record_send_add(f->record, &request), HILUM_OK);
+    }
+    const struct hl_job_end end = {
+        .id = claim(f, "A", 1).ids[0], .is_done = true, .result = "0000"};
+    assert_int_equal(hl_record_jobs_end(f->record, &end, 1), HILUM_OK);
+    assert_int_equal(hl_record_jobs_groups(f->record, NULL, 10, &json), HILUM_OK);
+    static const char *const parts[] = {
+        "{\"objects\":3,\"waiting\":3,\"bytes\":3000,", "\"lane\":\"B\"",
+        "{\"objects\":3,\"waiting\":2,\"done\":1,\"bytes\":3000,", "\"lane\":\"A\""};
+    for (size_t i = 0; i < 4; i++)
+        if (!strstr(hl_buf_str(&json), parts[i]))
+            fail_msg("%s not in %s", parts[i], hl_buf_str(&json));
+    hl_buf_clear(&json);
+    assert_int_equal(hl_record_jobs_groups(f->record, "done", 10, &json), HILUM_OK);
+    assert_non_null(strstr(hl_buf_str(&json), "[{\"objects\":1,\"done\":1,"));
+    hl_buf_fini(&json);
+}
+
 static void cancelled_job__is_not_claimed_and_stays_cancelled(void **state)
 {
     struct fixture *f = *state;
@@ -363,6 +391,7 @@ int main(void)
 #define RECORD(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         RECORD(stored_instance__is_due_until_done),
+        RECORD(job_groups__are_a_row_a_destination_and_study),
         RECORD(appended_event__is_due_after_a_restart),
         RECORD(failed_hook__loses_its_plan_and_is_named_for_the_retry),
         RECORD(plan__written_twice_adds_nothing),
