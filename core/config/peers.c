@@ -148,6 +148,8 @@ static hilum_rc type_peer(struct hl_peers *peers, const struct hl_node *node, st
     if (rc == HILUM_OK)
         rc = type_texts(&peers->arena, hl_node_get(node, "transfer_syntaxes"),
                         &peer->transfer_syntaxes, &peer->n_transfer_syntaxes);
+    peer->only_listed_syntaxes =
+        peer->n_transfer_syntaxes > 0 && hl_node_bool(node, "transfer_syntaxes_only", false);
     return rc;
 }
 

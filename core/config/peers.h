@@ -55,9 +55,10 @@ struct hl_peer {
     const char **called_aets; /* titles it may call us by; n 0: every one of ours */
     size_t n_called_aets;
     unsigned services; /* set of enum hl_service */
-    const char *
-        *transfer_syntaxes; /* preference towards it: UIDs or PS3.6 keywords; n 0: as stored */
+    /* Preference in both directions, best first: UIDs or PS3.6 keywords; n 0: as stored, as proposed. */
+    const char **transfer_syntaxes;
     size_t n_transfer_syntaxes;
+    bool only_listed_syntaxes;      /* no other is accepted or sent; false without a list */
     bool has_tls;                   /* connect to it with TLS */
     struct hl_peer_tls tls;         /* falls back to dicom.tls member by member */
     const char *certificate_sha256; /* 64 lower-case hex digits; NULL: not pinned */

@@ -316,6 +316,7 @@ static hilum_rc send_items(struct sending *sending, const char *destination,
                                       .progress = on_progress,
                                       .arg = sending};
     if (!destination) {
+        options.preference = exchange->wire->on->principal.peer;
         options.is_cancelled = &exchange->is_cancelled;
         return send_back(sending, items, n, &options);
     }

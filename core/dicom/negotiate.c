@@ -127,13 +127,19 @@ static bool all_plain(const struct hl_ul_context *context)
     return true;
 }
 
-/* The order of a proposal is the sender's preference, and a compressed syntax in it means that the
- * object is compressed: choosing another would make the sender decompress. */
-static void choose_for_storage(const struct hl_peer *peer, struct hl_ul_context *context)
+/* The first of the peer's list that is proposed. */
+static bool choose_listed(const struct hl_peer *peer, struct hl_ul_context *context)
 {
     for (size_t i = 0; peer && i < peer->n_transfer_syntaxes; i++)
         if (choose(context, peer->transfer_syntaxes[i]))
-            return;
+            return true;
+    return false;
+}
+
+/* The order of a proposal is the sender's preference, and a compressed syntax in it means that the
+ * object is compressed: choosing another would make the sender decompress. */
+static void choose_for_storage(struct hl_ul_context *context)
+{
     if (!all_plain(context) || !choose_plain(context))
         (void)choose(context, context->transfer_syntaxes[0]);
 }
@@ -144,13 +150,10 @@ static bool choose_for_messages(struct hl_ul_context *context)
            choose(context, HL_UID_IMPLICIT_LITTLE_ENDIAN) || choose_plain(context);
 }
 
-/* For objects we send over it as they are stored (C-GET): one context carries one syntax, so the one most objects
- * have. A compressed one proposed beside a plain one is what the peer could take, not what is here. */
-static void choose_for_sending(const struct hl_peer *peer, struct hl_ul_context *context)
+/* For objects we send over it (C-GET): one context carries one syntax, so the one most objects can leave in. A
+ * compressed one proposed beside a plain one is what the peer could take, not what is here. */
+static void choose_for_sending(struct hl_ul_context *context)
 {
-    for (size_t i = 0; peer && i < peer->n_transfer_syntaxes; i++)
-        if (choose(context, peer->transfer_syntaxes[i]))
-            return;
     if (!choose_for_messages(context))
         (void)choose(context, context->transfer_syntaxes[0]);
 }
@@ -188,13 +191,20 @@ static void decide_storage(const struct asking *asking, struct hl_ul_context *co
         refuse_context(context, HL_UL_USER_REJECTION, hl_error(), why);
         return;
     }
+    const struct hl_peer *peer = asking->principal->peer;
+    bool is_listed = choose_listed(peer, context);
+    if (!is_listed && peer && peer->only_listed_syntaxes) {
+        refuse_context(context, HL_UL_TRANSFER_SYNTAXES_NOT_SUPPORTED,
+                       "none of its transfer_syntaxes was proposed (transfer_syntaxes_only)", why);
+        return;
+    }
     context->scu_role = as_scu;
     context->scp_role = as_scp;
     context->result = HL_UL_ACCEPTED;
-    if (as_scu)
-        choose_for_storage(asking->principal->peer, context);
-    else
-        choose_for_sending(asking->principal->peer, context);
+    if (!is_listed && as_scu)
+        choose_for_storage(context);
+    else if (!is_listed)
+        choose_for_sending(context);
 }
 
 static void decide_service(const struct asking *asking, struct hl_ul_context *context,

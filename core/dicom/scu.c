@@ -157,6 +157,7 @@ hilum_rc hl_scu_echo(struct hl_scu *scu, const struct hl_peer *peer, int64_t *ms
     int64_t start = hl_mono_ms();
     if (!pairs)
         return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
+    pairs->is_exact = true;
     (void)hl_pairs_add(pairs, HL_UID_VERIFICATION, HL_UID_IMPLICIT_LITTLE_ENDIAN);
     hilum_rc rc = hl_link_get(scu, peer, pairs, true, &link);
     free(pairs);
@@ -165,12 +166,10 @@ hilum_rc hl_scu_echo(struct hl_scu *scu, const struct hl_peer *peer, int64_t *ms
     rc = echo_on(link, peer->name);
     if (ms)
         *ms = hl_mono_ms() - start;
-    if (rc) {
+    if (rc)
         hl_link_drop(link);
-    } else {
-        hl_ul_release(link->ul);
-        free(link);
-    }
+    else
+        hl_link_release(link);
     return rc;
 }
 
@@ -207,6 +206,7 @@ static hilum_rc send_on_link(struct call *call, struct hl_send_item *item)
 {
     struct hl_sending sending = {.ul = call->link->ul,
                                  .peer = call->peer->name,
+                                 .preference = call->peer,
                                  .message_id = ++call->link->last_message_id,
                                  .options = call->options};
     return hl_sending_object(&sending, call->scu->store, item);
@@ -252,7 +252,7 @@ static hilum_rc send_batch(struct call *call, struct hl_send_item *items, size_t
         if (!call->is_stopped)
             end_item(call, &items[i]);
     }
-    call->pairs.n = 0;
+    hl_pairs_clear(&call->pairs);
     return rc;
 }
 
@@ -291,7 +291,7 @@ hilum_rc hl_scu_store_over(struct hl_scu *scu, const struct hl_peer *peer,
     if (!call)
         return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
     call->scu = scu;
-    call->peer = peer;
+    call->peer = call->pairs.peer = peer;
     call->options = options;
     call->link = *link;
     hilum_rc rc = send_all(call, items, n);

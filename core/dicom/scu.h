@@ -36,11 +36,13 @@ struct hl_send_options {
      * several connections also with item NULL when none ended for a while: to ask. May be NULL. */
     hilum_rc (*progress)(void *arg, const struct hl_send_item *item);
     void *arg;
+    /* hl_scu_store_on only: whose preference of syntaxes holds. May be NULL. */
+    const struct hl_peer *preference;
     /* hl_scu_store_on only: set when a C-CANCEL-RQ comes between the responses. May be NULL. */
     bool *is_cancelled;
 };
-/* Sends the items over one association, proposing what is stored (each SOP class with the syntaxes of its
- * objects). Reuses a kept association that has the contexts. The call fails only when nothing could be tried:
+/* Sends the items over one association, proposing each SOP class in the syntaxes its objects may leave in: the
+ * peer's transfer_syntaxes, as stored, and what uncompressed objects are converted to. Reuses a kept association that has the contexts. The call fails only when nothing could be tried:
  * no connection, rejected; each item says what became of it. */
 hilum_rc hl_scu_store(struct hl_scu *scu, const struct hl_peer *peer, struct hl_send_item *items,
                       size_t n, const struct hl_send_options *options);

@@ -12,16 +12,38 @@
 
 enum { HL_PAIRS_MAX = 128 }; /* presentation contexts of one association (PS3.8 7.1.1.13) */
 
-/* A SOP class in the syntax it is stored in: one presentation context. */
+/* Syntaxes an object stored in one may go to a peer in, best first: those of the peer's list, the stored one, for
+ * uncompressed objects the other uncompressed ones. n_alone: how many of them deserve a context each. */
+enum { HL_CANDIDATES_MAX = 8 };
+struct hl_candidates {
+    const char *syntaxes[HL_CANDIDATES_MAX]; /* `stored`, the peer's, or static */
+    size_t n, n_alone;
+};
+/* peer may be NULL. n 0: only listed syntaxes, and it cannot become one of them. */
+void hl_candidates(const struct hl_peer *peer, const char *stored, struct hl_candidates *out);
+
+/* A SOP class in the syntax it is stored in. */
 struct hl_pair {
     char sop_class[HL_UID_MAX], syntax[HL_UID_MAX];
 };
 struct hl_pairs {
-    struct hl_pair items[HL_PAIRS_MAX];
+    const struct hl_peer *peer; /* whose preference holds; NULL: none */
+    bool is_exact;              /* propose nothing but the pairs */
+    size_t n_contexts;          /* they come to, at most */
     size_t n;
+    struct hl_pair items[HL_PAIRS_MAX];
 };
 /* Adds it unless it is there. false: full. */
 bool hl_pairs_add(struct hl_pairs *pairs, const char *sop_class, const char *syntax);
+void hl_pairs_clear(struct hl_pairs *pairs);
+
+/* The contexts for pairs. Zeroed before hl_propose. */
+struct hl_proposal {
+    struct hl_ul_params params;
+    struct hl_ul_context contexts[HL_PAIRS_MAX];
+    char syntaxes[HL_PAIRS_MAX][HL_CANDIDATES_MAX][HL_UID_MAX];
+};
+void hl_propose(const struct hl_pairs *pairs, struct hl_proposal *proposal);
 
 /* An association to a peer. Used by one thread at a time. */
 struct hl_link {
@@ -31,6 +53,8 @@ struct hl_link {
     unsigned generation; /* of the configuration it was opened under */
     int64_t idle_until;  /* monotonic ms, while kept */
     uint16_t last_message_id;
+    struct hl_pair *pairs; /* it was opened with */
+    size_t n_pairs;
     bool is_reused; /* it was kept: the peer may have gone meanwhile */
 };
 
@@ -61,6 +85,8 @@ hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struc
 void hl_link_put(struct hl_scu *scu, const struct hl_peer *peer, struct hl_link *link);
 /* Were all pairs proposed on it? */
 bool hl_link_covers(const struct hl_link *link, const struct hl_pairs *pairs);
+/* Releases it, without keeping. */
+void hl_link_release(struct hl_link *link);
 /* Aborts it: something went wrong in the middle. */
 void hl_link_drop(struct hl_link *link);
 /* Starts and ends the thread that releases links kept too long; the end releases all. */
@@ -82,8 +108,9 @@ hilum_rc hl_scu_store_shared(struct hl_scu *scu, const struct hl_peer *peer,
 /* One C-STORE on an open association. */
 struct hl_sending {
     struct hl_ul_assoc *ul;
-    const char *peer; /* for messages */
-    bool by_get;      /* we are the acceptor and send as SCU by role selection */
+    const char *peer;                 /* for messages */
+    const struct hl_peer *preference; /* of syntaxes; NULL: none */
+    bool by_get;                      /* we are the acceptor and send as SCU by role selection */
     uint16_t message_id;
     const struct hl_send_options *options; /* may be NULL */
 };

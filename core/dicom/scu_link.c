@@ -18,20 +18,6 @@ struct hl_scu_tls {
     struct hl_ul_tls *tls;
 };
 
-bool hl_pairs_add(struct hl_pairs *pairs, const char *sop_class, const char *syntax)
-{
-    for (size_t i = 0; i < pairs->n; i++)
-        if (!strcmp(pairs->items[i].sop_class, sop_class) &&
-            !strcmp(pairs->items[i].syntax, syntax))
-            return true;
-    if (pairs->n == HL_PAIRS_MAX)
-        return false;
-    struct hl_pair *pair = &pairs->items[pairs->n++];
-    snprintf(pair->sop_class, sizeof pair->sop_class, "%s", sop_class);
-    snprintf(pair->syntax, sizeof pair->syntax, "%s", syntax);
-    return true;
-}
-
 /* ---- TLS --------------------------------------------------------------------------------------
  */
 
@@ -75,31 +61,6 @@ static hilum_rc tls_for(struct hl_scu *scu, const struct hl_peer *peer, struct h
 /* ---- opening ----------------------------------------------------------------------------------
  */
 
-/* A proposal of one context a pair, each with the one syntax the object is in: what is not taken as
- * stored is not sent at all. */
-struct proposal {
-    struct hl_ul_params params;
-    struct hl_ul_context contexts[HL_PAIRS_MAX];
-    char syntaxes[HL_PAIRS_MAX][1][HL_UID_MAX];
-};
-
-static void propose(const struct hl_policy *policy, const struct hl_peer *peer,
-                    const struct hl_pairs *pairs, struct proposal *out)
-{
-    snprintf(out->params.called_aet, HL_AE_MAX, "%s", peer->aet);
-    snprintf(out->params.calling_aet, HL_AE_MAX, "%s", peer->own_aet ? peer->own_aet : policy->aet);
-    out->params.contexts = out->contexts;
-    out->params.n_contexts = (uint16_t)pairs->n;
-    for (size_t i = 0; i < pairs->n; i++) {
-        struct hl_ul_context *context = &out->contexts[i];
-        context->id = (uint8_t)(2 * i + 1);
-        memcpy(context->abstract_syntax, pairs->items[i].sop_class, HL_UID_MAX);
-        memcpy(out->syntaxes[i][0], pairs->items[i].syntax, HL_UID_MAX);
-        context->transfer_syntaxes = out->syntaxes[i];
-        context->n_transfer_syntaxes = 1;
-    }
-}
-
 static hilum_rc connect_to(const struct hl_policy *policy, const struct hl_peer *peer,
                            const struct hl_ul_params *params, struct hl_ul_tls *tls,
                            struct hl_ul_assoc **out)
@@ -122,17 +83,43 @@ static hilum_rc open_link(struct hl_scu *scu, const struct hl_policy *policy,
                           const struct hl_peer *peer, const struct hl_pairs *pairs,
                           struct hl_link *link)
 {
-    struct proposal *proposal = calloc(1, sizeof *proposal);
+    struct hl_proposal *proposal = calloc(1, sizeof *proposal);
     struct hl_ul_tls *tls = NULL;
     if (!proposal)
         return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
-    propose(policy, peer, pairs, proposal);
+    hl_propose(pairs, proposal);
+    snprintf(proposal->params.called_aet, HL_AE_MAX, "%s", peer->aet);
+    snprintf(proposal->params.calling_aet, HL_AE_MAX, "%s",
+             peer->own_aet ? peer->own_aet : policy->aet);
     hilum_rc rc = tls_for(scu, peer, &tls);
     if (!rc)
         rc = connect_to(policy, peer, &proposal->params, tls, &link->ul);
     hl_ul_tls_unref(tls);
     free(proposal);
     return rc ? hl_fail_in(rc, "peer %s", peer->name) : HILUM_OK;
+}
+
+static struct hl_link *make_link(const struct hl_pairs *pairs)
+{
+    struct hl_link *link = calloc(1, sizeof *link);
+    struct hl_pair *copy = calloc(pairs->n + 1, sizeof *copy);
+    if (!link || !copy) {
+        free(link);
+        free(copy);
+        return NULL;
+    }
+    memcpy(copy, pairs->items, pairs->n * sizeof *copy);
+    link->pairs = copy;
+    link->n_pairs = pairs->n;
+    return link;
+}
+
+static void free_link(struct hl_link *link)
+{
+    if (!link)
+        return;
+    free(link->pairs);
+    free(link);
 }
 
 static hilum_rc new_link(struct hl_scu *scu, const struct hl_peer *peer,
@@ -142,12 +129,12 @@ static hilum_rc new_link(struct hl_scu *scu, const struct hl_peer *peer,
         return hl_fail(HILUM_EINVAL, "peer %s has no host: it can only call us", peer->name);
     unsigned generation = 0;
     struct hl_policy *policy = hl_scu_policy(scu, &generation);
-    struct hl_link *link = calloc(1, sizeof *link);
+    struct hl_link *link = make_link(pairs);
     hilum_rc rc = policy && link ? open_link(scu, policy, peer, pairs, link)
                                  : hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
     hl_policy_unref(policy);
     if (rc) {
-        free(link);
+        free_link(link);
         return rc;
     }
     snprintf(link->peer, sizeof link->peer, "%s", peer->name);
@@ -159,12 +146,11 @@ static hilum_rc new_link(struct hl_scu *scu, const struct hl_peer *peer,
 /* ---- keeping ----------------------------------------------------------------------------------
  */
 
-static bool was_proposed(const struct hl_ul_params *params, const struct hl_pair *pair)
+static bool was_proposed(const struct hl_link *link, const struct hl_pair *pair)
 {
-    for (size_t i = 0; i < params->n_contexts; i++)
-        if (!strcmp(params->contexts[i].abstract_syntax, pair->sop_class) &&
-            params->contexts[i].n_transfer_syntaxes &&
-            !strcmp(params->contexts[i].transfer_syntaxes[0], pair->syntax))
+    for (size_t i = 0; i < link->n_pairs; i++)
+        if (!strcmp(link->pairs[i].sop_class, pair->sop_class) &&
+            !strcmp(link->pairs[i].syntax, pair->syntax))
             return true;
     return false;
 }
@@ -172,21 +158,21 @@ static bool was_proposed(const struct hl_ul_params *params, const struct hl_pair
 bool hl_link_covers(const struct hl_link *link, const struct hl_pairs *pairs)
 {
     for (size_t i = 0; i < pairs->n; i++)
-        if (!was_proposed(hl_ul_params(link->ul), &pairs->items[i]))
+        if (!was_proposed(link, &pairs->items[i]))
             return false;
     return true;
 }
 
-static void release(struct hl_link *link)
+void hl_link_release(struct hl_link *link)
 {
     hl_ul_release(link->ul);
-    free(link);
+    free_link(link);
 }
 
 void hl_link_drop(struct hl_link *link)
 {
     hl_ul_abort(link->ul);
-    free(link);
+    free_link(link);
 }
 
 static struct hl_link *take_kept(struct hl_scu *scu, const char *peer, const struct hl_pairs *pairs)
@@ -231,7 +217,7 @@ void hl_link_put(struct hl_scu *scu, const struct hl_peer *peer, struct hl_link 
     }
     pthread_mutex_unlock(&scu->lock);
     if (!is_kept)
-        release(link);
+        hl_link_release(link);
 }
 
 /* ---- the reaper -------------------------------------------------------------------------------
@@ -276,7 +262,7 @@ static void *reap(void *arg)
         struct hl_link *link = take_over(scu, hl_mono_ms(), &next);
         if (link) {
             pthread_mutex_unlock(&scu->lock);
-            release(link);
+            hl_link_release(link);
             pthread_mutex_lock(&scu->lock);
             continue;
         }

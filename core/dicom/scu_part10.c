@@ -49,7 +49,8 @@ static hilum_rc link_for(struct call *call, const struct hl_part10 *head)
 {
     size_t before = call->pairs.n;
     if (!hl_pairs_add(&call->pairs, head->sop_class, head->transfer_syntax)) {
-        call->pairs.n = before = 0;
+        hl_pairs_clear(&call->pairs);
+        before = 0;
         (void)hl_pairs_add(&call->pairs, head->sop_class, head->transfer_syntax);
         close_link(call, true);
     }
@@ -104,6 +105,7 @@ hilum_rc hl_scu_store_part10(struct hl_scu *scu, const struct hl_scu_target *tar
     if (!call)
         return hl_fail(HILUM_ENOMEM, "sending to %s: out of memory", target->address);
     call->scu = scu;
+    call->pairs.is_exact = true;
     call->peer.name = target->address;
     call->peer.aet = target->called_aet;
     call->peer.own_aet = target->calling_aet;

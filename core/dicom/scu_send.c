@@ -42,6 +42,30 @@ const struct hl_ul_context *hl_sending_context(const struct hl_sending *sending,
     return NULL;
 }
 
+/* The context an object leaves on, converted where it has to be. NULL: it does not, and hl_error() tells why it
+ * does not as stored. */
+static const struct hl_ul_context *choose_context(const struct hl_sending *sending,
+                                                  struct hl_outgoing *outgoing)
+{
+    const struct hl_stored *stored = hl_outgoing_stored(outgoing);
+    const struct hl_ul_context *context = NULL;
+    struct hl_candidates candidates;
+    hl_candidates(sending->preference, stored->transfer_syntax, &candidates);
+    for (size_t i = 0; i < candidates.n && !context; i++) {
+        const char *syntax = candidates.syntaxes[i];
+        context = hl_sending_context(sending, stored->sop_class, syntax);
+        if (context && strcmp(syntax, stored->transfer_syntax) &&
+            hl_outgoing_recode(outgoing, syntax))
+            return NULL;
+    }
+    if (!candidates.n)
+        (void)hl_fail(HILUM_EUNSUP, "%s is to get only its transfer_syntaxes, not %s",
+                      sending->peer, hl_uid_name(stored->transfer_syntax));
+    else if (!context)
+        (void)hl_sending_context(sending, stored->sop_class, stored->transfer_syntax);
+    return context;
+}
+
 /* ---- the answer -------------------------------------------------------------------------------
  */
 
@@ -113,29 +137,36 @@ hilum_rc hl_sending_request(const struct hl_sending *sending, const struct hl_ul
     return hl_dimse_write(sending->ul, &request, NULL, 0);
 }
 
-/* The pieces are the store's own memory; the last one is known by the length promised. An object
- * that turns out corrupt half way leaves no way out but an abort: a data set cannot be taken back.
- */
-static hilum_rc send_bytes(const struct hl_sending *sending, uint8_t context_id,
+/* Fragments are even (PS3.7 F.1), so a deflated stream of odd length gets the NUL that PS3.5 A.5 wants behind it. */
+static hilum_rc write_last_odd(const struct hl_sending *sending, uint8_t context_id,
+                               const uint8_t *bytes, size_t n)
+{
+    uint8_t end[2] = {bytes[n - 1], 0};
+    hilum_rc rc =
+        n > 1 ? hl_ul_write(sending->ul, context_id, false, bytes, n - 1, false) : HILUM_OK;
+    return rc ? rc : hl_ul_write(sending->ul, context_id, false, end, sizeof end, true);
+}
+
+/* An object that turns out corrupt half way leaves no way out but an abort: a data set cannot be taken back. */
+static hilum_rc send_bytes(const struct hl_sending *sending, const struct hl_ul_context *context,
                            struct hl_outgoing *outgoing)
 {
-    uint64_t left = hl_outgoing_length(outgoing);
-    if (!left)
-        return hl_ul_write(sending->ul, context_id, false, NULL, 0, true);
-    while (left) {
+    bool is_deflated = !strcmp(context->transfer_syntax, HL_UID_DEFLATED_LITTLE_ENDIAN);
+    bool is_last;
+    do {
         const void *bytes = NULL;
         size_t n = 0;
         hilum_rc rc = hl_outgoing_next(outgoing, &bytes, &n);
+        is_last = hl_outgoing_is_end(outgoing);
+        if (!rc && !n && !is_last)
+            rc = hl_fail(HILUM_ECORRUPT, "stored object ends earlier than recorded");
+        if (!rc)
+            rc = is_last && is_deflated && n % 2
+                     ? write_last_odd(sending, context->id, bytes, n)
+                     : hl_ul_write(sending->ul, context->id, false, bytes, n, is_last);
         if (rc)
             return rc;
-        if (!n || n > left)
-            return hl_fail(HILUM_ECORRUPT, "stored object ends %s than recorded",
-                           n ? "later" : "earlier");
-        left -= n;
-        rc = hl_ul_write(sending->ul, context_id, false, bytes, n, !left);
-        if (rc)
-            return rc;
-    }
+    } while (!is_last);
     return HILUM_OK;
 }
 
@@ -145,7 +176,7 @@ static hilum_rc exchange(const struct hl_sending *sending, const struct hl_ul_co
     const struct hl_stored *stored = hl_outgoing_stored(outgoing);
     hilum_rc rc = hl_sending_request(sending, context, stored->sop_class, stored->sop_instance);
     if (!rc)
-        rc = send_bytes(sending, context->id, outgoing);
+        rc = send_bytes(sending, context, outgoing);
     return rc ? rc : hl_sending_answer(sending, response);
 }
 
@@ -165,9 +196,7 @@ hilum_rc hl_sending_object(const struct hl_sending *sending, struct hl_store *st
         note_failure(item, rc);
         return HILUM_OK;
     }
-    const struct hl_stored *stored = hl_outgoing_stored(outgoing);
-    const struct hl_ul_context *context =
-        hl_sending_context(sending, stored->sop_class, stored->transfer_syntax);
+    const struct hl_ul_context *context = choose_context(sending, outgoing);
     struct hl_dimse response = {0};
     if (!context) {
         note_failure(item, HILUM_EUNSUP);
@@ -188,6 +217,7 @@ hilum_rc hl_scu_store_on(struct hl_ul_assoc *assoc, struct hl_store *store,
 {
     struct hl_sending sending = {.ul = assoc,
                                  .peer = hl_ul_params(assoc)->calling_aet,
+                                 .preference = options ? options->preference : NULL,
                                  .by_get = true,
                                  .message_id = message_id,
                                  .options = options};

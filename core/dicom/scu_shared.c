@@ -218,7 +218,17 @@ static const char *keep(struct shared *shared, const char *text)
     return text ? hl_arena_strdup(&shared->arena, text) : NULL;
 }
 
-/* What an association needs of a peer; its lists are for those who call us. */
+static void copy_syntaxes(struct shared *shared, const struct hl_peer *peer)
+{
+    size_t n = peer->n_transfer_syntaxes;
+    const char **copy = n ? hl_arena_alloc(&shared->arena, n * sizeof *copy) : NULL;
+    shared->peer.transfer_syntaxes = copy;
+    shared->peer.n_transfer_syntaxes = copy ? n : 0;
+    for (size_t i = 0; copy && i < n; i++)
+        copy[i] = keep(shared, peer->transfer_syntaxes[i]);
+}
+
+/* What an association needs of a peer; its other lists are for those who call us. */
 static void copy_peer(struct shared *shared, const struct hl_peer *peer)
 {
     struct hl_peer *copy = &shared->peer;
@@ -231,6 +241,8 @@ static void copy_peer(struct shared *shared, const struct hl_peer *peer)
     copy->tls.key = keep(shared, peer->tls.key);
     copy->tls.ca = keep(shared, peer->tls.ca);
     copy->tls.server_name = keep(shared, peer->tls.server_name);
+    copy_syntaxes(shared, peer);
+    shared->pairs.peer = copy;
 }
 
 /* One object of every chunk tells: series are of one class and one syntax. */

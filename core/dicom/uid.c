@@ -18,6 +18,14 @@ const struct hl_syntax *hl_uid_syntax(const char *uid)
     return NULL;
 }
 
+const char *hl_uid_syntax_of(const char *uid_or_keyword)
+{
+    for (size_t i = 0; i < COUNT(syntaxes); i++)
+        if (strcmp(syntaxes[i].name, uid_or_keyword) == 0)
+            return syntaxes[i].uid;
+    return uid_or_keyword;
+}
+
 size_t hl_uid_syntaxes(const struct hl_syntax **out)
 {
     *out = syntaxes;

@@ -67,6 +67,8 @@ struct hl_uid_entry {
 
 /* NULL for a UID that is no transfer syntax known here. */
 const struct hl_syntax *hl_uid_syntax(const char *uid);
+/* The UID of a transfer syntax given by UID or keyword; what is neither comes back as it is. */
+const char *hl_uid_syntax_of(const char *uid_or_keyword);
 /* All of them, in the order of the standard. Returns how many. */
 size_t hl_uid_syntaxes(const struct hl_syntax **out);
 

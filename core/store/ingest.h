@@ -102,11 +102,17 @@ struct hl_outgoing;
 hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t as_of,
                           struct hl_outgoing **out);
 const struct hl_stored *hl_outgoing_stored(const struct hl_outgoing *outgoing);
-/* Data set bytes (without file meta information) in all; known before the first piece. */
+/* Data set bytes (without file meta information) in all, as stored; of a converted one nobody knows. */
 uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing);
+/* Before the first piece: let it leave in this syntax; both must be uncompressed. Reads what is no value once, so
+ * that what has no conversion is refused here: HILUM_EUNSUP, HILUM_EINVAL (damaged nested content), HILUM_ENOMEM;
+ * it then can still leave as stored. Corrections are applied. Memory is bounded, whatever the size. */
+hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax);
 /* Next piece, borrowed until the next call; *n 0 at the end. HILUM_ECORRUPT: the stored bytes are not what
  * was stored (instance.corrupted was published). Memory-mapped where the store has open_fd. */
 hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size_t *n);
+/* Was that the last piece? True from the start for an empty data set. */
+bool hl_outgoing_is_end(const struct hl_outgoing *outgoing);
 void hl_outgoing_close(struct hl_outgoing *outgoing);
 /* Writes a whole Part 10 file (preamble, meta header, data set) to a path, durable. For export. */
 hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t as_of,

@@ -13,8 +13,15 @@
 
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
+#include "core/store/recode.h"
 
-enum { PIECE = 256 * 1024, DEFLATED_MAX = 64 * 1024 * 1024 };
+enum { PIECE = 256 * 1024, DEFLATED_MAX = 64 * 1024 * 1024, CHECK_STEP = 4096, HELD_BACK = 8 };
+
+/* A place in the data set as it leaves, before any conversion. */
+struct cursor {
+    size_t piece; /* of the splice */
+    uint64_t at;  /* in the piece, or in the data set */
+};
 
 struct hl_outgoing {
     struct hl_store *store;
@@ -27,10 +34,13 @@ struct hl_outgoing {
     const uint8_t *bytes; /* in the map: first byte of the data set */
     uint8_t *buffer;
     struct hl_splice splice; /* count 0: the data set as stored */
-    size_t piece;            /* of the splice */
-    uint64_t at;             /* in the piece, or in the data set */
-    XXH3_state_t *hash;      /* NULL: not verified, or verified already */
-    struct hl_buf whole;     /* deflated objects with corrections: in memory, `bytes` is here */
+    struct cursor cursor;
+    XXH3_state_t *hash;       /* NULL: not verified, or verified already */
+    struct hl_buf whole;      /* deflated objects with corrections: in memory, `bytes` is here */
+    struct hl_recode *recode; /* NULL: leaves in the syntax it is stored in */
+    struct hl_buf recoded;    /* of the call under way, and a few bytes of the next */
+    size_t n_given;           /* of them, by the last call */
+    bool is_recoded;          /* the conversion has ended */
 };
 
 /* ---- bytes ---- */
@@ -270,6 +280,8 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
         munmap(outgoing->map, outgoing->map_size);
     free(outgoing->buffer);
     hl_buf_fini(&outgoing->whole);
+    hl_buf_fini(&outgoing->recoded);
+    hl_recode_free(outgoing->recode);
     hl_splice_fini(&outgoing->splice);
     XXH3_freeState(outgoing->hash);
     hl_hold_remove(outgoing->store, &outgoing->hold);
@@ -288,42 +300,128 @@ uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing)
 
 /* ---- piece by piece ---- */
 
-static hilum_rc plain_next(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
+static struct hl_piece piece_of(const struct hl_outgoing *outgoing, size_t i)
 {
-    uint64_t left = outgoing->length - outgoing->at;
-    *n = left < PIECE ? (size_t)left : PIECE;
-    if (*n == 0)
-        return HILUM_OK;
-    hilum_rc rc = bytes_at(outgoing, outgoing->at, *n, bytes);
-    if (rc == HILUM_OK && outgoing->hash != NULL) {
-        XXH3_128bits_update(outgoing->hash, *bytes, *n);
-        if (left == *n)
-            rc = digest_check(outgoing); /* a corrupt object never leaves whole */
+    return outgoing->splice.count > 0 ? outgoing->splice.pieces[i]
+                                      : (struct hl_piece){.length = outgoing->length};
+}
+
+static bool is_at_end(const struct hl_outgoing *outgoing, const struct cursor *cursor)
+{
+    size_t last = outgoing->splice.count > 0 ? outgoing->splice.count - 1 : 0;
+    return cursor->piece == last && cursor->at == piece_of(outgoing, last).length;
+}
+
+/* Up to max bytes from the cursor on, which moves behind them. *n 0: the end. No piece is empty. */
+static hilum_rc take(struct hl_outgoing *outgoing, struct cursor *cursor, size_t max,
+                     const uint8_t **bytes, size_t *n)
+{
+    struct hl_piece piece = piece_of(outgoing, cursor->piece);
+    if (cursor->at == piece.length && !is_at_end(outgoing, cursor)) {
+        piece = piece_of(outgoing, ++cursor->piece);
+        cursor->at = 0;
     }
-    outgoing->at += *n;
+    uint64_t left = piece.length - cursor->at;
+    *n = left < max ? (size_t)left : max;
+    hilum_rc rc = HILUM_OK;
+    if (piece.bytes != NULL)
+        *bytes = piece.bytes + cursor->at;
+    else if (*n > 0)
+        rc = bytes_at(outgoing, piece.offset + cursor->at, *n, bytes);
+    cursor->at += *n;
     return rc;
 }
 
-static hilum_rc spliced_next(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
+/* A corrupt object never leaves whole. What is spliced was digested before its first piece. */
+static hilum_rc source_next(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
 {
-    const struct hl_splice *splice = &outgoing->splice;
-    while (outgoing->piece < splice->count &&
-           outgoing->at == splice->pieces[outgoing->piece].length) {
-        outgoing->piece++;
-        outgoing->at = 0;
+    hilum_rc rc = take(outgoing, &outgoing->cursor, PIECE, bytes, n);
+    if (rc == HILUM_OK && *n > 0 && outgoing->hash != NULL) {
+        XXH3_128bits_update(outgoing->hash, *bytes, *n);
+        if (is_at_end(outgoing, &outgoing->cursor))
+            rc = digest_check(outgoing);
     }
-    *n = 0;
-    if (outgoing->piece == splice->count)
-        return HILUM_OK;
-    const struct hl_piece *piece = &splice->pieces[outgoing->piece];
-    uint64_t left = piece->length - outgoing->at;
-    *n = left < PIECE ? (size_t)left : PIECE;
+    return rc;
+}
+
+/* ---- in another syntax ---- */
+
+/* The conversion once over everything but values, so that what cannot be converted is known before its first
+ * byte is on its way. */
+static hilum_rc recode_check(struct hl_outgoing *outgoing, struct hl_recode *recode)
+{
+    struct cursor cursor = {0};
+    struct hl_buf nothing = {0};
     hilum_rc rc = HILUM_OK;
-    if (piece->bytes != NULL)
-        *bytes = piece->bytes + outgoing->at;
-    else
-        rc = bytes_at(outgoing, piece->offset + outgoing->at, *n, bytes);
-    outgoing->at += *n;
+    while (rc == HILUM_OK && !is_at_end(outgoing, &cursor)) {
+        uint64_t ahead = hl_recode_ahead(recode);
+        const uint8_t *bytes = NULL;
+        size_t n = 0;
+        if (ahead > 0) {
+            uint64_t left = piece_of(outgoing, cursor.piece).length - cursor.at;
+            uint64_t skipped = ahead < left ? ahead : left;
+            hl_recode_skip(recode, skipped);
+            cursor.at += skipped;
+            if (skipped > 0)
+                continue;
+        }
+        rc = take(outgoing, &cursor, CHECK_STEP, &bytes, &n);
+        if (rc == HILUM_OK)
+            rc = hl_recode_feed(recode, bytes, n, &nothing);
+        hl_buf_clear(&nothing);
+    }
+    if (rc == HILUM_OK)
+        rc = hl_recode_end(recode, &nothing);
+    hl_buf_fini(&nothing);
+    return rc;
+}
+
+hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax)
+{
+    const char *stored = outgoing->stored.transfer_syntax;
+    struct hl_recode *trial = NULL;
+    const char *(*vr)(uint32_t tag) = outgoing->store->options.vr;
+    if (vr == NULL)
+        return hl_fail(HILUM_EUNSUP, "no dictionary to convert a data set by");
+    hilum_rc rc = hl_recode_new(stored, transfer_syntax, vr, &trial);
+    if (rc == HILUM_OK)
+        rc = recode_check(outgoing, trial);
+    hl_recode_free(trial);
+    if (rc == HILUM_OK)
+        rc = hl_recode_new(stored, transfer_syntax, vr, &outgoing->recode);
+    return rc == HILUM_OK
+               ? HILUM_OK
+               : hl_fail_in(rc, "%s stays %s", outgoing->stored.sop_instance, hl_uid_name(stored));
+}
+
+static hilum_rc recode_step(struct hl_outgoing *outgoing)
+{
+    const uint8_t *bytes = NULL;
+    size_t n = 0;
+    hilum_rc rc = source_next(outgoing, &bytes, &n);
+    if (rc == HILUM_OK)
+        rc = hl_recode_feed(outgoing->recode, bytes, n, &outgoing->recoded);
+    if (rc == HILUM_OK && is_at_end(outgoing, &outgoing->cursor)) {
+        rc = hl_recode_end(outgoing->recode, &outgoing->recoded);
+        outgoing->is_recoded = true;
+    }
+    return rc;
+}
+
+/* A few bytes wait for the next call, so that the last piece is known to be the last, is not empty, and every piece
+ * before it is even, which fragments have to be (PS3.7 F.1). */
+static hilum_rc recoded_next(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
+{
+    struct hl_buf *buf = &outgoing->recoded;
+    hilum_rc rc = HILUM_OK;
+    buf->len -= outgoing->n_given;
+    if (buf->len > 0)
+        memmove(buf->data, buf->data + outgoing->n_given, buf->len);
+    while (rc == HILUM_OK && buf->len < PIECE && !outgoing->is_recoded)
+        rc = recode_step(outgoing);
+    *bytes = (const uint8_t *)buf->data;
+    *n = outgoing->is_recoded ? buf->len : (buf->len - HELD_BACK) & ~(size_t)1;
+    outgoing->n_given = *n;
     return rc;
 }
 
@@ -331,11 +429,16 @@ hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size
 {
     const uint8_t *at = NULL;
     hilum_rc rc =
-        outgoing->splice.count > 0 ? spliced_next(outgoing, &at, n) : plain_next(outgoing, &at, n);
+        outgoing->recode != NULL ? recoded_next(outgoing, &at, n) : source_next(outgoing, &at, n);
     *bytes = at;
     if (rc != HILUM_OK)
         *n = 0;
     return rc;
+}
+
+bool hl_outgoing_is_end(const struct hl_outgoing *outgoing)
+{
+    return outgoing->recode != NULL ? outgoing->is_recoded : is_at_end(outgoing, &outgoing->cursor);
 }
 
 /* ---- export ---- */

@@ -1,4 +1,4 @@
-/* Decoding of element heads, lenient where the length can still be told.
+/* Element heads: decoding, lenient where the length can still be told, and encoding.
  * It knows nothing of values, nesting or whole data sets. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/scan_head.h"
 
@@ -119,4 +119,45 @@ bool hl_head_sniff(const uint8_t *p, struct hl_coding *coding)
     if (said.is_implicit ? has_vr : !may_be_vr && (p[4] || p[5] || p[6] || p[7]))
         coding->is_implicit = !said.is_implicit;
     return coding->is_implicit != said.is_implicit || coding->is_big_endian != said.is_big_endian;
+}
+
+/* ---- writing ---- */
+
+static void put16(struct hl_buf *out, uint32_t value, bool is_big_endian)
+{
+    hl_buf_byte(out, (uint8_t)(is_big_endian ? value >> 8 : value));
+    hl_buf_byte(out, (uint8_t)(is_big_endian ? value : value >> 8));
+}
+
+static void put32(struct hl_buf *out, uint32_t value, bool is_big_endian)
+{
+    put16(out, is_big_endian ? value >> 16 : value & 0xFFFF, is_big_endian);
+    put16(out, is_big_endian ? value & 0xFFFF : value >> 16, is_big_endian);
+}
+
+void hl_head_put(struct hl_buf *out, uint32_t tag, const char *vr, uint32_t length,
+                 struct hl_coding coding)
+{
+    bool big = coding.is_big_endian;
+    put16(out, tag >> 16, big);
+    put16(out, tag & 0xFFFF, big);
+    if (coding.is_implicit || is_delimiter(tag)) {
+        put32(out, length, big);
+        return;
+    }
+    enum hl_vr_kind kind = vr[0] ? hl_vr_kind(vr) : HL_VR_UNKNOWN;
+    if (kind == HL_VR_SHORT && length <= HL_SHORT_LENGTH_MAX) {
+        hl_buf_add(out, vr, 2);
+        put16(out, length, big);
+        return;
+    }
+    hl_buf_add(out, kind == HL_VR_LONG ? vr : "UN", 2);
+    put16(out, 0, big);
+    put32(out, length, big);
+}
+
+uint8_t hl_vr_padding(const char *vr)
+{
+    bool is_text = vr[0] && vr[0] != 'O' && strcmp(vr, "UI") != 0 && strcmp(vr, "UN") != 0;
+    return is_text ? ' ' : '\0';
 }

@@ -1,4 +1,4 @@
-/* The head of one data element (PS3.5 7.1): tag, VR, length, in any of the three codings.
+/* The head of one data element (PS3.5 7.1): tag, VR, length, read and written in any of the three codings.
  * It knows nothing of values, nesting or whole data sets. SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_STORE_SCAN_HEAD_H
 #define HL_STORE_SCAN_HEAD_H
@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/base/buf.h"
+
 #define HL_LENGTH_UNDEFINED 0xFFFFFFFFu
 #define HL_TAG_ITEM         0xFFFEE000u
 #define HL_TAG_ITEM_END     0xFFFEE00Du
@@ -16,6 +18,7 @@
 #define HL_TAG_PIXEL_DATA   0x7FE00010u
 
 enum { HL_HEAD_PEEK = 8, HL_HEAD_MAX = 12 };
+enum { HL_SHORT_LENGTH_MAX = 0xFFFE }; /* of a VR with a 16-bit length */
 
 struct hl_coding {
     bool is_implicit, is_big_endian;
@@ -58,5 +61,12 @@ void hl_head_decode(const uint8_t *p, struct hl_coding coding, struct hl_head *o
 /* What the first 8 bytes of a data set, said to be in *coding, are really in; corrects *coding and
  * returns true when that differs. */
 bool hl_head_sniff(const uint8_t *p, struct hl_coding *coding);
+
+/* Appends a head. A short VR over HL_SHORT_LENGTH_MAX, an unknown one and "" become UN where the coding has VRs
+ * (PS3.5 6.2.2); items and delimiters have none. */
+void hl_head_put(struct hl_buf *out, uint32_t tag, const char *vr, uint32_t length,
+                 struct hl_coding coding);
+/* The byte that makes a value of this VR even (PS3.5 6.2): NUL for UIDs and bytes, a space for all other text. */
+uint8_t hl_vr_padding(const char *vr);
 
 #endif

@@ -8,7 +8,7 @@
 #include "core/base/error.h"
 #include "core/store/scan_head.h"
 
-enum { SHORT_MAX = 0xFFFE, TAG_ORIGINAL_MODIFIED = 0x04000550 };
+enum { TAG_ORIGINAL_MODIFIED = 0x04000550 };
 
 struct plan {
     const struct hl_scan *scan;
@@ -25,58 +25,16 @@ static struct hl_coding coding_of(const struct hl_scan *scan)
 
 /* ---- encoding ---- */
 
-static void put16(struct hl_buf *out, uint32_t value, bool is_big_endian)
-{
-    hl_buf_byte(out, (uint8_t)(is_big_endian ? value >> 8 : value));
-    hl_buf_byte(out, (uint8_t)(is_big_endian ? value : value >> 8));
-}
-
-static void put32(struct hl_buf *out, uint32_t value, bool is_big_endian)
-{
-    put16(out, is_big_endian ? value >> 16 : value & 0xFFFF, is_big_endian);
-    put16(out, is_big_endian ? value & 0xFFFF : value >> 16, is_big_endian);
-}
-
-/* Too long for a short VR is UN, which has a 32-bit length and hides nothing but the VR. */
-static void put_head(struct hl_buf *out, uint32_t tag, const char *vr, uint32_t length,
-                     struct hl_coding coding)
-{
-    bool big = coding.is_big_endian;
-    put16(out, tag >> 16, big);
-    put16(out, tag & 0xFFFF, big);
-    if (coding.is_implicit || tag == HL_TAG_ITEM) {
-        put32(out, length, big);
-        return;
-    }
-    bool is_short = hl_vr_kind(vr) == HL_VR_SHORT && length <= SHORT_MAX;
-    if (!vr[0] || (hl_vr_kind(vr) == HL_VR_SHORT && !is_short))
-        vr = "UN";
-    hl_buf_add(out, vr, 2);
-    if (is_short) {
-        put16(out, length, big);
-    } else {
-        put16(out, 0, big);
-        put32(out, length, big);
-    }
-}
-
-/* PS3.5 6.2: UIDs and bytes are padded with NUL, all other text with a space. */
-static uint8_t padding_of(const char *vr)
-{
-    bool is_text = vr[0] && vr[0] != 'O' && strcmp(vr, "UI") != 0 && strcmp(vr, "UN") != 0;
-    return is_text ? ' ' : '\0';
-}
-
 hilum_rc hl_edit_encode(const struct hl_edit *edit, struct hl_coding coding, struct hl_buf *out)
 {
     if (edit->length >= HL_LENGTH_UNDEFINED - 1)
         return hl_fail(HILUM_EINVAL, "(%04X,%04X): value over 4 GiB", edit->tag >> 16,
                        edit->tag & 0xFFFF);
     uint32_t length = (uint32_t)(edit->length + edit->length % 2);
-    put_head(out, edit->tag, edit->vr, length, coding);
+    hl_head_put(out, edit->tag, edit->vr, length, coding);
     hl_buf_add(out, edit->value, edit->length);
     if (edit->length % 2)
-        hl_buf_byte(out, padding_of(edit->vr));
+        hl_buf_byte(out, hl_vr_padding(edit->vr));
     return out->failed ? hl_fail(HILUM_ENOMEM, "edit of a data set: no memory") : HILUM_OK;
 }
 
@@ -238,7 +196,7 @@ static hilum_rc add_text(uint32_t tag, const char *vr, const char *text, struct 
 /* One item of defined length around `content`. */
 static void add_item(const struct hl_buf *content, struct hl_coding coding, struct hl_buf *out)
 {
-    put_head(out, HL_TAG_ITEM, "", (uint32_t)content->len, coding);
+    hl_head_put(out, HL_TAG_ITEM, "", (uint32_t)content->len, coding);
     hl_buf_add(out, content->data, content->len);
     out->failed |= content->failed;
 }

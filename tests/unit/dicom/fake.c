@@ -180,6 +180,18 @@ hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size
     return HILUM_OK;
 }
 
+bool hl_outgoing_is_end(const struct hl_outgoing *outgoing)
+{
+    return outgoing->at == outgoing->object->bytes.len;
+}
+
+hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax)
+{
+    /* The objects here are no data sets: that it was asked is enough to see. */
+    snprintf(outgoing->store->recoded, sizeof outgoing->store->recoded, "%s", transfer_syntax);
+    return HILUM_OK;
+}
+
 void hl_outgoing_close(struct hl_outgoing *outgoing)
 {
     free(outgoing);

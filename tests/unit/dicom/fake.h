@@ -22,6 +22,7 @@ struct hl_store {
     unsigned aborted;      /* ingests that ended in the middle */
     uint16_t refuse_begin; /* status hl_ingest_begin answers, 0: none */
     uint16_t refuse_end;   /* status hl_ingest_end answers, 0: none */
+    char recoded[65];      /* the last syntax hl_outgoing_recode was asked for */
     size_t piece;          /* bytes of a piece of hl_outgoing_next; 0: all */
     struct hl_buf audit,
         journal; /* "who|action|what|after", "event|study|fields" and a newline each */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/dicom/negotiate.h"
+#include "core/dicom/scu_internal.h"
 #include "core/dicom/uid.h"
 #include "fake.h"
 
@@ -33,7 +34,10 @@ static const char site[] =
     "\"move\", \"get\" );"
     "            called_aets = ( \"HILUM\" ); },"
     "          { name = \"old\"; aet = \"OLD\"; cidr = ( \"10.0.0.0/8\" ); transfer_syntaxes = ( "
-    "\"" J2K "\" ); } );";
+    "\"" J2K "\" ); },"
+    "          { name = \"strict\"; aet = \"STRICT\"; cidr = ( \"10.0.0.0/8\" ); "
+    "transfer_syntaxes = ( \"ImplicitVRLittleEndian\", \"" J2K "\" ); "
+    "transfer_syntaxes_only = true; } );";
 
 static struct hl_policy *policy_of(const char *unknown_peers, const char *unknown_classes)
 {
@@ -124,12 +128,13 @@ struct proposal {
     enum role granted; /* of a role that was proposed */
 };
 
-#define OK      HL_UL_ACCEPTED
-#define NO      HL_UL_USER_REJECTION
-#define ABS     HL_UL_ABSTRACT_SYNTAX_NOT_SUPPORTED
-#define TS      HL_UL_TRANSFER_SYNTAXES_NOT_SUPPORTED
-#define CT_PEER "CT1", "10.0.0.1", "refuse", "false"
-#define WS_PEER "WS1", "10.0.0.1", "refuse", "false"
+#define OK          HL_UL_ACCEPTED
+#define NO          HL_UL_USER_REJECTION
+#define ABS         HL_UL_ABSTRACT_SYNTAX_NOT_SUPPORTED
+#define TS          HL_UL_TRANSFER_SYNTAXES_NOT_SUPPORTED
+#define CT_PEER     "CT1", "10.0.0.1", "refuse", "false"
+#define WS_PEER     "WS1", "10.0.0.1", "refuse", "false"
+#define STRICT_PEER "STRICT", "10.0.0.1", "refuse", "false"
 
 static const struct proposal proposals[] = {
     /* services of the peer */
@@ -152,6 +157,12 @@ static const struct proposal proposals[] = {
     {CT_PEER, CT, NONE, {NULL}, TS, "", NONE},
     {"OLD", "10.0.0.1", "refuse", "false", CT, NONE, {JPEG, J2K}, OK, J2K, NONE},
     {"OLD", "10.0.0.1", "refuse", "false", CT, NONE, {JPEG}, OK, JPEG, NONE},
+    {STRICT_PEER, CT, NONE, {EXPLICIT, J2K, IMPLICIT}, OK, IMPLICIT, NONE},
+    {STRICT_PEER, CT, NONE, {EXPLICIT, J2K}, OK, J2K, NONE},
+    {STRICT_PEER, CT, NONE, {EXPLICIT, JPEG}, TS, "", NONE},
+    {STRICT_PEER, CT, SCP, {EXPLICIT}, TS, "", NONE},
+    {STRICT_PEER, CT, SCP, {EXPLICIT, J2K}, OK, J2K, SCP},
+    {STRICT_PEER, HL_UID_STUDY_ROOT_FIND, NONE, {EXPLICIT}, OK, EXPLICIT, NONE},
     /* classes */
     {CT_PEER, NEW_STORAGE, NONE, {EXPLICIT}, OK, EXPLICIT, NONE},
     {CT_PEER, PRIVATE, NONE, {EXPLICIT}, OK, EXPLICIT, NONE},
@@ -243,6 +254,66 @@ static void context__is_decided_by_peer_class_and_policy(void **state)
         check_row(i);
 }
 
+/* ---- what is sent ----------------------------------------------------------------------------- */
+
+#define DEFLATED HL_UID_DEFLATED_LITTLE_ENDIAN
+
+struct sendable {
+    const char *listed[3];
+    bool only;
+    const char *stored;
+    size_t alone; /* of the expected ones */
+    const char *expected[5];
+};
+
+static const struct sendable sendables[] = {
+    {{NULL}, false, EXPLICIT, 1, {EXPLICIT, IMPLICIT, DEFLATED, BIG}},
+    {{NULL}, false, BIG, 1, {BIG, EXPLICIT, IMPLICIT, DEFLATED}},
+    {{NULL}, false, J2K, 1, {J2K}},
+    {{NULL}, false, STRANGE, 1, {STRANGE}},
+    {{"ImplicitVRLittleEndian"}, false, EXPLICIT, 2, {IMPLICIT, EXPLICIT, DEFLATED, BIG}},
+    {{IMPLICIT}, true, EXPLICIT, 1, {IMPLICIT}},
+    {{J2K, BIG, IMPLICIT}, true, EXPLICIT, 2, {BIG, IMPLICIT}},
+    {{J2K, BIG}, true, J2K, 1, {J2K}},
+    {{JPEG}, false, J2K, 1, {J2K}},
+    {{JPEG}, true, J2K, 0, {NULL}},
+};
+
+static void candidates__are_what_the_list_says_then_as_stored(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof sendables / sizeof sendables[0]; i++) {
+        const struct sendable *row = &sendables[i];
+        struct hl_peer peer = {.transfer_syntaxes = (const char **)(uintptr_t)row->listed,
+                               .only_listed_syntaxes = row->only};
+        while (peer.n_transfer_syntaxes < 3 && row->listed[peer.n_transfer_syntaxes])
+            peer.n_transfer_syntaxes++;
+        struct hl_candidates found;
+        hl_candidates(&peer, row->stored, &found);
+        for (size_t k = 0; k < found.n; k++)
+            if (!row->expected[k] || strcmp(found.syntaxes[k], row->expected[k]))
+                fail_msg("row %zu: candidate %zu is %s", i, k, found.syntaxes[k]);
+        assert_null(row->expected[found.n]);
+        assert_int_equal(found.n_alone, row->alone);
+    }
+}
+
+static void proposal__gives_each_syntax_of_a_class_once(void **state)
+{
+    (void)state;
+    static struct hl_pairs pairs;
+    static struct hl_proposal proposal;
+    assert_true(hl_pairs_add(&pairs, CT, EXPLICIT));
+    assert_true(hl_pairs_add(&pairs, CT, IMPLICIT));
+    assert_true(hl_pairs_add(&pairs, CT, J2K));
+    hl_propose(&pairs, &proposal);
+    assert_int_equal(proposal.params.n_contexts, 4);
+    assert_string_equal(proposal.contexts[2].transfer_syntaxes[0], J2K);
+    assert_int_equal(proposal.contexts[3].id, 7);
+    assert_int_equal(proposal.contexts[3].n_transfer_syntaxes, 2);
+    assert_string_equal(proposal.contexts[3].transfer_syntaxes[1], BIG);
+}
+
 /* ---- extended negotiation and user identity --------------------------------------------------- */
 
 static void answer(struct hl_ul_params *params)
@@ -302,6 +373,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(peer__is_let_in_or_told_why),
         cmocka_unit_test(context__is_decided_by_peer_class_and_policy),
+        cmocka_unit_test(candidates__are_what_the_list_says_then_as_stored),
+        cmocka_unit_test(proposal__gives_each_syntax_of_a_class_once),
         cmocka_unit_test(extended__is_answered_by_the_service_or_the_storage_class),
         cmocka_unit_test(identity__is_answered_for_user_names_that_ask_for_it),
     };
