@@ -19,6 +19,8 @@ struct hilum_exchange {
     hilum_dataset *identifier;
     char charset[CHARSET_MAX]; /* (0008,0005) of the identifier */
     struct hl_buf failed;      /* UIDs for the plugin */
+    char why_failed[400];      /* objects were not sent; "" if all were */
+    char reference[16];        /* of that; "" before it was given out */
     struct hl_exchange_tally tally;
     bool is_answered, is_over, is_cancelled, is_too_long;
 };
@@ -108,6 +110,11 @@ const struct hl_exchange_tally *hl_exchange_tally(const hilum_exchange *exchange
     return &exchange->tally;
 }
 
+const char *hl_exchange_reference(const hilum_exchange *exchange)
+{
+    return exchange->reference;
+}
+
 /* Whatever failed on the wire, the association is over: its messages are out of step. */
 static hilum_rc over(hilum_exchange *exchange)
 {
@@ -187,6 +194,26 @@ static void note_response(struct hl_exchange_tally *tally, uint16_t status, bool
         tally->counts = *counts;
 }
 
+/* What could not be sent is told to the peer in few words with a number that `hilum explain` knows, and to the
+ * trace of the association. */
+static void tell_failures(hilum_exchange *exchange, struct hl_dimse *response)
+{
+    const struct hl_request *wire = exchange->wire;
+    const struct hl_peer *peer = wire->on->principal.peer;
+    char comment[sizeof response->comment], what[96];
+    snprintf(what, sizeof what, "%s by %s",
+             wire->command.command_field == HL_C_GET_RQ ? "C-GET" : "C-MOVE",
+             exchange->request.calling_aet);
+    hl_trace_say(wire->on->scp->trace, wire->on->trace, exchange->why_failed);
+    if (hl_record_refusal(wire->on->scp->parts.record, peer ? peer->name : "", what,
+                          exchange->why_failed, exchange->reference))
+        exchange->reference[0] = 0;
+    snprintf(comment, sizeof comment, "%u not sent%s%s", exchange->tally.counts.failed,
+             exchange->reference[0] ? ", ref " : "", exchange->reference);
+    if (!response->comment[0])
+        hl_dimse_set_comment(response, comment);
+}
+
 static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset *data,
                         const struct hilum_suboperations *counts, const char *comment)
 {
@@ -200,6 +227,8 @@ static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset
     hl_dimse_set_comment(&response, comment);
     if (counts)
         set_counts(&response, counts);
+    if (exchange->why_failed[0] && status && (status & 0xFFFE) != 0xFF00)
+        tell_failures(exchange, &response);
     hilum_rc rc = data ? encode(exchange, data, &bytes) : HILUM_OK;
     if (rc >= 0) {
         rc = hl_dimse_write(wire->ul, &response, data ? hl_buf_str(&bytes) : NULL, bytes.len);
@@ -292,10 +321,21 @@ static hilum_rc send_to(struct sending *sending, const char *destination,
     return sending->stopped;
 }
 
+/* The first failure stands for the others: mostly they are of one kind. */
+static void note_why(hilum_exchange *exchange, const struct hl_stored *stored,
+                     const struct hl_send_item *item, uint64_t n)
+{
+    if (!exchange->why_failed[0])
+        snprintf(exchange->why_failed, sizeof exchange->why_failed, "%u of %llu not sent; %s: %s",
+                 exchange->tally.counts.failed, (unsigned long long)n, stored->sop_instance,
+                 item->detail);
+}
+
 static void note_failed(hilum_exchange *exchange, const struct hl_send_item *items, uint64_t n)
 {
     struct hl_stored stored;
     hl_buf_clear(&exchange->failed);
+    exchange->why_failed[0] = 0;
     for (uint64_t i = 0; i < n; i++) {
         if (items[i].rc == HILUM_OK || items[i].rc == HILUM_ECANCELLED ||
             hl_record_stored_by_id(exchange->wire->on->scp->parts.record, items[i].instance_id,
@@ -303,6 +343,7 @@ static void note_failed(hilum_exchange *exchange, const struct hl_send_item *ite
             continue;
         hl_buf_text(&exchange->failed, exchange->failed.len ? "\\" : "");
         hl_buf_text(&exchange->failed, stored.sop_instance);
+        note_why(exchange, &stored, &items[i], n);
     }
 }
 

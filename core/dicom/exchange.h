@@ -22,5 +22,7 @@ struct hl_exchange_tally {
         counts; /* of the last response, or of what was sent when there was none */
 };
 const struct hl_exchange_tally *hl_exchange_tally(const hilum_exchange *exchange);
+/* The number under which the failures of a retrieval are explained; "" if there were none. Borrowed. */
+const char *hl_exchange_reference(const hilum_exchange *exchange);
 
 #endif

@@ -220,6 +220,8 @@ static void add_end(hilum_exchange *exchange, const struct kind *kind, struct hl
         hl_buf_printf(json, ",\"completed\":%u,\"failed\":%u,\"warning\":%u,\"remaining\":%u",
                       tally->counts.completed, tally->counts.failed, tally->counts.warning,
                       tally->counts.remaining);
+    if (*hl_exchange_reference(exchange))
+        hl_buf_printf(json, ",\"reference\":\"%s\"", hl_exchange_reference(exchange));
 }
 
 static void describe_audit(hilum_exchange *exchange, const struct kind *kind, struct after *after)

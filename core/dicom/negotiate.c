@@ -150,12 +150,23 @@ static bool choose_for_messages(struct hl_ul_context *context)
            choose(context, HL_UID_IMPLICIT_LITTLE_ENDIAN) || choose_plain(context);
 }
 
-/* For objects we send over it (C-GET): one context carries one syntax, so the one most objects can leave in. A
- * compressed one proposed beside a plain one is what the peer could take, not what is here. */
-static void choose_for_sending(struct hl_ul_context *context)
+/* For objects we send over it (C-GET): one context carries one syntax, so the one most objects can leave in. Where
+ * nothing is known, or nothing differs, a compressed one beside a plain one is what the peer could take, not what
+ * is here. */
+static void choose_for_sending(const struct hl_services *services, struct hl_ul_context *context)
 {
+    const char *sop_class = context->abstract_syntax;
     if (!choose_for_messages(context))
         (void)choose(context, context->transfer_syntaxes[0]);
+    uint64_t most = services->leaving(services->arg, sop_class, context->transfer_syntax);
+    for (size_t i = 0; i < context->n_transfer_syntaxes; i++) {
+        const char *proposed = context->transfer_syntaxes[i];
+        uint64_t n = services->leaving(services->arg, sop_class, proposed);
+        if (n > most) {
+            most = n;
+            (void)choose(context, proposed);
+        }
+    }
 }
 
 /* ---- contexts ---------------------------------------------------------------------------------
@@ -204,7 +215,7 @@ static void decide_storage(const struct asking *asking, struct hl_ul_context *co
     if (!is_listed && as_scu)
         choose_for_storage(context);
     else if (!is_listed)
-        choose_for_sending(context);
+        choose_for_sending(asking->services, context);
 }
 
 static void decide_service(const struct asking *asking, struct hl_ul_context *context,

@@ -9,12 +9,14 @@
 
 enum { HL_WHY_MAX = 160 };
 
-/* Answers of plugins; the calls may come from any thread. */
+/* Answers of plugins and of the catalogue; the calls may come from any thread. */
 struct hl_services {
     bool (*has)(void *arg, const char *sop_class);
     /* Answer to an extended negotiation item; *n 0: none. */
     hilum_rc (*extended)(void *arg, const char *sop_class, const uint8_t *info, uint64_t length,
                          uint8_t *answer, uint64_t capacity, uint64_t *n);
+    /* How many objects of the class could leave in the syntax, as far as is known. */
+    uint64_t (*leaving)(void *arg, const char *sop_class, const char *syntax);
     void *arg;
 };
 

@@ -113,6 +113,7 @@ static void free_scp(struct hl_scp *scp)
     hl_pool_free(scp->after);
     hl_policy_unref(scp->policy);
     hl_trace_free(scp->trace);
+    hl_holdings_free(scp->holdings);
     pthread_mutex_destroy(&scp->lock);
     free(scp);
 }
@@ -127,6 +128,8 @@ hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config
     pthread_mutex_init(&scp->lock, NULL);
     hl_scp_services(scp);
     hilum_rc rc = hl_trace_new(&scp->trace);
+    if (!rc)
+        rc = hl_holdings_new(parts->record, &scp->holdings);
     if (!rc)
         rc = hl_pool_new("after", AFTER_MAX, &scp->after);
     if (!rc)

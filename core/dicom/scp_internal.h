@@ -8,6 +8,7 @@
 
 #include "core/base/pool.h"
 #include "core/dicom/dimse.h"
+#include "core/dicom/holdings.h"
 #include "core/dicom/negotiate.h"
 #include "core/dicom/scp.h"
 #include "core/dicom/trace.h"
@@ -24,6 +25,7 @@ struct hl_scp {
     struct hl_services services;
     struct hl_ul_server *server;
     struct hl_trace *trace;
+    struct hl_holdings *holdings;
     pthread_mutex_t lock; /* of policy and counts */
     struct hl_policy *policy;
     struct hl_peer_count *counts;

@@ -42,9 +42,16 @@ static hilum_rc extended(void *arg, const char *sop_class, const uint8_t *info, 
     return rc;
 }
 
+static uint64_t leaving(void *arg, const char *sop_class, const char *syntax)
+{
+    struct hl_scp *scp = arg;
+    return hl_holdings_leaving(scp->holdings, sop_class, syntax);
+}
+
 void hl_scp_services(struct hl_scp *scp)
 {
-    scp->services = (struct hl_services){.has = has, .extended = extended, .arg = scp};
+    scp->services =
+        (struct hl_services){.has = has, .extended = extended, .leaving = leaving, .arg = scp};
 }
 
 /* ---- for requests ----------------------------------------------------------------------------- */

@@ -12,12 +12,15 @@
 #include "core/dicom/uid.h"
 
 enum { BYTES_MAX = 8 * 1024 * 1024 }; /* over all peers: a scanner of ports must not fill memory */
+enum { NOTES_MAX = 16 };
 
 struct entry {
     struct entry *newer, *older;
     uint64_t number;
     char peer[64], aet[HL_AE_MAX], address[64];
-    struct hl_buf json; /* an object without its closing brace */
+    struct hl_buf json;  /* an object without its closing brace */
+    struct hl_buf notes; /* sentences, without the brackets of their list */
+    unsigned n_notes;
     bool is_open;
 };
 
@@ -42,8 +45,9 @@ static void drop(struct hl_trace *trace, struct entry *entry)
 {
     *(entry->newer ? &entry->newer->older : &trace->newest) = entry->older;
     *(entry->older ? &entry->older->newer : &trace->oldest) = entry->newer;
-    trace->bytes -= sizeof *entry + entry->json.len;
+    trace->bytes -= sizeof *entry + entry->json.len + entry->notes.len;
     hl_buf_fini(&entry->json);
+    hl_buf_fini(&entry->notes);
     free(entry);
 }
 
@@ -180,12 +184,32 @@ void hl_trace_refused(struct hl_trace *trace, const char *address, const char *w
     (void)insert(trace, entry, keep);
 }
 
-void hl_trace_end(struct hl_trace *trace, uint64_t number, const char *how, unsigned messages)
+/* Lock held. */
+static struct entry *find(struct hl_trace *trace, uint64_t number)
 {
-    pthread_mutex_lock(&trace->lock);
     struct entry *entry = number ? trace->newest : NULL;
     while (entry && entry->number != number)
         entry = entry->older;
+    return entry;
+}
+
+void hl_trace_say(struct hl_trace *trace, uint64_t number, const char *what)
+{
+    pthread_mutex_lock(&trace->lock);
+    struct entry *entry = find(trace, number);
+    if (entry && entry->n_notes++ < NOTES_MAX) {
+        size_t before = entry->notes.len;
+        hl_buf_text(&entry->notes, before ? "," : "");
+        hl_buf_json_string(&entry->notes, what);
+        trace->bytes += entry->notes.len - before;
+    }
+    pthread_mutex_unlock(&trace->lock);
+}
+
+void hl_trace_end(struct hl_trace *trace, uint64_t number, const char *how, unsigned messages)
+{
+    pthread_mutex_lock(&trace->lock);
+    struct entry *entry = find(trace, number);
     if (entry) {
         size_t before = entry->json.len;
         member(&entry->json, "ended", how);
@@ -215,6 +239,8 @@ void hl_trace_json(struct hl_trace *trace, const char *peer, struct hl_buf *json
             continue;
         hl_buf_text(json, is_first ? "" : ",");
         hl_buf_text(json, hl_buf_str(&entry->json));
+        if (entry->notes.len)
+            hl_buf_printf(json, ",\"notes\":[%s]", hl_buf_str(&entry->notes));
         hl_buf_text(json, entry->is_open ? ",\"open\":true}" : "}");
         is_first = false;
     }

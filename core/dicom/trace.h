@@ -22,6 +22,8 @@ struct hl_trace_note {
 };
 /* Returns the number for hl_trace_end; 0: nothing was kept. */
 uint64_t hl_trace_add(struct hl_trace *trace, const struct hl_trace_note *note);
+/* Something worth telling happened on it: a sentence. The first few of an association are kept. */
+void hl_trace_say(struct hl_trace *trace, uint64_t number, const char *what);
 void hl_trace_end(struct hl_trace *trace, uint64_t number, const char *how, unsigned messages);
 /* A connection that never became a proposal. */
 void hl_trace_refused(struct hl_trace *trace, const char *address, const char *why, unsigned keep);

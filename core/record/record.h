@@ -111,6 +111,10 @@ hilum_rc hl_record_versions(struct hl_record *record, const char *which, struct 
 /* The content with that number. HILUM_ENOTFOUND: no such number, or erased. */
 hilum_rc hl_record_version(struct hl_record *record, const char *sop_instance, int64_t number,
                            struct hl_stored *out);
+/* SOP classes and transfer syntaxes of the newest objects, with their counts. An error of each() ends it. */
+typedef hilum_rc (*hl_holding_cb)(void *arg, const char *sop_class, const char *transfer_syntax,
+                                  uint64_t n);
+hilum_rc hl_record_holdings(struct hl_record *record, hl_holding_cb each, void *arg);
 /* Does any row (any state) point at store/key? For finishing pending keys at start. */
 hilum_rc hl_record_has_key(struct hl_record *record, const char *store, const char *key, bool *out);
 /* A resend or another event about an existing instance: audit + journal `instance.duplicated`. */

@@ -361,6 +361,9 @@ static json_t *outcome(const json_t *association)
         hl_buf_text(&line, ", open");
     else if (*text_of(association, "ended"))
         hl_buf_printf(&line, ", %s", text_of(association, "ended"));
+    const char *note = json_string_value(json_array_get(json_object_get(association, "notes"), 0));
+    if (note)
+        hl_buf_printf(&line, "; %s", note);
     return taken_text(&line);
 }
 

@@ -221,6 +221,15 @@ hilum_rc hl_record_audit(struct hl_record *record, const char *who, const char *
     return HILUM_OK;
 }
 
+hilum_rc hl_record_holdings(struct hl_record *record, hl_holding_cb each, void *arg)
+{
+    struct hl_store *store = (struct hl_store *)record;
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < store->n && rc == HILUM_OK; i++)
+        rc = each(arg, store->objects[i].sop_class, store->objects[i].transfer_syntax, 1);
+    return rc;
+}
+
 hilum_rc hl_record_refusal(struct hl_record *record, const char *peer, const char *what,
                            const char *why, char reference[16])
 {

@@ -15,6 +15,7 @@
 #include "fake.h"
 
 #define CT          "1.2.840.10008.5.1.4.1.1.2"
+#define MR          "1.2.840.10008.5.1.4.1.1.4"
 #define PRIVATE     "1.3.12.2.1107.5.9.1"
 #define UNKNOWN     "1.2.3.4.5.6"
 #define NEW_STORAGE "1.2.840.10008.5.1.4.1.1.999.1"
@@ -66,7 +67,16 @@ static hilum_rc extended(void *arg, const char *sop_class, const uint8_t *info, 
     return HILUM_OK;
 }
 
-static const struct hl_services services = {.has = has, .extended = extended};
+/* Of MR there are JPEG 2000 objects and a few plain ones; of all else nothing is known. */
+static uint64_t leaving(void *arg, const char *sop_class, const char *syntax)
+{
+    (void)arg;
+    if (strcmp(sop_class, MR))
+        return 0;
+    return !strcmp(syntax, J2K) ? 100 : !strcmp(syntax, JPEG) ? 0 : 7;
+}
+
+static const struct hl_services services = {.has = has, .extended = extended, .leaving = leaving};
 
 /* ---- peers ------------------------------------------------------------------------------------ */
 
@@ -175,6 +185,9 @@ static const struct proposal proposals[] = {
     {WS_PEER, CT, SCP, {J2K, IMPLICIT, EXPLICIT}, OK, EXPLICIT, SCP},
     {WS_PEER, CT, SCP, {BIG, IMPLICIT}, OK, IMPLICIT, SCP},
     {WS_PEER, CT, SCP, {J2K, JPEG}, OK, J2K, SCP},
+    {WS_PEER, MR, SCP, {EXPLICIT, J2K}, OK, J2K, SCP},
+    {WS_PEER, MR, SCP, {EXPLICIT, IMPLICIT, JPEG}, OK, EXPLICIT, SCP},
+    {WS_PEER, MR, SCP, {JPEG, IMPLICIT}, OK, IMPLICIT, SCP},
     {WS_PEER, CT, BOTH, {EXPLICIT}, OK, EXPLICIT, SCP},
     {WS_PEER, CT, SCU, {EXPLICIT}, NO, "", NONE},
     {CT_PEER, CT, BOTH, {EXPLICIT}, OK, EXPLICIT, SCU},
