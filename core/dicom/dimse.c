@@ -102,6 +102,12 @@ static void read_text(const struct field *field, const uint8_t *value, size_t n,
     out[n] = 0;
 }
 
+static void read_tags(const uint8_t *value, size_t n, uint32_t out[HL_OFFENDING_MAX])
+{
+    for (size_t i = 0; i < HL_OFFENDING_MAX && 4 * i + 4 <= n; i++)
+        out[i] = (uint32_t)get16(value + 4 * i) << 16 | get16(value + 4 * i + 2);
+}
+
 static hilum_rc read_number(const struct field *field, const uint8_t *value, size_t n, void *out)
 {
     if (n < 2)
@@ -127,10 +133,7 @@ static hilum_rc read_field(const struct field *field, const uint8_t *value, size
         rc = read_number(field, value, n, &type);
         out->has_dataset = type != NO_DATASET;
         return rc;
-    case TAG:
-        if (n >= 4)
-            out->offending = (uint32_t)get16(value) << 16 | get16(value + 2);
-        return HILUM_OK;
+    case TAG: read_tags(value, n, out->offending); return HILUM_OK;
     case UID:
         /* A UID cut to fit would be another UID. */
         if (n > HL_UID_MAX)
@@ -242,6 +245,18 @@ static void write_number(uint16_t number, struct hl_buf *out)
     put16(out, number);
 }
 
+static void write_tags(const uint32_t tags[HL_OFFENDING_MAX], struct hl_buf *out)
+{
+    uint32_t n = 0;
+    while (n < HL_OFFENDING_MAX && tags[n])
+        n++;
+    put32(out, 4 * n);
+    for (uint32_t i = 0; i < n; i++) {
+        put16(out, (uint16_t)(tags[i] >> 16));
+        put16(out, (uint16_t)tags[i]);
+    }
+}
+
 static void write_field(const struct field *field, const struct hl_dimse *message,
                         struct hl_buf *out)
 {
@@ -255,11 +270,7 @@ static void write_field(const struct field *field, const struct hl_dimse *messag
         write_number(number, out);
         break;
     case DATASET: write_number(message->has_dataset ? HAS_DATASET : NO_DATASET, out); break;
-    case TAG:
-        put32(out, 4);
-        put16(out, (uint16_t)(message->offending >> 16));
-        put16(out, (uint16_t)message->offending);
-        break;
+    case TAG: write_tags(message->offending, out); break;
     default: write_text(field, member, out);
     }
 }

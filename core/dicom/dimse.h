@@ -23,6 +23,8 @@ enum {
     HL_RSP = 0x8000
 };
 
+enum { HL_OFFENDING_MAX = 8 };
+
 /* A command set, decoded. Fields that were absent are "" or 0; `has` tells the numeric ones. */
 struct hl_dimse {
     uint16_t command_field, message_id, message_id_responded, priority, status;
@@ -33,7 +35,7 @@ struct hl_dimse {
     char sop_class[HL_UID_MAX], sop_instance[HL_UID_MAX];
     char move_destination[HL_AE_MAX], originator_aet[HL_AE_MAX];
     char comment[65];
-    uint32_t offending; /* one Offending Element; 0: none */
+    uint32_t offending[HL_OFFENDING_MAX]; /* Offending Elements; ends at the first 0 */
     uint16_t error_id, action_type, event_type;
     uint8_t context_id; /* presentation context it came on or goes out on */
 };

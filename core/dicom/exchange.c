@@ -22,6 +22,7 @@ struct hilum_exchange {
     char why_failed[400];      /* objects were not sent; "" if all were */
     char reference[16];        /* of that; "" before it was given out */
     struct hl_exchange_tally tally;
+    uint32_t offending[HL_OFFENDING_MAX];
     bool is_answered, is_over, is_cancelled, is_too_long;
 };
 
@@ -214,6 +215,12 @@ static void tell_failures(hilum_exchange *exchange, struct hl_dimse *response)
         hl_dimse_set_comment(response, comment);
 }
 
+/* Neither success, nor pending, cancelled or a warning (PS3.7 C). */
+static bool is_failure(uint16_t status)
+{
+    return status && (status & 0xFF00) != 0xFF00 && status != 0xFE00 && (status & 0xF000) != 0xB000;
+}
+
 static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset *data,
                         const struct hilum_suboperations *counts, const char *comment)
 {
@@ -227,6 +234,8 @@ static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset
     hl_dimse_set_comment(&response, comment);
     if (counts)
         set_counts(&response, counts);
+    if (is_failure(status))
+        memcpy(response.offending, exchange->offending, sizeof response.offending);
     if (exchange->why_failed[0] && status && (status & 0xFFFE) != 0xFF00)
         tell_failures(exchange, &response);
     hilum_rc rc = data ? encode(exchange, data, &bytes) : HILUM_OK;
@@ -239,6 +248,16 @@ static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset
     }
     hl_buf_fini(&bytes);
     return rc;
+}
+
+static void offend(hilum_exchange *exchange, uint32_t tag)
+{
+    for (size_t i = 0; i < HL_OFFENDING_MAX; i++) {
+        if (exchange->offending[i] && exchange->offending[i] != tag)
+            continue;
+        exchange->offending[i] = tag;
+        return;
+    }
 }
 
 /* Between two responses only a cancel may come; anything else is a peer that does not wait for answers, which
@@ -405,6 +424,7 @@ const struct hilum_dicom_api *hl_dicom_api(void)
         .get_tag = hl_dataset_api_get_tag,
         .put_tag = hl_dataset_api_put_tag,
         .tag = hl_dict_tag,
+        .offend = offend,
     };
     return &api;
 }

@@ -49,7 +49,7 @@ static hilum_rc answer_store(const struct hl_request *request,
                              const struct hl_ingest_result *result)
 {
     struct hl_dimse response = hl_dimse_response(&request->command, result->status);
-    response.offending = result->offending;
+    response.offending[0] = result->offending;
     hl_dimse_set_comment(&response, result->comment);
     return hl_dimse_write(request->ul, &response, NULL, 0);
 }

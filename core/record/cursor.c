@@ -313,6 +313,18 @@ void hl_cursor_close(hilum_cursor *cursor)
     free(cursor);
 }
 
+int32_t hl_record_takes_key(uint32_t level, const struct hilum_catalog_key *key)
+{
+    const struct hl_column *column = hl_column_find(level, key->tag);
+    struct hl_sql sql = {0};
+    if (!column || hl_match_is_universal(key))
+        return 1;
+    hilum_rc rc = key->tag == HL_PATIENT_NAME ? hl_match_name_add(&sql, key, 0)
+                                              : hl_match_add(&sql, column, "x", key, NULL);
+    hl_sql_fini(&sql);
+    return rc != HILUM_EINVAL;
+}
+
 int32_t hl_record_has_attribute(uint32_t level, uint32_t tag)
 {
     return hl_column_find(level, tag) != NULL;

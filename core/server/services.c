@@ -44,6 +44,7 @@ static const struct hilum_catalog_api catalog_api = {
     .close = hl_cursor_close,
     .objects = catalog_objects,
     .has_attribute = hl_record_has_attribute,
+    .takes_key = hl_record_takes_key,
 };
 
 static hilum_rc allow(void *arg, const char *plugin, const hilum_principal *who, const char *action,

@@ -41,12 +41,12 @@ static hilum_rc handle(void *self, hilum_exchange *exchange)
                                      : query_retrieve(query, exchange, model);
 }
 
-/* Relational queries and retrievals, and semantic matching of names, for who asks. Not agreed to: combined
- * matching of dates and times, time zone adjustment, conversion of frames (PS3.4 C.5). */
+/* Relational queries and retrievals, and for C-FIND combined matching of dates and times and semantic matching of
+ * names, for who asks. Not agreed to: time zone adjustment, conversion of frames (PS3.4 C.5). */
 static hilum_rc negotiate(void *self, const char *sop_class, const uint8_t *info, uint64_t length,
                           uint8_t *answer, uint64_t capacity, uint64_t *n)
 {
-    enum { RELATIONAL = 0, FUZZY = 2, ITEMS = 5 };
+    enum { RELATIONAL = 0, COMBINED = 1, FUZZY = 2, ITEMS = 5 };
     const struct query *query = self;
     size_t last = strlen(sop_class) - 1;
     bool is_find = sop_class[last] == '1';
@@ -56,6 +56,8 @@ static hilum_rc negotiate(void *self, const char *sop_class, const uint8_t *info
     memset(answer, 0, *n);
     if (*n > RELATIONAL)
         answer[RELATIONAL] = info[RELATIONAL] == 1;
+    if (*n > COMBINED && is_find)
+        answer[COMBINED] = info[COMBINED] == 1;
     if (*n > FUZZY && is_find && strcmp(query->conf->fuzzy, "never"))
         answer[FUZZY] = info[FUZZY] == 1;
     return HILUM_OK;

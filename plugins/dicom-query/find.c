@@ -15,6 +15,13 @@ struct finding {
     uint32_t n_keys, n_returns;
 };
 
+static uint32_t flags_of(const struct query_identifier *identifier, const struct query_field *field)
+{
+    if (field->is_name && identifier->is_fuzzy)
+        return HILUM_KEY_FUZZY;
+    return field->is_time && identifier->is_combined ? HILUM_KEY_COMBINED : 0;
+}
+
 /* Fields with a value are matched, all fields are returned. What the catalogue does not keep can be neither:
  * it matches everything, and FF01 says so (PS3.4 C.2.2.1.3). */
 static bool split_fields(struct finding *finding)
@@ -31,9 +38,8 @@ static bool split_fields(struct finding *finding)
             continue;
         finding->returns[finding->n_returns++] = field->tag;
         if (*field->value)
-            finding->keys[finding->n_keys++] = (struct hilum_catalog_key){
-                field->tag, field->is_name && identifier->is_fuzzy ? HILUM_KEY_FUZZY : 0,
-                field->value};
+            finding->keys[finding->n_keys++] =
+                (struct hilum_catalog_key){field->tag, flags_of(identifier, field), field->value};
     }
     return true;
 }
@@ -135,6 +141,9 @@ static hilum_rc run(struct finding *finding)
     char comment[COMMENT_SIZE] = "";
     if (rc && rc != HILUM_ECANCELLED)
         snprintf(comment, sizeof comment, "%s", host->reason(finding->query->self));
+    if (rc == HILUM_EINVAL)
+        query_offend_keys(finding->query, finding->exchange, finding->identifier.level,
+                          finding->keys, finding->n_keys);
     if (cursor)
         host->catalog->close(cursor);
     return host->dicom->respond(finding->exchange, status_of(rc), NULL, NULL, comment);

@@ -9,7 +9,7 @@
 
 enum { FIND_RQ = 0x0020, MOVE_RQ = 0x0021, GET_RQ = 0x0010 };
 /* Bytes of the extended negotiation (PS3.4 C.5.1.1, C.5.2.1). */
-enum { BYTE_RELATIONAL = 0, BYTE_FUZZY = 2 };
+enum { BYTE_RELATIONAL = 0, BYTE_COMBINED = 1, BYTE_FUZZY = 2 };
 
 const struct query_model query_models[6] = {
     {"1.2.840.10008.5.1.4.1.2.1.1", HILUM_LEVEL_PATIENT, FIND_RQ},
@@ -83,7 +83,8 @@ static bool add_field(const struct hilum_dicom_api *api, hilum_dataset *data, ui
 {
     const char *value = strcmp(vr, "SQ") ? api->get_tag(data, tag) : NULL;
     struct query_field *field = &out->fields[out->n_fields];
-    *field = (struct query_field){.tag = tag, .is_name = !strcmp(vr, "PN")};
+    *field = (struct query_field){
+        .tag = tag, .is_name = !strcmp(vr, "PN"), .is_time = !strcmp(vr, "TM")};
     field->value = strdup(value ? value : "");
     out->n_fields += field->value != NULL;
     return field->value != NULL;
@@ -139,10 +140,11 @@ static bool is_wild(const char *value)
 
 /* Without relational queries the unique keys above the level name one entity each (PS3.4 C.4.1.2.2.1). */
 static uint16_t check_above(const struct query_identifier *identifier, uint32_t top,
-                            char comment[COMMENT_SIZE])
+                            uint32_t *offending, char comment[COMMENT_SIZE])
 {
     for (uint32_t level = top; level < identifier->level; level++) {
         const char *value = query_identifier_value(identifier, query_unique_key(level));
+        *offending = query_unique_key(level);
         if (!*value)
             return say(comment, STATUS_IDENTIFIER, "unique key of level %s is missing",
                        query_level_text(level));
@@ -154,26 +156,48 @@ static uint16_t check_above(const struct query_identifier *identifier, uint32_t 
 }
 
 /* A retrieve names what it wants: one or several values at its level, never a pattern (PS3.4 C.4.2.1.4.2). */
-static uint16_t check_retrieve(const struct query_identifier *identifier,
+static uint16_t check_retrieve(const struct query_identifier *identifier, uint32_t *offending,
                                char comment[COMMENT_SIZE])
 {
     const char *value = query_identifier_value(identifier, query_unique_key(identifier->level));
+    *offending = query_unique_key(identifier->level);
     if (*value && !is_wild(value))
         return 0;
     return say(comment, STATUS_IDENTIFIER, "unique key of level %s %s",
                query_level_text(identifier->level), *value ? "has a wild card" : "is missing");
 }
 
-static uint16_t check(const struct query *query, const struct hilum_dimse_request *request,
+static uint16_t check(const struct query *query, hilum_exchange *exchange,
                       const struct query_model *model, const struct query_identifier *identifier,
                       char comment[COMMENT_SIZE])
 {
+    const struct hilum_dimse_request *request = query->host->dicom->request(exchange);
+    uint32_t offending = 0;
     bool is_relational =
         !strcmp(query->conf->relational, "always") || was_agreed(request, BYTE_RELATIONAL);
-    uint16_t status = is_relational ? 0 : check_above(identifier, model->top, comment);
+    uint16_t status = is_relational ? 0 : check_above(identifier, model->top, &offending, comment);
     if (!status && model->command != FIND_RQ)
-        status = check_retrieve(identifier, comment);
+        status = check_retrieve(identifier, &offending, comment);
+    if (status)
+        query_offend(query, exchange, offending);
     return status;
+}
+
+void query_offend(const struct query *query, hilum_exchange *exchange, uint32_t tag)
+{
+    const struct hilum_dicom_api *api = query->host->dicom;
+    if (HILUM_HAS(struct hilum_dicom_api, api->size, offend))
+        api->offend(exchange, tag);
+}
+
+void query_offend_keys(const struct query *query, hilum_exchange *exchange, uint32_t level,
+                       const struct hilum_catalog_key *keys, uint32_t n)
+{
+    const struct hilum_catalog_api *catalog = query->host->catalog;
+    for (uint32_t i = 0; i < n && HILUM_HAS(struct hilum_catalog_api, catalog->size, takes_key);
+         i++)
+        if (!catalog->takes_key(level, &keys[i]))
+            query_offend(query, exchange, keys[i].tag);
 }
 
 static bool is_fuzzy(const struct query *query, const struct hilum_dimse_request *request)
@@ -190,7 +214,9 @@ uint16_t query_identifier_read(const struct query *query, hilum_exchange *exchan
     const struct hilum_dicom_api *api = query->host->dicom;
     const struct hilum_dimse_request *request = api->request(exchange);
     hilum_dataset *data = api->identifier(exchange);
-    *out = (struct query_identifier){.is_fuzzy = is_fuzzy(query, request)};
+    *out = (struct query_identifier){.is_fuzzy = is_fuzzy(query, request),
+                                     .is_combined = model->command == FIND_RQ &&
+                                                    was_agreed(request, BYTE_COMBINED)};
     comment[0] = 0;
     if (!request->has_dataset)
         return say(comment, STATUS_IDENTIFIER, "no identifier");
@@ -198,9 +224,11 @@ uint16_t query_identifier_read(const struct query *query, hilum_exchange *exchan
         return say(comment, STATUS_UNABLE, "identifier: %s", query->host->reason(query->self));
     const char *text = api->get_tag(data, TAG_LEVEL);
     out->level = query_level(text ? text : "");
-    if (out->level < model->top)
+    if (out->level < model->top) {
+        query_offend(query, exchange, TAG_LEVEL);
         return say(comment, STATUS_IDENTIFIER, "no level of this model: \"%.16s\"",
                    text ? text : "");
+    }
     uint16_t status = read_fields(query, data, out, comment);
-    return status ? status : check(query, request, model, out, comment);
+    return status ? status : check(query, exchange, model, out, comment);
 }

@@ -56,13 +56,15 @@ enum { KEYS_MAX = 512, COMMENT_SIZE = 65 };
 struct query_field {
     uint32_t tag;
     bool is_name; /* VR PN */
+    bool is_time; /* VR TM */
     char *value;  /* UTF-8, never NULL; owned by the identifier */
 };
 
 /* A request's identifier, read and found to match its SOP class. */
 struct query_identifier {
-    uint32_t level; /* HILUM_LEVEL_* */
-    bool is_fuzzy;  /* semantic matching of names was agreed */
+    uint32_t level;   /* HILUM_LEVEL_* */
+    bool is_fuzzy;    /* semantic matching of names was agreed */
+    bool is_combined; /* ranges of a date and its time are one period, agreed */
     struct query_field *fields;
     uint32_t n_fields;    /* without level, character set, retrieve AE title, group lengths */
     bool has_unsupported; /* some field is not kept at this level: FF01 */
@@ -89,6 +91,11 @@ uint16_t query_identifier_read(const struct query *query, hilum_exchange *exchan
                                const struct query_model *model, struct query_identifier *out,
                                char comment[COMMENT_SIZE]);
 void query_identifier_fini(struct query_identifier *identifier);
+/* Tells the peer that an element is at fault, where the host can (PS3.4 C.4.1.1.4). */
+void query_offend(const struct query *query, hilum_exchange *exchange, uint32_t tag);
+/* The same for each of these keys whose value the catalogue does not take. */
+void query_offend_keys(const struct query *query, hilum_exchange *exchange, uint32_t level,
+                       const struct hilum_catalog_key *keys, uint32_t n);
 /* The value of a field, "" if it is not there. */
 const char *query_identifier_value(const struct query_identifier *identifier, uint32_t tag);
 

@@ -63,9 +63,12 @@ static hilum_rc select_objects(struct retrieving *retrieving,
     const struct hilum_host *host = retrieving->query->host;
     struct hilum_catalog_key keys[UNIQUE_KEYS];
     uint32_t n = unique_keys(identifier, keys);
-    return host->catalog->objects(retrieving->query->self,
-                                  host->dicom->principal(retrieving->exchange), keys, n,
-                                  &retrieving->as_of, collect, retrieving);
+    hilum_rc rc = host->catalog->objects(retrieving->query->self,
+                                         host->dicom->principal(retrieving->exchange), keys, n,
+                                         &retrieving->as_of, collect, retrieving);
+    if (rc == HILUM_EINVAL)
+        query_offend_keys(retrieving->query, retrieving->exchange, HILUM_LEVEL_IMAGE, keys, n);
+    return rc;
 }
 
 /* ---- sending ---------------------------------------------------------------------------------- */

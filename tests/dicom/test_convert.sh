@@ -112,6 +112,22 @@ for option in +xi +xe +xb; do
     rm -rf "$work/get"
 done
 
+# ---- what cannot leave has a reason, under the number the peer was told
+mkdir -p "$work/get"
+getscu -d -S -aet WS1 -aec HILUM +xi -od "$work/get" 127.0.0.1 "$port" -k QueryRetrieveLevel=STUDY \
+    -k StudyInstanceUID=1.2.998.1 >"$work/get.log" 2>&1
+reference=$(sed -n 's/.*1 not sent, ref \([0-9A-Z-]*\).*/\1/p' "$work/get.log" | tail -n 1)
+check "a reference for what was not sent" [ -n "$reference" ]
+"$build/bin/hilum" --data "$work/server/data" explain "$reference" >"$work/explained" 2>&1
+check "hilum explain says which and why" grep -q "$uid.5: .*JPEGLossless" "$work/explained"
+"$build/bin/hilum" --data "$work/server/data" peer trace WS1 >"$work/trace" 2>&1
+check "so does the trace" grep -q "$uid.5" "$work/trace"
+
+# ---- a context gets the syntax most objects can leave in
+getscu -S -aet WS1 -aec HILUM +xs -od "$work/get" 127.0.0.1 "$port" -k QueryRetrieveLevel=STUDY \
+    -k StudyInstanceUID=1.2.998.1 >"$work/get.log" 2>&1
+for n in 1 2 3 4; do check "values of object $n, a lossless JPEG proposed first" same_values get $n; done
+
 # ---- what is stored stayed
 equal "faults" 0 "$("$build/bin/hilum" --data "$work/server/data" --json archive fsck | sed -n 's/.*"faults": *\([0-9]*\).*/\1/p' | tail -n 1)"
 report

@@ -79,6 +79,9 @@ struct hilum_catalog_api {
                         hilum_object_cb each, void *arg);
     /* Is this attribute kept at this level (a matching key that is not would match all)? 1 or 0. */
     int32_t (*has_attribute)(uint32_t level, uint32_t tag);
+    /* Would open() take this key's value at this level? 1 or 0; 1 for what is not kept there. Asks nothing of the
+     * database: for telling a peer which of its keys were at fault. */
+    int32_t (*takes_key)(uint32_t level, const struct hilum_catalog_key *key);
 };
 
 #ifdef __cplusplus

@@ -76,6 +76,10 @@ struct hilum_dicom_api {
     hilum_rc (*put_tag)(hilum_dataset *data, uint32_t tag, const char *utf8);
     /* "PatientID" -> tag; 0 when the dictionary has no such keyword. */
     uint32_t (*tag)(const char *keyword);
+
+    /* Names an element of the identifier that is at fault: Offending Element (0000,0901) of the final response, if
+     * that is a failure. At most 8 are told. Only on the thread that runs handle(). */
+    void (*offend)(hilum_exchange *exchange, uint32_t tag);
 };
 
 struct hilum_service {

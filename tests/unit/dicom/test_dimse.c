@@ -107,11 +107,13 @@ static void response__carries_status_comment_and_offending_element(void **state)
     struct hl_dimse message = {.command_field = HL_C_STORE_RQ | HL_RSP,
                                .message_id_responded = 3,
                                .status = 0xC000,
-                               .offending = 0x0020000D,
+                               .offending = {0x0020000D, 0x00100020},
                                .comment = "H7K2-4MQX no UID"};
     struct hl_dimse out = round_trip(&message);
     assert_int_equal(out.status, 0xC000);
-    assert_int_equal(out.offending, 0x0020000D);
+    assert_int_equal(out.offending[0], 0x0020000D);
+    assert_int_equal(out.offending[1], 0x00100020);
+    assert_int_equal(out.offending[2], 0);
     assert_string_equal(out.comment, "H7K2-4MQX no UID");
     assert_int_equal(out.message_id_responded, 3);
 }

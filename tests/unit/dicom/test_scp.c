@@ -196,7 +196,7 @@ static void store__refused_by_the_pipeline_is_answered_with_its_status_and_goes_
     server->store->refuse_end = 0xC000;
     response = ask(assoc, &request, data, sizeof data);
     assert_int_equal(response.status, 0xC000);
-    assert_int_equal(response.offending, 0x0020000D);
+    assert_int_equal(response.offending[0], 0x0020000D);
     server->store->refuse_end = 0;
     assert_int_equal(ask(assoc, &request, data, sizeof data).status, 0);
     hl_ul_release(assoc);
