@@ -200,14 +200,12 @@ static void note_response(struct hl_exchange_tally *tally, uint16_t status, bool
 static void tell_failures(hilum_exchange *exchange, struct hl_dimse *response)
 {
     const struct hl_request *wire = exchange->wire;
-    const struct hl_peer *peer = wire->on->principal.peer;
     char comment[sizeof response->comment], what[96];
     snprintf(what, sizeof what, "%s by %s",
              wire->command.command_field == HL_C_GET_RQ ? "C-GET" : "C-MOVE",
              exchange->request.calling_aet);
     hl_trace_say(wire->on->scp->trace, wire->on->trace, exchange->why_failed);
-    if (hl_record_refusal(wire->on->scp->parts.record, peer ? peer->name : "", what,
-                          exchange->why_failed, exchange->reference))
+    if (hl_request_refusal(wire, "not sent", what, exchange->why_failed, exchange->reference) < 0)
         exchange->reference[0] = 0;
     snprintf(comment, sizeof comment, "%u not sent%s%s", exchange->tally.counts.failed,
              exchange->reference[0] ? ", ref " : "", exchange->reference);

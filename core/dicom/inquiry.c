@@ -103,12 +103,11 @@ static uint16_t status_of(const struct hl_request *request, int32_t verdict)
 static void refuse(hilum_exchange *exchange, const struct hl_request *request,
                    const struct kind *kind, const struct hl_verdict *verdict)
 {
-    const struct hl_peer *peer = request->on->principal.peer;
     char reference[16] = "", comment[65], why[400];
     uint16_t status = status_of(request, verdict->verdict);
     snprintf(why, sizeof why, "%s: %s", verdict->hook, verdict->reason);
-    if (status != SUCCESS && hl_record_refusal(request->on->scp->parts.record,
-                                               peer ? peer->name : "", kind->asked, why, reference))
+    if (status != SUCCESS &&
+        hl_request_refusal(request, verdict->hook, kind->asked, why, reference) < 0)
         reference[0] = 0;
     hl_log(HL_WARN, "dicom", "%s: not let pass by %s: %04x", kind->asked, verdict->hook, status);
     snprintf(comment, sizeof comment, "%s%s%s", reference, reference[0] ? " " : "",

@@ -66,6 +66,10 @@ hilum_rc hl_request_answer(const struct hl_request *request, uint16_t status, co
 /* Reads the request's data set, if it has one, off the wire and forgets it. */
 hilum_rc hl_request_skip(const struct hl_request *request);
 
+/* hl_record_refusal for the peer of a request. */
+hilum_rc hl_request_refusal(const struct hl_request *request, const char *kind, const char *what,
+                            const char *why, char reference[16]);
+
 /* services.c: look-up of plugins for negotiation. */
 void hl_scp_services(struct hl_scp *scp);
 

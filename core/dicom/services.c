@@ -54,19 +54,26 @@ void hl_scp_services(struct hl_scp *scp)
         (struct hl_services){.has = has, .extended = extended, .leaving = leaving, .arg = scp};
 }
 
+hilum_rc hl_request_refusal(const struct hl_request *request, const char *kind, const char *what,
+                            const char *why, char reference[16])
+{
+    const struct hl_principal *who = &request->on->principal;
+    const struct hl_refusal refusal = {
+        .peer = who->peer ? who->peer->name : who->address, .kind = kind, .what = what, .why = why};
+    return hl_record_refusal(request->on->scp->parts.record, &refusal, reference);
+}
+
 /* ---- for requests ----------------------------------------------------------------------------- */
 
 /* The service did not say how it ended: the peer hears a status and a number to ask us about. */
 static hilum_rc answer_failure(hilum_exchange *exchange, const struct hl_request *request,
                                hilum_rc failure)
 {
-    struct hl_scp *scp = request->on->scp;
-    const struct hl_peer *peer = request->on->principal.peer;
     char reference[16] = "", comment[65];
     uint16_t status =
         failure ? hl_dimse_status(failure, request->command.command_field) : PROCESSING_FAILURE;
     const char *why = failure ? hl_error() : "the service sent no final response";
-    if (hl_record_refusal(scp->parts.record, peer ? peer->name : "", "request", why, reference))
+    if (hl_request_refusal(request, "processing failed", "request", why, reference) < 0)
         reference[0] = 0;
     hl_log(HL_WARN, "dicom", "request %04x of %s failed: %s", request->command.command_field,
            request->context->abstract_syntax, why);

@@ -268,6 +268,8 @@ hilum_rc hl_record_housekeep(struct hl_record *record, int64_t keep_ms,
     if (rc == HILUM_OK)
         rc = erase_due(record, erase, arg);
     if (rc == HILUM_OK)
+        rc = hl_refusals_write(record, false);
+    if (rc == HILUM_OK)
         rc = prune_all(record, hl_now_us() - keep_ms * 1000);
     return rc;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/record/record_private.h"
 
 enum { READERS_DEFAULT = 4, READERS_MAX = 64 };
@@ -38,8 +39,10 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
     record->erase_grace_us = options->erase_grace_ms * 1000;
     record->places = calloc(1, sizeof *record->places);
     hilum_rc rc = record->default_issuer && record->places
-                      ? hl_inserts_make(record)
+                      ? hl_refusals_new(&record->refusals)
                       : hl_fail(HILUM_ENOMEM, "record: out of memory");
+    if (rc == HILUM_OK)
+        rc = hl_inserts_make(record);
     if (rc == HILUM_OK)
         rc = hl_writer_new(db, db_instance, &hooks, &record->writer);
     if (rc == HILUM_OK)
@@ -57,12 +60,15 @@ void hl_record_close(struct hl_record *record)
 {
     if (!record)
         return;
+    if (record->refusals && record->writer && hl_refusals_write(record, true))
+        hl_log(HL_WARN, "record", "repeated refusals were not written: %s", hl_error());
     hl_readers_free(record->readers);
     hl_writer_free(record->writer);
     for (unsigned i = 0; i < sizeof record->inserts / sizeof *record->inserts; i++)
         free(record->inserts[i]);
     free(record->default_issuer);
     free(record->places);
+    hl_refusals_free(record->refusals);
     pthread_mutex_destroy(&record->wake_lock);
     free(record);
 }

@@ -284,9 +284,17 @@ hilum_rc hl_record_job_retry(struct hl_record *record, int64_t id,
 hilum_rc hl_record_job_cancel(struct hl_record *record, int64_t id, const char *who);
 
 /* ---- references, explain, audit, key-value --------------------------------------------------------------- */
-/* Keeps why something was refused under a new reference number ("H7K2-4MQX") that goes to the peer. */
-hilum_rc hl_record_refusal(struct hl_record *record, const char *peer, const char *what,
-                           const char *why, char reference[16]);
+/* Why a peer was refused something. No text may be NULL. */
+struct hl_refusal {
+    const char *peer; /* configured name, or the address of a stranger */
+    const char *kind; /* few fixed words: what is refused for the same kind of reason */
+    const char *what, *why;
+};
+/* Keeps it under a reference number ("H7K2-4MQX") that goes to the peer. HILUM_OK: a new one, durable. 1: a repeat
+ * within a minute under the number of the first, of the same reason or, where a peer finds ever new ones, kind; it
+ * is counted and written as an audit row `refused` of that number when the minute is over, or at the stop. */
+hilum_rc hl_record_refusal(struct hl_record *record, const struct hl_refusal *refusal,
+                           char reference[16]);
 hilum_rc hl_record_explain_reference(struct hl_record *record, const char *reference,
                                      struct hl_buf *json);
 /* Everything that happened to a study (UID or accession number): arrivals, rules, jobs, edits. */
@@ -301,7 +309,7 @@ hilum_rc hl_record_kv_set(struct hl_record *record, const char *space, const cha
 /* Counts for `hilum status`: patients, studies, series, instances, bytes, journal, jobs by state, ... */
 hilum_rc hl_record_status(struct hl_record *record, struct hl_buf *json);
 /* Periodic housekeeping: studies gone idle -> `study.complete`, erasures that are due (calls erase), pruning
- * of traces and journal older than keep_ms. */
+ * of traces and journal older than keep_ms, counted refusals whose minute is over. */
 hilum_rc hl_record_housekeep(struct hl_record *record, int64_t keep_ms,
                              hilum_rc (*erase)(void *arg, const char *store, const char *key),
                              void *arg);

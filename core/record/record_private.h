@@ -39,7 +39,8 @@ struct hl_record {
     int64_t study_idle_us, erase_grace_us;
     char *inserts[5];         /* INSERT by level, made from hl_columns; [1] to [4] */
     struct hl_places *places; /* writer's thread */
-    bool is_derived;          /* housekeeper's thread: nothing is left of hl_derive_again */
+    struct hl_refusals *refusals;
+    bool is_derived; /* housekeeper's thread: nothing is left of hl_derive_again */
     struct {
         void (*wake)(void *arg);
         void *arg;
@@ -130,6 +131,14 @@ hilum_rc hl_audit_add(struct hl_session *session, const char *who, const char *a
                       const char *what, const char *before, const char *after);
 hilum_rc hl_erasure_add(struct hl_record *record, struct hl_session *session, int64_t instance,
                         const char *why);
+
+/* ---- refusals.c ---------------------------------------------------------------------------------------- */
+
+struct hl_refusals; /* what was refused within the last minute */
+hilum_rc hl_refusals_new(struct hl_refusals **out);
+void hl_refusals_free(struct hl_refusals *refusals);
+/* Repeats whose minute is over, or all of them, as audit rows in one unit. */
+hilum_rc hl_refusals_write(struct hl_record *record, bool all);
 
 /* ---- text ------------------------------------------------------------------------------------------------ */
 

@@ -22,6 +22,18 @@ uint16_t hl_ingest_status(hilum_rc rc)
     }
 }
 
+/* Statuses keep kinds apart that have the same words. */
+static hilum_rc refusal_record(struct hl_ingest *ingest, const char *what, const char *whose,
+                               const char *why)
+{
+    char kind[64];
+    snprintf(kind, sizeof kind, "%04X %s", ingest->result.status, what);
+    const char *peer = ingest->source.peer, *address = ingest->source.address;
+    const struct hl_refusal refusal = {
+        .peer = *peer || !address ? peer : address, .kind = kind, .what = whose, .why = why};
+    return hl_record_refusal(ingest->store->record, &refusal, ingest->result.reference);
+}
+
 hilum_rc hl_ingest_refuse(struct hl_ingest *ingest, hilum_rc rc, uint16_t status,
                           uint32_t offending, const char *what)
 {
@@ -34,14 +46,15 @@ hilum_rc hl_ingest_refuse(struct hl_ingest *ingest, hilum_rc rc, uint16_t status
     ingest->txn = NULL;
     ingest->rc = rc;
     *result = (struct hl_ingest_result){.status = status, .offending = offending};
-    if (hl_record_refusal(ingest->store->record, ingest->source.peer, whose, why,
-                          result->reference) != HILUM_OK)
+    hilum_rc told = refusal_record(ingest, what, whose, why);
+    if (told < 0)
         result->reference[0] = '\0'; /* the record is what fails: the log has the reason */
     snprintf(result->comment, sizeof result->comment,
              result->reference[0] ? "%.40s, ref %s" : "%.60s", what, result->reference);
     atomic_fetch_add(&ingest->store->refused, 1);
-    hl_log(HL_WARN, "store", "%s from %s (%s) refused with %04X %s: %s", ingest->sop_instance,
-           ingest->source.calling_aet, ingest->source.address, status, result->reference, why);
+    hl_log(told == 1 ? HL_DEBUG : HL_WARN, "store", "%s from %s (%s) refused with %04X %s: %s",
+           ingest->sop_instance, ingest->source.calling_aet, ingest->source.address, status,
+           result->reference, why);
     return hl_fail(rc, "%s", why);
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A running server against peers that are broken or mean harm. Whatever they do, the server lives, a good peer is served
 as before, no association leaks, the store is as the answers said."""
-import json, os, random, shutil, socket, statistics, struct, sys, tempfile, threading, time, zlib
+import json, os, random, shutil, socket, sqlite3, statistics, struct, sys, tempfile, threading, time, zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from peers import BUILD, Hilum, dcmsend, make_corpus
@@ -227,6 +227,39 @@ def refusals__keep_the_association(server):
         check("stray C-CANCEL", wire.status() == 0)
     check("no memory kept by bombs", server.rss_mb() < (800 if IS_SANITIZED else 200), server.rss_mb())
     sound(server, "refusals")
+
+
+def a_flood_of_refusals__makes_few_rows(server):
+    """2,000 refused C-STOREs: every reference the peer was told explains itself, and the record hardly grows."""
+    rows = lambda: sqlite3.connect(f"file:{server.data}/catalog.db?mode=ro", uri=True).execute(
+        "SELECT (SELECT count(*) FROM refusal), (SELECT count(*) FROM audit)").fetchone()
+    before, told, shapes = rows(), set(), random.Random(7)
+    with storing(server.port) as wire:
+        for i in range(2000):
+            # one reason, ever new ones of a kind, and another instance than the command says
+            data = [b"", shapes.randbytes(60), ct("1.2.3.94")][i % 3]
+            wire.message_id += 1
+            wire.send(pdata(3, True, command(STORE_RQ, wire.message_id, CT, f"1.2.3.93.{i}", True)) + pdatas(3, data, 16000))
+            answer, _ = wire.read_response()
+            comment = answer.get(0x0902, b"").decode().strip(" \0")
+            check("a refusal has a reference", ", ref " in comment, comment)
+            told.add(comment[-9:])
+    after = rows()
+    check("few refusals are rows", after[0] - before[0] <= 33, (before, after))
+    check("few audit rows", after[1] - before[1] <= 33, (before, after))
+    counted = 0
+    for reference in told:
+        explained = server.cli("explain", reference)
+        check("a reference explains itself", explained.get("why") and explained["reference"] == reference, explained)
+        counted += 1 + explained.get("repeats", {"count": 0})["count"]
+    check("all are counted", counted >= 2000, counted)
+    sound(server, "a flood of refusals")
+    server.stop()
+    after = rows()
+    check("what was counted is written at the stop", 0 < after[1] - before[1] <= 33 + 8, (before, after))
+    server.again()
+    for reference in told:
+        check("a reference explains itself afterwards", "why" in server.cli("explain", reference))
 
 
 def deflated(data):
@@ -507,7 +540,7 @@ def main():
     fresh, racing = Hilum(work, STORAGE), Hilum(work, STORAGE)  # corpora of several tests have the same UIDs
     try:
         for test, *arguments in ((dripping_peers__end_in_time, server), (silent_crowds__delay_nobody, patient),
-                                 (violations__end_with_an_abort, server), (refusals__keep_the_association, server),
+                                 (violations__end_with_an_abort, server), (refusals__keep_the_association, server), (a_flood_of_refusals__makes_few_rows, fresh),
                                  (garbage__harms_nobody, server), (flipped_bytes__harm_nobody, server),
                                  (cut_anywhere__leaves_nothing, server),
                                  (mute_destinations__delay_nobody, work), (hostile_queries__are_answered, server), (hostile_names__stay_in_their_fields, server),

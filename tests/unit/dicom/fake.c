@@ -230,10 +230,10 @@ hilum_rc hl_record_holdings(struct hl_record *record, hl_holding_cb each, void *
     return rc;
 }
 
-hilum_rc hl_record_refusal(struct hl_record *record, const char *peer, const char *what,
-                           const char *why, char reference[16])
+hilum_rc hl_record_refusal(struct hl_record *record, const struct hl_refusal *refusal,
+                           char reference[16])
 {
-    (void)record, (void)peer, (void)what, (void)why;
+    (void)record, (void)refusal;
     snprintf(reference, 16, "TEST-0001");
     return HILUM_OK;
 }

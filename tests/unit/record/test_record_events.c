@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/bus/bus.h"
+#include "core/record/record_private.h"
 #include "tests/unit/record/fixture.h"
 
 struct seen {
@@ -277,18 +278,80 @@ static void cancelled_job__is_not_claimed_and_stays_cancelled(void **state)
     assert_int_equal(sql_int(f, "SELECT count(*) FROM audit WHERE action = 'job.cancel'"), 1);
 }
 
+static hilum_rc refuse(struct fixture *f, const char *peer, const char *kind, const char *what,
+                       const char *why, char reference[16])
+{
+    const struct hl_refusal refusal = {.peer = peer, .kind = kind, .what = what, .why = why};
+    return hl_record_refusal(f->record, &refusal, reference);
+}
+
 static void refusal__is_explained_by_its_reference(void **state)
 {
     struct fixture *f = *state;
     char reference[16], other[16];
     struct hl_buf json = {0};
-    assert_int_equal(hl_record_refusal(f->record, "CT1", "C-STORE", "rule \"x\"", reference), 0);
-    assert_int_equal(hl_record_refusal(f->record, "CT1", "C-STORE", "y", other), HILUM_OK);
+    assert_int_equal(refuse(f, "CT1", "rule", "C-STORE", "rule \"x\"", reference), HILUM_OK);
+    assert_int_equal(refuse(f, "CT1", "rule", "C-STORE", "y", other), HILUM_OK);
     assert_string_not_equal(reference, other);
     assert_int_equal(strlen(reference), 9);
     assert_int_equal(hl_record_explain_reference(f->record, reference, &json), HILUM_OK);
     assert_non_null(strstr(hl_buf_str(&json), "rule \\\"x\\\""));
     assert_int_equal(hl_record_explain_reference(f->record, "AAAA-AAAA", &json), HILUM_ENOTFOUND);
+    hl_buf_fini(&json);
+}
+
+static void refusal__of_one_reason_is_one_row_and_a_count(void **state)
+{
+    struct fixture *f = *state;
+    char first[16], reference[16], other[16];
+    struct hl_buf json = {0};
+    assert_int_equal(refuse(f, "CT1", "A", "object 0", "no", first), HILUM_OK);
+    for (int i = 1; i <= 50; i++) {
+        char what[32];
+        snprintf(what, sizeof what, "object %d", i);
+        assert_int_equal(refuse(f, "CT1", "A", what, "no", reference), 1);
+        assert_string_equal(reference, first);
+    }
+    assert_int_equal(refuse(f, "CT2", "A", "object", "no", other), HILUM_OK);
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM refusal"), 2);
+    assert_int_equal(hl_record_explain_reference(f->record, first, &json), HILUM_OK);
+    assert_non_null(strstr(hl_buf_str(&json), "\"what\":\"object 0\""));
+    assert_non_null(strstr(hl_buf_str(&json), "{\"count\":50,"));
+    assert_int_equal(hl_refusals_write(f->record, true), HILUM_OK);
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM audit WHERE action = 'refused'"), 1);
+    hl_buf_clear(&json);
+    assert_int_equal(hl_record_explain_reference(f->record, first, &json), HILUM_OK);
+    assert_non_null(strstr(hl_buf_str(&json), "{\"count\":50,"));
+    assert_non_null(strstr(hl_buf_str(&json), "\"last_what\":\"object 50\""));
+    /* a new window, a new number */
+    assert_int_equal(refuse(f, "CT1", "A", "object", "no", reference), HILUM_OK);
+    assert_string_not_equal(reference, first);
+    hl_buf_fini(&json);
+}
+
+/* Ever new reasons, kinds, and peers. */
+static void refusal__rows_are_bounded_whatever_a_peer_thinks_of(void **state)
+{
+    struct fixture *f = *state;
+    char text[32], reference[16];
+    struct hl_buf json = {0};
+    for (int i = 0; i < 500; i++) {
+        snprintf(text, sizeof text, "reason %d", i);
+        assert_true(refuse(f, "CT1", "same kind", "object", text, reference) >= 0);
+        hl_buf_clear(&json);
+        assert_int_equal(hl_record_explain_reference(f->record, reference, &json), HILUM_OK);
+    }
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM refusal"), 8);
+    for (int i = 0; i < 500; i++) {
+        snprintf(text, sizeof text, "kind %d", i);
+        assert_true(refuse(f, "CT1", text, "object", "why", reference) >= 0);
+    }
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM refusal"), 33);
+    for (int i = 0; i < 2000; i++) {
+        snprintf(text, sizeof text, "10.0.%d.%d", i / 250, i % 250);
+        assert_true(refuse(f, text, "kind", "object", "why", reference) >= 0);
+    }
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM refusal"), 513);
     hl_buf_fini(&json);
 }
 
@@ -402,6 +465,8 @@ int main(void)
         RECORD(job__that_fails_waits_or_is_failed_for_good),
         RECORD(cancelled_job__is_not_claimed_and_stays_cancelled),
         RECORD(refusal__is_explained_by_its_reference),
+        RECORD(refusal__of_one_reason_is_one_row_and_a_count),
+        RECORD(refusal__rows_are_bounded_whatever_a_peer_thinks_of),
         RECORD(value__is_kept_replaced_and_removed),
         RECORD(explain__tells_arrivals_rules_and_jobs),
         RECORD(housekeeping__completes_idle_studies_once_and_prunes),

@@ -192,14 +192,12 @@ hilum_rc hl_record_journal_append(struct hl_record *record, const char *event,
     return HILUM_OK;
 }
 
-hilum_rc hl_record_refusal(struct hl_record *record, const char *peer, const char *what,
-                           const char *why, char reference[16])
+hilum_rc hl_record_refusal(struct hl_record *record, const struct hl_refusal *refusal,
+                           char reference[16])
 {
-    (void)peer;
-    (void)what;
     pthread_mutex_lock(&record->lock);
     record->refusals++;
-    snprintf(record->last_why, sizeof record->last_why, "%s", why);
+    snprintf(record->last_why, sizeof record->last_why, "%s", refusal->why);
     pthread_mutex_unlock(&record->lock);
     snprintf(reference, 16, "TEST-0001");
     return HILUM_OK;
