@@ -89,3 +89,30 @@ hilum_rc hl_dataset_api_put_tag(hilum_dataset *dataset, uint32_t tag, const char
     char path[PATH_SIZE];
     return hl_dataset_api_put(dataset, path_of(tag, path), utf8);
 }
+
+uint64_t hl_dataset_api_items(hilum_dataset *dataset, const char *path)
+{
+    return hl_dataset_items(dataset->data, path);
+}
+
+hilum_rc hl_dataset_api_parse(const void *bytes, uint64_t n, const char *transfer_syntax,
+                              hilum_dataset **out)
+{
+    struct hl_dataset *data;
+    hilum_rc rc = hl_dataset_parse(bytes, (size_t)n, transfer_syntax, &data);
+    if (rc)
+        return rc;
+    *out = hl_dataset_api_wrap(data);
+    return *out ? HILUM_OK : hl_fail(HILUM_ENOMEM, "data set: out of memory");
+}
+
+hilum_rc hl_dataset_api_write(hilum_dataset *dataset, const char *transfer_syntax,
+                              struct hilum_sink *out)
+{
+    struct hl_buf bytes = {0};
+    hilum_rc rc = hl_dataset_write(dataset->data, transfer_syntax, &bytes);
+    if (rc >= 0)
+        rc = out->write(out->ctx, hl_buf_str(&bytes), bytes.len);
+    hl_buf_fini(&bytes);
+    return rc;
+}

@@ -21,5 +21,10 @@ hilum_rc hl_dataset_api_put(hilum_dataset *dataset, const char *path, const char
 hilum_rc hl_dataset_api_at(hilum_dataset *dataset, uint64_t i, uint32_t *tag, char vr[3]);
 const char *hl_dataset_api_get_tag(hilum_dataset *dataset, uint32_t tag);
 hilum_rc hl_dataset_api_put_tag(hilum_dataset *dataset, uint32_t tag, const char *utf8);
+uint64_t hl_dataset_api_items(hilum_dataset *dataset, const char *path);
+hilum_rc hl_dataset_api_parse(const void *bytes, uint64_t n, const char *transfer_syntax,
+                              hilum_dataset **out);
+hilum_rc hl_dataset_api_write(hilum_dataset *dataset, const char *transfer_syntax,
+                              struct hilum_sink *out);
 
 #endif

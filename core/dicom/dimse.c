@@ -11,7 +11,7 @@
 enum { NO_DATASET = 0x0101, HAS_DATASET = 0x0000 };
 enum { HEAD = 8 }; /* tag and length */
 
-enum kind { NUMBER, TEXT, UID, TAG, DATASET };
+enum kind { NUMBER, TEXT, UID, TAG, TAGS, DATASET };
 
 /* When a field is written. Reading takes whatever comes. */
 enum when { IF_SET, ALWAYS, REQUEST, RESPONSE, PRIORITY, COUNTS, REMAINING, AFFECTED, REQUESTED };
@@ -45,6 +45,7 @@ static const struct field fields[] = {
     FIELD(0x1000, UID, AFFECTED, sop_instance),
     FIELD(0x1001, UID, REQUESTED, sop_instance),
     FIELD(0x1002, NUMBER, IF_SET, event_type),
+    FIELD(0x1005, TAGS, IF_SET, n_attributes),
     FIELD(0x1008, NUMBER, IF_SET, action_type),
     FIELD(0x1020, NUMBER, REMAINING, remaining),
     FIELD(0x1021, NUMBER, COUNTS, completed),
@@ -102,12 +103,6 @@ static void read_text(const struct field *field, const uint8_t *value, size_t n,
     out[n] = 0;
 }
 
-static void read_tags(const uint8_t *value, size_t n, uint32_t out[HL_OFFENDING_MAX])
-{
-    for (size_t i = 0; i < HL_OFFENDING_MAX && 4 * i + 4 <= n; i++)
-        out[i] = (uint32_t)get16(value + 4 * i) << 16 | get16(value + 4 * i + 2);
-}
-
 static hilum_rc read_number(const struct field *field, const uint8_t *value, size_t n, void *out)
 {
     if (n < 2)
@@ -115,6 +110,29 @@ static hilum_rc read_number(const struct field *field, const uint8_t *value, siz
                        field->element, n);
     uint16_t number = get16(value);
     memcpy(out, &number, sizeof number);
+    return HILUM_OK;
+}
+
+static uint32_t get_tag(const uint8_t *p)
+{
+    return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
+static void read_offending(const uint8_t *value, size_t n, uint32_t out[HL_OFFENDING_MAX])
+{
+    for (size_t i = 0; i < HL_OFFENDING_MAX && 4 * i + 4 <= n; i++)
+        out[i] = get_tag(value + 4 * i);
+}
+
+/* A list cut short would ask for something else. */
+static hilum_rc read_tags(const uint8_t *value, size_t n, struct hl_dimse *out)
+{
+    if (n % 4 || n / 4 > HL_DIMSE_TAGS)
+        return hl_fail(HILUM_EINVAL, "command set: (0000,1005) of %zu bytes, at most %d tags of 4",
+                       n, HL_DIMSE_TAGS);
+    out->n_attributes = (uint16_t)(n / 4);
+    for (size_t i = 0; i < n / 4; i++)
+        out->attributes[i] = get_tag(value + 4 * i);
     return HILUM_OK;
 }
 
@@ -133,7 +151,8 @@ static hilum_rc read_field(const struct field *field, const uint8_t *value, size
         rc = read_number(field, value, n, &type);
         out->has_dataset = type != NO_DATASET;
         return rc;
-    case TAG: read_tags(value, n, out->offending); return HILUM_OK;
+    case TAG: read_offending(value, n, out->offending); return HILUM_OK;
+    case TAGS: return read_tags(value, n, out);
     case UID:
         /* A UID cut to fit would be another UID. */
         if (n > HL_UID_MAX)
@@ -200,8 +219,8 @@ static bool is_pending(uint16_t status)
 static bool is_set(const struct field *field, const void *member)
 {
     static const char zero[HL_UID_MAX + 1];
-    return field->kind == NUMBER || field->kind == TAG ? memcmp(member, zero, field->size) != 0
-                                                       : *(const char *)member != 0;
+    bool is_number = field->kind == NUMBER || field->kind == TAG || field->kind == TAGS;
+    return is_number ? memcmp(member, zero, field->size) != 0 : *(const char *)member != 0;
 }
 
 static bool is_written(const struct field *field, const struct hl_dimse *message)
@@ -245,16 +264,25 @@ static void write_number(uint16_t number, struct hl_buf *out)
     put16(out, number);
 }
 
-static void write_tags(const uint32_t tags[HL_OFFENDING_MAX], struct hl_buf *out)
+static void put_tag(uint32_t tag, struct hl_buf *out)
 {
-    uint32_t n = 0;
+    put16(out, (uint16_t)(tag >> 16));
+    put16(out, (uint16_t)tag);
+}
+
+static void write_tags(const uint32_t *tags, size_t n, struct hl_buf *out)
+{
+    put32(out, (uint32_t)(4 * n));
+    for (size_t i = 0; i < n; i++)
+        put_tag(tags[i], out);
+}
+
+static size_t count_offending(const uint32_t tags[HL_OFFENDING_MAX])
+{
+    size_t n = 0;
     while (n < HL_OFFENDING_MAX && tags[n])
         n++;
-    put32(out, 4 * n);
-    for (uint32_t i = 0; i < n; i++) {
-        put16(out, (uint16_t)(tags[i] >> 16));
-        put16(out, (uint16_t)tags[i]);
-    }
+    return n;
 }
 
 static void write_field(const struct field *field, const struct hl_dimse *message,
@@ -270,7 +298,8 @@ static void write_field(const struct field *field, const struct hl_dimse *messag
         write_number(number, out);
         break;
     case DATASET: write_number(message->has_dataset ? HAS_DATASET : NO_DATASET, out); break;
-    case TAG: write_tags(message->offending, out); break;
+    case TAG: write_tags(message->offending, count_offending(message->offending), out); break;
+    case TAGS: write_tags(message->attributes, message->n_attributes, out); break;
     default: write_text(field, member, out);
     }
 }
@@ -297,6 +326,8 @@ struct hl_dimse hl_dimse_response(const struct hl_dimse *request, uint16_t statu
     struct hl_dimse response = {.command_field = request->command_field | HL_RSP,
                                 .message_id_responded = request->message_id,
                                 .status = status,
+                                .action_type = request->action_type,
+                                .event_type = request->event_type,
                                 .context_id = request->context_id};
     memcpy(response.sop_class, request->sop_class, sizeof response.sop_class);
     memcpy(response.sop_instance, request->sop_instance, sizeof response.sop_instance);

@@ -23,7 +23,8 @@ enum {
     HL_RSP = 0x8000
 };
 
-enum { HL_OFFENDING_MAX = 8 };
+enum { HL_OFFENDING_MAX = 8 }; /* (0000,0901): more are not told */
+enum { HL_DIMSE_TAGS = 128 };  /* (0000,1005): longer lists are refused */
 
 /* A command set, decoded. Fields that were absent are "" or 0; `has` tells the numeric ones. */
 struct hl_dimse {
@@ -38,13 +39,15 @@ struct hl_dimse {
     uint32_t offending[HL_OFFENDING_MAX]; /* Offending Elements; ends at the first 0 */
     uint16_t error_id, action_type, event_type;
     uint8_t context_id; /* presentation context it came on or goes out on */
+    uint16_t n_attributes;
+    uint32_t attributes[HL_DIMSE_TAGS]; /* Attribute Identifier List (0000,1005) */
 };
 
 /* Decodes a command set of n bytes (implicit VR little endian; PS3.7 6.3.1). HILUM_EINVAL says what. */
 hilum_rc hl_dimse_parse(const uint8_t *bytes, size_t n, struct hl_dimse *out);
 void hl_dimse_encode(const struct hl_dimse *message, struct hl_buf *out);
 
-/* The response to a request without data set: command, message ID, UIDs, context. */
+/* The response to a request without data set: command, message ID, UIDs, action and event type, context. */
 struct hl_dimse hl_dimse_response(const struct hl_dimse *request, uint16_t status);
 /* The Error Comment: cut to 64, what is not printable ASCII becomes '?' (a command set has no character
  * set). NULL: none. */

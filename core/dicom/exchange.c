@@ -9,8 +9,13 @@
 #include "core/base/error.h"
 #include "core/dicom/charset.h"
 #include "core/dicom/dataset_api.h"
+#include "core/dicom/uid.h"
 
-enum { IDENTIFIER_MAX = 16 * 1024 * 1024, SUB_ASSOCIATIONS = 4, CHARSET_MAX = 128 };
+enum {
+    IDENTIFIER_MAX = 16 * 1024 * 1024,
+    SUB_ASSOCIATIONS = 4,
+    CHARSET_MAX = 128,
+};
 
 struct hilum_exchange {
     const struct hl_request *wire;
@@ -67,6 +72,10 @@ static void describe(hilum_exchange *exchange)
         .transfer_syntax = wire->context->transfer_syntax,
         .extended = extended ? extended->info : NULL,
         .extended_length = extended ? extended->length : 0,
+        .action_type = command->action_type,
+        .event_type = command->event_type,
+        .n_attributes = command->n_attributes,
+        .attributes = command->attributes,
     };
 }
 
@@ -219,28 +228,64 @@ static bool is_failure(uint16_t status)
     return status && (status & 0xFF00) != 0xFF00 && status != 0xFE00 && (status & 0xF000) != 0xB000;
 }
 
-static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset *data,
-                        const struct hilum_suboperations *counts, const char *comment)
+/* C-services name offending elements (0000,0901), N-services a list of attributes (0000,1005); PS3.7 9.1
+ * and 10.1. */
+static void set_offending(struct hl_dimse *response, const uint32_t *tags, uint32_t n)
+{
+    bool is_normalized = response->command_field & 0x0100;
+    for (uint32_t i = 0; !is_normalized && i < n && i < HL_OFFENDING_MAX; i++)
+        response->offending[i] = tags[i];
+    for (uint32_t i = 0; is_normalized && i < n && i < HL_DIMSE_TAGS; i++)
+        response->attributes[response->n_attributes++] = tags[i];
+}
+
+static void set_details(hilum_exchange *exchange, const struct hilum_dimse_response *answer,
+                        struct hl_dimse *response)
+{
+    hl_dimse_set_comment(response, answer->comment);
+    response->error_id = answer->error_id;
+    if (answer->counts)
+        set_counts(response, answer->counts);
+    if (answer->sop_instance)
+        snprintf(response->sop_instance, sizeof response->sop_instance, "%s", answer->sop_instance);
+    if (is_failure(answer->status) && !answer->n_offending)
+        memcpy(response->offending, exchange->offending, sizeof response->offending);
+    else
+        set_offending(response, answer->offending, answer->n_offending);
+    if (exchange->why_failed[0] && answer->status && (answer->status & 0xFFFE) != 0xFF00)
+        tell_failures(exchange, response);
+}
+
+/* A UID cut to fit would be another UID. */
+static hilum_rc check_answer(const hilum_exchange *exchange,
+                             const struct hilum_dimse_response *answer)
+{
+    if (exchange->is_over)
+        return HILUM_ECLOSED;
+    if (exchange->is_answered)
+        return hl_fail(HILUM_EINVAL, "the final response has been sent already");
+    if (!HILUM_HAS(struct hilum_dimse_response, answer->size, n_offending))
+        return hl_fail(HILUM_EINVAL, "response: its size is not filled in");
+    if (answer->sop_instance && !hl_uid_is_valid(answer->sop_instance))
+        return hl_fail(HILUM_EINVAL, "response: \"%s\" is no UID", answer->sop_instance);
+    return HILUM_OK;
+}
+
+static hilum_rc answer(hilum_exchange *exchange, const struct hilum_dimse_response *answer)
 {
     const struct hl_request *wire = exchange->wire;
-    struct hl_dimse response = hl_dimse_response(&wire->command, status);
     struct hl_buf bytes = {0};
-    if (exchange->is_over || exchange->is_answered)
-        return exchange->is_over
-                   ? HILUM_ECLOSED
-                   : hl_fail(HILUM_EINVAL, "the final response has been sent already");
-    hl_dimse_set_comment(&response, comment);
-    if (counts)
-        set_counts(&response, counts);
-    if (is_failure(status))
-        memcpy(response.offending, exchange->offending, sizeof response.offending);
-    if (exchange->why_failed[0] && status && (status & 0xFFFE) != 0xFF00)
-        tell_failures(exchange, &response);
-    hilum_rc rc = data ? encode(exchange, data, &bytes) : HILUM_OK;
+    hilum_rc rc = check_answer(exchange, answer);
+    if (rc)
+        return rc;
+    struct hl_dimse response = hl_dimse_response(&wire->command, answer->status);
+    set_details(exchange, answer, &response);
+    rc = answer->data ? encode(exchange, answer->data, &bytes) : HILUM_OK;
     if (rc >= 0) {
-        rc = hl_dimse_write(wire->ul, &response, data ? hl_buf_str(&bytes) : NULL, bytes.len);
-        exchange->is_answered = (status & 0xFFFE) != 0xFF00;
-        note_response(&exchange->tally, status, data != NULL, counts);
+        rc = hl_dimse_write(wire->ul, &response, answer->data ? hl_buf_str(&bytes) : NULL,
+                            bytes.len);
+        exchange->is_answered = (answer->status & 0xFFFE) != 0xFF00;
+        note_response(&exchange->tally, answer->status, answer->data != NULL, answer->counts);
         if (rc)
             rc = over(exchange);
     }
@@ -256,6 +301,17 @@ static void offend(hilum_exchange *exchange, uint32_t tag)
         exchange->offending[i] = tag;
         return;
     }
+}
+
+static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset *data,
+                        const struct hilum_suboperations *counts, const char *comment)
+{
+    const struct hilum_dimse_response response = {.size = sizeof response,
+                                                  .status = status,
+                                                  .data = data,
+                                                  .counts = counts,
+                                                  .comment = comment};
+    return answer(exchange, &response);
 }
 
 /* Between two responses only a cancel may come; anything else is a peer that does not wait for answers, which
@@ -423,6 +479,10 @@ const struct hilum_dicom_api *hl_dicom_api(void)
         .put_tag = hl_dataset_api_put_tag,
         .tag = hl_dict_tag,
         .offend = offend,
+        .answer = answer,
+        .items = hl_dataset_api_items,
+        .parse = hl_dataset_api_parse,
+        .write = hl_dataset_api_write,
     };
     return &api;
 }

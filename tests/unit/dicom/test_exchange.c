@@ -29,7 +29,7 @@
 #define GET      HL_UID_STUDY_ROOT_GET
 
 /* What the service does with the next request. */
-enum behaviour { ANSWER, ENDLESS, SILENT, FAIL, SEND, SEND_AND_STOP };
+enum behaviour { ANSWER, ENDLESS, SILENT, FAIL, SEND, SEND_AND_STOP, NORMALIZED };
 
 struct bench {
     struct hl_store *store;
@@ -100,6 +100,33 @@ static hilum_rc send(struct bench *bench, hilum_exchange *exchange)
                                       : api->respond(exchange, 0, NULL, &bench->total, NULL);
 }
 
+/* Says what it was asked in the answer's data set. */
+static hilum_rc echo_normalized(hilum_exchange *exchange)
+{
+    static const uint32_t offending[] = {0x00100020, 0x00100010};
+    const struct hilum_dicom_api *api = hl_dicom_api();
+    const struct hilum_dimse_request *asked = api->request(exchange);
+    struct hilum_dimse_response response = {.size = sizeof response};
+    char text[128];
+    hilum_dataset *data = api->dataset_new();
+    snprintf(text, sizeof text, "%04x %s a%u e%u n%u %08x", asked->command_field,
+             asked->sop_instance, asked->action_type, asked->event_type, asked->n_attributes,
+             asked->n_attributes ? asked->attributes[asked->n_attributes - 1] : 0);
+    assert_int_equal(api->put(data, "StudyDescription", text), HILUM_OK);
+    response.data = data;
+    if (asked->command_field == HILUM_N_CREATE)
+        response.sop_instance = "1.2.3.99";
+    if (asked->command_field == HILUM_N_SET) {
+        response.status = HILUM_STATUS_INVALID_ATTRIBUTE;
+        response.error_id = 7;
+        response.offending = offending;
+        response.n_offending = 2;
+    }
+    hilum_rc rc = api->answer(exchange, &response);
+    api->dataset_free(data);
+    return rc;
+}
+
 static hilum_rc handle(void *self, hilum_exchange *exchange)
 {
     struct bench *bench = self;
@@ -108,11 +135,13 @@ static hilum_rc handle(void *self, hilum_exchange *exchange)
     case ENDLESS: return go_on(bench, exchange);
     case FAIL: return hl_fail(HILUM_ENOMEM, "on purpose");
     case SILENT: return HILUM_OK;
+    case NORMALIZED: return echo_normalized(exchange);
     default: return send(bench, exchange);
     }
 }
 
-static const char *const sop_classes[] = {FIND, GET, NULL};
+#define PRIVATE "1.2.826.0.1.3680043.10.1545.1" /* a SOP class of no standard */
+static const char *const sop_classes[] = {FIND, GET, PRIVATE, NULL};
 static const struct hilum_service service = {
     .cap = {.size = sizeof service,
             .kind = HILUM_CAP_SERVICE,
@@ -308,6 +337,71 @@ static void service__that_says_nothing_or_fails_is_answered_for(void **state)
         struct hl_dimse response = next(assoc, NULL);
         assert_int_equal(response.status, table[i].status);
         assert_non_null(strstr(response.comment, "TEST-0001"));
+    }
+    hl_ul_release(assoc);
+}
+
+struct normalized {
+    uint16_t command;
+    const char *instance, *seen, *answered;
+};
+
+static struct hl_dimse normalized_request(const struct normalized *row)
+{
+    struct hl_dimse request = {.command_field = row->command,
+                               .message_id = 9,
+                               .context_id = 1,
+                               .sop_class = PRIVATE,
+                               .action_type = row->command == HL_N_ACTION_RQ ? 3 : 0,
+                               .event_type = row->command == HL_N_EVENT_REPORT_RQ ? 2 : 0};
+    snprintf(request.sop_instance, sizeof request.sop_instance, "%s", row->instance);
+    if (row->command == HL_N_GET_RQ) {
+        request.n_attributes = 2;
+        request.attributes[0] = 0x00100010;
+        request.attributes[1] = 0x0020000D;
+    }
+    return request;
+}
+
+static void check_normalized(const struct hl_dimse *request, const struct hl_dimse *response)
+{
+    bool is_set = request->command_field == HL_N_SET_RQ;
+    assert_int_equal(response->command_field, request->command_field | HL_RSP);
+    assert_int_equal(response->status, is_set ? 0x0106 : 0);
+    assert_int_equal(response->error_id, is_set ? 7 : 0);
+    assert_int_equal(response->n_attributes, is_set ? 2 : 0);
+    assert_int_equal(response->action_type, request->action_type);
+    assert_int_equal(response->event_type, request->event_type);
+}
+
+/* PS3.7 10.1: what the six services carry reaches the plugin, and its answer the requester. */
+static void normalized__requests_of_a_private_class_carry_their_fields_both_ways(void **state)
+{
+    static const struct normalized table[] = {
+        {HL_N_CREATE_RQ, "", "0140  a0 e0 n0 00000000", "1.2.3.99"},
+        {HL_N_SET_RQ, "1.2.3.4", "0120 1.2.3.4 a0 e0 n0 00000000", "1.2.3.4"},
+        {HL_N_ACTION_RQ, "1.2.3.4", "0130 1.2.3.4 a3 e0 n0 00000000", "1.2.3.4"},
+        {HL_N_EVENT_REPORT_RQ, "1.2.3.4", "0100 1.2.3.4 a0 e2 n0 00000000", "1.2.3.4"},
+        {HL_N_GET_RQ, "1.2.3.4", "0110 1.2.3.4 a0 e0 n2 0020000d", "1.2.3.4"},
+        {HL_N_DELETE_RQ, "1.2.3.4", "0150 1.2.3.4 a0 e0 n0 00000000", "1.2.3.4"},
+    };
+    struct bench *bench = *state;
+    struct hl_ul_assoc *assoc = dial(bench, PRIVATE);
+    bench->behaviour = NORMALIZED;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct hl_dimse request = normalized_request(&table[i]);
+        struct hl_buf bytes = {0};
+        struct hl_dataset *data;
+        char text[128];
+        assert_int_equal(hl_dimse_write(assoc, &request, NULL, 0), HILUM_OK);
+        struct hl_dimse response = next(assoc, &bytes);
+        check_normalized(&request, &response);
+        assert_string_equal(response.sop_instance, table[i].answered);
+        assert_int_equal(hl_dataset_parse(bytes.data, bytes.len, EXPLICIT, &data), HILUM_OK);
+        assert_string_equal(hl_dataset_text(data, "StudyDescription", text, sizeof text),
+                            table[i].seen);
+        hl_dataset_free(data);
+        hl_buf_fini(&bytes);
     }
     hl_ul_release(assoc);
 }
@@ -564,6 +658,7 @@ int main(void)
         exchange_test(answer__is_in_the_set_of_the_request_if_that_can_say_it),
         exchange_test(cancel__ends_an_endless_answer),
         exchange_test(service__that_says_nothing_or_fails_is_answered_for),
+        exchange_test(normalized__requests_of_a_private_class_carry_their_fields_both_ways),
         exchange_test(requester__that_goes_away_ends_the_service),
         exchange_test(get__sends_back_over_the_same_association),
         exchange_test(get__cancel_between_sub_operations_is_seen),
