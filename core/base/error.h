@@ -11,6 +11,17 @@
  * data. Lines over 511 bytes are cut. */
 hilum_rc hl_fail(hilum_rc code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__
+/* So that the analyser sees no path on which a failure is success. */
+static inline hilum_rc hl_failure(hilum_rc code)
+{
+    if (code == HILUM_OK)
+        __builtin_unreachable();
+    return code;
+}
+#define hl_fail(...) hl_failure((hl_fail)(__VA_ARGS__))
+#endif
+
 /* Puts facts an upper layer knows before the recorded reason ("study 1.2.3: ..."). Returns code. */
 hilum_rc hl_fail_in(hilum_rc code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -341,7 +341,7 @@ static bool is_slip(const char *field, bool (*is_keyword)(const char *name))
         return !is_keyword(field);
     if (!islower((unsigned char)field[0]))
         return false;
-    strcpy(capital, field);
+    memcpy(capital, field, strlen(field) + 1);
     capital[0] = (char)toupper((unsigned char)field[0]);
     return is_keyword(capital);
 }

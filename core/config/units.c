@@ -111,7 +111,7 @@ const char *hl_nearest(const char *word, const char *const *words, size_t n)
     unsigned best_distance = 4;
     for (size_t i = 0; i < n; i++) {
         unsigned d = distance(word, words[i]);
-        if (d < best_distance && 2 * d < strlen(word)) {
+        if (d < best_distance && (size_t)d * 2 < strlen(word)) {
             best = words[i];
             best_distance = d;
         }

@@ -338,6 +338,6 @@ void hl_dimse_set_comment(struct hl_dimse *message, const char *text)
 {
     size_t n = 0;
     for (; text && *text && n < sizeof message->comment - 1; text++)
-        message->comment[n++] = *text >= ' ' && *text < 127 && *text != '\\' ? *text : '?';
+        message->comment[n++] = (char)(*text >= ' ' && *text < 127 && *text != '\\' ? *text : '?');
     message->comment[n] = 0;
 }

@@ -284,7 +284,7 @@ static struct shared *new_shared(struct hl_scu *scu, const struct hl_peer *peer,
     shared->items = items;
     shared->n = n;
     shared->ended = ended;
-    shared->chunk = n / (options->connections * 4u) + 1;
+    shared->chunk = n / ((size_t)options->connections * 4) + 1;
     if (shared->chunk > CHUNK_MAX)
         shared->chunk = CHUNK_MAX;
     snprintf(shared->originator, sizeof shared->originator, "%s",

@@ -91,16 +91,21 @@ static void hex_add(struct hl_buf *out, const char *text, size_t n)
         hl_buf_printf(out, "%02x", (unsigned char)text[i]);
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static bool hex_read(struct hl_arena *arena, const char *hex, size_t n, struct hilum_value *out)
 {
     char *text = hl_arena_alloc(arena, n / 2 + 1);
     if (!text || n % 2)
         return false;
     for (size_t i = 0; i < n / 2; i++) {
-        unsigned byte;
-        if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
+        int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
             return false;
-        text[i] = (char)byte;
+        text[i] = (char)(high * 16 + low);
     }
     *out = (struct hilum_value){.type = HILUM_DB_TEXT, .bytes = text, .n = n / 2};
     return true;

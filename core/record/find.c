@@ -134,7 +134,7 @@ static void order_make(struct hl_find *find, const struct lead *lead)
 {
     struct hl_order *order = &find->by;
     unsigned level = lead->level;
-    *order = (struct hl_order){.signature = lead->is_name ? 'n' : lead->column ? 'c' : 'r'};
+    *order = (struct hl_order){.signature = (char)(lead->is_name ? 'n' : lead->column ? 'c' : 'r')};
     order->is_down = find->order == HILUM_ORDER_NEWEST;
     if (order->is_down && find->level >= HILUM_LEVEL_STUDY) {
         order->signature = 'd';

@@ -114,7 +114,7 @@ static void reference_make(char out[16])
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         memcpy(random, &(int64_t){hl_mono_ns()}, sizeof random);
     for (int i = 0; i < 9; i++)
-        out[i] = i == 4 ? '-' : letters[random[i < 4 ? i : i - 1] % 32];
+        out[i] = (char)(i == 4 ? '-' : letters[random[i < 4 ? i : i - 1] % 32]);
     out[9] = '\0';
 }
 

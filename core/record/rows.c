@@ -15,8 +15,8 @@ const char *const hl_row_fixed[5] = {
     "standing,study_key,patient_id,issuer,created_us",
     "patient,uid,modalities,sop_classes,created_us,last_arrival_us",
     "study,uid,created_us",
-    "series,state,is_held,uid,transfer_syntax,digest_received,source,remarks,remark_text,received_"
-    "us",
+    ("series,state,is_held,uid,transfer_syntax,digest_received,source,remarks,remark_text,"
+     "received_us"),
 };
 
 static bool is_copied(const struct hl_column *column, unsigned level)

@@ -155,7 +155,7 @@ hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_loc
         rc = locations_page(record, store, after, visits, &n);
         for (unsigned i = 0; i < n && rc == HILUM_OK; i++)
             rc = each(arg, visits[i].instance, &visits[i].location, visits[i].state);
-        if (n > 0)
+        if (rc == HILUM_OK && n > 0)
             memcpy(after, visits[n - 1].location.key, sizeof after);
     }
     free(visits);

@@ -1,5 +1,6 @@
 /* `hilum.*`: verdicts, clock, log, peers, tables of the site, key-value. What acts on an event is
  * in event.c. Knows nothing of how rules are loaded. SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -102,16 +103,25 @@ struct hl_script_verdict *hl_script_verdict_test(lua_State *lua, int index)
  */
 
 /* "20:00" -> minutes since midnight. "24:00" is the end of the day. */
+/* One or two digits; -1 for anything else. */
+static int digits_read(const char **text)
+{
+    int n = 0, count = 0;
+    for (; count < 2 && isdigit((unsigned char)**text); count++, ++*text)
+        n = n * 10 + (**text - '0');
+    return count > 0 ? n : -1;
+}
+
 static int minutes_check(lua_State *lua, int index)
 {
     const char *text = luaL_checkstring(lua, index);
-    unsigned hour, minute;
-    char rest;
-    if (sscanf(text, "%2u:%2u%c", &hour, &minute, &rest) != 2 || minute > 59 ||
-        hour * 60 + minute > 24 * 60) {
+    int hour = digits_read(&text);
+    bool is_good = hour >= 0 && *text++ == ':';
+    int minute = is_good ? digits_read(&text) : -1;
+    if (minute < 0 || minute > 59 || *text || hour * 60 + minute > 24 * 60) {
         luaL_argerror(lua, index, "expected a time of day like \"07:30\"");
     }
-    return (int)(hour * 60 + minute);
+    return hour * 60 + minute;
 }
 
 static void local_now(struct tm *out)

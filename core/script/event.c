@@ -242,7 +242,7 @@ static void priority_add(lua_State *lua, struct hl_buf *out)
 
 static void delay_add(lua_State *lua, struct hl_buf *out)
 {
-    int64_t ms = 0; /* luaL_error does not return, which no compiler is told */
+    int64_t ms;
     if (lua_type(lua, -1) != LUA_TSTRING || hl_parse_ms(lua_tostring(lua, -1), &ms) < 0 || ms < 0) {
         luaL_error(lua, "send: delay: expected a time like \"10m\"");
     }

@@ -20,6 +20,10 @@ enum {
     HL_SCRIPT_TEXT = 4 << 20  /* bytes string.rep may build */
 };
 
+/* They do not come back (longjmp), which lauxlib.h tells neither compiler nor analyser. */
+int luaL_error(lua_State *lua, const char *format, ...) __attribute__((noreturn));
+int luaL_argerror(lua_State *lua, int arg, const char *text) __attribute__((noreturn));
+
 /* One *.lua file. Texts live in the set's arena. */
 struct hl_script_source {
     const char *path;    /* to open and for faults */

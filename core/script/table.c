@@ -170,7 +170,7 @@ static bool keys_check(struct csv *csv, struct hl_script_table *table)
     for (size_t i = 1; i < table->n_rows; i++) {
         if (strcmp(table->rows[i - 1][0], table->rows[i][0]) == 0) {
             hl_faults_add(
-                csv->faults, csv->path, (unsigned)atoi(table->rows[i][n]),
+                csv->faults, csv->path, (unsigned)strtoul(table->rows[i][n], NULL, 10),
                 "key \"%s\" is there twice: expected every value of the first column once",
                 table->rows[i][0]);
             is_good = false;

@@ -234,7 +234,7 @@ static hilum_rc check_value(const char *keyword, const char *vr, const char *val
                        value);
     if (strcmp(vr, "SQ") == 0)
         return hl_fail(HILUM_EINVAL, "%s: a sequence cannot be corrected here", keyword);
-    if (n > 4 * 64 * 3)
+    if (n > (size_t)4 * 64 * 3)
         return hl_fail(HILUM_EINVAL, "%s: the value is too long", keyword);
     return HILUM_OK;
 }

@@ -9,7 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 
-enum { COMPARE_PIECE = 128 * 1024 };
+#define COMPARE_PIECE ((size_t)128 * 1024)
 enum likeness { LIKE_SAME, LIKE_DIFFERENT, LIKE_STORED_BROKEN };
 
 static hilum_rc piece_read(const struct hl_store_provider *provider, const char *key, uint64_t at,

@@ -45,8 +45,10 @@ static inline void take_plain(struct hl_scan *scan, const struct hl_head *head, 
                              .header_length = head->size,
                              .length = head->length,
                              .value = head->length ? scan->hold : nothing};
-    memcpy(scan->hold, value, head->length);
-    scan->hold += head->length;
+    if (head->length) { /* before the first block there is no hold, and NULL + 0 is undefined */
+        memcpy(scan->hold, value, head->length);
+        scan->hold += head->length;
+    }
     scan->room -= head->length;
     scan->group = head->tag >> 16;
     scan->sorted++;

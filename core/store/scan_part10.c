@@ -1,5 +1,6 @@
 /* The head of a Part 10 file (PS3.10 7.1), or of what passes for one.
  * It knows nothing of the data set that follows. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/error.h"
@@ -96,7 +97,7 @@ static void guess_syntax(const uint8_t *p, struct hl_part10 *out)
         uid = HL_UID_IMPLICIT_LITTLE_ENDIAN;
     else if (coding.is_big_endian)
         uid = HL_UID_EXPLICIT_BIG_ENDIAN;
-    strcpy(out->transfer_syntax, uid);
+    snprintf(out->transfer_syntax, sizeof out->transfer_syntax, "%s", uid);
 }
 
 /* A preamble with nothing behind it is not an object, however well it begins. */

@@ -364,6 +364,6 @@ void hl_ul_tls_describe(const struct hl_ul_io *io, struct hl_ul_params *params)
         return;
     describe_subject(certificate, params->certificate_subject, sizeof params->certificate_subject);
     X509_digest(certificate, EVP_sha256(), digest, &n);
-    for (unsigned i = 0; i < n && i < 32; i++)
+    for (size_t i = 0; i < n && i < 32; i++)
         snprintf(params->certificate_sha256 + i * 2, 3, "%02x", digest[i]);
 }
