@@ -60,7 +60,9 @@ void push(Walk &walk, const hl_head &head, Holds holds, hl_coding coding)
 void take_element(Walk &walk, const hl_head &head, hl_coding coding)
 {
     const bool is_unknown = std::strcmp(head.vr, "UN") == 0;
-    const bool is_pixels = head.tag == HL_TAG_PIXEL_DATA && std::strcmp(head.vr, "SQ") != 0;
+    const bool is_pixels =
+        head.tag == HL_TAG_PIXEL_DATA &&
+        (coding.is_implicit || std::strcmp(head.vr, "OB") == 0 || std::strcmp(head.vr, "OW") == 0);
     const bool may_hide = (coding.is_implicit || is_unknown) && head.length >= HL_HEAD_PEEK;
     if (is_unknown)
         coding = hl_coding{true, false};
@@ -72,15 +74,16 @@ void take_element(Walk &walk, const hl_head &head, hl_coding coding)
 }
 
 // Of unknown VRs DCMTK tells the length by the letters alone, the scan by what follows them:
-// where the
-// two disagree, DCMTK would go on somewhere inside the value.
+// where the two disagree, DCMTK would go on somewhere inside the value. Encapsulated pixels under such a VR
+// are items of elements to DCMTK: it would take lengths, and memory, from inside the code stream.
 bool is_foreign(const hl_head &head)
 {
     if (!(head.remarks & HL_SCAN_BAD_VR))
         return false;
     const bool has_letters = std::isalpha((unsigned char)head.vr[0]) != 0 &&
                              std::isalpha((unsigned char)head.vr[1]) != 0;
-    return head.remarks & HL_SCAN_WRONG_SYNTAX || (has_letters && head.size == 8);
+    return head.remarks & HL_SCAN_WRONG_SYNTAX || (has_letters && head.size == 8) ||
+           (head.tag == HL_TAG_PIXEL_DATA && head.length == HL_LENGTH_UNDEFINED);
 }
 
 // One head further; false at the end.
