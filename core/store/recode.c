@@ -159,10 +159,10 @@ static const char *vr_of(struct hl_recode *recode, const struct hl_head *head)
 static hilum_rc open_sequence(struct hl_recode *recode, const struct hl_head *head)
 {
     bool is_unknown = strcmp(head->vr, "UN") == 0;
-    struct recode_frame frame = {.is_sniffed = is_unknown,
-                                 .coding = is_unknown ? (struct hl_coding){.is_implicit = true}
-                                                      : element_coding(recode),
-                                 .tag = head->tag};
+    struct recode_frame frame = {
+        .is_sniffed = is_unknown, .coding = element_coding(recode), .tag = head->tag};
+    if (is_unknown)
+        frame.coding = (struct hl_coding){.is_implicit = true};
     put_head(recode, head->tag, "SQ", HL_LENGTH_UNDEFINED);
     return push(recode, frame, head->length);
 }
