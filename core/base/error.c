@@ -8,7 +8,7 @@
 
 static _Thread_local char reason[512];
 
-hilum_rc (hl_fail)(hilum_rc code, const char *format, ...)
+hilum_rc(hl_fail)(hilum_rc code, const char *format, ...)
 {
     /* Formatted aside first: an argument may be hl_error() itself. */
     char line[sizeof reason];
