@@ -161,7 +161,7 @@ static int serve(const struct hl_server_options *options)
         fprintf(stderr, "hilumd: %s\n", hl_error());
         return 1;
     }
-    printf("READY dicom=%s\n", hl_scp_address(server.scp));
+    printf("READY dicom=%s%s\n", hl_scp_address(server.scp), hl_buf_str(&server.announced));
     fflush(stdout);
     wait_for_end(&server, &signals);
     hl_log(HL_INFO, "hilumd", "stopping: draining for up to %d s", DRAIN_MS / 1000);

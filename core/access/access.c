@@ -2,6 +2,7 @@
 #include "core/access/access.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -91,6 +92,37 @@ char *hl_principal_text(const struct hl_principal *principal, char *out, size_t 
         break;
     }
     return out;
+}
+
+/* ---- principals of other faces ---- */
+
+struct kept_principal {
+    struct hl_principal principal;
+    char texts[];
+};
+
+hilum_rc hl_principal_new(const struct hilum_identity *identity, const char *address,
+                          struct hl_principal **out)
+{
+    size_t n = strlen(address) + 1;
+    *out = NULL;
+    if (identity)
+        return hl_fail(HILUM_EUNSUP, "users are not built yet");
+    struct kept_principal *kept = calloc(1, sizeof *kept + n);
+    if (!kept)
+        return hl_fail(HILUM_ENOMEM, "no memory for a principal");
+    memcpy(kept->texts, address, n);
+    kept->principal = (struct hl_principal){.kind = HL_PRINCIPAL_PEER,
+                                            .address = kept->texts,
+                                            .aet = "by HTTP",
+                                            .accept_unknown = true};
+    *out = &kept->principal;
+    return HILUM_OK;
+}
+
+void hl_principal_free(struct hilum_principal *principal)
+{
+    free(principal);
 }
 
 static bool allows_peer(const struct hl_principal *principal, const struct action *action,

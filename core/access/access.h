@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "hilum/abi.h"
+#include "hilum/auth.h"
+#include "hilum/catalog.h"
 
 struct hl_peer; /* core/config/peers.h */
 
@@ -67,6 +68,13 @@ hilum_rc hl_allow(const struct hl_principal *principal, const char *action,
 bool hl_action_is_known(const char *action);
 /* The i-th action of the table, NULL beyond its end: for lists and for the test of the matrix. */
 const char *hl_action_at(size_t i);
+
+/* Whoever came by HTTP: `identity` NULL is nobody in particular, with an unknown peer's rights where those are
+ * accepted: from loopback a look, and storing. Strings are copied. HILUM_ENOMEM. */
+hilum_rc hl_principal_new(const struct hilum_identity *identity, const char *address,
+                          struct hl_principal **out);
+/* Of hl_principal_new; NULL is fine. */
+void hl_principal_free(struct hilum_principal *principal);
 
 /* "peer ARCHIVE (10.0.0.5)", "user 0", "rule site/ct": for the audit record. Returns out. */
 char *hl_principal_text(const struct hl_principal *principal, char *out, size_t size);

@@ -39,6 +39,9 @@ struct hl_host_services {
                           void *next_arg, uint64_t *stored);
     const char *(*dicom_address)(void *arg);
     const char *(*dicom_aet)(void *arg);
+    hilum_rc (*principal_new)(void *arg, const struct hilum_identity *identity, const char *address,
+                              hilum_principal **out);
+    hilum_rc (*announce)(void *arg, const char *name, const char *value);
     void *arg;
 };
 void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services);

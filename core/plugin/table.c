@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/access/access.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/plugin/host.h"
@@ -213,6 +214,21 @@ static const char *host_dicom_aet(hilum_self *self)
     return s->dicom_aet ? s->dicom_aet(s->arg) : NULL;
 }
 
+static hilum_rc host_principal_new(hilum_self *self, const struct hilum_identity *identity,
+                                   const char *address, hilum_principal **out)
+{
+    const struct hl_host_services *s = &self->host->services;
+    *out = NULL;
+    return s->principal_new ? s->principal_new(s->arg, identity, address, out)
+                            : hl_fail(HILUM_EUNSUP, "this host knows no principals");
+}
+
+static hilum_rc host_announce(hilum_self *self, const char *name, const char *value)
+{
+    const struct hl_host_services *s = &self->host->services;
+    return s->announce ? s->announce(s->arg, name, value) : HILUM_OK;
+}
+
 void hl_host_table_init(struct hl_plugins *host)
 {
     host->table = (struct hilum_host){
@@ -243,5 +259,8 @@ void hl_host_table_init(struct hl_plugins *host)
         .dicom_address = host_dicom_address,
         .dicom_aet = host_dicom_aet,
         .provider = host_provider,
+        .principal_new = host_principal_new,
+        .principal_free = hl_principal_free,
+        .announce = host_announce,
     };
 }

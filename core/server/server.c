@@ -427,6 +427,7 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
     hl_bus_free(server->bus);
     hl_peers_unref(server->peers);
     hl_config_unref(server->config);
+    hl_buf_fini(&server->announced);
     hl_arena_fini(&server->arena);
     if (server->lock_fd >= 0)
         close(server->lock_fd);

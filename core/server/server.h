@@ -44,8 +44,9 @@ struct hl_server {
     bool has_housekeeper;
     atomic_bool stopping;
     int64_t started_us;
-    struct hl_arena arena; /* plugins' commands */
-    int lock_fd;           /* flock on <data>/hilumd.lock */
+    struct hl_arena arena;   /* plugins' commands */
+    struct hl_buf announced; /* what plugins add to the READY line */
+    int lock_fd;             /* flock on <data>/hilumd.lock */
     char socket_path[108];
 };
 

@@ -70,6 +70,23 @@ static hilum_rc store_scu(void *arg, const char *plugin, const char *address,
     return hl_scu_store_part10(server->scu, &target, next, next_arg, stored);
 }
 
+static hilum_rc principal_new(void *arg, const struct hilum_identity *identity, const char *address,
+                              hilum_principal **out)
+{
+    (void)arg;
+    return hl_principal_new(identity, address, (struct hl_principal **)out);
+}
+
+static hilum_rc announce(void *arg, const char *name, const char *value)
+{
+    struct hl_server *server = arg;
+    if (strpbrk(name, " =\n") || strpbrk(value, " \n"))
+        return hl_fail(HILUM_EINVAL, "announce %s: expected a name and a value without spaces",
+                       name);
+    hl_buf_printf(&server->announced, " %s=%s", name, value);
+    return server->announced.failed ? hl_fail(HILUM_ENOMEM, "no memory") : HILUM_OK;
+}
+
 static const char *dicom_address(void *arg)
 {
     const struct hl_server *server = arg;
@@ -99,6 +116,8 @@ void hl_server_plugin_services(struct hl_server *server)
         .store_scu = store_scu,
         .dicom_address = dicom_address,
         .dicom_aet = dicom_aet,
+        .principal_new = principal_new,
+        .announce = announce,
         .arg = server,
     };
     hl_plugins_set_services(server->plugins, &services);

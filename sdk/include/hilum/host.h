@@ -4,6 +4,7 @@
 #define HILUM_HOST_H
 
 #include "hilum/abi.h"
+#include "hilum/auth.h"
 #include "hilum/catalog.h"
 #include "hilum/declare.h"
 #include "hilum/event.h"
@@ -79,6 +80,14 @@ struct hilum_host {
      * changes when a plugin is loaded or taken away. */
     hilum_rc (*provider)(hilum_self *self, uint32_t kind, uint32_t i, const struct hilum_cap **cap,
                          void **instance);
+    /* Somebody met by another face than DICOM, for allow, the catalogue and objects: `identity` as an auth
+     * provider told it, NULL: nobody in particular, who may do what an unknown DICOM peer may where those are
+     * accepted. address: numeric, borrowed. Free with principal_free. HILUM_ENOMEM. */
+    hilum_rc (*principal_new)(hilum_self *self, const struct hilum_identity *identity,
+                              const char *address, hilum_principal **out);
+    void (*principal_free)(hilum_principal *who);
+    /* Adds " name=value" to the line that says the server is ready; during start. Both without spaces. */
+    hilum_rc (*announce)(hilum_self *self, const char *name, const char *value);
     /* since 1.1: append here */
 };
 

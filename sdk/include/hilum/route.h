@@ -85,8 +85,9 @@ struct hilum_http_api {
      * HILUM_LENGTH_UNKNOWN. Holds no thread while the client is slow. */
     hilum_rc (*respond_source)(hilum_http *http, uint32_t status, const char *media_type,
                                uint64_t length, const struct hilum_http_source *source);
-    /* A response written piece by piece: begin, write..., end. write() waits while the client is slow;
-     * HILUM_ECLOSED: it has gone, HILUM_ETIMEDOUT: too slow. Without end() the connection is cut. */
+    /* A response put together piece by piece: begin, write..., end; it leaves at end(), so that its length
+     * is known, ranges of it can be asked for, and no thread waits for a slow client. write() copies:
+     * HILUM_EFULL beyond the server's max_response; longer bodies lie in files or come from a source. */
     hilum_rc (*begin)(hilum_http *http, uint32_t status, const char *media_type, uint64_t length);
     hilum_rc (*write)(hilum_http *http, const void *bytes, uint64_t n);
     hilum_rc (*end)(hilum_http *http);
@@ -106,6 +107,10 @@ struct hilum_http_api {
     /* Ends a suspension: exactly once, after the response (or without one: an error). http is invalid
      * afterwards. */
     void (*resume)(hilum_http *http);
+    /* A part of the body that is the caller's memory and stays so until done(arg), called exactly once, in every
+     * case: sent without a copy. Between begin and end. */
+    hilum_rc (*lend)(hilum_http *http, const void *bytes, uint64_t n, void (*done)(void *arg),
+                     void *arg);
     /* since preview 1: append here */
 };
 

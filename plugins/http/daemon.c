@@ -1,0 +1,684 @@
+/* The HTTP library: listeners, connections, and the two threads' worth of a request that run on its event loops.
+ * Nothing here blocks: a request waits suspended until a worker has its answer.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tls.h"
+
+enum { SWALLOW_MAX = 1024 * 1024 }; /* of a body nobody wants, so that the answer is heard */
+
+/* ---- connections ---- */
+
+static void address_text(const struct sockaddr *address, struct http_conn *conn)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+    if (address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], conn->address, sizeof conn->address);
+        conn->is_loopback = v6->sin6_addr.s6_addr[12] == 127;
+    } else if (address->sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &v6->sin6_addr, conn->address, sizeof conn->address);
+        conn->is_loopback = IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+    } else if (address->sa_family == AF_INET) {
+        inet_ntop(AF_INET, &v4->sin_addr, conn->address, sizeof conn->address);
+        conn->is_loopback = (ntohl(v4->sin_addr.s_addr) >> 24) == 127;
+    }
+}
+
+static void conn_link(struct http_server *server, struct http_conn *conn)
+{
+    pthread_mutex_lock(&server->lock);
+    conn->next = server->conns;
+    if (conn->next != NULL)
+        conn->next->previous = conn;
+    server->conns = conn;
+    server->n_conns++;
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void conn_unlink(struct http_server *server, struct http_conn *conn)
+{
+    pthread_mutex_lock(&server->lock);
+    if (conn->next != NULL)
+        conn->next->previous = conn->previous;
+    if (conn->previous != NULL)
+        conn->previous->next = conn->next;
+    else
+        server->conns = conn->next;
+    server->n_conns--;
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void conn_open(struct http_server *server, struct MHD_Connection *connection, void **context)
+{
+    const union MHD_ConnectionInfo *info;
+    int one = 1;
+    struct http_conn *conn = calloc(1, sizeof *conn);
+    *context = conn;
+    if (conn == NULL)
+        return;
+    conn->server = server;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    conn->fd = info != NULL ? info->connect_fd : -1;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info != NULL)
+        address_text(info->client_addr, conn);
+    setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    http_conn_phase(conn, HTTP_WAITING);
+    conn_link(server, conn);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *server = arg;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        conn_open(server, connection, context);
+    } else if (*context != NULL) {
+        conn_unlink(server, *context);
+        free(*context);
+        *context = NULL;
+    }
+}
+
+/* ---- a request's life on the loop thread ---- */
+
+static void trace_make(char out[17])
+{
+    static atomic_uint_fast64_t count;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t mixed = ((uint64_t)now.tv_sec << 30 ^ (uint64_t)now.tv_nsec) +
+                     atomic_fetch_add(&count, 1) * UINT64_C(0x9E3779B97F4A7C15);
+    snprintf(out, 17, "%016llx", (unsigned long long)mixed);
+}
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void active_link(struct http_server *server, struct hilum_http *request)
+{
+    pthread_mutex_lock(&server->lock);
+    request->next_active = server->active;
+    if (request->next_active != NULL)
+        request->next_active->previous_active = request;
+    server->active = request;
+    server->n_active++;
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void active_unlink(struct http_server *server, struct hilum_http *request)
+{
+    pthread_mutex_lock(&server->lock);
+    if (request->next_active != NULL)
+        request->next_active->previous_active = request->previous_active;
+    if (request->previous_active != NULL)
+        request->previous_active->next_active = request->next_active;
+    else
+        server->active = request->next_active;
+    server->n_active--;
+    pthread_cond_broadcast(&server->idle);
+    pthread_mutex_unlock(&server->lock);
+}
+
+static struct hilum_http *request_new(struct http_server *server, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct hilum_http *request = calloc(1, sizeof *request);
+    if (request == NULL || info == NULL || info->socket_context == NULL) {
+        free(request);
+        return NULL;
+    }
+    request->server = server;
+    request->connection = connection;
+    request->conn = info->socket_context;
+    memcpy(request->address, request->conn->address, sizeof request->address);
+    request->is_loopback = request->conn->is_loopback;
+    request->is_tls = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_PROTOCOL) != NULL;
+    request->last_header = &request->headers;
+    request->last_shown = &request->shown;
+    request->begun_us = now_us();
+    trace_make(request->trace);
+    pthread_mutex_init(&request->lock, NULL);
+    pthread_cond_init(&request->changed, NULL);
+    active_link(server, request);
+    return request;
+}
+
+/* Called with the raw request target before anything is parsed: the only place that sees it whole. */
+static void *on_target(void *arg, const char *target, struct MHD_Connection *connection)
+{
+    struct hilum_http *request = request_new(arg, connection);
+    if (request == NULL)
+        return NULL;
+    const char *mark = strchr(target, '?');
+    request->asked.path = http_arena_text(&request->arena, target,
+                                          mark != NULL ? (size_t)(mark - target) : strlen(target));
+    request->asked.query =
+        mark != NULL ? http_arena_text(&request->arena, mark + 1, strlen(mark + 1)) : "";
+    return request;
+}
+
+void http_request_free(struct hilum_http *request)
+{
+    struct http_server *server = request->server;
+    active_unlink(server, request);
+    http_pieces_drop(request);
+    if (request->who != NULL)
+        server->host->principal_free(request->who);
+    if (request->response != NULL)
+        MHD_destroy_response(request->response);
+    free(request->ring);
+    http_arena_fini(&request->arena);
+    pthread_mutex_destroy(&request->lock);
+    pthread_cond_destroy(&request->changed);
+    free(request);
+}
+
+/* No patient data: the route's pattern stands for the path. */
+static void access_log(const struct hilum_http *request)
+{
+    const struct http_server *server = request->server;
+    const struct http_route *route = request->match.route;
+    char line[320];
+    if (!server->conf->access_log)
+        return;
+    snprintf(line, sizeof line, "%s %s %u %llu bytes %lld ms %s%s%s trace %s",
+             request->asked.method != NULL ? request->asked.method : "-",
+             route != NULL ? route->table->pattern : "-", request->status,
+             (unsigned long long)request->total, (long long)(now_us() - request->begun_us) / 1000,
+             request->address, request->user[0] != '\0' ? " user " : "", request->user,
+             request->trace);
+    server->host->log(server->self, HILUM_LOG_INFO, line);
+}
+
+static void count(struct hilum_http *request)
+{
+    struct http_route *route = request->match.route;
+    atomic_fetch_add(&request->server->statuses[request->status / 100 % 6], 1);
+    if (route == NULL)
+        return;
+    atomic_fetch_add(&route->requests, 1);
+    atomic_fetch_add(&route->failures, request->status >= 500);
+    atomic_fetch_add(&route->micros, (uint_fast64_t)(now_us() - request->begun_us));
+    atomic_fetch_add(&route->bytes, request->total);
+}
+
+/* The library is done with it. A worker that is still reading its body hears that the client has gone, and frees
+ * the request when it lets go. */
+static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct hilum_http *request = *context;
+    (void)arg;
+    (void)connection;
+    (void)code;
+    *context = NULL;
+    if (request == NULL)
+        return;
+    if (request->asked.method != NULL) {
+        access_log(request);
+        count(request);
+    }
+    http_conn_phase(request->conn, HTTP_WAITING);
+    pthread_mutex_lock(&request->lock);
+    bool is_busy = request->is_queued && !request->is_answered;
+    request->is_gone = true;
+    request->is_suspended = false;
+    request->conn = NULL;
+    pthread_cond_broadcast(&request->changed);
+    pthread_mutex_unlock(&request->lock);
+    if (!is_busy)
+        http_request_free(request);
+}
+
+void http_wake(struct hilum_http *request)
+{
+    if (!request->is_suspended)
+        return;
+    request->is_suspended = false;
+    MHD_resume_connection(request->connection);
+}
+
+/* Holds request->lock. */
+static void wait_for_worker(struct hilum_http *request)
+{
+    request->is_suspended = true;
+    MHD_suspend_connection(request->connection);
+}
+
+static enum MHD_Result answer(struct hilum_http *request)
+{
+    enum MHD_Result queued = MHD_NO;
+    http_conn_phase(request->conn, HTTP_SENDING);
+    if (request->response != NULL)
+        queued = MHD_queue_response(request->connection, request->status, request->response);
+    return queued;
+}
+
+/* Answered here and now, without a worker. */
+static enum MHD_Result refuse(struct hilum_http *request, uint32_t status, const char *why)
+{
+    http_problem(request, status, HILUM_OK, why);
+    http_build(request);
+    request->is_answered = true;
+    return answer(request);
+}
+
+/* ---- the head ---- */
+
+/* Kept: the library's own die with the connection, and a worker may still be at work then. */
+static enum MHD_Result shown_add(void *arg, enum MHD_ValueKind kind, const char *key,
+                                 const char *value)
+{
+    struct hilum_http *request = arg;
+    struct http_header *header = http_arena_take(&request->arena, sizeof *header);
+    (void)kind;
+    if (header == NULL)
+        return MHD_NO;
+    *header = (struct http_header){
+        NULL, http_arena_text(&request->arena, key, strlen(key)),
+        http_arena_text(&request->arena, value != NULL ? value : "", value ? strlen(value) : 0)};
+    if (header->name == NULL || header->value == NULL)
+        return MHD_NO;
+    *request->last_shown = header;
+    request->last_shown = &header->next;
+    return MHD_YES;
+}
+
+static const char *header_of(const struct hilum_http *request, const char *name)
+{
+    const char *value = http_shown(request, name);
+    return value != NULL ? value : "";
+}
+
+static enum MHD_Result query_add(void *arg, enum MHD_ValueKind kind, const char *key,
+                                 const char *value)
+{
+    struct hilum_http *request = arg;
+    (void)kind;
+    if (request->n_query == HTTP_QUERY)
+        return MHD_NO;
+    size_t name_length = strlen(key), n = value != NULL ? strlen(value) : 0;
+    char *name = http_arena_text(&request->arena, key, name_length);
+    char *text = http_arena_text(&request->arena, value != NULL ? value : "", n);
+    ptrdiff_t name_end = name != NULL ? http_decode(name, name_length, true) : -1;
+    ptrdiff_t end = text != NULL ? http_decode(text, n, true) : -1;
+    if (name_end < 0 || end < 0) {
+        request->n_query = HTTP_QUERY + 1;
+        return MHD_NO;
+    }
+    name[name_end] = '\0';
+    text[end] = '\0';
+    request->query[request->n_query].name = name;
+    request->query[request->n_query++].value = text;
+    return MHD_YES;
+}
+
+static bool is_true_length(const char *text, uint64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
+}
+
+static bool head_read(struct hilum_http *request, const char *method)
+{
+    struct hilum_http_request *asked = &request->asked;
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, shown_add, request);
+    const char *length = header_of(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    asked->size = sizeof *asked;
+    asked->method = http_arena_text(&request->arena, method, strlen(method));
+    request->is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    asked->content_type = header_of(request, MHD_HTTP_HEADER_CONTENT_TYPE);
+    asked->languages = header_of(request, MHD_HTTP_HEADER_ACCEPT_LANGUAGE);
+    asked->trace_id = request->trace;
+    asked->remote = request->address;
+    asked->user = "";
+    if (*header_of(request, MHD_HTTP_HEADER_TRANSFER_ENCODING) != '\0')
+        asked->content_length = HILUM_LENGTH_UNKNOWN;
+    else if (*length != '\0' && !is_true_length(length, &asked->content_length))
+        return false;
+    return asked->method != NULL && asked->path != NULL && asked->query != NULL;
+}
+
+/* 0, or the status that refuses it before anybody looks at who asks. */
+static uint32_t head_check(struct hilum_http *request, const char *method, const char **why)
+{
+    char *path = http_arena_text(&request->arena, request->asked.path, strlen(request->asked.path));
+    *why = "the path or a parameter is not well-formed";
+    if (path == NULL || !http_path_split(path, request->segments, &request->n_segments))
+        return MHD_HTTP_BAD_REQUEST;
+    MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, query_add, request);
+    if (request->n_query > HTTP_QUERY)
+        return MHD_HTTP_BAD_REQUEST;
+    http_routes_match(request->server, method, request->segments, request->n_segments,
+                      &request->match);
+    const struct http_route *route = request->match.route;
+    *why = "nothing is served here";
+    if (route == NULL && !request->match.is_other_method)
+        return MHD_HTTP_NOT_FOUND;
+    *why = "this method is not served here; see Allow";
+    if (route == NULL)
+        return MHD_HTTP_METHOD_NOT_ALLOWED;
+    uint64_t length = request->asked.content_length, max = route->table->body_max;
+    *why = max == 0 ? "this resource takes no body" : "the body is longer than this resource takes";
+    return length != HILUM_LENGTH_UNKNOWN && length > max ? MHD_HTTP_CONTENT_TOO_LARGE : 0;
+}
+
+static bool has_body(const struct hilum_http *request)
+{
+    return request->asked.content_length > 0;
+}
+
+static void queue_or_refuse(struct hilum_http *request)
+{
+    if (http_enqueue(request)) {
+        request->is_queued = true;
+        return;
+    }
+    http_header_add(request, "Retry-After", "1");
+    http_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, HILUM_EAGAIN,
+                 "too many requests are waiting");
+    http_build(request);
+    request->is_answered = true;
+}
+
+static bool is_preflight(const struct hilum_http *request, const char *method)
+{
+    return strcmp(method, MHD_HTTP_METHOD_OPTIONS) == 0 && request->match.is_other_method;
+}
+
+static enum MHD_Result preflight(struct hilum_http *request)
+{
+    http_header_add(request, MHD_HTTP_HEADER_ALLOW, request->match.allow);
+    http_header_add(request, "Access-Control-Allow-Methods", request->match.allow);
+    http_header_add(request, "Access-Control-Allow-Headers",
+                    "Accept, Authorization, Content-Type, Range, X-Hilum-CSRF");
+    http_header_add(request, "Access-Control-Max-Age", "600");
+    request->status = MHD_HTTP_NO_CONTENT;
+    request->is_begun = request->is_ended = true;
+    http_build(request);
+    request->is_answered = true;
+    return answer(request);
+}
+
+/* The header is complete. */
+static enum MHD_Result begin(struct hilum_http *request, const char *method)
+{
+    const char *why = NULL;
+    if (!head_read(request, method))
+        return MHD_NO;
+    uint32_t status = head_check(request, method, &why);
+    if (is_preflight(request, method))
+        return preflight(request);
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        http_header_add(request, MHD_HTTP_HEADER_ALLOW, request->match.allow);
+    if (status != 0)
+        return refuse(request, status, why);
+    http_conn_phase(request->conn, has_body(request) ? HTTP_RECEIVING : HTTP_WORKING);
+    if (has_body(request) && (request->ring = malloc(HTTP_RING)) == NULL)
+        return refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory");
+    pthread_mutex_lock(&request->lock);
+    request->is_eof = !has_body(request);
+    queue_or_refuse(request);
+    pthread_mutex_unlock(&request->lock);
+    return MHD_YES;
+}
+
+/* ---- the body ---- */
+
+static size_t ring_put(struct hilum_http *request, const char *bytes, size_t n)
+{
+    size_t end = (request->ring_at + request->ring_fill) % HTTP_RING;
+    size_t take = n < HTTP_RING - request->ring_fill ? n : HTTP_RING - request->ring_fill;
+    size_t first = take < HTTP_RING - end ? take : HTTP_RING - end;
+    memcpy(request->ring + end, bytes, first);
+    memcpy(request->ring, bytes + first, take - first);
+    request->ring_fill += take;
+    return take;
+}
+
+/* Nobody wants it any more: a little is read so that the client gets to hear why. */
+static enum MHD_Result swallow(struct hilum_http *request, size_t *n)
+{
+    request->received += *n;
+    *n = 0;
+    return request->received > SWALLOW_MAX ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result body(struct hilum_http *request, const char *bytes, size_t *n)
+{
+    pthread_mutex_lock(&request->lock);
+    if (request->is_answered) {
+        enum MHD_Result go_on = swallow(request, n);
+        pthread_mutex_unlock(&request->lock);
+        return go_on;
+    }
+    size_t taken = ring_put(request, bytes, *n);
+    request->received += taken;
+    *n -= taken;
+    if (request->received > request->match.route->table->body_max)
+        request->is_too_long = true;
+    if (taken > 0)
+        pthread_cond_broadcast(&request->changed);
+    if (*n > 0) { /* the reader is slower than the peer: not the peer's fault */
+        http_conn_phase(request->conn, HTTP_WORKING);
+        wait_for_worker(request);
+    } else if (atomic_load(&request->conn->phase) != HTTP_RECEIVING) {
+        http_conn_phase(request->conn, HTTP_RECEIVING);
+    }
+    pthread_mutex_unlock(&request->lock);
+    return MHD_YES;
+}
+
+static enum MHD_Result finish(struct hilum_http *request)
+{
+    pthread_mutex_lock(&request->lock);
+    if (!request->is_eof) {
+        request->is_eof = true;
+        http_conn_phase(request->conn, HTTP_WORKING);
+        pthread_cond_broadcast(&request->changed);
+    }
+    if (!request->is_answered) {
+        wait_for_worker(request);
+        pthread_mutex_unlock(&request->lock);
+        return MHD_YES;
+    }
+    pthread_mutex_unlock(&request->lock);
+    return answer(request);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *bytes,
+                                  size_t *n, void **context)
+{
+    struct hilum_http *request = *context;
+    (void)arg;
+    (void)connection;
+    (void)url;
+    (void)version;
+    if (request == NULL)
+        return MHD_NO;
+    if (request->asked.method == NULL)
+        return begin(request, method);
+    return *n > 0 ? body(request, bytes, n) : finish(request);
+}
+
+/* ---- listeners ---- */
+
+/* Escapes are decoded by url.c, after the path is split. */
+static size_t keep_escapes(void *arg, struct MHD_Connection *connection, char *text)
+{
+    (void)arg;
+    (void)connection;
+    return strlen(text);
+}
+
+static void library_log(void *arg, const char *format, va_list arguments)
+{
+    struct http_server *server = arg;
+    char line[256];
+    int n = vsnprintf(line, sizeof line, format, arguments);
+    if (n > 0 && (size_t)n < sizeof line && line[n - 1] == '\n')
+        line[n - 1] = '\0';
+    server->host->log(server->self, HILUM_LOG_DEBUG, line);
+}
+
+static hilum_rc fail_listen(struct http_server *server, const char *where, const char *why)
+{
+    char text[256];
+    snprintf(text, sizeof text, "listen %s: %s", where, why);
+    return server->host->fail(server->self, HILUM_EIO, text);
+}
+
+/* "127.0.0.1:8080" or "[::]:8443" apart; false: it is neither. */
+static bool address_split(char *text, char **host, char **port)
+{
+    *port = strrchr(text, ':');
+    if (*port == NULL)
+        return false;
+    *(*port)++ = '\0';
+    *host = text;
+    size_t n = strlen(text);
+    if (text[0] == '[' && n > 1 && text[n - 1] == ']') {
+        text[n - 1] = '\0';
+        *host = text + 1;
+    }
+    return **port != '\0';
+}
+
+static int bind_address(const struct addrinfo *address)
+{
+    int one = 1, zero = 0;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (address->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
+    if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, 1024) == 0)
+        return fd;
+    int number = errno;
+    close(fd);
+    errno = number;
+    return -1;
+}
+
+static void url_write(struct http_listener *listener)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char host[64] = "", port[8] = "";
+    if (getsockname(listener->fd, (struct sockaddr *)&address, &size) == 0)
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV);
+    snprintf(listener->url, sizeof listener->url,
+             address.ss_family == AF_INET6 ? "%s://[%s]:%s" : "%s://%s:%s",
+             listener->is_tls ? "https" : "http", host, port);
+}
+
+static hilum_rc daemon_start(struct http_server *server, struct http_listener *listener)
+{
+    const struct http_conf *conf = server->conf;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     (listener->is_tls ? MHD_USE_TLS : 0);
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)library_log, server},
+        {MHD_OPTION_LISTEN_SOCKET, listener->fd, NULL},
+        {MHD_OPTION_THREAD_POOL_SIZE, conf->threads, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, conf->max_connections, NULL},
+        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, conf->max_per_address, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, conf->max_header, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, (conf->idle_timeout + 999) / 1000, NULL},
+        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_escapes, server},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_target, server},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {MHD_OPTION_END, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (listener->is_tls)
+        options[sizeof options / sizeof *options - 2] = http_tls_option(server);
+    listener->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY,
+                                        options, MHD_OPTION_END);
+    if (listener->daemon != NULL)
+        return HILUM_OK;
+    close(listener->fd);
+    return fail_listen(server, listener->url, "libmicrohttpd does not start");
+}
+
+static hilum_rc listen_one(struct http_server *server, const char *where)
+{
+    char text[128], *host = NULL, *port = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
+    struct addrinfo *found = NULL;
+    struct http_listener *listener = &server->listeners[server->n_listeners];
+    if (server->n_listeners == HTTP_LISTENERS)
+        return fail_listen(server, where, "too many listeners");
+    listener->is_tls = strncmp(where, "tls:", 4) == 0;
+    snprintf(text, sizeof text, "%s", listener->is_tls ? where + 4 : where);
+    if (!address_split(text, &host, &port) || getaddrinfo(host, port, &hints, &found) != 0)
+        return fail_listen(server, where, "expected \"ADDRESS:PORT\" or \"tls:ADDRESS:PORT\"");
+    listener->fd = bind_address(found);
+    freeaddrinfo(found);
+    if (listener->fd < 0)
+        return fail_listen(server, where, strerror(errno));
+    if (listener->is_tls && server->tls == NULL) {
+        close(listener->fd);
+        return fail_listen(server, where, "tls: needs certificate and key");
+    }
+    url_write(listener);
+    hilum_rc rc = daemon_start(server, listener);
+    if (rc == HILUM_OK)
+        server->n_listeners++;
+    return rc;
+}
+
+hilum_rc http_listen(struct http_server *server)
+{
+    char *list = strdup(server->conf->listen), *rest = NULL;
+    hilum_rc rc = list != NULL ? HILUM_OK : HILUM_ENOMEM;
+    for (char *one = list != NULL ? strtok_r(list, ", ", &rest) : NULL;
+         one != NULL && rc == HILUM_OK; one = strtok_r(NULL, ", ", &rest))
+        rc = listen_one(server, one);
+    free(list);
+    return rc;
+}
+
+void http_quiesce(struct http_server *server)
+{
+    for (unsigned i = 0; i < server->n_listeners; i++) {
+        MHD_socket fd = MHD_quiesce_daemon(server->listeners[i].daemon);
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+void http_unlisten(struct http_server *server)
+{
+    for (unsigned i = 0; i < server->n_listeners; i++)
+        MHD_stop_daemon(server->listeners[i].daemon);
+    server->n_listeners = 0;
+}

@@ -1,0 +1,177 @@
+/* http: the web face. Sockets, TLS, limits and the access log are here; what is served are routes of other plugins.
+ * The plugin's options and life. SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define AT(member) offsetof(struct http_conf, member)
+
+static const struct hilum_option options[] = {
+    {"listen", HILUM_OPT_STR, AT(listen), "127.0.0.1:8080", NULL,
+     "Where to listen: \"ADDRESS:PORT\", \"tls:[::]:8443\", several by comma; port 0: any free "
+     "one."},
+    {"certificate", HILUM_OPT_PATH, AT(certificate), NULL, NULL,
+     "Our certificate with intermediates, PEM; read again when it changes."},
+    {"key", HILUM_OPT_PATH, AT(key), NULL, NULL, "Its private key, PEM."},
+    {"unknown_clients", HILUM_OPT_STR, AT(unknown_clients), "refuse", "refuse|accept",
+     "Clients that do not sign in: \"refuse\" them, or \"accept\" those of this machine."},
+    {"public_url", HILUM_OPT_STR, AT(public_url), "", NULL,
+     "How clients call us, \"https://pacs.example/hilum\"; empty: as they did."},
+    {"proxies", HILUM_OPT_STR, AT(proxies), "", NULL,
+     "Addresses of our own proxies, by comma: their X-Forwarded-* headers are believed."},
+    {"cors", HILUM_OPT_STR, AT(cors), "", NULL,
+     "Origins whose pages may ask, by comma, \"https://viewer.example\"; \"*\": all, without "
+     "sign-in."},
+    {"threads", HILUM_OPT_INT, AT(threads), "2", "1..64", "Threads that move bytes."},
+    {"workers", HILUM_OPT_INT, AT(workers), "16", "1..256", "Requests in work at once."},
+    {"queue", HILUM_OPT_INT, AT(queue), "1000", "1..100000",
+     "Requests that wait for a worker; one more hears 503."},
+    {"max_connections", HILUM_OPT_INT, AT(max_connections), "4000", "1..100000",
+     "Connections at once, of each listener."},
+    {"max_per_address", HILUM_OPT_INT, AT(max_per_address), "500", "1..100000",
+     "Connections at once from one address."},
+    {"max_requests_per_user", HILUM_OPT_INT, AT(max_requests_per_user), "100", "1..100000",
+     "Requests in work at once of one user; one more hears 429."},
+    {"header_timeout", HILUM_OPT_MSEC, AT(header_timeout), "20s", "1s..10m",
+     "From the connection to the first request's whole header."},
+    {"idle_timeout", HILUM_OPT_MSEC, AT(idle_timeout), "60s", "1s..24h",
+     "From one answer to the next request's whole header."},
+    {"body_grace", HILUM_OPT_MSEC, AT(body_grace), "20s", "1s..10m",
+     "After this long a body, in or out, must move at min_rate."},
+    {"min_rate", HILUM_OPT_BYTES, AT(min_rate), "1KiB", NULL,
+     "Bytes a second a body must make; 0: none."},
+    {"max_header", HILUM_OPT_BYTES, AT(max_header), "32KiB", "4KiB..1MiB",
+     "Memory of one connection: a header that does not fit is refused."},
+    {"max_response", HILUM_OPT_BYTES, AT(max_response), "256MiB", "1MiB..16GiB",
+     "Of one response built in memory."},
+    {"access_log", HILUM_OPT_BOOL, AT(access_log), "true", NULL, "One line a request."},
+    {NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static void locks_init(struct http_server *server)
+{
+    pthread_condattr_t monotonic;
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_cond_init(&server->queued, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&server->watched, &monotonic);
+    pthread_cond_init(&server->idle, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+static hilum_rc http_init(const struct hilum_host *host, hilum_self *self, const void *conf,
+                          void **state)
+{
+    struct http_server *server = calloc(1, sizeof *server);
+    if (server == NULL)
+        return host->fail(self, HILUM_ENOMEM, "http: no memory");
+    server->host = host;
+    server->self = self;
+    server->conf = conf;
+    locks_init(server);
+    hilum_rc rc = http_own_routes(server);
+    if (rc != HILUM_OK)
+        free(server);
+    else
+        *state = server;
+    return rc;
+}
+
+static hilum_rc http_start(void *state)
+{
+    struct http_server *server = state;
+    hilum_rc rc = http_routes_load(server);
+    if (rc == HILUM_OK)
+        rc = http_tls_open(server);
+    if (rc == HILUM_OK)
+        rc = http_workers_start(server);
+    if (rc == HILUM_OK)
+        rc = http_watch_start(server);
+    if (rc == HILUM_OK)
+        rc = http_listen(server);
+    for (unsigned i = 0; rc == HILUM_OK && i < server->n_listeners; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "listening on %s", server->listeners[i].url);
+        server->host->log(server->self, HILUM_LOG_INFO, line);
+        if (i == 0)
+            rc = server->host->announce(server->self, "http", server->listeners[i].url);
+    }
+    return rc;
+}
+
+/* Requests under way end; their clients hear the answer. */
+static void http_drain(void *state, uint32_t deadline_ms)
+{
+    struct http_server *server = state;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += deadline_ms / 1000;
+    until.tv_nsec += (long)(deadline_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    http_quiesce(server);
+    pthread_mutex_lock(&server->lock);
+    server->is_draining = true;
+    pthread_cond_broadcast(&server->watched);
+    while (server->n_active > 0 &&
+           pthread_cond_timedwait(&server->idle, &server->lock, &until) != ETIMEDOUT) {
+    }
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* The library must not be stopped while it holds a suspended connection, so workers end first: those that read a
+ * body hear that its client has gone. */
+static void http_fini(void *state)
+{
+    struct http_server *server = state;
+    pthread_mutex_lock(&server->lock);
+    server->is_draining = true;
+    for (struct hilum_http *r = server->active; r != NULL; r = r->next_active) {
+        pthread_mutex_lock(&r->lock);
+        r->is_eof = r->is_too_long = true;
+        pthread_cond_broadcast(&r->changed);
+        pthread_mutex_unlock(&r->lock);
+    }
+    pthread_mutex_unlock(&server->lock);
+    http_workers_stop(server);
+    http_watch_stop(server);
+    http_unlisten(server);
+    http_tls_close(server);
+    http_routes_free(server);
+    pthread_cond_destroy(&server->idle);
+    pthread_cond_destroy(&server->watched);
+    pthread_cond_destroy(&server->queued);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
+}
+
+static const struct hilum_plugin plugin = {
+    .magic = HILUM_MAGIC,
+    .size = sizeof(struct hilum_plugin),
+    .abi_major = HILUM_ABI_MAJOR,
+    .abi_minor = HILUM_ABI_MINOR,
+    .conf_size = sizeof(struct http_conf),
+    .id = "http",
+    .version = HILUM_VERSION,
+    .vendor = "Hilum",
+    .licence = "Apache-2.0",
+    .options = options,
+    .init = http_init,
+    .start = http_start,
+    .drain = http_drain,
+    .fini = http_fini,
+    .swap = HILUM_SWAP_RESTART,
+};
+
+const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)
+{
+    (void)host_minor;
+    return host_major == HILUM_ABI_MAJOR ? &plugin : NULL;
+}

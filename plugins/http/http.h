@@ -1,0 +1,268 @@
+/* What the files of `http` share: a server of listeners, routes and workers, a connection, a request.
+ * Only daemon.c, respond.c and exchange.c know the HTTP library. SPDX-License-Identifier: Apache-2.0 */
+#ifndef PLUGIN_HTTP_H
+#define PLUGIN_HTTP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "hilum/host.h"
+#include "hilum/route.h"
+
+struct MHD_Connection;
+struct MHD_Daemon;
+struct MHD_Response;
+
+enum {
+    HTTP_LISTENERS = 8,
+    HTTP_ROUTES = 256,
+    HTTP_SEGMENTS = 16,    /* of a path */
+    HTTP_PARAMS = 12,      /* {names} of a pattern */
+    HTTP_QUERY = 256,      /* parameters of a request */
+    HTTP_RING = 256 * 1024 /* bytes of a body between the socket and its reader */
+};
+
+struct http_conf {
+    const char *listen, *certificate, *key, *unknown_clients, *public_url, *proxies, *cors;
+    int64_t threads, workers, queue, max_connections, max_per_address, max_requests_per_user;
+    int64_t header_timeout, idle_timeout, body_grace, min_rate, max_header, max_response;
+    int32_t access_log;
+};
+
+/* ---- text that lives as long as a request ---- */
+
+struct http_chunk;
+struct http_arena {
+    struct http_chunk *first;
+};
+/* NULL: no memory. */
+void *http_arena_take(struct http_arena *arena, size_t n);
+char *http_arena_text(struct http_arena *arena, const char *text, size_t n);
+void http_arena_fini(struct http_arena *arena);
+
+/* ---- URLs (url.c): no state, fuzzed ---- */
+
+/* Percent-decodes n bytes in place; '+' is a space where is_form. The length, or -1: a bad escape, a NUL, or not
+ * UTF-8. */
+ptrdiff_t http_decode(char *text, size_t n, bool is_form);
+/* Splits a path in place into decoded segments. False: no leading '/', a segment "." or ".." or with a '/' in
+ * it, too many, or not decodable. An empty segment is one only at the end ("/a/" is "a", ""). */
+bool http_path_split(char *path, const char *segments[HTTP_SEGMENTS], unsigned *n);
+/* "bytes=a-b" of `total` bytes. 1: *first and *length are set; 0: no range, several, or not understood: all is
+ * sent; -1: not satisfiable (RFC 9110 14.1.2). */
+int http_range(const char *header, uint64_t total, uint64_t *first, uint64_t *length);
+/* Is `etag` among those of an If-None-Match header? Weak comparison (RFC 9110 13.1.2). */
+bool http_etag_matches(const char *header, const char *etag);
+/* Quality of `coding` in an Accept-Encoding header in thousandths; 0: not acceptable. */
+int http_accepts_coding(const char *header, const char *coding);
+/* Can it stand in a header? No control characters. */
+bool http_is_field_value(const char *value);
+bool http_is_host(const char *host); /* of a Host header */
+
+/* ---- routes (router.c) ---- */
+
+struct http_route {
+    const struct hilum_route *table;
+    void *instance;
+    unsigned n_segments;
+    const char *segments[HTTP_SEGMENTS]; /* "{name}", "{name...}" or literal; in `text` */
+    char *text;
+    pthread_mutex_t *serial; /* of the instance; NULL: parallel */
+    atomic_uint_fast64_t requests, failures, micros, bytes;
+};
+
+struct http_param {
+    const char *name, *value; /* name is not terminated: `n` bytes */
+    size_t n;
+};
+
+struct http_server;
+
+struct http_match {
+    struct http_route *route; /* NULL: none */
+    bool is_other_method;     /* the path is known, the method is not: see `allow` */
+    char allow[96];
+    char rest[1024]; /* of {name...} */
+    struct http_param params[HTTP_PARAMS];
+    unsigned n_params;
+};
+
+/* Takes every `route` of the server. HILUM_EINVAL names a pattern that cannot be. */
+hilum_rc http_routes_load(struct http_server *server);
+void http_routes_free(struct http_server *server);
+void http_routes_match(const struct http_server *server, const char *method,
+                       const char *const *segments, unsigned n, struct http_match *out);
+
+/* ---- connections and requests ---- */
+
+enum http_phase {
+    HTTP_WAITING,   /* for a request's header to be complete */
+    HTTP_RECEIVING, /* its body */
+    HTTP_WORKING,   /* the peer owes nothing */
+    HTTP_SENDING
+};
+
+struct http_conn {
+    struct http_conn *next, *previous;
+    struct http_server *server;
+    int fd;
+    bool is_cut, has_asked;
+    _Atomic int phase;
+    _Atomic int64_t since_ms;
+    _Atomic uint64_t moved; /* the socket's count when the phase began */
+    char address[48];
+    bool is_loopback;
+};
+
+struct http_piece {
+    const void *bytes; /* NULL: in fd */
+    uint64_t length, offset;
+    uint64_t skip;                           /* bytes before those a range asks for */
+    int fd;                                  /* -1: none */
+    void (*release)(void *arg, void *bytes); /* ours: of write() */
+    void (*done)(void *arg);                 /* of lend(); may be NULL */
+    void *arg;
+};
+
+struct http_header {
+    struct http_header *next;
+    const char *name, *value;
+};
+
+struct hilum_http {
+    struct http_server *server;
+    struct MHD_Connection *connection; /* the loop thread's */
+    struct http_conn *conn;            /* likewise; NULL once it has gone */
+    struct http_arena arena;
+    struct hilum_http *queue_next;                    /* of the workers */
+    struct hilum_http *next_active, *previous_active; /* of all; under the server's lock */
+    struct http_header *shown, **last_shown;          /* what the client sent */
+    char address[48], user[64];                       /* user: under the server's lock */
+    bool is_loopback, is_tls, is_proxied;
+    struct http_match match;
+    struct hilum_http_request asked;
+    hilum_principal *who;
+    const char *segments[HTTP_SEGMENTS];
+    unsigned n_segments, n_query;
+    struct {
+        const char *name, *value;
+    } query[HTTP_QUERY];
+    char trace[17];
+    int64_t begun_us;
+    bool is_head;
+
+    /* ---- between the socket's thread and a worker, under lock ---- */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint8_t *ring;
+    size_t ring_at, ring_fill;
+    uint64_t received;
+    bool is_eof, is_gone, is_suspended, is_queued,
+        is_answered; /* answered: response may be queued */
+
+    /* ---- the response: the worker's until is_answered ---- */
+    uint32_t status;
+    bool is_begun, is_ended, is_too_long;
+    const char *media_type;
+    struct http_header *headers, **last_header;
+    struct http_piece *pieces;
+    unsigned n_pieces, cap_pieces;
+    size_t open_piece; /* index + 1 of the piece write() appends to; 0: none */
+    size_t open_cap;
+    uint64_t total, copied;
+    const struct hilum_http_source *source;
+    struct hilum_http_source source_held;
+    struct MHD_Response *response;
+    uint64_t sent;
+
+    /* ---- suspend() ---- */
+    bool is_kept;
+    int64_t kept_until_ms;
+    void (*on_gone)(void *arg);
+    void *gone_arg;
+};
+
+struct http_listener {
+    struct MHD_Daemon *daemon;
+    int fd;
+    bool is_tls;
+    char url[80];
+};
+
+struct http_tls;
+
+struct http_server {
+    const struct hilum_host *host;
+    hilum_self *self;
+    const struct http_conf *conf;
+    struct http_route routes[HTTP_ROUTES];
+    unsigned n_routes;
+    struct http_listener listeners[HTTP_LISTENERS];
+    unsigned n_listeners;
+    struct http_tls *tls;
+
+    pthread_mutex_t lock;                 /* of connections, queue and counters below */
+    pthread_cond_t queued, idle, watched; /* the latter by CLOCK_MONOTONIC */
+    struct http_conn *conns;
+    struct hilum_http *first, **last;
+    struct hilum_http *active;
+    unsigned n_conns, n_queue, n_active; /* active: requests begun and not completed */
+    bool is_draining, is_stopping, is_watched_out;
+    pthread_t workers[256], watcher;
+    unsigned n_workers;
+    bool has_watcher;
+    atomic_uint_fast64_t statuses[6], cuts, refused;
+};
+
+extern const struct hilum_http_api http_api; /* exchange.c */
+
+/* daemon.c */
+hilum_rc http_listen(struct http_server *server);
+void http_quiesce(struct http_server *server); /* no new connections */
+void http_unlisten(struct http_server *server);
+/* Lets the socket's thread go on with a request that waits. Holds request->lock. */
+void http_wake(struct hilum_http *request);
+void http_request_free(struct hilum_http *request);
+/* What the client sent under this name; NULL: nothing. */
+const char *http_shown(const struct hilum_http *request, const char *name);
+
+/* worker.c */
+hilum_rc http_workers_start(struct http_server *server);
+void http_workers_stop(struct http_server *server);
+/* False: the queue is full. */
+bool http_enqueue(struct hilum_http *request);
+/* The response is complete (or an error is made of rc): from run() or resume(). */
+void http_finish(struct hilum_http *request, hilum_rc rc);
+
+/* respond.c: builds request->response of what the route gave. Never fails: at worst an empty 500. */
+void http_build(struct hilum_http *request);
+/* Drops what was collected for a body. */
+void http_pieces_drop(struct hilum_http *request);
+/* An answer without a route: 404, 413 ... */
+hilum_rc http_problem(struct hilum_http *request, uint32_t status, hilum_rc rc, const char *detail);
+hilum_rc http_header_add(struct hilum_http *request, const char *name, const char *value);
+
+/* compress.c: gzip or zstd of n bytes; NULL: not worth it. Free with free(). */
+void *http_compress(const char *coding, const void *bytes, size_t n, size_t *out);
+
+/* watch.c */
+hilum_rc http_watch_start(struct http_server *server);
+void http_watch_stop(struct http_server *server);
+void http_conn_phase(struct http_conn *conn, enum http_phase phase);
+int64_t http_now_ms(void);
+
+/* identify.c: request->who of what the client shows. HILUM_EDENIED with the status to answer. */
+hilum_rc http_identify(struct hilum_http *request, uint32_t *status);
+
+/* own.c: /health and /ready */
+hilum_rc http_own_routes(struct http_server *server);
+
+/* tls.c */
+hilum_rc http_tls_open(struct http_server *server);
+void http_tls_close(struct http_server *server);
+/* Reads certificate and key again if their files have changed. The watcher's thread. */
+void http_tls_look(struct http_server *server);
+
+#endif

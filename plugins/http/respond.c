@@ -1,0 +1,369 @@
+/* What a route gave becomes a response of the library: conditions, ranges, compression, files mapped or sent by the
+ * kernel, none of it copied. On a worker's thread. SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { COMPRESS_MIN = 1024, PAGE = 0x10000, SOURCE_BLOCK = 256 * 1024 };
+
+/* Pieces on their way: outlive the request where the library still sends them. */
+struct body {
+    struct http_piece *pieces;
+    unsigned n_pieces;
+    struct MHD_IoVec *vectors;
+    unsigned n_vectors;
+    struct map {
+        void *at;
+        size_t n;
+    } * maps;
+    unsigned n_maps;
+};
+
+static void pieces_free(struct http_piece *pieces, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct http_piece *piece = &pieces[i];
+        if (piece->fd >= 0)
+            close(piece->fd);
+        if (piece->release != NULL)
+            piece->release(piece->arg, (void *)(uintptr_t)piece->bytes);
+        if (piece->done != NULL)
+            piece->done(piece->arg);
+    }
+    free(pieces);
+}
+
+void http_pieces_drop(struct hilum_http *request)
+{
+    pieces_free(request->pieces, request->n_pieces);
+    if (request->source != NULL)
+        request->source->done(request->source->ctx);
+    request->source = NULL;
+    request->pieces = NULL;
+    request->n_pieces = request->cap_pieces = 0;
+    request->open_piece = 0;
+    request->total = request->copied = 0;
+}
+
+static void body_free(void *arg)
+{
+    struct body *body = arg;
+    for (unsigned i = 0; i < body->n_maps; i++)
+        munmap(body->maps[i].at, body->maps[i].n);
+    pieces_free(body->pieces, body->n_pieces);
+    free(body->maps);
+    free(body->vectors);
+    free(body);
+}
+
+/* ---- headers ---- */
+
+static const char *header_given(const struct hilum_http *request, const char *name)
+{
+    for (const struct http_header *h = request->headers; h != NULL; h = h->next)
+        if (strcasecmp(h->name, name) == 0)
+            return h->value;
+    return NULL;
+}
+
+static void put(struct hilum_http *request, const char *name, const char *value)
+{
+    MHD_add_response_header(request->response, name, value);
+}
+
+/* One origin of the list, or "*" for all: without credentials then, as browsers demand. */
+static void cors_add(struct hilum_http *request)
+{
+    const char *origin = http_shown(request, "Origin"), *list = request->server->conf->cors;
+    if (origin == NULL || list == NULL || *list == '\0')
+        return;
+    size_t n = strlen(origin);
+    put(request, "Vary", "Origin");
+    for (const char *p = list; *p != '\0'; p += strspn(p, ", ")) {
+        size_t length = strcspn(p, ", ");
+        bool is_any = length == 1 && *p == '*';
+        if (is_any || (length == n && strncmp(p, origin, n) == 0)) {
+            put(request, "Access-Control-Allow-Origin", is_any ? "*" : origin);
+            if (!is_any)
+                put(request, "Access-Control-Allow-Credentials", "true");
+            put(request, "Access-Control-Expose-Headers",
+                "ETag, Content-Location, Location, Warning, X-Total-Count");
+            return;
+        }
+        p += length;
+    }
+}
+
+static void headers_add(struct hilum_http *request)
+{
+    for (const struct http_header *h = request->headers; h != NULL; h = h->next)
+        put(request, h->name, h->value);
+    if (request->media_type != NULL)
+        put(request, MHD_HTTP_HEADER_CONTENT_TYPE, request->media_type);
+    if (header_given(request, "Cache-Control") == NULL)
+        put(request, MHD_HTTP_HEADER_CACHE_CONTROL,
+            header_given(request, "ETag") != NULL ? "private, no-cache" : "no-store");
+    put(request, "X-Content-Type-Options", "nosniff");
+    put(request, "X-Request-Id", request->trace);
+    cors_add(request);
+}
+
+/* ---- compression ---- */
+
+static bool is_compressible(const char *media_type)
+{
+    static const char *const types[] = {"application/dicom+json",
+                                        "application/json",
+                                        "application/problem+json",
+                                        "text/",
+                                        "image/svg+xml",
+                                        "application/javascript",
+                                        "application/dicom+xml",
+                                        "application/xml"};
+    for (size_t i = 0; media_type != NULL && i < sizeof types / sizeof *types; i++)
+        if (strncasecmp(media_type, types[i], strlen(types[i])) == 0)
+            return true;
+    return false;
+}
+
+/* "zstd", "gzip" or NULL. */
+static const char *coding_chosen(const struct hilum_http *request)
+{
+    const char *accepted = http_shown(request, "Accept-Encoding");
+    int zstd = accepted != NULL ? http_accepts_coding(accepted, "zstd") : 0;
+    int gzip = accepted != NULL ? http_accepts_coding(accepted, "gzip") : 0;
+    if (zstd == 0 && gzip == 0)
+        return NULL;
+    return zstd >= gzip ? "zstd" : "gzip";
+}
+
+static void compress_try(struct hilum_http *request)
+{
+    struct http_piece *piece = request->pieces;
+    if (request->n_pieces != 1 || piece->bytes == NULL || piece->length < COMPRESS_MIN ||
+        !is_compressible(request->media_type) || header_given(request, "Content-Encoding") != NULL)
+        return;
+    http_header_add(request, "Vary", "Accept-Encoding");
+    const char *coding = coding_chosen(request);
+    size_t n = 0;
+    void *small =
+        coding != NULL ? http_compress(coding, piece->bytes, (size_t)piece->length, &n) : NULL;
+    if (small == NULL)
+        return;
+    pieces_free(request->pieces, 1);
+    request->pieces = NULL;
+    request->n_pieces = request->cap_pieces = 0;
+    request->is_ended = false;
+    request->copied = 0;
+    request->open_piece = 0;
+    if (http_api.write(request, small, n) == HILUM_OK)
+        http_header_add(request, "Content-Encoding", coding);
+    request->is_ended = true;
+    free(small);
+}
+
+/* ---- conditions and ranges ---- */
+
+static bool is_not_modified(struct hilum_http *request)
+{
+    const char *etag = header_given(request, "ETag");
+    const char *shown = http_shown(request, "If-None-Match");
+    return etag != NULL && shown != NULL && request->status == 200 &&
+           http_etag_matches(shown, etag);
+}
+
+/* Cuts the pieces to [first, first + length). */
+static void pieces_slice(struct hilum_http *request, uint64_t first, uint64_t length)
+{
+    for (unsigned i = 0; i < request->n_pieces; i++) {
+        struct http_piece *piece = &request->pieces[i];
+        uint64_t skip = first < piece->length ? first : piece->length;
+        uint64_t take = piece->length - skip < length ? piece->length - skip : length;
+        first -= skip;
+        length -= take;
+        piece->skip = skip;
+        piece->length = take;
+    }
+}
+
+static void range_apply(struct hilum_http *request)
+{
+    const char *shown = http_shown(request, "Range"), *condition = http_shown(request, "If-Range");
+    const char *etag = header_given(request, "ETag");
+    uint64_t first, length;
+    char text[96];
+    if (request->status != 200 || etag == NULL)
+        return;
+    http_header_add(request, "Accept-Ranges", "bytes");
+    if (shown == NULL || (condition != NULL && strcmp(condition, etag) != 0))
+        return;
+    int verdict = http_range(shown, request->total, &first, &length);
+    if (verdict == 0)
+        return;
+    if (verdict < 0) {
+        snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)request->total);
+        pieces_slice(request, 0, 0);
+        request->total = 0;
+        request->status = MHD_HTTP_RANGE_NOT_SATISFIABLE;
+    } else {
+        snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)first,
+                 (unsigned long long)(first + length - 1), (unsigned long long)request->total);
+        pieces_slice(request, first, length);
+        request->total = length;
+        request->status = MHD_HTTP_PARTIAL_CONTENT;
+    }
+    http_header_add(request, "Content-Range", text);
+}
+
+/* ---- bodies ---- */
+
+static bool map_piece(struct body *body, const struct http_piece *piece, const void **bytes)
+{
+    uint64_t from = piece->offset + piece->skip, start = from & ~(uint64_t)(PAGE - 1);
+    size_t n = (size_t)(from - start + piece->length);
+    void *at = mmap(NULL, n, PROT_READ, MAP_SHARED, piece->fd, (off_t)start);
+    if (at == MAP_FAILED)
+        return false;
+    body->maps[body->n_maps++] = (struct map){at, n};
+    *bytes = (const char *)at + (from - start);
+    return true;
+}
+
+static bool vectors_fill(struct body *body)
+{
+    body->vectors = calloc(body->n_pieces + 1, sizeof *body->vectors);
+    body->maps = calloc(body->n_pieces + 1, sizeof *body->maps);
+    if (body->vectors == NULL || body->maps == NULL)
+        return false;
+    for (unsigned i = 0; i < body->n_pieces; i++) {
+        const struct http_piece *piece = &body->pieces[i];
+        const void *bytes = piece->bytes != NULL ? (const char *)piece->bytes + piece->skip : NULL;
+        if (piece->length == 0)
+            continue;
+        if (bytes == NULL && !map_piece(body, piece, &bytes))
+            return false;
+        body->vectors[body->n_vectors++] = (struct MHD_IoVec){bytes, (size_t)piece->length};
+    }
+    return true;
+}
+
+/* The pieces become the response's own. NULL: no memory; they stay the request's. */
+static struct MHD_Response *pieces_respond(struct hilum_http *request)
+{
+    struct body *body = calloc(1, sizeof *body);
+    if (body == NULL)
+        return NULL;
+    body->pieces = request->pieces;
+    body->n_pieces = request->n_pieces;
+    struct MHD_Response *response =
+        vectors_fill(body)
+            ? MHD_create_response_from_iovec(body->vectors, body->n_vectors, body_free, body)
+            : NULL;
+    if (response == NULL) {
+        for (unsigned i = 0; i < body->n_maps; i++)
+            munmap(body->maps[i].at, body->maps[i].n);
+        free(body->maps);
+        free(body->vectors);
+        free(body);
+        return NULL;
+    }
+    request->pieces = NULL;
+    request->n_pieces = request->cap_pieces = 0;
+    return response;
+}
+
+/* One file, nothing else: the kernel sends it. */
+static struct MHD_Response *file_respond(struct hilum_http *request)
+{
+    struct http_piece *piece = request->pieces;
+    struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(
+        piece->length, piece->fd, piece->offset + piece->skip);
+    if (response != NULL)
+        piece->fd = -1;
+    return response;
+}
+
+static ssize_t source_read(void *arg, uint64_t at, char *dst, size_t n)
+{
+    struct hilum_http_source *source = arg;
+    uint64_t got = 0;
+    (void)at;
+    if (source->fill(source->ctx, dst, n, &got) != HILUM_OK)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    return got > 0 ? (ssize_t)got : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static void source_free(void *arg)
+{
+    struct hilum_http_source *source = arg;
+    source->done(source->ctx);
+    free(source);
+}
+
+static struct MHD_Response *source_respond(struct hilum_http *request)
+{
+    struct hilum_http_source *source = malloc(sizeof *source);
+    if (source == NULL)
+        return NULL;
+    *source = *request->source;
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        request->total == HILUM_LENGTH_UNKNOWN ? MHD_SIZE_UNKNOWN : request->total, SOURCE_BLOCK,
+        source_read, source, source_free);
+    if (response != NULL)
+        request->source = NULL;
+    else
+        free(source);
+    return response;
+}
+
+static struct MHD_Response *empty_respond(void)
+{
+    return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+}
+
+static struct MHD_Response *body_respond(struct hilum_http *request)
+{
+    if (request->source != NULL)
+        return source_respond(request);
+    if (request->total == 0)
+        return empty_respond();
+    if (request->n_pieces == 1 && request->pieces[0].bytes == NULL)
+        return file_respond(request);
+    return pieces_respond(request);
+}
+
+static uint64_t pieces_total(const struct hilum_http *request)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < request->n_pieces; i++)
+        total += request->pieces[i].length;
+    return total;
+}
+
+void http_build(struct hilum_http *request)
+{
+    if (request->source == NULL) {
+        compress_try(request);
+        request->total = pieces_total(request);
+        if (is_not_modified(request)) {
+            pieces_slice(request, 0, 0);
+            request->total = 0;
+            request->status = MHD_HTTP_NOT_MODIFIED;
+        } else {
+            range_apply(request);
+        }
+    }
+    request->response = body_respond(request);
+    if (request->response == NULL) {
+        request->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+        request->response = empty_respond();
+    }
+    if (request->response != NULL)
+        headers_add(request);
+}

@@ -1,0 +1,153 @@
+/* Certificate and key, read anew when their files change: what a handshake has in hand stays valid until the end.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tls.h"
+
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { CHAIN = 8, RELOADS = 64 };
+
+struct pair {
+    gnutls_pcert_st chain[CHAIN];
+    unsigned n_chain;
+    gnutls_privkey_t key;
+};
+
+struct http_tls {
+    struct http_server *server;
+    struct timespec changed[2];  /* of the files, when they were read */
+    struct pair *pairs[RELOADS]; /* all that were ever in use; the last is */
+    _Atomic unsigned n_pairs;
+};
+
+static void pair_free(struct pair *pair)
+{
+    if (pair == NULL)
+        return;
+    for (unsigned i = 0; i < pair->n_chain; i++)
+        gnutls_pcert_deinit(&pair->chain[i]);
+    if (pair->key != NULL)
+        gnutls_privkey_deinit(pair->key);
+    free(pair);
+}
+
+static int pair_load(const struct http_conf *conf, struct pair *pair)
+{
+    gnutls_datum_t cert = {0}, key = {0};
+    unsigned n = CHAIN;
+    int rc = gnutls_load_file(conf->certificate, &cert);
+    if (rc == 0)
+        rc = gnutls_load_file(conf->key, &key);
+    if (rc == 0)
+        rc = gnutls_pcert_list_import_x509_raw(pair->chain, &n, &cert, GNUTLS_X509_FMT_PEM, 0);
+    if (rc == 0)
+        pair->n_chain = n;
+    if (rc == 0)
+        rc = gnutls_privkey_init(&pair->key);
+    if (rc == 0)
+        rc = gnutls_privkey_import_x509_raw(pair->key, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (key.data != NULL)
+        gnutls_memset(key.data, 0, key.size);
+    gnutls_free(cert.data);
+    gnutls_free(key.data);
+    return rc;
+}
+
+static hilum_rc load(struct http_tls *tls)
+{
+    struct http_server *server = tls->server;
+    struct pair *pair = calloc(1, sizeof *pair);
+    unsigned n = atomic_load(&tls->n_pairs);
+    int rc = pair != NULL ? pair_load(server->conf, pair) : GNUTLS_E_MEMORY_ERROR;
+    if (rc == 0 && n < RELOADS) {
+        tls->pairs[n] = pair;
+        atomic_store(&tls->n_pairs, n + 1);
+        return HILUM_OK;
+    }
+    char text[512];
+    snprintf(text, sizeof text, "certificate %s and key %s: %s", server->conf->certificate,
+             server->conf->key, rc == 0 ? "changed too often; restart" : gnutls_strerror(rc));
+    pair_free(pair);
+    return server->host->fail(server->self, HILUM_EINVAL, text);
+}
+
+/* Without an argument of ours: the connection's own pointer leads to the server. */
+static int retrieve(gnutls_session_t session, const gnutls_datum_t *authorities, int n_authorities,
+                    const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
+                    gnutls_pcert_st **chain, unsigned *n_chain, gnutls_privkey_t *key)
+{
+    (void)authorities;
+    (void)n_authorities;
+    (void)algorithms;
+    (void)n_algorithms;
+    struct MHD_Connection *connection = gnutls_session_get_ptr(session);
+    const union MHD_ConnectionInfo *info =
+        connection != NULL ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+                           : NULL;
+    const struct http_conn *conn = info != NULL ? info->socket_context : NULL;
+    if (conn == NULL)
+        return -1;
+    struct http_tls *tls = conn->server->tls;
+    struct pair *pair = tls->pairs[atomic_load(&tls->n_pairs) - 1];
+    *chain = pair->chain;
+    *n_chain = pair->n_chain;
+    *key = pair->key;
+    return 0;
+}
+
+struct MHD_OptionItem http_tls_option(struct http_server *server)
+{
+    (void)server;
+    return (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)retrieve};
+}
+
+static bool has_changed(struct http_tls *tls)
+{
+    const struct http_conf *conf = tls->server->conf;
+    const char *files[2] = {conf->certificate, conf->key};
+    bool is_changed = false;
+    for (int i = 0; i < 2; i++) {
+        struct stat st;
+        if (stat(files[i], &st) != 0)
+            return false; /* being replaced: looked at again in a moment */
+        is_changed = is_changed || st.st_mtim.tv_sec != tls->changed[i].tv_sec ||
+                     st.st_mtim.tv_nsec != tls->changed[i].tv_nsec;
+        tls->changed[i] = st.st_mtim;
+    }
+    return is_changed;
+}
+
+void http_tls_look(struct http_server *server)
+{
+    if (server->tls == NULL || !has_changed(server->tls))
+        return;
+    if (load(server->tls) == HILUM_OK)
+        server->host->log(server->self, HILUM_LOG_INFO, "certificate read anew");
+    else
+        server->host->log(server->self, HILUM_LOG_ERROR, server->host->reason(server->self));
+}
+
+hilum_rc http_tls_open(struct http_server *server)
+{
+    const struct http_conf *conf = server->conf;
+    if (conf->certificate == NULL || conf->key == NULL)
+        return HILUM_OK;
+    server->tls = calloc(1, sizeof *server->tls);
+    if (server->tls == NULL)
+        return HILUM_ENOMEM;
+    server->tls->server = server;
+    has_changed(server->tls);
+    return load(server->tls);
+}
+
+void http_tls_close(struct http_server *server)
+{
+    for (unsigned i = 0; server->tls != NULL && i < atomic_load(&server->tls->n_pairs); i++)
+        pair_free(server->tls->pairs[i]);
+    free(server->tls);
+    server->tls = NULL;
+}

@@ -1,0 +1,127 @@
+/* Deadlines on progress: a header must be complete in time, a body must move. The kernel's own counts of the socket
+ * tell, so that nothing is counted on the way of the bytes. SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <time.h>
+
+int64_t http_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Bytes the peer has sent or taken so far. */
+static uint64_t moved(const struct http_conn *conn, enum http_phase phase)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return 0;
+    return phase == HTTP_RECEIVING ? info.tcpi_bytes_received : info.tcpi_bytes_acked;
+}
+
+void http_conn_phase(struct http_conn *conn, enum http_phase phase)
+{
+    if (conn == NULL)
+        return;
+    if (phase == HTTP_WAITING && atomic_load(&conn->since_ms) != 0)
+        conn->has_asked = true;
+    if (phase == HTTP_RECEIVING || phase == HTTP_SENDING)
+        atomic_store(&conn->moved, moved(conn, phase));
+    atomic_store(&conn->since_ms, http_now_ms());
+    atomic_store(&conn->phase, (int)phase);
+}
+
+static bool is_late(const struct http_server *server, const struct http_conn *conn, int64_t now)
+{
+    const struct http_conf *conf = server->conf;
+    enum http_phase phase = (enum http_phase)atomic_load(&conn->phase);
+    int64_t took = now - atomic_load(&conn->since_ms);
+    if (phase == HTTP_WAITING)
+        return took > (conn->has_asked ? conf->idle_timeout : conf->header_timeout);
+    if (phase == HTTP_WORKING || took < conf->body_grace)
+        return false;
+    uint64_t bytes = moved(conn, phase) - atomic_load(&conn->moved);
+    return bytes * 1000 < (uint64_t)conf->min_rate * (uint64_t)took;
+}
+
+static void look(struct http_server *server)
+{
+    int64_t now = http_now_ms();
+    pthread_mutex_lock(&server->lock);
+    for (struct http_conn *conn = server->conns; conn != NULL; conn = conn->next) {
+        if (conn->is_cut || !is_late(server, conn, now))
+            continue;
+        conn->is_cut = true;
+        atomic_fetch_add(&server->cuts, 1);
+        /* Not close(): the descriptor is the library's, which sees the end and cleans up. */
+        shutdown(conn->fd, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* One kept exchange whose time is over; false: none. It cannot go away meanwhile: it is freed after resume(). */
+static bool end_one_kept(struct http_server *server)
+{
+    void (*on_gone)(void *arg) = NULL;
+    void *arg = NULL;
+    int64_t now = http_now_ms();
+    pthread_mutex_lock(&server->lock);
+    for (struct hilum_http *r = server->active; r != NULL && on_gone == NULL; r = r->next_active) {
+        pthread_mutex_lock(&r->lock);
+        if (r->is_kept && (r->is_gone || now > r->kept_until_ms || server->is_draining)) {
+            on_gone = r->on_gone;
+            arg = r->gone_arg;
+            r->on_gone = NULL;
+        }
+        pthread_mutex_unlock(&r->lock);
+    }
+    pthread_mutex_unlock(&server->lock);
+    if (on_gone != NULL)
+        on_gone(arg);
+    return on_gone != NULL;
+}
+
+static void *watch(void *arg)
+{
+    struct http_server *server = arg;
+    struct timespec until;
+    pthread_mutex_lock(&server->lock);
+    while (!server->is_watched_out) {
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += 1;
+        pthread_cond_timedwait(&server->watched, &server->lock, &until);
+        pthread_mutex_unlock(&server->lock);
+        look(server);
+        http_tls_look(server);
+        while (end_one_kept(server)) {
+        }
+        pthread_mutex_lock(&server->lock);
+    }
+    pthread_mutex_unlock(&server->lock);
+    return NULL;
+}
+
+hilum_rc http_watch_start(struct http_server *server)
+{
+    if (pthread_create(&server->watcher, NULL, watch, server) != 0)
+        return server->host->fail(server->self, HILUM_ENOMEM, "http: no thread for deadlines");
+    server->has_watcher = true;
+    return HILUM_OK;
+}
+
+void http_watch_stop(struct http_server *server)
+{
+    if (!server->has_watcher)
+        return;
+    pthread_mutex_lock(&server->lock);
+    server->is_watched_out = true;
+    pthread_cond_broadcast(&server->watched);
+    pthread_mutex_unlock(&server->lock);
+    pthread_join(server->watcher, NULL);
+    server->has_watcher = false;
+}

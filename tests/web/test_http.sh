@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# The http plugin from outside: its own routes, refusals, paths that climb, a header that never ends.
+# SPDX-License-Identifier: Apache-2.0
+. "$(dirname "${BASH_SOURCE[0]}")/../dicom/lib.sh"
+command -v curl >/dev/null || skip "curl is not installed"
+
+start_server 'plugins = ( { name = "http"; required = true;
+    options = { listen = "127.0.0.1:0"; unknown_clients = "accept"; header_timeout = "1s"; }; } );'
+url=$(sed -n 's/^READY.* http=//p' "$work/server/out")
+check "the READY line names the URL" [ -n "$url" ]
+
+# status CURL-ARGUMENT...
+status() { curl -s -o "$work/body" -w '%{http_code}' "$@"; }
+equal "alive" 200 "$(status "$url/health")"
+equal "ready" 200 "$(status "$url/ready")"
+equal "HEAD" 200 "$(status -I "$url/health")"
+equal "nothing there" 404 "$(status "$url/none")"
+check "an error explains" grep -q '"detail":"nothing is served here"' "$work/body"
+equal "no such method" 405 "$(status -X DELETE "$url/health")"
+equal "dots" 400 "$(status --path-as-is "$url/../etc/passwd")"
+equal "encoded dots" 400 "$(status --path-as-is "$url/%2e%2e/etc/passwd")"
+equal "an encoded slash" 400 "$(status "$url/a%2fb")"
+equal "a NUL" 400 "$(status "$url/health%00")"
+equal "a broken escape" 400 "$(status "$url/%zz")"
+equal "not UTF-8" 400 "$(status "$url/%ff")"
+equal "a body nobody takes" 413 "$(status -X GET -d x "$url/health")"
+check "a header over the limit is refused" test "$(status -H "X-Long: $(head -c 40000 /dev/zero | tr '\0' a)" "$url/health")" -ge 400
+check "a path stays out of the log" sh -c "! grep -q 'etc/passwd' '$work/server/log'"
+check "a header that drips is cut" $python - "${url#http://}" <<'PY'
+import socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+peer = socket.create_connection((host, int(port)), 10)
+peer.sendall(b"GET /health HTTP/1.1\r\n")
+end = time.monotonic() + 8
+try:
+    while time.monotonic() < end:
+        peer.sendall(b"X: y\r\n")
+        peer.settimeout(0.2)
+        try:
+            if peer.recv(100) == b"":
+                sys.exit(0)
+        except socket.timeout:
+            pass
+except OSError:
+    sys.exit(0)
+sys.exit(1)
+PY
+equal "it still serves" 200 "$(status "$url/health")"
+check "it stops" stop_server
+report
