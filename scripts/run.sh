@@ -4,26 +4,28 @@ set -euo pipefail
 
 usage() {
     cat <<'TXT'
-usage: scripts/run.sh [--data DIR] [--site DIR] [--dicom-port N] [--no-demo]
+usage: scripts/run.sh [--data DIR] [--site DIR] [--dicom-port N] [--http-port N] [--no-demo]
 
   --data DIR      where studies and the catalogue are kept (default: build/data)
   --site DIR      your configuration: *.cfg, rules/*.lua, tables/*.csv. Without it Hilum listens on
                   127.0.0.1 only and accepts every peer from this machine
   --dicom-port N  DICOM port on 127.0.0.1 (0: any free port); default 11112, with --site what it says
+  --http-port N   HTTP too, on this port of 127.0.0.1 (0: any free port); otherwise only if --site says so
   --no-demo       do not send the demo studies (rules and routes of --site see them too)
 TXT
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-data=$root/build/data site="" port="" demo=yes
+data=$root/build/data site="" port="" http="" demo=yes
 while [ $# -gt 0 ]; do
     case $1 in
-    --data | --site | --dicom-port)
+    --data | --site | --dicom-port | --http-port)
         [ $# -ge 2 ] || { echo "$1 needs a value" >&2; usage >&2; exit 2; }
         case $1 in
         --data) data=$2 ;;
         --site) site=$2 ;;
         --dicom-port) port=$2 ;;
+        --http-port) http=$2 ;;
         esac
         shift 2
         ;;
@@ -32,10 +34,13 @@ while [ $# -gt 0 ]; do
     *) echo "unknown option $1" >&2; usage >&2; exit 2 ;;
     esac
 done
-if [ -n "$port" ] && ! { [[ $port =~ ^[0-9]{1,5}$ ]] && [ "$port" -le 65535 ]; }; then
-    echo "--dicom-port $port: expected a number from 0 to 65535" >&2
-    exit 2
-fi
+# is_port OPTION VALUE
+is_port() {
+    [ -z "$2" ] || { [[ $2 =~ ^[0-9]{1,5}$ ]] && [ "$2" -le 65535 ]; } && return
+    echo "$1 $2: expected a number from 0 to 65535" >&2
+    return 1
+}
+is_port --dicom-port "$port" && is_port --http-port "$http" || exit 2
 if [ -n "$site" ] && [ ! -d "$site" ]; then
     echo "--site $site: no such directory" >&2
     exit 2
@@ -69,13 +74,20 @@ args=(--config "$root/etc/hilum.cfg" --conf-dir "$root/etc/conf.d" --data "$data
 extra=$data/run.cfg
 dicom=""
 [ -n "$site" ] || dicom+=' unknown_peers = "accept";'
+plugins=""
+[ "$demo" = no ] || plugins='{ name = "demo-phantom"; }'
+if [ -n "$http" ]; then
+    plugins+="${plugins:+, }{ name = \"http\"; required = true; options = { listen = \"127.0.0.1:$http\";"
+    [ -n "$site" ] || plugins+=' unknown_clients = "accept";'
+    plugins+=' }; }'
+fi
 [ -z "$port" ] || dicom+=" listen = ( \"127.0.0.1:$port\" );"
 {
     echo "# Written anew by scripts/run.sh at each start."
     [ -z "$dicom" ] || echo "dicom = {$dicom };"
+    [ -z "$plugins" ] || echo "plugins = ( $plugins );"
     [ -n "$site" ] || echo 'log = { format = "text"; };'
     if [ "$demo" = yes ]; then
-        echo 'plugins = ( { name = "demo-phantom"; } );'
         # The title under which a server calls itself: the demo comes in by the network, as a peer.
         echo 'peers = ( { name = "HILUM_SELF"; aet = "HILUM_SELF"; cidr = ( "127.0.0.0/8", "::1" );'
         echo '            services = ( "echo", "store" ); } );'
@@ -90,11 +102,11 @@ rm -f "$ready"
 "$bin/hilumd" "${args[@]}" >&3 &
 server=$!
 trap 'kill -TERM "$server" 2>/dev/null || true' TERM INT
-address=""
+address="" ready_line=""
 while kill -0 "$server" 2>/dev/null; do
     if read -r -t 0.2 -u 3 line; then
         case $line in
-        "READY dicom="*) address=${line#READY dicom=}; break ;;
+        "READY dicom="*) ready_line=$line address=${line#READY dicom=} address=${address%% *}; break ;;
         *) echo "$line" ;;
         esac
     fi
@@ -116,7 +128,7 @@ if [ "$demo" = yes ]; then
 fi
 host=${address%:*} number=${address##*:}
 host=${host#[} host=${host%]}
-echo "READY dicom=$address"
+echo "$ready_line"
 echo "Try, in another terminal:"
 if [ -n "$site" ]; then
     cat <<TXT

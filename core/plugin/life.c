@@ -182,18 +182,16 @@ hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults)
 
 /* ---- start ---- */
 
-static hilum_rc start_plugin(struct hilum_self *plugin)
+/* Does it call what others provide when somebody outside wants it to? */
+static bool is_door(const struct hilum_self *plugin)
 {
-    hl_error_clear();
-    /* Before the call: start itself may want a worker. */
-    atomic_store(&plugin->may_run, true);
-    hilum_rc rc = plugin->plugin->start ? plugin->plugin->start(plugin->data) : HILUM_OK;
-    if (rc == HILUM_OK) {
-        atomic_store_explicit(&plugin->state, PLUGIN_RUNNING, memory_order_release);
-        return HILUM_OK;
-    }
+    return HILUM_HAS(struct hilum_plugin, plugin->plugin->size, ready) && plugin->plugin->ready;
+}
+
+static hilum_rc stop_at_start(struct hilum_self *plugin, const char *step, hilum_rc rc)
+{
     atomic_store(&plugin->may_run, false);
-    snprintf(plugin->reason, sizeof plugin->reason, "start: %s%s%s", hl_rc_name(rc),
+    snprintf(plugin->reason, sizeof plugin->reason, "%s: %s%s%s", step, hl_rc_name(rc),
              *hl_error() ? ": " : "", hl_error());
     hl_log(HL_ERROR, plugin->id, "stopped: %s", plugin->reason);
     /* fini waits until close: others may hold what it provides. */
@@ -204,6 +202,27 @@ static hilum_rc start_plugin(struct hilum_self *plugin)
     return HILUM_OK;
 }
 
+static hilum_rc start_plugin(struct hilum_self *plugin)
+{
+    hl_error_clear();
+    /* Before the call: start itself may want a worker. */
+    atomic_store(&plugin->may_run, true);
+    hilum_rc rc = plugin->plugin->start ? plugin->plugin->start(plugin->data) : HILUM_OK;
+    if (rc != HILUM_OK)
+        return stop_at_start(plugin, "start", rc);
+    atomic_store_explicit(&plugin->state, PLUGIN_RUNNING, memory_order_release);
+    return HILUM_OK;
+}
+
+static hilum_rc open_door(struct hilum_self *plugin)
+{
+    if (plugin->state != PLUGIN_RUNNING || !is_door(plugin))
+        return HILUM_OK;
+    hl_error_clear();
+    hilum_rc rc = plugin->plugin->ready(plugin->data);
+    return rc == HILUM_OK ? HILUM_OK : stop_at_start(plugin, "ready", rc);
+}
+
 hilum_rc hl_plugins_start(struct hl_plugins *plugins)
 {
     hilum_rc rc = HILUM_OK;
@@ -212,6 +231,8 @@ hilum_rc hl_plugins_start(struct hl_plugins *plugins)
     plugins->table.catalog = plugins->services.catalog;
     for (size_t i = 0; rc == HILUM_OK && i < plugins->n_order; i++)
         rc = start_plugin(plugins->order[i]);
+    for (size_t i = 0; rc == HILUM_OK && i < plugins->n_order; i++)
+        rc = open_door(plugins->order[i]);
     return rc;
 }
 
@@ -236,19 +257,25 @@ static bool wait_for_tasks(struct hl_plugins *host, int64_t deadline_ms)
     return idle;
 }
 
-void hl_plugins_drain(struct hl_plugins *plugins, uint32_t ms)
+/* Users before what they use: who came up last is drained first. What a plugin provides stays in reach until close:
+ * drained plugins above may still need it. */
+static void drain_those(struct hl_plugins *plugins, bool doors, int64_t deadline)
 {
-    int64_t deadline = hl_mono_ms() + ms;
-    /* Users before what they use: who came up last is drained first. */
     for (size_t i = plugins->n_order; i > 0; i--) {
         struct hilum_self *plugin = plugins->order[i - 1];
-        if (plugin->state != PLUGIN_RUNNING)
+        if (plugin->state != PLUGIN_RUNNING || is_door(plugin) != doors)
             continue;
         atomic_store(&plugin->may_run, false);
         if (plugin->plugin->drain)
             plugin->plugin->drain(plugin->data, left_until(deadline));
-        /* What it provides stays in reach until close: drained plugins above may still need it. */
     }
+}
+
+void hl_plugins_drain(struct hl_plugins *plugins, uint32_t ms)
+{
+    int64_t deadline = hl_mono_ms() + ms;
+    drain_those(plugins, true, deadline);
+    drain_those(plugins, false, deadline);
     if (!wait_for_tasks(plugins, deadline))
         hl_log(HL_WARN, "plugin", "tasks of plugins still run after %" PRIu32 " ms", ms);
 }
@@ -277,6 +304,18 @@ static void plugin_free(struct hilum_self *plugin)
     free(plugin);
 }
 
+static void end_those(struct hl_plugins *plugins, bool doors)
+{
+    for (size_t i = plugins->n_order; i > 0; i--) {
+        struct hilum_self *plugin = plugins->order[i - 1];
+        if (is_door(plugin) != doors)
+            continue;
+        atomic_store(&plugin->state, PLUGIN_STOPPED);
+        if (plugin->initialised && plugin->plugin->fini)
+            plugin->plugin->fini(plugin->data);
+    }
+}
+
 void hl_plugins_close(struct hl_plugins *plugins)
 {
     if (!plugins)
@@ -288,12 +327,8 @@ void hl_plugins_close(struct hl_plugins *plugins)
         return;
     }
     hl_pool_free(plugins->pool);
-    for (size_t i = plugins->n_order; i > 0; i--) {
-        struct hilum_self *plugin = plugins->order[i - 1];
-        atomic_store(&plugin->state, PLUGIN_STOPPED);
-        if (plugin->initialised && plugin->plugin->fini)
-            plugin->plugin->fini(plugin->data);
-    }
+    end_those(plugins, true);
+    end_those(plugins, false);
     for (size_t i = 0; i < plugins->n; i++)
         plugin_free(plugins->plugins[i]);
     hl_config_unref(plugins->config);

@@ -348,21 +348,6 @@ static hilum_rc api_respond_fd(hilum_http *http, uint32_t status, const char *me
     return rc == HILUM_OK ? api_end(http) : rc;
 }
 
-static hilum_rc api_respond_source(hilum_http *http, uint32_t status, const char *media_type,
-                                   uint64_t length, const struct hilum_http_source *source)
-{
-    hilum_rc rc = response_begin(http, status, media_type);
-    if (rc != HILUM_OK) {
-        source->done(source->ctx);
-        return rc;
-    }
-    http->source_held = *source;
-    http->source = &http->source_held;
-    http->total = length;
-    http->is_ended = true;
-    return HILUM_OK;
-}
-
 /* ---- errors ---- */
 
 static uint32_t status_of(hilum_rc rc)
@@ -467,7 +452,6 @@ const struct hilum_http_api http_api = {
     .add_header = http_header_add,
     .respond = api_respond,
     .respond_fd = api_respond_fd,
-    .respond_source = api_respond_source,
     .begin = api_begin,
     .write = api_write,
     .end = api_end,

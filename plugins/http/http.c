@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { FINI_MAX_MS = 5000 }; /* after the drain: routes that still do not return are given up */
+
 #define AT(member) offsetof(struct http_conf, member)
 
 static const struct hilum_option options[] = {
@@ -82,7 +84,8 @@ static hilum_rc http_init(const struct hilum_host *host, hilum_self *self, const
     return rc;
 }
 
-static hilum_rc http_start(void *state)
+/* Routes are called from here on, so all plugins that provide them must run. */
+static hilum_rc http_ready(void *state)
 {
     struct http_server *server = state;
     hilum_rc rc = http_routes_load(server);
@@ -126,11 +129,9 @@ static void http_drain(void *state, uint32_t deadline_ms)
     pthread_mutex_unlock(&server->lock);
 }
 
-/* The library must not be stopped while it holds a suspended connection, so workers end first: those that read a
- * body hear that its client has gone. */
-static void http_fini(void *state)
+/* Those that read a body hear that its client has gone. */
+static void cut_readers(struct http_server *server)
 {
-    struct http_server *server = state;
     pthread_mutex_lock(&server->lock);
     server->is_draining = true;
     for (struct hilum_http *r = server->active; r != NULL; r = r->next_active) {
@@ -140,7 +141,18 @@ static void http_fini(void *state)
         pthread_mutex_unlock(&r->lock);
     }
     pthread_mutex_unlock(&server->lock);
-    http_workers_stop(server);
+}
+
+/* The library must not be stopped while it holds a suspended connection, so workers end first. */
+static void http_fini(void *state)
+{
+    struct http_server *server = state;
+    cut_readers(server);
+    if (!http_workers_stop(server, FINI_MAX_MS)) {
+        server->host->log(server->self, HILUM_LOG_ERROR,
+                          "a route does not return: its thread is left behind");
+        return;
+    }
     http_watch_stop(server);
     http_unlisten(server);
     http_tls_close(server);
@@ -164,7 +176,7 @@ static const struct hilum_plugin plugin = {
     .licence = "Apache-2.0",
     .options = options,
     .init = http_init,
-    .start = http_start,
+    .ready = http_ready,
     .drain = http_drain,
     .fini = http_fini,
     .swap = HILUM_SWAP_RESTART,

@@ -172,8 +172,6 @@ struct hilum_http {
     size_t open_piece; /* index + 1 of the piece write() appends to; 0: none */
     size_t open_cap;
     uint64_t total, copied;
-    const struct hilum_http_source *source;
-    struct hilum_http_source source_held;
     struct MHD_Response *response;
     uint64_t sent;
 
@@ -230,7 +228,8 @@ const char *http_shown(const struct hilum_http *request, const char *name);
 
 /* worker.c */
 hilum_rc http_workers_start(struct http_server *server);
-void http_workers_stop(struct http_server *server);
+/* False: one of them still runs a route after that long; nothing it uses may be freed. */
+bool http_workers_stop(struct http_server *server, unsigned ms);
 /* False: the queue is full. */
 bool http_enqueue(struct hilum_http *request);
 /* The response is complete (or an error is made of rc): from run() or resume(). */

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { COMPRESS_MIN = 1024, PAGE = 0x10000, SOURCE_BLOCK = 256 * 1024 };
+enum { COMPRESS_MIN = 1024, PAGE = 0x10000 };
 
 /* Pieces on their way: outlive the request where the library still sends them. */
 struct body {
@@ -42,9 +42,6 @@ static void pieces_free(struct http_piece *pieces, unsigned n)
 void http_pieces_drop(struct hilum_http *request)
 {
     pieces_free(request->pieces, request->n_pieces);
-    if (request->source != NULL)
-        request->source->done(request->source->ctx);
-    request->source = NULL;
     request->pieces = NULL;
     request->n_pieces = request->cap_pieces = 0;
     request->open_piece = 0;
@@ -289,39 +286,6 @@ static struct MHD_Response *file_respond(struct hilum_http *request)
     return response;
 }
 
-static ssize_t source_read(void *arg, uint64_t at, char *dst, size_t n)
-{
-    struct hilum_http_source *source = arg;
-    uint64_t got = 0;
-    (void)at;
-    if (source->fill(source->ctx, dst, n, &got) != HILUM_OK)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    return got > 0 ? (ssize_t)got : MHD_CONTENT_READER_END_OF_STREAM;
-}
-
-static void source_free(void *arg)
-{
-    struct hilum_http_source *source = arg;
-    source->done(source->ctx);
-    free(source);
-}
-
-static struct MHD_Response *source_respond(struct hilum_http *request)
-{
-    struct hilum_http_source *source = malloc(sizeof *source);
-    if (source == NULL)
-        return NULL;
-    *source = *request->source;
-    struct MHD_Response *response = MHD_create_response_from_callback(
-        request->total == HILUM_LENGTH_UNKNOWN ? MHD_SIZE_UNKNOWN : request->total, SOURCE_BLOCK,
-        source_read, source, source_free);
-    if (response != NULL)
-        request->source = NULL;
-    else
-        free(source);
-    return response;
-}
-
 static struct MHD_Response *empty_respond(void)
 {
     return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
@@ -329,8 +293,6 @@ static struct MHD_Response *empty_respond(void)
 
 static struct MHD_Response *body_respond(struct hilum_http *request)
 {
-    if (request->source != NULL)
-        return source_respond(request);
     if (request->total == 0)
         return empty_respond();
     if (request->n_pieces == 1 && request->pieces[0].bytes == NULL)
@@ -348,16 +310,14 @@ static uint64_t pieces_total(const struct hilum_http *request)
 
 void http_build(struct hilum_http *request)
 {
-    if (request->source == NULL) {
-        compress_try(request);
-        request->total = pieces_total(request);
-        if (is_not_modified(request)) {
-            pieces_slice(request, 0, 0);
-            request->total = 0;
-            request->status = MHD_HTTP_NOT_MODIFIED;
-        } else {
-            range_apply(request);
-        }
+    compress_try(request);
+    request->total = pieces_total(request);
+    if (is_not_modified(request)) {
+        pieces_slice(request, 0, 0);
+        request->total = 0;
+        request->status = MHD_HTTP_NOT_MODIFIED;
+    } else {
+        range_apply(request);
     }
     request->response = body_respond(request);
     if (request->response == NULL) {

@@ -172,12 +172,17 @@ hilum_rc http_workers_start(struct http_server *server)
     return HILUM_OK;
 }
 
-void http_workers_stop(struct http_server *server)
+bool http_workers_stop(struct http_server *server, unsigned ms)
 {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
     pthread_mutex_lock(&server->lock);
     server->is_stopping = true;
     pthread_cond_broadcast(&server->queued);
     pthread_mutex_unlock(&server->lock);
-    while (server->n_workers > 0)
-        pthread_join(server->workers[--server->n_workers], NULL);
+    for (; server->n_workers > 0; server->n_workers--)
+        if (pthread_timedjoin_np(server->workers[server->n_workers - 1], NULL, &until) != 0)
+            return false;
+    return true;
 }

@@ -31,13 +31,15 @@ echo "SIGTERM drained, exit 0"
 
 # A second start takes seconds and does not store the demo again.
 begin=$(date +%s)
-"$root/scripts/run.sh" --data "$work/data" --dicom-port 0 >"$work/out2" 2>&1 &
+"$root/scripts/run.sh" --data "$work/data" --dicom-port 0 --http-port 0 >"$work/out2" 2>&1 &
 server=$!
 for _ in $(seq 300); do grep -qs "^READY dicom=" "$work/out2" && break; sleep 0.1; done
 grep -q '^READY dicom=' "$work/out2"
 took=$(($(date +%s) - begin))
 [ "$took" -le 10 ] || { echo "second start took $took s"; exit 1; }
 [ "$("$hilum" --data "$work/data" --json study find | grep -o StudyInstanceUID | wc -l)" -eq 3 ]
+url=$(sed -n 's/^READY dicom=[^ ]* http=//p' "$work/out2")
+[ "$(curl -s -o /dev/null -w '%{http_code}' "$url/ready")" = 200 ] || { echo "READY names no server: $url"; exit 1; }
 kill -TERM "$server"
 wait "$server"
 server=""

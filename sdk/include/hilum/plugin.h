@@ -77,6 +77,11 @@ struct hilum_plugin {
     /* Called once if init returned HILUM_OK; nothing of the plugin runs afterwards. */
     void (*fini)(void *state);
     uint32_t swap, reserved; /* HILUM_SWAP_* */
+    /* Optional: every plugin has started; doors open here through which others are called: sockets whose
+     * requests go to routes of other plugins. A plugin that has it is drained and ended before those that
+     * have not. An error is that of start. */
+    hilum_rc (*ready)(void *state);
+    /* since 1.1: append here */
 };
 
 /* The only exported symbol. A function, since dlsym on data is not portable. The host passes its ABI so

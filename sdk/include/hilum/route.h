@@ -36,17 +36,6 @@ struct hilum_http_request {
     const char *user;           /* its name for a page's corner, "" when anonymous */
 };
 
-/* A source of body bytes which the server calls when the client can take more. */
-struct hilum_http_source {
-    uint32_t size, reserved;
-    /* Up to n bytes; *got 0: the end. May block for data but not for ever. An error cuts the connection, so
-     * that no client takes half a body for a whole one. A thread of the server. */
-    hilum_rc (*fill)(void *ctx, void *dst, uint64_t n, uint64_t *got);
-    /* Called exactly once, also when the client has gone or the response was refused. */
-    void (*done)(void *ctx);
-    void *ctx;
-};
-
 /* What a route can do with its exchange. All functions: on the thread that runs run(), or, after suspend(),
  * on one thread at a time. A response is begun at most once; a second one is HILUM_EINVAL. */
 struct hilum_http_api {
@@ -81,13 +70,9 @@ struct hilum_http_api {
      * Range where there is an ETag or Last-Modified, and closes fd in every case. */
     hilum_rc (*respond_fd)(hilum_http *http, uint32_t status, const char *media_type, int32_t fd,
                            uint64_t offset, uint64_t length);
-    /* A response whose body is pulled from `source` (copied) after run() has returned. length may be
-     * HILUM_LENGTH_UNKNOWN. Holds no thread while the client is slow. */
-    hilum_rc (*respond_source)(hilum_http *http, uint32_t status, const char *media_type,
-                               uint64_t length, const struct hilum_http_source *source);
     /* A response put together piece by piece: begin, write..., end; it leaves at end(), so that its length
      * is known, ranges of it can be asked for, and no thread waits for a slow client. write() copies:
-     * HILUM_EFULL beyond the server's max_response; longer bodies lie in files or come from a source. */
+     * HILUM_EFULL beyond the server's max_response; longer bodies are lent or lie in files. */
     hilum_rc (*begin)(hilum_http *http, uint32_t status, const char *media_type, uint64_t length);
     hilum_rc (*write)(hilum_http *http, const void *bytes, uint64_t n);
     hilum_rc (*end)(hilum_http *http);

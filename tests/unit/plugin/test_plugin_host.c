@@ -246,6 +246,21 @@ static void life__runs_in_order_of_needs_and_back(void **state)
     assert_int_equal(faults.count, 0);
 }
 
+static void life__a_door_opens_last_and_closes_first(void **state)
+{
+    (void)state;
+    assert_int_equal(open_these(NAMED("test-door") ", " NAMED("test-plain")), HILUM_OK);
+    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
+    assert_int_equal(hl_plugins_start(plugins), HILUM_OK);
+    hl_plugins_drain(plugins, 1000);
+    hl_plugins_close(plugins);
+    plugins = NULL;
+    assert_string_equal(hl_buf_str(&steps),
+                        "test-door:init test-plain:init test-door:start test-plain:start "
+                        "test-door:ready test-door:drain test-plain:drain "
+                        "test-door:fini test-plain:fini ");
+}
+
 static void life__a_failing_init_skips_the_plugin_with_its_reason(void **state)
 {
     (void)state;
@@ -494,6 +509,7 @@ int main(void)
         TEST(life__a_failing_init_skips_the_plugin_with_its_reason),
         TEST(life__a_failing_init_of_a_required_plugin_is_an_error),
         TEST(life__a_need_nobody_provides_skips_the_plugin),
+        TEST(life__a_door_opens_last_and_closes_first),
         TEST(life__a_failing_start_takes_back_what_it_gave_and_still_gets_fini),
         TEST(life__registration_after_init_is_denied),
         TEST(capability__is_acquired_by_name_or_as_the_only_one),

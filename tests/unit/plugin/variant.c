@@ -201,6 +201,14 @@ static hilum_rc start(void *state)
 #endif
 }
 
+#ifdef IS_DOOR
+static hilum_rc ready(void *state)
+{
+    tell(state, "ready");
+    return HILUM_OK;
+}
+#endif
+
 static void drain(void *state, uint32_t deadline_ms)
 {
     (void)deadline_ms;
@@ -266,6 +274,9 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
         .start = start,
         .drain = drain,
         .fini = fini,
+#ifdef IS_DOOR
+        .ready = ready,
+#endif
     };
     (void)host_major;
     (void)host_minor;
