@@ -20,6 +20,9 @@ enum {
     MAX_CONTROL_BACKLOG = 1000
 };
 
+#define TOO_MANY "too many connections without an association request"
+#define TLS_LATE "TLS handshake not complete in time"
+
 /* ---- lists (with the lock held) ---------------------------------------------------------------
  */
 
@@ -412,18 +415,75 @@ static hilum_rc read_request_body(struct hl_ul_conn *conn)
     return 1;
 }
 
-/* May take several events; io.want says which. */
+/* May take several steps; io.want says what the next one waits for. */
 static hilum_rc secure(struct hl_ul_conn *conn)
 {
-    int done = conn->is_secured ? 1 : conn->assoc.io.ops->handshake(&conn->assoc.io);
+    int done = conn->assoc.io.ops->handshake(&conn->assoc.io);
     if (done == HL_UL_IO_AGAIN)
         return 0;
     /* Not GONE: the alert that tells the peer why must reach it. */
     if (done != 1)
         return hl_ul_assoc_end(&conn->assoc, HL_UL_PEER_ABORTED, "TLS handshake: %s", hl_error());
     conn->is_secured = true;
-    conn->assoc.io.want = POLLIN;
+    /* Writable at once: the loop looks for what OpenSSL read already and epoll does not know of. */
+    conn->assoc.io.want = POLLOUT;
     return 1;
+}
+
+/* With the lock held. NULL: go on. */
+static const char *why_unwanted(const struct hl_ul_conn *conn)
+{
+    if (conn->server->is_stopping)
+        return "the server stops";
+    if (conn->place != HL_UL_DOOMED)
+        return NULL;
+    return conn->deadline <= hl_mono_ms() ? TLS_LATE : TOO_MANY;
+}
+
+/* Has it been given up while it waited for its turn? */
+static hilum_rc check_turn(struct hl_ul_conn *conn)
+{
+    pthread_mutex_lock(&conn->server->lock);
+    const char *why = why_unwanted(conn);
+    pthread_mutex_unlock(&conn->server->lock);
+    return why ? hl_ul_assoc_end(&conn->assoc, HL_UL_LATE, "%s", why) : HILUM_OK;
+}
+
+/* To the loop, from where on the connection is the loop's; unless it was given up meanwhile. */
+static hilum_rc hand_back(struct hl_ul_conn *conn)
+{
+    struct hl_ul_server *server = conn->server;
+    pthread_mutex_lock(&server->lock);
+    const char *why = why_unwanted(conn);
+    if (!why) {
+        hl_ul_conn_move(conn, HL_UL_CONNECTING, conn->deadline);
+        arm(conn, EPOLL_CTL_MOD);
+    }
+    pthread_mutex_unlock(&server->lock);
+    return why ? hl_ul_assoc_end(&conn->assoc, HL_UL_LATE, "%s", why) : HILUM_OK;
+}
+
+/* One step of a handshake: a signature is a millisecond that the loop does not have for a crowd. */
+static void secure_task(void *arg)
+{
+    struct hl_ul_conn *conn = arg;
+    if (check_turn(conn) == HILUM_OK && secure(conn) >= 0 && hand_back(conn) == HILUM_OK)
+        return;
+    refuse(conn);
+    free_conn(conn);
+}
+
+/* Its deadline stays and is watched; the task sees when it passed. */
+static void secure_elsewhere(struct hl_ul_conn *conn)
+{
+    struct hl_ul_server *server = conn->server;
+    pthread_mutex_lock(&server->lock);
+    hl_ul_conn_move(conn, HL_UL_SECURING, conn->deadline);
+    pthread_mutex_unlock(&server->lock);
+    if (hl_pool_run(server->handshakes, secure_task, conn) == HILUM_OK)
+        return;
+    hl_ul_assoc_end(&conn->assoc, HL_UL_GONE, "TLS handshake: %s", hl_error());
+    refuse_in_loop(conn);
 }
 
 /* A scan: some 1000 connections cost 0.1 ms per new association, a table would have to be kept. */
@@ -469,9 +529,11 @@ static void admit(struct hl_ul_conn *conn)
  * on until a read says AGAIN. */
 static void connecting_event(struct hl_ul_conn *conn)
 {
-    hilum_rc rc = secure(conn);
-    if (rc == 1)
-        rc = read_request_head(conn);
+    if (!conn->is_secured) {
+        secure_elsewhere(conn);
+        return;
+    }
+    hilum_rc rc = read_request_head(conn);
     if (rc == 1)
         rc = read_request_body(conn);
     if (rc == 1)
@@ -510,27 +572,47 @@ void hl_ul_conn_event(struct hl_ul_conn *conn)
 void hl_ul_conn_expire(struct hl_ul_conn *conn)
 {
     if (conn->place == HL_UL_CONNECTING) {
-        hl_ul_conn_drop(conn, conn->is_secured ? "no complete A-ASSOCIATE-RQ in time"
-                                               : "TLS handshake not complete in time");
+        hl_ul_conn_drop(conn, conn->is_secured ? "no complete A-ASSOCIATE-RQ in time" : TLS_LATE);
         return;
     }
     hl_ul_conn_cancel(conn, HL_UL_LATE,
                       conn->assoc.head_n ? "a PDU did not complete in time" : "idle for too long");
 }
 
+/* address NULL: any. Of two lists in order of their deadlines, which is that of arrival. */
+static struct hl_ul_conn *oldest(struct hl_ul_server *server, const char *address)
+{
+    static const enum hl_ul_place places[] = {HL_UL_CONNECTING, HL_UL_SECURING};
+    struct hl_ul_conn *found = NULL;
+    for (size_t i = 0; i < 2; i++) {
+        struct hl_ul_conn *conn = server->places[places[i]].first;
+        while (conn && address && strcmp(conn->address, address) != 0)
+            conn = conn->next;
+        if (conn && (!found || conn->deadline < found->deadline))
+            found = conn;
+    }
+    return found;
+}
+
 /* The oldest connection without a request makes room: of the same address first, so that one
- * silent crowd costs itself and not others. With the lock held. */
+ * silent crowd costs itself and not others. One in its handshake is for its task to end: NULL then.
+ * With the lock held. */
 static struct hl_ul_conn *one_too_many(struct hl_ul_server *server, const char *address)
 {
     struct hl_ul_list *connecting = &server->places[HL_UL_CONNECTING];
-    if (count_address(connecting, address) >= server->limits.max_per_address)
-        for (struct hl_ul_conn *conn = connecting->first; conn; conn = conn->next)
-            if (strcmp(conn->address, address) == 0)
-                return conn;
-    return connecting->n >= server->limits.max_connecting ? connecting->first : NULL;
+    struct hl_ul_list *securing = &server->places[HL_UL_SECURING];
+    struct hl_ul_conn *victim = NULL;
+    if (count_address(connecting, address) + count_address(securing, address) >=
+        server->limits.max_per_address)
+        victim = oldest(server, address);
+    if (!victim && connecting->n + securing->n >= server->limits.max_connecting)
+        victim = oldest(server, NULL);
+    if (!victim || victim->place == HL_UL_CONNECTING)
+        return victim;
+    hl_ul_conn_move(victim, HL_UL_DOOMED, victim->deadline);
+    return NULL;
 }
 
-/* With the lock held. */
 /* A copy: a reload changes connections to come, not the deadlines of a message under way. */
 static void take_limits(struct hl_ul_conn *conn, const struct hl_ul_limits *limits)
 {
@@ -561,7 +643,7 @@ void hl_ul_conn_accept(struct hl_ul_listener *listener, struct hl_ul_server *ser
     hl_ul_conn_move(conn, HL_UL_CONNECTING, hl_mono_ms() + server->limits.negotiate_ms);
     pthread_mutex_unlock(&server->lock);
     if (victim)
-        hl_ul_conn_drop(victim, "too many connections without an association request");
+        hl_ul_conn_drop(victim, TOO_MANY);
     if (rc || !arm(conn, EPOLL_CTL_ADD)) {
         hl_ul_assoc_end(&conn->assoc, HL_UL_GONE, "%s", rc ? hl_error() : "epoll: no room");
         refuse_in_loop(conn);

@@ -19,6 +19,7 @@ enum {
     EVENTS = 64,
     ACCEPTS = 64, /* in one go, before other connections have their turn */
     CONTROL_THREADS = 32,
+    HANDSHAKE_THREADS_MAX = 8,
     MAX_SLEEP_MS = 1000,
     CUT_MS = 200,     /* between cutting a busy association's reads and its writes */
     TRIM_AFTER = 100, /* ended connections, and at most once a second */
@@ -108,7 +109,7 @@ static void dispatch(struct hl_ul_server *server, struct hl_ul_source *source)
     }
 }
 
-/* The first of a list whose deadline passed, taken off it if it is parked. */
+/* The first of a list whose deadline passed; taken off it if it is parked or a task has it. */
 static struct hl_ul_conn *next_due(struct hl_ul_server *server, enum hl_ul_place place, int64_t now)
 {
     pthread_mutex_lock(&server->lock);
@@ -117,6 +118,8 @@ static struct hl_ul_conn *next_due(struct hl_ul_server *server, enum hl_ul_place
         conn = NULL;
     if (conn && place == HL_UL_PARKED)
         hl_ul_conn_move(conn, HL_UL_BUSY, 0);
+    if (conn && place == HL_UL_SECURING)
+        hl_ul_conn_move(conn, HL_UL_DOOMED, conn->deadline);
     pthread_mutex_unlock(&server->lock);
     return conn;
 }
@@ -129,6 +132,8 @@ static void expire(struct hl_ul_server *server, int64_t now)
         hl_ul_conn_expire(conn);
     while ((conn = next_due(server, HL_UL_PARKED, now)))
         hl_ul_conn_expire(conn);
+    while (next_due(server, HL_UL_SECURING, now))
+        ; /* its task sees it */
     hl_ul_linger_expire(server, now);
 }
 
@@ -145,8 +150,8 @@ static int sleep_ms(struct hl_ul_server *server)
     pthread_mutex_lock(&server->lock);
     const struct hl_ul_limits *limits = &server->limits;
     int64_t due = now + sooner(MAX_SLEEP_MS, sooner(limits->idle_ms, limits->pdu_ms));
-    for (int place = HL_UL_CONNECTING; place <= HL_UL_PARKED; place++)
-        if (server->places[place].first)
+    for (int place = 0; place < HL_UL_PLACES; place++)
+        if (place != HL_UL_BUSY && place != HL_UL_DOOMED && server->places[place].first)
             due = sooner(due, server->places[place].first->deadline);
     if (server->lingers)
         due = sooner(due, server->lingers->deadline);
@@ -337,6 +342,7 @@ static void close_one(int fd)
 /* After the loop ended, or before it began. */
 static void free_server(struct hl_ul_server *server)
 {
+    hl_pool_free(server->handshakes); /* first: its tasks hand refusals to control */
     hl_pool_free(server->messages);
     hl_pool_free(server->control);
     close_listeners(server);
@@ -348,6 +354,17 @@ static void free_server(struct hl_ul_server *server)
     close_one(server->spare);
     pthread_mutex_destroy(&server->lock);
     free(server);
+}
+
+/* They compute and never wait: half of the processors, so that a flood of them leaves the others to
+ * associations. */
+static unsigned handshake_threads(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (processors < 2)
+        return 1;
+    return processors < 2 * HANDSHAKE_THREADS_MAX ? (unsigned)processors / 2
+                                                  : HANDSHAKE_THREADS_MAX;
 }
 
 hilum_rc hl_ul_server_start(const struct hl_ul_listen *listen, size_t n,
@@ -365,6 +382,7 @@ hilum_rc hl_ul_server_start(const struct hl_ul_listen *listen, size_t n,
     rc = rc ? rc : open_listeners(server, listen, n, ports);
     rc = rc ? rc : hl_pool_new("ul-message", server->limits.max_threads, &server->messages);
     rc = rc ? rc : hl_pool_new("ul-control", CONTROL_THREADS, &server->control);
+    rc = rc ? rc : hl_pool_new("ul-tls", handshake_threads(), &server->handshakes);
     rc = rc ? rc : start_loop(server);
     if (rc)
         free_server(server);
@@ -408,6 +426,7 @@ void hl_ul_server_count(struct hl_ul_server *server, uint32_t *open, uint32_t *b
     pthread_mutex_lock(&server->lock);
     *busy = server->places[HL_UL_BUSY].n;
     *open = *busy + server->places[HL_UL_PARKED].n;
-    *connecting = server->places[HL_UL_CONNECTING].n;
+    *connecting = server->places[HL_UL_CONNECTING].n + server->places[HL_UL_SECURING].n +
+                  server->places[HL_UL_DOOMED].n;
     pthread_mutex_unlock(&server->lock);
 }

@@ -21,8 +21,17 @@ struct hl_ul_listener {
 };
 
 /* Where a connection is. CONNECTING belongs to the loop thread alone; BUSY to one task or to the
- * loop while it handles an event; PARKED to whoever takes it off the list under the lock. */
-enum hl_ul_place { HL_UL_CONNECTING, HL_UL_PARKED, HL_UL_BUSY, HL_UL_PLACES };
+ * loop while it handles an event; PARKED to whoever takes it off the list under the lock. SECURING
+ * belongs to the task that waits for or is in a step of its TLS handshake; DOOMED likewise, but the
+ * loop has given it up and the task ends it. */
+enum hl_ul_place {
+    HL_UL_CONNECTING,
+    HL_UL_PARKED,
+    HL_UL_BUSY,
+    HL_UL_SECURING,
+    HL_UL_DOOMED,
+    HL_UL_PLACES
+};
 
 struct hl_ul_conn {
     struct hl_ul_source source;
@@ -68,6 +77,7 @@ struct hl_ul_server {
     struct hl_ul_listener *listeners;
     size_t n_listeners;
     struct hl_pool *messages, *control; /* control: negotiate(), closed(), refused() */
+    struct hl_pool *handshakes;         /* what TLS computes before there is an association */
     pthread_t thread;
     int epoll, wake, spare;
     struct hl_ul_source wake_source;

@@ -27,9 +27,10 @@ static void extend(X509 *certificate, int id, const char *value)
     X509_EXTENSION_free(extension);
 }
 
-static struct issuer issue(const char *name, const struct issuer *by)
+/* Takes the key. */
+static struct issuer certify(EVP_PKEY *key, const char *name, const struct issuer *by)
 {
-    struct issuer made = {EVP_EC_gen("P-256"), X509_new()};
+    struct issuer made = {key, X509_new()};
     static long serial = 1;
     X509_set_version(made.certificate, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(made.certificate), serial++);
@@ -45,6 +46,11 @@ static struct issuer issue(const char *name, const struct issuer *by)
         extend(made.certificate, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1,IP:::1");
     assert_true(X509_sign(made.certificate, by ? by->key : made.key, EVP_sha256()) > 0);
     return made;
+}
+
+static struct issuer issue(const char *name, const struct issuer *by)
+{
+    return certify(EVP_EC_gen("P-256"), name, by);
 }
 
 static void save(const struct issuer *made, const char *folder, const char *name, char path[96])
@@ -86,10 +92,17 @@ void certs_make(struct certs *certs)
     drop(&stranger);
 }
 
+void certs_make_slow(struct certs *certs)
+{
+    struct issuer made = certify(EVP_RSA_gen(4096), "slow", NULL);
+    save(&made, certs->folder, "slow", certs->slow);
+    drop(&made);
+}
+
 void certs_remove(struct certs *certs)
 {
-    const char *const paths[] = {certs->ca,      certs->stranger_ca, certs->server,
-                                 certs->server2, certs->client,      certs->stranger};
+    const char *const paths[] = {certs->ca,     certs->stranger_ca, certs->server, certs->server2,
+                                 certs->client, certs->stranger,    certs->slow};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         unlink(paths[i]);
     rmdir(certs->folder);

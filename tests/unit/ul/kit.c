@@ -198,15 +198,29 @@ static void kit_refused(void *ctx, const char *address, const char *why)
     note_end(kit, &kit->refused, why);
 }
 
+static void start(struct kit *kit, const struct hl_ul_listen *listen, size_t n,
+                  const struct hl_ul_limits *limits)
+{
+    const struct hl_ul_handler handler = {kit_negotiate, kit_message, kit_closed, kit_refused, kit};
+    uint16_t ports[2] = {0};
+    pthread_mutex_init(&kit->lock, NULL);
+    pthread_cond_init(&kit->changed, NULL);
+    if (hl_ul_server_start(listen, n, limits, &handler, ports, &kit->server))
+        fail_msg("%s", hl_error());
+    kit->port = ports[0];
+    kit->tls_port = ports[1];
+}
+
 void kit_start(struct kit *kit, const char *address, const struct hl_ul_limits *limits,
                struct hl_ul_tls *tls)
 {
-    const struct hl_ul_listen listen = {address, tls};
-    const struct hl_ul_handler handler = {kit_negotiate, kit_message, kit_closed, kit_refused, kit};
-    pthread_mutex_init(&kit->lock, NULL);
-    pthread_cond_init(&kit->changed, NULL);
-    if (hl_ul_server_start(&listen, 1, limits, &handler, &kit->port, &kit->server))
-        fail_msg("%s", hl_error());
+    start(kit, &(struct hl_ul_listen){address, tls}, 1, limits);
+}
+
+void kit_start_both(struct kit *kit, const struct hl_ul_limits *limits, struct hl_ul_tls *tls)
+{
+    const struct hl_ul_listen listen[] = {{"127.0.0.1:0", NULL}, {"127.0.0.1:0", tls}};
+    start(kit, listen, 2, limits);
 }
 
 void kit_stop(struct kit *kit)

@@ -27,8 +27,7 @@ struct kit {
     size_t flood;               /* bytes of zeros sent instead of an answer */
     char subject[256], sha256[65];
     struct hl_ul_server *server;
-    uint16_t port;
-    uint16_t ports[4];
+    uint16_t port, tls_port;
 };
 
 /* Short deadlines, so that a test of a slow peer takes 300 ms. */
@@ -36,6 +35,8 @@ extern const struct hl_ul_limits kit_limits;
 
 void kit_start(struct kit *kit, const char *address, const struct hl_ul_limits *limits,
                struct hl_ul_tls *tls);
+/* Plain at port, TLS at tls_port, both of 127.0.0.1. */
+void kit_start_both(struct kit *kit, const struct hl_ul_limits *limits, struct hl_ul_tls *tls);
 void kit_stop(struct kit *kit);
 /* Waits up to 5 s until closed + refused reaches n; false if it does not. */
 bool kit_await_ends(struct kit *kit, unsigned n);
