@@ -77,7 +77,7 @@ dicom=""
 plugins=""
 [ "$demo" = no ] || plugins='{ name = "demo-phantom"; }'
 if [ -n "$http" ]; then
-    plugins+="${plugins:+, }{ name = \"http\"; required = true; options = { listen = \"127.0.0.1:$http\";"
+    plugins+="${plugins:+, }{ name = \"web-dicomweb\"; }, { name = \"http\"; required = true; options = { listen = \"127.0.0.1:$http\";"
     [ -n "$site" ] || plugins+=' unknown_clients = "accept";'
     plugins+=' }; }'
 fi

@@ -116,3 +116,13 @@ hilum_rc hl_dataset_api_write(hilum_dataset *dataset, const char *transfer_synta
     hl_buf_fini(&bytes);
     return rc;
 }
+
+hilum_rc hl_dataset_api_json(hilum_dataset *dataset, const struct hilum_sink *sink)
+{
+    struct hl_buf json = {0};
+    hilum_rc rc = hl_dataset_json(dataset->data, &json);
+    if (rc == HILUM_OK)
+        rc = sink->write(sink->ctx, json.data, json.len);
+    hl_buf_fini(&json);
+    return rc;
+}

@@ -26,5 +26,6 @@ hilum_rc hl_dataset_api_parse(const void *bytes, uint64_t n, const char *transfe
                               hilum_dataset **out);
 hilum_rc hl_dataset_api_write(hilum_dataset *dataset, const char *transfer_syntax,
                               struct hilum_sink *out);
+hilum_rc hl_dataset_api_json(hilum_dataset *dataset, const struct hilum_sink *sink);
 
 #endif

@@ -477,6 +477,8 @@ const struct hilum_dicom_api *hl_dicom_api(void)
         .at = hl_dataset_api_at,
         .get_tag = hl_dataset_api_get_tag,
         .put_tag = hl_dataset_api_put_tag,
+        .vr = hl_dict_vr,
+        .json = hl_dataset_api_json,
         .tag = hl_dict_tag,
         .offend = offend,
         .answer = answer,

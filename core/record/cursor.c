@@ -330,6 +330,14 @@ int32_t hl_record_takes_key(uint32_t level, const struct hilum_catalog_key *key)
     return rc != HILUM_EINVAL;
 }
 
+uint32_t hl_record_attribute_at(uint32_t level, uint32_t i)
+{
+    for (size_t at = 0; at < hl_columns_count; at++)
+        if (hl_columns[at].level <= level && i-- == 0)
+            return hl_columns[at].tag;
+    return 0;
+}
+
 int32_t hl_record_has_attribute(uint32_t level, uint32_t tag)
 {
     return hl_column_find(level, tag) != NULL;

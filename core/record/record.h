@@ -141,6 +141,7 @@ const char *hl_cursor_position(hilum_cursor *cursor);
 void hl_cursor_close(hilum_cursor *cursor);
 int32_t hl_record_has_attribute(uint32_t level, uint32_t tag);
 int32_t hl_record_takes_key(uint32_t level, const struct hilum_catalog_key *key);
+uint32_t hl_record_attribute_at(uint32_t level, uint32_t i);
 hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_key *keys,
                            uint32_t n_keys, int64_t *as_of, hilum_object_cb each, void *arg);
 

@@ -45,6 +45,7 @@ static const struct hilum_catalog_api catalog_api = {
     .objects = catalog_objects,
     .has_attribute = hl_record_has_attribute,
     .takes_key = hl_record_takes_key,
+    .attribute_at = hl_record_attribute_at,
 };
 
 static hilum_rc allow(void *arg, const char *plugin, const hilum_principal *who, const char *action,

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/dicom/dcmtk/dataset_internal.h"
 
-#include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -52,18 +50,52 @@ void write_name(const std::string &name, hl_buf *out)
     hl_buf_byte(out, '}');
 }
 
+size_t digits(const std::string &text, size_t at)
+{
+    size_t n = 0;
+    while (at + n < text.size() && text[at + n] >= '0' && text[at + n] <= '9')
+        n++;
+    return n;
+}
+
+// The text as JSON's grammar has numbers (RFC 8259 6), digit for digit: a double would add or lose some. "": none.
+std::string json_number(const std::string &text)
+{
+    size_t at = !text.empty() && (text[0] == '+' || text[0] == '-');
+    std::string out = at && text[0] == '-' ? "-" : "";
+    size_t whole = digits(text, at);
+    size_t zeros = 0;
+    while (zeros + 1 < whole && text[at + zeros] == '0')
+        zeros++;
+    out += whole ? text.substr(at + zeros, whole - zeros) : "0";
+    at += whole;
+    size_t fraction = 0;
+    if (at < text.size() && text[at] == '.') {
+        fraction = digits(text, ++at);
+        out += fraction ? "." + text.substr(at, fraction) : "";
+        at += fraction;
+    }
+    if (whole + fraction == 0)
+        return "";
+    if (at < text.size() && (text[at] == 'e' || text[at] == 'E')) {
+        const bool is_signed = at + 1 < text.size() && (text[at + 1] == '+' || text[at + 1] == '-');
+        const size_t exponent = digits(text, at + 1 + is_signed);
+        if (exponent == 0)
+            return "";
+        out += text.substr(at, 1 + is_signed + exponent);
+        at += 1 + is_signed + exponent;
+    }
+    return at == text.size() ? out : "";
+}
+
 // What is no number (a modality's slip) stays a string, as F.2.2 allows for DS and IS.
 void write_number(const std::string &text, hl_buf *out)
 {
-    char *end = nullptr;
-    const double value = std::strtod(text.c_str(), &end);
-    if (end == text.c_str() || *end || !std::isfinite(value) ||
-        std::strpbrk(text.c_str(), "xXpPnN"))
+    const std::string number = json_number(text);
+    if (number.empty())
         hl_buf_json_string(out, text.c_str());
-    else if (std::fabs(value) < 9007199254740992.0 && value == std::floor(value))
-        hl_buf_printf(out, "%.0f", value);
     else
-        hl_buf_printf(out, "%.17g", value);
+        hl_buf_text(out, number.c_str());
 }
 
 void write_value(DcmEVR vr, const std::string &text, hl_buf *out)

@@ -82,6 +82,9 @@ struct hilum_catalog_api {
     /* Would open() take this key's value at this level? 1 or 0; 1 for what is not kept there. Asks nothing of the
      * database: for telling a peer which of its keys were at fault. */
     int32_t (*takes_key)(uint32_t level, const struct hilum_catalog_key *key);
+    /* The i-th attribute kept at this level, those of the levels above included; 0 past the last. */
+    uint32_t (*attribute_at)(uint32_t level, uint32_t i);
+    /* since 1.1: append here */
 };
 
 #ifdef __cplusplus

@@ -59,7 +59,7 @@ struct hilum_http_api {
     hilum_rc (*allow)(hilum_http *http, const char *action, const char *resource);
 
     /* ---- the response ---- */
-    /* Adds a header; before the response begins. Content-Length, Transfer-Encoding, Connection and Date are
+    /* Adds a header; before the response ends. Content-Length, Transfer-Encoding, Connection and Date are
      * the server's. */
     hilum_rc (*add_header)(hilum_http *http, const char *name, const char *value);
     /* A whole response from memory; copied. The server compresses and answers If-None-Match where there is

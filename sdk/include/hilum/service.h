@@ -144,6 +144,11 @@ struct hilum_dicom_api {
     /* Writes it coded in a native transfer syntax, text in UTF-8 unless (0008,0005) says otherwise.
      * HILUM_EUNSUP: a compressed syntax. */
     hilum_rc (*write)(hilum_dataset *data, const char *transfer_syntax, struct hilum_sink *out);
+    /* The VR of PS3.6, "UN" for tags it does not know; static. */
+    const char *(*vr)(uint32_t tag);
+    /* Writes the data set as an object of the DICOM JSON Model (PS3.18 F). */
+    hilum_rc (*json)(hilum_dataset *data, const struct hilum_sink *sink);
+    /* since 1.1: append here */
 };
 
 /* Threads: as cap.threads says; a SERIAL service answers one peer at a time. Not isolatable: it holds an

@@ -187,6 +187,27 @@ static void json__is_the_dicom_model(void **state)
                         "\"Value\":[\"a\"]}}]}}");
 }
 
+/* The digits of a decimal string are the patient's: a double would tell others. */
+static void json__numbers_keep_their_digits(void **state)
+{
+    (void)state;
+    put("PixelSpacing", "0.10\\+.5");
+    put("SliceThickness", "0.1000000000000001");
+    put("SliceLocation", "-007.");
+    put("PatientWeight", "1.e2");
+    put("SeriesNumber", "+012");
+    put("InstanceNumber", "9007199254740993");
+    put("EchoTime", "12 ms");
+    assert_int_equal(hl_dataset_json(set, &bytes), HILUM_OK);
+    assert_non_null(strstr(bytes.data, "\"Value\":[0.10,0.5]"));
+    assert_non_null(strstr(bytes.data, "\"Value\":[0.1000000000000001]"));
+    assert_non_null(strstr(bytes.data, "\"Value\":[-7]"));
+    assert_non_null(strstr(bytes.data, "\"Value\":[1e2]"));
+    assert_non_null(strstr(bytes.data, "\"Value\":[12]"));
+    assert_non_null(strstr(bytes.data, "\"Value\":[9007199254740993]"));
+    assert_non_null(strstr(bytes.data, "\"Value\":[\"12 ms\"]"));
+}
+
 static void open_and_tell(const char *path, void *arg)
 {
     char syntax[65];
@@ -238,6 +259,7 @@ int main(void)
         TEST(cut_and_oversized_and_deep_bytes__are_refused),
         TEST(charset_that_cannot_say_it__gives_way_to_utf8),
         TEST(json__is_the_dicom_model),
+        TEST(json__numbers_keep_their_digits),
         TEST(shared_files__open_and_are_valid_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

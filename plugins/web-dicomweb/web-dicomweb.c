@@ -1,0 +1,129 @@
+/* web-dicomweb: the Studies Service (PS3.18 10) as routes. The plugin's options, its routes and its life.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "web.h"
+
+#include <stdlib.h>
+
+static const struct hilum_option options[] = {
+    {"max_results", HILUM_OPT_INT, offsetof(struct web_conf, max_results), "10000", "1..1000000",
+     "Answers to one search at most, whatever limit it asks for."},
+    {NULL, 0, 0, NULL, NULL, NULL},
+};
+
+/* ---- small things ---- */
+
+bool web_is_uid(const char *text)
+{
+    size_t n = strlen(text);
+    return n > 0 && n <= 64 && strspn(text, "0123456789.") == n;
+}
+
+hilum_rc web_refuse(const struct web_call *call, uint32_t status, const char *why)
+{
+    return call->api->problem(call->http, status, HILUM_OK, why);
+}
+
+hilum_rc web_check_path(const struct web_call *call)
+{
+    static const char *const names[] = {"study", "series", "instance"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *uid = call->api->param(call->http, names[i]);
+        if (uid != NULL && !web_is_uid(uid))
+            return call->web->host->fail(call->web->self, HILUM_EINVAL,
+                                         "the path holds what is no UID");
+    }
+    return HILUM_OK;
+}
+
+/* ---- routes ---- */
+
+#define HANDLER(name, call_it)                                                                     \
+    static hilum_rc name(void *self, const struct hilum_http_api *api, hilum_http *http)           \
+    {                                                                                              \
+        const struct web_call call = {self, api, http};                                            \
+        hilum_rc rc = web_check_path(&call);                                                       \
+        return rc == HILUM_OK ? call_it : rc;                                                      \
+    }
+
+HANDLER(search_studies, web_search(&call, HILUM_LEVEL_STUDY))
+HANDLER(search_series, web_search(&call, HILUM_LEVEL_SERIES))
+HANDLER(search_instances, web_search(&call, HILUM_LEVEL_IMAGE))
+
+#define STUDY    WEB_ROOT "/studies/{study}"
+#define SERIES   STUDY "/series/{series}"
+#define INSTANCE SERIES "/instances/{instance}"
+
+#define ROUTE(label, verbs, path, action, limit, function, what)                                   \
+    {                                                                                              \
+        .cap = {.size = sizeof(struct hilum_route),                                                \
+                .kind = HILUM_CAP_ROUTE,                                                           \
+                .threads = HILUM_PARALLEL,                                                         \
+                .name = "dicomweb/" label},                                                        \
+        .methods = verbs, .pattern = path, .permission = action, .summary = what,                  \
+        .body_max = limit, .run = function,                                                        \
+    }
+
+static const struct hilum_route routes[] = {
+    ROUTE("search/studies", "GET", WEB_ROOT "/studies", "find", 0, search_studies,
+          "Search for studies (QIDO-RS)."),
+    ROUTE("search/all-series", "GET", WEB_ROOT "/series", "find", 0, search_series,
+          "Search for series of all studies."),
+    ROUTE("search/all-instances", "GET", WEB_ROOT "/instances", "find", 0, search_instances,
+          "Search for instances of all studies."),
+    ROUTE("search/series", "GET", STUDY "/series", "find", 0, search_series,
+          "Search for series of a study."),
+    ROUTE("search/study-instances", "GET", STUDY "/instances", "find", 0, search_instances,
+          "Search for instances of a study."),
+    ROUTE("search/instances", "GET", SERIES "/instances", "find", 0, search_instances,
+          "Search for instances of a series."),
+};
+
+/* ---- life ---- */
+
+static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const void *conf,
+                         void **state)
+{
+    struct web *web = calloc(1, sizeof *web);
+    if (web == NULL)
+        return host->fail(self, HILUM_ENOMEM, "web-dicomweb: no memory");
+    *web = (struct web){host, self, conf};
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; rc == HILUM_OK && i < sizeof routes / sizeof *routes; i++)
+        rc = host->provide(self, &routes[i].cap, web);
+    if (rc != HILUM_OK)
+        free(web);
+    else
+        *state = web;
+    return rc;
+}
+
+static hilum_rc web_start(void *state)
+{
+    const struct web *web = state;
+    if (web->host->dicom == NULL || web->host->catalog == NULL)
+        return web->host->fail(web->self, HILUM_EUNSUP, "this host offers no catalogue");
+    return HILUM_OK;
+}
+
+static const struct hilum_plugin plugin = {
+    .magic = HILUM_MAGIC,
+    .size = sizeof(struct hilum_plugin),
+    .abi_major = HILUM_ABI_MAJOR,
+    .abi_minor = HILUM_ABI_MINOR,
+    .conf_size = sizeof(struct web_conf),
+    .id = "web-dicomweb",
+    .version = HILUM_VERSION,
+    .vendor = "Hilum",
+    .licence = "Apache-2.0",
+    .options = options,
+    .init = web_init,
+    .start = web_start,
+    .fini = free,
+    .swap = HILUM_SWAP_BESIDE,
+};
+
+const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)
+{
+    (void)host_minor;
+    return host_major == HILUM_ABI_MAJOR ? &plugin : NULL;
+}

@@ -1,0 +1,78 @@
+/* What the files of web-dicomweb share. The Studies Service of PS3.18 10 over the host's catalogue and objects.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEB_DICOMWEB_H
+#define WEB_DICOMWEB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "hilum/host.h"
+#include "hilum/route.h"
+
+#define WEB_ROOT "/dicom-web"
+
+struct web_conf {
+    int64_t max_results; /* of one search */
+};
+
+struct web {
+    const struct hilum_host *host;
+    hilum_self *self;
+    const struct web_conf *conf;
+};
+
+/* One exchange, as the handlers pass it on. */
+struct web_call {
+    struct web *web;
+    const struct hilum_http_api *api;
+    hilum_http *http;
+};
+
+enum {
+    TAG_SOP_INSTANCE = 0x00080018,
+    TAG_RETRIEVE_URL = 0x00081190,
+    TAG_STUDY = 0x0020000D,
+    TAG_SERIES = 0x0020000E
+};
+
+#define WEB_JSON "application/dicom+json"
+
+/* ---- Accept (RFC 9110 12.5.1, PS3.18 8.7): accept.c, no state, fuzzed ---- */
+
+enum { WEB_QUALITY_ONE = 1000 };
+
+/* One media range. Texts are in lower case where they are not sensitive to it. */
+struct web_range {
+    char media[80];  /* "multipart/related", "image/" "*", "*" "/" "*" */
+    char type[80];   /* of multipart/related; "" */
+    char syntax[68]; /* transfer-syntax: a UID, "*", "" */
+    int quality;     /* 0 to WEB_QUALITY_ONE */
+};
+/* Reads the range at *text and moves behind it. False: no more. What is no media range is left out. */
+bool web_range_next(const char **text, struct web_range *out);
+
+/* What could be sent. `type` NULL: the media type itself, otherwise a part's type in multipart/related. `syntax`
+ * NULL where the type has none. */
+struct web_offer {
+    const char *media, *type, *syntax;
+};
+/* The offer the client likes best, the earlier of equals; -1: none. NULL and "": the first. */
+int web_accept(const char *accept, const struct web_offer *offers, size_t n);
+
+/* The Accept header, or the query parameter that stands for it (PS3.18 8.3.3.1). */
+const char *web_accept_of(const struct web_call *call);
+
+/* ---- small things ---- */
+
+/* Is it a UID (PS3.5 9.1), as far as a path can tell? */
+bool web_is_uid(const char *text);
+/* HILUM_OK: all UIDs of the path are UIDs; otherwise the client has been answered (1). */
+hilum_rc web_check_path(const struct web_call *call);
+/* Answers and returns HILUM_OK. */
+hilum_rc web_refuse(const struct web_call *call, uint32_t status, const char *why);
+
+/* ---- transactions ---- */
+hilum_rc web_search(const struct web_call *call, uint32_t level);
+
+#endif
