@@ -312,7 +312,7 @@ static bool condition_holds(const struct condition *c, hilum_event *event)
     if (c->op >= OP_LT && field && field->kind == FIELD_INT)
         return any_ordered(c, event, field);
     const char *text = hl_event_field_text(event, field);
-    size_t n = text ? field->length : 0;
+    size_t n = text && field ? field->length : 0;
     switch (c->op) {
     case OP_EQ: return any_equal(c, text, n);
     case OP_NE: return !any_equal(c, text, n);

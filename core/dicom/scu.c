@@ -1,5 +1,6 @@
 /* Sending to peers: which objects share an association, what became of each, and C-ECHO.
  * It knows nothing of who wants them sent and of retries. SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,6 +223,7 @@ static hilum_rc send_item(struct call *call, struct hl_send_item *item)
                                                call->only_fresh, &call->link);
         if (rc)
             return rc;
+        assert(call->link);
         bool was_reused = call->link->is_reused;
         if (!send_on_link(call, item)) {
             call->link->is_reused = false;

@@ -1,6 +1,7 @@
 /* Sends Part 10 files that are in memory to an address: what plugins get as host->store_scu. It
  * reads the file meta information and forwards the rest untouched. SPDX-License-Identifier:
  * Apache-2.0 */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,7 @@ static hilum_rc link_for(struct call *call, const struct hl_part10 *head)
 static hilum_rc transmit(struct call *call, const struct hl_part10 *head, const uint8_t *dataset,
                          uint64_t n)
 {
+    assert(call->link);
     struct hl_sending sending = {
         .ul = call->link->ul, .peer = call->peer.name, .message_id = ++call->link->last_message_id};
     const struct hl_ul_context *context =

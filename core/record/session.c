@@ -227,7 +227,7 @@ hilum_rc hl_session_int(struct hl_session *session, int64_t *out, const char *sq
     hilum_rc rc = hl_session_query(session, sql, values, n, &stmt);
     if (rc == HILUM_OK)
         rc = hl_stmt_step(stmt);
-    if (rc == 1)
+    if (rc == 1 && stmt)
         *out = hl_stmt_int(stmt, 0);
     hl_stmt_done(stmt);
     if (rc == 0)

@@ -2,6 +2,7 @@
  * It knows nothing of what any attribute means. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/scan.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,6 +120,8 @@ static bool is_repeated(const struct hl_scan *scan, uint32_t tag)
  * falls back to a walk for what follows the first disorder. */
 static void note_order(struct hl_scan *scan, uint32_t tag)
 {
+    assert(scan->count == 0 || scan->elements);
+    /* NOLINTBEGIN(clang-analyzer-core.UndefinedBinaryOperatorResult): elements below count are always filled. */
     bool is_disordered = scan->sorted < scan->count;
     if (!is_disordered && (scan->count == 0 || scan->elements[scan->count - 1].tag < tag)) {
         scan->sorted++;
@@ -126,6 +129,7 @@ static void note_order(struct hl_scan *scan, uint32_t tag)
     }
     if (tag <= scan->elements[scan->count - 1].tag)
         scan->remarks |= HL_SCAN_TAG_ORDER;
+    /* NOLINTEND(clang-analyzer-core.UndefinedBinaryOperatorResult) */
     if (is_repeated(scan, tag))
         scan->remarks |= HL_SCAN_DUPLICATE;
 }
@@ -576,6 +580,7 @@ hilum_rc hl_scan_end(struct hl_scan *scan)
                             (unsigned long long)scan->offset, TAG_ARGS(e->tag, e->offset));
     if (scan->head_length)
         return end_head(scan);
+    assert(scan->count == 0 || scan->elements);
     if (scan->inflate && !scan->is_inflated)
         return hl_scan_fail(
             scan, HILUM_EINVAL, "deflated data cut short: after " TAG_FORMAT,

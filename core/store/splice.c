@@ -71,7 +71,7 @@ static hilum_rc add_edit(struct plan *plan, const struct hl_edit *edit)
     uint8_t *bytes = rc == HILUM_OK ? hl_arena_alloc(&plan->out->arena, coded.len) : NULL;
     if (rc == HILUM_OK && !bytes)
         rc = hl_fail(HILUM_ENOMEM, "edit of a data set: no memory");
-    if (rc == HILUM_OK) {
+    if (rc == HILUM_OK && bytes) {
         memcpy(bytes, coded.data, coded.len);
         rc = add_piece(plan->out, (struct hl_piece){.bytes = bytes, .length = coded.len});
     }

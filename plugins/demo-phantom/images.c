@@ -80,9 +80,10 @@ void write_ct(struct file *file, const struct picture *picture, int index)
     uint8_t *pixels = put_pixels(file, "OW", (size_t)2 * N * N);
     uint64_t state = (uint64_t)index * 977 + 1;
     for (int i = 0; pixels && i < N * N; i++) {
-        double x = (i % N - N / 2 + 0.5) * spacing, y = (double)(i / N - N / 2) * spacing;
+        int column = i % N, row = i / N;
+        double x = (column + 0.5 - N / 2.0) * spacing, y = (row - N / 2.0) * spacing;
         double value = chest_hu(x, y, z) + 1024 + 14 * noise(&state);
-        put_16(pixels + 2 * i, value < 0 ? 0 : value > 4095 ? 4095 : (int)value);
+        put_16(pixels + 2 * (size_t)i, value < 0 ? 0 : value > 4095 ? 4095 : (int)value);
     }
 }
 
@@ -105,10 +106,11 @@ void write_localizer(struct file *file, const struct picture *picture, int index
     put_ct_window(file, "150", "1200");
     uint8_t *pixels = put_pixels(file, "OW", (size_t)2 * ROWS * COLUMNS);
     for (int i = 0; pixels && i < ROWS * COLUMNS; i++) {
-        double x = (i % COLUMNS - COLUMNS / 2 + 0.5) * 0.75;
-        double z = 95.625 - (double)(i / COLUMNS) * 0.75;
+        int column = i % COLUMNS, row = i / COLUMNS;
+        double x = (column + 0.5 - COLUMNS / 2.0) * 0.75;
+        double z = 95.625 - row * 0.75;
         double value = 4 * chest_projection(x, z) + 400;
-        put_16(pixels + 2 * i, value > 4095 ? 4095 : (int)value);
+        put_16(pixels + 2 * (size_t)i, value > 4095 ? 4095 : (int)value);
     }
 }
 
@@ -117,7 +119,8 @@ static void ultrasound_frame(uint8_t *rgb, int columns, int rows, double phase, 
 {
     double pulse = exp(-6 * phase) * sin(9 * phase) + 0.15;
     for (int i = 0; i < rows * columns; i++) {
-        double x = i % columns - columns / 2.0, y = (double)(i / columns); /* px from the probe */
+        int column = i % columns, row = i / columns;
+        double x = column - columns / 2.0, y = row; /* px from the probe */
         double angle = atan2(x, y + 60), depth = hypot(x, y + 60) - 60;
         double wall = 22 + 3 * pulse, d = fabs(y - 120 - 0.12 * x);
         double speckle = 60 + 40 * noise(state);
@@ -126,9 +129,11 @@ static void ultrasound_frame(uint8_t *rgb, int columns, int rows, double phase, 
         int is_flow = d < wall - 3 && fabs(x) < columns * 0.22;
         double flow = is_flow ? (1 - d * d / (wall * wall)) * (0.35 + pulse) : 0;
         double g = !is_sector ? 0 : fmin(255, fmax(0, grey));
-        rgb[3 * i] = (uint8_t)(is_sector && is_flow ? fmin(255, 90 + 260 * fmax(0, flow)) : g);
-        rgb[3 * i + 1] = (uint8_t)(is_sector && is_flow ? fmin(255, 120 * fmax(0, flow)) : g);
-        rgb[3 * i + 2] = (uint8_t)(is_sector && is_flow ? (flow < 0 ? 200 : 10) : g);
+        rgb[3 * (size_t)i] =
+            (uint8_t)(is_sector && is_flow ? fmin(255, 90 + 260 * fmax(0, flow)) : g);
+        rgb[3 * (size_t)i + 1] =
+            (uint8_t)(is_sector && is_flow ? fmin(255, 120 * fmax(0, flow)) : g);
+        rgb[3 * (size_t)i + 2] = (uint8_t)(is_sector && is_flow ? (flow < 0 ? 200 : 10) : g);
     }
 }
 
@@ -174,9 +179,10 @@ void write_radiograph(struct file *file, const struct picture *picture, int inde
     uint8_t *pixels = put_pixels(file, "OW", (size_t)2 * ROWS * COLUMNS);
     uint64_t state = 7;
     for (int i = 0; pixels && i < ROWS * COLUMNS; i++) {
-        double x = (i % COLUMNS - COLUMNS / 2 + 0.5) * 0.125;
-        double z = (ROWS / 2 - (double)(i / COLUMNS)) * 0.125;
+        int column = i % COLUMNS, row = i / COLUMNS;
+        double x = (column + 0.5 - COLUMNS / 2.0) * 0.125;
+        double z = (ROWS / 2.0 - row) * 0.125;
         double value = 600 + 40 * chest_projection(x, z * 0.8) + 30 * noise(&state);
-        put_16(pixels + 2 * i, value < 0 ? 0 : value > 16383 ? 16383 : (int)value);
+        put_16(pixels + 2 * (size_t)i, value < 0 ? 0 : value > 16383 ? 16383 : (int)value);
     }
 }

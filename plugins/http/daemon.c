@@ -587,7 +587,7 @@ static int bind_address(const struct addrinfo *address)
 
 static void url_write(struct http_listener *listener)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     char host[64] = "", port[8] = "";
     if (getsockname(listener->fd, (struct sockaddr *)&address, &size) == 0)

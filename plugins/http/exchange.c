@@ -2,6 +2,7 @@
  * kept exchange. SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,6 +276,7 @@ static hilum_rc api_write(hilum_http *http, const void *bytes, uint64_t n)
     struct http_piece *piece = &http->pieces[http->open_piece - 1];
     if (!piece_grow(http, piece, n))
         return no_memory(http);
+    assert(piece->bytes);
     memcpy((char *)(uintptr_t)piece->bytes + piece->length, bytes, (size_t)n);
     piece->length += n;
     http->copied += n;

@@ -28,9 +28,9 @@ static hilum_rc ready(void *self, const struct hilum_http_api *api, hilum_http *
         .cap = {.size = sizeof(struct hilum_route),                                                \
                 .kind = HILUM_CAP_ROUTE,                                                           \
                 .threads = HILUM_PARALLEL,                                                         \
-                .name = label},                                                                    \
-        .methods = "GET", .pattern = path, .summary = what, .flags = HILUM_ROUTE_ANONYMOUS,        \
-        .run = function,                                                                           \
+                .name = (label)},                                                                  \
+        .methods = "GET", .pattern = (path), .summary = (what), .flags = HILUM_ROUTE_ANONYMOUS,    \
+        .run = (function),                                                                         \
     }
 
 static const struct hilum_route routes[] = {

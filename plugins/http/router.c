@@ -22,7 +22,7 @@ static pthread_mutex_t *serial_of(struct http_server *server, const struct http_
     for (const struct http_route *r = server->routes; r < route; r++)
         if (r->instance == route->instance && r->serial != NULL)
             return r->serial;
-    pthread_mutex_t *serial = malloc(sizeof *serial);
+    pthread_mutex_t *serial = malloc(sizeof(pthread_mutex_t));
     if (serial != NULL)
         pthread_mutex_init(serial, NULL);
     return serial;

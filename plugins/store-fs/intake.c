@@ -81,7 +81,7 @@ struct fs_entry *fs_entry_add(struct fs_intake *intake, const char *key)
         return NULL;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    strcpy(entry->key, key);
+    snprintf(entry->key, sizeof entry->key, "%s", key);
     entry->segment = -1;
     entry->mtime_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     struct fs_entry **bucket = &intake->buckets[bucket_of(key)];

@@ -118,7 +118,7 @@ hilum_rc fs_intake_list(struct fs_intake *intake, bool is_final, struct fs_liste
              entry = entry->next) {
             if (entry->state != wanted)
                 continue;
-            strcpy((*out)[*n].key, entry->key);
+            memcpy((*out)[*n].key, entry->key, sizeof entry->key);
             info_of(entry, &(*out)[(*n)++].info);
         }
     }

@@ -75,7 +75,7 @@ static void flatten(const char *key, char *out)
 {
     size_t i = 0;
     for (; i < FS_KEY_MAX && key[i] != '\0'; i++)
-        out[i] = key[i] == '/' ? '+' : key[i];
+        out[i] = (char)(key[i] == '/' ? '+' : key[i]);
     out[i] = '\0';
 }
 
@@ -94,7 +94,7 @@ void fs_name_to_key(const char *name, char out[FS_NAME_SIZE])
 {
     size_t i = 0;
     for (; i < FS_NAME_SIZE - 1 && name[i] != '\0'; i++)
-        out[i] = name[i] == '+' ? '/' : name[i];
+        out[i] = (char)(name[i] == '+' ? '/' : name[i]);
     out[i] = '\0';
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,7 +48,7 @@ hilum_rc fs_begin(void *self, const char *key, uint64_t length_hint, void **out)
     struct fs_txn *txn = calloc(1, sizeof *txn);
     if (txn == NULL)
         return fs_fail(fs, HILUM_ENOMEM, "no memory", key);
-    strcpy(txn->key, key);
+    snprintf(txn->key, sizeof txn->key, "%s", key);
     txn->fd = -1;
     if (fs->intake == NULL || !fs_intake_begin(fs->intake, txn))
         rc = fs_part_create(fs, txn);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -112,7 +113,7 @@ hilum_rc fs_open_fd(void *self, const char *key, int32_t *fd, uint64_t *offset)
 static void dirs_prune(struct fs *fs, const char *key)
 {
     char path[FS_KEY_MAX + 1];
-    strcpy(path, key);
+    snprintf(path, sizeof path, "%s", key);
     pthread_mutex_lock(&fs->lock);
     for (char *slash = strrchr(path, '/'); slash != NULL; slash = strrchr(path, '/')) {
         *slash = '\0';

@@ -9,7 +9,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { INPUT_MAX = 1 << 20, MUTATIONS = 2000 };
+/* MUTATIONS of a seed, fewer of many seeds: a corpus costs seconds, whatever its size. */
+enum { INPUT_MAX = 1 << 20, MUTATIONS = 2000, MUTATIONS_ALL = 20000 };
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -32,7 +33,7 @@ static void mutate_and_run(const uint8_t *seed, size_t n, uint64_t *state)
     free(copy);
 }
 
-static int run_file(const char *path)
+static int run_file(const char *path, int mutations)
 {
     static uint8_t bytes[INPUT_MAX];
     FILE *f = fopen(path, "rb");
@@ -42,25 +43,35 @@ static int run_file(const char *path)
     fclose(f);
     LLVMFuzzerTestOneInput(bytes, n);
     uint64_t state = 88172645463325252u;
-    for (int i = 0; i < MUTATIONS; i++)
+    for (int i = 0; i < mutations; i++)
         mutate_and_run(bytes, n, &state);
     return 0;
 }
 
-int main(int argc, char **argv)
+/* Runs each file of a directory if mutations is not negative. Files there. */
+static int run_directory(const char *name, int mutations)
 {
     int files = 0;
-    for (int i = 1; i < argc; i++) {
-        DIR *dir = opendir(argv[i]);
-        for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
-            char path[4096];
-            snprintf(path, sizeof path, "%s/%s", argv[i], e->d_name);
-            if (e->d_name[0] != '.' && run_file(path) == 0)
-                files++;
-        }
-        if (dir)
-            closedir(dir);
+    DIR *dir = opendir(name);
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", name, e->d_name);
+        if (e->d_name[0] != '.' && (mutations < 0 || run_file(path, mutations) == 0))
+            files++;
     }
-    printf("%d seeds, %d mutations each\n", files, MUTATIONS);
-    return files > 0 ? 0 : 1; /* an empty corpus proves nothing */
+    if (dir)
+        closedir(dir);
+    return files;
+}
+
+int main(int argc, char **argv)
+{
+    int files = 0, run = 0;
+    for (int i = 1; i < argc; i++)
+        files += run_directory(argv[i], -1);
+    int mutations = files * MUTATIONS > MUTATIONS_ALL ? MUTATIONS_ALL / files : MUTATIONS;
+    for (int i = 1; i < argc; i++)
+        run += run_directory(argv[i], mutations);
+    printf("%d seeds, %d mutations each\n", run, mutations);
+    return run > 0 ? 0 : 1; /* an empty corpus proves nothing */
 }
