@@ -20,14 +20,13 @@ void hl_hold_add(struct hl_store *store, struct hl_hold *hold,
 
 void hl_hold_remove(struct hl_store *store, struct hl_hold *hold)
 {
-    if (hold->at == NULL)
-        return;
-    pthread_mutex_lock(&store->holds_lock);
-    *hold->at = hold->next;
-    if (hold->next != NULL)
+    pthread_mutex_lock(&store->holds_lock); /* neighbours move our `at` too */
+    if (hold->at != NULL)
+        *hold->at = hold->next;
+    if (hold->at != NULL && hold->next != NULL)
         hold->next->at = hold->at;
-    pthread_mutex_unlock(&store->holds_lock);
     hold->at = NULL;
+    pthread_mutex_unlock(&store->holds_lock);
 }
 
 static bool is_held(const struct hl_store *store, const struct hl_store_provider *provider,

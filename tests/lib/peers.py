@@ -106,7 +106,7 @@ class Hilum(Server):
         """What the `hilum` program prints as JSON: (streamed items, result)."""
         out = subprocess.run([f"{self.build}/bin/hilum", "--data", self.data, "--json", *words], capture_output=True, text=True)
         if check and out.returncode:
-            raise RuntimeError(f"hilum {' '.join(words)}: exit {out.returncode}: {out.stdout}{out.stderr}")
+            raise RuntimeError(f"hilum {' '.join(words)}: exit {out.returncode}: {out.stdout}{out.stderr}{self.last_words()}")
         values, at, text = [], 0, out.stdout
         while text[at:].strip():
             at += len(text[at:]) - len(text[at:].lstrip())
@@ -117,6 +117,10 @@ class Hilum(Server):
 
     def cli(self, *words, check=True):
         return self.cli_items(*words, check=check)[1]
+
+    def last_words(self):
+        """What a server that ended by itself wrote: a sanitizer's report, say. The test's own line never tells."""
+        return "" if self.process.poll() is None else "\n" + open(f"{self.dir}/log", errors="replace").read()[:6000]
 
 
 class Orthanc(Server):
