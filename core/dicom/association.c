@@ -135,7 +135,7 @@ static void remember(struct hl_assoc *on, const struct hl_ul_params *params,
                                  .why = why,
                                  .whys = whys,
                                  .keep = on->policy->trace};
-    on->trace = hl_trace_add(on->scp->trace, &note);
+    on->trace = hl_trace_add(on->scp->parts.trace, &note);
 }
 
 static void reject_association(struct hl_assoc *on, const struct hl_ul_params *params,
@@ -195,7 +195,7 @@ void hl_assoc_closed(void *ctx, struct hl_ul_assoc *ul, void *user, const char *
     if (!on)
         return;
     bool is_released = !strcmp(why, "released");
-    hl_trace_end(scp->trace, on->trace, why, on->messages);
+    hl_trace_end(scp->parts.trace, on->trace, why, on->messages);
     if (!is_released)
         hl_log(HL_INFO, "dicom", "association of \"%s\" from %s ended: %s", on->principal.aet,
                on->principal.address, why);
@@ -210,6 +210,6 @@ void hl_assoc_refused(void *ctx, const char *address, const char *why)
 {
     struct hl_scp *scp = ctx;
     struct hl_policy *policy = hl_scp_policy(scp);
-    hl_trace_refused(scp->trace, address, why, policy->trace);
+    hl_trace_refused(scp->parts.trace, address, why, policy->trace);
     hl_policy_unref(policy);
 }

@@ -213,7 +213,7 @@ static void tell_failures(hilum_exchange *exchange, struct hl_dimse *response)
     snprintf(what, sizeof what, "%s by %s",
              wire->command.command_field == HL_C_GET_RQ ? "C-GET" : "C-MOVE",
              exchange->request.calling_aet);
-    hl_trace_say(wire->on->scp->trace, wire->on->trace, exchange->why_failed);
+    hl_trace_say(wire->on->scp->parts.trace, wire->on->trace, exchange->why_failed);
     if (hl_request_refusal(wire, "not sent", what, exchange->why_failed, exchange->reference) < 0)
         exchange->reference[0] = 0;
     snprintf(comment, sizeof comment, "%u not sent%s%s", exchange->tally.counts.failed,

@@ -112,7 +112,6 @@ static void free_scp(struct hl_scp *scp)
     }
     hl_pool_free(scp->after);
     hl_policy_unref(scp->policy);
-    hl_trace_free(scp->trace);
     hl_holdings_free(scp->holdings);
     pthread_mutex_destroy(&scp->lock);
     free(scp);
@@ -127,9 +126,7 @@ hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config
     scp->parts = *parts;
     pthread_mutex_init(&scp->lock, NULL);
     hl_scp_services(scp);
-    hilum_rc rc = hl_trace_new(&scp->trace);
-    if (!rc)
-        rc = hl_holdings_new(parts->record, &scp->holdings);
+    hilum_rc rc = hl_holdings_new(parts->record, &scp->holdings);
     if (!rc)
         rc = hl_pool_new("after", AFTER_MAX, &scp->after);
     if (!rc)
@@ -215,11 +212,6 @@ hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_b
 
 /* ---- for people -------------------------------------------------------------------------------
  */
-
-void hl_scp_trace(struct hl_scp *scp, const char *peer, struct hl_buf *json)
-{
-    hl_trace_json(scp->trace, peer, json);
-}
 
 void hl_scp_status(struct hl_scp *scp, struct hl_buf *json)
 {

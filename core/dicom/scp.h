@@ -9,6 +9,7 @@
 
 struct hl_scp;
 struct hl_plugins; /* core/plugin/plugin.h */
+struct hl_trace;   /* core/dicom/trace.h */
 
 struct hl_scp_parts {
     struct hl_store *store;
@@ -16,6 +17,7 @@ struct hl_scp_parts {
     struct hl_bus *bus;
     struct hl_plugins *plugins;
     struct hl_scu *scu;
+    struct hl_trace *trace; /* outlives the provider */
 };
 /* Starts the listeners of the configuration. HILUM_EINVAL names the listener and the cause. */
 hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config,
@@ -26,9 +28,6 @@ hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_b
 const char *hl_scp_address(const struct hl_scp *scp);
 void hl_scp_stop(struct hl_scp *scp, uint32_t ms);
 
-/* The last associations of a peer (name, AE title or address; NULL: all): proposed and accepted contexts and the
- * reason of every refusal. JSON array. */
-void hl_scp_trace(struct hl_scp *scp, const char *peer, struct hl_buf *json);
 void hl_scp_status(struct hl_scp *scp, struct hl_buf *json);
 
 /* The table plugins get as host->dicom and what it stands on (struct hl_host_services). */

@@ -24,7 +24,6 @@ struct hl_scp {
     struct hl_scp_parts parts;
     struct hl_services services;
     struct hl_ul_server *server;
-    struct hl_trace *trace;
     struct hl_holdings *holdings;
     pthread_mutex_t lock; /* of policy and counts */
     struct hl_policy *policy;

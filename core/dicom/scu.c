@@ -22,13 +22,15 @@ struct hl_peer_sent {
 /* ---- life -------------------------------------------------------------------------------------
  */
 
-hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_scu **out)
+hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_trace *trace,
+                    struct hl_scu **out)
 {
     struct hl_scu *scu = calloc(1, sizeof *scu);
     if (!scu)
         return hl_fail(HILUM_ENOMEM, "connections to peers: out of memory");
     scu->store = store;
     scu->record = record;
+    scu->trace = trace;
     pthread_mutex_init(&scu->lock, NULL);
     hilum_rc rc = hl_pool_new("scu", POOL_MAX, &scu->pool);
     if (!rc)
@@ -145,6 +147,7 @@ static hilum_rc echo_on(struct hl_link *link, const char *peer)
         rc = hl_dimse_read(link->ul, &response);
     if (rc)
         return hl_fail_in(rc, "peer %s", peer);
+    link->answered++;
     if (response.command_field != (HL_C_ECHO_RQ | HL_RSP) || response.status)
         return hl_fail(HILUM_EIO, "peer %s answers a C-ECHO by command %04x status %04x", peer,
                        response.command_field, response.status);
@@ -168,7 +171,7 @@ hilum_rc hl_scu_echo(struct hl_scu *scu, const struct hl_peer *peer, int64_t *ms
     if (ms)
         *ms = hl_mono_ms() - start;
     if (rc)
-        hl_link_drop(link);
+        hl_link_drop(link, hl_error());
     else
         hl_link_release(link);
     return rc;
@@ -210,7 +213,9 @@ static hilum_rc send_on_link(struct call *call, struct hl_send_item *item)
                                  .preference = call->peer,
                                  .message_id = ++call->link->last_message_id,
                                  .options = call->options};
-    return hl_sending_object(&sending, call->scu->store, item);
+    hilum_rc rc = hl_sending_object(&sending, call->scu->store, item);
+    call->link->answered += item->rc == HILUM_OK || item->status;
+    return rc;
 }
 
 /* A kept association may have died unnoticed: its first object is tried once more on a new one. Later a break
@@ -229,7 +234,7 @@ static hilum_rc send_item(struct call *call, struct hl_send_item *item)
             call->link->is_reused = false;
             return HILUM_OK;
         }
-        hl_link_drop(call->link);
+        hl_link_drop(call->link, item->detail);
         call->link = NULL;
         call->only_fresh = true;
         if (!was_reused)

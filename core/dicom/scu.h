@@ -7,9 +7,12 @@
 #include "core/store/ingest.h"
 
 struct hl_ul_assoc; /* core/dicom/ul/ul.h */
+struct hl_trace;    /* core/dicom/trace.h */
 struct hl_scu;      /* connections to peers; thread-safe */
 
-hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_scu **out);
+/* trace outlives it: where each association is remembered, also one that failed. */
+hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_trace *trace,
+                    struct hl_scu **out);
 /* New certificates, AE title, limits. Kept associations of changed peers are released when idle. */
 hilum_rc hl_scu_configure(struct hl_scu *scu, const struct hl_config *config);
 void hl_scu_free(struct hl_scu *scu);

@@ -53,14 +53,18 @@ struct hl_link {
     unsigned generation; /* of the configuration it was opened under */
     int64_t idle_until;  /* monotonic ms, while kept */
     uint16_t last_message_id;
+    unsigned answered;     /* requests */
     struct hl_pair *pairs; /* it was opened with */
     size_t n_pairs;
-    bool is_reused; /* it was kept: the peer may have gone meanwhile */
+    struct hl_trace *trace;
+    uint64_t traced; /* its number there */
+    bool is_reused;  /* it was kept: the peer may have gone meanwhile */
 };
 
 struct hl_scu {
     struct hl_store *store;
     struct hl_record *record;
+    struct hl_trace *trace;
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wake;  /* of the reaper */
     pthread_t reaper;
@@ -87,8 +91,8 @@ void hl_link_put(struct hl_scu *scu, const struct hl_peer *peer, struct hl_link 
 bool hl_link_covers(const struct hl_link *link, const struct hl_pairs *pairs);
 /* Releases it, without keeping. */
 void hl_link_release(struct hl_link *link);
-/* Aborts it: something went wrong in the middle. */
-void hl_link_drop(struct hl_link *link);
+/* Aborts it: something went wrong in the middle; `why` is for the trace, which prefers what the upper layer knows. */
+void hl_link_drop(struct hl_link *link, const char *why);
 /* Starts and ends the thread that releases links kept too long; the end releases all. */
 hilum_rc hl_link_start(struct hl_scu *scu);
 void hl_link_stop(struct hl_scu *scu);

@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/dicom/scu_internal.h"
+#include "core/dicom/trace.h"
 
 /* A peer's TLS context: reading certificates costs more than an association. */
 struct hl_scu_tls {
@@ -63,13 +64,14 @@ static hilum_rc tls_for(struct hl_scu *scu, const struct hl_peer *peer, struct h
 
 static hilum_rc connect_to(const struct hl_policy *policy, const struct hl_peer *peer,
                            const struct hl_ul_params *params, struct hl_ul_tls *tls,
-                           struct hl_ul_assoc **out)
+                           struct hl_ul_failure *failure, struct hl_ul_assoc **out)
 {
     uint32_t connect_ms = peer->connect_ms > 0 ? (uint32_t)peer->connect_ms : 10000;
     struct hl_ul_connect how = {.host = peer->host,
                                 .port = peer->port,
                                 .tls = tls,
                                 .propose = params,
+                                .failure = failure,
                                 .connect_ms = connect_ms,
                                 .negotiate_ms = connect_ms,
                                 .pdu_ms = policy->limits.pdu_ms,
@@ -79,11 +81,32 @@ static hilum_rc connect_to(const struct hl_policy *policy, const struct hl_peer 
     return hl_ul_open(&how, out);
 }
 
+/* What the peer answered, or how it failed: hl_error(). */
+static void remember(struct hl_scu *scu, const struct hl_policy *policy, const struct hl_peer *peer,
+                     const struct hl_ul_failure *failure, struct hl_ul_params *proposed,
+                     struct hl_link *link)
+{
+    struct hl_trace_note note = {.peer = peer->name,
+                                 .is_outbound = true,
+                                 .has_failed = !link->ul,
+                                 .params = link->ul ? hl_ul_params(link->ul) : proposed,
+                                 .reject = &failure->reject,
+                                 .why = hl_error(),
+                                 .keep = policy->trace};
+    proposed->is_tls = peer->has_tls;
+    proposed->port = peer->port;
+    snprintf(proposed->address, sizeof proposed->address, "%.63s",
+             failure->address[0] ? failure->address : peer->host);
+    link->trace = scu->trace;
+    link->traced = hl_trace_add(scu->trace, &note);
+}
+
 static hilum_rc open_link(struct hl_scu *scu, const struct hl_policy *policy,
                           const struct hl_peer *peer, const struct hl_pairs *pairs,
                           struct hl_link *link)
 {
     struct hl_proposal *proposal = calloc(1, sizeof *proposal);
+    struct hl_ul_failure failure = {0};
     struct hl_ul_tls *tls = NULL;
     if (!proposal)
         return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
@@ -93,7 +116,8 @@ static hilum_rc open_link(struct hl_scu *scu, const struct hl_policy *policy,
              peer->own_aet ? peer->own_aet : policy->aet);
     hilum_rc rc = tls_for(scu, peer, &tls);
     if (!rc)
-        rc = connect_to(policy, peer, &proposal->params, tls, &link->ul);
+        rc = connect_to(policy, peer, &proposal->params, tls, &failure, &link->ul);
+    remember(scu, policy, peer, &failure, &proposal->params, link);
     hl_ul_tls_unref(tls);
     free(proposal);
     return rc ? hl_fail_in(rc, "peer %s", peer->name) : HILUM_OK;
@@ -163,14 +187,22 @@ bool hl_link_covers(const struct hl_link *link, const struct hl_pairs *pairs)
     return true;
 }
 
+static void forget(struct hl_link *link, const char *how)
+{
+    const char *why = hl_ul_why(link->ul);
+    hl_trace_end(link->trace, link->traced, *why ? why : how, link->answered);
+}
+
 void hl_link_release(struct hl_link *link)
 {
+    forget(link, "released");
     hl_ul_release(link->ul);
     free_link(link);
 }
 
-void hl_link_drop(struct hl_link *link)
+void hl_link_drop(struct hl_link *link, const char *why)
 {
+    forget(link, why);
     hl_ul_abort(link->ul);
     free_link(link);
 }
@@ -200,7 +232,7 @@ hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struc
             *out = link;
             return HILUM_OK;
         }
-        hl_link_drop(link);
+        hl_link_drop(link, "ended by the peer while it was kept for more");
     }
     return new_link(scu, peer, pairs, out);
 }

@@ -41,8 +41,10 @@ static hilum_rc split_address(const char *address, struct call *call)
 
 static void close_link(struct call *call, bool is_sound)
 {
-    if (call->link)
-        is_sound ? hl_link_put(call->scu, &call->peer, call->link) : hl_link_drop(call->link);
+    if (call->link && is_sound)
+        hl_link_put(call->scu, &call->peer, call->link);
+    else if (call->link)
+        hl_link_drop(call->link, hl_error());
     call->link = NULL;
 }
 
@@ -81,6 +83,7 @@ static hilum_rc transmit(struct call *call, const struct hl_part10 *head, const 
         close_link(call, false);
         return rc;
     }
+    call->link->answered++;
     rc = hl_store_rc(response.status);
     return rc ? hl_fail(rc, "%s refuses %s: status %04X %s", call->peer.name, head->sop_instance,
                         response.status, response.comment)

@@ -21,7 +21,7 @@ struct entry {
     struct hl_buf json;  /* an object without its closing brace */
     struct hl_buf notes; /* sentences, without the brackets of their list */
     unsigned n_notes;
-    bool is_open;
+    bool is_open, is_outbound;
 };
 
 struct hl_trace {
@@ -70,7 +70,24 @@ static void member(struct hl_buf *json, const char *name, const char *text)
     hl_buf_json_string(json, text);
 }
 
-static void add_context(struct hl_buf *json, const struct hl_ul_context *context, const char *why)
+/* What a peer said by a number (PS3.8 9.3.3.2). */
+static const char *result_text(uint8_t result)
+{
+    static const char *const texts[] = {
+        [HL_UL_ACCEPTED] = "",
+        [HL_UL_USER_REJECTION] = "the peer does not want it (user rejection)",
+        [HL_UL_NO_REASON] = "the peer gives no reason (provider rejection)",
+        [HL_UL_ABSTRACT_SYNTAX_NOT_SUPPORTED] =
+            "the peer does not support the SOP class (abstract syntax not supported)",
+        [HL_UL_TRANSFER_SYNTAXES_NOT_SUPPORTED] =
+            "the peer supports none of the proposed transfer syntaxes"};
+    if (result == HL_UL_NOT_ANSWERED)
+        return "the peer did not answer to it";
+    return result < sizeof texts / sizeof *texts ? texts[result] : "a result no standard knows";
+}
+
+static void add_context(struct hl_buf *json, const struct hl_ul_context *context, bool is_answered,
+                        const char *why)
 {
     hl_buf_printf(json, "{\"id\":%u", context->id);
     member(json, "sop_class", context->abstract_syntax);
@@ -84,11 +101,12 @@ static void add_context(struct hl_buf *json, const struct hl_ul_context *context
     if (context->has_roles)
         hl_buf_printf(json, ",\"scu\":%s,\"scp\":%s", context->scu_role ? "true" : "false",
                       context->scp_role ? "true" : "false");
-    hl_buf_printf(json, ",\"result\":%u", context->result);
-    if (context->result == HL_UL_ACCEPTED)
+    if (is_answered)
+        hl_buf_printf(json, ",\"result\":%u", context->result);
+    if (is_answered && context->result == HL_UL_ACCEPTED)
         member(json, "accepted", context->transfer_syntax);
-    else
-        member(json, "why", why);
+    else if (is_answered)
+        member(json, "why", why ? why : result_text(context->result));
     hl_buf_text(json, "}");
 }
 
@@ -99,11 +117,23 @@ static void add_head(struct hl_buf *json, const char *result)
     member(json, "result", result);
 }
 
+static void add_contexts(struct hl_buf *json, const struct hl_trace_note *note, bool is_answered)
+{
+    const struct hl_ul_params *params = note->params;
+    hl_buf_text(json, ",\"contexts\":[");
+    for (size_t i = 0; i < params->n_contexts; i++) {
+        hl_buf_text(json, i ? "," : "");
+        add_context(json, &params->contexts[i], is_answered, note->whys ? note->whys[i] : NULL);
+    }
+    hl_buf_text(json, "]");
+}
+
 static void describe(const struct hl_trace_note *note, struct hl_buf *json)
 {
     const struct hl_ul_params *params = note->params;
     bool is_rejected = note->reject->result != 0;
-    add_head(json, is_rejected ? "rejected" : "accepted");
+    add_head(json, is_rejected ? "rejected" : note->has_failed ? "failed" : "accepted");
+    member(json, "direction", note->is_outbound ? "out" : "in");
     if (note->peer)
         member(json, "peer", note->peer);
     member(json, "calling_aet", params->calling_aet);
@@ -112,21 +142,18 @@ static void describe(const struct hl_trace_note *note, struct hl_buf *json)
     hl_buf_printf(json, ",\"port\":%u,\"tls\":%s,\"max_pdu\":%u", params->port,
                   params->is_tls ? "true" : "false", params->max_pdu);
     member(json, "implementation", params->implementation_version);
-    if (is_rejected) {
+    if (is_rejected || note->has_failed)
         member(json, "why", note->why);
+    if (is_rejected)
         hl_buf_printf(json, ",\"code\":\"%u/%u/%u\"", note->reject->result, note->reject->source,
                       note->reject->reason);
-    }
-    hl_buf_text(json, ",\"contexts\":[");
-    for (size_t i = 0; i < params->n_contexts; i++) {
-        hl_buf_text(json, i ? "," : "");
-        add_context(json, &params->contexts[i], note->whys ? note->whys[i] : "");
-    }
-    hl_buf_text(json, "]");
+    add_contexts(json, note, !is_rejected && !note->has_failed);
 }
 
 static bool is_same_peer(const struct entry *a, const struct entry *b)
 {
+    if (a->is_outbound != b->is_outbound)
+        return false;
     if (a->peer[0] || b->peer[0])
         return !strcmp(a->peer, b->peer);
     return !strcmp(a->aet, b->aet) && !strcmp(a->address, b->address);
@@ -165,9 +192,11 @@ uint64_t hl_trace_add(struct hl_trace *trace, const struct hl_trace_note *note)
     if (!entry)
         return 0;
     snprintf(entry->peer, sizeof entry->peer, "%s", note->peer ? note->peer : "");
-    snprintf(entry->aet, sizeof entry->aet, "%s", note->params->calling_aet);
+    snprintf(entry->aet, sizeof entry->aet, "%s",
+             note->is_outbound ? note->params->called_aet : note->params->calling_aet);
     snprintf(entry->address, sizeof entry->address, "%s", note->params->address);
-    entry->is_open = note->reject->result == 0;
+    entry->is_outbound = note->is_outbound;
+    entry->is_open = !note->reject->result && !note->has_failed;
     describe(note, &entry->json);
     return insert(trace, entry, note->keep);
 }
@@ -179,6 +208,7 @@ void hl_trace_refused(struct hl_trace *trace, const char *address, const char *w
         return;
     snprintf(entry->address, sizeof entry->address, "%s", address);
     add_head(&entry->json, "refused");
+    member(&entry->json, "direction", "in");
     member(&entry->json, "address", address);
     member(&entry->json, "why", why);
     (void)insert(trace, entry, keep);

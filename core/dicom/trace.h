@@ -11,12 +11,15 @@ struct hl_trace; /* thread-safe; bounded in entries per peer and in bytes over a
 hilum_rc hl_trace_new(struct hl_trace **out);
 void hl_trace_free(struct hl_trace *trace);
 
-/* One negotiation. whys: a line per context, NULL if it did not come to that. */
+/* One negotiation. whys: a line per context, NULL if it did not come to that; ours is told from the results of
+ * the peer. */
 struct hl_trace_note {
     const char *peer; /* configured name; NULL: unknown */
+    bool is_outbound; /* we asked; `keep` counts each direction by itself */
+    bool has_failed;  /* there was no answer, `why` says what was instead */
     const struct hl_ul_params *params;
     const struct hl_ul_reject *reject; /* result 0: accepted */
-    const char *why;                   /* of the rejection */
+    const char *why;                   /* of the rejection or failure */
     char (*whys)[HL_WHY_MAX];
     unsigned keep; /* associations remembered per peer; 0: none */
 };

@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/dicom/trace.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -211,7 +212,7 @@ static hilum_rc peer_trace(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     struct hl_buf json = {0};
-    hl_scp_trace(server->scp, hl_call_text(call, "peer", NULL), &json);
+    hl_trace_json(server->trace, hl_call_text(call, "peer", NULL), &json);
     return hl_server_answer_view(
         call, &json, hl_call_bool(call, "full") ? hl_server_view_trace_full : hl_server_view_trace);
 }
@@ -237,7 +238,8 @@ hilum_rc hl_server_register_commands(struct hl_server *server)
          plugin_list, server},
         {"peer list", "Lists the configured peers.", "peer.list", NULL, peer_list, server},
         {"peer echo", "Sends a C-ECHO to a peer.", "peer.echo", echo_args, peer_echo, server},
-        {"peer trace", "Shows a peer's last associations and why contexts were refused.",
+        {"peer trace",
+         "Shows the last associations with a peer, both ways, and why contexts were refused.",
          "peer.trace", trace_args, peer_trace, server},
         {0}};
     return hl_control_register_all(server->control, commands);

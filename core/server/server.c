@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/dicom/dcmtk/dataset.h"
+#include "core/dicom/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -282,14 +283,16 @@ static hilum_rc open_jobs(struct hl_server *server)
 
 static hilum_rc open_scu(struct hl_server *server)
 {
-    hilum_rc rc = hl_scu_new(server->store, server->record, &server->scu);
+    hilum_rc rc = hl_trace_new(&server->trace);
+    if (rc == HILUM_OK)
+        rc = hl_scu_new(server->store, server->record, server->trace, &server->scu);
     return rc < 0 ? rc : hl_scu_configure(server->scu, server->config);
 }
 
 static hilum_rc start_scp(struct hl_server *server)
 {
-    const struct hl_scp_parts parts = {server->store, server->record, server->bus, server->plugins,
-                                       server->scu};
+    const struct hl_scp_parts parts = {server->store,   server->record, server->bus,
+                                       server->plugins, server->scu,    server->trace};
     hilum_rc rc = hl_scp_start(&parts, server->config, &server->scp);
     if (rc == HILUM_OK)
         return rc;
@@ -421,6 +424,7 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
     hl_jobs_free(server->jobs);
     hl_script_free(server->script);
     hl_scu_free(server->scu);
+    hl_trace_free(server->trace);
     hl_store_close(server->store);
     hl_record_close(server->record);
     hl_plugins_close(server->plugins);

@@ -35,6 +35,7 @@ struct hl_server {
     struct hl_plugins *plugins;
     struct hl_record *record;
     struct hl_store *store;
+    struct hl_trace *trace; /* associations of both directions */
     struct hl_scu *scu;
     struct hl_script *script;
     struct hl_jobs *jobs;

@@ -325,12 +325,16 @@ static bool is_told(const json_t *contexts, size_t before, const json_t *context
 static json_t *contexts_text(const json_t *contexts)
 {
     struct hl_buf whys = {0}, line = {0};
-    size_t i, accepted = 0, refused = 0, shown = 0;
+    size_t i, accepted = 0, refused = 0, shown = 0, open = 0;
     json_t *context;
     json_array_foreach(contexts, i, context)
     {
         if (json_object_get(context, "accepted")) {
             accepted++;
+            continue;
+        }
+        if (!json_object_get(context, "result")) { /* it never came to an answer */
+            open++;
             continue;
         }
         refused++;
@@ -342,6 +346,8 @@ static json_t *contexts_text(const json_t *contexts)
     }
     if (accepted + refused > 0)
         hl_buf_printf(&line, "%zu accepted", accepted);
+    if (open > 0)
+        hl_buf_printf(&line, "%zu proposed", open);
     if (refused > 0)
         hl_buf_printf(&line, ", %zu refused%s", refused, hl_buf_str(&whys));
     if (shown > WHYS_SHOWN)
@@ -367,6 +373,15 @@ static json_t *outcome(const json_t *association)
     return taken_text(&line);
 }
 
+/* "in", "out TLS". */
+static json_t *way(const json_t *association)
+{
+    struct hl_buf line = {0};
+    hl_buf_printf(&line, "%s%s", text_of(association, "direction"),
+                  json_is_true(json_object_get(association, "tls")) ? " TLS" : "");
+    return taken_text(&line);
+}
+
 static json_t *association_row(const json_t *association)
 {
     struct hl_buf time = {0};
@@ -375,6 +390,7 @@ static json_t *association_row(const json_t *association)
                                                             : "");
     json_t *row = json_object();
     set_text(row, "time (UTC)", &time);
+    json_object_set_new(row, "way", way(association));
     json_object_set_new(row, "calling", hl_json_text(text_of(association, "calling_aet")));
     json_object_set_new(row, "called", hl_json_text(text_of(association, "called_aet")));
     json_object_set_new(row, "address", hl_json_text(text_of(association, "address")));

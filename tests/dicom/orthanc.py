@@ -123,6 +123,24 @@ def test_orthanc_retrieves(work, orthanc):
 # ---- Hilum is the SCU
 
 
+def outbound(server, peer):
+    return [a for a in server.cli("peer", "trace", peer) if a["direction"] == "out"]
+
+
+def test_trace_of_requests(hilum, orthanc):
+    """What Hilum requested is remembered like what came in: accepted, in part, in vain."""
+    echo = outbound(hilum, "orthanc")[-1]  # of main(), the oldest
+    equal("an echo in the trace", ("accepted", "ORTHANC", False, "released", 1, ["1.2.840.10008.1.2"]),
+          (echo["result"], echo["called_aet"], echo["tls"], echo["ended"], echo["messages"], [c.get("accepted") for c in echo["contexts"]]))
+    sent = [a for a in outbound(hilum, "orthanc") if a["contexts"][0]["name"] != "Verification"][0]
+    equal("Orthanc's answer to each context", True, all(c["accepted"] in c["proposed"] for c in sent["contexts"]))
+    orthanc.kill()
+    hilum.cli("peer", "echo", "orthanc", check=False)
+    gone = outbound(hilum, "orthanc")[0]
+    equal("an Orthanc that is gone", ("failed", True, ["Verification"]),
+          (gone["result"], "Connection refused" in gone["why"], [c["name"] for c in gone["contexts"]]))
+
+
 def test_hilum_sends(work, hilum, orthanc):
     expected = originals(work, ROOT + "4")
     hilum.cli("study", "send", ROOT + "4", "orthanc")
@@ -168,6 +186,7 @@ def main():
         test_hilum_sends(work, hilum, orthanc)
         test_hilum_routes(work, hilum, orthanc)
         test_moves(work, hilum, second, orthanc)
+        test_trace_of_requests(hilum, orthanc)
         equal("Hilum stops", (0, 0), (hilum.stop(), second.stop()))
     finally:
         for server in servers:

@@ -20,14 +20,18 @@ signed us
 signed peer
 peer_print=$(openssl x509 -in "$work/peer.pem" -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr 'A-F' 'a-f')
 
-tls=$(free_port) six=$(free_port)
+tls=$(free_port) six=$(free_port) sink=$(free_port) picky=$(free_port) secret=$(free_port)
 start_server "dicom = { aet = \"HILUM\"; aets = ( \"SECOND\" ); unknown_peers = \"refuse\";
   tls = { certificate = \"$work/us.pem\"; key = \"$work/us.key\"; ca = \"$work/authority.pem\"; require_peer_certificate = true; };
   listen = ( { address = \"127.0.0.1:__PORT__\"; }, { address = \"127.0.0.1:$tls\"; tls = true; }, { address = \"[::1]:$six\"; } ); };
 peers = ( { name = \"ct\"; aet = \"CT1\"; cidr = ( \"127.0.0.0/8\", \"::1\" ); services = ( \"echo\", \"store\" ); },
           { name = \"ws\"; aet = \"WS1\"; cidr = ( \"127.0.0.0/8\" ); services = ( \"echo\", \"find\" ); called_aets = ( \"SECOND\" ); },
           { name = \"far\"; aet = \"FAR\"; cidr = ( \"192.0.2.0/24\" ); },
-          { name = \"pinned\"; aet = \"PIN\"; certificate_sha256 = \"$peer_print\"; } );"
+          { name = \"pinned\"; aet = \"PIN\"; certificate_sha256 = \"$peer_print\"; },
+          { name = \"sink\"; aet = \"SINK\"; host = \"127.0.0.1\"; port = $sink; idle = \"0s\"; },
+          { name = \"picky\"; aet = \"PICKY\"; host = \"127.0.0.1\"; port = $picky; },
+          { name = \"secret\"; aet = \"SECRET\"; host = \"127.0.0.1\"; port = $secret;
+            tls = { certificate = \"$work/us.pem\"; key = \"$work/us.key\"; ca = \"$work/authority.pem\"; }; } );"
 
 quiet() {
     "$@" >/dev/null 2>&1
@@ -78,4 +82,41 @@ s = socket.create_connection(("::1", int(sys.argv[1])), 5)
 s.sendall(struct.pack(">BBI", 1, 0, len(body)) + body)
 sys.exit(0 if s.recv(1) == b"\2" else 1)
 PY
+
+# ---- what we request is remembered too: DCMTK's receivers as peers
+hilum() {
+    "$build/bin/hilum" --data "$work/server/data" "$@"
+}
+receiver() { # receiver DIRECTORY PORT [storescp options]
+    mkdir -p "$work/$1"
+    storescp -od "$work/$1" "${@:3}" "$2" >"$work/$1.log" 2>&1 &
+    pids+=("$!")
+    await 10 $python -c "import socket; socket.create_connection(('127.0.0.1', $2), 1)" 2>/dev/null
+}
+receiver sink "$sink" +xi      # implicit little endian only
+receiver picky "$picky" --refuse
+receiver secret "$secret" +tls "$work/peer.key" "$work/peer.pem" +cf "$work/authority.pem"
+study=$(dcmdump +P 0020,000D "$one" | sed 's/.*\[\(.*\)\].*/\1/')
+quiet hilum study send "$study" sink
+quiet hilum peer echo picky
+quiet hilum peer echo secret
+latest() { # latest PEER EXPRESSION: of the newest outbound association, which has ended
+    hilum --json peer trace "$1" | $python -c "
+import json, sys
+a = [a for a in json.load(sys.stdin) if a['direction'] == 'out'][0]
+sys.exit(0 if $2 else 1)" 2>/dev/null
+}
+check "the trace of a sending: contexts" await 10 latest sink \
+    "a['result'] == 'accepted' and a.get('ended') == 'released' and a['messages'] >= 1 and all(c['accepted'] == '1.2.840.10008.1.2' for c in a['contexts'] if '1.2.840.10008.1.2' in c['proposed'])"
+check "the trace of a sending: a context that the peer does not take" latest sink \
+    "any(c['result'] == 4 and 'transfer syntaxes' in c['why'] for c in a['contexts'])"
+check "the trace of a rejected request" latest picky "a['result'] == 'rejected' and a['code'] == '1/1/1' and 'rejected permanently' in a['why']"
+check "the trace of a request over TLS" latest secret "a['result'] == 'accepted' and a['tls'] and a['ended'] == 'released'"
+check "in lines: what we asked" grep -q '  out  .*SINK .* accepted, .* refused' <(hilum peer trace sink)
+check "in lines: over TLS" grep -q '  out TLS  ' <(hilum peer trace secret)
+check "in lines: the rejection" grep -q '  out  .*rejected permanently' <(hilum peer trace picky)
+kill "${pids[-1]}" && wait "${pids[-1]}" 2>/dev/null
+receiver plain "$secret"
+quiet hilum peer echo secret
+check "the trace of a TLS handshake that fails" latest secret "a['result'] == 'failed' and a['tls'] and 'TLS' in a['why'] and a['address'] == '127.0.0.1'"
 report

@@ -72,6 +72,11 @@ const struct hl_ul_params *hl_ul_params(const struct hl_ul_assoc *assoc)
     return &assoc->params;
 }
 
+const char *hl_ul_why(const struct hl_ul_assoc *assoc)
+{
+    return assoc->why;
+}
+
 const struct hl_ul_context *hl_ul_context(const struct hl_ul_assoc *assoc, uint8_t id)
 {
     uint8_t index = id % 2 ? assoc->accepted[id / 2] : 0;

@@ -156,8 +156,8 @@ static hilum_rc take_refusal(struct hl_ul_assoc *assoc, uint8_t type, int64_t de
         hl_ul_abort_text(body[2], body[3], text, sizeof text);
         return hl_ul_assoc_end(assoc, HL_UL_PEER_ABORTED, "aborted by the peer: %s", text);
     }
-    const struct hl_ul_reject reject = {body[1], body[2], body[3]};
-    hl_ul_reject_text(&reject, text, sizeof text);
+    assoc->rejection = (struct hl_ul_reject){body[1], body[2], body[3]};
+    hl_ul_reject_text(&assoc->rejection, text, sizeof text);
     hl_ul_assoc_end(assoc, HL_UL_RELEASED, "association %s", text);
     return hl_fail(HILUM_EDENIED, "association %s", text);
 }
@@ -245,6 +245,10 @@ hilum_rc hl_ul_open(const struct hl_ul_connect *how, struct hl_ul_assoc **out)
     if (rc == HILUM_OK) {
         *out = assoc;
         return HILUM_OK;
+    }
+    if (how->failure) {
+        how->failure->reject = assoc->rejection;
+        snprintf(how->failure->address, sizeof how->failure->address, "%s", assoc->params.address);
     }
     free_assoc(assoc);
     return hl_fail_in(rc, "association to %s:%u", how->host, how->port);

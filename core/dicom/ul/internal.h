@@ -125,6 +125,7 @@ struct hl_ul_assoc {
                   bool is_waiting); /* told around every wait for the peer; may be NULL */
     void *waits_arg;
     enum hl_ul_end end;
+    struct hl_ul_reject rejection; /* requestor: of the peer's A-ASSOCIATE-RJ */
     char why[160];
 };
 

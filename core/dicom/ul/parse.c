@@ -415,10 +415,13 @@ static hilum_rc user_information(struct parser *parser, const struct item *item)
     return HILUM_OK;
 }
 
-/* A missing role item in the answer means the default roles (PS3.7 D.3.3.4). */
+/* A missing role item in the answer means the default roles (PS3.7 D.3.3.4); a context the answer leaves out must
+ * not count as accepted. */
 static void forget_proposal(struct hl_ul_params *params)
 {
     for (size_t i = 0; i < params->n_contexts; i++) {
+        params->contexts[i].result = HL_UL_NOT_ANSWERED;
+        params->contexts[i].transfer_syntax[0] = 0;
         params->contexts[i].has_roles = false;
         params->contexts[i].scu_role = true;
         params->contexts[i].scp_role = false;

@@ -22,7 +22,8 @@ enum hl_ul_result {
     HL_UL_USER_REJECTION = 1,
     HL_UL_NO_REASON = 2,
     HL_UL_ABSTRACT_SYNTAX_NOT_SUPPORTED = 3,
-    HL_UL_TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
+    HL_UL_TRANSFER_SYNTAXES_NOT_SUPPORTED = 4,
+    HL_UL_NOT_ANSWERED = 255 /* ours, never sent: the A-ASSOCIATE-AC left the context out */
 };
 
 /* A-ASSOCIATE-RJ result, source and reason (PS3.8 9.3.4). result 0: not rejected. */
@@ -161,13 +162,20 @@ void hl_ul_server_count(struct hl_ul_server *server, uint32_t *open, uint32_t *b
 
 /* ---- requestor --------------------------------------------------------------------------------
  */
+
+/* What is known of an association that did not come about, beside the error. */
+struct hl_ul_failure {
+    char address[64];           /* that was connected to; "" if none */
+    struct hl_ul_reject reject; /* the peer's; result 0: not rejected */
+};
 struct hl_ul_connect {
     const char *host; /* name or address, IPv4 or IPv6 */
     uint16_t port;
     struct hl_ul_tls *tls;              /* NULL: plain */
     const struct hl_ul_params *propose; /* called/calling AE, contexts, extended, identity */
     uint32_t connect_ms, negotiate_ms, pdu_ms, write_ms, min_rate;
-    uint32_t max_pdu; /* what we receive; 0: default */
+    uint32_t max_pdu;              /* what we receive; 0: default */
+    struct hl_ul_failure *failure; /* filled by a failing hl_ul_open; may be NULL */
 };
 /* Connects and negotiates (blocking). HILUM_EDENIED: rejected (the reason in words and codes);
  * HILUM_ETIMEDOUT, HILUM_ECLOSED, HILUM_EIO. *out is closed by hl_ul_release or hl_ul_abort. */
@@ -180,6 +188,8 @@ void hl_ul_abort(struct hl_ul_assoc *assoc);
 /* ---- both sides -------------------------------------------------------------------------------
  */
 const struct hl_ul_params *hl_ul_params(const struct hl_ul_assoc *assoc);
+/* Why it is over, in words; "" while it lives. Valid as long as the association. */
+const char *hl_ul_why(const struct hl_ul_assoc *assoc);
 /* The accepted context with this id, or NULL. */
 const struct hl_ul_context *hl_ul_context(const struct hl_ul_assoc *assoc, uint8_t id);
 

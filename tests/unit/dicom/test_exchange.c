@@ -19,6 +19,7 @@
 #include "core/dicom/dimse.h"
 #include "core/dicom/policy.h"
 #include "core/dicom/scp.h"
+#include "core/dicom/trace.h"
 #include "core/dicom/uid.h"
 #include "fake.h"
 #include "hilum/plugin.h"
@@ -35,6 +36,7 @@ struct bench {
     struct hl_store *store;
     struct hl_config *config;
     struct hl_scp *scp;
+    struct hl_trace *trace;
     struct hl_scu *scu;
     struct hl_bus *bus;
     struct fake_services services;
@@ -163,13 +165,15 @@ static int setup(void **state)
     bench->config = fake_config(site);
     bench->services = (struct fake_services){&service, bench};
     struct hl_record *record = (struct hl_record *)bench->store;
-    assert_int_equal(hl_scu_new(bench->store, record, &bench->scu), HILUM_OK);
+    assert_int_equal(hl_trace_new(&bench->trace), HILUM_OK);
+    assert_int_equal(hl_scu_new(bench->store, record, bench->trace, &bench->scu), HILUM_OK);
     assert_int_equal(hl_scu_configure(bench->scu, bench->config), HILUM_OK);
     assert_int_equal(hl_bus_new(&bench->bus), HILUM_OK);
     struct hl_scp_parts parts = {.store = bench->store,
                                  .record = record,
                                  .bus = bench->bus,
                                  .scu = bench->scu,
+                                 .trace = bench->trace,
                                  .plugins = (struct hl_plugins *)&bench->services};
     assert_int_equal(hl_scp_start(&parts, bench->config, &bench->scp), HILUM_OK);
     bench->port = (uint16_t)atoi(strrchr(hl_scp_address(bench->scp), ':') + 1);
@@ -187,6 +191,7 @@ static int teardown(void **state)
     struct bench *bench = *state;
     hl_scp_stop(bench->scp, 1000);
     hl_scu_free(bench->scu);
+    hl_trace_free(bench->trace);
     hl_bus_free(bench->bus);
     hl_config_unref(bench->config);
     fake_store_free(bench->store);
@@ -419,6 +424,7 @@ static void requester__that_goes_away_ends_the_service(void **state)
     struct hl_scp_parts parts = {.store = bench->store,
                                  .record = (struct hl_record *)bench->store,
                                  .scu = bench->scu,
+                                 .trace = bench->trace,
                                  .plugins = (struct hl_plugins *)&bench->services};
     assert_int_equal(hl_scp_start(&parts, bench->config, &bench->scp), HILUM_OK);
 }

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/dicom/dimse.h"
 #include "core/dicom/policy.h"
 #include "core/dicom/scp.h"
+#include "core/dicom/trace.h"
 #include "core/dicom/uid.h"
 #include "fake.h"
 
@@ -28,6 +30,7 @@ struct server {
     struct hl_store *store, *origin; /* what is received; what is sent from */
     struct hl_config *config;
     struct hl_policy *policy;
+    struct hl_trace *trace;
     struct hl_scp *scp;
     struct hl_scu *scu;
     uint16_t port;
@@ -49,10 +52,13 @@ static int setup(void **state)
     server->origin = fake_store_new();
     server->config = fake_config(provider);
     assert_int_equal(hl_policy_new(server->config, &server->policy), HILUM_OK);
-    assert_int_equal(hl_scu_new(server->origin, (struct hl_record *)server->origin, &server->scu),
-                     HILUM_OK);
+    assert_int_equal(hl_trace_new(&server->trace), HILUM_OK);
+    assert_int_equal(
+        hl_scu_new(server->origin, (struct hl_record *)server->origin, server->trace, &server->scu),
+        HILUM_OK);
     assert_int_equal(hl_scu_configure(server->scu, server->config), HILUM_OK);
-    struct hl_scp_parts parts = {.store = server->store, .scu = server->scu};
+    struct hl_scp_parts parts = {
+        .store = server->store, .scu = server->scu, .trace = server->trace};
     if (hl_scp_start(&parts, server->config, &server->scp))
         fail_msg("%s", hl_error());
     server->port = (uint16_t)atoi(strrchr(hl_scp_address(server->scp), ':') + 1);
@@ -65,6 +71,7 @@ static int teardown(void **state)
     struct server *server = *state;
     hl_scp_stop(server->scp, 1000);
     hl_scu_free(server->scu);
+    hl_trace_free(server->trace);
     hl_policy_unref(server->policy);
     hl_config_unref(server->config);
     fake_store_free(server->store);
@@ -129,7 +136,7 @@ static void await_trace(struct server *server, const char *text)
 {
     for (int i = 0; i < 500; i++) {
         struct hl_buf json = {0};
-        hl_scp_trace(server->scp, NULL, &json);
+        hl_trace_json(server->trace, NULL, &json);
         bool is_there = strstr(hl_buf_str(&json), text) != NULL;
         if (i == 499 && !is_there)
             fail_msg("no \"%s\" in %s", text, hl_buf_str(&json));
@@ -283,10 +290,10 @@ static void association__of_strangers_is_rejected_and_remembered(void **state)
     assert_int_equal(dial(server, "NOBODY", "HILUM", CT, &assoc), HILUM_EDENIED);
     assert_int_equal(dial(server, "HILUM", "ELSE", CT, &assoc), HILUM_EDENIED);
     struct hl_buf json = {0};
-    hl_scp_trace(server->scp, "NOBODY", &json);
+    hl_trace_json(server->trace, "NOBODY", &json);
     assert_non_null(strstr(hl_buf_str(&json), "\"code\":\"1/1/3\""));
     hl_buf_clear(&json);
-    hl_scp_trace(server->scp, "HILUM", &json);
+    hl_trace_json(server->trace, "HILUM", &json);
     assert_non_null(strstr(hl_buf_str(&json), "\"code\":\"1/1/7\""));
     hl_buf_fini(&json);
 }
@@ -664,16 +671,81 @@ static void trace__keeps_the_last_of_each_peer(void **state)
     for (int i = 0; i < 30; i++) /* dicom.trace is 20 */
         assert_int_equal(dial(server, "NOBODY", "HILUM", CT, &assoc), HILUM_EDENIED);
     assert_int_equal(dial(server, "OTHER", "HILUM", CT, &assoc), HILUM_EDENIED);
-    hl_scp_trace(server->scp, "NOBODY", &json);
+    hl_trace_json(server->trace, "NOBODY", &json);
     for (const char *at = hl_buf_str(&json); (at = strstr(at, "\"code\"")); at++)
         n++;
     assert_int_equal(n, 20);
     hl_buf_clear(&json);
-    hl_scp_trace(server->scp, "127.0.0.1", &json);
+    hl_trace_json(server->trace, "127.0.0.1", &json);
     assert_non_null(strstr(hl_buf_str(&json), "\"OTHER\""));
     hl_buf_clear(&json);
-    hl_scp_trace(server->scp, "nowhere", &json);
+    hl_trace_json(server->trace, "nowhere", &json);
     assert_string_equal(hl_buf_str(&json), "[]");
+    hl_buf_fini(&json);
+}
+
+/* The newest association with a peer as the trace tells it, in a buffer of the caller's. */
+static const char *newest(struct server *server, const char *peer, struct hl_buf *json)
+{
+    hl_buf_clear(json);
+    hl_trace_json(server->trace, peer, json);
+    char *second = strstr((char *)hl_buf_str(json), ",{\"time\"");
+    if (second)
+        *second = 0;
+    return hl_buf_str(json);
+}
+
+static void has_all(const char *text, const char *const *parts)
+{
+    for (; *parts; parts++)
+        if (!strstr(text, *parts))
+            fail_msg("no %s in %s", *parts, text);
+}
+
+static void trace__of_what_we_request_has_each_context_and_its_end(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self");
+    struct hl_buf json = {0};
+    fill_origin(server);
+    (void)fake_store_add(server->origin, "1.2.3.4.5.6", "1.4", EXPLICIT, "1", 1);
+    struct hl_send_item items[] = {{.instance_id = 4}, {.instance_id = 1}};
+    assert_int_equal(hl_scu_store(server->scu, &self, items, 2, NULL), HILUM_OK);
+    has_all(newest(server, "self", &json),
+            (const char *[]){"\"result\":\"accepted\"", "\"direction\":\"out\"", "\"tls\":false",
+                             "\"peer\":\"self\"", "\"called_aet\":\"HILUM\"",
+                             "\"proposed\":[\"" EXPLICIT "\"",
+                             "\"result\":0,\"accepted\":\"" EXPLICIT "\"",
+                             "\"result\":3,\"why\":\"the peer does not support the SOP class",
+                             "\"open\":true", NULL});
+    assert_int_equal(hl_scu_configure(server->scu, server->config),
+                     HILUM_OK); /* ends what is kept */
+    for (int i = 0; i < 500 && strstr(newest(server, "self", &json), "\"open\""); i++)
+        usleep(10 * 1000);
+    assert_non_null(strstr(newest(server, "self", &json), "\"ended\":\"released\",\"messages\":1"));
+    hl_buf_fini(&json);
+}
+
+static void trace__of_what_we_request_says_why_it_did_not_come_about(void **state)
+{
+    struct server *server = *state;
+    struct hl_peer self = peer_of(server, "self"), other = self;
+    struct hl_buf json = {0};
+    other.aet = "ELSE"; /* nobody's title here */
+    assert_int_equal(hl_scu_echo(server->scu, &other, NULL), HILUM_EDENIED);
+    has_all(newest(server, "ELSE", &json),
+            (const char *[]){"\"result\":\"rejected\"", "\"direction\":\"out\"",
+                             "\"code\":\"1/1/7\"", "called AE title not recognized",
+                             "\"address\":\"127.0.0.1\"",
+                             "\"sop_class\":\"" HL_UID_VERIFICATION "\"", NULL});
+    assert_null(strstr(hl_buf_str(&json), "\"open\""));
+    hl_scp_stop(server->scp, 1000);
+    server->scp = NULL;
+    assert_true(hl_scu_echo(server->scu, &self, NULL) < 0);
+    has_all(
+        newest(server, "self", &json),
+        (const char *[]){"\"result\":\"failed\"", "Connection refused", "\"contexts\":[{", NULL});
+    assert_null(strstr(hl_buf_str(&json), "\"accepted\""));
     hl_buf_fini(&json);
 }
 
@@ -707,6 +779,8 @@ int main(void)
         scp_test(reload__new_peers_count_from_the_next_association_on),
         scp_test(reload__other_listeners_are_said_to_need_a_restart),
         scp_test(trace__keeps_the_last_of_each_peer),
+        scp_test(trace__of_what_we_request_has_each_context_and_its_end),
+        scp_test(trace__of_what_we_request_says_why_it_did_not_come_about),
         scp_test(send__to_nobody_fails_and_says_so_of_every_object),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

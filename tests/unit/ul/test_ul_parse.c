@@ -514,7 +514,7 @@ static void answer__refusing_a_context_may_hold_any_syntax(void **state)
                             "xyz"));
     assert_int_equal(hl_ul_parse_ac((uint8_t *)body.data, body.len, &params), HILUM_OK);
     assert_int_equal(params.contexts[0].result, HL_UL_ABSTRACT_SYNTAX_NOT_SUPPORTED);
-    assert_int_equal(params.contexts[1].result, HL_UL_NO_REASON);
+    assert_int_equal(params.contexts[1].result, HL_UL_NOT_ANSWERED);
     hl_ul_params_fini(&params);
     hl_buf_fini(&body);
 }

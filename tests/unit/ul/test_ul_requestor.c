@@ -133,6 +133,25 @@ static void open__against_an_unfit_answer_ends_with_its_reason(void **state)
     }
 }
 
+/* An A-ASSOCIATE-AC is whole without items for the proposed contexts: none of them is accepted then. */
+static void open__context_that_is_not_answered_is_not_accepted(void **state)
+{
+    static const char answer[6 + 68] = "\2\0\0\0\0\x44\0\1";
+    struct actor actor = {.bytes = answer, .n = sizeof answer};
+    struct hl_ul_assoc *assoc;
+    (void)state;
+    enter(&actor);
+    assert_int_equal(open_to(&actor, &assoc), HILUM_OK);
+    const struct hl_ul_params *params = hl_ul_params(assoc);
+    assert_true(params->n_contexts > 0);
+    for (size_t i = 0; i < params->n_contexts; i++) {
+        assert_int_equal(params->contexts[i].result, HL_UL_NOT_ANSWERED);
+        assert_null(hl_ul_context(assoc, params->contexts[i].id));
+    }
+    hl_ul_abort(assoc);
+    leave(&actor);
+}
+
 static void open__where_nothing_answers_ends_by_deadline(void **state)
 {
     struct hl_ul_assoc *assoc;
@@ -193,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open__against_an_unfit_answer_ends_with_its_reason),
+        cmocka_unit_test(open__context_that_is_not_answered_is_not_accepted),
         cmocka_unit_test(open__where_nothing_answers_ends_by_deadline),
         cmocka_unit_test(many_associations__at_once_are_all_served),
     };
