@@ -111,6 +111,22 @@ static void need_health(json_t *list, const char *part, const char *health)
     json_array_append_new(list, taken_text(&line));
 }
 
+/* The default store is `storage`, as it always was; another that takes nothing has its name there. */
+static void need_stores(json_t *list, const json_t *stores)
+{
+    const json_t *store;
+    size_t i;
+    json_array_foreach(stores, i, store)
+    {
+        if (i > 0 && !json_is_true(json_object_get(store, "accepting"))) {
+            struct hl_buf part = {0};
+            hl_buf_printf(&part, "store %s", text_of(store, "store"));
+            need_health(list, hl_buf_str(&part), text_of(store, "reason"));
+            hl_buf_fini(&part);
+        }
+    }
+}
+
 /* What waits for a person, with the command that shows it. */
 static json_t *needs_of(const json_t *status)
 {
@@ -127,6 +143,7 @@ static json_t *needs_of(const json_t *status)
             list,
             json_string("the catalogue is empty but the store is not: hilum archive rebuild"));
     need_health(list, "storage", text_of(status, "store_health"));
+    need_stores(list, json_object_get(json_object_get(status, "store"), "stores"));
     need_health(list, "catalogue", text_of(status, "record_health"));
     need(list, number_of(record, "quarantine"), "in quarantine", "quarantine list");
     need(list, number_of(record, "conflicts"), "to be decided about identity", "patient conflicts");

@@ -142,6 +142,11 @@ hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job)
     return job->rc == HILUM_OK ? HILUM_OK : hl_fail(job->rc, "%s", job->reason);
 }
 
+const struct hl_store_provider *hl_commit_medium(const struct hl_commit_job *job)
+{
+    return job->is_synced ? NULL : job->provider;
+}
+
 hilum_rc hl_commit_open(struct hl_store *store)
 {
     pthread_mutex_init(&store->queue_lock, NULL);

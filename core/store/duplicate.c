@@ -93,7 +93,7 @@ static hilum_rc repair(struct hl_ingest *ingest, const struct hl_commit_job *job
     hilum_rc rc =
         hl_record_relocate(ingest->store->record, stored->instance_id, &job->row->location);
     if (rc != HILUM_OK)
-        return hl_ingest_fail(ingest, rc, "cannot repair");
+        return hl_ingest_fail(ingest, NULL, rc, "cannot repair");
     atomic_fetch_add(&ingest->store->repaired, 1);
     rc = ingest->provider->table->commit(ingest->provider->instance, ingest->txn);
     ingest->txn = NULL;
@@ -144,7 +144,7 @@ static hilum_rc stranger_keep(struct hl_ingest *ingest, struct hl_commit_job *jo
     hilum_rc rc = hl_commit_run(ingest->store, job);
     ingest->txn = job->txn;
     if (rc != HILUM_OK)
-        return hl_ingest_fail(ingest, rc, "cannot make it durable");
+        return hl_ingest_fail(ingest, hl_commit_medium(job), rc, "cannot make it durable");
     ingest->result.instance_id = row->instance_id;
     if (row->outcome == HL_OUTCOME_SUPERSEDED)
         return superseded_answer(ingest, row);
@@ -168,7 +168,7 @@ hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job
     if (rc == HILUM_ENOTFOUND) /* erased between the two looks: the sender may try again */
         return hl_ingest_refuse(ingest, HILUM_EAGAIN, 0xA700, 0, "changed meanwhile");
     if (rc != HILUM_OK)
-        return hl_ingest_fail(ingest, rc, "cannot look up the known instance");
+        return hl_ingest_fail(ingest, NULL, rc, "cannot look up the known instance");
     switch (likeness_of(ingest, &stored)) {
     case LIKE_SAME: drop(ingest); return same_answer(ingest, &stored, false);
     case LIKE_STORED_BROKEN: return repair(ingest, job, &stored);

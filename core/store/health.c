@@ -31,9 +31,13 @@ static void cond_init(pthread_cond_t *cond)
 
 /* ---- the medium ---- */
 
-static hilum_rc space_check(struct hl_store *store)
+static struct hl_medium *medium_of(struct hl_store *store, const struct hl_store_provider *provider)
 {
-    const struct hl_store_provider *provider = &store->providers[0];
+    return &store->media[provider - store->providers];
+}
+
+static hilum_rc space_check(const struct hl_store *store, const struct hl_store_provider *provider)
+{
     uint64_t available = 0, total = 0;
     hilum_rc rc = provider->table->space(provider->instance, &available, &total);
     if (rc == HILUM_OK && available < store->options.min_free)
@@ -43,15 +47,14 @@ static hilum_rc space_check(struct hl_store *store)
 }
 
 /* Writes, flushes and removes a small object: what the next sender's object would need. */
-static hilum_rc medium_probe(struct hl_store *store)
+static hilum_rc medium_probe(const struct hl_store *store, const struct hl_store_provider *provider)
 {
     static const uint8_t bytes[PROBE_BYTES];
-    const struct hl_store_provider *provider = &store->providers[0];
     char key[201], object[201];
     void *txn = NULL;
     hl_key_make(object);
     snprintf(key, sizeof key, HL_PROBE_KEYS "%s", strrchr(object, '/') + 1);
-    hilum_rc rc = space_check(store);
+    hilum_rc rc = space_check(store, provider);
     if (rc == HILUM_OK)
         rc = provider->table->begin(provider->instance, key, sizeof bytes, &txn);
     if (rc != HILUM_OK)
@@ -63,48 +66,58 @@ static hilum_rc medium_probe(struct hl_store *store)
     return rc;
 }
 
-static void health_set(struct hl_store *store, hilum_rc rc)
+static void health_set(struct hl_store *store, const struct hl_store_provider *provider,
+                       hilum_rc rc)
 {
+    struct hl_medium *medium = medium_of(store, provider);
     pthread_mutex_lock(&store->health_lock);
-    bool is_news = store->health != rc;
-    store->health = rc;
+    bool is_news = medium->rc != rc;
+    medium->rc = rc;
     if (rc != HILUM_OK)
-        snprintf(store->health_reason, sizeof store->health_reason, "%s", hl_error());
+        snprintf(medium->reason, sizeof medium->reason, "%s", hl_error());
     pthread_cond_signal(&store->health_changed);
     pthread_mutex_unlock(&store->health_lock);
     if (is_news && rc != HILUM_OK)
-        hl_log(HL_ERROR, "store", "no objects are accepted, reads go on: %s", hl_error());
+        hl_log(HL_ERROR, "store", "%s: no objects are accepted, reads go on: %s", provider->name,
+               hl_error());
     else if (is_news)
-        hl_log(HL_INFO, "store", "objects are accepted again");
+        hl_log(HL_INFO, "store", "%s: objects are accepted again", provider->name);
 }
 
-void hl_health_fail(struct hl_store *store, hilum_rc rc)
+void hl_health_fail(struct hl_store *store, const struct hl_store_provider *provider, hilum_rc rc)
 {
     if (rc == HILUM_EFULL || rc == HILUM_EDENIED || rc == HILUM_EIO)
-        health_set(store, rc);
+        health_set(store, provider, rc);
 }
 
-hilum_rc hl_health_check(struct hl_store *store)
+hilum_rc hl_health_medium(struct hl_store *store, const struct hl_store_provider *provider)
 {
+    struct hl_medium *medium = medium_of(store, provider);
     int64_t now = hl_mono_ms();
     pthread_mutex_lock(&store->health_lock);
-    hilum_rc rc = store->health;
-    bool is_due = now - store->space_checked_ms >= SPACE_MS;
+    hilum_rc rc = medium->rc;
+    bool is_due = now - medium->space_checked_ms >= SPACE_MS;
     if (is_due)
-        store->space_checked_ms = now;
+        medium->space_checked_ms = now;
     if (rc != HILUM_OK)
-        hl_fail(rc, "%s", store->health_reason);
+        hl_fail(rc, "%s", medium->reason);
     pthread_mutex_unlock(&store->health_lock);
     if (rc == HILUM_OK && is_due) {
-        rc = space_check(store);
-        hl_health_fail(store, rc);
+        rc = space_check(store, provider);
+        hl_health_fail(store, provider, rc);
     }
+    return rc;
+}
+
+hilum_rc hl_health_check(struct hl_store *store, const struct hl_store_provider *provider)
+{
+    hilum_rc rc = hl_health_medium(store, provider);
     return rc == HILUM_OK ? hl_record_health(store->record) : rc;
 }
 
 hilum_rc hl_store_health(struct hl_store *store)
 {
-    return hl_health_check(store);
+    return hl_health_check(store, &store->providers[0]);
 }
 
 /* ---- rows in doubt ---- */
@@ -161,13 +174,32 @@ static void doubts_settle(struct hl_store *store)
 
 /* ---- the prober ---- */
 
+/* With the lock held. */
+static bool is_well(const struct hl_store *store)
+{
+    for (size_t i = 0; i < store->n_providers; i++)
+        if (store->media[i].rc != HILUM_OK)
+            return false;
+    return store->doubts == NULL;
+}
+
+static void media_probe(struct hl_store *store)
+{
+    for (size_t i = 0; i < store->n_providers; i++) {
+        pthread_mutex_lock(&store->health_lock);
+        bool is_sick = store->media[i].rc != HILUM_OK && !store->is_closing;
+        pthread_mutex_unlock(&store->health_lock);
+        if (is_sick)
+            health_set(store, &store->providers[i], medium_probe(store, &store->providers[i]));
+    }
+}
+
 static void *prober_run(void *arg)
 {
     struct hl_store *store = arg;
     pthread_mutex_lock(&store->health_lock);
     while (!store->is_closing) {
-        bool is_well = store->health == HILUM_OK && store->doubts == NULL;
-        if (is_well) {
+        if (is_well(store)) {
             pthread_cond_wait(&store->health_changed, &store->health_lock);
             continue;
         }
@@ -175,13 +207,12 @@ static void *prober_run(void *arg)
         int waited = 0;
         while (!store->is_closing && waited != ETIMEDOUT)
             waited = pthread_cond_timedwait(&store->health_changed, &store->health_lock, &deadline);
-        hilum_rc rc = store->health;
         bool is_closing = store->is_closing;
         pthread_mutex_unlock(&store->health_lock);
-        if (!is_closing && rc != HILUM_OK)
-            health_set(store, medium_probe(store));
-        if (!is_closing)
+        if (!is_closing) {
+            media_probe(store);
             doubts_settle(store);
+        }
         pthread_mutex_lock(&store->health_lock);
     }
     pthread_mutex_unlock(&store->health_lock);

@@ -79,7 +79,6 @@ static hilum_rc uids_check(struct hl_ingest *ingest, const char *sop_class,
 static hilum_rc object_open(struct hl_ingest *ingest)
 {
     struct hl_buf meta = {0};
-    ingest->provider = ingest->chosen != NULL ? ingest->chosen : &ingest->store->providers[0];
     const struct hilum_store *table = ingest->provider->table;
     hl_key_make(ingest->key);
     hl_meta_write(ingest->sop_class, ingest->sop_instance, ingest->transfer_syntax,
@@ -91,22 +90,33 @@ static hilum_rc object_open(struct hl_ingest *ingest)
         rc = table->append(ingest->provider->instance, ingest->txn, meta.data, meta.len);
     ingest->dataset_offset = meta.len;
     hl_buf_fini(&meta);
-    return rc == HILUM_OK ? rc : hl_ingest_fail(ingest, rc, "cannot store");
+    return rc == HILUM_OK ? rc : hl_ingest_fail(ingest, ingest->provider, rc, "cannot store");
+}
+
+/* Whatever fails, it is tried again: A700. A store that a rule chose is named, since others go on. */
+static hilum_rc medium_check(struct hl_ingest *ingest, const struct hl_store_provider *provider)
+{
+    char what[64] = "not accepting objects now";
+    hilum_rc rc = hl_health_check(ingest->store, provider);
+    if (provider != &ingest->store->providers[0])
+        snprintf(what, sizeof what, "store %s: none accepted", provider->name);
+    return rc == HILUM_OK ? rc : hl_ingest_refuse(ingest, rc, 0xA700, 0, what);
 }
 
 static hilum_rc begin(struct hl_ingest *ingest)
 {
     struct hl_scan_limits limits = {.max_held = ingest->store->options.header_limit};
     if (ingest->hash == NULL)
-        return hl_ingest_fail(ingest, hl_fail(HILUM_ENOMEM, "no memory"), "out of memory");
+        return hl_ingest_fail(ingest, NULL, hl_fail(HILUM_ENOMEM, "no memory"), "out of memory");
     hilum_rc rc = hl_rules_offered(ingest);
     if (rc != HILUM_OK || ingest->is_discarded)
         return rc;
-    rc = hl_health_check(ingest->store);
-    if (rc != HILUM_OK) /* whatever fails, it is tried again: A700 */
-        return hl_ingest_refuse(ingest, rc, 0xA700, 0, "not accepting objects now");
+    ingest->provider = ingest->chosen != NULL ? ingest->chosen : &ingest->store->providers[0];
+    rc = medium_check(ingest, ingest->provider);
+    if (rc != HILUM_OK)
+        return rc;
     rc = hl_scan_new(ingest->transfer_syntax, &limits, &ingest->scan);
-    return rc == HILUM_OK ? object_open(ingest) : hl_ingest_fail(ingest, rc, "out of memory");
+    return rc == HILUM_OK ? object_open(ingest) : hl_ingest_fail(ingest, NULL, rc, "out of memory");
 }
 
 hilum_rc hl_ingest_begin(struct hl_store *store, const struct hl_ingest_source *source,
@@ -150,7 +160,7 @@ hilum_rc hl_ingest_data(struct hl_ingest *ingest, const void *bytes, size_t n)
     const struct hilum_store *table = ingest->provider->table;
     hilum_rc rc = table->append(ingest->provider->instance, ingest->txn, bytes, n);
     if (rc != HILUM_OK)
-        return hl_ingest_fail(ingest, rc, "cannot store");
+        return hl_ingest_fail(ingest, ingest->provider, rc, "cannot store");
     XXH3_128bits_update(ingest->hash, bytes, n);
     ingest->length += n;
     rc = hl_scan_feed(ingest->scan, bytes, n);
@@ -200,7 +210,7 @@ static hilum_rc header_check(struct hl_ingest *ingest)
         rc = hl_derive_identity(&ingest->attrs, ingest->sop_class, ingest->sop_instance,
                                 &ingest->is_derived);
     if (rc != HILUM_OK)
-        return hl_ingest_fail(ingest, rc, "out of memory");
+        return hl_ingest_fail(ingest, NULL, rc, "out of memory");
     rc = identity_check(ingest, TAG_SOP_CLASS, ingest->sop_class, "SOP Class UID");
     if (rc == HILUM_OK)
         rc = identity_check(ingest, TAG_SOP_INSTANCE, ingest->sop_instance, "SOP Instance UID");
@@ -266,7 +276,7 @@ static hilum_rc outcome_take(struct hl_ingest *ingest, struct hl_commit_job *job
 {
     ingest->txn = job->txn;
     if (rc != HILUM_OK)
-        return hl_ingest_fail(ingest, rc, "cannot make it durable");
+        return hl_ingest_fail(ingest, hl_commit_medium(job), rc, "cannot make it durable");
     if (job->row->outcome == HL_OUTCOME_EXISTS)
         return hl_duplicate_settle(ingest, job);
     atomic_fetch_add(&ingest->store->objects, 1);
@@ -293,12 +303,15 @@ static hilum_rc store_object(struct hl_ingest *ingest)
     struct hl_plan_step plan[PLAN_MAX];
     struct hl_instance row;
     struct hl_buf remark = {0};
+    const struct hl_store_provider *failed = NULL;
     hilum_rc rc = digest_received(ingest);
     bool is_elsewhere = ingest->chosen != NULL && ingest->chosen != ingest->provider;
+    if (rc == HILUM_OK && is_elsewhere && medium_check(ingest, ingest->chosen) != HILUM_OK)
+        return ingest->rc;
     if (rc == HILUM_OK && (ingest->edits.n > 0 || is_elsewhere))
-        rc = hl_rewrite(ingest);
+        rc = hl_rewrite(ingest, &failed);
     if (rc != HILUM_OK)
-        return hl_ingest_fail(ingest, rc, "cannot store as a rule wants");
+        return hl_ingest_fail(ingest, failed, rc, "cannot store as a rule wants");
     row_fill(ingest, &row);
     row.plan = plan;
     row.n_plan = plan_collect(ingest, plan);

@@ -58,9 +58,11 @@ hilum_rc hl_ingest_refuse(struct hl_ingest *ingest, hilum_rc rc, uint16_t status
     return hl_fail(rc, "%s", why);
 }
 
-hilum_rc hl_ingest_fail(struct hl_ingest *ingest, hilum_rc rc, const char *what)
+hilum_rc hl_ingest_fail(struct hl_ingest *ingest, const struct hl_store_provider *failed,
+                        hilum_rc rc, const char *what)
 {
     uint16_t status = hl_ingest_status(rc);
-    hl_health_fail(ingest->store, rc);
+    if (failed != NULL)
+        hl_health_fail(ingest->store, failed, rc);
     return hl_ingest_refuse(ingest, rc, status, 0, what);
 }

@@ -67,31 +67,43 @@ static void stored_from(const struct hl_ingest *ingest, struct hl_stored *stored
     hl_digest_final(ingest->hash, stored->location.digest_stored);
 }
 
-hilum_rc hl_rewrite(struct hl_ingest *ingest)
+/* The second writing: begun, filled, or undone. */
+static hilum_rc write_again(struct hl_ingest *ingest, struct hl_outgoing *outgoing,
+                            const struct hl_store_provider *to, void **txn)
+{
+    char key[201];
+    hl_key_make(key);
+    hilum_rc rc = to->table->begin(to->instance, key, 0, txn);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = copy(ingest, outgoing, to, key, *txn);
+    if (rc != HILUM_OK)
+        to->table->abort(to->instance, *txn);
+    return rc;
+}
+
+hilum_rc hl_rewrite(struct hl_ingest *ingest, const struct hl_store_provider **failed)
 {
     const struct hl_store_provider *provider = ingest->provider;
     const struct hl_store_provider *to = ingest->chosen != NULL ? ingest->chosen : provider;
     struct hl_overlays overlays = {0};
     struct hl_outgoing *outgoing = NULL;
     struct hl_stored stored;
-    char key[201];
     void *first = ingest->txn, *second = NULL;
-    hl_key_make(key);
     stored_from(ingest, &stored);
     /* Only what is synced can be read back. Edits are rare: the extra flush is theirs. */
     hilum_rc rc = provider->table->sync(provider->instance, &first, 1);
+    *failed = rc != HILUM_OK ? provider : NULL;
     if (rc == HILUM_OK && ingest->edits.n > 0)
         rc = overlays_from(ingest, &overlays);
     if (rc == HILUM_OK)
         rc = hl_outgoing_of(ingest->store, &stored, &overlays, &outgoing);
-    if (rc == HILUM_OK)
-        rc = to->table->begin(to->instance, key, 0, &second);
-    if (rc == HILUM_OK)
-        rc = copy(ingest, outgoing, to, key, second);
+    if (rc == HILUM_OK) {
+        rc = write_again(ingest, outgoing, to, &second);
+        *failed = rc != HILUM_OK ? to : NULL;
+    }
     hl_outgoing_close(outgoing);
     hl_overlays_fini(&overlays);
-    if (rc != HILUM_OK && second != NULL)
-        to->table->abort(to->instance, second);
     if (rc != HILUM_OK)
         return rc;
     provider->table->abort(provider->instance, first);

@@ -148,7 +148,7 @@ hilum_rc hl_rules_offered(struct hl_ingest *ingest)
         return HILUM_OK;
     ingest->offered = event_new(ingest, "instance.offered");
     if (ingest->offered == NULL)
-        return hl_ingest_fail(ingest, HILUM_ENOMEM, "out of memory");
+        return hl_ingest_fail(ingest, NULL, HILUM_ENOMEM, "out of memory");
     return dispatch(ingest, ingest->offered, "instance.offered", HILUM_FILTER);
 }
 
@@ -161,7 +161,7 @@ hilum_rc hl_rules_received(struct hl_ingest *ingest)
         return HILUM_OK;
     ingest->received = event_new(ingest, name);
     if (ingest->received == NULL)
-        return hl_ingest_fail(ingest, HILUM_ENOMEM, "out of memory");
+        return hl_ingest_fail(ingest, NULL, HILUM_ENOMEM, "out of memory");
     hilum_rc rc = dispatch(ingest, ingest->received, name, HILUM_FILTER);
     if (rc == HILUM_OK && !ingest->is_discarded)
         rc = dispatch(ingest, ingest->received, name, HILUM_TRANSFORM);

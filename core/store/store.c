@@ -43,7 +43,8 @@ static hilum_rc settle(struct hl_store *store)
                    store->providers[i].name, (unsigned long long)settling.kept,
                    (unsigned long long)settling.erased);
         if (rc == HILUM_EDENIED || rc == HILUM_EFULL || rc == HILUM_EIO) {
-            hl_health_fail(store, rc); /* reads go on; what is pending stays so */
+            hl_health_fail(store, &store->providers[i],
+                           rc); /* reads go on; what is pending stays so */
             rc = HILUM_OK;
         }
     }
@@ -102,6 +103,21 @@ void hl_store_close(struct hl_store *store)
     free(store);
 }
 
+/* How each store is, by name. */
+static void media_status(struct hl_store *store, struct hl_buf *json)
+{
+    hl_buf_text(json, ",\"stores\":[");
+    for (size_t i = 0; i < store->n_providers; i++) {
+        hilum_rc rc = hl_health_medium(store, &store->providers[i]);
+        hl_buf_text(json, i > 0 ? ",{\"store\":" : "{\"store\":");
+        hl_buf_json_string(json, store->providers[i].name);
+        hl_buf_printf(json, ",\"accepting\":%s,\"reason\":", rc == HILUM_OK ? "true" : "false");
+        hl_buf_json_string(json, rc == HILUM_OK ? "" : hl_error());
+        hl_buf_byte(json, '}');
+    }
+    hl_buf_byte(json, ']');
+}
+
 void hl_store_status(struct hl_store *store, struct hl_buf *json)
 {
     const struct {
@@ -119,7 +135,7 @@ void hl_store_status(struct hl_store *store, struct hl_buf *json)
         {"groups", atomic_load(&store->groups)},
     };
     uint64_t groups = atomic_load(&store->groups), grouped = atomic_load(&store->grouped);
-    hilum_rc rc = hl_health_check(store);
+    hilum_rc rc = hl_store_health(store);
     hl_buf_text(json, "{");
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         hl_buf_printf(json, "\"%s\":%llu,", counts[i].name, (unsigned long long)counts[i].value);
@@ -127,5 +143,6 @@ void hl_store_status(struct hl_store *store, struct hl_buf *json)
                   groups > 0 ? (double)grouped / (double)groups : 0.0,
                   rc == HILUM_OK ? "true" : "false");
     hl_buf_json_string(json, rc == HILUM_OK ? "" : hl_error());
+    media_status(store, json);
     hl_buf_text(json, "}");
 }

@@ -42,6 +42,13 @@ struct hl_hold {
     const char *key;
 };
 
+/* How one store is: a sick one refuses what is meant for it, the others go on. */
+struct hl_medium {
+    hilum_rc rc;
+    char reason[256];
+    int64_t space_checked_ms;
+};
+
 struct hl_store {
     struct hl_store_provider providers[HL_PROVIDERS_MAX];
     size_t n_providers;
@@ -56,11 +63,9 @@ struct hl_store {
     pthread_t committers[HL_COMMITTERS];
     unsigned n_committers;
 
-    pthread_mutex_t health_lock; /* of the following six */
+    pthread_mutex_t health_lock; /* of the following five */
     pthread_cond_t health_changed;
-    hilum_rc health;
-    char health_reason[256];
-    int64_t space_checked_ms;
+    struct hl_medium media[HL_PROVIDERS_MAX]; /* as the providers */
     struct hl_doubt *doubts;
     bool has_prober, is_closing;
     pthread_t prober;
@@ -116,8 +121,10 @@ hilum_rc hl_ingest_refuse(struct hl_ingest *ingest, hilum_rc rc, uint16_t status
                           uint32_t offending, const char *what);
 /* The status for a failed store or record: A700 for what passes by itself, 0110 otherwise. */
 uint16_t hl_ingest_status(hilum_rc rc);
-/* Refuses with that status and, where the medium failed, begins the safe mode. */
-hilum_rc hl_ingest_fail(struct hl_ingest *ingest, hilum_rc rc, const char *what);
+/* Refuses with that status; `failed` (NULL: none) is the store whose medium failed: it takes nothing until it is
+ * well again. */
+hilum_rc hl_ingest_fail(struct hl_ingest *ingest, const struct hl_store_provider *failed,
+                        hilum_rc rc, const char *what);
 
 /* Tag and VR of a keyword (rules.c); 0: no such attribute. */
 uint32_t hl_store_tag(const struct hl_store *store, const char *keyword, const char **vr);
@@ -166,9 +173,12 @@ hilum_rc hl_rules_received(struct hl_ingest *ingest);
 /* ---- health.c: safe mode, memory budget ---- */
 hilum_rc hl_health_open(struct hl_store *store);
 void hl_health_close(struct hl_store *store);
-void hl_health_fail(struct hl_store *store, hilum_rc rc);
-/* May a new object begin? Looks at the medium's free space too. */
-hilum_rc hl_health_check(struct hl_store *store);
+/* That store's medium failed: it refuses until a probe succeeds. Codes that are no medium's are ignored. */
+void hl_health_fail(struct hl_store *store, const struct hl_store_provider *provider, hilum_rc rc);
+/* Is it well? Looks at its free space too. */
+hilum_rc hl_health_medium(struct hl_store *store, const struct hl_store_provider *provider);
+/* May a new object begin there? Asks the record as well. */
+hilum_rc hl_health_check(struct hl_store *store, const struct hl_store_provider *provider);
 /* Takes over a synced transaction whose row is in doubt. */
 void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job);
 /* Charges what the ingest holds now; waits up to 5 s for others to finish. HILUM_ENOMEM. */
@@ -185,6 +195,8 @@ void hl_commit_close(struct hl_store *store);
 /* Blocks until the object is durable and recorded, or is not. On failure and on HL_OUTCOME_EXISTS job->txn
  * tells whether the caller still has the transaction. */
 hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job);
+/* The store whose flush failed, of a job that did; NULL: it was the record. */
+const struct hl_store_provider *hl_commit_medium(const struct hl_commit_job *job);
 
 /* ---- duplicate.c ---- */
 /* The rule's, or else the store's. */
@@ -228,8 +240,9 @@ hilum_rc hl_deflate_splice(const struct hl_splice *splice, const struct hl_buf *
                            struct hl_buf *out);
 
 /* ---- rewrite.c ---- */
-/* Replaces the object under way by one with the edits applied, and attrs likewise. The old one is gone. */
-hilum_rc hl_rewrite(struct hl_ingest *ingest);
+/* Replaces the object under way by one with the edits applied, and attrs likewise. The old one is gone. On failure
+ * *failed is the store that failed, NULL where none did. */
+hilum_rc hl_rewrite(struct hl_ingest *ingest, const struct hl_store_provider **failed);
 
 /* ---- adopt.c: an object that is there gets its row ---- */
 struct hl_adopted {

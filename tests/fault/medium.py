@@ -164,6 +164,103 @@ def sick_medium__refuses_and_recovers(work):
             check(f"{what}: ends well", server.stop() == 0)
 
 
+# ---- one of two stores ----
+
+COLD_RULES = """
+hilum.on { event = "instance.offered", phase = "filter", name = "site/by-sender", where = "calling_aet=COLDSENDER",
+  run = function(ev) ev:store("cold") end }
+hilum.on { event = "instance.received", phase = "filter", name = "site/by-header", where = "PatientID=COLD",
+  run = function(ev) ev:store("cold") end }
+"""
+
+
+class ColdSender:
+    """The same object under ever new UIDs, three ways: to the default store, and to the cold one by either rule."""
+
+    def __init__(self, server):
+        self.server, self.n, self.stored, self.statuses = server, 0, set(), {}
+        self.ways = {"default": ("SENDER", "WARM"), "by sender": ("COLDSENDER", "WARM"), "by header": ("SENDER", "COLD")}
+
+    def send(self, way):
+        calling, patient = self.ways[way]
+        self.n += 1
+        instance, study = f"1.2.56.{self.n}", f"1.2.56.{patient == 'COLD' and 1 or 2}.0"
+        with Wire(self.server.port) as wire:
+            wire.associate(CONTEXTS, roles=(CT,), calling=calling)
+            status = wire.store(3, CT, instance, ct(instance, study, f"{study}.1", patient=patient, pixels=os.urandom(30000)))
+        self.stored |= {instance} if status == 0 else set()
+        self.statuses.setdefault(way, set()).add(status)
+        return status
+
+    def until(self, way, wanted, seconds=20):
+        end, status = time.time() + seconds, None
+        while time.time() < end and status != wanted:
+            status = self.send(way)
+        return status
+
+    def missing(self):
+        with Wire(self.server.port) as wire:
+            wire.associate(CONTEXTS, roles=(CT,))
+            got = {u for s in (1, 2) for u in wire.get(5, explicit(8, 0x52, "CS", "STUDY") + explicit(0x20, 0x0D, "UI", f"1.2.56.{s}.0"))[0]}
+        return self.stored - got
+
+
+def cold_trouble(work, what, cold, begin, end, env=None):
+    """The cold store is in trouble: what is meant for it gets A700, all else goes on; then it is well again, without a restart."""
+    site = tempfile.mkdtemp(dir=work)
+    os.makedirs(f"{site}/rules")
+    with open(f"{site}/rules/site.lua", "w") as f:
+        f.write(COLD_RULES)
+    server = Hilum(work, 'storage = { min_free = "1MiB"; }; plugins = ( { name = "store-fs"; options = { segment = "2MiB"; segments = 2; }; },'
+                   f' {{ name = "store-cold"; plugin = "store-fs"; options = {{ root = "{cold}"; store = "cold"; intake = "files"; }}; }} );',
+                   site=site, env=env)
+    sender = ColdSender(server)
+    check(f"{what}: good before", {sender.send(way) for way in sender.ways} == {0}, sender.statuses)
+    sender.statuses.clear()
+    begin()
+    for way in ("by sender", "by header"):
+        status = sender.until(way, 0xA700)
+        check(f"{what}: {way}: A700", status == 0xA700, status and hex(status))
+    for _ in range(5):
+        check(f"{what}: the default store goes on", sender.send("default") == 0, sender.statuses)
+    status = server.cli("status")
+    stores = {s["store"]: s for s in status["store"]["stores"]}
+    check(f"{what}: status names it", status["store_health"] == "ok" and not stores["cold"]["accepting"] and stores["fs"]["accepting"], stores)
+    text = subprocess.run([f"{BUILD}/bin/hilum", "--data", server.data, "status"], capture_output=True, text=True).stdout
+    check(f"{what}: a person is told", f"store cold: {stores['cold']['reason']}" in text and stores["cold"]["reason"], text)
+    print(f"{what}: {stores['cold']['reason']}")
+    check(f"{what}: reads go on", not sender.missing(), sender.missing())
+    end()
+    for way in sender.ways:
+        status = sender.until(way, 0)
+        check(f"{what}: {way}: recovers without a restart", status == 0, status and hex(status))
+    check(f"{what}: nothing else was answered", set().union(*sender.statuses.values()) == {0, 0xA700} and
+          sender.statuses["default"] == {0}, sender.statuses)
+    check(f"{what}: nothing acknowledged is lost", not sender.missing(), sender.missing())
+    rows, _ = server.cli_items("archive", "fsck", check=False)
+    check(f"{what}: fsck is clean", not rows, rows[:3])
+    check(f"{what}: ends well", server.stop() == 0)
+
+
+def chosen_store__is_sick_alone(work):
+    mount = Mount(work, "-t", "tmpfs", "-o", "size=32m", "none")
+    if mount.is_there:
+        filler = f"{mount.path}/filler"
+        cold_trouble(work, "cold store full", f"{mount.path}/cold", lambda: fill(filler), lambda: os.unlink(filler))
+        mount.close()
+    else:
+        skips.append(f"cold store full: {mount.why}")
+    shim = f"{BUILD}/lib/hilum-sick.so"
+    if not os.path.exists(shim):
+        skips.append(f"sick cold store: {shim} is not built")
+        return
+    for what, number in (("read-only", errno.EROFS), ("I/O errors", errno.EIO)):
+        cold, link = tempfile.mkdtemp(dir=work), f"{tempfile.mkdtemp(dir=work)}/sick"
+        env = dict(os.environ, LD_PRELOAD=shim, HILUM_SICK=link, HILUM_SICK_UNDER=cold)
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "detect_leaks=1") + ":verify_asan_link_order=0"
+        cold_trouble(work, f"cold store, {what}", cold, lambda: os.symlink(str(number), link), lambda: os.unlink(link), env)
+
+
 # ---- the catalogue ----
 
 def locked_catalogue__is_waited_for(work):
@@ -206,8 +303,8 @@ def lost_catalogue__acknowledges_nothing(work):
 
 def main():
     work = tempfile.mkdtemp(prefix="hilum-medium-")
-    tests = (full_medium__refuses_and_recovers, sick_medium__refuses_and_recovers, locked_catalogue__is_waited_for,
-             lost_catalogue__acknowledges_nothing)
+    tests = (full_medium__refuses_and_recovers, sick_medium__refuses_and_recovers, chosen_store__is_sick_alone,
+             locked_catalogue__is_waited_for, lost_catalogue__acknowledges_nothing)
     for test in tests:
         if sys.argv[1:] and test.__name__.split("__")[0] not in sys.argv[1:]:
             continue
