@@ -41,6 +41,13 @@ static hilum_rc file_create(struct db *db)
     return db->host->fail(db->self, HILUM_EIO, why);
 }
 
+static void plugin_fini(void *state)
+{
+    struct db *db = state;
+    db_wal_layer_free(db->layer);
+    free(db);
+}
+
 static hilum_rc plugin_init(const struct hilum_host *host, hilum_self *self, const void *conf,
                             void **state)
 {
@@ -52,20 +59,17 @@ static hilum_rc plugin_init(const struct hilum_host *host, hilum_self *self, con
     db->host = host;
     db->self = self;
     db->conf = conf;
-    hilum_rc rc = file_create(db);
+    db->layer = db_wal_layer_new();
+    hilum_rc rc =
+        db->layer ? file_create(db) : host->fail(self, HILUM_ENOMEM, "db-sqlite: out of memory");
     if (rc == HILUM_OK)
         rc = host->provide(self, &db_sqlite_table.cap, db);
     if (rc != HILUM_OK) {
-        free(db);
+        plugin_fini(db);
         return rc;
     }
     *state = db;
     return HILUM_OK;
-}
-
-static void plugin_fini(void *state)
-{
-    free(state);
 }
 
 static const struct hilum_plugin plugin = {

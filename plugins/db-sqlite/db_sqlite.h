@@ -9,6 +9,7 @@
 
 #include "hilum/database.h"
 #include "hilum/host.h"
+#include "wal.h"
 
 /* Filled by the host from `options`. */
 struct conf {
@@ -20,6 +21,7 @@ struct db {
     const struct hilum_host *host;
     hilum_self *self;
     const struct conf *conf;
+    struct db_wal_layer *layer;
     atomic_bool has_writer;
 };
 

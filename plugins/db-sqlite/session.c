@@ -142,7 +142,8 @@ static hilum_rc session_open(void *self, uint32_t mode, const char *scope, void 
     session->is_writer = is_writer;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     hilum_rc rc = HILUM_OK;
-    if (sqlite3_open_v2(db->conf->path, &session->handle, flags, NULL) != SQLITE_OK)
+    if (sqlite3_open_v2(db->conf->path, &session->handle, flags, db_wal_layer_name(db->layer)) !=
+        SQLITE_OK)
         rc = db_sqlite_fail(session, "open");
     else
         rc = configure(session, scope);

@@ -24,12 +24,12 @@ struct fixture {
     void *instance, *writer, *reader;
 };
 
-static int set_up(void **state)
+static int set_up_with(void **state, const struct fake_option *options)
 {
     struct fixture *f = calloc(1, sizeof *f);
     snprintf(f->dir, sizeof f->dir, "/tmp/hilum-db-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    f->host = fake_host_open(so_path, f->dir, NULL);
+    f->host = fake_host_open(so_path, f->dir, options);
     assert_non_null(f->host);
     f->db = fake_host_cap(f->host, HILUM_CAP_DATABASE, &f->instance);
     assert_int_equal(f->db->open(f->instance, HILUM_DB_WRITE, NULL, &f->writer), HILUM_OK);
@@ -39,6 +39,19 @@ static int set_up(void **state)
     assert_int_equal(f->db->open(f->instance, HILUM_DB_READ, NULL, &f->reader), HILUM_OK);
     *state = f;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, NULL);
+}
+
+/* A provider that has no such options takes them for nothing. */
+static int set_up_small(void **state)
+{
+    static const struct fake_option options[] = {
+        {"cache_size", "1MiB"}, {"synchronous", "normal"}, {NULL, NULL}};
+    return set_up_with(state, options);
 }
 
 static int tear_down(void **state)
@@ -321,6 +334,68 @@ static void checkpoint__keeps_what_was_committed(void **state)
     assert_int_equal(count(f, f->reader), 50);
 }
 
+/* n bytes that tell one row, and one place in it, from another. */
+static void pattern(uint8_t *bytes, size_t n, int64_t id)
+{
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (uint8_t)((i >> 8) * 31 + i + (size_t)id * 7);
+}
+
+static void blob_insert(struct fixture *f, int64_t id, uint8_t *bytes, size_t n)
+{
+    void *statement;
+    struct hilum_value values[] = {{.type = HILUM_DB_INT, .integer = id},
+                                   {.type = HILUM_DB_BLOB, .bytes = bytes, .n = n}};
+    pattern(bytes, n, id);
+    assert_int_equal(f->db->prepare(f->writer, "INSERT INTO t (id, b) VALUES (?1, ?2)", &statement),
+                     HILUM_OK);
+    assert_int_equal(f->db->bind(statement, values, 2), HILUM_OK);
+    assert_int_equal(f->db->step(statement), HILUM_OK);
+    f->db->finish(statement);
+}
+
+static void assert_blob(struct fixture *f, int64_t id, uint8_t *bytes, size_t n)
+{
+    void *statement;
+    struct hilum_value got, wanted = {.type = HILUM_DB_INT, .integer = id};
+    pattern(bytes, n, id);
+    assert_int_equal(f->db->prepare(f->reader, "SELECT b FROM t WHERE id = ?1", &statement),
+                     HILUM_OK);
+    assert_int_equal(f->db->bind(statement, &wanted, 1), HILUM_OK);
+    assert_int_equal(f->db->step(statement), 1);
+    assert_int_equal(f->db->column(statement, 0, &got), HILUM_OK);
+    assert_int_equal(got.n, n);
+    assert_memory_equal(got.bytes, bytes, n);
+    f->db->finish(statement);
+}
+
+/* From one page to more than any cache holds, each seen by others as soon as it is committed; a part that is undone first
+ * leaves pages that were already given to the log. */
+static void commit__of_any_size_is_read_whole(void **state)
+{
+    static const size_t sizes[] = {1,      4000,   60000,  110000,  122880, 126976,
+                                   131072, 135168, 262144, 1000000, 6000000};
+    struct fixture *f = *state;
+    uint8_t *bytes = malloc(6000000);
+    int64_t id = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        assert_int_equal(f->db->begin(f->writer), HILUM_OK);
+        blob_insert(f, ++id, bytes, 3000000);
+        assert_int_equal(f->db->rollback(f->writer), HILUM_OK);
+        assert_int_equal(f->db->begin(f->writer), HILUM_OK);
+        assert_int_equal(f->db->exec(f->writer, "SAVEPOINT s"), HILUM_OK);
+        blob_insert(f, id, bytes, 3000000);
+        assert_int_equal(f->db->exec(f->writer, "ROLLBACK TO s; RELEASE s"), HILUM_OK);
+        blob_insert(f, id, bytes, sizes[i]);
+        assert_int_equal(f->db->commit(f->writer), HILUM_OK);
+        assert_blob(f, id, bytes, sizes[i]);
+    }
+    assert_int_equal(f->db->checkpoint(f->writer), HILUM_OK);
+    for (int64_t k = 1; k <= id; k++)
+        assert_blob(f, k, bytes, sizes[k - 1]);
+    free(bytes);
+}
+
 static void files__are_nobody_elses(void **state)
 {
     struct fixture *f = *state;
@@ -360,6 +435,8 @@ int main(int argc, char **argv)
         CONTRACT(scope__that_is_no_plugin_id_is_einval),
         CONTRACT(checkpoint__keeps_what_was_committed),
         CONTRACT(files__are_nobody_elses),
+        CONTRACT(commit__of_any_size_is_read_whole),
+        cmocka_unit_test_setup_teardown(commit__of_any_size_is_read_whole, set_up_small, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
