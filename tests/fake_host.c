@@ -7,6 +7,7 @@
 #include <string.h>
 
 static _Thread_local char reason[1024];
+static _Thread_local hilum_rc error;
 
 static void fake_log(hilum_self *self, int32_t level, const char *line)
 {
@@ -30,6 +31,11 @@ static const char *fake_reason(hilum_self *self)
 const char *fake_host_reason(void)
 {
     return reason;
+}
+
+hilum_rc fake_host_error(void)
+{
+    return error;
 }
 
 static void *fake_alloc(hilum_self *self, uint64_t n)
@@ -155,6 +161,7 @@ hilum_self *fake_host_open(const char *so_path, const char *data_dir,
     if (!self->plugin) {
         fprintf(stderr, "%s: %s\n", so_path, entry ? "refuses this host" : dlerror());
         free(self);
+        error = HILUM_ENOTFOUND;
         return NULL;
     }
     self->conf = calloc(1, self->plugin->conf_size ? self->plugin->conf_size : 1);
@@ -167,6 +174,7 @@ hilum_self *fake_host_open(const char *so_path, const char *data_dir,
     fprintf(stderr, "%s: init %d: %s\n", so_path, rc, reason);
     self->plugin = NULL;
     fake_host_close(self);
+    error = rc;
     return NULL;
 }
 

@@ -24,7 +24,7 @@ struct elf {
 };
 
 struct exports {
-    bool has_entry;
+    bool has_entry, has_unique;
     unsigned n_others;
     char others[160]; /* the first few names */
 };
@@ -122,6 +122,8 @@ static bool read_symbols(const struct elf *elf, const ElfW(Shdr) * sections, uns
             return false;
         if (is_exported(&symbols[i]))
             note_export(exports, name);
+        exports->has_unique |=
+            ELF64_ST_BIND(symbols[i].st_info) == STB_GNU_UNIQUE && symbols[i].st_shndx != SHN_UNDEF;
     }
     return true;
 }
@@ -155,6 +157,10 @@ static hilum_rc check_exports(const struct elf *elf)
                        "%s: exports %u symbols beside hilum_plugin_entry (%s); build it with "
                        "-fvisibility=hidden",
                        elf->path, exports.n_others, exports.others);
+    /* Two versions loaded side by side would share these variables, whatever their visibility. */
+    if (exports.has_unique)
+        return hl_fail(HILUM_EINVAL, "%s: has unique symbols; build it with -fno-gnu-unique",
+                       elf->path);
     return HILUM_OK;
 }
 

@@ -4,16 +4,13 @@
 #ifndef TESTS_STORE_PROVIDER_H
 #define TESTS_STORE_PROVIDER_H
 
-#include "hilum/host.h"
 #include "hilum/store.h"
+#include "tests/fake_host.h"
 
 struct provider {
     const struct hilum_store *table;
     void *instance;
-    const struct hilum_plugin *plugin;
-    void *module, *state, *conf;
-    struct hilum_host host;
-    char reason[512];
+    hilum_self *host;
 };
 
 /* options: "key=value" texts, n of them; `root` given separately. HILUM_OK or init's error. */

@@ -33,7 +33,7 @@ static struct hl_config *config_of(const char *text)
     return config;
 }
 
-static void hello__counts_ct_and_answers_its_command(void **state)
+static void example_hook__counts_ct_and_answers_its_command(void **state)
 {
     (void)state;
     struct hl_bus *bus;
@@ -41,9 +41,10 @@ static void hello__counts_ct_and_answers_its_command(void **state)
     struct hl_faults faults = {0};
     struct hl_verdict verdict;
     struct hl_buf answer = {0};
-    struct hl_config *config = config_of("plugins = ( { name = \"hello\"; required = true; } );\n");
+    struct hl_config *config =
+        config_of("plugins = ( { name = \"example-hook\"; required = true; } );\n");
     assert_int_equal(hl_bus_new(&bus), HILUM_OK);
-    if (hl_plugins_open(config, HELLO_DIR, "/tmp", bus, &faults, &plugins) != HILUM_OK ||
+    if (hl_plugins_open(config, EXAMPLE_DIR, "/tmp", bus, &faults, &plugins) != HILUM_OK ||
         hl_plugins_init(plugins, &faults) != HILUM_OK || hl_plugins_start(plugins) != HILUM_OK)
         fail_msg("%s", hl_error());
     for (int i = 0; i < 3; i++) {
@@ -55,7 +56,7 @@ static void hello__counts_ct_and_answers_its_command(void **state)
         hl_event_free(event);
     }
     const struct hilum_decl *command =
-        hl_plugins_decl_find(plugins, HILUM_DECL_COMMAND, "hello count", NULL);
+        hl_plugins_decl_find(plugins, HILUM_DECL_COMMAND, "example-hook count", NULL);
     assert_non_null(command);
     struct hilum_call call = {
         .size = sizeof call,
@@ -73,6 +74,7 @@ static void hello__counts_ct_and_answers_its_command(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hello__counts_ct_and_answers_its_command)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(example_hook__counts_ct_and_answers_its_command)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* What every provider of `store` must do (hilum/store.h), told by behaviour only: nothing here
- * knows where a provider keeps its bytes. Usage: test_contract_store PLUGIN.so [key=value...].
+ * knows where a provider keeps its bytes. Usage: contract_store PLUGIN.so [key=value...].
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/contract/store/provider.h"
 
