@@ -1,39 +1,143 @@
-/* Deflated data sets (PS3.5 A.5) that have corrections: inflated, spliced and deflated again in memory, which
- * bounds their size. SPDX-License-Identifier: Apache-2.0 */
+/* Deflated data sets (PS3.5 A.5) that have corrections: read inflated, at any place, and deflated again as they
+ * leave. Memory is the same whatever the size. It knows nothing of elements. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
-#include <string.h>
+#include <stdlib.h>
 #include <zlib.h>
 
 #include "core/base/error.h"
 
-enum { STEP = 256 * 1024 };
+enum { RAW_DEFLATE = -15, MEMORY_LEVEL = 8, INPUT = 64 * 1024, STEP = 64 * 1024 };
 
-hilum_rc hl_inflate_whole(const struct hl_buf *deflated, size_t max, struct hl_buf *out)
+/* ---- inflated ---- */
+
+struct hl_inflated {
+    struct hl_outgoing *outgoing;
+    z_stream stream;
+    uint64_t taken, at; /* stored bytes handed to zlib; inflated bytes given */
+    bool is_end;
+    uint8_t input[INPUT];
+    uint8_t skipped[STEP];
+};
+
+hilum_rc hl_inflated_new(struct hl_outgoing *outgoing, struct hl_inflated **out)
 {
-    z_stream stream = {.next_in = (Bytef *)deflated->data, .avail_in = (uInt)deflated->len};
-    int state = inflateInit2(&stream, -MAX_WBITS);
-    if (state != Z_OK)
+    struct hl_inflated *inflated = calloc(1, sizeof *inflated);
+    *out = NULL;
+    if (inflated == NULL || inflateInit2(&inflated->stream, RAW_DEFLATE) != Z_OK) {
+        free(inflated);
         return hl_fail(HILUM_ENOMEM, "no memory to inflate");
-    while (state == Z_OK && out->len <= max && hl_buf_reserve(out, STEP)) {
-        stream.next_out = (Bytef *)out->data + out->len;
-        stream.avail_out = STEP;
-        state = inflate(&stream, Z_NO_FLUSH);
-        out->len += STEP - stream.avail_out;
     }
-    inflateEnd(&stream);
-    if (out->failed)
-        return hl_fail(HILUM_ENOMEM, "no memory to inflate");
-    if (out->len > max)
-        return hl_fail(HILUM_EUNSUP, "deflated data set over %zu bytes cannot be corrected", max);
-    return state == Z_STREAM_END ? HILUM_OK
-                                 : hl_fail(HILUM_ECORRUPT, "deflated data set: not whole");
+    inflated->outgoing = outgoing;
+    *out = inflated;
+    return HILUM_OK;
 }
 
-static hilum_rc piece_deflate(z_stream *stream, const void *bytes, size_t n, int flush,
-                              struct hl_buf *out)
+void hl_inflated_free(struct hl_inflated *inflated)
 {
-    int state = Z_OK;
+    if (inflated == NULL)
+        return;
+    inflateEnd(&inflated->stream);
+    free(inflated);
+}
+
+static hilum_rc input_fill(struct hl_inflated *inflated)
+{
+    uint64_t left = hl_outgoing_stored_length(inflated->outgoing) - inflated->taken;
+    size_t n = left < INPUT ? (size_t)left : INPUT;
+    if (inflated->stream.avail_in > 0)
+        return HILUM_OK;
+    if (n == 0)
+        return hl_fail(HILUM_ECORRUPT, "deflated data set: not whole");
+    hilum_rc rc = hl_outgoing_read_stored(inflated->outgoing, inflated->taken, inflated->input, n);
+    inflated->taken += n;
+    inflated->stream.next_in = inflated->input;
+    inflated->stream.avail_in = (uInt)n;
+    return rc;
+}
+
+hilum_rc hl_inflated_next(struct hl_inflated *inflated, void *dst, size_t max, size_t *n)
+{
+    z_stream *stream = &inflated->stream;
+    hilum_rc rc = HILUM_OK;
+    for (*n = 0; rc == HILUM_OK && *n < max && !inflated->is_end;) {
+        rc = input_fill(inflated);
+        if (rc != HILUM_OK)
+            break;
+        size_t left = max - *n;
+        uInt room = left < STEP ? (uInt)left : STEP;
+        stream->next_out = (Bytef *)dst + *n;
+        stream->avail_out = room;
+        int state = inflate(stream, Z_NO_FLUSH);
+        *n += room - stream->avail_out;
+        inflated->is_end = state == Z_STREAM_END;
+        if (state != Z_OK && state != Z_STREAM_END && state != Z_BUF_ERROR)
+            rc = hl_fail(HILUM_ECORRUPT, "deflated data set: damaged");
+    }
+    inflated->at += *n;
+    return rc;
+}
+
+/* Backwards is from the start again: only few and small parts of a header are read so. */
+static hilum_rc go_to(struct hl_inflated *inflated, uint64_t at)
+{
+    hilum_rc rc = HILUM_OK;
+    if (at < inflated->at) {
+        inflateReset(&inflated->stream);
+        inflated->stream.avail_in = 0;
+        inflated->taken = inflated->at = 0;
+        inflated->is_end = false;
+    }
+    while (rc == HILUM_OK && inflated->at < at && !inflated->is_end) {
+        uint64_t ahead = at - inflated->at;
+        size_t n = 0;
+        rc = hl_inflated_next(inflated, inflated->skipped, ahead < STEP ? (size_t)ahead : STEP, &n);
+    }
+    return rc;
+}
+
+hilum_rc hl_inflated_read(struct hl_inflated *inflated, uint64_t at, void *dst, size_t n)
+{
+    size_t got = 0;
+    hilum_rc rc = go_to(inflated, at);
+    if (rc == HILUM_OK)
+        rc = hl_inflated_next(inflated, dst, n, &got);
+    if (rc == HILUM_OK && got != n)
+        rc = hl_fail(HILUM_EINVAL, "read beyond an inflated data set");
+    return rc;
+}
+
+/* ---- deflated ---- */
+
+struct hl_deflating {
+    z_stream stream;
+};
+
+hilum_rc hl_deflating_new(struct hl_deflating **out)
+{
+    struct hl_deflating *deflating = calloc(1, sizeof *deflating);
+    *out = NULL;
+    if (deflating == NULL || deflateInit2(&deflating->stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED,
+                                          RAW_DEFLATE, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
+        free(deflating);
+        return hl_fail(HILUM_ENOMEM, "no memory to deflate");
+    }
+    *out = deflating;
+    return HILUM_OK;
+}
+
+void hl_deflating_free(struct hl_deflating *deflating)
+{
+    if (deflating == NULL)
+        return;
+    deflateEnd(&deflating->stream);
+    free(deflating);
+}
+
+static hilum_rc deflate_some(struct hl_deflating *deflating, const void *bytes, size_t n, int flush,
+                             struct hl_buf *out)
+{
+    z_stream *stream = &deflating->stream;
     stream->next_in = (Bytef *)bytes;
     stream->avail_in = (uInt)n;
     do {
@@ -41,32 +145,22 @@ static hilum_rc piece_deflate(z_stream *stream, const void *bytes, size_t n, int
             return hl_fail(HILUM_ENOMEM, "no memory to deflate");
         stream->next_out = (Bytef *)out->data + out->len;
         stream->avail_out = STEP;
-        state = deflate(stream, flush);
+        (void)deflate(stream, flush); /* fails only for misuse */
         out->len += STEP - stream->avail_out;
-    } while (state == Z_OK && stream->avail_out == 0);
-    return state == Z_OK || state == Z_STREAM_END || state == Z_BUF_ERROR
-               ? HILUM_OK
-               : hl_fail(HILUM_EINTERNAL, "deflate: %d", state);
+    } while (stream->avail_out == 0);
+    return HILUM_OK;
 }
 
-hilum_rc hl_deflate_splice(const struct hl_splice *splice, const struct hl_buf *inflated,
+hilum_rc hl_deflating_feed(struct hl_deflating *deflating, const void *bytes, size_t n,
                            struct hl_buf *out)
 {
-    z_stream stream = {0};
-    if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
-        return hl_fail(HILUM_ENOMEM, "no memory to deflate");
-    hilum_rc rc = HILUM_OK;
-    for (size_t i = 0; i < splice->count && rc == HILUM_OK; i++) {
-        const struct hl_piece *piece = &splice->pieces[i];
-        const void *bytes =
-            piece->bytes != NULL ? (const void *)piece->bytes : inflated->data + piece->offset;
-        rc = piece_deflate(&stream, bytes, (size_t)piece->length, Z_NO_FLUSH, out);
-    }
-    if (rc == HILUM_OK)
-        rc = piece_deflate(&stream, "", 0, Z_FINISH, out);
-    deflateEnd(&stream);
-    if (out->len & 1) /* PS3.5 A.5: padded to an even length */
+    return deflate_some(deflating, bytes, n, Z_NO_FLUSH, out);
+}
+
+hilum_rc hl_deflating_end(struct hl_deflating *deflating, struct hl_buf *out)
+{
+    hilum_rc rc = deflate_some(deflating, "", 0, Z_FINISH, out);
+    if (rc == HILUM_OK && deflating->stream.total_out % 2) /* PS3.5 A.5: padded to even length */
         hl_buf_byte(out, 0);
     return rc == HILUM_OK && out->failed ? hl_fail(HILUM_ENOMEM, "no memory to deflate") : rc;
 }

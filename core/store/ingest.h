@@ -102,7 +102,8 @@ struct hl_outgoing;
 hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t as_of,
                           struct hl_outgoing **out);
 const struct hl_stored *hl_outgoing_stored(const struct hl_outgoing *outgoing);
-/* Data set bytes (without file meta information) in all, as stored; of a converted one nobody knows. */
+/* Data set bytes (without file meta information) in all, as stored; of a converted or corrected deflated
+ * one nobody knows. */
 uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing);
 /* Before the first piece: let it leave in this syntax; both must be uncompressed. Reads what is no value once, so
  * that what has no conversion is refused here: HILUM_EUNSUP, HILUM_EINVAL (damaged nested content), HILUM_ENOMEM;

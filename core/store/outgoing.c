@@ -15,7 +15,7 @@
 #include "core/dicom/uid.h"
 #include "core/store/recode.h"
 
-enum { PIECE = 256 * 1024, DEFLATED_MAX = 64 * 1024 * 1024, CHECK_STEP = 4096, HELD_BACK = 8 };
+enum { PIECE = 256 * 1024, CHECK_STEP = 4096, HELD_BACK = 8 };
 
 /* A place in the data set as it leaves, before any conversion. */
 struct cursor {
@@ -35,10 +35,13 @@ struct hl_outgoing {
     uint8_t *buffer;
     struct hl_splice splice; /* count 0: the data set as stored */
     struct cursor cursor;
-    XXH3_state_t *hash;       /* NULL: not verified, or verified already */
-    struct hl_buf whole;      /* deflated objects with corrections: in memory, `bytes` is here */
+    XXH3_state_t *hash; /* NULL: not verified, or verified already */
+    /* Elements of a deflated data set are no ranges of it: with corrections it is read inflated, and deflated anew
+     * unless it leaves in another syntax. */
+    struct hl_inflated *inflated;
+    struct hl_deflating *deflating;
     struct hl_recode *recode; /* NULL: leaves in the syntax it is stored in */
-    struct hl_buf recoded;    /* of the call under way, and a few bytes of the next */
+    struct hl_buf recoded;    /* by either; of the call under way, and a few bytes of the next */
     size_t n_given;           /* of them, by the last call */
     bool is_recoded;          /* the conversion has ended */
 };
@@ -72,7 +75,12 @@ static void map_try(struct hl_outgoing *outgoing)
     close(fd);
 }
 
-hilum_rc hl_outgoing_read(struct hl_outgoing *outgoing, uint64_t at, void *dst, uint64_t n)
+uint64_t hl_outgoing_stored_length(const struct hl_outgoing *outgoing)
+{
+    return outgoing->length;
+}
+
+hilum_rc hl_outgoing_read_stored(struct hl_outgoing *outgoing, uint64_t at, void *dst, uint64_t n)
 {
     const struct hl_location *location = &outgoing->stored.location;
     uint64_t got = 0;
@@ -89,10 +97,16 @@ hilum_rc hl_outgoing_read(struct hl_outgoing *outgoing, uint64_t at, void *dst, 
     return rc;
 }
 
-/* n bytes of the stored data set, borrowed until the next call. n <= PIECE. */
+hilum_rc hl_outgoing_read(struct hl_outgoing *outgoing, uint64_t at, void *dst, uint64_t n)
+{
+    return outgoing->inflated != NULL ? hl_inflated_read(outgoing->inflated, at, dst, (size_t)n)
+                                      : hl_outgoing_read_stored(outgoing, at, dst, n);
+}
+
+/* n bytes of the data set, borrowed until the next call. n <= PIECE. */
 static hilum_rc bytes_at(struct hl_outgoing *outgoing, uint64_t at, size_t n, const uint8_t **out)
 {
-    if (outgoing->bytes != NULL) {
+    if (outgoing->bytes != NULL && outgoing->inflated == NULL) {
         *out = outgoing->bytes + at;
         return HILUM_OK;
     }
@@ -140,56 +154,53 @@ static hilum_rc scan_whole(struct hl_outgoing *outgoing, struct hl_scan *scan)
     return rc == HILUM_OK ? hl_scan_end(scan) : rc;
 }
 
-/* The whole stored data set in memory, digested. */
-static hilum_rc whole_read(struct hl_outgoing *outgoing, struct hl_buf *out)
+/* The stored bytes are what was stored: said before they are read in another order than that of the digest. */
+static hilum_rc stored_verify(struct hl_outgoing *outgoing)
 {
-    if (outgoing->length > DEFLATED_MAX)
-        return hl_fail(HILUM_EUNSUP, "deflated data set over %d bytes cannot be corrected",
-                       DEFLATED_MAX);
-    if (!hl_buf_reserve(out, (size_t)outgoing->length))
-        return hl_fail(HILUM_ENOMEM, "no memory for a deflated data set");
-    out->len = (size_t)outgoing->length;
-    hilum_rc rc = hl_outgoing_read(outgoing, 0, out->data, outgoing->length);
-    if (rc == HILUM_OK && outgoing->hash != NULL) {
-        XXH3_128bits_update(outgoing->hash, out->data, out->len);
-        rc = digest_check(outgoing);
+    hilum_rc rc = HILUM_OK;
+    for (uint64_t at = 0; rc == HILUM_OK && outgoing->hash != NULL && at < outgoing->length;) {
+        size_t n = outgoing->length - at < PIECE ? (size_t)(outgoing->length - at) : PIECE;
+        const uint8_t *bytes = NULL;
+        rc = bytes_at(outgoing, at, n, &bytes);
+        if (rc == HILUM_OK)
+            XXH3_128bits_update(outgoing->hash, bytes, n);
+        at += n;
     }
-    return rc;
+    return rc == HILUM_OK && outgoing->hash != NULL ? digest_check(outgoing) : rc;
 }
 
-static void bytes_take(struct hl_outgoing *outgoing, struct hl_buf *from)
+static hilum_rc scan_inflated(struct hl_outgoing *outgoing, struct hl_scan *scan)
 {
-    hl_buf_fini(&outgoing->whole);
-    outgoing->whole = *from;
-    *from = (struct hl_buf){0};
-    outgoing->bytes = (const uint8_t *)outgoing->whole.data;
-    outgoing->length = outgoing->whole.len;
+    hilum_rc rc = HILUM_OK;
+    for (size_t n = PIECE; rc == HILUM_OK && n == PIECE;) {
+        rc = hl_inflated_next(outgoing->inflated, outgoing->buffer, PIECE, &n);
+        if (rc == HILUM_OK)
+            rc = hl_scan_feed(scan, outgoing->buffer, n);
+    }
+    return rc == HILUM_OK ? hl_scan_end(scan) : rc;
 }
 
-/* Elements of a deflated data set are no ranges of it: it is corrected inflated and leaves deflated anew. */
+/* Inflated twice, to find its elements and as it leaves, and from the start again for nested text: the price of a
+ * memory that does not grow with the object. */
 static hilum_rc deflated_open(struct hl_outgoing *outgoing, const struct hl_overlays *overlays)
 {
-    struct hl_buf stored = {0}, inflated = {0}, deflated = {0};
     struct hl_scan *scan = NULL;
-    hilum_rc rc = whole_read(outgoing, &stored);
+    hilum_rc rc = stored_verify(outgoing);
+    if (rc == HILUM_OK && outgoing->buffer == NULL)
+        outgoing->buffer = malloc(PIECE);
+    if (rc == HILUM_OK && outgoing->buffer == NULL)
+        rc = hl_fail(HILUM_ENOMEM, "no memory");
     if (rc == HILUM_OK)
-        rc = hl_inflate_whole(&stored, DEFLATED_MAX, &inflated);
-    hl_buf_fini(&stored);
+        rc = hl_inflated_new(outgoing, &outgoing->inflated);
+    if (rc == HILUM_OK)
+        rc = hl_deflating_new(&outgoing->deflating);
     if (rc == HILUM_OK)
         rc = hl_scan_new(HL_UID_EXPLICIT_LITTLE_ENDIAN, NULL, &scan);
     if (rc == HILUM_OK)
-        rc = hl_scan_feed(scan, inflated.data, inflated.len);
-    if (rc == HILUM_OK)
-        rc = hl_scan_end(scan);
-    bytes_take(outgoing, &inflated);
+        rc = scan_inflated(outgoing, scan);
     if (rc == HILUM_OK)
         rc = hl_overlay_plan(outgoing, outgoing->store, scan, overlays, &outgoing->splice);
-    if (rc == HILUM_OK)
-        rc = hl_deflate_splice(&outgoing->splice, &outgoing->whole, &deflated);
     hl_scan_free(scan);
-    hl_splice_fini(&outgoing->splice);
-    outgoing->splice = (struct hl_splice){0};
-    bytes_take(outgoing, &deflated);
     return rc;
 }
 
@@ -279,7 +290,8 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
     if (outgoing->map != NULL)
         munmap(outgoing->map, outgoing->map_size);
     free(outgoing->buffer);
-    hl_buf_fini(&outgoing->whole);
+    hl_inflated_free(outgoing->inflated);
+    hl_deflating_free(outgoing->deflating);
     hl_buf_fini(&outgoing->recoded);
     hl_recode_free(outgoing->recode);
     hl_splice_fini(&outgoing->splice);
@@ -379,19 +391,26 @@ static hilum_rc recode_check(struct hl_outgoing *outgoing, struct hl_recode *rec
 hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax)
 {
     const char *stored = outgoing->stored.transfer_syntax;
+    const char *from = outgoing->inflated != NULL ? HL_UID_EXPLICIT_LITTLE_ENDIAN : stored;
     struct hl_recode *trial = NULL;
     const char *(*vr)(uint32_t tag) = outgoing->store->options.vr;
     if (vr == NULL)
         return hl_fail(HILUM_EUNSUP, "no dictionary to convert a data set by");
-    hilum_rc rc = hl_recode_new(stored, transfer_syntax, vr, &trial);
+    hilum_rc rc = hl_recode_new(from, transfer_syntax, vr, &trial);
     if (rc == HILUM_OK)
         rc = recode_check(outgoing, trial);
     hl_recode_free(trial);
     if (rc == HILUM_OK)
-        rc = hl_recode_new(stored, transfer_syntax, vr, &outgoing->recode);
+        rc = hl_recode_new(from, transfer_syntax, vr, &outgoing->recode);
     return rc == HILUM_OK
                ? HILUM_OK
                : hl_fail_in(rc, "%s stays %s", outgoing->stored.sop_instance, hl_uid_name(stored));
+}
+
+/* Leaves as other bytes than those that lie in the store: converted, or deflated again. */
+static bool is_made_anew(const struct hl_outgoing *outgoing)
+{
+    return outgoing->recode != NULL || outgoing->deflating != NULL;
 }
 
 static hilum_rc recode_step(struct hl_outgoing *outgoing)
@@ -399,13 +418,15 @@ static hilum_rc recode_step(struct hl_outgoing *outgoing)
     const uint8_t *bytes = NULL;
     size_t n = 0;
     hilum_rc rc = source_next(outgoing, &bytes, &n);
-    if (rc == HILUM_OK)
+    if (rc == HILUM_OK && outgoing->recode != NULL)
         rc = hl_recode_feed(outgoing->recode, bytes, n, &outgoing->recoded);
-    if (rc == HILUM_OK && is_at_end(outgoing, &outgoing->cursor)) {
-        rc = hl_recode_end(outgoing->recode, &outgoing->recoded);
-        outgoing->is_recoded = true;
-    }
-    return rc;
+    else if (rc == HILUM_OK)
+        rc = hl_deflating_feed(outgoing->deflating, bytes, n, &outgoing->recoded);
+    if (rc != HILUM_OK || !is_at_end(outgoing, &outgoing->cursor))
+        return rc;
+    outgoing->is_recoded = true;
+    return outgoing->recode != NULL ? hl_recode_end(outgoing->recode, &outgoing->recoded)
+                                    : hl_deflating_end(outgoing->deflating, &outgoing->recoded);
 }
 
 /* A few bytes wait for the next call, so that the last piece is known to be the last, is not empty, and every piece
@@ -429,7 +450,7 @@ hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size
 {
     const uint8_t *at = NULL;
     hilum_rc rc =
-        outgoing->recode != NULL ? recoded_next(outgoing, &at, n) : source_next(outgoing, &at, n);
+        is_made_anew(outgoing) ? recoded_next(outgoing, &at, n) : source_next(outgoing, &at, n);
     *bytes = at;
     if (rc != HILUM_OK)
         *n = 0;
@@ -438,7 +459,7 @@ hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size
 
 bool hl_outgoing_is_end(const struct hl_outgoing *outgoing)
 {
-    return outgoing->recode != NULL ? outgoing->is_recoded : is_at_end(outgoing, &outgoing->cursor);
+    return is_made_anew(outgoing) ? outgoing->is_recoded : is_at_end(outgoing, &outgoing->cursor);
 }
 
 /* ---- export ---- */

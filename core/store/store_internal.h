@@ -223,8 +223,13 @@ const struct hl_store_provider *hl_provider_find(const struct hl_store *store, c
 /* The object `stored` says, catalogued or not, with these overlays (borrowed during the call). */
 hilum_rc hl_outgoing_of(struct hl_store *store, const struct hl_stored *stored,
                         const struct hl_overlays *overlays, struct hl_outgoing **out);
-/* n bytes of the stored data set (before any splice), all or an error. */
+/* n bytes of the stored data set before any splice, inflated where corrections made that necessary; all or an
+ * error. */
 hilum_rc hl_outgoing_read(struct hl_outgoing *outgoing, uint64_t at, void *dst, uint64_t n);
+
+/* The same of the bytes as they lie in the store, and how many there are. */
+hilum_rc hl_outgoing_read_stored(struct hl_outgoing *outgoing, uint64_t at, void *dst, uint64_t n);
+uint64_t hl_outgoing_stored_length(const struct hl_outgoing *outgoing);
 
 /* ---- overlay.c ---- */
 /* Overlays as edits of the data set `scan` has read, with an Original Attributes item (PS3.3
@@ -234,10 +239,22 @@ hilum_rc hl_overlay_plan(struct hl_outgoing *outgoing, const struct hl_store *st
                          struct hl_splice *out);
 
 /* ---- deflated.c ---- */
-/* HILUM_EUNSUP: over max bytes inflated. */
-hilum_rc hl_inflate_whole(const struct hl_buf *deflated, size_t max, struct hl_buf *out);
-hilum_rc hl_deflate_splice(const struct hl_splice *splice, const struct hl_buf *inflated,
+/* The inflated data set of a deflated object, read forwards at the price of inflating, backwards at that of
+ * beginning again. Borrows `outgoing`. */
+struct hl_inflated;
+hilum_rc hl_inflated_new(struct hl_outgoing *outgoing, struct hl_inflated **out);
+void hl_inflated_free(struct hl_inflated *inflated); /* NULL is fine */
+/* The next bytes, at most max. *n below max: the end. HILUM_ECORRUPT: damaged or cut short. */
+hilum_rc hl_inflated_next(struct hl_inflated *inflated, void *dst, size_t max, size_t *n);
+/* n bytes at a place, all or an error. */
+hilum_rc hl_inflated_read(struct hl_inflated *inflated, uint64_t at, void *dst, size_t n);
+/* Bytes as a deflated data set, appended to `out` as they come. */
+struct hl_deflating;
+hilum_rc hl_deflating_new(struct hl_deflating **out);
+void hl_deflating_free(struct hl_deflating *deflating); /* NULL is fine */
+hilum_rc hl_deflating_feed(struct hl_deflating *deflating, const void *bytes, size_t n,
                            struct hl_buf *out);
+hilum_rc hl_deflating_end(struct hl_deflating *deflating, struct hl_buf *out);
 
 /* ---- rewrite.c ---- */
 /* Replaces the object under way by one with the edits applied, and attrs likewise. The old one is gone. On failure

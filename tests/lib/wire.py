@@ -141,7 +141,7 @@ class Wire:
 
     def read_response(self):
         """(command elements, data set or None)"""
-        parts, want = {True: b"", False: b""}, True
+        parts = {True: bytearray(), False: bytearray()}  # of a large object many thousand pieces
         while True:
             kind, body = self.read_pdu()
             if kind != 4:
@@ -153,9 +153,9 @@ class Wire:
                 at += 4 + n
                 if not flags & 2:
                     continue
-                answer = parse_command(parts[True])
+                answer = parse_command(bytes(parts[True]))
                 if not flags & 1:
-                    return answer, parts[False]
+                    return answer, bytes(parts[False])
                 if answer[0x0800] == struct.pack("<H", NO_DATA):
                     return answer, None
 
