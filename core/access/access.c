@@ -50,6 +50,7 @@ static const struct action actions[] = {
     {"config.check", 0, NEVER, false},
     {"config.reload", 0, NEVER, false},
     {"plugin.list", 0, NEVER, false},
+    {"plugin.manage", 0, NEVER, false},
     {"admin", 0, NEVER, false},
 };
 

@@ -60,7 +60,7 @@ struct hl_resource {
  * With "refuse" an unknown peer may do nothing. "The rest": status, patient.edit, study.explain,
  * quarantine.list, quarantine.release, import, export, export.as_received, job.list, job.manage, peer.list, peer.echo,
  * peer.trace, log.read, archive.check, archive.repair, config.check, config.reload, plugin.list,
- * admin. */
+ * plugin.manage, admin. */
 hilum_rc hl_allow(const struct hl_principal *principal, const char *action,
                   const struct hl_resource *resource);
 

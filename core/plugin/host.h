@@ -8,9 +8,8 @@
 
 #include "core/base/arena.h"
 #include "core/base/pool.h"
+#include "core/plugin/loader.h"
 #include "core/plugin/plugin.h"
-
-typedef const struct hilum_plugin *(*hl_plugin_entry)(uint16_t host_major, uint16_t host_minor);
 
 enum plugin_state {
     PLUGIN_SKIPPED, /* see reason */
@@ -56,7 +55,8 @@ struct hilum_self {
     struct declaration *decls, **last_decl;
     struct hl_hook_source *hooks;
     size_t n_hooks, cap_hooks;
-    char owner[80]; /* on the bus */
+    char owner[80];           /* on the bus */
+    struct hl_remote *remote; /* runs in workers; NULL: in this process */
     struct hl_arena arena;
 };
 
@@ -73,15 +73,12 @@ struct hl_plugins {
     hilum_rc (*publish)(void *arg, const char *plugin, const char *event, const char *fields_json);
     void *publish_arg;
     struct hl_pool *pool;
-    pthread_mutex_t lock; /* the two below */
+    struct hl_keeper *keeper; /* of workers; NULL until the first */
+    pthread_mutex_t lock;     /* the two below */
     pthread_cond_t idle;
     size_t tasks; /* on worker threads */
     struct hl_arena arena;
 };
-
-/* loader.c: main thread only. HILUM_EDENIED: owner or mode; HILUM_EINVAL, HILUM_ENOTFOUND. */
-hilum_rc hl_loader_check_file(const char *path);
-hilum_rc hl_loader_open(const char *path, hl_plugin_entry *out);
 
 /* elf.c: is it a shared object that binds at once and exports the entry and nothing else? Symbols
  * that begin with '_' are the compiler's and do not count. HILUM_EINVAL says how to build it. */

@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/plugin/host.h"
+#include "core/plugin/remote/remote.h"
 
 void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services)
 {
@@ -298,6 +299,7 @@ static void take_hooks_off(struct hl_plugins *host)
 static void plugin_free(struct hilum_self *plugin)
 {
     forget_registrations(plugin);
+    hl_remote_free(plugin->remote);
     free(plugin->hooks);
     free(plugin->file);
     hl_arena_fini(&plugin->arena);
@@ -331,9 +333,21 @@ void hl_plugins_close(struct hl_plugins *plugins)
     end_those(plugins, false);
     for (size_t i = 0; i < plugins->n; i++)
         plugin_free(plugins->plugins[i]);
+    hl_keeper_free(plugins->keeper);
     hl_config_unref(plugins->config);
     hl_arena_fini(&plugins->arena);
     pthread_cond_destroy(&plugins->idle);
     pthread_mutex_destroy(&plugins->lock);
     free(plugins);
+}
+
+hilum_rc hl_plugins_forgive(struct hl_plugins *plugins, const char *id)
+{
+    struct hilum_self *plugin = hl_plugin_find(plugins, id);
+    if (!plugin)
+        return hl_fail(HILUM_ENOTFOUND, "%s: no such plugin (see `hilum plugin list`)", id);
+    if (!plugin->remote)
+        return hl_fail(HILUM_EINVAL, "%s: runs in the server and is never in quarantine", id);
+    hl_remote_forgive(plugin->remote);
+    return HILUM_OK;
 }

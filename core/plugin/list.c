@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "core/plugin/host.h"
+#include "core/plugin/remote/remote.h"
 
 static void text(struct hl_buf *json, const char *key, const char *value)
 {
@@ -58,6 +59,8 @@ static void list_plugin(const struct hilum_self *plugin, struct hl_buf *json)
     text(json, "reason", plugin->reason[0] ? plugin->reason : NULL);
     text(json, "file", plugin->file);
     hl_buf_printf(json, ",\"required\":%s", plugin->required ? "true" : "false");
+    if (plugin->remote)
+        hl_remote_list(plugin->remote, json);
     if (plugin->plugin) {
         text(json, "version", plugin->plugin->version);
         text(json, "vendor", plugin->plugin->vendor);

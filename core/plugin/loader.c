@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/error.h"
-#include "core/plugin/host.h"
+#include "core/plugin/loader.h"
 
 /* Whoever can write the file runs code as us: only root and ourselves may. */
 hilum_rc hl_loader_check_file(const char *path)

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/plugin/host.h"
+#include "core/plugin/remote/remote.h"
 
 enum { MAX_WORKERS = 16 };
 
@@ -139,35 +140,34 @@ static hilum_rc check_descriptor(const struct hilum_self *plugin, const struct h
 
 /* ---- one entry ---- */
 
-/* Said before the file is looked at: an administrator who asked for isolation must not get less. */
-static hilum_rc check_built(const struct hilum_self *plugin)
+/* Of an isolated plugin not even the entry runs here: a worker opens the file and tells. */
+static hilum_rc read_descriptor(struct hilum_self *plugin, const struct hilum_plugin **out)
 {
-    const char *isolation = hl_node_text(plugin->entry, "isolation", "none");
-    if (strcmp(isolation, "none") != 0)
-        return hl_fail(HILUM_EUNSUP, "isolation = \"%s\" is not built yet; write \"none\"",
-                       isolation);
-    return HILUM_OK;
+    hl_plugin_entry entry = NULL;
+    if (strcmp(hl_node_text(plugin->entry, "isolation", "none"), "none") != 0)
+        return hl_remote_open(plugin, out);
+    hilum_rc rc = hl_loader_open(plugin->file, &entry);
+    if (rc == HILUM_OK)
+        *out = entry(HILUM_ABI_MAJOR, HILUM_ABI_MINOR);
+    return rc;
 }
 
 static hilum_rc open_file(struct hilum_self *plugin)
 {
-    hl_plugin_entry entry = NULL;
-    /* From cheap and harmless to running foreign code: constructors run in hl_loader_open. */
-    hilum_rc rc = check_built(plugin);
-    if (rc == HILUM_OK)
-        rc = find_file(plugin);
+    const struct hilum_plugin *p = NULL;
+    /* From cheap and harmless to running foreign code: constructors run when it is opened. */
+    hilum_rc rc = find_file(plugin);
     if (rc == HILUM_OK)
         rc = hl_loader_check_file(plugin->file);
     if (rc == HILUM_OK)
         rc = hl_elf_check(plugin->file);
     if (rc == HILUM_OK)
-        rc = hl_loader_open(plugin->file, &entry);
+        rc = read_descriptor(plugin, &p);
     if (rc != HILUM_OK)
         return rc;
     const char *trust = hl_node_text(plugin->entry, "trust", "");
     plugin->is_foreign = !is_own(plugin) && strcmp(trust, "in-process") != 0;
     plugin->may_preview = is_own(plugin) || hl_node_bool(plugin->entry, "allow_preview", false);
-    const struct hilum_plugin *p = entry(HILUM_ABI_MAJOR, HILUM_ABI_MINOR);
     rc = check_descriptor(plugin, p);
     if (rc == HILUM_OK)
         plugin->plugin = p;

@@ -74,6 +74,10 @@ void *hl_plugins_context(const hilum_self *self);
  * "default", "range", "help", "required"}]}] for `hilum plugin list`. Any thread. */
 void hl_plugins_list(struct hl_plugins *plugins, struct hl_buf *json);
 
+/* An isolated plugin in quarantine may be called again. HILUM_ENOTFOUND: no such plugin; HILUM_EINVAL: it is
+ * not isolated. Any thread. */
+hilum_rc hl_plugins_forgive(struct hl_plugins *plugins, const char *id);
+
 /* Has a plugin that was opened a text option of this name and value, default or set? Any time after open. */
 bool hl_plugins_option_is(const struct hl_plugins *plugins, const char *key, const char *text);
 

@@ -312,6 +312,8 @@ static hilum_rc start_control(struct hl_server *server)
         rc = hl_server_register_archive_commands(server);
     if (rc == HILUM_OK)
         rc = hl_server_register_plugin_commands(server);
+    if (rc == HILUM_OK)
+        rc = hl_server_register_manage_commands(server);
     const char *mode = hl_config_text(server->config, "control.mode");
     return rc < 0 ? rc
                   : hl_control_start(server->control, server->socket_path,

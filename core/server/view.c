@@ -451,6 +451,11 @@ static json_t *plugin_row(const json_t *plugin)
         if (value)
             json_object_set(row, keys[i], value);
     }
+    /* A plugin in quarantine runs, but serves nobody: that is the state people ask for. */
+    if (json_is_true(json_object_get(plugin, "quarantined"))) {
+        json_object_set_new(row, "state", json_string("quarantined"));
+        json_object_set(row, "reason", json_object_get(plugin, "last_crash"));
+    }
     return row;
 }
 

@@ -138,7 +138,8 @@ static void open__what_is_wrong_with_a_file_is_a_fault_that_says_so(void **state
         {NAMED("test-absentee"), "needs plugin test-absent; add { name = \"test-absent\"; }"},
         {NAMED("test-previewer"), "needs \"wavelet:jpeg\", a kind of capability that is not built"},
         {"{ name = \"test-plain\"; isolation = \"process\"; }",
-         "isolation = \"process\" is not built"},
+         "this program runs isolated plugins and is not there; install it, or name it as "
+         "worker_program"},
         {NAMED("test-cycle-a") ", " NAMED("test-cycle-b"), "test-cycle-b: needs itself"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -1,0 +1,14 @@
+/* Opening a shared object, in the server and in a worker. It knows nothing of what is inside but the name of the
+ * entry. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_PLUGIN_LOADER_H
+#define HL_PLUGIN_LOADER_H
+
+#include "hilum/plugin.h"
+
+typedef const struct hilum_plugin *(*hl_plugin_entry)(uint16_t host_major, uint16_t host_minor);
+
+/* Main thread only. HILUM_EDENIED: owner or mode; HILUM_EINVAL, HILUM_ENOTFOUND. */
+hilum_rc hl_loader_check_file(const char *path);
+hilum_rc hl_loader_open(const char *path, hl_plugin_entry *out);
+
+#endif

@@ -1,0 +1,238 @@
+/* Start, exchange, death of one worker. SPDX-License-Identifier: Apache-2.0 */
+#include "core/plugin/remote/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+
+enum {
+    TEXT_SIZE = 4096,   /* of what a worker writes to its standard error */
+    MAX_LOG_LINES = 64, /* that one call may write */
+    DYING_MS = 500,     /* between a closed socket and the end of the process */
+    LOW_FD = 16         /* descriptors for the child lie above those it will have */
+};
+
+/* ---- start ---- */
+
+static int above(int fd)
+{
+    int moved = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, LOW_FD);
+    if (fd >= 0)
+        close(fd);
+    return moved;
+}
+
+/* Shrinking is sealed: the server reads this memory, and a page that is gone would be its own SIGBUS. */
+static int new_memory(const char *name, off_t size, int seals)
+{
+    int fd = above(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (fd >= 0 && ((size && ftruncate(fd, size) != 0) || fcntl(fd, F_ADD_SEALS, seals) != 0)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void close_all(struct hl_process *process)
+{
+    int *fds[] = {&process->pidfd, &process->sock, &process->memory_fd, &process->text_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
+    if (process->memory)
+        munmap(process->memory, process->memory_size);
+    process->memory = NULL;
+    process->memory_size = 0;
+    process->pid = 0;
+    process->cpu_ns = -1;
+}
+
+static hilum_rc make_parts(struct hl_process *process, struct hl_spawn *spawn)
+{
+    int pair[2] = {-1, -1};
+    process->memory_fd = new_memory("hilum-call", 0, F_SEAL_SHRINK);
+    process->text_fd = new_memory("hilum-stderr", TEXT_SIZE, F_SEAL_SHRINK | F_SEAL_GROW);
+    spawn->null_fd = above(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
+        process->sock = pair[0];
+        spawn->sock = above(pair[1]);
+    }
+    spawn->memory_fd = process->memory_fd;
+    spawn->text_fd = process->text_fd;
+    if (process->memory_fd < 0 || process->text_fd < 0 || spawn->null_fd < 0 || spawn->sock < 0)
+        return hl_fail(hl_rc_from_errno(errno), "worker: %s", strerror(errno));
+    return HILUM_OK;
+}
+
+hilum_rc hl_process_start(struct hl_process *process, struct hl_keeper *keeper, const char *program)
+{
+    struct hl_spawn spawn = {.program = program, .null_fd = -1, .sock = -1};
+    process->pidfd = process->sock = process->memory_fd = process->text_fd = -1;
+    hilum_rc rc = make_parts(process, &spawn);
+    if (rc == HILUM_OK) {
+        hl_keeper_spawn(keeper, &spawn);
+        if (spawn.error)
+            rc = hl_fail(hl_rc_from_errno(spawn.error), "%s: %s", program, strerror(spawn.error));
+        process->pid = spawn.pid;
+    }
+    /* It is our child and nobody has waited for it, so its number cannot be another's yet. */
+    if (rc == HILUM_OK && (process->pidfd = pidfd_open(process->pid, 0)) < 0)
+        rc = hl_fail(HILUM_EUNSUP, "pidfd_open: %s", strerror(errno));
+    if (spawn.null_fd >= 0)
+        close(spawn.null_fd);
+    if (spawn.sock >= 0)
+        close(spawn.sock);
+    if (rc != HILUM_OK) {
+        if (process->pid > 0 && kill(process->pid, SIGKILL) == 0)
+            waitpid(process->pid, NULL, 0);
+        close_all(process);
+    }
+    return rc;
+}
+
+/* ---- calls ---- */
+
+hilum_rc hl_process_share(struct hl_process *process, uint64_t size)
+{
+    size = hl_wire_align(size ? size : 1);
+    if (size <= process->memory_size)
+        return HILUM_OK;
+    if (process->memory)
+        munmap(process->memory, process->memory_size);
+    process->memory = NULL;
+    process->memory_size = 0;
+    if (ftruncate(process->memory_fd, (off_t)size) != 0)
+        return hl_fail(HILUM_ENOMEM, "shared memory of %llu bytes: %s", (unsigned long long)size,
+                       strerror(errno));
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, process->memory_fd, 0);
+    if (memory == MAP_FAILED)
+        return hl_fail(HILUM_ENOMEM, "shared memory of %llu bytes: %s", (unsigned long long)size,
+                       strerror(errno));
+    process->memory = memory;
+    process->memory_size = size;
+    return HILUM_OK;
+}
+
+static void log_line(struct hl_process *process, const char *id)
+{
+    static const enum hl_log_level levels[] = {HL_DEBUG, HL_INFO, HL_WARN, HL_ERROR};
+    int32_t level = hl_wire_head(&process->wire).rc;
+    const char *line = hl_wire_text(&process->wire);
+    if (line)
+        hl_log(level >= 0 && level <= 3 ? levels[level] : HL_ERROR, id, "%s", line);
+}
+
+/* A stranger's number: 0, or an error we know the name of. */
+static hilum_rc sane(int32_t rc)
+{
+    bool is_known =
+        rc == HILUM_OK || rc == HILUM_EINTERNAL || (rc <= HILUM_EINVAL && rc >= HILUM_ECLOSED);
+    return is_known ? rc : HILUM_EINTERNAL;
+}
+
+static void take_outcome(struct hl_process *process, hilum_rc *rc)
+{
+    char reason[HL_WIRE_REASON];
+    hl_wire_bytes(&process->wire, reason, sizeof reason);
+    reason[sizeof reason - 1] = '\0';
+    *rc = sane(hl_wire_head(&process->wire).rc);
+    if (*rc != HILUM_OK)
+        *rc = hl_fail(*rc, "%s", reason);
+}
+
+bool hl_process_exchange(struct hl_process *process, const char *id, int64_t deadline_ms,
+                         hilum_rc *rc)
+{
+    unsigned lines = 0;
+    *rc = hl_wire_send(process->sock, &process->wire);
+    /* Our own message was too long: the worker has not seen it and is well. */
+    if (*rc == HILUM_EFULL)
+        return true;
+    while (*rc == HILUM_OK) {
+        *rc = hl_wire_receive(process->sock, &process->wire, deadline_ms);
+        if (*rc != HILUM_OK)
+            return false;
+        struct hl_wire_head head = hl_wire_head(&process->wire);
+        if (head.type == HL_WIRE_REPLY && head.number == process->number) {
+            take_outcome(process, rc);
+            return true;
+        }
+        if (head.type != HL_WIRE_LOG)
+            *rc = hl_fail(HILUM_ECORRUPT, "a message of type %u", head.type);
+        else if (lines++ < MAX_LOG_LINES)
+            log_line(process, id);
+    }
+    return false;
+}
+
+/* ---- death ---- */
+
+/* The first line it wrote to its standard error: libc and sanitisers say there what they found. */
+static void append_text(const struct hl_process *process, char *why, size_t size)
+{
+    char text[160];
+    size_t at = strlen(why), n = 0;
+    ssize_t got = pread(process->text_fd, text, sizeof text - 1, 0);
+    while (got > 0 && n < (size_t)got && text[n] && text[n] != '\n') {
+        if ((unsigned char)text[n] < 0x20 || (unsigned char)text[n] > 0x7E)
+            text[n] = '?';
+        n++;
+    }
+    text[n] = '\0';
+    if (n)
+        snprintf(why + at, size - at, " (%s)", text);
+}
+
+static void describe_death(const struct hl_process *process, const siginfo_t *info, char *why)
+{
+    enum { WHY = 256 };
+    if (info->si_code == CLD_EXITED)
+        snprintf(why, WHY, "ended by itself with status %d", info->si_status);
+    else if (info->si_status == SIGSYS)
+        snprintf(why, WHY,
+                 "tried what no worker may (start a process, run a program, change "
+                 "rights)");
+    else
+        snprintf(why, WHY, "ended by signal %d (%s)", info->si_status, strsignal(info->si_status));
+    append_text(process, why, WHY);
+}
+
+void hl_process_stop(struct hl_process *process, char *why)
+{
+    siginfo_t info = {0};
+    struct pollfd death = {.fd = process->pidfd, .events = POLLIN};
+    if (process->pid <= 0)
+        return;
+    /* Somebody who asks how it ended has seen its socket close: it may have a moment left to die of its own. */
+    if (!why || poll(&death, 1, DYING_MS) <= 0)
+        pidfd_send_signal(process->pidfd, SIGKILL, NULL, 0);
+    while (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED) != 0 && errno == EINTR) {
+    }
+    if (why)
+        describe_death(process, &info, why);
+    close_all(process);
+}
+
+int64_t hl_process_cpu_ns(const struct hl_process *process)
+{
+    clockid_t clock;
+    struct timespec used;
+    if (clock_getcpuclockid(process->pid, &clock) != 0 || clock_gettime(clock, &used) != 0)
+        return -1;
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}

@@ -1,0 +1,55 @@
+/* One worker process, seen from the server: its socket, its shared memory, its death. It knows nothing of plugins.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_REMOTE_PROCESS_H
+#define HL_REMOTE_PROCESS_H
+
+#include <sys/types.h>
+
+#include "core/plugin/remote/remote.h"
+
+struct hl_process {
+    struct hl_remote *remote;
+    pid_t pid; /* 0: none runs */
+    int pidfd, sock, memory_fd, text_fd;
+    unsigned char *memory;
+    uint64_t memory_size;
+    uint32_t number; /* of the last request */
+    /* Guarded by the remote's lock; what is above belongs to whoever made it busy. */
+    bool busy;
+    uint64_t calls, seen_calls; /* counted, and at the last look */
+    int64_t cpu_ns;             /* used at the last look; -1: never looked */
+    struct hl_wire wire;
+};
+
+/* Descriptors of one start, made before the fork and given to the child as 0 to 4. */
+struct hl_spawn {
+    const char *program;
+    int null_fd, text_fd, sock, memory_fd;
+    pid_t pid;
+    int error; /* errno */
+};
+
+/* keeper.c. The worker dies with the thread that started it (PR_SET_PDEATHSIG), so one thread starts them all and
+ * lives as long as the host. */
+hilum_rc hl_keeper_new(struct hl_keeper **out);
+hilum_rc hl_keeper_add(struct hl_keeper *keeper, struct hl_remote *remote);
+/* Returns when it is not being looked at. */
+void hl_keeper_remove(struct hl_keeper *keeper, const struct hl_remote *remote);
+void hl_keeper_spawn(struct hl_keeper *keeper, struct hl_spawn *spawn);
+/* Once a second: is an idle worker busy? remote.c */
+void hl_remote_check_idle(struct hl_remote *remote);
+
+/* Starts a worker: a socket, a shared memory, and the program. */
+hilum_rc hl_process_start(struct hl_process *process, struct hl_keeper *keeper,
+                          const char *program);
+/* Room for `size` bytes of shared memory. HILUM_ENOMEM. */
+hilum_rc hl_process_share(struct hl_process *process, uint64_t size);
+/* Sends process->wire and waits for the reply until deadline_ms; log lines on the way go to the log as `id`'s. true:
+ * process->wire is the reply, after its reason; *rc is its outcome and the reason is recorded. */
+bool hl_process_exchange(struct hl_process *process, const char *id, int64_t deadline_ms,
+                         hilum_rc *rc);
+/* Ends it, if it has not ended, and says how it ended; `why` (256 bytes) may be NULL. */
+void hl_process_stop(struct hl_process *process, char *why);
+int64_t hl_process_cpu_ns(const struct hl_process *process);
+
+#endif

@@ -1,0 +1,170 @@
+/* hilum-worker: runs one plugin in a jail and answers the server, one call at a time, until the server is gone. Started
+ * by the server and by nobody else. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "core/base/error.h"
+#include "core/plugin/loader.h"
+#include "core/worker/jail.h"
+#include "core/worker/worker.h"
+
+enum { MAX_GRANTS = 64 };
+
+void *worker_memory(const struct hilum_self *self, uint64_t at, uint64_t size)
+{
+    return at <= self->memory_size && size <= self->memory_size - at ? self->memory + at : NULL;
+}
+
+/* The server has made the file as long as it says; the mapping follows. */
+static hilum_rc map_memory(struct hilum_self *self, uint64_t size)
+{
+    if (size == self->memory_size)
+        return HILUM_OK;
+    if (self->memory)
+        munmap(self->memory, self->memory_size);
+    self->memory_size = 0;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, HL_WIRE_MEMORY, 0);
+    self->memory = memory == MAP_FAILED ? NULL : memory;
+    if (!self->memory)
+        return hl_fail(HILUM_ENOMEM, "shared memory of %llu bytes: %s", (unsigned long long)size,
+                       strerror(errno));
+    self->memory_size = size;
+    return HILUM_OK;
+}
+
+/* ---- requests ---- */
+
+static hilum_rc open_plugin(struct hilum_self *self)
+{
+    const char *grants[MAX_GRANTS + 1] = {NULL};
+    const char *version = hl_wire_text(&self->in);
+    uint32_t flags = hl_wire_u32(&self->in), in_force = 0;
+    struct hl_jail jail = {.memory = hl_wire_u64(&self->in),
+                           .file = hl_wire_text(&self->in),
+                           .grant = grants,
+                           .may_be_weak = (flags & HL_WIRE_MAY_BE_WEAK) != 0};
+    uint32_t n = hl_wire_u32(&self->in);
+    for (uint32_t i = 0; i < n && i < MAX_GRANTS; i++)
+        grants[i] = hl_wire_text(&self->in);
+    if (self->in.bad || !version || strcmp(version, HILUM_VERSION) != 0)
+        return hl_fail(HILUM_EINVAL, "hilum-worker is of version " HILUM_VERSION
+                                     ", the server is not; install both from one package");
+    hl_plugin_entry entry = NULL;
+    /* The jail first: constructors of the shared object are the plugin's code too. */
+    hilum_rc rc = hl_jail_enter(&jail, &in_force);
+    if (rc == HILUM_OK)
+        rc = hl_loader_open(jail.file, &entry);
+    if (rc != HILUM_OK)
+        return rc;
+    self->plugin = entry(HILUM_ABI_MAJOR, HILUM_ABI_MINOR);
+    hl_wire_put_u32(&self->out, in_force);
+    worker_put_descriptor(&self->out, self->plugin);
+    return HILUM_OK;
+}
+
+static hilum_rc init_plugin(struct hilum_self *self)
+{
+    const char *data_dir = hl_wire_text(&self->in);
+    self->data_dir = data_dir ? strdup(data_dir) : NULL;
+    hilum_rc rc = worker_read_options(self);
+    if (rc != HILUM_OK)
+        return rc;
+    self->registering = true;
+    rc = self->plugin->init(&self->table, self, self->conf, &self->state);
+    self->registering = false;
+    if (rc == HILUM_OK && self->refused != HILUM_OK)
+        rc = hl_fail(self->refused, "%s", self->refusal);
+    if (rc == HILUM_OK)
+        worker_put_caps(self);
+    return rc;
+}
+
+static hilum_rc call_plugin(struct hilum_self *self)
+{
+    uint32_t op = hl_wire_u32(&self->in), index = hl_wire_u32(&self->in);
+    uint64_t size = hl_wire_u64(&self->in);
+    if (index >= self->n_caps)
+        return hl_fail(HILUM_EINVAL, "a call of capability %u of %u", index, self->n_caps);
+    hilum_rc rc = map_memory(self, size);
+    if (rc != HILUM_OK)
+        return rc;
+    const struct worker_cap *cap = &self->caps[index];
+    return cap->cap->kind == HILUM_CAP_CODEC ? worker_codec(cap, op, self)
+                                             : worker_operator(cap, op, self);
+}
+
+static hilum_rc end_plugin(struct hilum_self *self)
+{
+    uint32_t ms = hl_wire_u32(&self->in);
+    if (self->plugin && self->plugin->drain)
+        self->plugin->drain(self->state, ms);
+    if (self->plugin && self->plugin->fini)
+        self->plugin->fini(self->state);
+    return HILUM_OK;
+}
+
+static hilum_rc dispatch(struct hilum_self *self, uint32_t type)
+{
+    hl_error_clear();
+    switch (type) {
+    case HL_WIRE_OPEN: return open_plugin(self);
+    case HL_WIRE_INIT: return init_plugin(self);
+    case HL_WIRE_START: return self->plugin->start ? self->plugin->start(self->state) : HILUM_OK;
+    case HL_WIRE_CALL: return call_plugin(self);
+    case HL_WIRE_END: return end_plugin(self);
+    default: return hl_fail(HILUM_EUNSUP, "request %u is unknown", type);
+    }
+}
+
+static void begin_reply(struct hilum_self *self, uint32_t number, hilum_rc rc, const char *why)
+{
+    char reason[HL_WIRE_REASON] = {0};
+    snprintf(reason, sizeof reason, "%s", why);
+    hl_wire_begin(&self->out, HL_WIRE_REPLY, number, rc);
+    hl_wire_put_bytes(&self->out, reason, sizeof reason);
+}
+
+/* The outcome is known last and stands first, where the server reads it whatever follows. */
+static void finish_reply(struct hilum_self *self, hilum_rc rc)
+{
+    char *reason = (char *)self->out.bytes + sizeof(struct hl_wire_head);
+    ((struct hl_wire_head *)(void *)self->out.bytes)->rc = rc;
+    snprintf(reason, HL_WIRE_REASON, "%s", rc == HILUM_OK ? "" : hl_error());
+}
+
+static bool answer(struct hilum_self *self)
+{
+    struct hl_wire_head head = hl_wire_head(&self->in);
+    begin_reply(self, head.number, HILUM_OK, "");
+    hilum_rc rc = dispatch(self, head.type);
+    if (self->out.bad)
+        begin_reply(self, head.number, HILUM_EFULL,
+                    "what the plugin says of itself is too long for a message");
+    else
+        finish_reply(self, rc);
+    return hl_wire_send(HL_WIRE_SOCKET, &self->out) == HILUM_OK && head.type != HL_WIRE_END;
+}
+
+int main(int argc, char **argv)
+{
+    struct hilum_self *self = calloc(1, sizeof *self);
+    /* The server's death ends us even in the middle of an endless loop. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!self || argc != 2 || getppid() != (pid_t)strtol(argv[1], NULL, 10)) {
+        fprintf(stderr,
+                "hilum-worker is started by hilumd, for a plugin with isolation = \"process\"\n");
+        return 2;
+    }
+    worker_table_init(self);
+    while (hl_wire_receive(HL_WIRE_SOCKET, &self->in, INT64_MAX) == HILUM_OK)
+        if (!answer(self))
+            break;
+    /* No destructors: in the server the plugin's code is never unloaded either. */
+    _exit(0);
+}

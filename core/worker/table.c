@@ -1,0 +1,234 @@
+/* struct hilum_host in a worker: logging, reasons, memory and registration. What would need the server's catalogue,
+ * network or events is refused by name. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/base/error.h"
+#include "core/worker/worker.h"
+
+/* Dropped when the server does not read: a talkative thread of the plugin must not stop its calls. */
+static void host_log(hilum_self *self, int32_t level, const char *line)
+{
+    struct {
+        struct hl_wire_head head;
+        uint32_t length;
+        char text[1024];
+    } message;
+    struct hl_wire head;
+    (void)self;
+    head.len = 0;
+    hl_wire_begin(&head, HL_WIRE_LOG, 0, level);
+    memcpy(&message.head, head.bytes, sizeof message.head);
+    size_t n = strnlen(line, sizeof message.text - 1);
+    memcpy(message.text, line, n);
+    message.text[n] = '\0';
+    message.length = (uint32_t)n;
+    send(HL_WIRE_SOCKET, &message, offsetof(__typeof__(message), text) + n + 1,
+         MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static hilum_rc host_fail(hilum_self *self, hilum_rc code, const char *why)
+{
+    (void)self;
+    return hl_fail(code, "%s", why);
+}
+
+static const char *host_reason(hilum_self *self)
+{
+    (void)self;
+    return hl_error();
+}
+
+static void *host_alloc(hilum_self *self, uint64_t n)
+{
+    (void)self;
+    return n <= SIZE_MAX ? malloc(n ? (size_t)n : 1) : NULL;
+}
+
+static void host_release(void *memory)
+{
+    free(memory);
+}
+
+static hilum_rc refuse(hilum_self *self, hilum_rc rc)
+{
+    if (self->registering && self->refused == HILUM_OK) {
+        self->refused = rc;
+        snprintf(self->refusal, sizeof self->refusal, "%s", hl_error());
+    }
+    return rc;
+}
+
+static hilum_rc not_here(const char *what)
+{
+    return hl_fail(HILUM_EUNSUP,
+                   "%s is not to be had in a process of its own; isolation = \"none\" "
+                   "runs the plugin in the server",
+                   what);
+}
+
+static const char *kind_name(uint32_t kind)
+{
+    static const char *const names[] = {"?",        "store",  "database", "service",
+                                        "codec",    "route",  "hl7",      "renderer",
+                                        "operator", "report", "auth",     "notifier"};
+    return names[kind < sizeof names / sizeof *names ? kind : 0];
+}
+
+static hilum_rc host_provide(hilum_self *self, const struct hilum_cap *cap, void *instance)
+{
+    if (!self->registering)
+        return hl_fail(HILUM_EDENIED, "provide is allowed during init only");
+    if (!cap || cap->size < sizeof *cap)
+        return refuse(self, hl_fail(HILUM_EINVAL, "capability: its size is not filled in"));
+    if (cap->kind != HILUM_CAP_CODEC && cap->kind != HILUM_CAP_OPERATOR)
+        return refuse(self, hl_fail(HILUM_EUNSUP,
+                                    "a %s cannot run in a process of its own (codecs and operators "
+                                    "can); write isolation = \"none\"",
+                                    kind_name(cap->kind)));
+    if (self->n_caps == WORKER_MAX_CAPS)
+        return refuse(self, hl_fail(HILUM_EFULL, "more than %d capabilities", WORKER_MAX_CAPS));
+    self->caps[self->n_caps++] = (struct worker_cap){cap, instance};
+    return HILUM_OK;
+}
+
+static hilum_rc host_subscribe(hilum_self *self, const struct hilum_hook *hook)
+{
+    (void)hook;
+    return refuse(self, not_here("a hook"));
+}
+
+static hilum_rc host_declare(hilum_self *self, const struct hilum_decl *decl)
+{
+    (void)decl;
+    return refuse(self, not_here("a declaration"));
+}
+
+static hilum_rc host_acquire(hilum_self *self, uint32_t kind, const char *name,
+                             const struct hilum_cap **cap, void **instance)
+{
+    (void)self;
+    (void)name;
+    (void)cap;
+    (void)instance;
+    return not_here(kind_name(kind));
+}
+
+static void host_unpin(hilum_self *self, const struct hilum_cap *cap)
+{
+    (void)self;
+    (void)cap;
+}
+
+static hilum_rc host_provider(hilum_self *self, uint32_t kind, uint32_t i,
+                              const struct hilum_cap **cap, void **instance)
+{
+    (void)i;
+    return host_acquire(self, kind, NULL, cap, instance);
+}
+
+static hilum_rc host_publish(hilum_self *self, const char *event, const char *fields_json)
+{
+    (void)self;
+    (void)event;
+    (void)fields_json;
+    return not_here("publishing events");
+}
+
+static hilum_rc host_run_on_worker(hilum_self *self, void (*run)(void *arg), void *arg)
+{
+    (void)self;
+    (void)run;
+    (void)arg;
+    return not_here("a thread of the server");
+}
+
+static hilum_rc host_allow(hilum_self *self, const hilum_principal *who, const char *action,
+                           const char *resource)
+{
+    (void)self;
+    (void)who;
+    (void)resource;
+    return hl_fail(HILUM_EDENIED, "%s: nobody here can allow it", action);
+}
+
+static hilum_rc host_store_scu(hilum_self *self, const char *address, const char *called_aet,
+                               hilum_rc (*next)(void *arg, const void **part10, uint64_t *n),
+                               void *arg, uint64_t *stored)
+{
+    (void)self;
+    (void)address;
+    (void)called_aet;
+    (void)next;
+    (void)arg;
+    *stored = 0;
+    return not_here("the network");
+}
+
+static const char *host_data_dir(hilum_self *self)
+{
+    return self->data_dir;
+}
+
+static const char *host_nothing(hilum_self *self)
+{
+    (void)self;
+    return NULL;
+}
+
+static hilum_rc host_principal_new(hilum_self *self, const struct hilum_identity *identity,
+                                   const char *address, hilum_principal **out)
+{
+    (void)self;
+    (void)identity;
+    (void)address;
+    *out = NULL;
+    return not_here("a principal");
+}
+
+static void host_principal_free(hilum_principal *who)
+{
+    (void)who;
+}
+
+static hilum_rc host_announce(hilum_self *self, const char *name, const char *value)
+{
+    (void)self;
+    (void)name;
+    (void)value;
+    return HILUM_OK;
+}
+
+/* Hooks do not run here, so nobody has an event to ask about: those members stay NULL. */
+void worker_table_init(struct hilum_self *self)
+{
+    self->table = (struct hilum_host){
+        .size = sizeof self->table,
+        .abi_major = HILUM_ABI_MAJOR,
+        .abi_minor = HILUM_ABI_MINOR,
+        .version = HILUM_VERSION,
+        .log = host_log,
+        .fail = host_fail,
+        .reason = host_reason,
+        .alloc = host_alloc,
+        .release = host_release,
+        .provide = host_provide,
+        .subscribe = host_subscribe,
+        .declare = host_declare,
+        .acquire = host_acquire,
+        .unpin = host_unpin,
+        .publish = host_publish,
+        .run_on_worker = host_run_on_worker,
+        .allow = host_allow,
+        .store_scu = host_store_scu,
+        .data_dir = host_data_dir,
+        .dicom_address = host_nothing,
+        .dicom_aet = host_nothing,
+        .provider = host_provider,
+        .principal_new = host_principal_new,
+        .principal_free = host_principal_free,
+        .announce = host_announce,
+    };
+}

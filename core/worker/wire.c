@@ -1,0 +1,183 @@
+/* Messages in and out. SPDX-License-Identifier: Apache-2.0 */
+#include "core/worker/wire.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+
+enum { WIRE_MAGIC = 0x57494C48, NULL_TEXT = 0xFFFFFFFF };
+
+/* ---- writing ---- */
+
+void hl_wire_put_bytes(struct hl_wire *wire, const void *bytes, size_t n)
+{
+    if (n > sizeof wire->bytes - wire->len) {
+        wire->bad = true;
+        return;
+    }
+    if (n)
+        memcpy(wire->bytes + wire->len, bytes, n);
+    wire->len += n;
+}
+
+void hl_wire_begin(struct hl_wire *wire, enum hl_wire_type type, uint32_t number, int32_t rc)
+{
+    const struct hl_wire_head head = {WIRE_MAGIC, type, number, rc};
+    wire->len = wire->at = 0;
+    wire->bad = false;
+    hl_wire_put_bytes(wire, &head, sizeof head);
+}
+
+void hl_wire_put_u32(struct hl_wire *wire, uint32_t value)
+{
+    hl_wire_put_bytes(wire, &value, sizeof value);
+}
+
+void hl_wire_put_u64(struct hl_wire *wire, uint64_t value)
+{
+    hl_wire_put_bytes(wire, &value, sizeof value);
+}
+
+void hl_wire_put_text(struct hl_wire *wire, const char *text)
+{
+    size_t n = text ? strnlen(text, HL_WIRE_TEXT_MAX + 1) : 0;
+    if (n > HL_WIRE_TEXT_MAX)
+        wire->bad = true;
+    hl_wire_put_u32(wire, text ? (uint32_t)n : NULL_TEXT);
+    if (text && !wire->bad)
+        hl_wire_put_bytes(wire, text, n + 1);
+}
+
+void hl_wire_put_frame(struct hl_wire *wire, const struct hilum_frame *frame)
+{
+    struct hilum_frame whole = {.size = sizeof whole};
+    if (frame)
+        hl_wire_copy_sized(&whole, sizeof whole, frame, frame->size);
+    hl_wire_put_bytes(wire, &whole, sizeof whole);
+}
+
+/* ---- reading ---- */
+
+struct hl_wire_head hl_wire_head(const struct hl_wire *wire)
+{
+    struct hl_wire_head head;
+    memcpy(&head, wire->bytes, sizeof head);
+    return head;
+}
+
+bool hl_wire_bytes(struct hl_wire *wire, void *out, size_t n)
+{
+    if (wire->bad || n > wire->len - wire->at) {
+        wire->bad = true;
+        memset(out, 0, n);
+        return false;
+    }
+    memcpy(out, wire->bytes + wire->at, n);
+    wire->at += n;
+    return true;
+}
+
+uint32_t hl_wire_u32(struct hl_wire *wire)
+{
+    uint32_t value;
+    hl_wire_bytes(wire, &value, sizeof value);
+    return value;
+}
+
+uint64_t hl_wire_u64(struct hl_wire *wire)
+{
+    uint64_t value;
+    hl_wire_bytes(wire, &value, sizeof value);
+    return value;
+}
+
+const char *hl_wire_text(struct hl_wire *wire)
+{
+    uint32_t n = hl_wire_u32(wire);
+    if (wire->bad || n == NULL_TEXT)
+        return NULL;
+    const char *text = (const char *)wire->bytes + wire->at;
+    /* The sender's word for the length is checked before its NUL is looked at. */
+    if (n >= wire->len - wire->at || memchr(text, 0, n + 1u) != text + n) {
+        wire->bad = true;
+        return NULL;
+    }
+    wire->at += n + 1u;
+    return text;
+}
+
+void hl_wire_frame(struct hl_wire *wire, struct hilum_frame *out)
+{
+    struct hilum_frame whole;
+    hl_wire_bytes(wire, &whole, sizeof whole);
+    hl_wire_copy_sized(out, out->size, &whole, sizeof whole);
+}
+
+void hl_wire_copy_sized(void *to, size_t to_size, const void *from, uint32_t size)
+{
+    uint32_t own = (uint32_t)to_size;
+    size_t n = size < to_size ? size : to_size;
+    memcpy(to, from, n);
+    memset((char *)to + n, 0, to_size - n);
+    if (to_size >= sizeof own)
+        memcpy(to, &own, sizeof own);
+}
+
+/* ---- the socket ---- */
+
+hilum_rc hl_wire_send(int fd, const struct hl_wire *wire)
+{
+    if (wire->bad)
+        return hl_fail(HILUM_EFULL, "a message of more than %d bytes, or a text of more than %d",
+                       HL_WIRE_MAX, HL_WIRE_TEXT_MAX);
+    ssize_t n;
+    do
+        n = send(fd, wire->bytes, wire->len, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? hl_fail(HILUM_ECLOSED, "%s", strerror(errno)) : HILUM_OK;
+}
+
+static hilum_rc wait_for_message(int fd, int64_t deadline_ms)
+{
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    for (;;) {
+        int64_t left = deadline_ms == INT64_MAX ? -1 : deadline_ms - hl_mono_ms();
+        if (deadline_ms != INT64_MAX && left < 0)
+            left = 0;
+        int n = poll(&poller, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+        if (n > 0)
+            return HILUM_OK;
+        if (n == 0)
+            return hl_fail(HILUM_ETIMEDOUT, "no answer within the deadline");
+        if (errno != EINTR)
+            return hl_fail(HILUM_EIO, "poll: %s", strerror(errno));
+    }
+}
+
+hilum_rc hl_wire_receive(int fd, struct hl_wire *wire, int64_t deadline_ms)
+{
+    wire->len = wire->at = 0;
+    wire->bad = false;
+    hilum_rc rc = wait_for_message(fd, deadline_ms);
+    if (rc != HILUM_OK)
+        return rc;
+    /* With MSG_TRUNC the length is the sender's, so that a message too long does not look whole. */
+    ssize_t n = recv(fd, wire->bytes, sizeof wire->bytes, MSG_TRUNC);
+    if (n <= 0)
+        return hl_fail(HILUM_ECLOSED, "%s", n ? strerror(errno) : "closed");
+    wire->len = (size_t)n;
+    if (wire->len > sizeof wire->bytes || wire->len < sizeof(struct hl_wire_head) ||
+        hl_wire_head(wire).magic != WIRE_MAGIC)
+        return hl_fail(HILUM_ECORRUPT, "%zd bytes that are no message", n);
+    wire->at = sizeof(struct hl_wire_head);
+    return HILUM_OK;
+}
+
+uint64_t hl_wire_align(uint64_t at)
+{
+    return (at + HL_WIRE_ALIGN - 1) / HL_WIRE_ALIGN * HL_WIRE_ALIGN;
+}

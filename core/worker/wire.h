@@ -1,0 +1,94 @@
+/* The words between the server and hilum-worker: one message a datagram of a SOCK_SEQPACKET pair, written and read
+ * with bounds on both sides, since the worker runs code nobody vouches for. Pixels do not travel here: they lie in
+ * shared memory. It knows nothing of what the words mean. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_WORKER_WIRE_H
+#define HL_WORKER_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hilum/codec.h"
+
+/* What a worker is started with, besides its three standard descriptors. */
+enum { HL_WIRE_SOCKET = 3, HL_WIRE_MEMORY = 4 };
+/* A message; more than any descriptor or schema needs. */
+enum { HL_WIRE_MAX = 64 * 1024 };
+/* One text in it: parameters and schemata of operators. */
+enum { HL_WIRE_TEXT_MAX = 32 * 1024 };
+/* The reason of a failure: the first bytes of every reply, filled up with NUL. */
+enum { HL_WIRE_REASON = 512 };
+/* Parts of the shared memory begin at multiples of this, so that any sample type is aligned. */
+enum { HL_WIRE_ALIGN = 4096 };
+
+/* Requests come from the server; each is answered by one HL_WIRE_REPLY of the same number. HL_WIRE_LOG may come from
+ * the worker at any time and is answered by nothing. */
+enum hl_wire_type {
+    HL_WIRE_OPEN =
+        1, /* version, flags, memory, file, folders to be read -> what jail, the descriptor */
+    HL_WIRE_INIT, /* values of the options, data directory -> capabilities */
+    HL_WIRE_START,
+    HL_WIRE_CALL, /* enum hl_wire_op, capability, bytes of shared memory, what the operation needs */
+    HL_WIRE_END,  /* drain, fini; the worker ends after its reply */
+    HL_WIRE_REPLY = 64,
+    HL_WIRE_LOG
+};
+
+enum hl_wire_op {
+    HL_OP_CODEC_INFO = 1,
+    HL_OP_CODEC_DECODE,
+    HL_OP_CODEC_ENCODE,
+    HL_OP_OPERATOR_PLAN,
+    HL_OP_OPERATOR_APPLY
+};
+
+/* Flags of HL_WIRE_OPEN: go on where the kernel has no seccomp or no Landlock ("process-weak"). */
+enum { HL_WIRE_MAY_BE_WEAK = 1 };
+/* What HL_WIRE_OPEN's reply says is in force. */
+enum { HL_JAIL_SECCOMP = 1, HL_JAIL_LANDLOCK = 2, HL_JAIL_MEMORY = 4 };
+
+struct hl_wire_head {
+    uint32_t magic, type, number;
+    int32_t rc; /* of a reply; level of a log line */
+};
+
+/* A message being written or read. `bad`: it was too long, or ended before what was read from it. */
+struct hl_wire {
+    size_t len, at;
+    bool bad;
+    _Alignas(8) unsigned char bytes[HL_WIRE_MAX];
+};
+
+/* ---- writing ---- */
+void hl_wire_begin(struct hl_wire *wire, enum hl_wire_type type, uint32_t number, int32_t rc);
+void hl_wire_put_u32(struct hl_wire *wire, uint32_t value);
+void hl_wire_put_u64(struct hl_wire *wire, uint64_t value);
+void hl_wire_put_text(struct hl_wire *wire, const char *text); /* NULL stays NULL */
+void hl_wire_put_bytes(struct hl_wire *wire, const void *bytes, size_t n);
+void hl_wire_put_frame(struct hl_wire *wire, const struct hilum_frame *frame);
+
+/* ---- reading: zero, NULL and `bad` past the end ---- */
+struct hl_wire_head hl_wire_head(const struct hl_wire *wire);
+uint32_t hl_wire_u32(struct hl_wire *wire);
+uint64_t hl_wire_u64(struct hl_wire *wire);
+/* NUL-terminated and borrowed from the message. */
+const char *hl_wire_text(struct hl_wire *wire);
+bool hl_wire_bytes(struct hl_wire *wire, void *out, size_t n);
+/* out->size says how long the caller's struct is; what it has and the sender had not is zero. */
+void hl_wire_frame(struct hl_wire *wire, struct hilum_frame *out);
+
+/* Copies as much of a sized struct as both sides know. `size` is of the source. The rest of `to` is zero;
+ * its own size is kept. Both begin with uint32_t size. */
+void hl_wire_copy_sized(void *to, size_t to_size, const void *from, uint32_t size);
+
+/* ---- the socket ---- */
+
+/* HILUM_OK; HILUM_ECLOSED: nobody is there any more; HILUM_EFULL: the message was too long. */
+hilum_rc hl_wire_send(int fd, const struct hl_wire *wire);
+/* Waits until deadline_ms (hl_mono_ms; INT64_MAX: for ever). HILUM_ETIMEDOUT, HILUM_ECLOSED, HILUM_ECORRUPT. */
+hilum_rc hl_wire_receive(int fd, struct hl_wire *wire, int64_t deadline_ms);
+
+/* Where the next part of the shared memory begins. */
+uint64_t hl_wire_align(uint64_t at);
+
+#endif

@@ -1,0 +1,314 @@
+/* A codec and an operator that do what the first word of their input asks for: work, or every harm an engineer could
+ * think of. SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "hilum/codec.h"
+#include "hilum/host.h"
+#include "hilum/operator.h"
+
+struct conf {
+    const char *greeting;
+    int64_t number;
+    int32_t flag;
+};
+
+struct state {
+    const struct hilum_host *host;
+    hilum_self *self;
+    const struct conf *conf;
+};
+
+static void *burn(void *arg)
+{
+    for (volatile unsigned long i = 0;; i++)
+        (void)arg;
+    return NULL;
+}
+
+static void destroyed(const int *what)
+{
+    if (*what)
+        abort();
+}
+
+/* What C++ does when a destructor throws. */
+static hilum_rc abort_in_destructor(void)
+{
+    int object __attribute__((cleanup(destroyed))) = 1;
+    return object ? HILUM_OK : HILUM_EINVAL;
+}
+
+static hilum_rc fork_bomb(void)
+{
+    while (fork() >= 0) {
+    }
+    return HILUM_EDENIED;
+}
+
+static hilum_rc leave_a_thread(void)
+{
+    pthread_t thread;
+    return pthread_create(&thread, NULL, burn, NULL) == 0 ? HILUM_OK : HILUM_ENOMEM;
+}
+
+static hilum_rc open_socket(const struct state *s)
+{
+    return socket(AF_INET, SOCK_STREAM, 0) < 0
+               ? s->host->fail(s->self, HILUM_EDENIED, "no socket for me")
+               : HILUM_OK;
+}
+
+static hilum_rc open_file(const struct state *s, const char *path, int flags)
+{
+    int fd = open(path, flags, 0600);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0 ? s->host->fail(s->self, HILUM_EDENIED, "no file for me") : HILUM_OK;
+}
+
+/* Memory it never gives back, touched so that it counts. */
+static hilum_rc leak(uint64_t n)
+{
+    char *memory = n < SIZE_MAX ? malloc((size_t)n) : NULL;
+    if (!memory)
+        return HILUM_ENOMEM;
+    for (uint64_t i = 0; i < n; i += 4096)
+        ((volatile char *)memory)[i] = 1;
+    return HILUM_OK;
+}
+
+static hilum_rc harm(const struct state *s, const char *what)
+{
+    if (strcmp(what, "null") == 0)
+        *(volatile int *)(uintptr_t)(s->conf->number & 0) = 1;
+    if (strcmp(what, "loop") == 0)
+        burn(NULL);
+    if (strcmp(what, "fork") == 0)
+        return fork_bomb();
+    if (strcmp(what, "exec") == 0)
+        return execl("/bin/sh", "sh", "-c", "true", (char *)NULL) ? HILUM_EDENIED : HILUM_OK;
+    if (strcmp(what, "malloc") == 0)
+        return leak(64ull << 30);
+    if (strcmp(what, "leak") == 0)
+        return leak(64ull << 20);
+    if (strcmp(what, "destructor") == 0)
+        return abort_in_destructor();
+    if (strcmp(what, "thread") == 0)
+        return leave_a_thread();
+    if (strcmp(what, "exit") == 0)
+        exit(3);
+    if (strcmp(what, "close") == 0)
+        return close(3) == 0 && close(4) == 0 ? HILUM_OK : HILUM_EIO;
+    if (strcmp(what, "babble") == 0)
+        for (int i = 0; i < 100000; i++)
+            s->host->log(s->self, HILUM_LOG_WARN, "la la la");
+    if (strcmp(what, "nonsense") == 0)
+        return write(3, "nonsense", 8) == 8 ? HILUM_OK : HILUM_EIO;
+    if (strcmp(what, "socket") == 0)
+        return open_socket(s);
+    if (strcmp(what, "read") == 0)
+        return open_file(s, "/etc/passwd", O_RDONLY);
+    if (strcmp(what, "write") == 0)
+        return open_file(s, "/tmp/hilum-hostile", O_WRONLY | O_CREAT);
+    if (strcmp(what, "granted") == 0)
+        return open_file(s, s->conf->greeting, O_RDONLY);
+    if (strcmp(what, "kill") == 0)
+        return kill(getppid(), 9) ? HILUM_EDENIED : HILUM_OK;
+    if (strcmp(what, "shrink") == 0)
+        return ftruncate(4, 0) ? HILUM_EDENIED : HILUM_OK;
+    return HILUM_OK;
+}
+
+/* ---- codec: the code stream is the pixels, every byte turned round ---- */
+
+static void first_word(const struct hilum_coded *coded, char out[16])
+{
+    const struct hilum_fragment *f = &coded->fragments[0];
+    size_t n = f->n < 15 ? (size_t)f->n : 15;
+    memcpy(out, f->bytes, n);
+    out[n] = '\0';
+    out[strcspn(out, " ")] = '\0';
+}
+
+static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_code_info *out)
+{
+    const struct state *s = self;
+    char word[16];
+    first_word(coded, word);
+    if (strcmp(word, "options") == 0) {
+        out->levels = (uint32_t)s->conf->number;
+        out->layers = (uint32_t)s->conf->flag;
+        out->tile_width = (uint32_t)strlen(s->conf->greeting);
+    }
+    out->is_lossless = 1;
+    *out->frame = *coded->declared;
+    return HILUM_OK;
+}
+
+static hilum_rc decode(void *self, const struct hilum_coded *coded,
+                       const struct hilum_decode *wanted, void *dst, uint64_t dst_size,
+                       struct hilum_frame *out)
+{
+    char word[16];
+    const unsigned char *from = coded->fragments[0].bytes;
+    unsigned char *to = dst;
+    (void)wanted;
+    first_word(coded, word);
+    hilum_rc rc = harm(self, word);
+    *out = *coded->declared;
+    if (strcmp(word, "lie") == 0)
+        out->rows = 60000;
+    for (uint64_t i = 0; i < coded->fragments[0].n && i < dst_size; i++)
+        to[i] = (unsigned char)~from[i];
+    return rc;
+}
+
+static hilum_rc encode(void *self, const struct hilum_frame *frame, const void *src, uint64_t n,
+                       const struct hilum_encode *wanted, struct hilum_sink *out,
+                       struct hilum_encoded *done)
+{
+    const struct state *s = self;
+    unsigned char byte;
+    (void)frame;
+    if (strcmp(wanted->transfer_syntax, "1.2.3.4") != 0)
+        return s->host->fail(s->self, HILUM_EUNSUP, "another syntax");
+    for (uint64_t i = 0; i < n; i++) {
+        byte = (unsigned char)~((const unsigned char *)src)[i];
+        hilum_rc rc = out->write(out->ctx, &byte, 1);
+        if (rc != HILUM_OK)
+            return rc;
+    }
+    done->is_lossy = 1;
+    done->ratio = 1.0;
+    done->method = "ISO_TEST";
+    return HILUM_OK;
+}
+
+static const struct hilum_codec_syntax syntaxes[] = {
+    {"1.2.3.4", HILUM_CODEC_DECODES | HILUM_CODEC_ENCODES, 10},
+    {0},
+};
+static const struct hilum_codec codec = {
+    .cap = {.size = sizeof codec,
+            .kind = HILUM_CAP_CODEC,
+            .threads = HILUM_PARALLEL,
+            .name = "hostile"},
+    .syntaxes = syntaxes,
+    .info = info,
+    .decode = decode,
+    .encode = encode,
+};
+
+/* ---- operator: twice as wide, inverted ---- */
+
+static hilum_rc plan(void *self, const char *parameters, const struct hilum_frame *in,
+                     struct hilum_frame *out)
+{
+    const struct state *s = self;
+    if (strcmp(parameters, "bad") == 0)
+        return s->host->fail(s->self, HILUM_EINVAL, "parameters: expected good ones");
+    *out = *in;
+    out->columns = strcmp(parameters, "impossible") == 0 ? 0 : in->columns * 2;
+    return HILUM_OK;
+}
+
+static hilum_rc apply(void *self, const char *parameters, const struct hilum_image *in, uint32_t n,
+                      void *dst, uint64_t dst_size)
+{
+    hilum_rc rc = harm(self, parameters);
+    for (uint64_t i = 0; i < dst_size; i++)
+        ((unsigned char *)dst)[i] =
+            (unsigned char)~((const unsigned char *)in[n - 1].pixels)[i / 2];
+    return rc;
+}
+
+static const struct hilum_operator operator_ = {
+    .cap = {.size = sizeof operator_,
+            .kind = HILUM_CAP_OPERATOR,
+            .threads = HILUM_PARALLEL,
+            .name = "wide"},
+    .title = "Wide",
+    .parameters_schema = "{\"type\":\"object\"}",
+    .n_inputs = 2,
+    .plan = plan,
+    .apply = apply,
+};
+
+/* ---- life ---- */
+
+static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void *conf,
+                     void **state)
+{
+    struct state *s = calloc(1, sizeof *s);
+    if (!s)
+        return HILUM_ENOMEM;
+    *s = (struct state){host, self, conf};
+    *state = s;
+#ifdef CRASH_IN_INIT
+    abort();
+#endif
+#ifdef PROVIDE_STORE
+    static const struct hilum_cap store = {
+        .size = sizeof store, .kind = HILUM_CAP_STORE, .name = "x"};
+    return host->provide(self, &store, s);
+#endif
+    hilum_rc rc = host->provide(self, &codec.cap, s);
+    return rc == HILUM_OK ? host->provide(self, &operator_.cap, s) : rc;
+}
+
+static hilum_rc start(void *state)
+{
+    const struct state *s = state;
+    s->host->log(s->self, HILUM_LOG_INFO, s->conf->greeting);
+    return HILUM_OK;
+}
+
+static void fini(void *state)
+{
+    free(state);
+#ifdef ABORT_IN_FINI
+    abort();
+#endif
+}
+
+#ifdef CRASH_IN_CONSTRUCTOR
+__attribute__((constructor)) static void constructed(void)
+{
+    *(volatile int *)(uintptr_t)(getpid() & 0) = 1;
+}
+#endif
+
+static const struct hilum_option options[] = {
+    {"greeting", HILUM_OPT_STR, offsetof(struct conf, greeting), "hello", NULL, "What it says."},
+    {"number", HILUM_OPT_INT, offsetof(struct conf, number), "7", "1..99", "A number."},
+    {"flag", HILUM_OPT_BOOL, offsetof(struct conf, flag), "true", NULL, "A flag."},
+    {0},
+};
+static const struct hilum_plugin plugin = {
+    .magic = HILUM_MAGIC,
+    .size = sizeof plugin,
+    .abi_major = HILUM_ABI_MAJOR,
+    .conf_size = sizeof(struct conf),
+    .id = PLUGIN_ID,
+    .version = "1.0",
+    .vendor = "test",
+    .licence = "Apache-2.0",
+    .options = options,
+    .init = init,
+    .start = start,
+    .fini = fini,
+};
+
+HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)
+{
+    (void)host_major;
+    (void)host_minor;
+    return &plugin;
+}

@@ -1,0 +1,535 @@
+/* A plugin in workers works as one in process does, harms one call and nobody else, and cannot leave its jail.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/plugin/plugin.h"
+#include "hilum/operator.h"
+
+enum { SIDE = 64, PIXELS = SIDE * SIDE };
+
+static struct hl_bus *bus;
+static struct hl_config *config;
+static struct hl_plugins *plugins;
+static struct hl_faults faults;
+static char directory[64];
+static const struct hilum_codec *codec;
+static void *instance;
+static int n_crashed, n_quarantined;
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(directory, "/tmp/hilum-test-XXXXXX");
+    faults = (struct hl_faults){0};
+    plugins = NULL;
+    config = NULL;
+    n_crashed = n_quarantined = 0;
+    return mkdtemp(directory) ? hl_bus_new(&bus) : -1;
+}
+
+static int teardown(void **state)
+{
+    char command[128];
+    (void)state;
+    if (plugins)
+        hl_plugins_drain(plugins, 1000);
+    hl_plugins_close(plugins);
+    hl_config_unref(config);
+    hl_bus_free(bus);
+    hl_faults_fini(&faults);
+    snprintf(command, sizeof command, "rm -r '%s'", directory);
+    return system(command);
+}
+
+static hilum_rc publish(void *arg, const char *plugin, const char *event, const char *fields_json)
+{
+    (void)arg;
+    assert_string_equal(plugin, "hostile");
+    assert_non_null(strstr(fields_json, "\"plugin\":\"hostile\",\"reason\":"));
+    n_crashed += strcmp(event, "plugin.crashed") == 0;
+    n_quarantined += strcmp(event, "plugin.quarantined") == 0;
+    return HILUM_OK;
+}
+
+/* The folder is not our own, so nothing here is trusted. */
+static void bring_up(const char *name, const char *extra)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/test.cfg", directory);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f,
+            "worker_program = \"%s\"; plugins = ( { name = \"%s\"; file = \"%s/%s.so\"; "
+            "allow_preview = true; %s } );\n",
+            WORKER_PROGRAM, name, TEST_PLUGIN_DIR, name, extra);
+    assert_int_equal(fclose(f), 0);
+    struct hl_config_paths paths = {.main = path};
+    assert_int_equal(hl_config_load(&paths, &faults, &config), HILUM_OK);
+    assert_int_equal(hl_plugins_open(config, directory, directory, bus, &faults, &plugins),
+                     HILUM_OK);
+    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
+    hl_plugins_set_publish(plugins, publish, NULL);
+    assert_int_equal(hl_plugins_start(plugins), HILUM_OK);
+    codec = hl_plugins_codec_for(plugins, "1.2.3.4", HILUM_CODEC_DECODES, 0, &instance);
+}
+
+static void assert_listed(const char *part)
+{
+    struct hl_buf json = {0};
+    hl_plugins_list(plugins, &json);
+    if (!strstr(hl_buf_str(&json), part))
+        fail_msg("\"%s\" is not in %s", part, hl_buf_str(&json));
+    hl_buf_fini(&json);
+}
+
+#define ISOLATED "isolation = \"process\"; "
+
+/* ---- calls ---- */
+
+static const struct hilum_frame frame = {.size = sizeof frame,
+                                         .columns = SIDE,
+                                         .rows = SIDE,
+                                         .samples = 1,
+                                         .bits_allocated = 8,
+                                         .bits_stored = 8,
+                                         .photometric = HILUM_PHOTO_MONOCHROME2};
+
+/* In two fragments, as PS3.5 A.4 allows. */
+static hilum_rc decode(const char *word, unsigned char *dst, struct hilum_frame *out)
+{
+    unsigned char stream[PIXELS];
+    memset(stream, ' ', sizeof stream);
+    memcpy(stream, word, strlen(word));
+    const struct hilum_fragment fragments[] = {{stream, 1000}, {stream + 1000, PIXELS - 1000}};
+    const struct hilum_coded coded = {.size = sizeof coded,
+                                      .n_fragments = 2,
+                                      .fragments = fragments,
+                                      .transfer_syntax = "1.2.3.4",
+                                      .declared = &frame};
+    *out = (struct hilum_frame){.size = sizeof *out};
+    memset(dst, 0, PIXELS);
+    return codec->decode(instance, &coded, NULL, dst, PIXELS, out);
+}
+
+static void assert_works(void)
+{
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    hilum_rc rc = decode("work", pixels, &out);
+    if (rc != HILUM_OK)
+        fail_msg("a good call: %s: %s", hl_rc_name(rc), hl_error());
+    assert_int_equal(pixels[0], (unsigned char)~'w');
+    assert_int_equal(pixels[PIXELS - 1], (unsigned char)~' ');
+    assert_int_equal(out.rows, SIDE);
+}
+
+static void assert_costs_one_call(const char *word, hilum_rc expected, const char *reason)
+{
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    hilum_rc rc = decode(word, pixels, &out);
+    if (rc != expected || !strstr(hl_error(), reason))
+        fail_msg("%s: %s: %s; expected %s with \"%s\"", word, hl_rc_name(rc), hl_error(),
+                 hl_rc_name(expected), reason);
+    assert_works();
+}
+
+static void isolated__codec_answers_as_in_process(void **state)
+{
+    (void)state;
+    bring_up("hostile", ISOLATED "options = { greeting = \"good day\"; number = 5; };");
+    assert_non_null(codec);
+    assert_works();
+    struct hilum_frame seen = {.size = sizeof seen};
+    struct hilum_code_info about = {.size = sizeof about, .frame = &seen};
+    const struct hilum_fragment fragment = {"options ", 8};
+    const struct hilum_coded coded = {.size = sizeof coded,
+                                      .n_fragments = 1,
+                                      .fragments = &fragment,
+                                      .transfer_syntax = "1.2.3.4",
+                                      .declared = &frame};
+    assert_int_equal(codec->info(instance, &coded, &about), HILUM_OK);
+    assert_int_equal(about.levels, 5);
+    assert_int_equal(about.layers, 1);
+    assert_int_equal(about.tile_width, 8);
+    assert_ptr_equal(about.frame, &seen);
+    assert_int_equal(seen.columns, SIDE);
+}
+
+struct collected {
+    unsigned char bytes[PIXELS];
+    size_t n;
+};
+
+static hilum_rc collect(void *ctx, const void *bytes, uint64_t n)
+{
+    struct collected *collected = ctx;
+    assert_true(n <= sizeof collected->bytes - collected->n);
+    memcpy(collected->bytes + collected->n, bytes, n);
+    collected->n += n;
+    return HILUM_OK;
+}
+
+static void isolated__codec_encodes(void **state)
+{
+    (void)state;
+    unsigned char pixels[PIXELS] = {1, 2, 3};
+    struct collected collected = {.n = 0};
+    struct hilum_sink sink = {.size = sizeof sink, .write = collect, .ctx = &collected};
+    struct hilum_encoded done = {.size = sizeof done};
+    struct hilum_encode wanted = {.size = sizeof wanted, .transfer_syntax = "1.2.3.4"};
+    bring_up("hostile", ISOLATED);
+    assert_int_equal(codec->encode(instance, &frame, pixels, PIXELS, &wanted, &sink, &done),
+                     HILUM_OK);
+    assert_int_equal(collected.n, PIXELS);
+    assert_int_equal(collected.bytes[1], 253);
+    assert_string_equal(done.method, "ISO_TEST");
+    assert_int_equal(done.is_lossy, 1);
+    wanted.transfer_syntax = "1.2.3.5";
+    assert_int_equal(codec->encode(instance, &frame, pixels, PIXELS, &wanted, &sink, &done),
+                     HILUM_EUNSUP);
+    assert_string_equal(hl_error(), "another syntax");
+}
+
+static void isolated__operator_answers_as_in_process(void **state)
+{
+    (void)state;
+    const struct hilum_cap *cap;
+    void *self;
+    unsigned char pixels[2][PIXELS] = {{0}, {7}}, dst[2 * PIXELS];
+    struct hilum_frame out = {.size = sizeof out};
+    const struct hilum_image in[] = {{.size = sizeof *in, .frame = &frame, .pixels = pixels[0]},
+                                     {.size = sizeof *in, .frame = &frame, .pixels = pixels[1]}};
+    bring_up("hostile", ISOLATED);
+    assert_int_equal(hl_plugins_acquire(plugins, HILUM_CAP_OPERATOR, "wide", &cap, &self),
+                     HILUM_OK);
+    const struct hilum_operator *op = (const struct hilum_operator *)(const void *)cap;
+    assert_string_equal(op->title, "Wide");
+    assert_int_equal(op->n_inputs, 2);
+    assert_int_equal(op->plan(self, "{}", &frame, &out), HILUM_OK);
+    assert_int_equal(out.columns, 2 * SIDE);
+    assert_int_equal(op->apply(self, "{}", in, 2, dst, sizeof dst), HILUM_OK);
+    assert_int_equal(dst[0], 248);
+    assert_int_equal(dst[1], 248);
+    assert_int_equal(dst[2], 255);
+    assert_int_equal(op->plan(self, "bad", &frame, &out), HILUM_EINVAL);
+    assert_string_equal(hl_error(), "parameters: expected good ones");
+    assert_int_equal(op->plan(self, "impossible", &frame, &out), HILUM_EINTERNAL);
+    assert_int_equal(op->apply(self, "null", in, 2, dst, sizeof dst), HILUM_EINTERNAL);
+    assert_int_equal(op->apply(self, "{}", in, 2, dst, sizeof dst), HILUM_OK);
+    hl_plugins_unpin(plugins, cap);
+}
+
+/* ---- harm ---- */
+
+#define PATIENT "limits = { crashes = 100; deadline = \"1s\"; workers = 2; };"
+
+static void harm__costs_one_call(void **state)
+{
+    (void)state;
+    bring_up("hostile", ISOLATED PATIENT);
+    /* Sanitisers turn signals into an exit of their own. */
+    assert_costs_one_call("null", HILUM_EINTERNAL, "its worker ended by");
+    assert_costs_one_call("loop", HILUM_ETIMEDOUT, "took longer than 1000 ms");
+    assert_costs_one_call("fork", HILUM_EINTERNAL, "tried what no worker may");
+    assert_costs_one_call("exec", HILUM_EINTERNAL, "tried what no worker may");
+    assert_costs_one_call("destructor", HILUM_EINTERNAL, "its worker ended by");
+    assert_costs_one_call("exit", HILUM_EINTERNAL, "ended by itself with status 3");
+    assert_costs_one_call("close", HILUM_EINTERNAL, "its worker");
+    assert_costs_one_call("nonsense", HILUM_EINTERNAL, "no message");
+    assert_costs_one_call("lie", HILUM_EINTERNAL, "a frame that does not fit its memory");
+    assert_int_equal(n_crashed, 9);
+    assert_int_equal(n_quarantined, 0);
+}
+
+static void harm__64_gigabytes_are_not_to_be_had(void **state)
+{
+    (void)state;
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    bring_up("hostile", ISOLATED PATIENT);
+    /* ENOMEM, or the end of the worker where a sanitiser finds that too much. */
+    assert_int_not_equal(decode("malloc", pixels, &out), HILUM_OK);
+    assert_works();
+}
+
+static void harm__leak_ends_at_the_limit(void **state)
+{
+    (void)state;
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    int calls = 0;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    print_message("skipped: a sanitiser's address space cannot be limited\n");
+    skip();
+#endif
+    bring_up("hostile", ISOLATED "limits = { crashes = 100; memory = \"512MiB\"; workers = 1; };");
+    while (decode("leak", pixels, &out) == HILUM_OK && calls < 20)
+        calls++;
+    assert_in_range(calls, 2, 8);
+    /* The worker that leaked is gone, so there is room again. */
+    assert_int_equal(decode("leak", pixels, &out), HILUM_OK);
+    assert_works();
+}
+
+static void harm__a_thread_left_running_is_found(void **state)
+{
+    (void)state;
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    bring_up("hostile", ISOLATED "limits = { crashes = 100; workers = 1; };");
+    assert_int_equal(decode("thread", pixels, &out), HILUM_OK);
+    for (int64_t end = hl_mono_ms() + 20000; hl_mono_ms() < end;) {
+        struct hl_buf json = {0};
+        hl_plugins_list(plugins, &json);
+        bool is_found = strstr(hl_buf_str(&json), "went on computing after its call") != NULL;
+        hl_buf_fini(&json);
+        if (is_found)
+            break;
+        usleep(20000);
+    }
+    assert_listed("went on computing after its call");
+    assert_works();
+}
+
+static void harm__babble_neither_blocks_nor_floods(void **state)
+{
+    (void)state;
+    bring_up("hostile", ISOLATED PATIENT);
+    assert_works();
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    /* Lines that find no room are dropped; the call is answered. */
+    assert_int_equal(decode("babble", pixels, &out), HILUM_OK);
+    assert_works();
+}
+
+static void harm__quarantine_is_told_and_lasts(void **state)
+{
+    (void)state;
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    bring_up("hostile", ISOLATED "limits = { crashes = 3; };");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(decode("null", pixels, &out), HILUM_EINTERNAL);
+    assert_int_equal(decode("work", pixels, &out), HILUM_ECLOSED);
+    assert_non_null(strstr(hl_error(), "in quarantine after 3 crashes within 10 minutes"));
+    assert_non_null(strstr(hl_error(), "hilum plugin enable hostile"));
+    assert_int_equal(n_crashed, 3);
+    assert_int_equal(n_quarantined, 1);
+    assert_listed("\"quarantined\":true");
+    assert_int_equal(hl_plugins_forgive(plugins, "hostile"), HILUM_OK);
+    assert_works();
+}
+
+static void harm__before_the_first_call_skips_the_plugin(void **state)
+{
+    (void)state;
+    bring_up("hostile-constructor", ISOLATED);
+    assert_null(codec);
+    assert_listed("in loading its worker ended by");
+    teardown(state);
+    setup(state);
+    bring_up("hostile-init", ISOLATED);
+    assert_null(codec);
+    assert_listed("in init its worker ended by");
+}
+
+static void harm__at_the_end_is_only_told(void **state)
+{
+    (void)state;
+    bring_up("hostile-fini", ISOLATED);
+    assert_works();
+}
+
+static void store__cannot_be_isolated(void **state)
+{
+    (void)state;
+    bring_up("hostile-store", ISOLATED);
+    assert_listed("a store cannot run in a process of its own");
+}
+
+/* ---- the jail ---- */
+
+static void jail__no_sockets_files_processes(void **state)
+{
+    (void)state;
+    bring_up("hostile", ISOLATED PATIENT);
+    assert_costs_one_call("socket", HILUM_EDENIED, "no socket for me");
+    assert_costs_one_call("read", HILUM_EDENIED, "no file for me");
+    assert_costs_one_call("write", HILUM_EDENIED, "no file for me");
+    assert_costs_one_call("kill", HILUM_EDENIED, "");
+    assert_costs_one_call("shrink", HILUM_EDENIED, "");
+    assert_int_equal(n_crashed, 0);
+}
+
+static void jail__a_granted_folder_is_read(void **state)
+{
+    (void)state;
+    char path[128], extra[256];
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    snprintf(path, sizeof path, "%s/profile", directory);
+    fclose(fopen(path, "w"));
+    snprintf(extra, sizeof extra,
+             ISOLATED "limits = { read = ( \"%s\" ); }; options = { greeting = \"%s\"; };",
+             directory, path);
+    bring_up("hostile", extra);
+    assert_int_equal(decode("granted", pixels, &out), HILUM_OK);
+}
+
+/* The number of the only worker, from the list. */
+static int worker_pid(void)
+{
+    struct hl_buf json = {0};
+    hl_plugins_list(plugins, &json);
+    const char *at = strstr(hl_buf_str(&json), "\"workers\":[");
+    int pid = at ? atoi(at + strlen("\"workers\":[")) : 0;
+    hl_buf_fini(&json);
+    assert_true(pid > 0);
+    return pid;
+}
+
+static void read_proc(int pid, const char *what, char *out, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, what);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? -1 : read(fd, out, size - 1);
+    if (fd >= 0)
+        close(fd);
+    assert_true(n > 0);
+    out[n] = '\0';
+}
+
+/* Writable is the socket and memory shared for this purpose, nothing on any disk. */
+static void count_descriptor(int pid, const char *name, int *sockets)
+{
+    char what[64], link[64], target[128], info[512];
+    snprintf(what, sizeof what, "fdinfo/%s", name);
+    read_proc(pid, what, info, sizeof info);
+    snprintf(link, sizeof link, "/proc/%d/fd/%s", pid, name);
+    ssize_t n = readlink(link, target, sizeof target - 1);
+    assert_true(n > 0);
+    target[n] = '\0';
+    long flags = strtol(strstr(info, "flags:") + 6, NULL, 8);
+    bool is_socket = strncmp(target, "socket:", 7) == 0;
+    *sockets += is_socket;
+    if ((flags & O_ACCMODE) != O_RDONLY && !is_socket)
+        assert_non_null(strstr(target, "/memfd:hilum-"));
+}
+
+static void jail__as_the_kernel_sees_it(void **state)
+{
+    (void)state;
+    char text[4096];
+    int sockets = 0;
+    bring_up("hostile", ISOLATED "limits = { workers = 1; };");
+    assert_works();
+    int pid = worker_pid();
+    read_proc(pid, "status", text, sizeof text);
+    assert_non_null(strstr(text, "Seccomp:\t2"));
+    assert_non_null(strstr(text, "NoNewPrivs:\t1"));
+    assert_non_null(strstr(text, "CapEff:\t0000000000000000"));
+    assert_non_null(strstr(text, "CapPrm:\t0000000000000000"));
+    snprintf(text, sizeof text, "/proc/%d/fd", pid);
+    DIR *dir = opendir(text);
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (entry->d_name[0] != '.')
+            count_descriptor(pid, entry->d_name, &sockets);
+    closedir(dir);
+    assert_int_equal(sockets, 1);
+}
+
+static void jail__workers_end_with_the_host(void **state)
+{
+    (void)state;
+    bring_up("hostile", ISOLATED "limits = { workers = 1; };");
+    assert_works();
+    int pid = worker_pid();
+    hl_plugins_drain(plugins, 1000);
+    hl_plugins_close(plugins);
+    plugins = NULL;
+    assert_int_equal(kill(pid, 0), -1);
+}
+
+/* ---- many at once ---- */
+
+static void *call_often(void *arg)
+{
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    int *good = arg;
+    for (int i = 0; i < 40; i++)
+        if (i % 10 == 9)
+            decode("null", pixels, &out);
+        else
+            *good += decode("work", pixels, &out) == HILUM_OK && pixels[0] == (unsigned char)~'w';
+    return NULL;
+}
+
+static void load__others_lose_nothing(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    int good[4] = {0};
+    bring_up("hostile", ISOLATED "limits = { crashes = 100; workers = 3; };");
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, call_often, &good[i]);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(good[i], 36);
+    }
+}
+
+static bool has_landlock(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(isolated__codec_answers_as_in_process),
+        T(isolated__codec_encodes),
+        T(isolated__operator_answers_as_in_process),
+        T(harm__costs_one_call),
+        T(harm__64_gigabytes_are_not_to_be_had),
+        T(harm__leak_ends_at_the_limit),
+        T(harm__a_thread_left_running_is_found),
+        T(harm__babble_neither_blocks_nor_floods),
+        T(harm__quarantine_is_told_and_lasts),
+        T(harm__before_the_first_call_skips_the_plugin),
+        T(harm__at_the_end_is_only_told),
+        T(store__cannot_be_isolated),
+        T(jail__no_sockets_files_processes),
+        T(jail__a_granted_folder_is_read),
+        T(jail__as_the_kernel_sees_it),
+        T(jail__workers_end_with_the_host),
+        T(load__others_lose_nothing),
+    };
+    if (!has_landlock()) {
+        printf("skipped: this kernel has no Landlock, without which isolation = \"process\" "
+               "refuses to start\n");
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
