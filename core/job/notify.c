@@ -416,8 +416,9 @@ static void journal_wake(void *arg)
 {
     struct hl_notify *notify = arg;
     pthread_mutex_lock(&notify->lock);
+    if (!notify->is_woken) /* once a reading, not once a commit */
+        pthread_cond_signal(&notify->feed);
     notify->is_woken = true;
-    pthread_cond_signal(&notify->feed);
     pthread_mutex_unlock(&notify->lock);
 }
 

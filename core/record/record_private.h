@@ -38,7 +38,7 @@ struct hl_record {
     char *default_issuer;
     int64_t study_idle_us, erase_grace_us;
     char *inserts[5];         /* INSERT by level, made from hl_columns; [1] to [4] */
-    struct hl_places *places; /* writer's thread */
+    struct hl_places *places; /* of who has the writer's turn */
     struct hl_refusals *refusals;
     bool is_derived; /* housekeeper's thread: nothing is left of hl_derive_again */
     struct {

@@ -35,17 +35,19 @@ struct queue {
 struct hl_writer {
     const struct hilum_database *db;
     void *instance;
-    struct hl_session *session; /* writer's thread only, from here ... */
     struct hl_writer_hooks hooks;
-    unsigned notes; /* of the running unit */
-    bool is_dirty;  /* commits since the log was copied back */
-    int64_t next_probe_ms;
-    pthread_t thread; /* ... to here */
-    pthread_mutex_t lock;
-    pthread_cond_t work;
+    struct hl_session *session; /* of whoever has the turn, from here ... */
+    unsigned notes;             /* ... to here: of the running unit */
+    pthread_t keeper;
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t news;  /* for the keeper, and for who waits for the last turn */
     struct queue queues[2];
+    bool is_taken; /* somebody has the turn */
     bool is_stopping;
-    hilum_rc health;
+    unsigned n_callers;       /* threads within hl_writer_run */
+    uint64_t commits, copied; /* when the log was copied back */
+    int64_t next_probe_ms;
+    hilum_rc health; /* written only by who has the turn, who may read it without the lock */
     char why[WHY_BYTES];
 };
 
@@ -64,6 +66,8 @@ static void health_set(struct hl_writer *writer, hilum_rc rc, const char *why)
     hilum_rc before = writer->health;
     writer->health = rc;
     snprintf(writer->why, sizeof writer->why, "%s", why);
+    writer->next_probe_ms = hl_mono_ms() + PROBE_MS;
+    pthread_cond_broadcast(&writer->news);
     pthread_mutex_unlock(&writer->lock);
     if (before == rc)
         return;
@@ -100,7 +104,6 @@ static void probe(struct hl_writer *writer)
         hl_session_close(writer->session);
         writer->session = NULL;
     }
-    writer->next_probe_ms = hl_mono_ms() + PROBE_MS;
     health_set(writer, rc, rc == HILUM_OK ? "" : hl_error());
 }
 
@@ -154,7 +157,6 @@ static hilum_rc group_run(struct hl_writer *writer, struct unit *group)
         unit_failed(unit, rc, why);
     if (rc != HILUM_ENOMEM)
         health_set(writer, rc, why);
-    writer->next_probe_ms = hl_mono_ms() + PROBE_MS;
     return rc;
 }
 
@@ -191,30 +193,13 @@ static struct unit *group_take(struct hl_writer *writer)
     return group;
 }
 
-/* ---- the thread ----------------------------------------------------------------------------------- */
+/* ---- the turn -------------------------------------------------------------------------------------- */
 
-/* With the lock held. Waits for work, for the next probe, or for idleness. */
-static void wait_for_work(struct hl_writer *writer)
-{
-    int64_t ms = writer->health != HILUM_OK ? writer->next_probe_ms - hl_mono_ms() : IDLE_MS;
-    if (writer->health == HILUM_OK && !writer->is_dirty) {
-        pthread_cond_wait(&writer->work, &writer->lock);
-        return;
-    }
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + (ms > 0 ? ms : 0) * 1000000;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
-    pthread_cond_timedwait(&writer->work, &writer->lock, &until);
-}
-
+/* Copies the log back; what it meets the next commit meets too. */
 static void idle(struct hl_writer *writer)
 {
-    if (!writer->is_dirty || !writer->session)
-        return;
-    hl_session_checkpoint(writer->session); /* what it meets the next commit meets too */
-    writer->is_dirty = false;
+    if (writer->session)
+        hl_session_checkpoint(writer->session);
 }
 
 static void serve(struct hl_writer *writer, struct unit *group)
@@ -228,7 +213,6 @@ static void serve(struct hl_writer *writer, struct unit *group)
     }
     if (writer->health == HILUM_OK) {
         group_run(writer, group);
-        writer->is_dirty = true;
     } else {
         for (struct unit *unit = group; unit; unit = unit->next)
             unit_failed(unit, writer->health, writer->why);
@@ -236,28 +220,31 @@ static void serve(struct hl_writer *writer, struct unit *group)
     group_end(writer, group);
 }
 
-static void *writer_main(void *arg)
+static bool has_work(const struct hl_writer *writer)
 {
-    struct hl_writer *writer = arg;
-    pthread_setname_np(pthread_self(), "hilum-writer");
-    pthread_mutex_lock(&writer->lock);
-    for (;;) {
-        struct unit *group = group_take(writer);
-        if (!group && writer->is_stopping)
-            break;
-        if (!group) {
-            wait_for_work(writer);
-            group = group_take(writer);
-        }
-        pthread_mutex_unlock(&writer->lock);
-        serve(writer, group);
-        pthread_mutex_lock(&writer->lock);
-    }
-    pthread_mutex_unlock(&writer->lock);
-    idle(writer);
-    return NULL;
+    return writer->queues[0].first || writer->queues[1].first;
 }
 
+/* With the lock held; it is given up meanwhile. Serves what is queued, or what is due without. */
+static void turn_run(struct hl_writer *writer)
+{
+    struct unit *group = group_take(writer);
+    bool was_clean = writer->commits == writer->copied;
+    writer->is_taken = true;
+    pthread_mutex_unlock(&writer->lock);
+    serve(writer, group);
+    pthread_mutex_lock(&writer->lock);
+    writer->is_taken = false;
+    if (group)
+        writer->commits++;
+    else
+        writer->copied = writer->commits;
+    if (has_work(writer) || writer->is_stopping || (group && was_clean))
+        pthread_cond_broadcast(&writer->news);
+}
+
+/* A caller that finds nobody at work serves itself: no thread has to wake for it, nor it for a thread. What comes meanwhile is
+ * the keeper's, who goes on while there is anything: under load nobody is woken in order to write, only to be told. */
 hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit run, void *arg)
 {
     struct unit unit = {.run = run, .arg = arg};
@@ -267,15 +254,57 @@ hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit run,
         unit.rc = HILUM_ECLOSED;
         snprintf(unit.why, sizeof unit.why, "the record is closing");
     } else {
+        writer->n_callers++;
         *writer->queues[lane].last = &unit;
         writer->queues[lane].last = &unit.next;
-        pthread_cond_signal(&writer->work);
-        while (!unit.is_done)
-            pthread_cond_wait(&unit.done, &writer->lock);
+        while (!unit.is_done) {
+            if (writer->is_taken)
+                pthread_cond_wait(&unit.done, &writer->lock);
+            else
+                turn_run(writer);
+        }
+        if (--writer->n_callers == 0 && writer->is_stopping)
+            pthread_cond_broadcast(&writer->news);
     }
     pthread_mutex_unlock(&writer->lock);
     pthread_cond_destroy(&unit.done);
     return unit.rc == HILUM_OK ? HILUM_OK : hl_fail(unit.rc, "%s", unit.why);
+}
+
+/* ---- the keeper: what is left over, and what is due when nobody comes -------------------------------- */
+
+/* With the lock held. Waits for news, for the next probe, or for idleness. */
+static void keeper_wait(struct hl_writer *writer)
+{
+    int64_t ms = writer->health != HILUM_OK ? writer->next_probe_ms - hl_mono_ms() : IDLE_MS;
+    if (writer->health == HILUM_OK && writer->commits == writer->copied) {
+        pthread_cond_wait(&writer->news, &writer->lock);
+        return;
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + (ms > 0 ? ms : 0) * 1000000;
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_cond_timedwait(&writer->news, &writer->lock, &until);
+}
+
+static void *keeper_main(void *arg)
+{
+    struct hl_writer *writer = arg;
+    pthread_setname_np(pthread_self(), "record-keeper");
+    pthread_mutex_lock(&writer->lock);
+    while (!writer->is_stopping || writer->n_callers > 0) {
+        uint64_t seen = writer->commits;
+        if (!has_work(writer) || writer->is_taken)
+            keeper_wait(writer);
+        bool is_idle = writer->commits == seen && seen != writer->copied;
+        bool is_due = writer->health != HILUM_OK && hl_mono_ms() >= writer->next_probe_ms;
+        if (!writer->is_taken && (has_work(writer) || is_due || is_idle))
+            turn_run(writer);
+    }
+    pthread_mutex_unlock(&writer->lock);
+    return NULL;
 }
 
 void hl_writer_note(struct hl_writer *writer, unsigned notes)
@@ -316,7 +345,7 @@ hilum_rc hl_writer_new(const struct hilum_database *db, void *instance,
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&writer->work, &attr);
+    pthread_cond_init(&writer->news, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&writer->lock, NULL);
     for (unsigned i = 0; i < 2; i++)
@@ -324,8 +353,8 @@ hilum_rc hl_writer_new(const struct hilum_database *db, void *instance,
     hilum_rc rc = migrate(db, instance);
     if (rc == HILUM_OK)
         rc = hl_session_open(db, instance, HILUM_DB_WRITE, &writer->session);
-    if (rc == HILUM_OK && pthread_create(&writer->thread, NULL, writer_main, writer) != 0)
-        rc = hl_fail(HILUM_ENOMEM, "record: start the writer's thread");
+    if (rc == HILUM_OK && pthread_create(&writer->keeper, NULL, keeper_main, writer) != 0)
+        rc = hl_fail(HILUM_ENOMEM, "record: start the keeper's thread");
     if (rc != HILUM_OK) {
         hl_session_close(writer->session);
         free(writer);
@@ -341,11 +370,14 @@ void hl_writer_free(struct hl_writer *writer)
         return;
     pthread_mutex_lock(&writer->lock);
     writer->is_stopping = true;
-    pthread_cond_signal(&writer->work);
+    pthread_cond_broadcast(&writer->news);
+    while (writer->n_callers > 0)
+        pthread_cond_wait(&writer->news, &writer->lock);
     pthread_mutex_unlock(&writer->lock);
-    pthread_join(writer->thread, NULL);
+    pthread_join(writer->keeper, NULL);
+    idle(writer);
     hl_session_close(writer->session);
     pthread_mutex_destroy(&writer->lock);
-    pthread_cond_destroy(&writer->work);
+    pthread_cond_destroy(&writer->news);
     free(writer);
 }

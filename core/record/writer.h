@@ -1,5 +1,6 @@
-/* The one thread that writes: units of work queue up, all that wait share a transaction, and each learns
- * whether it is durable. Knows no table. SPDX-License-Identifier: Apache-2.0 */
+/* The one session that writes: units of work queue up, all that wait share a transaction, and each learns whether it is
+ * durable. Whoever finds nobody at work serves itself; under load
+ * a thread of the writer's own does. Knows no table. SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_RECORD_WRITER_H
 #define HL_RECORD_WRITER_H
 
@@ -10,23 +11,24 @@ struct hl_writer;
 enum hl_lane { HL_LANE_INGEST, HL_LANE_OTHER }; /* ingest goes first */
 enum { HL_NOTE_JOURNAL = 1, HL_NOTE_JOBS = 2 };
 
-/* Runs on the writer's thread within a transaction. Negative: what it wrote is undone, others of the
+/* Runs within a transaction, on the thread of any of those who wait. Negative: what it wrote is undone, others of the
  * group are not. It must not block on anything but the session. */
 typedef hilum_rc (*hl_unit)(struct hl_session *session, void *arg);
 
 struct hl_writer_hooks {
     void *arg;
-    void (*undone)(void *arg);                /* writer's thread: forget what was cached */
-    void (*noted)(void *arg, unsigned notes); /* writer's thread, after a commit with notes */
+    void (*undone)(void *arg);                /* with the turn: forget what was cached */
+    void (*noted)(void *arg, unsigned notes); /* with the turn, after a commit with notes */
 };
 
-/* Opens the writing session, migrates and starts the thread. */
+/* Opens the writing session, migrates, starts the thread that copies the log back and looks whether a sick medium is well. */
 hilum_rc hl_writer_new(const struct hilum_database *db, void *instance,
                        const struct hl_writer_hooks *hooks, struct hl_writer **out);
-/* Runs what is queued, copies the log back, ends the thread. NULL is fine. */
+/* Waits for what is queued, copies the log back, ends the thread. NULL is fine. */
 void hl_writer_free(struct hl_writer *writer);
 
-/* Queues and waits until the unit is durable or failed. Any thread but the writer's. While the
+/* Queues and waits until the unit is durable or failed; may run others' units and the hooks meanwhile, so no lock these take
+ * may be held. Any thread, but not from within a unit. While the
  * medium is not writable (health) units fail at once with that code. */
 hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit unit, void *arg);
 /* From within a unit: what it did that somebody waits for. Dropped if the unit or commit fails. */

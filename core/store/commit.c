@@ -1,5 +1,6 @@
-/* The committers: groups of finished objects become durable, then recorded, then answered. Groups form by
- * themselves while a flush is under way; nobody waits for company. SPDX-License-Identifier: Apache-2.0 */
+/* Committing: groups of finished objects become durable, then recorded, then answered. Whoever finds a place free leads
+ * its own; what queues up meanwhile forms the committers' groups; nobody waits for company.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -98,24 +99,36 @@ static void group_answer(struct hl_store *store, struct group *group)
     }
 }
 
+/* With the lock held; it is given up meanwhile. */
+static void group_lead(struct hl_store *store)
+{
+    struct group group;
+    queue_take(store, &group);
+    store->n_leading++;
+    pthread_mutex_unlock(&store->queue_lock);
+    atomic_fetch_add(&store->groups, 1);
+    atomic_fetch_add(&store->grouped, group.n);
+    group_sync(store, &group);
+    group_record(store, &group);
+    group_answer(store, &group);
+    pthread_mutex_lock(&store->queue_lock);
+    store->n_leading--;
+}
+
+static bool may_lead(const struct hl_store *store)
+{
+    return store->head != NULL && store->n_leading < HL_LEADERS;
+}
+
 static void *committer_run(void *arg)
 {
     struct hl_store *store = arg;
-    struct group group;
     pthread_mutex_lock(&store->queue_lock);
-    for (;;) {
-        while (store->head == NULL && !store->is_stopping)
+    while (!store->is_stopping || store->head != NULL) {
+        if (may_lead(store))
+            group_lead(store);
+        else
             pthread_cond_wait(&store->queue_filled, &store->queue_lock);
-        if (store->head == NULL)
-            break;
-        queue_take(store, &group);
-        pthread_mutex_unlock(&store->queue_lock);
-        atomic_fetch_add(&store->groups, 1);
-        atomic_fetch_add(&store->grouped, group.n);
-        group_sync(store, &group);
-        group_record(store, &group);
-        group_answer(store, &group);
-        pthread_mutex_lock(&store->queue_lock);
     }
     pthread_mutex_unlock(&store->queue_lock);
     return NULL;
@@ -134,7 +147,11 @@ hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job)
     else
         store->head = job;
     store->tail = job;
-    pthread_cond_signal(&store->queue_filled);
+    if (may_lead(store)) {
+        group_lead(store);
+        if (store->head != NULL) /* a committer goes on, so that this answer does not wait */
+            pthread_cond_signal(&store->queue_filled);
+    }
     while (!job->is_done)
         pthread_cond_wait(&done, &store->queue_lock);
     pthread_mutex_unlock(&store->queue_lock);
@@ -151,7 +168,7 @@ hilum_rc hl_commit_open(struct hl_store *store)
 {
     pthread_mutex_init(&store->queue_lock, NULL);
     pthread_cond_init(&store->queue_filled, NULL);
-    for (; store->n_committers < HL_COMMITTERS; store->n_committers++) {
+    for (; store->n_committers < HL_LEADERS; store->n_committers++) {
         if (pthread_create(&store->committers[store->n_committers], NULL, committer_run, store) !=
             0)
             return hl_fail(HILUM_ENOMEM, "store: no thread for a committer");

@@ -1,4 +1,4 @@
-/* What the files of the ingest pipeline share: the store, an object on its way in, the committer's job.
+/* What the files of the ingest pipeline share: the store, an object on its way in, jobs of committing.
  * Nothing outside core/store includes this. SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_STORE_INTERNAL_H
 #define HL_STORE_INTERNAL_H
@@ -12,9 +12,9 @@
 #include "core/store/scan.h"
 #include "core/store/splice.h"
 
-enum { HL_COMMITTERS = 2, HL_GROUP_MAX = 64, HL_PROVIDERS_MAX = 8 };
+enum { HL_LEADERS = 2, HL_GROUP_MAX = 64, HL_PROVIDERS_MAX = 8 };
 
-/* A finished object waiting for its group. Lives in the ingest; the committer touches it until is_done. */
+/* A finished object waiting for its group. Lives in the ingest; whoever leads its group touches it until is_done. */
 struct hl_commit_job {
     struct hl_commit_job *next;
     const struct hl_store_provider *provider;
@@ -22,7 +22,7 @@ struct hl_commit_job {
     bool is_synced;          /* already durable under its pending key: only the row is wanted */
     struct hl_instance *row; /* in and out */
     hilum_rc rc;
-    char reason[256]; /* the committer's hl_error() */
+    char reason[256]; /* hl_error() of who led its group */
     bool is_done;
     pthread_cond_t *done;
 };
@@ -56,11 +56,12 @@ struct hl_store {
     struct hl_bus *bus;
     struct hl_store_options options;
 
-    pthread_mutex_t queue_lock; /* of the queue and of is_done in jobs */
-    pthread_cond_t queue_filled;
+    pthread_mutex_t queue_lock;  /* of the queue, its leaders, is_done in jobs */
+    pthread_cond_t queue_filled; /* and nobody else sees to it */
     struct hl_commit_job *head, *tail;
+    unsigned n_leading; /* threads that lead a group */
     bool is_stopping;
-    pthread_t committers[HL_COMMITTERS];
+    pthread_t committers[HL_LEADERS];
     unsigned n_committers;
 
     pthread_mutex_t health_lock; /* of the following five */
@@ -192,8 +193,8 @@ bool hl_choice_is(const char *verb);
 /* ---- commit.c ---- */
 hilum_rc hl_commit_open(struct hl_store *store);
 void hl_commit_close(struct hl_store *store);
-/* Blocks until the object is durable and recorded, or is not. On failure and on HL_OUTCOME_EXISTS job->txn
- * tells whether the caller still has the transaction. */
+/* Blocks until the object is durable and recorded, or is not; may lead a group with others' objects. On failure and on
+ * HL_OUTCOME_EXISTS job->txn tells whether the caller still has the transaction. */
 hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job);
 /* The store whose flush failed, of a job that did; NULL: it was the record. */
 const struct hl_store_provider *hl_commit_medium(const struct hl_commit_job *job);
