@@ -8,6 +8,14 @@
 
 static _Thread_local char reason[1024];
 static _Thread_local hilum_rc error;
+static const struct hilum_dicom_api *lent_dicom;
+static const struct hilum_catalog_api *lent_catalog;
+
+void fake_host_lend(const struct hilum_dicom_api *dicom, const struct hilum_catalog_api *catalog)
+{
+    lent_dicom = dicom;
+    lent_catalog = catalog;
+}
 
 static void fake_log(hilum_self *self, int32_t level, const char *line)
 {
@@ -143,6 +151,8 @@ static void fill_host(hilum_self *self, const char *data_dir)
                                      .provide = fake_provide,
                                      .subscribe = fake_subscribe,
                                      .declare = fake_declare,
+                                     .dicom = lent_dicom,
+                                     .catalog = lent_catalog,
                                      .data_dir = fake_data_dir};
 }
 

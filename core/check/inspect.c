@@ -1,5 +1,6 @@
 /* A plugin's two lives in the plugin host. SPDX-License-Identifier: Apache-2.0 */
 #include "core/check/check.h"
+#include "core/check/empty.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -66,78 +67,6 @@ static hilum_rc published(void *arg, const char *plugin, const char *event, cons
     return HILUM_OK;
 }
 
-/* The catalogue of an archive without objects. */
-static hilum_rc none_open(hilum_self *self, const hilum_principal *who,
-                          const struct hilum_catalog_query *query, hilum_cursor **out)
-{
-    (void)self, (void)who, (void)query;
-    *out = NULL;
-    return hl_fail(HILUM_EAGAIN, "there is no catalogue while a plugin is checked");
-}
-
-static hilum_rc none_next(hilum_cursor *cursor)
-{
-    (void)cursor;
-    return 0;
-}
-
-static const char *none_value(hilum_cursor *cursor, uint32_t tag)
-{
-    (void)cursor, (void)tag;
-    return NULL;
-}
-
-static const char *none_position(hilum_cursor *cursor)
-{
-    (void)cursor;
-    return "";
-}
-
-static void none_close(hilum_cursor *cursor)
-{
-    (void)cursor;
-}
-
-static hilum_rc none_objects(hilum_self *self, const hilum_principal *who,
-                             const struct hilum_catalog_key *keys, uint32_t n_keys, int64_t *as_of,
-                             hilum_object_cb each, void *arg)
-{
-    (void)self, (void)who, (void)keys, (void)n_keys, (void)each, (void)arg;
-    *as_of = 0;
-    return HILUM_OK;
-}
-
-static int32_t none_has(uint32_t level, uint32_t tag)
-{
-    (void)level, (void)tag;
-    return 0;
-}
-
-static int32_t none_takes(uint32_t level, const struct hilum_catalog_key *key)
-{
-    (void)level, (void)key;
-    return 1;
-}
-
-static uint32_t none_at(uint32_t level, uint32_t i)
-{
-    (void)level, (void)i;
-    return 0;
-}
-
-static const struct hilum_catalog_api empty_catalog = {
-    .size = sizeof empty_catalog,
-    .open = none_open,
-    .next = none_next,
-    .value = none_value,
-    .position = none_position,
-    .close = none_close,
-    .objects = none_objects,
-    .has_attribute = none_has,
-    .takes_key = none_takes,
-    .attribute_at = none_at,
-};
-
 static const char *no_address(void *arg)
 {
     (void)arg;
@@ -159,7 +88,7 @@ static hilum_rc announced(void *arg, const char *name, const char *value)
 static void lend(struct life *life)
 {
     const struct hl_host_services services = {.dicom = hl_dicom_api(),
-                                              .catalog = &empty_catalog,
+                                              .catalog = &hl_empty_catalog,
                                               .allow = nobody_may,
                                               .dicom_address = no_address,
                                               .dicom_aet = no_aet,

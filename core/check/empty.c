@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/check/empty.h"
+
+static hilum_rc none_open(hilum_self *self, const hilum_principal *who,
+                          const struct hilum_catalog_query *query, hilum_cursor **out)
+{
+    (void)self, (void)who, (void)query;
+    *out = NULL;
+    return HILUM_EAGAIN;
+}
+
+static hilum_rc none_next(hilum_cursor *cursor)
+{
+    (void)cursor;
+    return 0;
+}
+
+static const char *none_value(hilum_cursor *cursor, uint32_t tag)
+{
+    (void)cursor, (void)tag;
+    return NULL;
+}
+
+static const char *none_position(hilum_cursor *cursor)
+{
+    (void)cursor;
+    return "";
+}
+
+static void none_close(hilum_cursor *cursor)
+{
+    (void)cursor;
+}
+
+static hilum_rc none_objects(hilum_self *self, const hilum_principal *who,
+                             const struct hilum_catalog_key *keys, uint32_t n_keys, int64_t *as_of,
+                             hilum_object_cb each, void *arg)
+{
+    (void)self, (void)who, (void)keys, (void)n_keys, (void)each, (void)arg;
+    *as_of = 0;
+    return HILUM_OK;
+}
+
+static int32_t none_has(uint32_t level, uint32_t tag)
+{
+    (void)level, (void)tag;
+    return 0;
+}
+
+static int32_t none_takes(uint32_t level, const struct hilum_catalog_key *key)
+{
+    (void)level, (void)key;
+    return 1;
+}
+
+static uint32_t none_at(uint32_t level, uint32_t i)
+{
+    (void)level, (void)i;
+    return 0;
+}
+
+const struct hilum_catalog_api hl_empty_catalog = {
+    .size = sizeof hl_empty_catalog,
+    .open = none_open,
+    .next = none_next,
+    .value = none_value,
+    .position = none_position,
+    .close = none_close,
+    .objects = none_objects,
+    .has_attribute = none_has,
+    .takes_key = none_takes,
+    .attribute_at = none_at,
+};

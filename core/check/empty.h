@@ -1,0 +1,11 @@
+/* The catalogue a plugin sees where there is no archive: in hilum-plugin-check and in contract suites.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_CHECK_EMPTY_H
+#define HL_CHECK_EMPTY_H
+
+#include "hilum/catalog.h"
+
+/* open() is HILUM_EAGAIN, objects() finds none, no attribute is kept. */
+extern const struct hilum_catalog_api hl_empty_catalog;
+
+#endif

@@ -1,0 +1,263 @@
+/* What every `route` must do (hilum/route.h): one response or an error, whatever is asked.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/contract/contract.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/check/empty.h"
+#include "hilum/route.h"
+
+struct hilum_http {
+    struct hilum_http_request request;
+    const char *value; /* of every {name} */
+    int may, has_gone;
+    unsigned n_begun, n_ended;
+};
+
+static const struct hilum_http_request *request(hilum_http *http)
+{
+    return &http->request;
+}
+
+static const char *param(hilum_http *http, const char *name)
+{
+    (void)name;
+    return http->value;
+}
+
+static const char *query(hilum_http *http, const char *name, uint32_t i)
+{
+    (void)name;
+    return i == 0 ? http->value : NULL;
+}
+
+static hilum_rc query_at(hilum_http *http, uint32_t i, const char **name, const char **value)
+{
+    if (i > 2)
+        return HILUM_ENOTFOUND;
+    *name = i == 1 ? "" : "PatientName";
+    *value = http->value;
+    return HILUM_OK;
+}
+
+static const char *header(hilum_http *http, const char *name)
+{
+    return strcmp(name, "Accept") == 0 ? http->value : NULL;
+}
+
+static hilum_rc read_body(hilum_http *http, void *dst, uint64_t n, uint64_t *got)
+{
+    (void)dst, (void)n;
+    *got = 0;
+    return http->has_gone ? HILUM_ECLOSED : HILUM_OK;
+}
+
+static hilum_rc allow(hilum_http *http, const char *action, const char *resource)
+{
+    (void)action, (void)resource;
+    return http->may ? HILUM_OK : HILUM_EDENIED;
+}
+
+static hilum_rc add_header(hilum_http *http, const char *name, const char *value)
+{
+    (void)http;
+    return strpbrk(name, "\r\n") || strpbrk(value, "\r\n") ? HILUM_EINVAL : HILUM_OK;
+}
+
+static hilum_rc begun(hilum_http *http, uint32_t status)
+{
+    assert_in_range(status, 100, 599);
+    if (http->has_gone)
+        return HILUM_ECLOSED;
+    if (http->n_begun)
+        return HILUM_EINVAL;
+    http->n_begun++;
+    return HILUM_OK;
+}
+
+static hilum_rc whole(hilum_http *http, uint32_t status)
+{
+    hilum_rc rc = begun(http, status);
+    http->n_ended += rc == HILUM_OK;
+    return rc;
+}
+
+static hilum_rc respond(hilum_http *http, uint32_t status, const char *media_type,
+                        const void *bytes, uint64_t n)
+{
+    (void)media_type;
+    assert_true(bytes || n == 0);
+    return whole(http, status);
+}
+
+static hilum_rc respond_fd(hilum_http *http, uint32_t status, const char *media_type, int32_t fd,
+                           uint64_t offset, uint64_t length)
+{
+    (void)media_type, (void)offset, (void)length;
+    close(fd);
+    return whole(http, status);
+}
+
+static hilum_rc begin(hilum_http *http, uint32_t status, const char *media_type, uint64_t length)
+{
+    (void)media_type, (void)length;
+    return begun(http, status);
+}
+
+static hilum_rc write_bytes(hilum_http *http, const void *bytes, uint64_t n)
+{
+    (void)bytes, (void)n;
+    return http->has_gone ? HILUM_ECLOSED : HILUM_OK;
+}
+
+static hilum_rc end(hilum_http *http)
+{
+    http->n_ended++;
+    return http->has_gone ? HILUM_ECLOSED : HILUM_OK;
+}
+
+static hilum_rc write_fd(hilum_http *http, int32_t fd, uint64_t offset, uint64_t length)
+{
+    (void)offset, (void)length;
+    close(fd);
+    return http->has_gone ? HILUM_ECLOSED : HILUM_OK;
+}
+
+static hilum_rc problem(hilum_http *http, uint32_t status, hilum_rc rc, const char *detail)
+{
+    (void)rc, (void)detail;
+    return whole(http, status ? status : 500);
+}
+
+static hilum_rc suspend(hilum_http *http, uint32_t deadline_ms, void (*on_gone)(void *arg),
+                        void *arg)
+{
+    (void)http, (void)deadline_ms, (void)on_gone, (void)arg;
+    return HILUM_EUNSUP;
+}
+
+static void resume(hilum_http *http)
+{
+    (void)http;
+}
+
+static hilum_rc lend(hilum_http *http, const void *bytes, uint64_t n, void (*done)(void *arg),
+                     void *arg)
+{
+    (void)bytes, (void)n;
+    done(arg);
+    return http->has_gone ? HILUM_ECLOSED : HILUM_OK;
+}
+
+static const struct hilum_http_api api = {.size = sizeof api,
+                                          .request = request,
+                                          .param = param,
+                                          .query = query,
+                                          .query_at = query_at,
+                                          .header = header,
+                                          .read = read_body,
+                                          .allow = allow,
+                                          .add_header = add_header,
+                                          .respond = respond,
+                                          .respond_fd = respond_fd,
+                                          .begin = begin,
+                                          .write = write_bytes,
+                                          .end = end,
+                                          .write_fd = write_fd,
+                                          .problem = problem,
+                                          .suspend = suspend,
+                                          .resume = resume,
+                                          .lend = lend};
+
+static uint32_t tag_of(const char *keyword)
+{
+    return strcmp(keyword, "PatientName") == 0 ? 0x00100010 : 0;
+}
+
+static const char *vr_of(uint32_t tag)
+{
+    (void)tag;
+    return "LO";
+}
+
+static const struct hilum_dicom_api dicom = {.size = sizeof dicom, .tag = tag_of, .vr = vr_of};
+
+/* ---- the tests ---- */
+
+static hilum_http http_of(const struct hilum_route *route, const char *value)
+{
+    static char method[16];
+    strncpy(method, route->methods, sizeof method - 1);
+    method[strcspn(method, ",")] = '\0';
+    return (hilum_http){.request = {.size = sizeof(struct hilum_http_request),
+                                    .method = method,
+                                    .path = route->pattern,
+                                    .query = "",
+                                    .base_url = "http://127.0.0.1:1",
+                                    .remote = "127.0.0.1",
+                                    .content_type = "application/json",
+                                    .languages = "zh-CN, en",
+                                    .trace_id = "T1",
+                                    .user = ""},
+                        .value = value,
+                        .may = 1};
+}
+
+static void each_route(struct provided *p, const char *value, int may, int has_gone)
+{
+    for (unsigned i = 0; i < p->host->n_caps; i++) {
+        if (p->host->caps[i].cap->kind != HILUM_CAP_ROUTE)
+            continue;
+        const struct hilum_route *route = (const void *)p->host->caps[i].cap;
+        hilum_http http = http_of(route, value);
+        http.may = may;
+        http.has_gone = has_gone;
+        hilum_rc rc = route->run(p->host->caps[i].instance, &api, &http);
+        assert_true(rc < 0 || has_gone ||
+                    http.n_begun == 1); /* an error is the server's to answer */
+        assert_true(rc < 0 || has_gone || http.n_ended == 1);
+    }
+}
+
+static void run__makes_one_response_or_fails(void **state)
+{
+    static const char *const values[] = {"1.2.3",
+                                         "",
+                                         "../../etc/passwd",
+                                         "\xE7\x8E\x8B",
+                                         "*",
+                                         "%s%n",
+                                         "application/dicom+json;q=x,*/*;q=9"};
+    for (unsigned i = 0; i < sizeof values / sizeof *values; i++)
+        each_route(*state, values[i], 1, 0);
+}
+
+static void run__survives_very_long_values(void **state)
+{
+    static char text[9000];
+    memset(text, 'a', sizeof text - 1);
+    each_route(*state, text, 1, 0);
+}
+
+static void run__ends_when_the_client_has_gone_or_is_refused(void **state)
+{
+    each_route(*state, "1.2.3", 1, 1);
+    each_route(*state, "1.2.3", 0, 0);
+}
+
+static int run(void)
+{
+    const struct CMUnitTest tests[] = {
+        PROVIDED_TEST(run__makes_one_response_or_fails),
+        PROVIDED_TEST(run__survives_very_long_values),
+        PROVIDED_TEST(run__ends_when_the_client_has_gone_or_is_refused)};
+    fake_host_lend(&dicom, &hl_empty_catalog);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    return contract_main(argc, argv, HILUM_CAP_ROUTE, run);
+}
