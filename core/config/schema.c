@@ -83,6 +83,9 @@ const struct hl_option hl_options[] = {
     {"storage.header_limit", HL_KIND_BYTES, RELOAD, "4MiB", NULL, 0, 0, "Memory for the catalogued header of one object."},
     {"storage.sync_window", HL_KIND_MS, RELOAD, "0", NULL, 0, 0, "Wait this long for more objects to share one sync; 0: never wait."},
 
+    {"trust", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "Which files of plugins are opened, beyond owner and mode."},
+    {"trust.plugins", HL_KIND_CHOICE, 0, "any", "any|listed", 0, 0, "\"listed\": from outside our own folder only what sha256 of its entry or a signature vouches for."},
+    {"trust.keys", HL_KIND_FILE, LIST, NULL, NULL, 0, 0, "Ed25519 public keys, PEM; <file>.sig beside a plugin must be by one of them."},
     {"worker_program", HL_KIND_TEXT, 0, NULL, NULL, 0, 0, "The program that runs isolated plugins; default hilum-worker beside our plugin folder."},
     {"plugins", HL_KIND_GROUPS, 0, NULL, NULL, 0, 0, "The plugins to open; nothing else is opened. Merged by name over the files."},
     {"plugins[].name", HL_KIND_NAME, REQUIRED, NULL, NULL, 0, 0, "Its name, and its file in our own folder."},
@@ -99,6 +102,7 @@ const struct hl_option hl_options[] = {
     {"plugins[].limits.read", HL_KIND_TEXT, LIST, NULL, NULL, 0, 0, "Files and folders it may read, absolute; default none but the system's libraries."},
     {"plugins[].trust", HL_KIND_CHOICE, 0, NULL, "in-process", 0, 0, "Allow a third party's plugin that cannot be isolated."},
     {"plugins[].allow_preview", HL_KIND_BOOL, 0, "false", NULL, 0, 0, "Accept that it uses interfaces which are not frozen yet."},
+    {"plugins[].sha256", HL_KIND_SHA256, LIST, NULL, NULL, 0, 0, "The file must be one of these; `hilum plugin list NAME` shows its own."},
     {"plugins[].options", HL_KIND_FREE, 0, NULL, NULL, 0, 0, "Its own options; see its README."},
 
     {"routes", HL_KIND_GROUPS, RELOAD, NULL, NULL, 0, 0, "Forwarding that needs no Lua."},

@@ -19,6 +19,8 @@ enum plugin_state {
     PLUGIN_STOPPED  /* start failed or drained; fini still to come */
 };
 
+enum { PLUGIN_DIGEST = 65 }; /* SHA-256 in hexadecimal digits, with its NUL */
+
 struct capability {
     struct capability *next;
     struct hilum_self *owner;
@@ -39,6 +41,7 @@ struct hilum_self {
     const char *id; /* the name in the configuration; the descriptor's once checked */
     const struct hl_node *entry;
     char *file; /* absolute; NULL while unknown */
+    char digest[PLUGIN_DIGEST];
     const struct hilum_plugin *plugin;
     bool required;
     bool is_foreign;   /* not from our own folder, and nobody wrote trust = "in-process" */
@@ -79,6 +82,11 @@ struct hl_plugins {
     size_t tasks; /* on worker threads */
     struct hl_arena arena;
 };
+
+/* trust.c: sets plugin->digest. HILUM_EDENIED: the file is not one the configuration vouches for. */
+hilum_rc hl_trust_check(struct hilum_self *plugin);
+/* open.c: does its file lie in Hilum's own folder? */
+bool hl_plugin_is_own(const struct hilum_self *plugin);
 
 /* elf.c: is it a shared object that binds at once and exports the entry and nothing else? Symbols
  * that begin with '_' are the compiler's and do not count. HILUM_EINVAL says how to build it. */

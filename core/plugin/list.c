@@ -58,6 +58,7 @@ static void list_plugin(const struct hilum_self *plugin, struct hl_buf *json)
     text(json, "state", states[atomic_load(&plugin->state)]);
     text(json, "reason", plugin->reason[0] ? plugin->reason : NULL);
     text(json, "file", plugin->file);
+    text(json, "sha256", plugin->digest[0] ? plugin->digest : NULL);
     hl_buf_printf(json, ",\"required\":%s", plugin->required ? "true" : "false");
     if (plugin->remote)
         hl_remote_list(plugin->remote, json);

@@ -1,13 +1,33 @@
 /* Opening a shared object: the only file that includes ltdl.h. It knows nothing of what is inside
  * but the name of the entry. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <limits.h>
 #include <ltdl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/error.h"
 #include "core/plugin/loader.h"
+
+/* Whoever can write a folder on the way can put another file there between our look and the opening. Sticky ones as
+ * /tmp protect what is in them. */
+static hilum_rc check_folders(const char *path)
+{
+    char folder[PATH_MAX];
+    struct stat st;
+    snprintf(folder, sizeof folder, "%s", path);
+    for (char *slash; (slash = strrchr(folder, '/'));) {
+        *slash = '\0';
+        if (stat(*folder ? folder : "/", &st) == 0 && (st.st_mode & S_IWOTH) &&
+            !(st.st_mode & S_ISVTX))
+            return hl_fail(HILUM_EDENIED,
+                           "%s: mode %04o: anybody can put another file there; run chmod o-w on it",
+                           *folder ? folder : "/", (unsigned)st.st_mode & 07777u);
+    }
+    return HILUM_OK;
+}
 
 /* Whoever can write the file runs code as us: only root and ourselves may. */
 hilum_rc hl_loader_check_file(const char *path)
@@ -24,7 +44,7 @@ hilum_rc hl_loader_check_file(const char *path)
     if (st.st_mode & (S_IWGRP | S_IWOTH))
         return hl_fail(HILUM_EDENIED, "%s: mode %04o lets others write it; run chmod go-w on it",
                        path, (unsigned)st.st_mode & 07777u);
-    return HILUM_OK;
+    return check_folders(path);
 }
 
 static hilum_rc open_advised(const char *path, lt_dlhandle *out)

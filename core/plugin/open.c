@@ -87,7 +87,7 @@ static hilum_rc find_file(struct hilum_self *plugin)
 }
 
 /* Our own folder is filled by the package; whatever lies elsewhere an administrator vouches for. */
-static bool is_own(const struct hilum_self *plugin)
+bool hl_plugin_is_own(const struct hilum_self *plugin)
 {
     char folder[PATH_MAX];
     if (!realpath(plugin->host->plugin_dir, folder))
@@ -160,14 +160,17 @@ static hilum_rc open_file(struct hilum_self *plugin)
     if (rc == HILUM_OK)
         rc = hl_loader_check_file(plugin->file);
     if (rc == HILUM_OK)
+        rc = hl_trust_check(plugin);
+    if (rc == HILUM_OK)
         rc = hl_elf_check(plugin->file);
     if (rc == HILUM_OK)
         rc = read_descriptor(plugin, &p);
     if (rc != HILUM_OK)
         return rc;
     const char *trust = hl_node_text(plugin->entry, "trust", "");
-    plugin->is_foreign = !is_own(plugin) && strcmp(trust, "in-process") != 0;
-    plugin->may_preview = is_own(plugin) || hl_node_bool(plugin->entry, "allow_preview", false);
+    plugin->is_foreign = !hl_plugin_is_own(plugin) && strcmp(trust, "in-process") != 0;
+    plugin->may_preview =
+        hl_plugin_is_own(plugin) || hl_node_bool(plugin->entry, "allow_preview", false);
     rc = check_descriptor(plugin, p);
     if (rc == HILUM_OK)
         plugin->plugin = p;
