@@ -181,7 +181,7 @@ static void shipped_files__have_no_fault(void **state)
                                     .site_dir = SOURCE_DIR "/etc/local.d"};
     site->rc = hl_config_load(&paths, &site->faults, &site->config);
     assert_no_faults(site);
-    assert_int_equal(hl_config_node(site->config, "plugins")->n_children, 3);
+    assert_true(hl_config_node(site->config, "plugins")->n_children >= 3);
 }
 
 static char *read_whole(const char *path)

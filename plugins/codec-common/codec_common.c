@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "codec_common.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the plugin ---- */
+
+hilum_rc codec_init(const struct hilum_host *host, hilum_self *self,
+                    const struct hilum_codec *table, void **state)
+{
+    struct codec *codec = calloc(1, sizeof *codec);
+    if (!codec)
+        return host->fail(self, HILUM_ENOMEM, "no memory for a codec");
+    codec->host = host;
+    codec->self = self;
+    hilum_rc rc = host->provide(self, &table->cap, codec);
+    if (rc) {
+        free(codec);
+        return rc;
+    }
+    *state = codec;
+    return HILUM_OK;
+}
+
+void codec_fini(void *state)
+{
+    free(state);
+}
+
+hilum_rc codec_fail(void *self, hilum_rc rc, const char *format, ...)
+{
+    const struct codec *codec = self;
+    char why[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, sizeof why, format, args);
+    va_end(args);
+    return codec->host->fail(codec->self, rc, why);
+}
+
+/* ---- code streams ---- */
+
+static hilum_rc total_of(void *self, const struct hilum_coded *coded, size_t *out)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < coded->n_fragments; i++) {
+        if (coded->fragments[i].n > SIZE_MAX / 2 - total)
+            return codec_fail(self, HILUM_EINVAL, "fragments of more bytes than memory has");
+        total += coded->fragments[i].n;
+    }
+    *out = (size_t)total;
+    return total ? HILUM_OK : codec_fail(self, HILUM_ECORRUPT, "code stream is empty");
+}
+
+hilum_rc codec_gather(void *self, const struct hilum_coded *coded, struct codec_bytes *out)
+{
+    *out = (struct codec_bytes){0};
+    hilum_rc rc = total_of(self, coded, &out->n);
+    if (rc)
+        return rc;
+    if (coded->n_fragments == 1) {
+        out->at = coded->fragments[0].bytes;
+        return HILUM_OK;
+    }
+    uint8_t *to = out->copy = malloc(out->n + 1);
+    if (!to)
+        return codec_fail(self, HILUM_ENOMEM, "no memory for %zu bytes of fragments", out->n);
+    out->at = to;
+    for (uint32_t i = 0; i < coded->n_fragments; i++) {
+        if (coded->fragments[i].n)
+            memcpy(to, coded->fragments[i].bytes, coded->fragments[i].n);
+        to += coded->fragments[i].n;
+    }
+    return HILUM_OK;
+}
+
+void codec_bytes_fini(struct codec_bytes *bytes)
+{
+    free(bytes->copy);
+    *bytes = (struct codec_bytes){0};
+}
+
+bool codec_is_syntax(const char *syntax, const char *uid)
+{
+    return syntax && strcmp(syntax, uid) == 0;
+}
+
+/* ---- frames ---- */
+
+static uint32_t allocation_of(const struct hilum_frame *declared, uint32_t bits)
+{
+    uint32_t least = bits <= 8 ? 8 : bits <= 16 ? 16 : 32;
+    bool is_usable = declared && declared->bits_allocated % 8 == 0 &&
+                     declared->bits_allocated >= least && declared->bits_allocated <= 32;
+    return is_usable ? declared->bits_allocated : least;
+}
+
+hilum_rc codec_frame_of(void *self, const struct hilum_coded *coded,
+                        const struct codec_shape *shape, const struct hilum_decode *wanted,
+                        struct hilum_frame *out)
+{
+    const struct hilum_frame *declared = coded->declared;
+    uint32_t size = out->size ? out->size : (uint32_t)sizeof *out;
+    if (!shape->columns || !shape->rows || !shape->samples || !shape->bits)
+        return codec_fail(self, HILUM_ECORRUPT, "code stream of %ux%u pixels, %u samples, %u bits",
+                          shape->columns, shape->rows, shape->samples, shape->bits);
+    if (shape->samples > CODEC_SAMPLES_MAX || shape->samples == 2 || shape->bits > 32)
+        return codec_fail(self, HILUM_EUNSUP, "code stream of %u samples of %u bits",
+                          shape->samples, shape->bits);
+    *out = (struct hilum_frame){.size = size,
+                                .columns = shape->columns,
+                                .rows = shape->rows,
+                                .samples = shape->samples,
+                                .bits_allocated = allocation_of(declared, shape->bits),
+                                .bits_stored = shape->bits};
+    bool is_signed = declared ? declared->sample_type == HILUM_SAMPLE_SIGNED : shape->is_signed;
+    out->sample_type = is_signed ? HILUM_SAMPLE_SIGNED : HILUM_SAMPLE_UNSIGNED;
+    out->is_planar = shape->samples > 1 && wanted && wanted->is_planar;
+    if (shape->samples == 1)
+        out->photometric = declared && declared->samples <= 1 && declared->photometric
+                               ? declared->photometric
+                               : HILUM_PHOTO_MONOCHROME2;
+    else
+        out->photometric = declared && declared->samples > 1 && declared->photometric
+                               ? declared->photometric
+                               : HILUM_PHOTO_RGB;
+    return HILUM_OK;
+}
+
+hilum_rc codec_check_whole(void *self, const struct hilum_decode *wanted)
+{
+    if (wanted && (wanted->reduce || wanted->width))
+        return codec_fail(self, HILUM_EUNSUP, "only whole frames are decoded from this syntax");
+    return HILUM_OK;
+}
+
+hilum_rc codec_check_room(void *self, const struct hilum_frame *frame, uint64_t size)
+{
+    uint64_t need = hilum_frame_bytes(frame);
+    if (!need)
+        return codec_fail(self, HILUM_EUNSUP, "a frame of %ux%u pixels, %u samples of %u bits",
+                          frame->columns, frame->rows, frame->samples, frame->bits_allocated);
+    if (need > size)
+        return codec_fail(self, HILUM_EFULL, "frame of %llu bytes, room for %llu",
+                          (unsigned long long)need, (unsigned long long)size);
+    return HILUM_OK;
+}
+
+hilum_rc codec_check_source(void *self, const struct hilum_frame *frame, uint64_t n)
+{
+    uint32_t allocated = frame->bits_allocated;
+    if (hilum_frame_bytes(frame) != n || !n)
+        return codec_fail(self, HILUM_EINVAL, "%llu bytes are no frame of %ux%u pixels",
+                          (unsigned long long)n, frame->columns, frame->rows);
+    if (frame->sample_type == HILUM_SAMPLE_FLOAT ||
+        (allocated != 8 && allocated != 16 && allocated != 32) || frame->samples == 2 ||
+        frame->photometric == HILUM_PHOTO_YBR_FULL_422 ||
+        frame->photometric == HILUM_PHOTO_YBR_PARTIAL_420 || frame->columns > CODEC_SIDE_MAX ||
+        frame->rows > CODEC_SIDE_MAX)
+        return codec_fail(self, HILUM_EUNSUP, "pixels of this kind cannot be encoded");
+    if (!frame->bits_stored || frame->bits_stored > allocated)
+        return codec_fail(self, HILUM_EINVAL, "%u bits stored of %u allocated", frame->bits_stored,
+                          allocated);
+    return HILUM_OK;
+}
+
+static uint32_t sample_at(const uint8_t *p, uint32_t bytes)
+{
+    uint32_t value = p[0];
+    if (bytes > 1)
+        value |= (uint32_t)p[1] << 8;
+    if (bytes > 2)
+        value |= (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    return value;
+}
+
+static int32_t extended(uint32_t value, uint32_t bits)
+{
+    uint32_t shift = 32 - bits;
+    return (int32_t)(value << shift) >> shift;
+}
+
+static uint32_t mask_of(uint32_t bits)
+{
+    return bits >= 32 ? 0xFFFFFFFFu : (1u << bits) - 1;
+}
+
+uint32_t codec_bits_used(const struct hilum_frame *frame, const void *src)
+{
+    uint32_t bytes = frame->bits_allocated / 8, bits = frame->bits_stored;
+    uint32_t above = mask_of(frame->bits_allocated) & ~mask_of(bits);
+    uint64_t n = bytes ? hilum_frame_bytes(frame) / bytes : 0;
+    bool is_signed = frame->sample_type == HILUM_SAMPLE_SIGNED;
+    const uint8_t *p = src;
+    for (uint64_t i = 0; above && i < n; i++, p += bytes) {
+        uint32_t value = sample_at(p, bytes);
+        uint32_t wanted = is_signed && value >> (bits - 1) & 1 ? above : 0;
+        if ((value & above) != wanted)
+            return frame->bits_allocated;
+    }
+    return bits;
+}
+
+bool codec_has_negative(const struct hilum_frame *frame, const void *src)
+{
+    uint32_t bytes = frame->bits_allocated / 8;
+    uint64_t n = bytes ? hilum_frame_bytes(frame) / bytes : 0;
+    const uint8_t *p = src;
+    if (frame->sample_type != HILUM_SAMPLE_SIGNED)
+        return false;
+    for (uint64_t i = 0; i < n; i++, p += bytes)
+        if (sample_at(p, bytes) >> (frame->bits_stored - 1) & 1)
+            return true;
+    return false;
+}
+
+/* Where a row of a sample begins, and bytes from one of its values to the next. */
+static size_t row_at(const struct hilum_frame *frame, uint32_t row, uint32_t sample, size_t *step)
+{
+    size_t bytes = frame->bits_allocated / 8, columns = frame->columns;
+    if (frame->is_planar) {
+        *step = bytes;
+        return ((size_t)sample * frame->rows + row) * columns * bytes;
+    }
+    *step = bytes * frame->samples;
+    return ((size_t)row * columns * frame->samples + sample) * bytes;
+}
+
+void codec_row_get(const struct hilum_frame *frame, const void *src, uint32_t row, uint32_t sample,
+                   uint32_t bits, int32_t *values)
+{
+    size_t step;
+    const uint8_t *p = (const uint8_t *)src + row_at(frame, row, sample, &step);
+    uint32_t bytes = frame->bits_allocated / 8, mask = mask_of(bits);
+    bool is_signed = frame->sample_type == HILUM_SAMPLE_SIGNED;
+    for (uint32_t x = 0; x < frame->columns; x++, p += step) {
+        uint32_t value = sample_at(p, bytes);
+        values[x] = is_signed ? extended(value, bits) : (int32_t)(value & mask);
+    }
+}
+
+/* One loop a width: the compiler makes the common ones wide. */
+void codec_row_put(const struct hilum_frame *frame, void *dst, uint32_t row, uint32_t sample,
+                   const int32_t *values)
+{
+    size_t step;
+    uint8_t *p = (uint8_t *)dst + row_at(frame, row, sample, &step);
+    uint32_t bytes = frame->bits_allocated / 8, bits = frame->bits_stored, mask = mask_of(bits);
+    bool is_signed = frame->sample_type == HILUM_SAMPLE_SIGNED;
+    for (uint32_t x = 0; x < frame->columns; x++, p += step) {
+        uint32_t value = (uint32_t)values[x];
+        value = is_signed ? (uint32_t)extended(value, bits) : value & mask;
+        p[0] = (uint8_t)value;
+        if (bytes > 1)
+            p[1] = (uint8_t)(value >> 8);
+        if (bytes > 2) {
+            p[2] = (uint8_t)(value >> 16);
+            p[3] = (uint8_t)(value >> 24);
+        }
+    }
+}
+
+hilum_rc codec_convert(void *self, const struct hilum_frame *from, const void *src,
+                       const struct hilum_frame *to, void *dst)
+{
+    uint32_t bits = from->bits_stored < to->bits_stored ? to->bits_stored : from->bits_stored;
+    if (bits > from->bits_allocated)
+        bits = from->bits_allocated;
+    int32_t *values = calloc(from->columns, sizeof *values);
+    if (!values)
+        return codec_fail(self, HILUM_ENOMEM, "no memory for a row of %u pixels", from->columns);
+    for (uint32_t sample = 0; sample < from->samples; sample++) {
+        for (uint32_t row = 0; row < from->rows; row++) {
+            codec_row_get(from, src, row, sample, bits, values);
+            codec_row_put(to, dst, row, sample, values);
+        }
+    }
+    free(values);
+    return HILUM_OK;
+}
+
+uint32_t codec_reduced(uint32_t side, uint32_t reduce)
+{
+    return reduce >= 32 ? 1 : (uint32_t)(((uint64_t)side + (1ull << reduce) - 1) >> reduce);
+}
+
+/* ---- output ---- */
+
+hilum_rc codec_write(struct hilum_sink *out, const void *bytes, uint64_t n)
+{
+    return out->write(out->ctx, bytes, n);
+}
+
+void codec_done(struct hilum_encoded *done, uint32_t photometric, uint64_t native, uint64_t written,
+                const char *method)
+{
+    done->photometric = photometric;
+    done->is_lossy = method != NULL;
+    done->is_planar = 0;
+    done->ratio = written ? (double)native / (double)written : 0;
+    done->method = method ? method : "";
+}
