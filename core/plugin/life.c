@@ -230,6 +230,7 @@ hilum_rc hl_plugins_start(struct hl_plugins *plugins)
     /* Written before any thread of a plugin exists, so plugins read them without an atomic. */
     plugins->table.dicom = plugins->services.dicom;
     plugins->table.catalog = plugins->services.catalog;
+    plugins->table.objects = plugins->services.objects;
     for (size_t i = 0; rc == HILUM_OK && i < plugins->n_order; i++)
         rc = start_plugin(plugins->order[i]);
     for (size_t i = 0; rc == HILUM_OK && i < plugins->n_order; i++)

@@ -31,6 +31,7 @@ hilum_rc hl_plugins_open(struct hl_config *config, const char *plugin_dir, const
 struct hl_host_services {
     const struct hilum_dicom_api *dicom;
     const struct hilum_catalog_api *catalog;
+    const struct hilum_object_api *objects;
     hilum_rc (*allow)(void *arg, const char *plugin, const hilum_principal *who, const char *action,
                       const char *resource);
     hilum_rc (*store_scu)(void *arg, const char *plugin, const char *address,

@@ -113,6 +113,7 @@ void hl_server_plugin_services(struct hl_server *server)
     const struct hl_host_services services = {
         .dicom = hl_dicom_api(),
         .catalog = &catalog_api,
+        .objects = &hl_object_api,
         .allow = allow,
         .store_scu = store_scu,
         .dicom_address = dicom_address,

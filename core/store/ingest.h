@@ -112,6 +112,13 @@ hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_s
 /* Next piece, borrowed until the next call; *n 0 at the end. HILUM_ECORRUPT: the stored bytes are not what
  * was stored (instance.corrupted was published). Memory-mapped where the store has open_fd. */
 hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size_t *n);
+/* Up to `max` bytes at `at` of what leaves unconverted, borrowed until the next call on it; *n 0 at the end. In any
+ * order, beside hl_outgoing_next of an unconverted one only. No digest is checked. HILUM_EINVAL: beyond the end. */
+hilum_rc hl_outgoing_at(struct hl_outgoing *outgoing, uint64_t at, size_t max, const void **bytes,
+                        size_t *n);
+/* What a file of it begins with: preamble and file meta information of the syntax it leaves in. Appends. */
+void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_syntax,
+                      struct hl_buf *out);
 /* Was that the last piece? True from the start for an empty data set. */
 bool hl_outgoing_is_end(const struct hl_outgoing *outgoing);
 void hl_outgoing_close(struct hl_outgoing *outgoing);

@@ -310,6 +310,13 @@ uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing)
     return outgoing->splice.count > 0 ? outgoing->splice.length : outgoing->length;
 }
 
+void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_syntax,
+                      struct hl_buf *out)
+{
+    hl_meta_write(outgoing->stored.sop_class, outgoing->stored.sop_instance, transfer_syntax, "",
+                  out);
+}
+
 /* ---- piece by piece ---- */
 
 static struct hl_piece piece_of(const struct hl_outgoing *outgoing, size_t i)
@@ -341,6 +348,25 @@ static hilum_rc take(struct hl_outgoing *outgoing, struct cursor *cursor, size_t
     else if (*n > 0)
         rc = bytes_at(outgoing, piece.offset + cursor->at, *n, bytes);
     cursor->at += *n;
+    return rc;
+}
+
+hilum_rc hl_outgoing_at(struct hl_outgoing *outgoing, uint64_t at, size_t max, const void **bytes,
+                        size_t *n)
+{
+    struct cursor cursor = {0};
+    const uint8_t *found = NULL;
+    *n = 0;
+    if (at > hl_outgoing_length(outgoing))
+        return hl_fail(HILUM_EINVAL, "read beyond the data set of %s",
+                       outgoing->stored.sop_instance);
+    for (; at > piece_of(outgoing, cursor.piece).length; cursor.piece++)
+        at -= piece_of(outgoing, cursor.piece).length;
+    cursor.at = at;
+    if (outgoing->buffer != NULL && max > PIECE)
+        max = PIECE;
+    hilum_rc rc = take(outgoing, &cursor, max, &found, n);
+    *bytes = found;
     return rc;
 }
 
@@ -482,9 +508,8 @@ static hilum_rc write_all(int fd, const void *bytes, size_t n, const char *path)
 
 static hilum_rc export_write(struct hl_outgoing *outgoing, int fd, const char *path)
 {
-    const struct hl_stored *stored = &outgoing->stored;
     struct hl_buf meta = {0};
-    hl_meta_write(stored->sop_class, stored->sop_instance, stored->transfer_syntax, "", &meta);
+    hl_outgoing_meta(outgoing, outgoing->stored.transfer_syntax, &meta);
     hilum_rc rc =
         meta.failed ? hl_fail(HILUM_ENOMEM, "no memory") : write_all(fd, meta.data, meta.len, path);
     hl_buf_fini(&meta);

@@ -194,6 +194,11 @@ void http_request_free(struct hilum_http *request)
     free(request);
 }
 
+static uint64_t bytes_sent(const struct hilum_http *request)
+{
+    return request->has_source ? request->sent : request->total;
+}
+
 /* No patient data: the route's pattern stands for the path. */
 static void access_log(const struct hilum_http *request)
 {
@@ -205,9 +210,9 @@ static void access_log(const struct hilum_http *request)
     snprintf(line, sizeof line, "%s %s %u %llu bytes %lld ms %s%s%s trace %s",
              request->asked.method != NULL ? request->asked.method : "-",
              route != NULL ? route->table->pattern : "-", request->status,
-             (unsigned long long)request->total, (long long)(now_us() - request->begun_us) / 1000,
-             request->address, request->user[0] != '\0' ? " user " : "", request->user,
-             request->trace);
+             (unsigned long long)bytes_sent(request),
+             (long long)(now_us() - request->begun_us) / 1000, request->address,
+             request->user[0] != '\0' ? " user " : "", request->user, request->trace);
     server->host->log(server->self, HILUM_LOG_INFO, line);
 }
 
@@ -220,7 +225,7 @@ static void count(struct hilum_http *request)
     atomic_fetch_add(&route->requests, 1);
     atomic_fetch_add(&route->failures, request->status >= 500);
     atomic_fetch_add(&route->micros, (uint_fast64_t)(now_us() - request->begun_us));
-    atomic_fetch_add(&route->bytes, request->total);
+    atomic_fetch_add(&route->bytes, bytes_sent(request));
 }
 
 /* The library is done with it. A worker that is still reading its body hears that the client has gone, and frees
@@ -241,7 +246,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     }
     http_conn_phase(request->conn, HTTP_WAITING);
     pthread_mutex_lock(&request->lock);
-    bool is_busy = request->is_queued && !request->is_answered;
+    bool is_busy = request->is_pulling || (request->is_queued && !request->is_answered);
     request->is_gone = true;
     request->is_suspended = false;
     request->conn = NULL;
@@ -393,10 +398,13 @@ static bool has_body(const struct hilum_http *request)
 
 static void queue_or_refuse(struct hilum_http *request)
 {
-    if (http_enqueue(request)) {
-        request->is_queued = true;
+    pthread_mutex_lock(&request->lock);
+    request->is_eof = !has_body(request);
+    request->is_queued = true;
+    pthread_mutex_unlock(&request->lock);
+    if (http_enqueue(request))
         return;
-    }
+    request->is_queued = false;
     http_header_add(request, "Retry-After", "1");
     http_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, HILUM_EAGAIN,
                  "too many requests are waiting");
@@ -439,10 +447,7 @@ static enum MHD_Result begin(struct hilum_http *request, const char *method)
     http_conn_phase(request->conn, has_body(request) ? HTTP_RECEIVING : HTTP_WORKING);
     if (has_body(request) && (request->ring = malloc(HTTP_RING)) == NULL)
         return refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory");
-    pthread_mutex_lock(&request->lock);
-    request->is_eof = !has_body(request);
     queue_or_refuse(request);
-    pthread_mutex_unlock(&request->lock);
     return MHD_YES;
 }
 

@@ -200,7 +200,7 @@ hilum_rc http_header_add(struct hilum_http *http, const char *name, const char *
     return HILUM_OK;
 }
 
-static hilum_rc response_begin(hilum_http *http, uint32_t status, const char *media_type)
+hilum_rc http_response_begin(struct hilum_http *http, uint32_t status, const char *media_type)
 {
     if (http->is_begun)
         return fail(http, HILUM_EINVAL, "the response was begun before");
@@ -318,7 +318,7 @@ static hilum_rc api_begin(hilum_http *http, uint32_t status, const char *media_t
                           uint64_t length)
 {
     (void)length; /* known when it ends */
-    return response_begin(http, status, media_type);
+    return http_response_begin(http, status, media_type);
 }
 
 static hilum_rc api_end(hilum_http *http)
@@ -332,7 +332,7 @@ static hilum_rc api_end(hilum_http *http)
 static hilum_rc api_respond(hilum_http *http, uint32_t status, const char *media_type,
                             const void *bytes, uint64_t n)
 {
-    hilum_rc rc = response_begin(http, status, media_type);
+    hilum_rc rc = http_response_begin(http, status, media_type);
     if (rc == HILUM_OK)
         rc = api_write(http, bytes, n);
     return rc == HILUM_OK ? api_end(http) : rc;
@@ -341,7 +341,7 @@ static hilum_rc api_respond(hilum_http *http, uint32_t status, const char *media
 static hilum_rc api_respond_fd(hilum_http *http, uint32_t status, const char *media_type,
                                int32_t fd, uint64_t offset, uint64_t length)
 {
-    hilum_rc rc = response_begin(http, status, media_type);
+    hilum_rc rc = http_response_begin(http, status, media_type);
     if (rc != HILUM_OK) {
         close(fd);
         return rc;
@@ -462,4 +462,5 @@ const struct hilum_http_api http_api = {
     .suspend = api_suspend,
     .resume = api_resume,
     .lend = api_lend,
+    .stream = http_stream,
 };

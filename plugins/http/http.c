@@ -129,11 +129,11 @@ static void http_drain(void *state, uint32_t deadline_ms)
     pthread_mutex_unlock(&server->lock);
 }
 
-/* Those that read a body hear that its client has gone. */
+/* Those that read a body hear that its client has gone; what leaves piece by piece gets no further one. */
 static void cut_readers(struct http_server *server)
 {
     pthread_mutex_lock(&server->lock);
-    server->is_draining = true;
+    server->is_draining = server->is_cut = true;
     for (struct hilum_http *r = server->active; r != NULL; r = r->next_active) {
         pthread_mutex_lock(&r->lock);
         r->is_eof = r->is_too_long = true;

@@ -1,5 +1,5 @@
 /* What the files of `http` share: a server of listeners, routes and workers, a connection, a request.
- * Only daemon.c, respond.c and exchange.c know the HTTP library. SPDX-License-Identifier: Apache-2.0 */
+ * Only daemon.c, respond.c, stream.c and exchange.c know the HTTP library. SPDX-License-Identifier: Apache-2.0 */
 #ifndef PLUGIN_HTTP_H
 #define PLUGIN_HTTP_H
 
@@ -175,6 +175,12 @@ struct hilum_http {
     struct MHD_Response *response;
     uint64_t sent;
 
+    /* ---- stream(): the piece is the loop thread's while !is_pulling ---- */
+    struct hilum_http_source source;
+    bool has_source, is_pulling, is_source_end, is_source_failed;
+    const uint8_t *piece;
+    uint64_t piece_left;
+
     /* ---- suspend() ---- */
     bool is_kept;
     int64_t kept_until_ms;
@@ -208,6 +214,7 @@ struct http_server {
     struct hilum_http *active;
     unsigned n_conns, n_queue, n_active; /* active: requests begun and not completed */
     bool is_draining, is_stopping, is_watched_out;
+    bool is_cut; /* bodies that still leave are cut short */
     pthread_t workers[256], watcher;
     unsigned n_workers;
     bool has_watcher;
@@ -232,8 +239,13 @@ hilum_rc http_workers_start(struct http_server *server);
 bool http_workers_stop(struct http_server *server, unsigned ms);
 /* False: the queue is full. */
 bool http_enqueue(struct hilum_http *request);
+/* For the next piece of a body under way, however many wait. False: bodies are being cut. */
+bool http_enqueue_pull(struct hilum_http *request);
 /* The response is complete (or an error is made of rc): from run() or resume(). */
 void http_finish(struct hilum_http *request, hilum_rc rc);
+
+/* exchange.c: checks and begins a response */
+hilum_rc http_response_begin(struct hilum_http *request, uint32_t status, const char *media_type);
 
 /* respond.c: builds request->response of what the route gave. Never fails: at worst an empty 500. */
 void http_build(struct hilum_http *request);
@@ -242,6 +254,16 @@ void http_pieces_drop(struct hilum_http *request);
 /* An answer without a route: 404, 413 ... */
 hilum_rc http_problem(struct hilum_http *request, uint32_t status, hilum_rc rc, const char *detail);
 hilum_rc http_header_add(struct hilum_http *request, const char *name, const char *value);
+
+/* stream.c: a body made while it leaves */
+hilum_rc http_stream(struct hilum_http *request, uint32_t status, const char *media_type,
+                     uint64_t length, const struct hilum_http_source *source);
+/* The first piece, before anything is sent: its failure is still an answer. */
+hilum_rc http_stream_first(struct hilum_http *request);
+/* A worker's turn: the next piece, and the client goes on. May free the request. */
+void http_stream_pull(struct hilum_http *request);
+void http_stream_drop(struct hilum_http *request);
+struct MHD_Response *http_stream_respond(struct hilum_http *request); /* NULL: no memory */
 
 /* compress.c: gzip or zstd of n bytes; NULL: not worth it. Free with free(). */
 void *http_compress(const char *coding, const void *bytes, size_t n, size_t *out);

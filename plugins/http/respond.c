@@ -41,6 +41,7 @@ static void pieces_free(struct http_piece *pieces, unsigned n)
 
 void http_pieces_drop(struct hilum_http *request)
 {
+    http_stream_drop(request);
     pieces_free(request->pieces, request->n_pieces);
     request->pieces = NULL;
     request->n_pieces = request->cap_pieces = 0;
@@ -195,7 +196,7 @@ static void range_apply(struct hilum_http *request)
     const char *etag = header_given(request, "ETag");
     uint64_t first, length;
     char text[96];
-    if (request->status != 200 || etag == NULL)
+    if (request->status != 200 || etag == NULL || request->has_source)
         return;
     http_header_add(request, "Accept-Ranges", "bytes");
     if (shown == NULL || (condition != NULL && strcmp(condition, etag) != 0))
@@ -293,6 +294,8 @@ static struct MHD_Response *empty_respond(void)
 
 static struct MHD_Response *body_respond(struct hilum_http *request)
 {
+    if (request->has_source)
+        return http_stream_respond(request);
     if (request->total == 0)
         return empty_respond();
     if (request->n_pieces == 1 && request->pieces[0].bytes == NULL)
@@ -311,8 +314,10 @@ static uint64_t pieces_total(const struct hilum_http *request)
 void http_build(struct hilum_http *request)
 {
     compress_try(request);
-    request->total = pieces_total(request);
+    if (!request->has_source)
+        request->total = pieces_total(request);
     if (is_not_modified(request)) {
+        http_stream_drop(request);
         pieces_slice(request, 0, 0);
         request->total = 0;
         request->status = MHD_HTTP_NOT_MODIFIED;

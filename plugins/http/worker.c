@@ -86,6 +86,10 @@ static hilum_rc run(struct hilum_http *request)
 
 static void serve(struct hilum_http *request)
 {
+    if (request->is_answered) {
+        http_stream_pull(request);
+        return;
+    }
     const char *why = NULL;
     uint32_t status = admit(request, &why);
     if (status != 0) {
@@ -103,6 +107,8 @@ static void serve(struct hilum_http *request)
 
 void http_finish(struct hilum_http *request, hilum_rc rc)
 {
+    if (rc >= 0 && request->has_source)
+        rc = http_stream_first(request);
     if (!request->is_ended || (rc < 0 && rc != HILUM_ECLOSED)) {
         hilum_rc code = rc < 0 ? rc : HILUM_EINTERNAL;
         if (code != HILUM_ECLOSED)
@@ -122,20 +128,36 @@ void http_finish(struct hilum_http *request, hilum_rc rc)
 
 /* ---- threads ---- */
 
+/* Holds server->lock. */
+static void append(struct http_server *server, struct hilum_http *request)
+{
+    request->queue_next = NULL;
+    *server->last = request;
+    server->last = &request->queue_next;
+    server->n_queue++;
+    pthread_cond_signal(&server->queued);
+}
+
 bool http_enqueue(struct hilum_http *request)
 {
     struct http_server *server = request->server;
     pthread_mutex_lock(&server->lock);
     bool fits = !server->is_draining && server->n_queue < (unsigned)server->conf->queue;
-    if (fits) {
-        request->queue_next = NULL;
-        *server->last = request;
-        server->last = &request->queue_next;
-        server->n_queue++;
-        pthread_cond_signal(&server->queued);
-    }
+    if (fits)
+        append(server, request);
     pthread_mutex_unlock(&server->lock);
     return fits;
+}
+
+bool http_enqueue_pull(struct hilum_http *request)
+{
+    struct http_server *server = request->server;
+    pthread_mutex_lock(&server->lock);
+    bool goes_on = !server->is_cut;
+    if (goes_on)
+        append(server, request);
+    pthread_mutex_unlock(&server->lock);
+    return goes_on;
 }
 
 static struct hilum_http *dequeue(struct http_server *server)

@@ -102,11 +102,16 @@ static bool media_matches(const char *range, const char *media)
     return strcasecmp(range, media) == 0;
 }
 
-/* A range that names no transfer syntax means the default of its type (PS3.18 8.7.3.5.2); one that names nothing
- * at all, anything. */
-static bool syntax_matches(const struct web_range *range, const char *syntax)
+/* A range that names no transfer syntax means the default of its type (PS3.18 8.7.3.5.2), for images and videos here
+ * any of the type's; one that names nothing at all, anything. */
+static bool syntax_matches(const struct web_range *range, const char *media, const char *syntax)
 {
     if (syntax == NULL || strcmp(range->syntax, "*") == 0 || strcmp(range->media, "*/*") == 0)
+        return true;
+    if (range->syntax[0] == '\0' && strncmp(media, "application/", 12) != 0)
+        return true;
+    if (range->syntax[0] == '\0' && strcmp(range->media, "multipart/related") == 0 &&
+        range->type[0] == '\0')
         return true;
     return strcmp(range->syntax[0] != '\0' ? range->syntax : "1.2.840.10008.1.2.1", syntax) == 0;
 }
@@ -118,7 +123,7 @@ static bool range_matches(const struct web_range *range, const struct web_offer 
         return false;
     if (offer->type != NULL && range->type[0] != '\0' && !media_matches(range->type, offer->type))
         return false;
-    return syntax_matches(range, offer->syntax);
+    return syntax_matches(range, offer->type != NULL ? offer->type : offer->media, offer->syntax);
 }
 
 /* Of the range that describes it most closely. */

@@ -48,6 +48,10 @@ hilum_rc web_check_path(const struct web_call *call)
 HANDLER(search_studies, web_search(&call, HILUM_LEVEL_STUDY))
 HANDLER(search_series, web_search(&call, HILUM_LEVEL_SERIES))
 HANDLER(search_instances, web_search(&call, HILUM_LEVEL_IMAGE))
+HANDLER(retrieve, web_retrieve(&call))
+HANDLER(metadata, web_metadata(&call))
+HANDLER(frames, web_frames(&call))
+HANDLER(bulk, web_bulk(&call))
 
 #define STUDY    WEB_ROOT "/studies/{study}"
 #define SERIES   STUDY "/series/{series}"
@@ -76,6 +80,23 @@ static const struct hilum_route routes[] = {
           "Search for instances of a study."),
     ROUTE("search/instances", "GET", SERIES "/instances", "find", 0, search_instances,
           "Search for instances of a series."),
+    ROUTE("retrieve/study", "GET", STUDY, "retrieve", 0, retrieve,
+          "Retrieve the instances of a study (WADO-RS)."),
+    ROUTE("retrieve/series", "GET", SERIES, "retrieve", 0, retrieve,
+          "Retrieve the instances of a series."),
+    ROUTE("retrieve/instance", "GET", INSTANCE, "retrieve", 0, retrieve, "Retrieve an instance."),
+    ROUTE("metadata/study", "GET", STUDY "/metadata", "retrieve", 0, metadata,
+          "Attributes of all instances of a study, without bulk data."),
+    ROUTE("metadata/series", "GET", SERIES "/metadata", "retrieve", 0, metadata,
+          "Attributes of all instances of a series, without bulk data."),
+    ROUTE("metadata/instance", "GET", INSTANCE "/metadata", "retrieve", 0, metadata,
+          "Attributes of an instance, without bulk data."),
+    ROUTE("frames", "GET", INSTANCE "/frames/{frames}", "retrieve", 0, frames,
+          "Frames of an instance, by numbers from 1 separated by commas."),
+    ROUTE("pixeldata", "GET", INSTANCE "/pixeldata", "retrieve", 0, frames,
+          "All frames of an instance."),
+    ROUTE("bulkdata", "GET", INSTANCE "/bulkdata/{path...}", "retrieve", 0, bulk,
+          "One binary value of an instance."),
 };
 
 /* ---- life ---- */
@@ -100,7 +121,7 @@ static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const 
 static hilum_rc web_start(void *state)
 {
     const struct web *web = state;
-    if (web->host->dicom == NULL || web->host->catalog == NULL)
+    if (web->host->dicom == NULL || web->host->catalog == NULL || web->host->objects == NULL)
         return web->host->fail(web->self, HILUM_EUNSUP, "this host offers no catalogue");
     return HILUM_OK;
 }

@@ -72,7 +72,57 @@ hilum_rc web_check_path(const struct web_call *call);
 /* Answers and returns HILUM_OK. */
 hilum_rc web_refuse(const struct web_call *call, uint32_t status, const char *why);
 
+/* ---- what a path names (list.c) ---- */
+
+enum { WEB_SYNTAXES = 64 };
+
+struct web_item {
+    int64_t instance;
+    unsigned syntax; /* it is stored in: index */
+};
+/* Objects of a study, series or instance, in the order of series and instance numbers. Zero-initialised is empty. */
+struct web_list {
+    struct web_item *items;
+    size_t n, cap;
+    char syntaxes[WEB_SYNTAXES][68];
+    unsigned n_syntaxes;
+    int64_t as_of;
+};
+/* HILUM_ENOTFOUND: nothing is stored under this path. */
+hilum_rc web_list_make(const struct web_call *call, struct web_list *out);
+void web_list_fini(struct web_list *list);
+
+/* ---- bodies of parts (parts.c) ---- */
+
+enum { WEB_TYPE_MAX = 200 };
+
+/* A multipart/related body, or its only part alone, as it leaves. Whoever makes one puts its own state behind. */
+struct web_parts {
+    struct web *web;
+    const hilum_principal *who; /* of the exchange, which outlives the body */
+    bool is_single;
+    /* Goes to the next part and writes its media type. 1: there is one; 0: no more; or an error. */
+    hilum_rc (*begin)(struct web_parts *parts, char type[WEB_TYPE_MAX]);
+    hilum_rc (*read)(struct web_parts *parts, const void **bytes, uint64_t *n); /* *n 0: its end */
+    void (*free)(struct web_parts *parts);
+    /* ---- of parts.c ---- */
+    char boundary[33];
+    char text[WEB_TYPE_MAX + 80];
+    unsigned n_begun;
+    bool is_in_part, is_over;
+};
+/* Answers with it, and frees it in every case. type: the parts' media type; of a single part its whole one. */
+hilum_rc web_parts_send(const struct web_call *call, uint32_t status, const char *type,
+                        struct web_parts *parts);
+
 /* ---- transactions ---- */
 hilum_rc web_search(const struct web_call *call, uint32_t level);
+/* Study, series or instance (PS3.18 10.4.1.1.1). */
+hilum_rc web_retrieve(const struct web_call *call);
+hilum_rc web_metadata(const struct web_call *call);
+hilum_rc web_frames(const struct web_call *call);
+hilum_rc web_bulk(const struct web_call *call);
+/* The object of the path, which names one instance. */
+hilum_rc web_open_one(const struct web_call *call, hilum_object **out);
 
 #endif

@@ -93,8 +93,28 @@ size_t hl_dataset_count(const struct hl_dataset *dataset);
 /* false past the end. */
 bool hl_dataset_at(const struct hl_dataset *dataset, size_t i, struct hl_field *out);
 
-/* Appends the DICOM JSON Model (PS3.18 annex F), for tools. */
+/* Appends the DICOM JSON Model (PS3.18 annex F), for tools. Binary values over 64 KiB are left out. */
 hilum_rc hl_dataset_json(const struct hl_dataset *dataset, struct hl_buf *out);
+
+/* A value that is not in the data set but belongs there. */
+struct hl_json_bulk {
+    uint32_t tag;
+    char vr[3];
+};
+struct hl_json_options {
+    const char *
+        bulk_url; /* binary values over inline_max bytes become "<bulk_url>/<tag>[/<item>/<tag>]" */
+    size_t inline_max;
+    const struct hl_json_bulk *bulk; /* at the top level, ascending by tag: told by URI as well */
+    size_t n_bulk;
+};
+/* The same with URIs for what is large (PS3.18 F.2.6). */
+hilum_rc hl_dataset_json_bulk(const struct hl_dataset *dataset,
+                              const struct hl_json_options *options, struct hl_buf *out);
+/* The bytes of a value as held (numbers in host order), borrowed until the data set changes. HILUM_ENOTFOUND: absent
+ * or empty; HILUM_EINVAL: bad path, or a sequence. */
+hilum_rc hl_dataset_raw(const struct hl_dataset *dataset, const char *path, const void **bytes,
+                        size_t *n);
 
 #ifdef __cplusplus
 }

@@ -8,10 +8,16 @@
 namespace
 {
 
-// Larger binary values are left out: the model has URIs for them, and here is nothing to point to.
-constexpr size_t INLINE_MAX = 64 * 1024;
+// Larger binary values are left out where nobody says what to point to.
+constexpr hl_json_options PLAIN = {nullptr, 64 * 1024, nullptr, 0};
 
-void write_item(DcmItem &item, const std::string &inherited, hl_buf *out);
+// Where the writer is: in an item at `path` ("" or "54000100/0/"), under this character set.
+struct Place {
+    const hl_json_options &options;
+    std::string path, charset;
+};
+
+void write_item(DcmItem &item, const Place &place, hl_buf *out);
 
 // Empty parts count: an empty value keeps its place among the others.
 std::vector<std::string> split(const std::string &text, char by)
@@ -160,26 +166,43 @@ void write_base64(const uint8_t *p, size_t n, hl_buf *out)
     }
 }
 
-void write_binary(DcmElement &element, hl_buf *out)
+void write_uri(const Place &place, uint32_t tag, hl_buf *out)
+{
+    char name[9];
+    snprintf(name, sizeof name, "%08X", (unsigned)tag);
+    hl_buf_text(out, ",\"BulkDataURI\":");
+    hl_buf_json_string(out, (place.options.bulk_url + ("/" + place.path) + name).c_str());
+}
+
+void write_binary(DcmElement &element, const Place &place, hl_buf *out)
 {
     const void *bytes = nullptr;
     size_t n = 0;
-    if (element.getLengthField() > INLINE_MAX || !hilum::raw_value(element, &bytes, &n))
+    if (element.getLengthField() > place.options.inline_max) {
+        if (place.options.bulk_url)
+            write_uri(place, hilum::tag_of(element), out);
+        return;
+    }
+    if (!hilum::raw_value(element, &bytes, &n))
         return;
     hl_buf_text(out, ",\"InlineBinary\":\"");
     write_base64(static_cast<const uint8_t *>(bytes), n, out);
     hl_buf_byte(out, '"');
 }
 
-void write_sequence(DcmSequenceOfItems &sequence, const std::string &charset, hl_buf *out)
+void write_sequence(DcmSequenceOfItems &sequence, const Place &place, hl_buf *out)
 {
+    char name[9];
     if (sequence.card() == 0)
         return;
     const char *comma = "";
+    unsigned long i = 0;
+    snprintf(name, sizeof name, "%08X", (unsigned)hilum::tag_of(sequence));
     hl_buf_text(out, ",\"Value\":[");
     for (DcmObject *o = nullptr; (o = sequence.nextInContainer(o)) != nullptr;) {
         hl_buf_text(out, comma);
-        write_item(static_cast<DcmItem &>(*o), charset, out);
+        const std::string path = place.path + name + "/" + std::to_string(i++) + "/";
+        write_item(static_cast<DcmItem &>(*o), Place{place.options, path, place.charset}, out);
         comma = ",";
     }
     hl_buf_byte(out, ']');
@@ -192,42 +215,64 @@ bool is_binary(DcmEVR vr)
            vr == EVR_OV || vr == EVR_UN;
 }
 
-void write_element(DcmElement &element, const std::string &charset, hl_buf *out)
+void write_element(DcmElement &element, const Place &place, hl_buf *out)
 {
     const DcmEVR vr = DcmVR(DcmVR(element.getVR()).getValidVRName()).getEVR();
     hl_buf_printf(out, "\"%08X\":{\"vr\":\"%s\"", (unsigned)hilum::tag_of(element),
                   DcmVR(vr).getValidVRName());
     if (element.ident() == EVR_SQ)
-        write_sequence(static_cast<DcmSequenceOfItems &>(element), charset, out);
+        write_sequence(static_cast<DcmSequenceOfItems &>(element), place, out);
     else if (element.isLeaf() && is_binary(vr))
-        write_binary(element, out);
+        write_binary(element, place, out);
     else if (element.isLeaf())
-        write_values(element, charset, out);
+        write_values(element, place.charset, out);
     hl_buf_byte(out, '}');
 }
 
-void write_item(DcmItem &item, const std::string &inherited, hl_buf *out)
+// Those that lie elsewhere, up to `end`, in their places: attributes ascend (F.2.2).
+void write_bulk_before(uint64_t end, const Place &place, size_t *at, const char **comma,
+                       hl_buf *out)
 {
-    const std::string charset = hilum::charset_of(item, inherited);
+    for (; *at < place.options.n_bulk && place.options.bulk[*at].tag < end; ++*at) {
+        const hl_json_bulk &bulk = place.options.bulk[*at];
+        hl_buf_printf(out, "%s\"%08X\":{\"vr\":\"%s\"", *comma, (unsigned)bulk.tag, bulk.vr);
+        write_uri(place, bulk.tag, out);
+        hl_buf_byte(out, '}');
+        *comma = ",";
+    }
+}
+
+void write_item(DcmItem &item, const Place &around, hl_buf *out)
+{
+    const Place place{around.options, around.path, hilum::charset_of(item, around.charset)};
     const char *comma = "";
+    size_t at = place.path.empty() ? 0 : place.options.n_bulk;
     hl_buf_byte(out, '{');
     for (DcmObject *o = nullptr; (o = item.nextInContainer(o)) != nullptr;) {
         DcmElement &element = static_cast<DcmElement &>(*o);
         if (element.getETag() == 0)
             continue; // group lengths are not part of the model
+        write_bulk_before(hilum::tag_of(element), place, &at, &comma, out);
         hl_buf_text(out, comma);
-        write_element(element, charset, out);
+        write_element(element, place, out);
         comma = ",";
     }
+    write_bulk_before(UINT64_MAX, place, &at, &comma, out);
     hl_buf_byte(out, '}');
 }
 
 } // namespace
 
-hilum_rc hl_dataset_json(const struct hl_dataset *dataset, struct hl_buf *out)
+hilum_rc hl_dataset_json_bulk(const struct hl_dataset *dataset,
+                              const struct hl_json_options *options, struct hl_buf *out)
 {
     return hilum::guarded([&]() -> hilum_rc {
-        write_item(*dataset->set, "", out);
+        write_item(*dataset->set, Place{*options, "", ""}, out);
         return out->failed ? hl_fail(HILUM_ENOMEM, "data set: no memory") : HILUM_OK;
     });
+}
+
+hilum_rc hl_dataset_json(const struct hl_dataset *dataset, struct hl_buf *out)
+{
+    return hl_dataset_json_bulk(dataset, &PLAIN, out);
 }

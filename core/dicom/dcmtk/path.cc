@@ -265,6 +265,22 @@ DcmElement *nth(const hl_dataset &dataset, size_t i)
 
 } // namespace
 
+hilum_rc hl_dataset_raw(const struct hl_dataset *dataset, const char *path, const void **bytes,
+                        size_t *n)
+{
+    return guarded([&]() -> hilum_rc {
+        Place place{};
+        DcmElement *element = nullptr;
+        const hilum_rc rc = find_element(dataset, path, place, &element);
+        if (rc != HILUM_OK)
+            return rc;
+        if (!element->isLeaf())
+            return hl_fail(HILUM_EINVAL, "%s is a sequence", path);
+        return hilum::raw_value(*element, bytes, n) ? HILUM_OK
+                                                    : hl_fail(HILUM_ENOTFOUND, "%s is empty", path);
+    });
+}
+
 hilum_rc hl_dataset_get(const struct hl_dataset *dataset, const char *path, struct hl_buf *out)
 {
     return guarded([&]() -> hilum_rc {

@@ -11,10 +11,11 @@
 extern "C" {
 #endif
 
-#define HILUM_ABI_MAJOR 1u
-#define HILUM_ABI_MINOR 0u
-#define HILUM_MAGIC     0x4D4C4948u /* "HILM" read as little endian */
-#define HILUM_EXPORT    __attribute__((visibility("default")))
+#define HILUM_ABI_MAJOR      1u
+#define HILUM_ABI_MINOR      0u
+#define HILUM_MAGIC          0x4D4C4948u /* "HILM" read as little endian */
+#define HILUM_LENGTH_UNKNOWN UINT64_MAX
+#define HILUM_EXPORT         __attribute__((visibility("default")))
 
 /* A struct that crosses the border states its own size, filled in by whoever allocates it, and only
  * ever grows at the end. Test before touching a member newer than 1.0:

@@ -8,6 +8,7 @@
 #include "hilum/catalog.h"
 #include "hilum/declare.h"
 #include "hilum/event.h"
+#include "hilum/object.h"
 #include "hilum/plugin.h"
 #include "hilum/service.h"
 
@@ -88,6 +89,7 @@ struct hilum_host {
     void (*principal_free)(hilum_principal *who);
     /* Adds " name=value" to the line that says the server is ready; during start. Both without spaces. */
     hilum_rc (*announce)(hilum_self *self, const char *name, const char *value);
+    const struct hilum_object_api *objects; /* NULL until start */
     /* since 1.1: append here */
 };
 

@@ -12,8 +12,6 @@ extern "C" {
 
 typedef struct hilum_http hilum_http; /* one request and its response */
 
-#define HILUM_LENGTH_UNKNOWN UINT64_MAX
-
 /* A header of a response. Element of arrays: frozen for the major. */
 struct hilum_http_header {
     const char *name, *value; /* a value with CR, LF or NUL is refused: HILUM_EINVAL */
@@ -34,6 +32,17 @@ struct hilum_http_request {
     uint64_t content_length;    /* HILUM_LENGTH_UNKNOWN: chunked; 0: no body */
     const hilum_principal *who; /* signed in, token, certificate, or anonymous; never NULL */
     const char *user;           /* its name for a page's corner, "" when anonymous */
+};
+
+/* A body that is made while it leaves. All but close() on threads of the server's workers, never two at once; none
+ * of them waits while the client is slow. */
+struct hilum_http_source {
+    uint32_t size, reserved;
+    /* The next bytes, borrowed until the next call or close(); *n 0: the end. An error cuts the connection, so that
+     * the client does not take a part for the whole; before the first byte it becomes the answer. */
+    hilum_rc (*next)(void *arg, const void **bytes, uint64_t *n);
+    void (*close)(void *arg); /* exactly once, in every case, on any thread; may be NULL */
+    void *arg;
 };
 
 /* What a route can do with its exchange. All functions: on the thread that runs run(), or, after suspend(),
@@ -96,6 +105,11 @@ struct hilum_http_api {
      * case: sent without a copy. Between begin and end. */
     hilum_rc (*lend)(hilum_http *http, const void *bytes, uint64_t n, void (*done)(void *arg),
                      void *arg);
+    /* A whole response whose bytes come from `source` (copied) as the client takes them: memory of one piece, whatever
+     * the length. length: HILUM_LENGTH_UNKNOWN is sent chunked. No ranges, no compression. Closes the source in every
+     * case, also when it fails. */
+    hilum_rc (*stream)(hilum_http *http, uint32_t status, const char *media_type, uint64_t length,
+                       const struct hilum_http_source *source);
     /* since preview 1: append here */
 };
 

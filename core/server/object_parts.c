@@ -1,0 +1,455 @@
+/* Parts of stored objects: attributes as JSON, bulk data, frames. Pixels are found by their place and never held.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/objects.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/dicom/uid.h"
+#include "core/store/scan_head.h"
+
+enum {
+    STEP = 16 * 1024,
+    BULK_MIN = 1024,
+    FRAGMENTS_MAX = 1 << 20,
+    PART = 256 * 1024,
+    FIRST_PIXELS = 0x7FE00008,
+    ITEM_HEAD = 8
+};
+
+void hl_object_parts_close(struct hilum_object *object)
+{
+    hl_outgoing_close(object->anew);
+    hl_scan_free(object->scan);
+    hl_dataset_free(object->data);
+    free(object->bulk);
+    free(object->ranges);
+}
+
+/* ---- bytes ---- */
+
+/* Deflated and big endian objects are read as explicit little endian: what is asked for in parts is in that byte
+ * order, and elements of a deflated stream have no place in it. */
+static hilum_rc anew_open(struct hilum_object *object)
+{
+    hl_outgoing_close(object->anew);
+    object->anew = NULL;
+    object->piece_length = 0;
+    object->piece_at = 0;
+    hilum_rc rc = hl_outgoing_open(object->store, object->instance, object->as_of, &object->anew);
+    return rc == HILUM_OK ? hl_outgoing_recode(object->anew, HL_UID_EXPLICIT_LITTLE_ENDIAN) : rc;
+}
+
+static hilum_rc anew_read(struct hilum_object *object, uint64_t at, size_t max,
+                          const uint8_t **bytes, size_t *n)
+{
+    hilum_rc rc = HILUM_OK;
+    *n = 0;
+    if (object->anew == NULL || at < object->piece_at)
+        rc = anew_open(object);
+    while (rc == HILUM_OK && at >= object->piece_at + object->piece_length) {
+        const void *next = NULL;
+        object->piece_at += object->piece_length;
+        object->piece_length = 0;
+        rc = hl_outgoing_next(object->anew, &next, &object->piece_length);
+        object->piece = next;
+        if (object->piece_length == 0)
+            return rc;
+    }
+    if (rc != HILUM_OK)
+        return rc;
+    size_t skip = (size_t)(at - object->piece_at);
+    *bytes = object->piece + skip;
+    *n = object->piece_length - skip < max ? object->piece_length - skip : max;
+    return HILUM_OK;
+}
+
+hilum_rc hl_object_read(struct hilum_object *object, uint64_t at, size_t max, const uint8_t **bytes,
+                        size_t *n)
+{
+    const void *found = NULL;
+    if (object->is_native_anew)
+        return anew_read(object, at, max, bytes, n);
+    hilum_rc rc = hl_outgoing_at(object->out, at, max, &found, n);
+    *bytes = found;
+    return rc;
+}
+
+/* Exactly n bytes into out. */
+static hilum_rc read_all(struct hilum_object *object, uint64_t at, void *out, size_t n)
+{
+    for (size_t got = 0, step = 0; got < n; got += step) {
+        const uint8_t *bytes = NULL;
+        hilum_rc rc = hl_object_read(object, at + got, n - got, &bytes, &step);
+        if (rc != HILUM_OK)
+            return rc;
+        if (step == 0)
+            return hl_fail(HILUM_EINVAL, "the data set ends inside a value");
+        memcpy((char *)out + got, bytes, step);
+    }
+    return HILUM_OK;
+}
+
+/* ---- the attributes ---- */
+
+static bool has_pixels(const struct hl_scan *scan)
+{
+    size_t n = hl_scan_count(scan);
+    return n > 0 && hl_scan_at(scan, n - 1)->tag >= FIRST_PIXELS;
+}
+
+static const char *parts_syntax(const struct hilum_object *object)
+{
+    return object->is_native_anew ? HL_UID_EXPLICIT_LITTLE_ENDIAN
+                                  : hl_outgoing_stored(object->out)->transfer_syntax;
+}
+
+/* Up to the pixel data; what follows them, padding and signatures, is nobody's metadata. */
+static hilum_rc scan_make(struct hilum_object *object)
+{
+    const struct hl_syntax *syntax =
+        hl_uid_syntax(hl_outgoing_stored(object->out)->transfer_syntax);
+    if (object->scan != NULL)
+        return HILUM_OK;
+    object->is_native_anew =
+        syntax != NULL && syntax->flags & (HL_SYNTAX_DEFLATED | HL_SYNTAX_BIG_ENDIAN);
+    hilum_rc rc = hl_scan_new(parts_syntax(object), NULL, &object->scan);
+    for (uint64_t at = 0; rc == HILUM_OK && !has_pixels(object->scan);) {
+        const uint8_t *bytes = NULL;
+        size_t n = 0;
+        rc = hl_object_read(object, at, STEP, &bytes, &n);
+        if (rc == HILUM_OK && n == 0)
+            return hl_scan_end(object->scan);
+        if (rc == HILUM_OK)
+            rc = hl_scan_feed(object->scan, bytes, n);
+        at += n;
+    }
+    return rc;
+}
+
+static const char *vr_of(const struct hl_element *e)
+{
+    return e->vr[0] != '\0' ? e->vr : hl_dict_vr(e->tag);
+}
+
+static bool is_bulk(const struct hl_element *e)
+{
+    static const char *const kinds[] = {"OB", "OW", "OF", "OD", "OL", "OV", "UN"};
+    const char *vr = vr_of(e);
+    if (e->tag >= FIRST_PIXELS)
+        return true;
+    if (e->is_undefined || e->length <= BULK_MIN)
+        return false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(vr, kinds[i]) == 0)
+            return true;
+    return false;
+}
+
+static hilum_rc bulk_add(struct hilum_object *object, const struct hl_element *e)
+{
+    if (!hl_grow(&object->bulk, &object->cap_bulk, object->n_bulk, sizeof *object->bulk))
+        return hl_fail(HILUM_ENOMEM, "no memory for an object's attributes");
+    struct hl_json_bulk *bulk = &object->bulk[object->n_bulk++];
+    bulk->tag = e->tag;
+    snprintf(bulk->vr, sizeof bulk->vr, "%s", vr_of(e));
+    return HILUM_OK;
+}
+
+static hilum_rc element_copy(struct hilum_object *object, const struct hl_element *e,
+                             struct hl_buf *out)
+{
+    uint64_t n = e->header_length + e->length;
+    if (n > HL_DATASET_MAX - out->len)
+        return hl_fail(HILUM_EFULL, "over %d MiB of attributes", HL_DATASET_MAX >> 20);
+    if (!hl_buf_reserve(out, (size_t)n))
+        return hl_fail(HILUM_ENOMEM, "no memory for an object's attributes");
+    hilum_rc rc = read_all(object, e->offset, out->data + out->len, (size_t)n);
+    if (rc == HILUM_OK)
+        out->len += (size_t)n;
+    return rc;
+}
+
+/* A data set of what is small, and a list of what is not. */
+static hilum_rc data_make(struct hilum_object *object)
+{
+    struct hl_buf small = {0};
+    hilum_rc rc = object->data == NULL ? scan_make(object) : HILUM_OK;
+    if (rc != HILUM_OK || object->data != NULL)
+        return rc;
+    for (size_t i = 0; rc == HILUM_OK && i < hl_scan_count(object->scan); i++) {
+        const struct hl_element *e = hl_scan_at(object->scan, i);
+        rc = is_bulk(e) ? bulk_add(object, e) : element_copy(object, e, &small);
+        if (e->tag >= FIRST_PIXELS)
+            break;
+    }
+    if (rc == HILUM_OK)
+        rc = hl_dataset_parse(hl_buf_str(&small), small.len, parts_syntax(object), &object->data);
+    hl_buf_fini(&small);
+    return rc;
+}
+
+hilum_rc hl_object_json(hilum_object *object, const char *bulk_url, const struct hilum_sink *sink)
+{
+    struct hl_buf json = {0};
+    hilum_rc rc = data_make(object);
+    if (rc == HILUM_OK) {
+        const struct hl_json_options options = {bulk_url, BULK_MIN, object->bulk, object->n_bulk};
+        rc = hl_dataset_json_bulk(object->data, &options, &json);
+    }
+    if (rc == HILUM_OK)
+        rc = sink->write(sink->ctx, hl_buf_str(&json), json.len);
+    hl_buf_fini(&json);
+    return rc;
+}
+
+/* ---- a value by path ---- */
+
+/* "54000100/0/54001010" as the path of core/dicom: "54000100[0].54001010". False: no such form. */
+static bool path_translate(const char *path, char *out, size_t size)
+{
+    size_t at = 0;
+    for (const char *p = path; at + 24 < size;) {
+        size_t n = strcspn(p, "/");
+        if (n != 8 || strspn(p, "0123456789ABCDEFabcdef") < 8)
+            return false;
+        at += (size_t)snprintf(out + at, size - at, "%.8s", p);
+        p += n;
+        if (*p == '\0')
+            return true;
+        n = strspn(++p, "0123456789");
+        if (n == 0 || n > 6 || p[n] != '/')
+            return false;
+        at += (size_t)snprintf(out + at, size - at, "[%.*s].", (int)n, p);
+        p += n + 1;
+    }
+    return false;
+}
+
+static hilum_rc find_nested(hilum_object *object, const char *path, struct hilum_extent *out)
+{
+    char translated[512];
+    const void *bytes = NULL;
+    hilum_rc rc = data_make(object);
+    if (!path_translate(path, translated, sizeof translated))
+        return hl_fail(HILUM_EINVAL, "expected a tag, or tag/item/tag");
+    if (rc == HILUM_OK)
+        rc = hl_dataset_raw(object->data, translated, &bytes, &object->n_nested);
+    object->nested = bytes;
+    *out = (struct hilum_extent){.size = sizeof *out, .vr = "UN", .length = object->n_nested};
+    return rc;
+}
+
+hilum_rc hl_object_find(hilum_object *object, const char *path, struct hilum_extent *out)
+{
+    hilum_rc rc = scan_make(object);
+    uint32_t tag = strlen(path) == 8 ? (uint32_t)strtoul(path, NULL, 16) : 0;
+    object->nested = NULL;
+    if (rc != HILUM_OK)
+        return rc;
+    if (tag == 0)
+        return find_nested(object, path, out);
+    const struct hl_element *e = hl_scan_find(object->scan, tag);
+    if (e == NULL)
+        return hl_fail(HILUM_ENOTFOUND, "%s is not in this object", path);
+    if (strcmp(vr_of(e), "SQ") == 0)
+        return hl_fail(HILUM_EINVAL, "%s is a sequence: name an element of an item", path);
+    *out = (struct hilum_extent){
+        .size = sizeof *out, .offset = e->offset + e->header_length, .length = e->length};
+    snprintf(out->vr, sizeof out->vr, "%s", vr_of(e));
+    return HILUM_OK;
+}
+
+/* ---- frames ---- */
+
+static uint64_t number(const struct hl_scan *scan, uint32_t tag, uint64_t otherwise)
+{
+    int64_t value = 0;
+    return hl_scan_int(scan, tag, &value) == HILUM_OK && value > 0 ? (uint64_t)value : otherwise;
+}
+
+static const struct hl_element *pixels_of(const struct hilum_object *object)
+{
+    size_t n = hl_scan_count(object->scan);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t tag = hl_scan_at(object->scan, i)->tag;
+        if (tag >= FIRST_PIXELS && tag <= HL_TAG_PIXEL_DATA)
+            return hl_scan_at(object->scan, i);
+    }
+    return NULL;
+}
+
+/* 0: frames do not begin at whole bytes, or nothing tells their size. */
+static uint64_t native_length(const struct hl_scan *scan, uint64_t n)
+{
+    char photometric[17] = "";
+    uint64_t bits =
+        number(scan, HL_TAG(0x0028, 0x0010), 0) * number(scan, HL_TAG(0x0028, 0x0011), 0) *
+        number(scan, HL_TAG(0x0028, 0x0002), 1) * number(scan, HL_TAG(0x0028, 0x0100), 0);
+    hl_scan_text(scan, HL_TAG(0x0028, 0x0004), photometric, sizeof photometric);
+    if (strcmp(photometric, "YBR_FULL_422") == 0) /* two of three (PS3.3 C.7.6.3.1.2) */
+        bits = bits / 3 * 2;
+    return bits % 8 != 0 && n > 1 ? 0 : (bits + 7) / 8;
+}
+
+hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out)
+{
+    hilum_rc rc = scan_make(object);
+    *out = (struct hilum_frames){.size = sizeof *out};
+    const struct hl_element *pixels = rc == HILUM_OK ? pixels_of(object) : NULL;
+    if (pixels == NULL)
+        return rc;
+    out->n = number(object->scan, HL_TAG(0x0028, 0x0008), 1);
+    out->is_encapsulated = pixels->is_undefined;
+    out->transfer_syntax = pixels->is_undefined ? hl_outgoing_stored(object->out)->transfer_syntax
+                                                : HL_UID_EXPLICIT_LITTLE_ENDIAN;
+    out->length = pixels->is_undefined ? 0 : native_length(object->scan, out->n);
+    if (!pixels->is_undefined && out->length == 0)
+        return hl_fail(HILUM_EINVAL, "frames of these pixel data do not begin at whole bytes");
+    return HILUM_OK;
+}
+
+static hilum_rc range_add(struct hilum_object *object, uint64_t offset, uint64_t length)
+{
+    if (object->n_ranges == FRAGMENTS_MAX)
+        return hl_fail(HILUM_EINVAL, "over %d fragments", FRAGMENTS_MAX);
+    if (!hl_grow(&object->ranges, &object->cap_ranges, object->n_ranges, sizeof *object->ranges))
+        return hl_fail(HILUM_ENOMEM, "no memory for fragments");
+    object->ranges[object->n_ranges++] = (struct hl_range){offset, length};
+    return HILUM_OK;
+}
+
+static void ranges_clear(struct hilum_object *object)
+{
+    object->n_ranges = object->range = 0;
+    object->range_at = 0;
+    object->nested = NULL;
+}
+
+/* The item at `at`: its length; false at the delimiter and at what is no item. */
+static hilum_rc item_at(struct hilum_object *object, uint64_t at, bool *is_item, uint32_t *length)
+{
+    uint8_t head[ITEM_HEAD];
+    hilum_rc rc = read_all(object, at, head, sizeof head);
+    *is_item = rc == HILUM_OK && hl_get_tag(head, false) == HL_TAG_ITEM;
+    *length = *is_item ? hl_get32(head + 4, false) : 0;
+    return rc;
+}
+
+/* Fragments from `at` on, those that begin before `end`. */
+static hilum_rc fragments(struct hilum_object *object, uint64_t at, uint64_t end)
+{
+    bool is_item = true;
+    uint32_t length = 0;
+    hilum_rc rc = HILUM_OK;
+    while (rc == HILUM_OK && at < end) {
+        rc = item_at(object, at, &is_item, &length);
+        if (rc != HILUM_OK || !is_item)
+            break;
+        rc = range_add(object, at + ITEM_HEAD, length);
+        at += ITEM_HEAD + (uint64_t)length;
+    }
+    return rc;
+}
+
+/* The Basic Offset Table's word for frame i and the next one (PS3.5 A.4): false where it has none for all of them. */
+static hilum_rc offsets_of(struct hilum_object *object, uint64_t table, uint32_t length, uint64_t n,
+                           uint64_t i, uint64_t *from, uint64_t *to)
+{
+    uint8_t words[8];
+    uint64_t first = table + ITEM_HEAD + length;
+    hilum_rc rc = read_all(object, table + ITEM_HEAD + 4 * i, words, i + 1 < n ? 8 : 4);
+    *from = first + hl_get32(words, false);
+    *to = i + 1 < n ? first + hl_get32(words + 4, false) : UINT64_MAX;
+    return rc;
+}
+
+/* Without a table: a fragment is a frame, or all are one. */
+static hilum_rc fragment_pick(struct hilum_object *object, uint64_t n, uint64_t i)
+{
+    if (n == 1)
+        return HILUM_OK;
+    if (object->n_ranges != n)
+        return hl_fail(HILUM_EINVAL, "%zu fragments of %llu frames and no offset table",
+                       object->n_ranges, (unsigned long long)n);
+    object->ranges[0] = object->ranges[i];
+    object->n_ranges = 1;
+    return HILUM_OK;
+}
+
+static hilum_rc encapsulated_frame(hilum_object *object, const struct hl_element *pixels,
+                                   uint64_t n, uint64_t i)
+{
+    uint64_t table = pixels->offset + pixels->header_length, from, to;
+    bool is_item = false;
+    uint32_t length = 0;
+    hilum_rc rc = item_at(object, table, &is_item, &length);
+    if (rc == HILUM_OK && !is_item)
+        return hl_fail(HILUM_EINVAL, "the pixel data hold no item");
+    if (rc == HILUM_OK && n > 1 && length == 4 * n) {
+        rc = offsets_of(object, table, length, n, i, &from, &to);
+        return rc == HILUM_OK ? fragments(object, from, to) : rc;
+    }
+    if (rc == HILUM_OK)
+        rc = fragments(object, table + ITEM_HEAD + length, UINT64_MAX);
+    return rc == HILUM_OK ? fragment_pick(object, n, i) : rc;
+}
+
+hilum_rc hl_object_frame(hilum_object *object, uint64_t i)
+{
+    struct hilum_frames frames;
+    hilum_rc rc = hl_object_frames(object, &frames);
+    ranges_clear(object);
+    if (rc != HILUM_OK)
+        return rc;
+    const struct hl_element *pixels = pixels_of(object);
+    if (i >= frames.n || pixels == NULL)
+        return hl_fail(HILUM_ENOTFOUND, "there are %llu frames", (unsigned long long)frames.n);
+    if (frames.is_encapsulated)
+        return encapsulated_frame(object, pixels, frames.n, i);
+    uint64_t at = i * frames.length;
+    if (pixels->length < frames.length || at > pixels->length - frames.length)
+        return hl_fail(HILUM_ENOTFOUND, "the pixel data end before frame %llu",
+                       (unsigned long long)i + 1);
+    return range_add(object, pixels->offset + pixels->header_length + at, frames.length);
+}
+
+hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent)
+{
+    const uint8_t *nested = object->nested;
+    ranges_clear(object);
+    object->nested = nested;
+    return nested != NULL ? HILUM_OK : range_add(object, extent->offset, extent->length);
+}
+
+hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t *n)
+{
+    const uint8_t *found = NULL;
+    size_t got = 0;
+    *n = 0;
+    if (object->nested != NULL) {
+        *bytes = object->nested;
+        *n = object->n_nested;
+        object->n_nested = 0;
+        return HILUM_OK;
+    }
+    while (object->range < object->n_ranges &&
+           object->range_at == object->ranges[object->range].length) {
+        object->range++;
+        object->range_at = 0;
+    }
+    if (object->range == object->n_ranges)
+        return HILUM_OK;
+    const struct hl_range *range = &object->ranges[object->range];
+    uint64_t left = range->length - object->range_at;
+    hilum_rc rc = hl_object_read(object, range->offset + object->range_at,
+                                 left < PART ? (size_t)left : PART, &found, &got);
+    if (rc == HILUM_OK && got == 0)
+        return hl_fail(HILUM_ECORRUPT, "the data set ends inside a value");
+    object->range_at += got;
+    *bytes = found;
+    *n = got;
+    return rc;
+}

@@ -1,0 +1,102 @@
+/* What the kernel lends to plugins of stored objects (hilum/object.h): opened, whole, closed.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/objects.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/access/access.h"
+#include "core/base/error.h"
+#include "core/dicom/uid.h"
+#include "core/server/server.h"
+
+static void object_close(hilum_object *object)
+{
+    if (object == NULL)
+        return;
+    hl_object_parts_close(object);
+    hl_outgoing_close(object->out);
+    hl_buf_fini(&object->meta);
+    free(object);
+}
+
+static hilum_rc object_open(hilum_self *self, const hilum_principal *who, int64_t instance,
+                            int64_t as_of, hilum_object **out)
+{
+    struct hl_server *server = hl_plugins_context(self);
+    const struct hl_principal own = {.kind = HL_PRINCIPAL_RULE, .name = hl_plugin_id(self)};
+    *out = NULL;
+    hilum_rc rc = hl_allow(who != NULL ? (const struct hl_principal *)who : &own, "retrieve", NULL);
+    if (rc != HILUM_OK)
+        return rc;
+    struct hilum_object *object = calloc(1, sizeof *object);
+    if (object == NULL)
+        return hl_fail(HILUM_ENOMEM, "no memory for an object");
+    object->store = server->store;
+    object->instance = instance;
+    object->as_of = as_of;
+    rc = hl_outgoing_open(server->store, instance, as_of, &object->out);
+    if (rc == HILUM_OK) {
+        snprintf(object->syntax, sizeof object->syntax, "%s",
+                 hl_outgoing_stored(object->out)->transfer_syntax);
+        *out = object;
+    } else {
+        object_close(object);
+    }
+    return rc;
+}
+
+static hilum_rc object_names(hilum_object *object, struct hilum_object_names *out)
+{
+    const struct hl_stored *stored = hl_outgoing_stored(object->out);
+    *out = (struct hilum_object_names){.size = sizeof *out,
+                                       .sop_class = stored->sop_class,
+                                       .sop_instance = stored->sop_instance,
+                                       .series_uid = stored->series_uid,
+                                       .study_uid = stored->study_uid,
+                                       .transfer_syntax = stored->transfer_syntax};
+    return HILUM_OK;
+}
+
+static hilum_rc object_convert(hilum_object *object, const char *transfer_syntax)
+{
+    hilum_rc rc = HILUM_OK;
+    if (strcmp(object->syntax, transfer_syntax) == 0)
+        return HILUM_OK;
+    rc = hl_outgoing_recode(object->out, transfer_syntax);
+    if (rc == HILUM_OK)
+        snprintf(object->syntax, sizeof object->syntax, "%s", transfer_syntax);
+    return rc;
+}
+
+static hilum_rc object_next(hilum_object *object, const void **bytes, uint64_t *n)
+{
+    size_t got = 0;
+    if (!object->is_meta_given) {
+        object->is_meta_given = true;
+        hl_outgoing_meta(object->out, object->syntax, &object->meta);
+        *bytes = object->meta.data;
+        *n = object->meta.len;
+        return object->meta.failed ? hl_fail(HILUM_ENOMEM, "no memory for a file's head")
+                                   : HILUM_OK;
+    }
+    hilum_rc rc = hl_outgoing_next(object->out, bytes, &got);
+    *n = got;
+    return rc;
+}
+
+const struct hilum_object_api hl_object_api = {
+    .size = sizeof hl_object_api,
+    .open = object_open,
+    .close = object_close,
+    .names = object_names,
+    .convert = object_convert,
+    .next = object_next,
+    .json = hl_object_json,
+    .find = hl_object_find,
+    .frames = hl_object_frames,
+    .frame = hl_object_frame,
+    .part = hl_object_part,
+    .next_part = hl_object_next_part,
+};

@@ -1,0 +1,52 @@
+/* What objects.c and object_parts.c share. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_SERVER_OBJECTS_H
+#define HL_SERVER_OBJECTS_H
+
+#include "core/base/buf.h"
+#include "core/dicom/dcmtk/dataset.h"
+#include "core/store/ingest.h"
+#include "core/store/scan.h"
+#include "hilum/object.h"
+
+struct hl_range {
+    uint64_t offset, length;
+};
+
+struct hilum_object {
+    struct hl_store *store;
+    int64_t instance, as_of;
+    struct hl_outgoing *out; /* as it leaves whole */
+    struct hl_buf meta;      /* file meta information, until it has been given */
+    bool is_meta_given;
+    char syntax[65]; /* it leaves in */
+
+    /* ---- parts: object_parts.c ---- */
+    bool is_native_anew; /* read through `anew`, explicit little endian, in one direction */
+    struct hl_outgoing *anew;
+    const uint8_t *piece; /* of anew, and where it lies */
+    size_t piece_length;
+    uint64_t piece_at;
+    struct hl_scan *scan;    /* up to the pixel data; NULL: not done yet */
+    struct hl_dataset *data; /* without what is large; NULL: not made yet */
+    struct hl_json_bulk *bulk;
+    size_t n_bulk, cap_bulk;
+    struct hl_range *ranges; /* what next_part() gives */
+    size_t n_ranges, cap_ranges, range;
+    uint64_t range_at;
+    const uint8_t *nested; /* in `data`: given instead of ranges */
+    size_t n_nested;
+};
+
+/* Of what parts are read from: up to max bytes at `at`, borrowed until the next call. *n 0: the end. */
+hilum_rc hl_object_read(struct hilum_object *object, uint64_t at, size_t max, const uint8_t **bytes,
+                        size_t *n);
+void hl_object_parts_close(struct hilum_object *object);
+
+hilum_rc hl_object_json(hilum_object *object, const char *bulk_url, const struct hilum_sink *sink);
+hilum_rc hl_object_find(hilum_object *object, const char *path, struct hilum_extent *out);
+hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out);
+hilum_rc hl_object_frame(hilum_object *object, uint64_t i);
+hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent);
+hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t *n);
+
+#endif

@@ -1,0 +1,132 @@
+/* Bodies that are made while they leave: a worker fetches a piece, the loop sends it, and nobody waits for a slow
+ * client. SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BLOCK = 128 * 1024, TOUCH = 4096 };
+
+hilum_rc http_stream(struct hilum_http *request, uint32_t status, const char *media_type,
+                     uint64_t length, const struct hilum_http_source *source)
+{
+    hilum_rc rc = http_response_begin(request, status, media_type);
+    if (rc != HILUM_OK) {
+        if (source->close != NULL)
+            source->close(source->arg);
+        return rc;
+    }
+    request->source = *source;
+    request->has_source = true;
+    request->total = length;
+    request->is_ended = true;
+    return HILUM_OK;
+}
+
+void http_stream_drop(struct hilum_http *request)
+{
+    if (request->has_source && request->source.close != NULL)
+        request->source.close(request->source.arg);
+    request->has_source = false;
+    request->piece_left = 0;
+}
+
+/* Mapped files are read here: a loop that met a page not in memory would hold up every other client. */
+static void touch(const uint8_t *bytes, uint64_t n)
+{
+    volatile uint8_t sum = 0;
+    for (uint64_t at = 0; at < n; at += TOUCH)
+        sum = (uint8_t)(sum + bytes[at]);
+}
+
+static hilum_rc fetch(struct hilum_http *request)
+{
+    const void *bytes = NULL;
+    uint64_t n = 0;
+    hilum_rc rc = request->source.next(request->source.arg, &bytes, &n);
+    if (rc == HILUM_OK)
+        touch(bytes, n);
+    request->piece = bytes;
+    request->piece_left = rc == HILUM_OK ? n : 0;
+    request->is_source_end = rc == HILUM_OK && n == 0;
+    request->is_source_failed = rc != HILUM_OK;
+    return rc;
+}
+
+hilum_rc http_stream_first(struct hilum_http *request)
+{
+    return fetch(request);
+}
+
+static void log_cut(const struct hilum_http *request)
+{
+    const struct http_server *server = request->server;
+    char line[512];
+    snprintf(line, sizeof line, "%s %s: cut short: %s (trace %s)", request->asked.method,
+             request->match.route->table->pattern, server->host->reason(server->self),
+             request->trace);
+    server->host->log(server->self, HILUM_LOG_WARN, line);
+}
+
+void http_stream_pull(struct hilum_http *request)
+{
+    pthread_mutex_lock(&request->lock);
+    bool is_gone = request->is_gone;
+    pthread_mutex_unlock(&request->lock);
+    if (!is_gone && fetch(request) != HILUM_OK)
+        log_cut(request);
+    pthread_mutex_lock(&request->lock);
+    request->is_pulling = false;
+    is_gone = request->is_gone;
+    if (!is_gone) {
+        http_conn_phase(request->conn, HTTP_SENDING);
+        http_wake(request);
+    }
+    pthread_mutex_unlock(&request->lock);
+    if (is_gone)
+        http_request_free(request);
+}
+
+/* ---- on the loop ---- */
+
+/* The peer owes nothing while a worker fetches. */
+static ssize_t wait_for_piece(struct hilum_http *request)
+{
+    pthread_mutex_lock(&request->lock);
+    request->is_pulling = request->is_suspended = true;
+    http_conn_phase(request->conn, HTTP_WORKING);
+    MHD_suspend_connection(request->connection);
+    pthread_mutex_unlock(&request->lock);
+    if (http_enqueue_pull(request))
+        return 0;
+    pthread_mutex_lock(&request->lock);
+    request->is_pulling = false;
+    request->is_source_failed = true;
+    http_wake(request);
+    pthread_mutex_unlock(&request->lock);
+    return 0;
+}
+
+static ssize_t give(void *arg, uint64_t at, char *out, size_t max)
+{
+    struct hilum_http *request = arg;
+    if (request->piece_left > 0) {
+        size_t n = request->piece_left < max ? (size_t)request->piece_left : max;
+        memcpy(out, request->piece, n);
+        request->piece += n;
+        request->piece_left -= n;
+        request->sent = at + n;
+        return (ssize_t)n;
+    }
+    if (request->is_source_failed)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    return request->is_source_end ? MHD_CONTENT_READER_END_OF_STREAM : wait_for_piece(request);
+}
+
+struct MHD_Response *http_stream_respond(struct hilum_http *request)
+{
+    return MHD_create_response_from_callback(
+        request->total == HILUM_LENGTH_UNKNOWN ? MHD_SIZE_UNKNOWN : request->total, BLOCK, give,
+        request, NULL);
+}

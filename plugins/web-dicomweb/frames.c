@@ -1,0 +1,228 @@
+/* Frames and bulk data (PS3.18 10.4.1.1.3, 10.4.1.1.5): stored bytes, read where they lie.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "web.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define OCTETS "application/octet-stream"
+
+enum { FRAMES_MAX = 100000 };
+
+struct frames {
+    struct web_parts parts; /* first: freed as such */
+    hilum_object *object;
+    uint64_t *numbers; /* from 1; NULL: all of n, or one bulk data value */
+    uint64_t n, at;
+    bool is_bulk;
+    struct hilum_extent extent;
+    char type[WEB_TYPE_MAX];
+};
+
+/* ---- which frames ---- */
+
+/* "1,2,7"; 0: no such list. */
+static uint64_t numbers_read(const char *text, uint64_t *out, uint64_t max)
+{
+    uint64_t n = 0;
+    for (const char *p = text;; p++) {
+        char *end = NULL;
+        if (n == max || *p < '1' || *p > '9')
+            return 0;
+        out[n++] = strtoull(p, &end, 10);
+        p = end;
+        if (*p == '\0')
+            return n;
+        if (*p != ',')
+            return 0;
+    }
+}
+
+static hilum_rc choose_frames(const struct web_call *call, struct frames *frames, uint64_t total)
+{
+    const char *list = call->api->param(call->http, "frames");
+    if (list == NULL) {
+        frames->n = total;
+        return HILUM_OK;
+    }
+    size_t max = strlen(list) / 2 + 1;
+    if (max > FRAMES_MAX)
+        return call->web->host->fail(call->web->self, HILUM_EINVAL, "too many frames");
+    frames->numbers = calloc(max, sizeof *frames->numbers);
+    if (frames->numbers == NULL)
+        return HILUM_ENOMEM;
+    frames->n = numbers_read(list, frames->numbers, max);
+    if (frames->n == 0)
+        return call->web->host->fail(call->web->self, HILUM_EINVAL,
+                                     "expected frame numbers from 1, separated by commas");
+    for (uint64_t i = 0; i < frames->n; i++)
+        if (frames->numbers[i] > total)
+            return call->web->host->fail(call->web->self, HILUM_ENOTFOUND,
+                                         "the instance has fewer frames");
+    return HILUM_OK;
+}
+
+/* ---- in which form ---- */
+
+/* PS3.18 table 8.7.3-5. */
+static const char *media_of(const char *syntax)
+{
+    static const struct {
+        const char *prefix, *media;
+    } table[] = {
+        {"1.2.840.10008.1.2.5", "image/dicom-rle"}, {"1.2.840.10008.1.2.4.5", "image/jpeg"},
+        {"1.2.840.10008.1.2.4.6", "image/jpeg"},    {"1.2.840.10008.1.2.4.70", "image/jpeg"},
+        {"1.2.840.10008.1.2.4.80", "image/jls"},    {"1.2.840.10008.1.2.4.81", "image/jls"},
+        {"1.2.840.10008.1.2.4.90", "image/jp2"},    {"1.2.840.10008.1.2.4.91", "image/jp2"},
+        {"1.2.840.10008.1.2.4.92", "image/jpx"},    {"1.2.840.10008.1.2.4.93", "image/jpx"},
+        {"1.2.840.10008.1.2.4.100", "video/mpeg2"}, {"1.2.840.10008.1.2.4.101", "video/mpeg2"},
+        {"1.2.840.10008.1.2.4.107", "video/H265"},  {"1.2.840.10008.1.2.4.108", "video/H265"},
+        {"1.2.840.10008.1.2.4.10", "video/mp4"},    {"1.2.840.10008.1.2.4.11", "image/jxl"},
+        {"1.2.840.10008.1.2.4.20", "image/jphc"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strncmp(syntax, table[i].prefix, strlen(table[i].prefix)) == 0)
+            return table[i].media;
+    return OCTETS;
+}
+
+/* Parts of this media type, then one part alone where only one is asked for. An octet stream of a compressed syntax is
+ * for those who name it, or take any. */
+static bool choose_form(const struct web_call *call, struct frames *frames, const char *syntax,
+                        const char **media)
+{
+    const char *kinds[] = {syntax != NULL ? media_of(syntax) : OCTETS, OCTETS};
+    struct web_offer offers[4];
+    size_t n = 0;
+    for (size_t i = 0; i < 2; i++)
+        offers[n++] = (struct web_offer){NULL, kinds[i], syntax};
+    for (size_t i = 0; i < 2 && frames->n == 1; i++)
+        offers[n++] = (struct web_offer){kinds[i], NULL, syntax};
+    int best = web_accept(web_accept_of(call), offers, n);
+    if (best < 0)
+        return false;
+    frames->parts.is_single = best >= 2;
+    *media = kinds[best % 2];
+    if (syntax != NULL)
+        snprintf(frames->type, sizeof frames->type, "%s; transfer-syntax=%s", *media, syntax);
+    else
+        snprintf(frames->type, sizeof frames->type, "%s", *media);
+    return true;
+}
+
+/* ---- the stream ---- */
+
+static hilum_rc frame_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
+{
+    struct frames *frames = (struct frames *)parts;
+    const struct hilum_object_api *objects = parts->web->host->objects;
+    if (frames->at == frames->n)
+        return 0;
+    memcpy(type, frames->type, WEB_TYPE_MAX);
+    uint64_t number = frames->numbers != NULL ? frames->numbers[frames->at] : frames->at + 1;
+    frames->at++;
+    hilum_rc rc = frames->is_bulk ? objects->part(frames->object, &frames->extent)
+                                  : objects->frame(frames->object, number - 1);
+    return rc == HILUM_OK ? 1 : rc;
+}
+
+static hilum_rc frame_read(struct web_parts *parts, const void **bytes, uint64_t *n)
+{
+    struct frames *frames = (struct frames *)parts;
+    return parts->web->host->objects->next_part(frames->object, bytes, n);
+}
+
+static void frames_free(struct web_parts *parts)
+{
+    struct frames *frames = (struct frames *)parts;
+    parts->web->host->objects->close(frames->object);
+    free(frames->numbers);
+    free(frames);
+}
+
+static struct frames *frames_new(const struct web_call *call)
+{
+    struct frames *frames = calloc(1, sizeof *frames);
+    if (frames != NULL)
+        frames->parts = (struct web_parts){.web = call->web,
+                                           .who = call->api->request(call->http)->who,
+                                           .begin = frame_begin,
+                                           .read = frame_read,
+                                           .free = frames_free};
+    return frames;
+}
+
+static hilum_rc refuse_form(const struct web_call *call, const char *syntax)
+{
+    char text[300];
+    if (syntax == NULL)
+        return web_refuse(call, 406, "this value is sent as application/octet-stream");
+    snprintf(text, sizeof text,
+             "these frames are stored as, and only to be had as, %s; transfer-syntax=%s",
+             media_of(syntax), syntax);
+    return web_refuse(call, 406, text);
+}
+
+/* Sends, or answers why not; frees. */
+static hilum_rc send(const struct web_call *call, struct frames *frames, const char *syntax)
+{
+    const char *media = NULL;
+    if (choose_form(call, frames, syntax, &media))
+        return web_parts_send(call, 200, media, &frames->parts);
+    hilum_rc rc = refuse_form(call, syntax);
+    frames_free(&frames->parts);
+    return rc;
+}
+
+static hilum_rc send_frames(const struct web_call *call, struct frames *frames)
+{
+    struct hilum_frames known;
+    hilum_rc rc = call->web->host->objects->frames(frames->object, &known);
+    if (rc == HILUM_OK && known.n == 0)
+        rc = call->web->host->fail(call->web->self, HILUM_ENOTFOUND,
+                                   "the instance has no pixel data");
+    if (rc == HILUM_OK)
+        rc = choose_frames(call, frames, known.n);
+    if (rc == HILUM_OK)
+        return send(call, frames, known.transfer_syntax);
+    frames_free(&frames->parts);
+    return rc;
+}
+
+hilum_rc web_frames(const struct web_call *call)
+{
+    struct frames *frames = frames_new(call);
+    if (frames == NULL)
+        return HILUM_ENOMEM;
+    hilum_rc rc = web_open_one(call, &frames->object);
+    if (rc == HILUM_OK)
+        return send_frames(call, frames);
+    frames_free(&frames->parts);
+    return rc;
+}
+
+/* Compressed pixel data as bulk data are their frames (PS3.18 8.7.3.3.2). */
+hilum_rc web_bulk(const struct web_call *call)
+{
+    const struct hilum_object_api *objects = call->web->host->objects;
+    const char *path = call->api->param(call->http, "path");
+    struct hilum_frames known = {0};
+    struct frames *frames = frames_new(call);
+    if (frames == NULL)
+        return HILUM_ENOMEM;
+    hilum_rc rc = web_open_one(call, &frames->object);
+    bool is_pixels = strcasecmp(path, "7FE00010") == 0;
+    if (rc == HILUM_OK && is_pixels && objects->frames(frames->object, &known) == HILUM_OK &&
+        known.is_encapsulated)
+        return send_frames(call, frames);
+    if (rc == HILUM_OK)
+        rc = objects->find(frames->object, path, &frames->extent);
+    if (rc == HILUM_OK) {
+        frames->is_bulk = true;
+        frames->n = 1;
+        return send(call, frames, NULL);
+    }
+    frames_free(&frames->parts);
+    return rc;
+}

@@ -1,0 +1,85 @@
+/* The objects a path names, from the catalogue. SPDX-License-Identifier: Apache-2.0 */
+#include "web.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ITEMS_MAX = 1000000 }; /* of one request: 16 MB */
+
+static bool syntax_index(struct web_list *list, const char *syntax, unsigned *out)
+{
+    for (*out = 0; *out < list->n_syntaxes; ++*out)
+        if (strcmp(list->syntaxes[*out], syntax) == 0)
+            return true;
+    if (list->n_syntaxes == WEB_SYNTAXES)
+        return false;
+    snprintf(list->syntaxes[list->n_syntaxes++], sizeof *list->syntaxes, "%s", syntax);
+    return true;
+}
+
+static hilum_rc item_add(void *arg, const struct hilum_object_ref *object)
+{
+    struct web_list *list = arg;
+    if (list->n == ITEMS_MAX)
+        return HILUM_EFULL;
+    if (list->n == list->cap) {
+        size_t cap = list->cap > 0 ? 2 * list->cap : 64;
+        struct web_item *grown = realloc(list->items, cap * sizeof *grown);
+        if (grown == NULL)
+            return HILUM_ENOMEM;
+        list->items = grown;
+        list->cap = cap;
+    }
+    struct web_item *item = &list->items[list->n];
+    item->instance = object->instance;
+    if (!syntax_index(list, object->transfer_syntax, &item->syntax))
+        return HILUM_EFULL;
+    list->n++;
+    return HILUM_OK;
+}
+
+hilum_rc web_list_make(const struct web_call *call, struct web_list *out)
+{
+    static const struct {
+        const char *name;
+        uint32_t tag;
+    } names[] = {{"study", TAG_STUDY}, {"series", TAG_SERIES}, {"instance", TAG_SOP_INSTANCE}};
+    const struct web *web = call->web;
+    struct hilum_catalog_key keys[3];
+    uint32_t n = 0;
+    for (size_t i = 0; i < 3; i++) {
+        const char *uid = call->api->param(call->http, names[i].name);
+        if (uid != NULL)
+            keys[n++] = (struct hilum_catalog_key){names[i].tag, 0, uid};
+    }
+    hilum_rc rc = web->host->catalog->objects(web->self, call->api->request(call->http)->who, keys,
+                                              n, &out->as_of, item_add, out);
+    if (rc == HILUM_EFULL)
+        return web->host->fail(web->self, rc, "too many instances for one answer: ask by series");
+    if (rc >= 0 && out->n == 0)
+        return web->host->fail(web->self, HILUM_ENOTFOUND, "nothing is stored under this path");
+    return rc < 0 ? rc : HILUM_OK;
+}
+
+void web_list_fini(struct web_list *list)
+{
+    free(list->items);
+    list->items = NULL;
+    list->n = 0;
+}
+
+hilum_rc web_open_one(const struct web_call *call, hilum_object **out)
+{
+    const struct web *web = call->web;
+    struct web_list *list = calloc(1, sizeof *list);
+    if (list == NULL)
+        return HILUM_ENOMEM;
+    *out = NULL;
+    hilum_rc rc = web_list_make(call, list);
+    if (rc == HILUM_OK)
+        rc = web->host->objects->open(web->self, call->api->request(call->http)->who,
+                                      list->items[0].instance, list->as_of, out);
+    web_list_fini(list);
+    free(list);
+    return rc;
+}

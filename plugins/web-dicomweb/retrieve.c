@@ -1,0 +1,187 @@
+/* WADO-RS of whole instances (PS3.18 10.4): which of them can leave in a syntax the client takes, and the stream of
+ * them. SPDX-License-Identifier: Apache-2.0 */
+#include "web.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DICOM     "application/dicom"
+#define EXPLICIT  "1.2.840.10008.1.2.1"
+#define IMPLICIT  "1.2.840.10008.1.2"
+#define DEFLATED  "1.2.840.10008.1.2.1.99"
+#define MULTIPART "multipart/related"
+
+struct retrieve {
+    struct web_parts parts; /* first: freed as such */
+    struct web_list list;
+    char targets[WEB_SYNTAXES][68]; /* for each syntax stored; "": the client takes none */
+    size_t at;
+    hilum_object *object;
+};
+
+/* ---- negotiation ---- */
+
+static const char *const natives[] = {EXPLICIT, IMPLICIT, DEFLATED, "1.2.840.10008.1.2.2"};
+
+static bool is_native(const char *syntax)
+{
+    for (size_t i = 0; i < sizeof natives / sizeof *natives; i++)
+        if (strcmp(natives[i], syntax) == 0)
+            return true;
+    return false;
+}
+
+/* Does it take instances without saying in which syntax? */
+static bool names_no_syntax(const char *accept, bool is_single)
+{
+    struct web_range range;
+    while (accept != NULL && web_range_next(&accept, &range)) {
+        const char *type = is_single ? range.media : range.type;
+        if (strcmp(type, DICOM) == 0 && range.syntax[0] == '\0' && range.quality > 0)
+            return true;
+    }
+    return false;
+}
+
+/* The stored syntax first: what a client likes as well is not worth a conversion. Of compressed pixels only what is
+ * stored and, where a codec can, explicit little endian. */
+static const char *best_syntax(const char *accept, const char *stored, bool is_single)
+{
+    struct web_offer offers[1 + sizeof natives / sizeof *natives];
+    size_t n = 0, n_natives = is_native(stored) ? sizeof natives / sizeof *natives : 1;
+    offers[n++] = (struct web_offer){is_single ? DICOM : NULL, is_single ? NULL : DICOM, stored};
+    for (size_t i = 0; i < n_natives; i++) {
+        offers[n] = offers[0];
+        offers[n++].syntax = natives[i];
+    }
+    int best = web_accept(accept, offers, n);
+    return best < 0 ? NULL : offers[best].syntax;
+}
+
+/* Can the first of those stored so leave as that? */
+static bool can_convert(struct retrieve *retrieve, unsigned syntax, const char *target)
+{
+    const struct web *web = retrieve->parts.web;
+    const struct web_list *list = &retrieve->list;
+    hilum_object *object = NULL;
+    size_t i = 0;
+    if (is_native(list->syntaxes[syntax]))
+        return true;
+    while (list->items[i].syntax != syntax)
+        i++;
+    hilum_rc rc = web->host->objects->open(web->self, retrieve->parts.who, list->items[i].instance,
+                                           list->as_of, &object);
+    if (rc == HILUM_OK)
+        rc = web->host->objects->convert(object, target);
+    web->host->objects->close(object);
+    return rc == HILUM_OK;
+}
+
+static void target_choose(struct retrieve *retrieve, const char *accept, unsigned syntax)
+{
+    const char *stored = retrieve->list.syntaxes[syntax];
+    const char *best = best_syntax(accept, stored, retrieve->parts.is_single);
+    if (best != NULL && strcmp(best, stored) != 0 && !can_convert(retrieve, syntax, best))
+        best = NULL;
+    /* Who names no syntax means explicit little endian; clients that forgot to say "*" are common, and each part tells
+     * what it is. */
+    if (best == NULL && names_no_syntax(accept, retrieve->parts.is_single))
+        best = stored;
+    snprintf(retrieve->targets[syntax], sizeof *retrieve->targets, "%s", best != NULL ? best : "");
+}
+
+/* Several parts, or one alone where the client asked for that; -1: neither. */
+static int form_choose(const struct web_call *call, const char *accept)
+{
+    static const struct web_offer forms[] = {{NULL, DICOM, NULL}, {DICOM, NULL, NULL}};
+    bool is_one = call->api->param(call->http, "instance") != NULL;
+    return web_accept(accept, forms, is_one ? 2 : 1);
+}
+
+/* How many of the instances leave: those that do not are left out of the list. */
+static size_t negotiate(struct retrieve *retrieve, const char *accept)
+{
+    struct web_list *list = &retrieve->list;
+    size_t kept = 0;
+    for (unsigned i = 0; i < list->n_syntaxes; i++)
+        target_choose(retrieve, accept, i);
+    for (size_t i = 0; i < list->n; i++)
+        if (retrieve->targets[list->items[i].syntax][0] != '\0')
+            list->items[kept++] = list->items[i];
+    list->n = kept;
+    return kept;
+}
+
+/* ---- the stream ---- */
+
+static hilum_rc instance_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
+{
+    struct retrieve *retrieve = (struct retrieve *)parts;
+    const struct hilum_object_api *objects = parts->web->host->objects;
+    objects->close(retrieve->object);
+    retrieve->object = NULL;
+    if (retrieve->at == retrieve->list.n)
+        return 0;
+    const struct web_item *item = &retrieve->list.items[retrieve->at++];
+    const char *target = retrieve->targets[item->syntax];
+    hilum_rc rc = objects->open(parts->web->self, parts->who, item->instance, retrieve->list.as_of,
+                                &retrieve->object);
+    if (rc != HILUM_OK)
+        return rc;
+    /* One damaged object among many: as it is rather than not at all. */
+    if (objects->convert(retrieve->object, target) != HILUM_OK)
+        target = retrieve->list.syntaxes[item->syntax];
+    snprintf(type, WEB_TYPE_MAX, DICOM "; transfer-syntax=%s", target);
+    return 1;
+}
+
+static hilum_rc instance_read(struct web_parts *parts, const void **bytes, uint64_t *n)
+{
+    struct retrieve *retrieve = (struct retrieve *)parts;
+    return parts->web->host->objects->next(retrieve->object, bytes, n);
+}
+
+static void retrieve_free(struct web_parts *parts)
+{
+    struct retrieve *retrieve = (struct retrieve *)parts;
+    parts->web->host->objects->close(retrieve->object);
+    web_list_fini(&retrieve->list);
+    free(retrieve);
+}
+
+static hilum_rc refuse_syntaxes(const struct web_call *call, const struct web_list *list)
+{
+    char text[400];
+    int n = snprintf(text, sizeof text, "%s",
+                     "stored as, and only to be had as (accept transfer-syntax=* for any): ");
+    for (unsigned i = 0; i < list->n_syntaxes && (size_t)n < sizeof text - 80; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s%s", i > 0 ? ", " : "",
+                      list->syntaxes[i]);
+    return web_refuse(call, 406, text);
+}
+
+hilum_rc web_retrieve(const struct web_call *call)
+{
+    const char *accept = web_accept_of(call);
+    int form = form_choose(call, accept);
+    if (form < 0)
+        return web_refuse(call, 406,
+                          "instances are sent as multipart/related; type=\"application/dicom\"");
+    struct retrieve *retrieve = calloc(1, sizeof *retrieve);
+    if (retrieve == NULL)
+        return HILUM_ENOMEM;
+    retrieve->parts = (struct web_parts){.web = call->web,
+                                         .who = call->api->request(call->http)->who,
+                                         .is_single = form == 1,
+                                         .begin = instance_begin,
+                                         .read = instance_read,
+                                         .free = retrieve_free};
+    hilum_rc rc = web_list_make(call, &retrieve->list);
+    size_t n = retrieve->list.n;
+    if (rc == HILUM_OK && negotiate(retrieve, accept) > 0)
+        return web_parts_send(call, retrieve->list.n < n ? 206 : 200, DICOM, &retrieve->parts);
+    if (rc == HILUM_OK)
+        rc = refuse_syntaxes(call, &retrieve->list);
+    retrieve_free(&retrieve->parts);
+    return rc;
+}

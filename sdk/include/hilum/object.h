@@ -1,0 +1,74 @@
+/* Stored objects as plugins see them: whole on their way out, their attributes, their bulk data; and objects on their
+ * way in. Corrections are applied to all that leaves, what comes in takes the way every object takes. Knows nothing
+ * of HTTP and of stores (preview). SPDX-License-Identifier: MIT */
+#ifndef HILUM_OBJECT_H
+#define HILUM_OBJECT_H
+
+#include "hilum/catalog.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct hilum_object hilum_object; /* on its way out; one thread at a time */
+
+/* Where a piece of an object's data set lies, as it leaves. */
+struct hilum_extent {
+    uint32_t size;
+    char vr[4];
+    uint64_t offset, length; /* of the value; whole pixel data in fragments: see frames() */
+};
+
+/* What is known of an object's pixel data. */
+struct hilum_frames {
+    uint32_t size;
+    uint32_t is_encapsulated;    /* frames are compressed streams of `transfer_syntax` */
+    uint64_t n;                  /* 0: it has no pixels */
+    uint64_t length;             /* bytes of one native frame */
+    const char *transfer_syntax; /* it leaves in; borrowed until close() or convert() */
+};
+
+/* Borrowed until close(). */
+struct hilum_object_names {
+    uint32_t size, reserved;
+    const char *sop_class, *sop_instance, *series_uid, *study_uid;
+    const char *transfer_syntax; /* stored in */
+};
+
+struct hilum_object_api {
+    uint32_t size, reserved;
+    /* ---- out ---- */
+    /* instance, as_of: from hilum_catalog_api.objects. HILUM_EDENIED: `who` may not retrieve; HILUM_ENOTFOUND;
+     * HILUM_ECORRUPT. */
+    hilum_rc (*open)(hilum_self *self, const hilum_principal *who, int64_t instance, int64_t as_of,
+                     hilum_object **out);
+    void (*close)(hilum_object *object); /* NULL is fine */
+    hilum_rc (*names)(hilum_object *object, struct hilum_object_names *out);
+    /* Before anything is read: let it leave in this transfer syntax. HILUM_EUNSUP, HILUM_EINVAL: it has no such
+     * form; it then can still leave as stored. */
+    hilum_rc (*convert)(hilum_object *object, const char *transfer_syntax);
+    /* Its whole Part 10 file (preamble and file meta information first), piece by piece: borrowed until the next
+     * call; *n 0: the end. HILUM_ECORRUPT: the stored bytes are not what was stored; the last piece never came. */
+    hilum_rc (*next)(hilum_object *object, const void **bytes, uint64_t *n);
+    /* Its attributes as an object of the DICOM JSON Model (PS3.18 F). Binary values over 1 KiB and pixel data are
+     * left where they are: bulk_url, '/' and the path of find() stand for them. HILUM_EFULL: more than 16 MiB
+     * without these. */
+    hilum_rc (*json)(hilum_object *object, const char *bulk_url, const struct hilum_sink *sink);
+    /* Where a binary value lies. path: a tag, or tag/item/tag ("54000100/0/54001010"), items from 0.
+     * HILUM_ENOTFOUND: no such element. */
+    hilum_rc (*find)(hilum_object *object, const char *path, struct hilum_extent *out);
+    /* HILUM_EINVAL: it has pixel data that cannot be taken apart. */
+    hilum_rc (*frames)(hilum_object *object, struct hilum_frames *out);
+    /* The i-th frame, from 0: prepares next_part(). HILUM_ENOTFOUND: there are fewer. */
+    hilum_rc (*frame)(hilum_object *object, uint64_t i);
+    /* A value found: prepares next_part(). */
+    hilum_rc (*part)(hilum_object *object, const struct hilum_extent *extent);
+    /* The next bytes of what frame() or part() chose; as next(). Its digest is not checked: that takes the whole. */
+    hilum_rc (*next_part)(hilum_object *object, const void **bytes, uint64_t *n);
+    /* since preview 1: append here */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,176 @@
+#!/usr/bin/env bash
+# WADO-RS: instances, metadata, bulk data, frames; what leaves is what was stored, with corrections; refusals.
+# SPDX-License-Identifier: Apache-2.0
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+command -v dcmcrle >/dev/null || skip "dcmcrle is not installed"
+
+start_web
+send_demo
+dw=$url/dicom-web
+hilum() { "$build/bin/hilum" --data "$work/server/data" "$@"; }
+value() { $python -c 'import json,sys; a=json.load(open(sys.argv[1])); print(a[int(sys.argv[2])][sys.argv[3]]["Value"][0])' "$work/body" "$1" "$2"; }
+status "$dw/studies?PatientID=DEMO-0001" >/dev/null
+study=$(value 0 0020000D)
+status "$dw/studies/$study/instances" >/dev/null
+series=$(value 0 0020000E) instance=$(value 0 00080018)
+one=$dw/studies/$study/series/$series/instances/$instance
+
+# unpack: the parts of the last answer as files part-0, part-1 ...; their heads as head-0 ...; prints how many.
+unpack() {
+    rm -f "$work"/part-* "$work"/head-*
+    $python - "$work" <<'PY'
+import re, sys
+work = sys.argv[1]
+head = open(work + "/head").read()
+body = open(work + "/body", "rb").read()
+boundary = re.search(r"(?i)^content-type: multipart/related;.*boundary=([^\s;]+)", head, re.M).group(1).encode()
+pieces = body.split(b"--" + boundary)
+assert pieces[0] == b"" and pieces[-1] == b"--\r\n", (pieces[0][:40], pieces[-1][:40])
+for i, piece in enumerate(pieces[1:-1]):
+    h, _, b = piece.partition(b"\r\n\r\n")
+    assert b.endswith(b"\r\n")
+    open(f"{work}/part-{i}", "wb").write(b[:-2])
+    open(f"{work}/head-{i}", "wb").write(h)
+print(len(pieces) - 2)
+PY
+}
+dicom='multipart/related; type="application/dicom"; transfer-syntax=*'
+
+equal "a study" 200 "$(status -H "Accept: $dicom" "$dw/studies/$study")"
+equal "has its instances" 65 "$(unpack)"
+check "each is a file" sh -c "for f in '$work'/part-*; do dcmdump -q +P 0008,0018 \"\$f\" >/dev/null || exit 1; done"
+check "its parts tell their syntax" grep -q 'application/dicom; transfer-syntax=1.2.840' "$work/head-0"
+equal "a series" 200 "$(status -H "Accept: $dicom" "$dw/studies/$study/series/$series")"
+equal "an instance" 200 "$(status -H "Accept: $dicom" "$one")"
+equal "is one" 1 "$(unpack)"
+hilum export "$study" "$work/exported" >/dev/null
+exported=$(grep -rl -- "$instance" "$work/exported" | head -1)
+check "the bytes that were stored" cmp "$exported" "$work/part-0"
+equal "alone" 200 "$(status -H 'Accept: application/dicom; transfer-syntax=*' "$one")"
+check "as a file" cmp "$exported" "$work/body"
+equal "without any Accept" 200 "$(status -H 'Accept:' "$one")"
+equal "by the accept parameter" 200 "$(status -G --data-urlencode 'accept=multipart/related; type="application/dicom"' "$one")"
+equal "implicit" 200 "$(status -H 'Accept: application/dicom; transfer-syntax=1.2.840.10008.1.2' "$one")"
+check "is implicit" sh -c "dcmdump -q +P 0002,0010 '$work/body' | grep -q LittleEndianImplicit"
+equal "deflated by quality" 200 "$(status -H 'Accept: application/dicom; transfer-syntax=1.2.840.10008.1.2;q=0.5, application/dicom; transfer-syntax=1.2.840.10008.1.2.1.99' "$one")"
+check "is deflated" sh -c "dcmdump -q +P 0002,0010 '$work/body' | grep -q Deflated"
+equal "a syntax it has not" 406 "$(status -H 'Accept: multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.90' "$one")"
+check "is told which it has" grep -q '1.2.840.10008.1.2.1' "$work/body"
+equal "not DICOM" 406 "$(status -H 'Accept: text/html' "$one")"
+equal "nothing there" 404 "$(status -H "Accept: $dicom" "$dw/studies/1.2.3")"
+equal "a study and another's series" 404 "$(status -H "Accept: $dicom" "$dw/studies/1.2.3/series/$series")"
+equal "no UID" 400 "$(status "$dw/studies/abc")"
+equal "HEAD" 200 "$(status -I -H "Accept: $dicom" "$dw/studies/$study")"
+
+equal "metadata of a study" 200 "$(status "$dw/studies/$study/metadata")"
+check "are complete" $python - "$work/body" "$one" <<'PY'
+import json, sys
+a = json.load(open(sys.argv[1], encoding="utf-8"))
+assert len(a) == 65, len(a)
+x = [i for i in a if i["00080018"]["Value"][0] == sys.argv[2].split("/")[-1]][0]
+assert x["7FE00010"] == {"vr": "OW", "BulkDataURI": sys.argv[2] + "/bulkdata/7FE00010"}, x["7FE00010"]
+assert x["00100010"]["Value"][0]["Ideographic"] == "王^小明"
+assert list(x) == sorted(x)
+PY
+equal "metadata of a series" 200 "$(status -H 'Accept: application/json' "$dw/studies/$study/series/$series/metadata")"
+equal "metadata of an instance" 200 "$(status "$one/metadata")"
+rows=$(value 0 00280010) columns=$(value 0 00280011)
+check "gzip" sh -c "curl -s -H 'Accept-Encoding: gzip' '$dw/studies/$study/metadata' | gzip -t"
+
+equal "bulk data" 200 "$(status -H 'Accept: application/octet-stream' "$one/bulkdata/7FE00010")"
+equal "all of it" $((rows * columns * 2)) "$(stat -c %s "$work/body")"
+cp "$work/body" "$work/pixels"
+equal "a frame" 200 "$(status "$one/frames/1")"
+equal "is a part" 1 "$(unpack)"
+check "of the same bytes" cmp "$work/pixels" "$work/part-0"
+check "whose syntax is told" grep -q 'application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1' "$work/head-0"
+equal "all frames" 200 "$(status "$one/pixeldata")"
+equal "frame 2 of 1" 404 "$(status "$one/frames/2")"
+equal "frame 0" 400 "$(status "$one/frames/0")"
+equal "no frame numbers" 400 "$(status "$one/frames/1,,2")"
+equal "a frame as JPEG" 406 "$(status -H 'Accept: multipart/related; type="image/jpeg"' "$one/frames/1")"
+equal "a value that is not there" 404 "$(status "$one/bulkdata/00420011")"
+equal "a path that is none" 400 "$(status "$one/bulkdata/x")"
+
+# Compressed: a multi-frame RLE object of our own.
+$python - "$work" <<'PY'
+import sys
+lines = """(0008,0005) CS [ISO_IR 192]
+(0008,0016) UI =MultiframeGrayscaleByteSecondaryCaptureImageStorage
+(0008,0018) UI [2.25.7001]
+(0008,0060) CS [OT]
+(0010,0010) PN [Frames^Three]
+(0010,0020) LO [WEB-RLE]
+(0020,000d) UI [2.25.7003]
+(0020,000e) UI [2.25.7002]
+(0028,0002) US 1
+(0028,0004) CS [MONOCHROME2]
+(0028,0008) IS [3]
+(0028,0009) AT (0018,1063)
+(0028,0010) US 4
+(0028,0011) US 4
+(0028,0100) US 8
+(0028,0101) US 8
+(0028,0102) US 7
+(0028,0103) US 0
+(5400,0100) SQ (waveforms)
+(fffe,e000) na (item)
+(5400,1010) OW %s
+(fffe,e00d) na (end)
+(fffe,e0dd) na (end)
+(7fe0,0010) OB %s
+""" % ("\\".join(["5a5a"] * 1000), "\\".join("%02x" % (f * 16 + i) for f in range(3) for i in range(16)))
+open(sys.argv[1] + "/rle.dump", "w").write(lines)
+PY
+dump2dcm -q +l 20000 +te "$work/rle.dump" "$work/native.dcm" && dcmcrle -q "$work/native.dcm" "$work/rle.dcm"
+storescu -q -xr -aec HILUM 127.0.0.1 "$port" "$work/rle.dcm"
+rle=$dw/studies/2.25.7003/series/2.25.7002/instances/2.25.7001
+equal "compressed, as stored" 200 "$(status -H "Accept: $dicom" "$rle")"
+equal "compressed, no syntax named" 200 "$(status -H 'Accept: multipart/related; type="application/dicom"' "$rle")"
+equal "frames as stored" 200 "$(status -H 'Accept: multipart/related; type=image/dicom-rle' "$rle/frames/3,1")"
+equal "are two" 2 "$(unpack)"
+check "are RLE" grep -q 'image/dicom-rle; transfer-syntax=1.2.840.10008.1.2.5' "$work/head-0"
+check "in the order asked for" $python - "$work" <<'PY'
+import sys
+def rle(b):  # PS3.5 G: one segment
+    out, at = bytearray(), int.from_bytes(b[4:8], "little")
+    while at < len(b) and len(out) < 16:
+        n = b[at]
+        if n < 128: out += b[at + 1:at + 2 + n]; at += n + 2
+        elif n > 128: out += bytes([b[at + 1]]) * (257 - n); at += 2
+        else: at += 1
+    return bytes(out)
+for part, frame in ((0, 2), (1, 0)):
+    assert rle(open(f"{sys.argv[1]}/part-{part}", "rb").read()) == bytes(frame * 16 + i for i in range(16)), part
+PY
+equal "frames by a viewer that takes any" 200 "$(status -H 'Accept: multipart/related; type="application/octet-stream"; transfer-syntax=*' "$rle/frames/1")"
+equal "nested bulk data in metadata" 200 "$(status "$rle/metadata")"
+check "have a URI" grep -q "$rle/bulkdata/54000100/0/54001010" "$work/body"
+equal "that leads there" 200 "$(status -H 'Accept: application/octet-stream' "$rle/bulkdata/54000100/0/54001010")"
+equal "whole" 2000 "$(stat -c %s "$work/body")"
+
+# What is corrected leaves corrected.
+hilum patient edit DEMO-0001 PatientName='Corrected^Name' --why test >/dev/null || echo "no edit"
+status -H 'Accept: application/dicom; transfer-syntax=*' "$one" >/dev/null
+check "a corrected instance" sh -c "dcmdump -q +P 0010,0010 '$work/body' | grep -q Corrected"
+status "$one/metadata" >/dev/null
+check "corrected metadata" grep -q 'Corrected^Name' "$work/body"
+status -H 'Accept: application/octet-stream' "$one/frames/1" >/dev/null
+check "and its pixels" cmp "$work/pixels" "$work/body"
+
+# A client that leaves, and one that does not read: nothing is kept of them, and the server stops.
+for _ in 1 2 3 4 5; do curl -s --max-time 0.05 --limit-rate 10k -H "Accept: $dicom" "$dw/studies/$study" -o /dev/null; done
+$python - "${url#http://}" "/dicom-web/studies/$study" <<'PY' &
+import socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+s = socket.create_connection((host, int(port)))
+s.sendall(f"GET {sys.argv[2]} HTTP/1.1\r\nHost: {sys.argv[1]}\r\n\r\n".encode())
+time.sleep(30)
+PY
+pids+=($!)
+equal "others are served meanwhile" 200 "$(status -H "Accept: $dicom" "$dw/studies/$study")"
+held() { ls -l "/proc/$server/fd" /proc/"$server"/map_files 2>/dev/null | grep -c '\.dcm'; }
+kill "${pids[-1]}"
+check "no object stays open" await 5 sh -c "[ \$(ls -l /proc/$server/fd /proc/$server/map_files 2>/dev/null | grep -c '\.dcm') = 0 ]"
+check "it stops" stop_server
+report
