@@ -99,4 +99,8 @@ const struct hilum_object_api hl_object_api = {
     .frame = hl_object_frame,
     .part = hl_object_part,
     .next_part = hl_object_next_part,
+    .receive = hl_object_receive,
+    .intake_write = hl_intake_write,
+    .intake_end = hl_intake_end,
+    .intake_close = hl_intake_close,
 };

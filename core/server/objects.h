@@ -49,4 +49,11 @@ hilum_rc hl_object_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent);
 hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t *n);
 
+/* intake.c */
+hilum_rc hl_object_receive(hilum_self *self, const hilum_principal *who,
+                           const struct hilum_intake_source *source, hilum_intake **out);
+hilum_rc hl_intake_write(hilum_intake *intake, const void *bytes, uint64_t n);
+void hl_intake_end(hilum_intake *intake, struct hilum_intake_result *out);
+void hl_intake_close(hilum_intake *intake);
+
 #endif

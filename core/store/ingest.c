@@ -215,7 +215,7 @@ static hilum_rc header_check(struct hl_ingest *ingest)
     if (rc == HILUM_OK)
         rc = identity_check(ingest, TAG_SOP_INSTANCE, ingest->sop_instance, "SOP Instance UID");
     if (rc == HILUM_OK)
-        rc = identity_check(ingest, TAG_STUDY, NULL, "Study Instance UID");
+        rc = identity_check(ingest, TAG_STUDY, ingest->source.study_uid, "Study Instance UID");
     return rc == HILUM_OK ? identity_check(ingest, TAG_SERIES, NULL, "Series Instance UID") : rc;
 }
 
@@ -341,6 +341,12 @@ hilum_rc hl_ingest_end(struct hl_ingest *ingest, struct hl_ingest_result *result
             warning_set(ingest);
     }
     *result = ingest->result;
+    if (rc == HILUM_OK && !ingest->is_discarded) {
+        snprintf(result->study_uid, sizeof result->study_uid, "%s",
+                 hl_attrs_get(&ingest->attrs, TAG_STUDY));
+        snprintf(result->series_uid, sizeof result->series_uid, "%s",
+                 hl_attrs_get(&ingest->attrs, TAG_SERIES));
+    }
     ingest_free(ingest);
     return rc;
 }

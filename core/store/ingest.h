@@ -57,7 +57,8 @@ struct hl_ingest_source {
     const char *calling_aet, *called_aet, *address;
     const char *default_issuer; /* NULL: the global one */
     const char *charset_repair; /* "GB18030", ...; NULL: none */
-    const char *kind;           /* "dimse", "import": for events and audit */
+    const char *kind;           /* "dimse", "import", "http": for events and audit */
+    const char *study_uid;      /* the only one that will do; NULL: any */
 };
 
 /* DICOM's answer to the sender (PS3.4 B.2.3) with what a person needs to follow it up. */
@@ -68,6 +69,7 @@ struct hl_ingest_result {
     uint32_t offending;  /* tag, 0: none */
     int64_t instance_id; /* 0: nothing stored */
     bool is_duplicate, is_held;
+    char study_uid[65], series_uid[65]; /* "" where nothing was stored */
 };
 
 struct hl_ingest;
@@ -93,6 +95,19 @@ void hl_store_status(struct hl_store *store, struct hl_buf *json);
 /* Imports one file (Part 10 or bare) through the same path. */
 hilum_rc hl_store_import_file(struct hl_store *store, const struct hl_ingest_source *source,
                               const char *path, struct hl_ingest_result *result);
+
+/* A Part 10 file (or a bare data set) in pieces. `source`'s texts are borrowed until it is freed. Otherwise as
+ * hl_ingest_begin, _data and _end; what is refused is swallowed to its end. */
+struct hl_upload;
+struct hl_part10; /* core/store/scan.h */
+hilum_rc hl_upload_new(struct hl_store *store, const struct hl_ingest_source *source,
+                       struct hl_upload **out);
+hilum_rc hl_upload_data(struct hl_upload *upload, const void *bytes, size_t n);
+/* Blocks until the answer is true. HILUM_OK when it is a success. */
+hilum_rc hl_upload_end(struct hl_upload *upload, struct hl_ingest_result *result);
+/* What its head says, as far as it is known by then. */
+const struct hl_part10 *hl_upload_file(const struct hl_upload *upload);
+void hl_upload_free(struct hl_upload *upload); /* without end: leaves nothing. NULL is fine */
 
 /* ---- what leaves ------------------------------------------------------------------------------------ */
 

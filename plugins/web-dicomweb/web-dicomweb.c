@@ -52,6 +52,7 @@ HANDLER(retrieve, web_retrieve(&call))
 HANDLER(metadata, web_metadata(&call))
 HANDLER(frames, web_frames(&call))
 HANDLER(bulk, web_bulk(&call))
+HANDLER(store, web_store(&call))
 
 #define STUDY    WEB_ROOT "/studies/{study}"
 #define SERIES   STUDY "/series/{series}"
@@ -97,6 +98,10 @@ static const struct hilum_route routes[] = {
           "All frames of an instance."),
     ROUTE("bulkdata", "GET", INSTANCE "/bulkdata/{path...}", "retrieve", 0, bulk,
           "One binary value of an instance."),
+    ROUTE("store/studies", "POST", WEB_ROOT "/studies", "store", HILUM_LENGTH_UNKNOWN, store,
+          "Store instances (STOW-RS)."),
+    ROUTE("store/study", "POST", STUDY, "store", HILUM_LENGTH_UNKNOWN, store,
+          "Store instances of one study."),
 };
 
 /* ---- life ---- */

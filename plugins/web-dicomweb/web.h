@@ -115,6 +115,54 @@ struct web_parts {
 hilum_rc web_parts_send(const struct web_call *call, uint32_t status, const char *type,
                         struct web_parts *parts);
 
+/* ---- multipart bodies that arrive (RFC 2046 5.1; multipart.c), no state outside, fuzzed ---- */
+
+enum { WEB_BOUNDARY_MAX = 70, WEB_PART_HEAD = 8192, WEB_WINDOW = 128 * 1024 };
+
+struct web_part_head {
+    char type[128];     /* media type in lower case, without parameters; "" none given */
+    char location[512]; /* Content-Location */
+};
+struct web_multipart_calls {
+    hilum_rc (*begin)(void *arg, const struct web_part_head *head);
+    hilum_rc (*data)(void *arg, const void *bytes, size_t n);
+    hilum_rc (*end)(void *arg);
+    void *arg;
+};
+struct web_multipart {
+    const struct web_multipart_calls *calls;
+    char delimiter[WEB_BOUNDARY_MAX + 5]; /* CR LF "--" boundary */
+    size_t n_delimiter;
+    int state;
+    size_t fill;
+    char window[WEB_WINDOW];
+};
+/* False: no boundary of 1 to 70 characters in the media type. */
+bool web_multipart_init(struct web_multipart *multipart, const char *content_type,
+                        const struct web_multipart_calls *calls);
+/* Where to put the next bytes, at most *n; and that so many were put there. HILUM_EINVAL: not of the form; otherwise
+ * what a call returned. */
+char *web_multipart_room(struct web_multipart *multipart, size_t *n);
+hilum_rc web_multipart_put(struct web_multipart *multipart, size_t n);
+/* Has the last delimiter come? */
+bool web_multipart_is_whole(const struct web_multipart *multipart);
+
+/* ---- answers to a STOW-RS (outcome.c) ---- */
+
+/* What became of the objects of a request, as JSON and as native DICOM model; one of the two is sent. */
+struct web_outcome {
+    char *text[3]; /* items: stored, failed, without a name */
+    size_t length[3], cap[3];
+    bool is_xml, has_failed;
+    uint64_t n_stored, n_warned, n_failed, n_busy;
+};
+hilum_rc web_outcome_add(struct web_outcome *outcome, const char *study_url,
+                         const struct hilum_intake_result *result);
+/* A part nothing is known of. */
+hilum_rc web_outcome_add_other(struct web_outcome *outcome, unsigned reason);
+hilum_rc web_outcome_send(const struct web_call *call, const struct web_outcome *outcome);
+void web_outcome_fini(struct web_outcome *outcome);
+
 /* ---- transactions ---- */
 hilum_rc web_search(const struct web_call *call, uint32_t level);
 /* Study, series or instance (PS3.18 10.4.1.1.1). */
@@ -122,6 +170,7 @@ hilum_rc web_retrieve(const struct web_call *call);
 hilum_rc web_metadata(const struct web_call *call);
 hilum_rc web_frames(const struct web_call *call);
 hilum_rc web_bulk(const struct web_call *call);
+hilum_rc web_store(const struct web_call *call);
 /* The object of the path, which names one instance. */
 hilum_rc web_open_one(const struct web_call *call, hilum_object **out);
 

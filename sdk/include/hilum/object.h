@@ -11,6 +11,7 @@ extern "C" {
 #endif
 
 typedef struct hilum_object hilum_object; /* on its way out; one thread at a time */
+typedef struct hilum_intake hilum_intake; /* on its way in; likewise */
 
 /* Where a piece of an object's data set lies, as it leaves. */
 struct hilum_extent {
@@ -33,6 +34,31 @@ struct hilum_object_names {
     uint32_t size, reserved;
     const char *sop_class, *sop_instance, *series_uid, *study_uid;
     const char *transfer_syntax; /* stored in */
+};
+
+/* Where an object comes from; borrowed for the call. Texts may be NULL. */
+struct hilum_intake_source {
+    uint32_t size, reserved;
+    const char *kind;      /* at most 16 characters: "STOW-RS"; for events and audit */
+    const char *user;      /* who sends; "" nobody in particular */
+    const char *address;   /* numeric */
+    const char *study_uid; /* the only study that will do; NULL: any */
+};
+
+/* What became of it. Texts are borrowed until intake_close(), never NULL. */
+struct hilum_intake_result {
+    uint32_t size;
+    uint32_t
+        status; /* as of C-STORE (PS3.4 B.2.3): 0 stored; Bxxx stored, with a warning; else not stored */
+    uint32_t offending;   /* tag, 0: none */
+    int32_t is_duplicate; /* was there before */
+    int32_t is_held;      /* stored, in quarantine */
+    uint32_t reserved;
+    int64_t instance;
+    const char *comment;                  /* ASCII, without patient data */
+    const char *reference;                /* for `hilum explain`; "" on success */
+    const char *sop_class, *sop_instance; /* "" where nothing told them */
+    const char *study_uid, *series_uid;   /* "" where nothing was stored */
 };
 
 struct hilum_object_api {
@@ -65,6 +91,16 @@ struct hilum_object_api {
     hilum_rc (*part)(hilum_object *object, const struct hilum_extent *extent);
     /* The next bytes of what frame() or part() chose; as next(). Its digest is not checked: that takes the whole. */
     hilum_rc (*next_part)(hilum_object *object, const void **bytes, uint64_t *n);
+    /* ---- in ---- */
+    /* A Part 10 file arrives: HILUM_EDENIED: `who` may not store. Free with intake_close in every case. */
+    hilum_rc (*receive)(hilum_self *self, const hilum_principal *who,
+                        const struct hilum_intake_source *source, hilum_intake **out);
+    /* The next bytes. What is refused is swallowed to its end: the result tells. */
+    hilum_rc (*intake_write)(hilum_intake *intake, const void *bytes, uint64_t n);
+    /* No more bytes. Waits until it is durable and recorded, or refused. */
+    void (*intake_end)(hilum_intake *intake, struct hilum_intake_result *out);
+    /* Without intake_end before: it leaves nothing. NULL is fine. */
+    void (*intake_close)(hilum_intake *intake);
     /* since preview 1: append here */
 };
 

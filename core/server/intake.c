@@ -1,0 +1,85 @@
+/* What the kernel lends to plugins of objects on their way in (hilum/object.h).
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/access/access.h"
+#include "core/base/error.h"
+#include "core/server/objects.h"
+#include "core/server/server.h"
+
+struct hilum_intake {
+    struct hl_upload *upload;
+    char address[64], calling[17], user[65], study_uid[65];
+    struct hl_ingest_result result;
+};
+
+static void copy(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "%s", text != NULL ? text : "");
+}
+
+hilum_rc hl_object_receive(hilum_self *self, const hilum_principal *who,
+                           const struct hilum_intake_source *source, hilum_intake **out)
+{
+    struct hl_server *server = hl_plugins_context(self);
+    const struct hl_principal own = {.kind = HL_PRINCIPAL_RULE, .name = hl_plugin_id(self)};
+    const struct hl_resource about = {.study_uid = source->study_uid};
+    *out = NULL;
+    hilum_rc rc = hl_allow(who != NULL ? (const struct hl_principal *)who : &own, "store", &about);
+    if (rc != HILUM_OK)
+        return rc;
+    struct hilum_intake *intake = calloc(1, sizeof *intake);
+    if (intake == NULL)
+        return hl_fail(HILUM_ENOMEM, "no memory for an object");
+    copy(intake->address, sizeof intake->address, source->address);
+    copy(intake->user, sizeof intake->user, source->user);
+    copy(intake->study_uid, sizeof intake->study_uid, source->study_uid);
+    copy(intake->calling, sizeof intake->calling, source->kind);
+    const struct hl_ingest_source from = {.peer = intake->user,
+                                          .calling_aet = intake->calling,
+                                          .called_aet = "",
+                                          .address = intake->address,
+                                          .kind = "http",
+                                          .study_uid =
+                                              source->study_uid != NULL ? intake->study_uid : NULL};
+    rc = hl_upload_new(server->store, &from, &intake->upload);
+    if (rc == HILUM_OK)
+        *out = intake;
+    else
+        free(intake);
+    return rc;
+}
+
+hilum_rc hl_intake_write(hilum_intake *intake, const void *bytes, uint64_t n)
+{
+    return hl_upload_data(intake->upload, bytes, (size_t)n);
+}
+
+void hl_intake_end(hilum_intake *intake, struct hilum_intake_result *out)
+{
+    struct hl_ingest_result *result = &intake->result;
+    (void)hl_upload_end(intake->upload, result);
+    const struct hl_part10 *file = hl_upload_file(intake->upload);
+    *out = (struct hilum_intake_result){.size = sizeof *out,
+                                        .status = result->status,
+                                        .offending = result->offending,
+                                        .comment = result->comment,
+                                        .reference = result->reference,
+                                        .sop_class = file->sop_class,
+                                        .sop_instance = file->sop_instance,
+                                        .study_uid = result->study_uid,
+                                        .series_uid = result->series_uid,
+                                        .instance = result->instance_id,
+                                        .is_duplicate = result->is_duplicate,
+                                        .is_held = result->is_held};
+}
+
+void hl_intake_close(hilum_intake *intake)
+{
+    if (intake == NULL)
+        return;
+    hl_upload_free(intake->upload);
+    free(intake);
+}

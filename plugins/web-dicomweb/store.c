@@ -1,0 +1,189 @@
+/* STOW-RS (PS3.18 10.5): objects of a request go into the store one after the other, as they come. Each is answered
+ * for by what the kernel says of it, as in C-STORE. SPDX-License-Identifier: Apache-2.0 */
+#include "web.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+enum { PARTS_MAX = 100000, NOT_UNDERSTOOD = 0xC000, OUT_OF_RESOURCES = 0xA700 };
+
+struct store {
+    const struct web_call *call;
+    const char *study; /* of the path; NULL: any */
+    hilum_intake *intake;
+    uint64_t n_parts;
+    struct web_outcome outcome;
+    struct web_multipart body;
+};
+
+/* ---- one object ---- */
+
+static hilum_rc object_begin(struct store *store)
+{
+    const struct web_call *call = store->call;
+    const struct hilum_http_request *request = call->api->request(call->http);
+    const struct hilum_intake_source source = {.size = sizeof source,
+                                               .kind = "STOW-RS",
+                                               .user = request->user,
+                                               .address = request->remote,
+                                               .study_uid = store->study};
+    return call->web->host->objects->receive(call->web->self, request->who, &source,
+                                             &store->intake);
+}
+
+static hilum_rc object_data(struct store *store, const void *bytes, size_t n)
+{
+    return store->intake != NULL
+               ? store->call->web->host->objects->intake_write(store->intake, bytes, n)
+               : HILUM_OK;
+}
+
+/* Where it can be had. */
+static void url_of(const struct store *store, const struct hilum_intake_result *result, char *out,
+                   size_t size)
+{
+    const struct web_call *call = store->call;
+    *out = '\0';
+    if (result->series_uid[0] != '\0')
+        snprintf(out, size, "%.300s" WEB_ROOT "/studies/%s/series/%s/instances/%s",
+                 call->api->request(call->http)->base_url, result->study_uid, result->series_uid,
+                 result->sop_instance);
+}
+
+static hilum_rc object_end(struct store *store)
+{
+    const struct hilum_object_api *objects = store->call->web->host->objects;
+    struct hilum_intake_result result = {.size = sizeof result};
+    char url[640];
+    if (store->intake == NULL)
+        return HILUM_OK;
+    objects->intake_end(store->intake, &result);
+    url_of(store, &result, url, sizeof url);
+    hilum_rc rc = web_outcome_add(&store->outcome, url, &result);
+    objects->intake_close(store->intake);
+    store->intake = NULL;
+    return rc;
+}
+
+/* ---- parts ---- */
+
+static hilum_rc part_begin(void *arg, const struct web_part_head *head)
+{
+    struct store *store = arg;
+    if (++store->n_parts > PARTS_MAX)
+        return store->call->web->host->fail(store->call->web->self, HILUM_EFULL,
+                                            "over 100000 objects in a request");
+    if (head->type[0] == '\0' || strcmp(head->type, "application/dicom") == 0)
+        return object_begin(store);
+    return web_outcome_add_other(&store->outcome, NOT_UNDERSTOOD);
+}
+
+static hilum_rc part_data(void *arg, const void *bytes, size_t n)
+{
+    return object_data(arg, bytes, n);
+}
+
+static hilum_rc part_end(void *arg)
+{
+    return object_end(arg);
+}
+
+/* ---- the body ---- */
+
+static hilum_rc read_parts(struct store *store)
+{
+    const struct web_call *call = store->call;
+    hilum_rc rc = HILUM_OK;
+    uint64_t got = 1;
+    while (rc == HILUM_OK && got > 0) {
+        size_t n = 0;
+        char *room = web_multipart_room(&store->body, &n);
+        rc = call->api->read(call->http, room, n, &got);
+        if (rc == HILUM_OK && got > 0)
+            rc = web_multipart_put(&store->body, (size_t)got);
+    }
+    return rc;
+}
+
+/* One file as the whole body: what curl --data-binary sends. */
+static hilum_rc read_one(struct store *store)
+{
+    const struct web_call *call = store->call;
+    hilum_rc rc = object_begin(store);
+    uint64_t got = 1;
+    while (rc == HILUM_OK && got > 0) {
+        rc = call->api->read(call->http, store->body.window, sizeof store->body.window, &got);
+        if (rc == HILUM_OK && got > 0)
+            rc = object_data(store, store->body.window, (size_t)got);
+    }
+    return rc == HILUM_OK ? object_end(store) : rc;
+}
+
+/* What ended in the middle is not kept, and the client hears of what was. */
+static hilum_rc finish(struct store *store, hilum_rc rc, bool is_whole)
+{
+    const struct web_call *call = store->call;
+    if (rc == HILUM_ECLOSED || rc == HILUM_ENOMEM || rc == HILUM_EDENIED)
+        return rc;
+    if (rc == HILUM_OK && is_whole && store->n_parts > 0)
+        return web_outcome_send(call, &store->outcome);
+    if (store->outcome.n_stored == 0 && rc == HILUM_EFULL)
+        return rc;
+    if (store->outcome.n_stored == 0)
+        return web_refuse(call, 400,
+                          "the body is no multipart/related of application/dicom parts, or ends "
+                          "before its last delimiter");
+    rc = web_outcome_add_other(&store->outcome,
+                               rc == HILUM_EFULL ? OUT_OF_RESOURCES : NOT_UNDERSTOOD);
+    return rc == HILUM_OK ? web_outcome_send(call, &store->outcome) : rc;
+}
+
+static hilum_rc receive(struct store *store, const char *type)
+{
+    const struct web_multipart_calls calls = {part_begin, part_data, part_end, store};
+    if (strncasecmp(type, "application/dicom", 17) == 0 && strchr("; ", type[17]) != NULL) {
+        hilum_rc rc = read_one(store);
+        store->n_parts = 1;
+        return finish(store, rc, true);
+    }
+    if (!web_multipart_init(&store->body, type, &calls))
+        return web_refuse(store->call, 400, "multipart/related needs a boundary");
+    hilum_rc rc = read_parts(store);
+    return finish(store, rc, web_multipart_is_whole(&store->body));
+}
+
+static bool is_taken(const char *type)
+{
+    bool is_one = strncasecmp(type, "application/dicom", 17) == 0 &&
+                  (type[17] == '\0' || type[17] == ';' || type[17] == ' ');
+    bool is_metadata =
+        strcasestr(type, "dicom+json") != NULL || strcasestr(type, "dicom+xml") != NULL;
+    return is_one || (strncasecmp(type, "multipart/related", 17) == 0 && !is_metadata);
+}
+
+hilum_rc web_store(const struct web_call *call)
+{
+    static const struct web_offer answers[] = {{WEB_JSON, NULL, NULL},
+                                               {"application/json", NULL, NULL},
+                                               {"application/dicom+xml", NULL, NULL}};
+    const char *type = call->api->request(call->http)->content_type;
+    int answer = web_accept(web_accept_of(call), answers, 3);
+    if (!is_taken(type))
+        return web_refuse(call, 415,
+                          "send multipart/related; type=\"application/dicom\"; boundary=...");
+    if (answer < 0)
+        return web_refuse(call, 406,
+                          "the answer is application/dicom+json or application/dicom+xml");
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        return HILUM_ENOMEM;
+    store->call = call;
+    store->study = call->api->param(call->http, "study");
+    store->outcome.is_xml = answer == 2;
+    hilum_rc rc = receive(store, type);
+    call->web->host->objects->intake_close(store->intake);
+    web_outcome_fini(&store->outcome);
+    free(store);
+    return rc;
+}
