@@ -40,18 +40,13 @@ static hilum_rc item_add(void *arg, const struct hilum_object_ref *object)
 
 hilum_rc web_list_make(const struct web_call *call, struct web_list *out)
 {
-    static const struct {
-        const char *name;
-        uint32_t tag;
-    } names[] = {{"study", TAG_STUDY}, {"series", TAG_SERIES}, {"instance", TAG_SOP_INSTANCE}};
+    static const uint32_t tags[] = {TAG_STUDY, TAG_SERIES, TAG_SOP_INSTANCE};
     const struct web *web = call->web;
     struct hilum_catalog_key keys[3];
     uint32_t n = 0;
-    for (size_t i = 0; i < 3; i++) {
-        const char *uid = call->api->param(call->http, names[i].name);
-        if (uid != NULL)
-            keys[n++] = (struct hilum_catalog_key){names[i].tag, 0, uid};
-    }
+    for (size_t i = 0; i < 3; i++)
+        if (call->uids[i] != NULL)
+            keys[n++] = (struct hilum_catalog_key){tags[i], 0, call->uids[i]};
     hilum_rc rc = web->host->catalog->objects(web->self, call->api->request(call->http)->who, keys,
                                               n, &out->as_of, item_add, out);
     if (rc == HILUM_EFULL)

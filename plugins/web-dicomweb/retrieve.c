@@ -94,7 +94,7 @@ static void target_choose(struct retrieve *retrieve, const char *accept, unsigne
 static int form_choose(const struct web_call *call, const char *accept)
 {
     static const struct web_offer forms[] = {{NULL, DICOM, NULL}, {DICOM, NULL, NULL}};
-    bool is_one = call->api->param(call->http, "instance") != NULL;
+    bool is_one = call->uids[2] != NULL;
     return web_accept(accept, forms, is_one ? 2 : 1);
 }
 
@@ -160,9 +160,8 @@ static hilum_rc refuse_syntaxes(const struct web_call *call, const struct web_li
     return web_refuse(call, 406, text);
 }
 
-hilum_rc web_retrieve(const struct web_call *call)
+hilum_rc web_retrieve(const struct web_call *call, const char *accept)
 {
-    const char *accept = web_accept_of(call);
     int form = form_choose(call, accept);
     if (form < 0)
         return web_refuse(call, 406,

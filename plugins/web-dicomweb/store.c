@@ -179,7 +179,7 @@ hilum_rc web_store(const struct web_call *call)
     if (store == NULL)
         return HILUM_ENOMEM;
     store->call = call;
-    store->study = call->api->param(call->http, "study");
+    store->study = call->uids[0];
     store->outcome.is_xml = answer == 2;
     hilum_rc rc = receive(store, type);
     call->web->host->objects->intake_close(store->intake);

@@ -23,12 +23,12 @@ hilum_rc web_refuse(const struct web_call *call, uint32_t status, const char *wh
     return call->api->problem(call->http, status, HILUM_OK, why);
 }
 
-hilum_rc web_check_path(const struct web_call *call)
+hilum_rc web_check_path(struct web_call *call)
 {
     static const char *const names[] = {"study", "series", "instance"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *uid = call->api->param(call->http, names[i]);
-        if (uid != NULL && !web_is_uid(uid))
+        call->uids[i] = call->api->param(call->http, names[i]);
+        if (call->uids[i] != NULL && !web_is_uid(call->uids[i]))
             return call->web->host->fail(call->web->self, HILUM_EINVAL,
                                          "the path holds what is no UID");
     }
@@ -40,7 +40,7 @@ hilum_rc web_check_path(const struct web_call *call)
 #define HANDLER(name, call_it)                                                                     \
     static hilum_rc name(void *self, const struct hilum_http_api *api, hilum_http *http)           \
     {                                                                                              \
-        const struct web_call call = {self, api, http};                                            \
+        struct web_call call = {self, api, http, {NULL}};                                          \
         hilum_rc rc = web_check_path(&call);                                                       \
         return rc == HILUM_OK ? call_it : rc;                                                      \
     }
@@ -48,11 +48,13 @@ hilum_rc web_check_path(const struct web_call *call)
 HANDLER(search_studies, web_search(&call, HILUM_LEVEL_STUDY))
 HANDLER(search_series, web_search(&call, HILUM_LEVEL_SERIES))
 HANDLER(search_instances, web_search(&call, HILUM_LEVEL_IMAGE))
-HANDLER(retrieve, web_retrieve(&call))
+HANDLER(retrieve, web_retrieve(&call, web_accept_of(&call)))
 HANDLER(metadata, web_metadata(&call))
 HANDLER(frames, web_frames(&call))
 HANDLER(bulk, web_bulk(&call))
 HANDLER(store, web_store(&call))
+HANDLER(uri, web_uri(&call))
+static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum_http *http);
 
 #define STUDY    WEB_ROOT "/studies/{study}"
 #define SERIES   STUDY "/series/{series}"
@@ -102,7 +104,18 @@ static const struct hilum_route routes[] = {
           "Store instances (STOW-RS)."),
     ROUTE("store/study", "POST", STUDY, "store", HILUM_LENGTH_UNKNOWN, store,
           "Store instances of one study."),
+    ROUTE("uri", "GET", "/wado", "retrieve", 0, uri, "Retrieve an instance by WADO-URI."),
+    ROUTE("capabilities", "OPTIONS,GET", WEB_ROOT, "find", 0, capabilities,
+          "What this service can do."),
+    ROUTE("capabilities/root", "OPTIONS,GET", WEB_ROOT "/", "find", 0, capabilities,
+          "What this service can do."),
 };
+
+static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum_http *http)
+{
+    const struct web_call call = {self, api, http, {NULL}};
+    return web_capabilities(&call, routes, sizeof routes / sizeof *routes);
+}
 
 /* ---- life ---- */
 

@@ -27,6 +27,8 @@ struct web_call {
     struct web *web;
     const struct hilum_http_api *api;
     hilum_http *http;
+    const char
+        *uids[3]; /* of study, series, instance: the path's, or those of a query; NULL: not named */
 };
 
 enum {
@@ -67,8 +69,8 @@ const char *web_accept_of(const struct web_call *call);
 
 /* Is it a UID (PS3.5 9.1), as far as a path can tell? */
 bool web_is_uid(const char *text);
-/* HILUM_OK: all UIDs of the path are UIDs; otherwise the client has been answered (1). */
-hilum_rc web_check_path(const struct web_call *call);
+/* Takes the UIDs of the path. HILUM_EINVAL: one is none. */
+hilum_rc web_check_path(struct web_call *call);
 /* Answers and returns HILUM_OK. */
 hilum_rc web_refuse(const struct web_call *call, uint32_t status, const char *why);
 
@@ -166,11 +168,13 @@ void web_outcome_fini(struct web_outcome *outcome);
 /* ---- transactions ---- */
 hilum_rc web_search(const struct web_call *call, uint32_t level);
 /* Study, series or instance (PS3.18 10.4.1.1.1). */
-hilum_rc web_retrieve(const struct web_call *call);
+hilum_rc web_retrieve(const struct web_call *call, const char *accept);
 hilum_rc web_metadata(const struct web_call *call);
 hilum_rc web_frames(const struct web_call *call);
 hilum_rc web_bulk(const struct web_call *call);
 hilum_rc web_store(const struct web_call *call);
+hilum_rc web_uri(struct web_call *call); /* WADO-URI */
+hilum_rc web_capabilities(const struct web_call *call, const struct hilum_route *routes, size_t n);
 /* The object of the path, which names one instance. */
 hilum_rc web_open_one(const struct web_call *call, hilum_object **out);
 

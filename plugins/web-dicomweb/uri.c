@@ -1,0 +1,49 @@
+/* WADO-URI (PS3.18 9.4): one DICOM object by query parameters. What would have to be rendered or made anonymous is
+ * refused, never sent as it is. SPDX-License-Identifier: Apache-2.0 */
+#include "web.h"
+
+#include <stdio.h>
+
+static const char *query(const struct web_call *call, const char *name)
+{
+    const char *value = call->api->query(call->http, name, 0);
+    return value != NULL ? value : "";
+}
+
+/* What it asks for and is not here; NULL: nothing. */
+static const char *not_here(const struct web_call *call, uint32_t *status)
+{
+    static const struct web_offer offer = {"application/dicom", NULL, NULL};
+    const char *type = query(call, "contentType");
+    *status = 400;
+    if (strcmp(query(call, "requestType"), "WADO") != 0)
+        return "requestType=WADO is wanted";
+    if (!web_is_uid(query(call, "studyUID")) || !web_is_uid(query(call, "seriesUID")) ||
+        !web_is_uid(query(call, "objectUID")))
+        return "studyUID, seriesUID and objectUID are wanted, each a UID";
+    *status = 406;
+    if (*type == '\0' || web_accept(type, &offer, 1) < 0)
+        return "nothing is rendered here yet: ask for contentType=application/dicom";
+    if (*query(call, "anonymize") != '\0' && strcmp(query(call, "anonymize"), "no") != 0)
+        return "objects are not made anonymous here";
+    return NULL;
+}
+
+hilum_rc web_uri(struct web_call *call)
+{
+    char accept[120];
+    uint32_t status = 0;
+    const char *syntax = query(call, "transferSyntax"), *why = not_here(call, &status);
+    if (why == NULL && *syntax != '\0' && !web_is_uid(syntax)) {
+        status = 400;
+        why = "transferSyntax is wanted as a UID";
+    }
+    if (why != NULL)
+        return web_refuse(call, status, why);
+    call->uids[0] = query(call, "studyUID");
+    call->uids[1] = query(call, "seriesUID");
+    call->uids[2] = query(call, "objectUID");
+    snprintf(accept, sizeof accept, "application/dicom%s%s",
+             *syntax != '\0' ? "; transfer-syntax=" : "", syntax);
+    return web_retrieve(call, accept);
+}
