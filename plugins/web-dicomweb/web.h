@@ -119,7 +119,11 @@ hilum_rc web_parts_send(const struct web_call *call, uint32_t status, const char
 
 /* ---- multipart bodies that arrive (RFC 2046 5.1; multipart.c), no state outside, fuzzed ---- */
 
-enum { WEB_BOUNDARY_MAX = 70, WEB_PART_HEAD = 8192, WEB_WINDOW = 128 * 1024 };
+enum {
+    WEB_BOUNDARY_MAX = 200 /* RFC 2046 has 70; Orthanc sends 73 */,
+    WEB_PART_HEAD = 8192,
+    WEB_WINDOW = 128 * 1024
+};
 
 struct web_part_head {
     char type[128];     /* media type in lower case, without parameters; "" none given */
@@ -139,7 +143,7 @@ struct web_multipart {
     size_t fill;
     char window[WEB_WINDOW];
 };
-/* False: no boundary of 1 to 70 characters in the media type. */
+/* False: no boundary of 1 to WEB_BOUNDARY_MAX characters in the media type. */
 bool web_multipart_init(struct web_multipart *multipart, const char *content_type,
                         const struct web_multipart_calls *calls);
 /* Where to put the next bytes, at most *n; and that so many were put there. HILUM_EINVAL: not of the form; otherwise
