@@ -10,11 +10,14 @@ static _Thread_local char reason[1024];
 static _Thread_local hilum_rc error;
 static const struct hilum_dicom_api *lent_dicom;
 static const struct hilum_catalog_api *lent_catalog;
+static const struct hilum_object_api *lent_objects;
 
-void fake_host_lend(const struct hilum_dicom_api *dicom, const struct hilum_catalog_api *catalog)
+void fake_host_lend(const struct hilum_dicom_api *dicom, const struct hilum_catalog_api *catalog,
+                    const struct hilum_object_api *objects)
 {
     lent_dicom = dicom;
     lent_catalog = catalog;
+    lent_objects = objects;
 }
 
 static void fake_log(hilum_self *self, int32_t level, const char *line)
@@ -153,6 +156,7 @@ static void fill_host(hilum_self *self, const char *data_dir)
                                      .declare = fake_declare,
                                      .dicom = lent_dicom,
                                      .catalog = lent_catalog,
+                                     .objects = lent_objects,
                                      .data_dir = fake_data_dir};
 }
 

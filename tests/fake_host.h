@@ -5,7 +5,7 @@
 
 #include "hilum/host.h"
 
-enum { FAKE_HOST_CAPS = 8 };
+enum { FAKE_HOST_CAPS = 64 };
 
 struct hilum_self {
     struct hilum_host host;
@@ -32,8 +32,9 @@ hilum_self *fake_host_open(const char *so_path, const char *data_dir,
 /* The capability of that kind; aborts when there is none. */
 const void *fake_host_cap(hilum_self *self, uint32_t kind, void **instance);
 void fake_host_close(hilum_self *self); /* drain, fini; the code stays mapped, as in the server */
-/* What hosts opened from now on lend as host->dicom and host->catalog; NULL: nothing, as before this call. */
-void fake_host_lend(const struct hilum_dicom_api *dicom, const struct hilum_catalog_api *catalog);
+/* What hosts opened from now on lend as host->dicom, ->catalog and ->objects; NULL: nothing, as before this call. */
+void fake_host_lend(const struct hilum_dicom_api *dicom, const struct hilum_catalog_api *catalog,
+                    const struct hilum_object_api *objects);
 /* Why fake_host_open was NULL last on this thread: HILUM_ENOTFOUND, or what init or start said. */
 hilum_rc fake_host_error(void);
 /* What the plugin gave to host->fail last on this thread. */

@@ -71,3 +71,37 @@ const struct hilum_catalog_api hl_empty_catalog = {
     .takes_key = none_takes,
     .attribute_at = none_at,
 };
+
+static hilum_rc none_opens(hilum_self *self, const hilum_principal *who, int64_t instance,
+                           int64_t as_of, hilum_object **out)
+{
+    (void)self, (void)who, (void)instance, (void)as_of;
+    *out = NULL;
+    return HILUM_ENOTFOUND;
+}
+
+static void none_closes(hilum_object *object)
+{
+    (void)object;
+}
+
+static hilum_rc none_receives(hilum_self *self, const hilum_principal *who,
+                              const struct hilum_intake_source *source, hilum_intake **out)
+{
+    (void)self, (void)who, (void)source;
+    *out = NULL;
+    return HILUM_EAGAIN;
+}
+
+static void none_intake(hilum_intake *intake)
+{
+    (void)intake;
+}
+
+const struct hilum_object_api hl_empty_objects = {
+    .size = sizeof hl_empty_objects,
+    .open = none_opens,
+    .close = none_closes,
+    .receive = none_receives,
+    .intake_close = none_intake,
+};

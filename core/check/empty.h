@@ -3,9 +3,11 @@
 #ifndef HL_CHECK_EMPTY_H
 #define HL_CHECK_EMPTY_H
 
-#include "hilum/catalog.h"
+#include "hilum/object.h"
 
 /* open() is HILUM_EAGAIN, objects() finds none, no attribute is kept. */
 extern const struct hilum_catalog_api hl_empty_catalog;
+/* Nothing can be opened (HILUM_ENOTFOUND) or received (HILUM_EAGAIN). */
+extern const struct hilum_object_api hl_empty_objects;
 
 #endif

@@ -89,6 +89,7 @@ static void lend(struct life *life)
 {
     const struct hl_host_services services = {.dicom = hl_dicom_api(),
                                               .catalog = &hl_empty_catalog,
+                                              .objects = &hl_empty_objects,
                                               .allow = nobody_may,
                                               .dicom_address = no_address,
                                               .dicom_aet = no_aet,

@@ -269,7 +269,7 @@ static int run(void)
         PROVIDED_TEST(handle__gives_one_final_response_to_every_command),
         PROVIDED_TEST(handle__ends_with_an_error_when_the_peer_has_gone),
         PROVIDED_TEST(negotiate__where_offered_stays_within_its_capacity)};
-    fake_host_lend(&dicom, &hl_empty_catalog);
+    fake_host_lend(&dicom, &hl_empty_catalog, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 
