@@ -61,6 +61,7 @@ struct hl_link {
     bool is_reused;  /* it was kept: the peer may have gone meanwhile */
 };
 
+struct hl_opening; /* scu_link.c */
 struct hl_scu {
     struct hl_store *store;
     struct hl_record *record;
@@ -72,6 +73,7 @@ struct hl_scu {
     struct hl_policy *policy; /* NULL until configured */
     unsigned generation;
     struct hl_link *kept;
+    struct hl_opening *opening; /* associations being asked for */
     struct hl_peer_sent *sent;
     struct hl_scu_tls *tls; /* contexts by peer */
     struct hl_pool *pool;   /* workers of shared sendings; not under the lock */

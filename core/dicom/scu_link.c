@@ -101,6 +101,39 @@ static void remember(struct hl_scu *scu, const struct hl_policy *policy, const s
     link->traced = hl_trace_add(scu->trace, &note);
 }
 
+/* An association somebody waits for; on his stack. */
+struct hl_opening {
+    struct hl_opening *next;
+    const char *peer;
+};
+
+static void opening_begin(struct hl_scu *scu, struct hl_opening *opening)
+{
+    pthread_mutex_lock(&scu->lock);
+    opening->next = scu->opening;
+    scu->opening = opening;
+    pthread_mutex_unlock(&scu->lock);
+}
+
+static void opening_end(struct hl_scu *scu, const struct hl_opening *opening)
+{
+    pthread_mutex_lock(&scu->lock);
+    struct hl_opening **at = &scu->opening;
+    while (*at != opening)
+        at = &(*at)->next;
+    *at = opening->next;
+    pthread_mutex_unlock(&scu->lock);
+}
+
+/* Lock held. */
+static bool is_awaited(const struct hl_scu *scu, const char *peer)
+{
+    const struct hl_opening *opening = scu->opening;
+    while (opening && strcmp(opening->peer, peer))
+        opening = opening->next;
+    return opening != NULL;
+}
+
 static hilum_rc open_link(struct hl_scu *scu, const struct hl_policy *policy,
                           const struct hl_peer *peer, const struct hl_pairs *pairs,
                           struct hl_link *link)
@@ -207,18 +240,28 @@ void hl_link_drop(struct hl_link *link, const char *why)
     free_link(link);
 }
 
+/* pairs NULL: any of the peer's, also of an older configuration. */
 static struct hl_link *take_kept(struct hl_scu *scu, const char *peer, const struct hl_pairs *pairs)
 {
     pthread_mutex_lock(&scu->lock);
     struct hl_link **at = &scu->kept;
-    while (*at && (strcmp((*at)->peer, peer) || (*at)->generation != scu->generation ||
-                   !hl_link_covers(*at, pairs)))
+    while (*at && (strcmp((*at)->peer, peer) || (pairs && ((*at)->generation != scu->generation ||
+                                                           !hl_link_covers(*at, pairs)))))
         at = &(*at)->next;
     struct hl_link *link = *at;
     if (link)
         *at = link->next;
     pthread_mutex_unlock(&scu->lock);
     return link;
+}
+
+/* A receiver that serves one association at a time would let the new one wait until the idle one is over (and none is
+ * kept while one is awaited). What that had agreed on is proposed again, so that the new one serves both. */
+static void give_way(struct hl_scu *scu, const char *peer, struct hl_pairs *wanted)
+{
+    for (struct hl_link *idle; (idle = take_kept(scu, peer, NULL)); hl_link_release(idle))
+        for (size_t i = 0; i < idle->n_pairs && !wanted->is_exact; i++)
+            (void)hl_pairs_add(wanted, idle->pairs[i].sop_class, idle->pairs[i].syntax);
 }
 
 hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struct hl_pairs *pairs,
@@ -234,13 +277,24 @@ hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struc
         }
         hl_link_drop(link, "ended by the peer while it was kept for more");
     }
-    return new_link(scu, peer, pairs, out);
+    struct hl_pairs *wanted = malloc(sizeof *wanted);
+    if (!wanted)
+        return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
+    struct hl_opening opening = {.peer = peer->name};
+    *wanted = *pairs;
+    opening_begin(scu, &opening);
+    give_way(scu, peer->name, wanted);
+    hilum_rc rc = new_link(scu, peer, wanted, out);
+    opening_end(scu, &opening);
+    free(wanted);
+    return rc;
 }
 
 void hl_link_put(struct hl_scu *scu, const struct hl_peer *peer, struct hl_link *link)
 {
     pthread_mutex_lock(&scu->lock);
-    bool is_kept = peer->idle_ms > 0 && !scu->is_stopping && link->generation == scu->generation;
+    bool is_kept = peer->idle_ms > 0 && !scu->is_stopping && link->generation == scu->generation &&
+                   !is_awaited(scu, peer->name);
     if (is_kept) {
         link->idle_until = hl_mono_ms() + peer->idle_ms;
         link->next = scu->kept;

@@ -133,7 +133,10 @@ static void run_worker(void *arg)
     if (worker->is_first ||
         hl_link_get(shared->scu, &shared->peer, &shared->pairs, false, &link) == HILUM_OK)
         send_chunks(worker, &link);
-    if (link)
+    /* One that came about when the work was done would keep a receiver that serves one at a time from the next. */
+    if (link && !worker->is_first && link->answered == 0)
+        hl_link_release(link);
+    else if (link)
         hl_link_put(shared->scu, &shared->peer, link);
     free(worker);
     unref(shared);

@@ -288,6 +288,11 @@ static const struct hl_uid_entry storage_classes[] = {
     {"1.2.840.10008.5.1.4.34.1", "DraftRTBeamsDeliveryInstructionStorage"},
     {"1.2.840.10008.5.1.4.34.10", "RTBrachyApplicationSetupDeliveryInstructionStorage"},
     {"1.2.840.10008.5.1.4.34.7", "RTBeamsDeliveryInstructionStorage"},
+    {"1.2.840.10008.5.1.4.38.1", "HangingProtocolStorage"},
+    {"1.2.840.10008.5.1.4.39.1", "ColorPaletteStorage"},
+    {"1.2.840.10008.5.1.4.43.1", "GenericImplantTemplateStorage"},
+    {"1.2.840.10008.5.1.4.44.1", "ImplantAssemblyTemplateStorage"},
+    {"1.2.840.10008.5.1.4.45.1", "ImplantTemplateGroupStorage"},
 };
 
 static const struct hl_uid_entry others[] = {

@@ -198,6 +198,15 @@ static hilum_rc identity_check(struct hl_ingest *ingest, uint32_t tag, const cha
     return HILUM_OK;
 }
 
+/* Elements after those that identify: what is absent before them was left out, not cut off. */
+static bool goes_on(const struct hl_scan *scan)
+{
+    size_t n = hl_scan_count(scan);
+    return n > 0 && hl_scan_at(scan, n - 1)->tag > TAG_SERIES;
+}
+
+/* A palette belongs to no study, and some senders forget the UIDs: what is absent is taken from the command, or
+ * derived, the same for objects that say the same of themselves. */
 static hilum_rc header_check(struct hl_ingest *ingest)
 {
     hilum_rc rc = hl_scan_end(ingest->scan);
@@ -206,7 +215,7 @@ static hilum_rc header_check(struct hl_ingest *ingest)
     ingest->remarks |= hl_scan_remarks(ingest->scan);
     rc = hl_header_read(ingest->scan, ingest->source.charset_repair, &ingest->attrs,
                         &ingest->is_repaired);
-    if (rc == HILUM_OK && ingest->may_derive)
+    if (rc == HILUM_OK && (ingest->may_derive || goes_on(ingest->scan)))
         rc = hl_derive_identity(&ingest->attrs, ingest->sop_class, ingest->sop_instance,
                                 &ingest->is_derived);
     if (rc != HILUM_OK)

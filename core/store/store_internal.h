@@ -88,8 +88,9 @@ struct hl_ingest {
     struct hl_store *store;
     struct hl_ingest_source source;
     char sop_class[65], sop_instance[65], transfer_syntax[65];
-    bool may_derive, is_derived; /* UIDs an object does not have (ACR-NEMA by import) */
-    bool is_repaired;            /* text was not in the character set declared */
+    bool may_derive,
+        is_derived;   /* UIDs an object does not have (ACR-NEMA by import: even of a short one) */
+    bool is_repaired; /* text was not in the character set declared */
 
     const struct hl_store_provider *provider;
     void *txn;

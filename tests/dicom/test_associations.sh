@@ -20,7 +20,7 @@ signed us
 signed peer
 peer_print=$(openssl x509 -in "$work/peer.pem" -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr 'A-F' 'a-f')
 
-tls=$(free_port) six=$(free_port) sink=$(free_port) picky=$(free_port) secret=$(free_port)
+tls=$(free_port) six=$(free_port) sink=$(free_port) single=$(free_port) picky=$(free_port) secret=$(free_port)
 start_server "dicom = { aet = \"HILUM\"; aets = ( \"SECOND\" ); unknown_peers = \"refuse\";
   tls = { certificate = \"$work/us.pem\"; key = \"$work/us.key\"; ca = \"$work/authority.pem\"; require_peer_certificate = true; };
   listen = ( { address = \"127.0.0.1:__PORT__\"; }, { address = \"127.0.0.1:$tls\"; tls = true; }, { address = \"[::1]:$six\"; } ); };
@@ -29,6 +29,7 @@ peers = ( { name = \"ct\"; aet = \"CT1\"; cidr = ( \"127.0.0.0/8\", \"::1\" ); s
           { name = \"far\"; aet = \"FAR\"; cidr = ( \"192.0.2.0/24\" ); },
           { name = \"pinned\"; aet = \"PIN\"; certificate_sha256 = \"$peer_print\"; },
           { name = \"sink\"; aet = \"SINK\"; host = \"127.0.0.1\"; port = $sink; idle = \"0s\"; },
+          { name = \"single\"; aet = \"SINGLE\"; host = \"127.0.0.1\"; port = $single; idle = \"60s\"; connect_timeout = \"3s\"; },
           { name = \"picky\"; aet = \"PICKY\"; host = \"127.0.0.1\"; port = $picky; },
           { name = \"secret\"; aet = \"SECRET\"; host = \"127.0.0.1\"; port = $secret;
             tls = { certificate = \"$work/us.pem\"; key = \"$work/us.key\"; ca = \"$work/authority.pem\"; }; } );"
@@ -115,7 +116,21 @@ check "the trace of a request over TLS" latest secret "a['result'] == 'accepted'
 check "in lines: what we asked" grep -q '  out  .*SINK .* accepted, .* refused' <(hilum peer trace sink)
 check "in lines: over TLS" grep -q '  out TLS  ' <(hilum peer trace secret)
 check "in lines: the rejection" grep -q '  out  .*rejected permanently' <(hilum peer trace picky)
-kill "${pids[-1]}" && wait "${pids[-1]}" 2>/dev/null
+
+# A receiver that serves one association at a time: what is kept for the next object gives way to what needs another one.
+receiver single "$single"
+other=$(ls "$work"/data/*.4.*.dcm | head -n 1) # of another SOP class
+quiet storescu -aet CT1 -aec HILUM 127.0.0.1 "$port" "$other"
+jobs_done() {
+    hilum --json job list | $python -c "import json, sys; sys.exit(sum(j.get('done', 0) for j in json.load(sys.stdin) if j['lane'] == 'single') != $1)"
+}
+quiet hilum study send "$study" single
+check "sent to a receiver of one association" await 10 jobs_done 1
+quiet hilum study send "$(dcmdump +P 0020,000D "$other" | sed 's/.*\[\(.*\)\].*/\1/')" single
+check "sent to it while the first association is kept" await 2 jobs_done 2
+check "an echo to it while another is kept" quiet timeout 2 "$build/bin/hilum" --data "$work/server/data" peer echo single
+check "none had to wait" latest single "a['result'] == 'accepted'"
+kill "${pids[-2]}" && wait "${pids[-2]}" 2>/dev/null
 receiver plain "$secret"
 quiet hilum peer echo secret
 check "the trace of a TLS handshake that fails" latest secret "a['result'] == 'failed' and a['tls'] and 'TLS' in a['why'] and a['address'] == '127.0.0.1'"

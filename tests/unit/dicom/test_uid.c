@@ -29,6 +29,7 @@ static void storage__includes_classes_newer_than_the_table(void **state)
     assert_true(hl_uid_is_storage("1.2.840.10008.5.1.4.1.1.2"));
     assert_true(hl_uid_is_storage("1.2.840.10008.5.1.4.1.1.999.1"));
     assert_true(hl_uid_is_storage("1.2.840.10008.5.1.4.34.7"));
+    assert_true(hl_uid_is_storage("1.2.840.10008.5.1.4.39.1")); /* a colour palette */
     assert_false(hl_uid_is_storage(HL_UID_VERIFICATION));
     assert_false(hl_uid_is_storage(HL_UID_STUDY_ROOT_FIND));
 }
