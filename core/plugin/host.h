@@ -8,6 +8,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/pool.h"
+#include "core/plugin/gate.h"
 #include "core/plugin/loader.h"
 #include "core/plugin/plugin.h"
 
@@ -16,7 +17,8 @@ enum plugin_state {
     PLUGIN_OPENED,  /* checked, options parsed, no code of it ran but the entry */
     PLUGIN_READY,   /* init returned HILUM_OK */
     PLUGIN_RUNNING, /* start returned HILUM_OK */
-    PLUGIN_STOPPED  /* start failed or drained; fini still to come */
+    PLUGIN_STOPPED, /* start failed or drained; fini may still be to come */
+    PLUGIN_DISABLED /* switched off by hand; as it was, but nobody reaches it */
 };
 
 enum { PLUGIN_DIGEST = 65 }; /* SHA-256 in hexadecimal digits, with its NUL */
@@ -24,8 +26,10 @@ enum { PLUGIN_DIGEST = 65 }; /* SHA-256 in hexadecimal digits, with its NUL */
 struct capability {
     struct capability *next;
     struct hilum_self *owner;
-    const struct hilum_cap *cap;
-    void *instance;
+    const struct hilum_cap *cap; /* the plugin's own table */
+    const struct hilum_cap
+        *shown; /* what callers get: the same through a gate, where the kind has one */
+    void *instance, *shown_instance;
     atomic_uint pins;
     pthread_mutex_t serial;
 };
@@ -58,7 +62,21 @@ struct hilum_self {
     struct declaration *decls, **last_decl;
     struct hl_hook_source *hooks;
     size_t n_hooks, cap_hooks;
-    char owner[80];           /* on the bus */
+    struct hl_target **targets; /* of all its gates */
+    size_t n_targets, cap_targets;
+    atomic_uint inside;  /* calls under way through gates */
+    atomic_bool awaited; /* somebody waits until that is 0 */
+    struct hl_tally tally;
+    char owner[80]; /* on the bus */
+    /* Versions: swap.c. */
+    struct hilum_self *next_version; /* list of those made while the server ran, in the host */
+    struct hilum_self *replaces;     /* while it comes up: whose place it will take */
+    struct hilum_self *previous;     /* stands by until probation is over */
+    bool is_version;                 /* opened from a private copy */
+    const char *wanted_file;         /* instead of the configuration's */
+    struct hl_config *config;        /* holds `entry` if the host's does not */
+    atomic_bool on_probation;
+    double percent_before;    /* errors of the version before */
     struct hl_remote *remote; /* runs in workers; NULL: in this process */
     struct hl_arena arena;
 };
@@ -72,9 +90,17 @@ struct hl_plugins {
     struct hilum_self **order; /* those initialised, in that order */
     size_t n_order;
     struct hilum_host table; /* what plugins see */
+    struct hl_gate *gates;   /* of all plugins, never fewer */
     struct hl_host_services services;
     hilum_rc (*publish)(void *arg, const char *plugin, const char *event, const char *fields_json);
     void *publish_arg;
+    size_t max;                    /* places in `plugins` and `order` */
+    struct hilum_self **originals; /* `plugins` as it was at first, n_originals */
+    size_t n_originals;
+    struct hilum_self *versions; /* all others there ever were */
+    pthread_mutex_t manage;      /* one swap, load, drain at a time; never taken by calls */
+    pthread_rwlock_t registry; /* `plugins` and the state of each: look-ups read, `manage` writes */
+    atomic_bool is_closing;
     struct hl_pool *pool;
     struct hl_keeper *keeper; /* of workers; NULL until the first */
     pthread_mutex_t lock;     /* the two below */
@@ -113,11 +139,37 @@ bool hl_cap_kind_is_preview(uint32_t kind);    /* its table may still change */
 bool hl_cap_kind_is_isolatable(uint32_t kind); /* could run in a process of its own */
 /* The kind's own rules: members that must be there, two providers of one thing. HILUM_EINVAL,
  * HILUM_EEXISTS naming both plugins. cap is known to be of a kind and named. */
-hilum_rc hl_cap_check(const struct hilum_self *plugin, const struct hilum_cap *cap);
+hilum_rc hl_cap_check(struct hilum_self *plugin, const struct hilum_cap *cap);
 /* The provider of a SOP class, also among plugins still in init. NULL: none. */
 struct capability *hl_service_provider(const struct hl_plugins *host, const char *sop_class);
 /* The i-th ready provider of a kind; auth by its `order`. NULL: past the last. */
 struct capability *hl_cap_nth(const struct hl_plugins *host, uint32_t kind, uint32_t i);
+
+/* open.c. File, handshake, options of one plugin; false: skipped, with its reason and faults. */
+bool hl_plugin_open_file(struct hilum_self *plugin, struct hl_faults *faults);
+/* Another version of `old` from `file` (NULL: where the configuration says), or what a newer configuration names.
+ * Not opened; kept by the host. NULL: no memory, or no such entry. */
+struct hilum_self *hl_plugin_version(struct hilum_self *old, const char *file);
+struct hilum_self *hl_plugin_from(struct hl_plugins *host, struct hl_config *config,
+                                  const char *id);
+/* trust.c: SHA-256 of a file. */
+hilum_rc hl_trust_digest(const char *path, char hex[PLUGIN_DIGEST]);
+
+/* life.c, one plugin. false: skipped with its reason. */
+bool hl_plugin_init_one(struct hilum_self *plugin);
+hilum_rc hl_plugin_start_one(struct hilum_self *plugin);
+bool hl_plugin_is_door(const struct hilum_self *plugin);
+/* table.c: run(arg) on a thread of the host, which waits for it before it closes. */
+hilum_rc hl_plugins_run_task(struct hl_plugins *host, void (*run)(void *arg), void *arg);
+/* swap.c: a call of a plugin on probation has been counted; an event about a plugin, if anybody keeps a journal. */
+void hl_swap_counted(struct hilum_self *plugin);
+void hl_plugin_tell(const struct hilum_self *plugin, const char *event, const char *what);
+/* registry.c: those among whom a name must be the only one: all plugins, with `plugin` in the place of what it
+ * replaces, or last. NULL: past the end. */
+struct hilum_self *hl_peer(struct hilum_self *plugin, size_t i);
+
+/* gate.c: a call has left; wakes whoever waits for the last one. */
+void hl_plugin_step_out(struct hilum_self *plugin);
 
 /* registry.c: what plugins call during init. */
 hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *cap,

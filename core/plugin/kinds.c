@@ -13,7 +13,7 @@
 #include "hilum/report.h"
 #include "hilum/route.h"
 
-typedef hilum_rc (*check)(const struct hilum_self *plugin, const struct hilum_cap *cap);
+typedef hilum_rc (*check)(struct hilum_self *plugin, const struct hilum_cap *cap);
 
 /* What every provider of a kind has: a table at least this long, and these members, not NULL. */
 struct must {
@@ -40,17 +40,16 @@ static struct capability *capability_of(const struct hilum_self *plugin, uint32_
     return NULL;
 }
 
-static hilum_rc check_name(const struct hilum_self *plugin, const struct hilum_cap *cap)
+static hilum_rc check_name(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     /* One database at all, one of each name of everything else. */
     const char *name = cap->kind == HILUM_CAP_DATABASE ? NULL : cap->name;
-    for (size_t i = 0; i < plugin->host->n; i++) {
-        const struct hilum_self *other = plugin->host->plugins[i];
+    const struct hilum_self *other;
+    for (size_t i = 0; (other = hl_peer(plugin, i)); i++)
         if (capability_of(other, cap->kind, name))
             return hl_fail(HILUM_EEXISTS, "%s%s%s is provided by plugins %s and %s; remove one",
                            hl_cap_kind_name(cap->kind), name ? ":" : "", name ? name : "",
                            other->id, plugin->id);
-    }
     return HILUM_OK;
 }
 
@@ -65,31 +64,41 @@ static bool serves(const struct hilum_cap *cap, const char *sop_class)
     return false;
 }
 
-struct capability *hl_service_provider(const struct hl_plugins *host, const char *sop_class)
+static struct capability *service_of(const struct hilum_self *plugin, const char *sop_class)
 {
-    for (size_t i = 0; i < host->n; i++)
-        for (struct capability *c = host->plugins[i]->caps; c; c = c->next)
-            if (c->cap->kind == HILUM_CAP_SERVICE && serves(c->cap, sop_class))
-                return c;
+    for (struct capability *c = plugin->caps; c; c = c->next)
+        if (c->cap->kind == HILUM_CAP_SERVICE && serves(c->cap, sop_class))
+            return c;
     return NULL;
 }
 
-static hilum_rc check_service(const struct hilum_self *plugin, const struct hilum_cap *cap)
+struct capability *hl_service_provider(const struct hl_plugins *host, const char *sop_class)
+{
+    struct capability *found = NULL;
+    for (size_t i = 0; !found && i < host->n; i++)
+        if (hl_plugin_is_ready(host->plugins[i]))
+            found = service_of(host->plugins[i], sop_class);
+    return found;
+}
+
+static hilum_rc check_service(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     const struct hilum_service *service = (const struct hilum_service *)(const void *)cap;
     /* Two plugins that answer one SOP class: which one a modality meets would depend on the file's order. */
     for (const char *const *uid = service->sop_classes; uid && *uid; uid++) {
-        const struct capability *other = hl_service_provider(plugin->host, *uid);
-        if (other)
-            return hl_fail(HILUM_EEXISTS, "SOP class %s is served by plugins %s and %s; remove one",
-                           *uid, other->owner->id, plugin->id);
+        const struct hilum_self *other;
+        for (size_t i = 0; (other = hl_peer(plugin, i)); i++)
+            if (service_of(other, *uid))
+                return hl_fail(HILUM_EEXISTS,
+                               "SOP class %s is served by plugins %s and %s; remove one", *uid,
+                               other->id, plugin->id);
     }
     return HILUM_OK;
 }
 
 /* ---- codec: by transfer syntax and priority ---- */
 
-static hilum_rc check_codec(const struct hilum_self *plugin, const struct hilum_cap *cap)
+static hilum_rc check_codec(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     const struct hilum_codec *codec = (const struct hilum_codec *)(const void *)cap;
     (void)plugin;
@@ -142,7 +151,7 @@ static bool share_a_method(const char *a, const char *b)
     return false;
 }
 
-static hilum_rc check_route(const struct hilum_self *plugin, const struct hilum_cap *cap)
+static hilum_rc check_route(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     const struct hilum_route *route = (const struct hilum_route *)(const void *)cap;
     if (route->pattern[0] != '/')
@@ -150,8 +159,9 @@ static hilum_rc check_route(const struct hilum_self *plugin, const struct hilum_
                        route->pattern);
     if (!route->permission && !(route->flags & HILUM_ROUTE_ANONYMOUS))
         return hl_fail(HILUM_EINVAL, "route \"%s\": permission is missing", cap->name);
-    for (size_t i = 0; i < plugin->host->n; i++) {
-        for (struct capability *c = plugin->host->plugins[i]->caps; c; c = c->next) {
+    const struct hilum_self *peer;
+    for (size_t i = 0; (peer = hl_peer(plugin, i)); i++) {
+        for (struct capability *c = peer->caps; c; c = c->next) {
             const struct hilum_route *other = (const struct hilum_route *)(const void *)c->cap;
             if (c->cap->kind == HILUM_CAP_ROUTE &&
                 is_same_pattern(route->pattern, other->pattern) &&
@@ -228,7 +238,7 @@ uint32_t hl_cap_kind(const char *name, size_t n)
     return 0;
 }
 
-hilum_rc hl_cap_check(const struct hilum_self *plugin, const struct hilum_cap *cap)
+hilum_rc hl_cap_check(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     const struct kind *kind = &kinds[cap->kind];
     if (cap->size < kind->size)
@@ -324,9 +334,11 @@ const struct hilum_codec *hl_plugins_codec_for(struct hl_plugins *plugins,
                                                uint32_t rank, void **instance)
 {
     const struct codec_wish wish = {transfer_syntax, flags};
+    pthread_rwlock_rdlock(&plugins->registry);
     const struct capability *c = pick(plugins, HILUM_CAP_CODEC, rank, codec_rank, &wish);
+    pthread_rwlock_unlock(&plugins->registry);
     if (!c)
         return NULL;
-    *instance = c->instance;
-    return (const struct hilum_codec *)(const void *)c->cap;
+    *instance = c->shown_instance;
+    return (const struct hilum_codec *)(const void *)c->shown;
 }

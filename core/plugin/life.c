@@ -49,6 +49,9 @@ static void forget_registrations(struct hilum_self *plugin)
 {
     for (struct capability *c = plugin->caps; c; c = c->next)
         pthread_mutex_destroy(&c->serial);
+    for (size_t i = 0; i < plugin->n_targets; i++)
+        pthread_mutex_destroy(&plugin->targets[i]->serial);
+    plugin->n_targets = 0;
     plugin->caps = NULL;
     plugin->last_cap = &plugin->caps;
     plugin->decls = NULL;
@@ -56,14 +59,12 @@ static void forget_registrations(struct hilum_self *plugin)
     plugin->n_hooks = 0;
 }
 
-static void init_plugin(struct hilum_self *plugin)
+bool hl_plugin_init_one(struct hilum_self *plugin)
 {
-    struct hl_plugins *host = plugin->host;
     hilum_rc rc = run_init(plugin);
     if (rc == HILUM_OK) {
         atomic_store_explicit(&plugin->state, PLUGIN_READY, memory_order_release);
-        host->order[host->n_order++] = plugin;
-        return;
+        return true;
     }
     hl_plugin_skip(plugin, NULL, "init: %s%s%s", hl_rc_name(rc), *hl_error() ? ": " : "",
                    hl_error());
@@ -73,6 +74,7 @@ static void init_plugin(struct hilum_self *plugin)
     if (plugin->initialised && plugin->plugin->fini)
         plugin->plugin->fini(plugin->data);
     plugin->initialised = false;
+    return false;
 }
 
 /* Soft: a want is settled when it is there or can no longer come. */
@@ -171,7 +173,8 @@ hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults)
      * will not run. */
     hilum_rc rc = hl_plugins_check_required(plugins);
     while (rc == HILUM_OK && (next = next_plugin(plugins)) != NULL) {
-        init_plugin(next);
+        if (hl_plugin_init_one(next))
+            plugins->order[plugins->n_order++] = next;
         rc = hl_plugins_check_required(plugins);
     }
     if (rc != HILUM_OK)
@@ -184,7 +187,7 @@ hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults)
 /* ---- start ---- */
 
 /* Does it call what others provide when somebody outside wants it to? */
-static bool is_door(const struct hilum_self *plugin)
+bool hl_plugin_is_door(const struct hilum_self *plugin)
 {
     return HILUM_HAS(struct hilum_plugin, plugin->plugin->size, ready) && plugin->plugin->ready;
 }
@@ -203,12 +206,17 @@ static hilum_rc stop_at_start(struct hilum_self *plugin, const char *step, hilum
     return HILUM_OK;
 }
 
-static hilum_rc start_plugin(struct hilum_self *plugin)
+hilum_rc hl_plugin_start_one(struct hilum_self *plugin)
 {
     hl_error_clear();
     /* Before the call: start itself may want a worker. */
     atomic_store(&plugin->may_run, true);
-    hilum_rc rc = plugin->plugin->start ? plugin->plugin->start(plugin->data) : HILUM_OK;
+    return plugin->plugin->start ? plugin->plugin->start(plugin->data) : HILUM_OK;
+}
+
+static hilum_rc start_plugin(struct hilum_self *plugin)
+{
+    hilum_rc rc = hl_plugin_start_one(plugin);
     if (rc != HILUM_OK)
         return stop_at_start(plugin, "start", rc);
     atomic_store_explicit(&plugin->state, PLUGIN_RUNNING, memory_order_release);
@@ -217,7 +225,7 @@ static hilum_rc start_plugin(struct hilum_self *plugin)
 
 static hilum_rc open_door(struct hilum_self *plugin)
 {
-    if (plugin->state != PLUGIN_RUNNING || !is_door(plugin))
+    if (plugin->state != PLUGIN_RUNNING || !hl_plugin_is_door(plugin))
         return HILUM_OK;
     hl_error_clear();
     hilum_rc rc = plugin->plugin->ready(plugin->data);
@@ -265,7 +273,7 @@ static void drain_those(struct hl_plugins *plugins, bool doors, int64_t deadline
 {
     for (size_t i = plugins->n_order; i > 0; i--) {
         struct hilum_self *plugin = plugins->order[i - 1];
-        if (plugin->state != PLUGIN_RUNNING || is_door(plugin) != doors)
+        if (plugin->state != PLUGIN_RUNNING || hl_plugin_is_door(plugin) != doors)
             continue;
         atomic_store(&plugin->may_run, false);
         if (plugin->plugin->drain)
@@ -273,9 +281,21 @@ static void drain_those(struct hl_plugins *plugins, bool doors, int64_t deadline
     }
 }
 
+/* No swap begins any more; those who watch one stop. */
+static void stop_watching(struct hl_plugins *host)
+{
+    pthread_mutex_lock(&host->manage);
+    pthread_mutex_lock(&host->lock);
+    atomic_store(&host->is_closing, true);
+    pthread_cond_broadcast(&host->idle);
+    pthread_mutex_unlock(&host->lock);
+    pthread_mutex_unlock(&host->manage);
+}
+
 void hl_plugins_drain(struct hl_plugins *plugins, uint32_t ms)
 {
     int64_t deadline = hl_mono_ms() + ms;
+    stop_watching(plugins);
     drain_those(plugins, true, deadline);
     drain_those(plugins, false, deadline);
     if (!wait_for_tasks(plugins, deadline))
@@ -302,7 +322,9 @@ static void plugin_free(struct hilum_self *plugin)
     forget_registrations(plugin);
     hl_remote_free(plugin->remote);
     free(plugin->hooks);
+    free(plugin->targets);
     free(plugin->file);
+    hl_config_unref(plugin->config);
     hl_arena_fini(&plugin->arena);
     free(plugin);
 }
@@ -311,11 +333,45 @@ static void end_those(struct hl_plugins *plugins, bool doors)
 {
     for (size_t i = plugins->n_order; i > 0; i--) {
         struct hilum_self *plugin = plugins->order[i - 1];
-        if (is_door(plugin) != doors)
+        if (hl_plugin_is_door(plugin) != doors)
             continue;
         atomic_store(&plugin->state, PLUGIN_STOPPED);
         if (plugin->initialised && plugin->plugin->fini)
             plugin->plugin->fini(plugin->data);
+        plugin->initialised = false;
+    }
+}
+
+/* Versions that stand by, before those that took their place. */
+static void end_version(struct hl_plugins *host, struct hilum_self *plugin)
+{
+    for (size_t i = 0; i < host->n_order; i++)
+        if (host->order[i] == plugin)
+            return;
+    if (!plugin->initialised || atomic_load(&plugin->inside))
+        return;
+    if (plugin->plugin->drain)
+        plugin->plugin->drain(plugin->data, 0);
+    if (plugin->plugin->fini)
+        plugin->plugin->fini(plugin->data);
+    plugin->initialised = false;
+}
+
+static void end_versions(struct hl_plugins *host)
+{
+    for (size_t i = 0; i < host->n_originals; i++)
+        end_version(host, host->originals[i]);
+    for (struct hilum_self *plugin = host->versions; plugin; plugin = plugin->next_version)
+        end_version(host, plugin);
+}
+
+static void free_all(struct hl_plugins *host)
+{
+    for (size_t i = 0; i < host->n_originals; i++)
+        plugin_free(host->originals[i]);
+    for (struct hilum_self *plugin = host->versions, *next; plugin; plugin = next) {
+        next = plugin->next_version;
+        plugin_free(plugin);
     }
 }
 
@@ -323,6 +379,7 @@ void hl_plugins_close(struct hl_plugins *plugins)
 {
     if (!plugins)
         return;
+    stop_watching(plugins);
     take_hooks_off(plugins);
     if (!wait_for_tasks(plugins, hl_mono_ms())) {
         /* A task that runs on would use what fini frees; the process is about to end anyway. */
@@ -330,25 +387,16 @@ void hl_plugins_close(struct hl_plugins *plugins)
         return;
     }
     hl_pool_free(plugins->pool);
+    end_versions(plugins);
     end_those(plugins, true);
     end_those(plugins, false);
-    for (size_t i = 0; i < plugins->n; i++)
-        plugin_free(plugins->plugins[i]);
+    free_all(plugins);
     hl_keeper_free(plugins->keeper);
     hl_config_unref(plugins->config);
     hl_arena_fini(&plugins->arena);
     pthread_cond_destroy(&plugins->idle);
     pthread_mutex_destroy(&plugins->lock);
+    pthread_mutex_destroy(&plugins->manage);
+    pthread_rwlock_destroy(&plugins->registry);
     free(plugins);
-}
-
-hilum_rc hl_plugins_forgive(struct hl_plugins *plugins, const char *id)
-{
-    struct hilum_self *plugin = hl_plugin_find(plugins, id);
-    if (!plugin)
-        return hl_fail(HILUM_ENOTFOUND, "%s: no such plugin (see `hilum plugin list`)", id);
-    if (!plugin->remote)
-        return hl_fail(HILUM_EINVAL, "%s: runs in the server and is never in quarantine", id);
-    hl_remote_forgive(plugin->remote);
-    return HILUM_OK;
 }

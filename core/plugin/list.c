@@ -52,7 +52,9 @@ static void list_options(const struct hilum_plugin *plugin, struct hl_buf *json)
 
 static void list_plugin(const struct hilum_self *plugin, struct hl_buf *json)
 {
-    static const char *const states[] = {"skipped", "opened", "ready", "running", "stopped"};
+    static const char *const states[] = {"skipped", "opened",  "ready",
+                                         "running", "stopped", "disabled"};
+    static const char *const swaps[] = {"restart", "beside", "handover"};
     hl_buf_text(json, "{\"id\":");
     hl_buf_json_string(json, plugin->id);
     text(json, "state", states[atomic_load(&plugin->state)]);
@@ -60,12 +62,17 @@ static void list_plugin(const struct hilum_self *plugin, struct hl_buf *json)
     text(json, "file", plugin->file);
     text(json, "sha256", plugin->digest[0] ? plugin->digest : NULL);
     hl_buf_printf(json, ",\"required\":%s", plugin->required ? "true" : "false");
+    hl_tally_list((struct hl_tally *)&plugin->tally, json);
     if (plugin->remote)
         hl_remote_list(plugin->remote, json);
     if (plugin->plugin) {
         text(json, "version", plugin->plugin->version);
         text(json, "vendor", plugin->plugin->vendor);
         text(json, "licence", plugin->plugin->licence);
+        if (plugin->plugin->swap <= HILUM_SWAP_HANDOVER)
+            text(json, "swap", swaps[plugin->plugin->swap]);
+        if (atomic_load(&plugin->on_probation))
+            hl_buf_text(json, ",\"on_probation\":true");
         list_provides(plugin, json);
         list_needs(plugin->plugin, json);
         list_options(plugin->plugin, json);
@@ -76,9 +83,11 @@ static void list_plugin(const struct hilum_self *plugin, struct hl_buf *json)
 void hl_plugins_list(struct hl_plugins *plugins, struct hl_buf *json)
 {
     hl_buf_byte(json, '[');
+    pthread_rwlock_rdlock(&plugins->registry);
     for (size_t i = 0; i < plugins->n; i++) {
         hl_buf_text(json, i ? "," : "");
         list_plugin(plugins->plugins[i], json);
     }
+    pthread_rwlock_unlock(&plugins->registry);
     hl_buf_byte(json, ']');
 }

@@ -8,13 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/plugin/host.h"
 #include "core/plugin/remote/remote.h"
 
-enum { MAX_WORKERS = 16 };
+enum { MAX_WORKERS = 16, MAX_LOADED = 64 };
 
 void hl_plugin_skip(struct hilum_self *plugin, struct hl_faults *faults, const char *format, ...)
 {
@@ -70,6 +72,8 @@ static hilum_rc find_file(struct hilum_self *plugin)
 {
     char path[PATH_MAX];
     const char *file = hl_node_text(plugin->entry, "file", NULL), *what = kind_of(plugin);
+    if (plugin->wanted_file)
+        file = plugin->wanted_file;
     /* The name becomes a file name: it must not lead out of our folder. */
     if (strchr(what, '/'))
         return hl_fail(HILUM_EINVAL, "expected a name without '/'");
@@ -152,6 +156,54 @@ static hilum_rc read_descriptor(struct hilum_self *plugin, const struct hilum_pl
     return rc;
 }
 
+/* ---- a version beside another ---- */
+
+static hilum_rc copy_bytes(const char *from, const char *to)
+{
+    char bytes[65536];
+    FILE *in = fopen(from, "re"), *out = fopen(to, "we");
+    size_t n = 0;
+    while (in && out && (n = fread(bytes, 1, sizeof bytes, in)) > 0 &&
+           fwrite(bytes, 1, n, out) == n) {
+    }
+    bool is_whole = in && out && !ferror(in) && !ferror(out) && n == 0;
+    if (out && (fchmod(fileno(out), 0500) != 0 || fclose(out) != 0))
+        is_whole = false;
+    if (in)
+        fclose(in);
+    return is_whole ? HILUM_OK
+                    : hl_fail(HILUM_EIO, "copy of %s to %s: %s", from, to, strerror(errno));
+}
+
+/* The loader takes one path for one object, so a version has a path of its own: that of its contents. What is there
+ * already is believed no more than what was copied: both must be what was checked. */
+static hilum_rc make_private(struct hilum_self *plugin)
+{
+    char folder[PATH_MAX], path[PATH_MAX], fresh[PATH_MAX], digest[PLUGIN_DIGEST] = "";
+    snprintf(folder, sizeof folder, "%.3000s/plugins", plugin->host->data_dir);
+    snprintf(path, sizeof path, "%.3500s/%s.so", folder, plugin->digest);
+    snprintf(fresh, sizeof fresh, "%.3500s/new.so", folder);
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+        return hl_fail(hl_rc_from_errno(errno), "%s: %s", folder, strerror(errno));
+    if (access(path, R_OK) != 0) {
+        unlink(fresh);
+        hilum_rc rc = copy_bytes(plugin->file, fresh);
+        if (rc == HILUM_OK && rename(fresh, path) != 0)
+            rc = hl_fail(hl_rc_from_errno(errno), "%s: %s", path, strerror(errno));
+        if (rc != HILUM_OK)
+            return rc;
+    }
+    hilum_rc rc = hl_trust_digest(path, digest);
+    if (rc == HILUM_OK && strcmp(digest, plugin->digest) != 0)
+        return hl_fail(HILUM_ECONFLICT, "%s: its contents are another file's; remove it", path);
+    char *copy = rc == HILUM_OK ? strdup(path) : NULL;
+    if (!copy)
+        return rc == HILUM_OK ? hl_fail(HILUM_ENOMEM, "no memory") : rc;
+    free(plugin->file);
+    plugin->file = copy;
+    return hl_loader_check_file(path);
+}
+
 static hilum_rc open_file(struct hilum_self *plugin)
 {
     const struct hilum_plugin *p = NULL;
@@ -163,37 +215,45 @@ static hilum_rc open_file(struct hilum_self *plugin)
         rc = hl_trust_check(plugin);
     if (rc == HILUM_OK)
         rc = hl_elf_check(plugin->file);
-    if (rc == HILUM_OK)
-        rc = read_descriptor(plugin, &p);
     if (rc != HILUM_OK)
         return rc;
     const char *trust = hl_node_text(plugin->entry, "trust", "");
     plugin->is_foreign = !hl_plugin_is_own(plugin) && strcmp(trust, "in-process") != 0;
     plugin->may_preview =
         hl_plugin_is_own(plugin) || hl_node_bool(plugin->entry, "allow_preview", false);
-    rc = check_descriptor(plugin, p);
+    if (plugin->is_version)
+        rc = make_private(plugin);
+    if (rc == HILUM_OK)
+        rc = read_descriptor(plugin, &p);
+    if (rc == HILUM_OK)
+        rc = check_descriptor(plugin, p);
     if (rc == HILUM_OK)
         plugin->plugin = p;
     return rc;
 }
 
-static void open_plugin(struct hilum_self *plugin, struct hl_faults *faults)
+bool hl_plugin_open_file(struct hilum_self *plugin, struct hl_faults *faults)
 {
-    /* Lists merge by name, so two entries come from one file. The first one counts. */
-    if (hl_plugin_find(plugin->host, plugin->id) != plugin) {
-        hl_plugin_skip(plugin, faults, "expected one entry of this name, found another before");
-        return;
-    }
     if (open_file(plugin) != HILUM_OK) {
         hl_plugin_skip(plugin, faults, "%s", hl_error());
-        return;
+        return false;
     }
     /* The faults are told one by one; a fault for the plugin on top would only repeat them. */
     if (!hl_plugin_parse_options(plugin, faults)) {
         hl_plugin_skip(plugin, NULL, "its options have faults; see hilumd --check");
-        return;
+        return false;
     }
     atomic_store(&plugin->state, PLUGIN_OPENED);
+    return true;
+}
+
+static void open_plugin(struct hilum_self *plugin, struct hl_faults *faults)
+{
+    /* Lists merge by name, so two entries come from one file. The first one counts. */
+    if (hl_plugin_find(plugin->host, plugin->id) != plugin)
+        hl_plugin_skip(plugin, faults, "expected one entry of this name, found another before");
+    else
+        hl_plugin_open_file(plugin, faults);
 }
 
 /* ---- the host ---- */
@@ -215,19 +275,54 @@ static struct hilum_self *plugin_new(struct hl_plugins *host, const struct hl_no
     return plugin;
 }
 
+static struct hilum_self *version_new(struct hl_plugins *host, const struct hl_node *entry,
+                                      struct hl_config *config)
+{
+    struct hilum_self *plugin = plugin_new(host, entry);
+    if (!plugin)
+        return NULL;
+    plugin->is_version = true;
+    plugin->config = hl_config_ref(config);
+    plugin->next_version = host->versions;
+    host->versions = plugin;
+    return plugin;
+}
+
+struct hilum_self *hl_plugin_version(struct hilum_self *old, const char *file)
+{
+    struct hilum_self *plugin =
+        version_new(old->host, old->entry, old->config ? old->config : old->host->config);
+    if (!plugin)
+        return NULL;
+    plugin->replaces = old;
+    plugin->wanted_file = file ? hl_arena_strdup(&plugin->arena, file) : NULL;
+    return plugin;
+}
+
+struct hilum_self *hl_plugin_from(struct hl_plugins *host, struct hl_config *config, const char *id)
+{
+    const struct hl_node *list = hl_config_node(config, "plugins");
+    for (size_t i = 0; list && i < list->n_children; i++)
+        if (strcmp(hl_node_text(list->children[i], "name", ""), id) == 0)
+            return version_new(host, list->children[i], config);
+    return NULL;
+}
+
 static bool list_entries(struct hl_plugins *host)
 {
     const struct hl_node *list = hl_config_node(host->config, "plugins");
     size_t n = list ? list->n_children : 0;
-    host->plugins = hl_arena_alloc(&host->arena, (n + 1) * sizeof(struct hilum_self *));
-    host->order = hl_arena_alloc(&host->arena, (n + 1) * sizeof(struct hilum_self *));
-    if (!host->plugins || !host->order)
+    host->max = n + MAX_LOADED;
+    host->plugins = hl_arena_alloc(&host->arena, host->max * sizeof(struct hilum_self *));
+    host->order = hl_arena_alloc(&host->arena, host->max * sizeof(struct hilum_self *));
+    host->originals = hl_arena_alloc(&host->arena, host->max * sizeof(struct hilum_self *));
+    if (!host->plugins || !host->order || !host->originals)
         return false;
     for (size_t i = 0; i < n; i++) {
         host->plugins[i] = plugin_new(host, list->children[i]);
         if (!host->plugins[i])
             return false;
-        host->n++;
+        host->originals[host->n_originals++] = host->plugins[host->n++];
     }
     return true;
 }
@@ -240,6 +335,8 @@ static struct hl_plugins *host_new(struct hl_config *config, const char *plugin_
     if (!host)
         return NULL;
     pthread_mutex_init(&host->lock, NULL);
+    pthread_mutex_init(&host->manage, NULL);
+    pthread_rwlock_init(&host->registry, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     /* Drain waits by deadlines; setting the wall clock must not stretch them. */

@@ -302,20 +302,28 @@ bool hl_plugin_parse_options(struct hilum_self *plugin, struct hl_faults *faults
     return ok;
 }
 
-bool hl_plugins_option_is(const struct hl_plugins *plugins, const char *key, const char *text)
+static bool has_text(const struct hilum_self *plugin, const char *key, const char *text)
 {
-    for (size_t i = 0; i < plugins->n; i++) {
-        const struct hilum_self *plugin = plugins->plugins[i];
-        if (!plugin->plugin || !plugin->conf || atomic_load(&plugin->state) == PLUGIN_SKIPPED)
+    for (const struct hilum_option *o = plugin->plugin->options; o && o->key; o++) {
+        const char *value = NULL;
+        if (o->type != HILUM_OPT_STR || strcmp(o->key, key) != 0)
             continue;
-        for (const struct hilum_option *o = plugin->plugin->options; o && o->key; o++) {
-            const char *value = NULL;
-            if (o->type != HILUM_OPT_STR || strcmp(o->key, key) != 0)
-                continue;
-            memcpy(&value, (const char *)plugin->conf + o->offset, sizeof value);
-            if (value && strcmp(value, text) == 0)
-                return true;
-        }
+        memcpy(&value, (const char *)plugin->conf + o->offset, sizeof value);
+        if (value && strcmp(value, text) == 0)
+            return true;
     }
     return false;
+}
+
+bool hl_plugins_option_is(struct hl_plugins *plugins, const char *key, const char *text)
+{
+    bool is_found = false;
+    pthread_rwlock_rdlock(&plugins->registry);
+    for (size_t i = 0; !is_found && i < plugins->n; i++) {
+        const struct hilum_self *plugin = plugins->plugins[i];
+        is_found = plugin->plugin && plugin->conf &&
+                   atomic_load(&plugin->state) != PLUGIN_SKIPPED && has_text(plugin, key, text);
+    }
+    pthread_rwlock_unlock(&plugins->registry);
+    return is_found;
 }

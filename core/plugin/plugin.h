@@ -75,12 +75,26 @@ void *hl_plugins_context(const hilum_self *self);
  * "default", "range", "help", "required"}]}] for `hilum plugin list`. Any thread. */
 void hl_plugins_list(struct hl_plugins *plugins, struct hl_buf *json);
 
-/* An isolated plugin in quarantine may be called again. HILUM_ENOTFOUND: no such plugin; HILUM_EINVAL: it is
- * not isolated. Any thread. */
-hilum_rc hl_plugins_forgive(struct hl_plugins *plugins, const char *id);
+/* ---- while the server runs: one at a time, any thread but one inside a plugin ---- */
+
+/* Another version of a running plugin, from `file` (NULL: where the configuration says), comes up beside it and takes its
+ * place; calls under way end in the old one, which stands by for 200 calls or 60 s and comes back if the new one fails
+ * in five or more, over ten per cent more than before. Announced as plugin.swapped. HILUM_EUNSUP: its descriptor, or what it
+ * provides, asks for a restart; errors of opening, init and start leave everything as it was. */
+hilum_rc hl_plugins_swap(struct hl_plugins *plugins, const char *id, const char *file);
+/* Opens and starts a plugin of `config` that was added, skipped or drained. Its commands, if it is new, come with the
+ * next start. HILUM_EEXISTS: it runs; HILUM_ENOTFOUND: not in config. */
+hilum_rc hl_plugins_load(struct hl_plugins *plugins, struct hl_config *config, const char *id);
+/* Nobody reaches it any more, until it is enabled. HILUM_EDENIED: required, or needed by another; HILUM_EUNSUP: the kernel
+ * holds what it provides. */
+hilum_rc hl_plugins_disable(struct hl_plugins *plugins, const char *id);
+/* On again, and out of quarantine. */
+hilum_rc hl_plugins_enable(struct hl_plugins *plugins, const char *id);
+/* Off, then drain and fini when the calls under way have ended. HILUM_ETIMEDOUT: some have not within 10 s. */
+hilum_rc hl_plugins_drain_one(struct hl_plugins *plugins, const char *id);
 
 /* Has a plugin that was opened a text option of this name and value, default or set? Any time after open. */
-bool hl_plugins_option_is(const struct hl_plugins *plugins, const char *key, const char *text);
+bool hl_plugins_option_is(struct hl_plugins *plugins, const char *key, const char *text);
 
 /* ---- capabilities ---- */
 

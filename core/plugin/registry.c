@@ -24,6 +24,15 @@ struct hilum_self *hl_plugin_find(const struct hl_plugins *host, const char *id)
     return NULL;
 }
 
+struct hilum_self *hl_peer(struct hilum_self *plugin, size_t i)
+{
+    const struct hl_plugins *host = plugin->host;
+    bool is_last = plugin->is_version && !plugin->replaces;
+    if (i < host->n)
+        return plugin->replaces && host->plugins[i] == plugin->replaces ? plugin : host->plugins[i];
+    return i == host->n && is_last ? plugin : NULL;
+}
+
 /* Remembers the first refusal: a plugin that ignores it must not run half registered. */
 static hilum_rc refuse(struct hilum_self *plugin, hilum_rc rc)
 {
@@ -59,6 +68,23 @@ static bool is_name(const char *name)
     return name && *name && strlen(name) < MAX_NAME && !strpbrk(name, "\"\\\n\r\t:");
 }
 
+/* What a gate leads to, remembered by the plugin so that gates can be turned to it and away. NULL: no memory. */
+static struct hl_target *target_new(struct hilum_self *plugin, uint32_t what, const char *name,
+                                    bool is_serial)
+{
+    struct hl_target *target = hl_arena_alloc(&plugin->arena, sizeof *target);
+    if (!target ||
+        !hl_grow(&plugin->targets, &plugin->cap_targets, plugin->n_targets, sizeof target))
+        return NULL;
+    target->owner = plugin;
+    target->what = what;
+    target->name = name;
+    target->is_serial = is_serial;
+    pthread_mutex_init(&target->serial, NULL);
+    plugin->targets[plugin->n_targets++] = target;
+    return target;
+}
+
 /* ---- capabilities ---- */
 
 static hilum_rc check_preview(const struct hilum_self *plugin, const struct hilum_cap *cap)
@@ -71,7 +97,7 @@ static hilum_rc check_preview(const struct hilum_self *plugin, const struct hilu
                    hl_cap_kind_name(cap->kind), plugin->id);
 }
 
-static hilum_rc check_capability(const struct hilum_self *plugin, const struct hilum_cap *cap)
+static hilum_rc check_capability(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     if (!cap || cap->size < sizeof *cap)
         return hl_fail(HILUM_EINVAL, "capability: its size is not filled in");
@@ -91,6 +117,18 @@ static hilum_rc check_capability(const struct hilum_self *plugin, const struct h
     return rc == HILUM_OK ? hl_cap_check(plugin, cap) : rc;
 }
 
+/* Callers see it through a gate, where its kind has one. */
+static hilum_rc show(struct capability *c)
+{
+    struct hl_target *target =
+        target_new(c->owner, c->cap->kind, c->cap->name, c->cap->threads == HILUM_SERIAL);
+    if (!target)
+        return hl_fail(HILUM_ENOMEM, "%s: no memory", c->owner->id);
+    target->cap = c->cap;
+    target->instance = c->instance;
+    return hl_shim_new(c->owner->host, target, &c->shown, &c->shown_instance);
+}
+
 hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *cap, void *instance)
 {
     hilum_rc rc = check_registering(plugin, "provide");
@@ -104,6 +142,9 @@ hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *
     c->owner = plugin;
     c->cap = cap;
     c->instance = instance;
+    rc = show(c);
+    if (rc != HILUM_OK)
+        return refuse(plugin, rc);
     atomic_init(&c->pins, 0);
     pthread_mutex_init(&c->serial, NULL);
     *plugin->last_cap = c;
@@ -136,7 +177,9 @@ hilum_rc hl_plugins_acquire(struct hl_plugins *plugins, uint32_t kind, const cha
 {
     bool ambiguous;
     const char *kind_name = hl_cap_kind_name(kind) ? hl_cap_kind_name(kind) : "unknown kind";
+    pthread_rwlock_rdlock(&plugins->registry);
     struct capability *c = hl_registry_find(plugins, kind, name, &ambiguous);
+    pthread_rwlock_unlock(&plugins->registry);
     if (ambiguous)
         return hl_fail(HILUM_ECONFLICT, "%s: provided by several plugins; say which", kind_name);
     if (!c)
@@ -144,31 +187,36 @@ hilum_rc hl_plugins_acquire(struct hl_plugins *plugins, uint32_t kind, const cha
                        name ? ":" : "", name ? name : "");
     /* Counted although nothing is swapped yet: the contract is that who acquires also unpins. */
     atomic_fetch_add_explicit(&c->pins, 1, memory_order_relaxed);
-    *cap = c->cap;
-    *instance = c->instance;
+    *cap = c->shown;
+    *instance = c->shown_instance;
     return HILUM_OK;
 }
 
 hilum_rc hl_plugins_nth(struct hl_plugins *plugins, uint32_t kind, uint32_t i,
                         const struct hilum_cap **cap, void **instance)
 {
+    pthread_rwlock_rdlock(&plugins->registry);
     struct capability *c = hl_cap_nth(plugins, kind, i);
+    pthread_rwlock_unlock(&plugins->registry);
     if (!c)
         return HILUM_ENOTFOUND; /* the end of a list, not a failure */
     atomic_fetch_add_explicit(&c->pins, 1, memory_order_relaxed);
-    *cap = c->cap;
-    *instance = c->instance;
+    *cap = c->shown;
+    *instance = c->shown_instance;
     return HILUM_OK;
 }
 
 /* By the address of the table, which the contract makes static and unique to one provider. */
 static struct capability *capability_by_table(struct hl_plugins *host, const struct hilum_cap *cap)
 {
-    for (size_t i = 0; i < host->n; i++)
-        for (struct capability *c = host->plugins[i]->caps; c; c = c->next)
-            if (c->cap == cap)
-                return c;
-    return NULL;
+    struct capability *found = NULL;
+    pthread_rwlock_rdlock(&host->registry);
+    for (size_t i = 0; !found && i < host->n; i++)
+        for (struct capability *c = host->plugins[i]->caps; c && !found; c = c->next)
+            if (c->shown == cap)
+                found = c;
+    pthread_rwlock_unlock(&host->registry);
+    return found;
 }
 
 void hl_plugins_unpin(struct hl_plugins *plugins, const struct hilum_cap *cap)
@@ -197,23 +245,27 @@ void hl_plugins_cap_each(struct hl_plugins *plugins, uint32_t kind,
                                       const char *plugin),
                          void *arg)
 {
+    pthread_rwlock_rdlock(&plugins->registry);
     for (size_t i = 0; i < plugins->n; i++) {
         if (!hl_plugin_is_ready(plugins->plugins[i]))
             continue;
         for (struct capability *c = plugins->plugins[i]->caps; c; c = c->next)
             if (c->cap->kind == kind)
-                each(arg, c->cap, c->instance, plugins->plugins[i]->id);
+                each(arg, c->shown, c->shown_instance, plugins->plugins[i]->id);
     }
+    pthread_rwlock_unlock(&plugins->registry);
 }
 
 const struct hilum_service *hl_plugins_service_for(struct hl_plugins *plugins,
                                                    const char *sop_class, void **instance)
 {
+    pthread_rwlock_rdlock(&plugins->registry);
     const struct capability *c = hl_service_provider(plugins, sop_class);
-    if (!c || !hl_plugin_is_ready(c->owner))
+    pthread_rwlock_unlock(&plugins->registry);
+    if (!c)
         return NULL;
-    *instance = c->instance;
-    return (const struct hilum_service *)(const void *)c->cap;
+    *instance = c->shown_instance;
+    return (const struct hilum_service *)(const void *)c->shown;
 }
 
 /* ---- subscriptions ---- */
@@ -237,6 +289,15 @@ hilum_rc hl_registry_subscribe(struct hilum_self *plugin, const struct hilum_hoo
     struct hl_hook_source *source = &plugin->hooks[plugin->n_hooks++];
     *source = (struct hl_hook_source){.file = NULL};
     memcpy(&source->hook, hook, size);
+    /* The bus itself serialises a SERIAL hook. */
+    struct hl_target *target = target_new(plugin, GATE_HOOK, hook->name, false);
+    struct hl_gate *gate = target ? hl_gate_new(plugin->host, target) : NULL;
+    if (!gate)
+        return refuse(plugin, hl_fail(HILUM_ENOMEM, "hook %s: no memory", hook->name));
+    target->run_hook = hook->run;
+    target->instance = hook->arg;
+    source->hook.run = hl_shim_hook;
+    source->hook.arg = gate;
     return HILUM_OK;
 }
 
@@ -247,18 +308,27 @@ static const char *const decl_types[] = {
     [HILUM_DECL_JOB] = "job",     [HILUM_DECL_COMMAND] = "command",
 };
 
-static const struct hilum_decl *decl_find(const struct hl_plugins *host, uint32_t type,
-                                          const char *name, const struct hilum_self **owner)
+static const struct hilum_decl *decl_of(const struct hilum_self *plugin, uint32_t type,
+                                        const char *name)
 {
-    for (size_t i = 0; i < host->n; i++) {
-        for (const struct declaration *d = host->plugins[i]->decls; d; d = d->next) {
-            if (d->decl.type != type || strcmp(d->decl.name, name) != 0)
-                continue;
-            *owner = host->plugins[i];
+    for (const struct declaration *d = plugin->decls; d; d = d->next)
+        if (d->decl.type == type && strcmp(d->decl.name, name) == 0)
             return &d->decl;
-        }
-    }
     return NULL;
+}
+
+/* The bus keeps the name of an event as long as it lives; a version before this one gave it. */
+static bool was_ours(const struct hilum_self *plugin, const char *event)
+{
+    const struct hl_plugins *host = plugin->host;
+    for (size_t i = 0; i < host->n_originals; i++)
+        if (strcmp(host->originals[i]->id, plugin->id) == 0 &&
+            decl_of(host->originals[i], HILUM_DECL_EVENT, event))
+            return true;
+    for (const struct hilum_self *v = host->versions; v; v = v->next_version)
+        if (strcmp(v->id, plugin->id) == 0 && decl_of(v, HILUM_DECL_EVENT, event))
+            return true;
+    return false;
 }
 
 /* "peer:text count?:int" */
@@ -315,11 +385,12 @@ static hilum_rc check_declaration(struct hilum_self *plugin, const struct hilum_
     if (decl->permission && !hl_action_is_known(decl->permission))
         return hl_fail(HILUM_EINVAL, "%s %s: permission \"%s\" is no action of this host", type,
                        decl->name, decl->permission);
-    if (decl_find(plugin->host, decl->type, decl->name, &other))
-        return hl_fail(HILUM_EEXISTS, "%s %s is declared by plugins %s and %s; remove one", type,
-                       decl->name, other->id, plugin->id);
+    for (size_t i = 0; (other = hl_peer(plugin, i)); i++)
+        if (decl_of(other, decl->type, decl->name))
+            return hl_fail(HILUM_EEXISTS, "%s %s is declared by plugins %s and %s; remove one",
+                           type, decl->name, other->id, plugin->id);
     /* A plugin publishes through the journal, so its events have the durable phase and no other. */
-    if (decl->type == HILUM_DECL_EVENT)
+    if (decl->type == HILUM_DECL_EVENT && !was_ours(plugin, decl->name))
         return hl_bus_declare(plugin->host->bus, decl->name, 1u << HILUM_NOTIFY);
     return HILUM_OK;
 }
@@ -337,6 +408,16 @@ hilum_rc hl_registry_declare(struct hilum_self *plugin, const struct hilum_decl 
     if (!d)
         return refuse(plugin, hl_fail(HILUM_ENOMEM, "%s: no memory", plugin->id));
     memcpy(&d->decl, decl, decl->size < sizeof *decl ? decl->size : sizeof *decl);
+    struct hl_target *target = target_new(plugin, GATE_DECL + decl->type, decl->name, false);
+    struct hl_gate *gate = target ? hl_gate_new(plugin->host, target) : NULL;
+    if (!gate)
+        return refuse(plugin, hl_fail(HILUM_ENOMEM, "%s: no memory", plugin->id));
+    target->run = decl->run;
+    target->read = decl->read;
+    target->instance = decl->arg;
+    d->decl.run = decl->run ? hl_shim_run : NULL;
+    d->decl.read = decl->read ? hl_shim_read : NULL;
+    d->decl.arg = gate;
     *plugin->last_decl = d;
     plugin->last_decl = &d->next;
     return HILUM_OK;
@@ -347,6 +428,7 @@ void hl_plugins_decl_each(struct hl_plugins *plugins, uint32_t type,
                                        const char *plugin),
                           void *arg)
 {
+    pthread_rwlock_rdlock(&plugins->registry);
     for (size_t i = 0; i < plugins->n; i++) {
         if (!hl_plugin_is_ready(plugins->plugins[i]))
             continue;
@@ -354,16 +436,20 @@ void hl_plugins_decl_each(struct hl_plugins *plugins, uint32_t type,
             if (d->decl.type == type)
                 each(arg, &d->decl, plugins->plugins[i]->id);
     }
+    pthread_rwlock_unlock(&plugins->registry);
 }
 
 const struct hilum_decl *hl_plugins_decl_find(struct hl_plugins *plugins, uint32_t type,
                                               const char *name, const char **plugin)
 {
-    const struct hilum_self *owner = NULL;
-    const struct hilum_decl *decl = decl_find(plugins, type, name, &owner);
-    if (!decl || !hl_plugin_is_ready(owner))
-        return NULL;
-    if (plugin)
-        *plugin = owner->id;
+    const struct hilum_decl *decl = NULL;
+    pthread_rwlock_rdlock(&plugins->registry);
+    for (size_t i = 0; !decl && i < plugins->n; i++) {
+        if (hl_plugin_is_ready(plugins->plugins[i]))
+            decl = decl_of(plugins->plugins[i], type, name);
+        if (decl && plugin)
+            *plugin = plugins->plugins[i]->id;
+    }
+    pthread_rwlock_unlock(&plugins->registry);
     return decl;
 }

@@ -153,15 +153,11 @@ static void run_task(void *arg)
     task_ended(task.host);
 }
 
-static hilum_rc host_run_on_worker(hilum_self *self, void (*run)(void *arg), void *arg)
+hilum_rc hl_plugins_run_task(struct hl_plugins *host, void (*run)(void *arg), void *arg)
 {
-    struct hl_plugins *host = self->host;
-    if (!atomic_load(&self->may_run))
-        return hl_fail(HILUM_EDENIED, "plugin %s: worker threads are lent between start and drain",
-                       self->id);
     struct task *task = malloc(sizeof *task);
     if (!task)
-        return hl_fail(HILUM_ENOMEM, "plugin %s: no memory for a task", self->id);
+        return hl_fail(HILUM_ENOMEM, "no memory for a task");
     *task = (struct task){.host = host, .run = run, .arg = arg};
     /* Counted before it is queued: it may have ended before hl_pool_run returns. */
     pthread_mutex_lock(&host->lock);
@@ -173,6 +169,14 @@ static hilum_rc host_run_on_worker(hilum_self *self, void (*run)(void *arg), voi
         free(task);
     }
     return rc;
+}
+
+static hilum_rc host_run_on_worker(hilum_self *self, void (*run)(void *arg), void *arg)
+{
+    if (!atomic_load(&self->may_run))
+        return hl_fail(HILUM_EDENIED, "plugin %s: worker threads are lent between start and drain",
+                       self->id);
+    return hl_plugins_run_task(self->host, run, arg);
 }
 
 /* ---- lent by the server ---- */

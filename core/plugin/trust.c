@@ -55,6 +55,16 @@ static void digest(const struct file *file, char hex[PLUGIN_DIGEST])
     sodium_bin2hex(hex, PLUGIN_DIGEST, hash, sizeof hash);
 }
 
+hilum_rc hl_trust_digest(const char *path, char hex[PLUGIN_DIGEST])
+{
+    struct file file;
+    hilum_rc rc = map(path, &file);
+    if (rc == HILUM_OK)
+        digest(&file, hex);
+    unmap(&file);
+    return rc;
+}
+
 /* `sha256` of an entry: one text or a list of them. */
 static hilum_rc check_listed(const struct hilum_self *plugin, const struct hl_node *listed)
 {

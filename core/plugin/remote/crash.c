@@ -43,24 +43,6 @@ static bool remember(struct hl_remote *remote, const char *what)
     return is_new;
 }
 
-static void publish(const struct hl_remote *remote, const char *event, const char *what)
-{
-    const struct hl_plugins *host = remote->plugin->host;
-    struct hl_buf fields = {0};
-    if (!host->publish || !atomic_load(&remote->plugin->may_run))
-        return;
-    hl_buf_text(&fields, "{\"plugin\":");
-    hl_buf_json_string(&fields, remote->plugin->id);
-    hl_buf_text(&fields, ",\"reason\":");
-    hl_buf_json_string(&fields, what);
-    hl_buf_byte(&fields, '}');
-    if (fields.failed ||
-        host->publish(host->publish_arg, remote->plugin->id, event, hl_buf_str(&fields)) < 0)
-        hl_log(HL_WARN, remote->plugin->id, "event %s is not in the journal: %s", event,
-               hl_error());
-    hl_buf_fini(&fields);
-}
-
 hilum_rc hl_remote_check_quarantine(const struct hl_remote *remote)
 {
     if (!remote->is_quarantined)
@@ -93,13 +75,13 @@ hilum_rc hl_remote_crashed(struct hl_process *process, hilum_rc rc, const char *
     bool is_quarantined = remember(remote, what);
     hl_log(HL_WARN, remote->plugin->id, "worker %d crashed: %s%s", (int)pid, what,
            strcmp(doing, "a call") == 0 ? "; only this call is lost" : "");
-    publish(remote, "plugin.crashed", what);
+    hl_plugin_tell(remote->plugin, "plugin.crashed", what);
     if (is_quarantined) {
         hl_log(HL_ERROR, remote->plugin->id,
                "in quarantine: %u crashes within 10 minutes. Nothing is sent to this plugin any "
                "more. Update or remove it, or try again with: hilum plugin enable %s",
                remote->max_crashes, remote->plugin->id);
-        publish(remote, "plugin.quarantined", what);
+        hl_plugin_tell(remote->plugin, "plugin.quarantined", what);
     }
     return hl_fail(rc, "plugin %s: %s", remote->plugin->id, what);
 }

@@ -204,6 +204,29 @@ void hl_remote_fini(void *state)
         pthread_mutex_unlock(&remote->lock);
         if (runs && hl_remote_step(remote, process, HL_WIRE_END) == HILUM_OK)
             hl_process_stop(process, NULL);
+        if (!runs)
+            continue;
+        pthread_mutex_lock(&remote->lock);
+        process->busy = false;
+        pthread_mutex_unlock(&remote->lock);
+    }
+}
+
+void hl_remote_shut(struct hl_remote *remote)
+{
+    for (unsigned i = 0; remote && i < MAX_REMOTE_WORKERS; i++) {
+        pthread_mutex_lock(&remote->lock);
+        struct hl_process *process = remote->workers[i];
+        bool runs = process && !process->busy && process->pid;
+        if (runs)
+            process->busy = true;
+        pthread_mutex_unlock(&remote->lock);
+        if (!runs)
+            continue;
+        hl_process_stop(process, NULL);
+        pthread_mutex_lock(&remote->lock);
+        process->busy = false;
+        pthread_mutex_unlock(&remote->lock);
     }
 }
 

@@ -13,6 +13,7 @@
 #include <linux/landlock.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ static struct hl_faults faults;
 static char directory[64];
 static const struct hilum_codec *codec;
 static void *instance;
-static int n_crashed, n_quarantined;
+static atomic_int n_crashed, n_quarantined;
 
 static int setup(void **state)
 {
@@ -334,7 +335,7 @@ static void harm__quarantine_is_told_and_lasts(void **state)
     assert_int_equal(n_crashed, 3);
     assert_int_equal(n_quarantined, 1);
     assert_listed("\"quarantined\":true");
-    assert_int_equal(hl_plugins_forgive(plugins, "hostile"), HILUM_OK);
+    assert_int_equal(hl_plugins_enable(plugins, "hostile"), HILUM_OK);
     assert_works();
 }
 

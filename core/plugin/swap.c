@@ -1,0 +1,501 @@
+/* Replacing a plugin while the server runs: the new version comes up beside the old one, gates turn to it, and for a
+ * while the old one stands by. It knows nothing of what a plugin is for. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/plugin/host.h"
+#include "core/plugin/remote/remote.h"
+
+enum {
+    PROBATION_CALLS = 200,
+    PROBATION_MS = 60 * 1000,
+    WORSE_ERRORS = 5,   /* fewer prove nothing */
+    WORSE_PERCENT = 10, /* of all calls, above the old version's */
+    LEAVE_MS = 10 * 1000
+};
+
+/* ---- what may be replaced ---- */
+
+static hilum_rc check_held(const struct hilum_self *plugin)
+{
+    if (hl_plugin_is_door(plugin))
+        return hl_fail(HILUM_EUNSUP,
+                       "plugin %s holds connections of its own; it changes by a restart",
+                       plugin->id);
+    for (const struct capability *c = plugin->caps; c; c = c->next)
+        /* An answer of a route may still be on its way when its call has returned. */
+        if (!hl_shim_has(c->cap->kind) || c->cap->kind == HILUM_CAP_ROUTE)
+            return hl_fail(HILUM_EUNSUP,
+                           "plugin %s provides a %s, which others hold while the server runs; it "
+                           "changes by a restart",
+                           plugin->id, hl_cap_kind_name(c->cap->kind));
+    return HILUM_OK;
+}
+
+static hilum_rc check_swap_word(const struct hilum_plugin *p)
+{
+    if (p->swap == HILUM_SWAP_BESIDE)
+        return HILUM_OK;
+    return hl_fail(HILUM_EUNSUP, "version %s says swap = %s; it changes by a restart", p->version,
+                   p->swap == HILUM_SWAP_HANDOVER ? "handover, which this host does not do yet"
+                                                  : "restart");
+}
+
+static bool declares(const struct hilum_self *plugin, const struct hilum_decl *decl)
+{
+    for (const struct declaration *d = plugin->decls; d; d = d->next)
+        if (d->decl.type == decl->type && strcmp(d->decl.name, decl->name) == 0 &&
+            strcmp(d->decl.fields ? d->decl.fields : "", decl->fields ? decl->fields : "") == 0)
+            return true;
+    return false;
+}
+
+/* Commands, verbs and events are known by name all over the server: a version may do them better, not differently. */
+static hilum_rc check_same_words(const struct hilum_self *a, const struct hilum_self *b)
+{
+    for (const struct declaration *d = a->decls; d; d = d->next)
+        if (!declares(b, &d->decl))
+            return hl_fail(HILUM_EUNSUP,
+                           "\"%s\" is declared by version %s and not, or differently, by version "
+                           "%s; it changes by a restart",
+                           d->decl.name, a->plugin->version, b->plugin->version);
+    return HILUM_OK;
+}
+
+static const char *needed_by(const struct hilum_self *plugin)
+{
+    const struct hl_plugins *host = plugin->host;
+    for (size_t i = 0; i < host->n; i++) {
+        const struct hilum_self *other = host->plugins[i];
+        bool counts = other != plugin && other->plugin && hl_plugin_is_ready(other);
+        for (const char *const *need = counts ? other->plugin->needs : NULL; need && *need;
+             need++) {
+            const char *colon = strchr(*need, ':');
+            if (!colon && strcmp(*need, plugin->id) == 0)
+                return other->id;
+            for (const struct capability *c = colon ? plugin->caps : NULL; c; c = c->next)
+                if (hl_cap_kind(*need, (size_t)(colon - *need)) == c->cap->kind &&
+                    (!colon[1] || strcmp(colon + 1, c->cap->name) == 0))
+                    return other->id;
+        }
+    }
+    return NULL;
+}
+
+/* ---- coming and going ---- */
+
+/* Under one lock, so that a look-up sees the one or the other. */
+static void make_current(struct hilum_self *from, struct hilum_self *to)
+{
+    struct hl_plugins *host = to->host;
+    pthread_rwlock_wrlock(&host->registry);
+    for (size_t i = 0; i < host->n; i++)
+        if (host->plugins[i] == from)
+            host->plugins[i] = to;
+    for (size_t i = 0; i < host->n_order; i++)
+        if (host->order[i] == from)
+            host->order[i] = to;
+    hl_gates_turn(host, from, to);
+    hl_gates_turn(host, to, to); /* what `from` no longer had and `to` has again */
+    pthread_rwlock_unlock(&host->registry);
+}
+
+/* Its gates lead elsewhere. What cannot be waited for keeps its memory until the server ends. */
+static bool retire(struct hilum_self *plugin)
+{
+    if (!plugin->initialised)
+        return true;
+    if (!hl_gate_wait(plugin, LEAVE_MS)) {
+        hl_log(HL_WARN, plugin->id,
+               "version %s: %u calls have not returned within %d s; it stays in memory until the "
+               "server ends",
+               plugin->plugin->version, atomic_load(&plugin->inside), LEAVE_MS / 1000);
+        return false;
+    }
+    atomic_store(&plugin->may_run, false);
+    if (plugin->plugin->drain)
+        plugin->plugin->drain(plugin->data, LEAVE_MS);
+    if (plugin->plugin->fini)
+        plugin->plugin->fini(plugin->data);
+    plugin->initialised = false;
+    hl_remote_shut(plugin->remote);
+    atomic_store(&plugin->state, PLUGIN_STOPPED);
+    return true;
+}
+
+static hilum_rc put_hooks(struct hilum_self *plugin, bool dry_run)
+{
+    return hl_bus_replace(plugin->host->bus, plugin->owner, plugin->hooks, plugin->n_hooks, NULL,
+                          NULL, dry_run, NULL);
+}
+
+void hl_plugin_tell(const struct hilum_self *plugin, const char *event, const char *what)
+{
+    const struct hl_plugins *host = plugin->host;
+    struct hl_buf fields = {0};
+    if (!host->publish || !atomic_load(&plugin->may_run))
+        return;
+    hl_buf_text(&fields, "{\"plugin\":");
+    hl_buf_json_string(&fields, plugin->id);
+    hl_buf_text(&fields, ",\"reason\":");
+    hl_buf_json_string(&fields, what);
+    hl_buf_byte(&fields, '}');
+    if (fields.failed ||
+        host->publish(host->publish_arg, plugin->id, event, hl_buf_str(&fields)) < 0)
+        hl_log(HL_WARN, plugin->id, "event %s is not in the journal: %s", event, hl_error());
+    hl_buf_fini(&fields);
+}
+
+/* ---- probation ---- */
+
+static double error_percent(const struct hl_tally *tally)
+{
+    uint64_t calls = atomic_load(&tally->calls);
+    return calls ? 100.0 * (double)atomic_load(&tally->errors) / (double)calls : 0;
+}
+
+static bool is_worse(const struct hilum_self *plugin)
+{
+    return atomic_load(&plugin->tally.errors) >= WORSE_ERRORS &&
+           error_percent(&plugin->tally) > plugin->percent_before + WORSE_PERCENT;
+}
+
+/* Wakes whoever watches. */
+static void end_probation(struct hilum_self *plugin)
+{
+    struct hl_plugins *host = plugin->host;
+    if (!atomic_exchange(&plugin->on_probation, false))
+        return;
+    pthread_mutex_lock(&host->lock);
+    pthread_cond_broadcast(&host->idle);
+    pthread_mutex_unlock(&host->lock);
+}
+
+void hl_swap_counted(struct hilum_self *plugin)
+{
+    if (is_worse(plugin) || atomic_load(&plugin->tally.calls) >= PROBATION_CALLS)
+        end_probation(plugin);
+}
+
+static void roll_back(struct hilum_self *plugin, struct hilum_self *previous)
+{
+    char what[256];
+    snprintf(what, sizeof what,
+             "version %s rolled back to %s: %" PRIu64 " errors in %" PRIu64
+             " calls (%.0f %%), before %.0f %%",
+             plugin->plugin->version, previous->plugin->version,
+             (uint64_t)atomic_load(&plugin->tally.errors),
+             (uint64_t)atomic_load(&plugin->tally.calls), error_percent(&plugin->tally),
+             plugin->percent_before);
+    if (put_hooks(previous, false) != HILUM_OK)
+        hl_log(HL_ERROR, plugin->id, "hooks of version %s: %s", previous->plugin->version,
+               hl_error());
+    make_current(plugin, previous);
+    hl_log(HL_ERROR, plugin->id, "%s", what);
+    hl_plugin_tell(previous, "plugin.swapped", what);
+    retire(plugin);
+}
+
+/* With `manage` held. */
+static void conclude(struct hilum_self *plugin)
+{
+    struct hilum_self *previous = plugin->previous;
+    plugin->previous = NULL;
+    if (!previous)
+        return;
+    end_probation(plugin);
+    if (is_worse(plugin))
+        roll_back(plugin, previous);
+    else if (retire(previous))
+        hl_log(HL_INFO, plugin->id, "version %s is kept; %s has ended", plugin->plugin->version,
+               previous->plugin->version);
+}
+
+static void watch(void *arg)
+{
+    struct hilum_self *plugin = arg;
+    struct hl_plugins *host = plugin->host;
+    int64_t end_ms = hl_mono_ms() + PROBATION_MS;
+    struct timespec end = {.tv_sec = end_ms / 1000, .tv_nsec = (long)(end_ms % 1000) * 1000000};
+    int rc = 0;
+    pthread_mutex_lock(&host->lock);
+    while (atomic_load(&plugin->on_probation) && !host->is_closing && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&host->idle, &host->lock, &end);
+    bool is_closing = host->is_closing;
+    pthread_mutex_unlock(&host->lock);
+    pthread_mutex_lock(&host->manage);
+    /* Whoever closes ends all versions there are. */
+    if (!is_closing)
+        conclude(plugin);
+    pthread_mutex_unlock(&host->manage);
+}
+
+/* ---- a new version ---- */
+
+static hilum_rc failure_of(const struct hilum_self *plugin, struct hl_faults *faults)
+{
+    hilum_rc rc = hl_fail(HILUM_EINVAL, "%s", faults->first ? faults->first->text : plugin->reason);
+    hl_faults_fini(faults);
+    return rc;
+}
+
+/* Up to start, seen by nobody. What fails is ended and kept as memory: gates know it. */
+static hilum_rc bring_up(struct hilum_self *plugin)
+{
+    struct hl_faults faults = {0};
+    if (!hl_plugin_open_file(plugin, &faults))
+        return failure_of(plugin, &faults);
+    hl_faults_fini(&faults);
+    hilum_rc rc = HILUM_OK;
+    for (const char *const *need = plugin->plugin->needs; rc == HILUM_OK && need && *need; need++)
+        if (!hl_need_is_met(plugin->host, *need))
+            rc = hl_fail(HILUM_ENOTFOUND, "needs %s, which no plugin that runs provides", *need);
+    if (rc == HILUM_OK && !hl_plugin_init_one(plugin))
+        return hl_fail(HILUM_EINVAL, "%s", plugin->reason);
+    if (rc == HILUM_OK)
+        rc = hl_plugin_start_one(plugin);
+    return rc;
+}
+
+static void give_up(struct hilum_self *plugin)
+{
+    char reason[512];
+    /* fini may fail too; what is told is why it came to that. */
+    snprintf(reason, sizeof reason, "%s", hl_error());
+    hl_gates_turn(plugin->host, plugin, NULL);
+    retire(plugin);
+    hl_remote_shut(plugin->remote);
+    hl_fail(HILUM_EINVAL, "%s", reason);
+}
+
+static hilum_rc fits(const struct hilum_self *plugin, const struct hilum_self *old)
+{
+    hilum_rc rc = check_swap_word(plugin->plugin);
+    if (rc == HILUM_OK)
+        rc = check_held(plugin);
+    if (rc == HILUM_OK)
+        rc = check_same_words(plugin, old);
+    return rc == HILUM_OK ? check_same_words(old, plugin) : rc;
+}
+
+static hilum_rc take_over(struct hilum_self *plugin, struct hilum_self *old)
+{
+    hilum_rc rc = put_hooks(plugin, false);
+    if (rc != HILUM_OK)
+        return rc;
+    plugin->previous = old;
+    plugin->percent_before = error_percent(&old->tally);
+    atomic_store(&plugin->on_probation, true);
+    atomic_store(&plugin->state, PLUGIN_RUNNING);
+    make_current(old, plugin);
+    char what[128];
+    snprintf(what, sizeof what, "version %.40s after %.40s", plugin->plugin->version,
+             old->plugin->version);
+    hl_log(HL_INFO, plugin->id, "swapped: %s, which stands by for %d calls or %d s", what,
+           PROBATION_CALLS, PROBATION_MS / 1000);
+    hl_plugin_tell(plugin, "plugin.swapped", what);
+    /* Without a thread to watch it there is no way back, and the old one ends now. */
+    if (hl_plugins_run_task(plugin->host, watch, plugin) != HILUM_OK)
+        conclude(plugin);
+    return HILUM_OK;
+}
+
+static hilum_rc swap_locked(struct hl_plugins *host, const char *id, const char *file)
+{
+    struct hilum_self *old = hl_plugin_find(host, id), *plugin;
+    if (!old)
+        return hl_fail(HILUM_ENOTFOUND, "%s: no such plugin (see `hilum plugin list`)", id);
+    if (atomic_load(&old->state) != PLUGIN_RUNNING)
+        return hl_fail(HILUM_EINVAL, "%s does not run; hilum plugin load %s opens it", id, id);
+    conclude(old);
+    /* It may have been rolled back just now. */
+    old = hl_plugin_find(host, id);
+    hilum_rc rc = check_held(old);
+    if (rc == HILUM_OK)
+        rc = check_swap_word(old->plugin);
+    if (rc != HILUM_OK)
+        return rc;
+    plugin = hl_plugin_version(old, file);
+    if (!plugin)
+        return hl_fail(HILUM_ENOMEM, "%s: no memory", id);
+    rc = bring_up(plugin);
+    if (rc == HILUM_OK)
+        rc = fits(plugin, old);
+    if (rc == HILUM_OK)
+        rc = take_over(plugin, old);
+    plugin->replaces = NULL;
+    if (rc != HILUM_OK)
+        give_up(plugin);
+    return rc;
+}
+
+hilum_rc hl_plugins_swap(struct hl_plugins *plugins, const char *id, const char *file)
+{
+    pthread_mutex_lock(&plugins->manage);
+    hilum_rc rc = plugins->is_closing ? hl_fail(HILUM_ECLOSED, "the server is stopping")
+                                      : swap_locked(plugins, id, file);
+    pthread_mutex_unlock(&plugins->manage);
+    return rc;
+}
+
+/* ---- off, on, away, back ---- */
+
+static hilum_rc running(struct hl_plugins *host, const char *id, struct hilum_self **out)
+{
+    *out = hl_plugin_find(host, id);
+    if (!*out)
+        return hl_fail(HILUM_ENOTFOUND, "%s: no such plugin (see `hilum plugin list`)", id);
+    if (atomic_load(&(*out)->state) != PLUGIN_RUNNING)
+        return hl_fail(HILUM_EINVAL, "%s does not run", id);
+    conclude(*out);
+    *out = hl_plugin_find(host, id);
+    if ((*out)->required)
+        return hl_fail(HILUM_EDENIED, "%s is required = true; the server cannot be without it", id);
+    const char *other = needed_by(*out);
+    if (other)
+        return hl_fail(HILUM_EDENIED, "%s is needed by %s", id, other);
+    return hl_plugin_is_door(*out) ? check_held(*out) : HILUM_OK;
+}
+
+static void switch_off(struct hilum_self *plugin, int state)
+{
+    struct hl_plugins *host = plugin->host;
+    hl_bus_replace(host->bus, plugin->owner, NULL, 0, NULL, NULL, false, NULL);
+    pthread_rwlock_wrlock(&host->registry);
+    atomic_store(&plugin->state, state);
+    hl_gates_turn(host, plugin, NULL);
+    pthread_rwlock_unlock(&host->registry);
+    hl_plugin_tell(plugin, "plugin.stopped", state == PLUGIN_DISABLED ? "disabled" : "drained");
+}
+
+hilum_rc hl_plugins_disable(struct hl_plugins *plugins, const char *id)
+{
+    struct hilum_self *plugin;
+    pthread_mutex_lock(&plugins->manage);
+    hilum_rc rc = running(plugins, id, &plugin);
+    for (const struct capability *c = rc == HILUM_OK ? plugin->caps : NULL; c; c = c->next)
+        if (rc == HILUM_OK && !hl_shim_has(c->cap->kind))
+            rc = check_held(plugin);
+    if (rc == HILUM_OK)
+        switch_off(plugin, PLUGIN_DISABLED);
+    pthread_mutex_unlock(&plugins->manage);
+    return rc;
+}
+
+hilum_rc hl_plugins_drain_one(struct hl_plugins *plugins, const char *id)
+{
+    struct hilum_self *plugin;
+    pthread_mutex_lock(&plugins->manage);
+    hilum_rc rc = running(plugins, id, &plugin);
+    if (rc == HILUM_OK)
+        rc = check_held(plugin);
+    if (rc == HILUM_OK) {
+        switch_off(plugin, PLUGIN_STOPPED);
+        if (!retire(plugin))
+            rc = hl_fail(HILUM_ETIMEDOUT, "%s takes no new calls; those under way have not ended",
+                         id);
+    }
+    pthread_mutex_unlock(&plugins->manage);
+    return rc;
+}
+
+static hilum_rc enable_locked(struct hl_plugins *host, const char *id)
+{
+    struct hilum_self *plugin = hl_plugin_find(host, id);
+    if (!plugin)
+        return hl_fail(HILUM_ENOTFOUND, "%s: no such plugin (see `hilum plugin list`)", id);
+    if (plugin->remote)
+        hl_remote_forgive(plugin->remote);
+    if (atomic_load(&plugin->state) == PLUGIN_RUNNING)
+        return HILUM_OK;
+    if (atomic_load(&plugin->state) != PLUGIN_DISABLED)
+        return hl_fail(HILUM_EINVAL, "%s is not disabled; hilum plugin load %s opens it", id, id);
+    hilum_rc rc = put_hooks(plugin, false);
+    if (rc != HILUM_OK)
+        return rc;
+    pthread_rwlock_wrlock(&host->registry);
+    atomic_store(&plugin->state, PLUGIN_RUNNING);
+    hl_gates_turn(host, plugin, plugin);
+    pthread_rwlock_unlock(&host->registry);
+    hl_plugin_tell(plugin, "plugin.started", "enabled");
+    return HILUM_OK;
+}
+
+hilum_rc hl_plugins_enable(struct hl_plugins *plugins, const char *id)
+{
+    pthread_mutex_lock(&plugins->manage);
+    hilum_rc rc = enable_locked(plugins, id);
+    pthread_mutex_unlock(&plugins->manage);
+    return rc;
+}
+
+/* ---- load ---- */
+
+static hilum_rc make_known(struct hilum_self *plugin, struct hilum_self *before)
+{
+    struct hl_plugins *host = plugin->host;
+    hilum_rc rc = put_hooks(plugin, false);
+    if (rc != HILUM_OK)
+        return rc;
+    if (before) {
+        make_current(before, plugin);
+    } else {
+        pthread_rwlock_wrlock(&host->registry);
+        host->plugins[host->n++] = plugin;
+        pthread_rwlock_unlock(&host->registry);
+    }
+    /* One that never came up is in no order yet. */
+    bool is_ordered = false;
+    for (size_t i = 0; i < host->n_order; i++)
+        is_ordered = is_ordered || host->order[i] == plugin;
+    if (!is_ordered)
+        host->order[host->n_order++] = plugin;
+    atomic_store(&plugin->state, PLUGIN_RUNNING);
+    hl_log(HL_INFO, plugin->id, "loaded: version %s", plugin->plugin->version);
+    hl_plugin_tell(plugin, "plugin.started", plugin->plugin->version);
+    return HILUM_OK;
+}
+
+static hilum_rc load_locked(struct hl_plugins *host, struct hl_config *config, const char *id)
+{
+    struct hilum_self *before = hl_plugin_find(host, id);
+    int state = before ? atomic_load(&before->state) : PLUGIN_STOPPED;
+    if (state != PLUGIN_STOPPED && state != PLUGIN_SKIPPED)
+        return hl_fail(HILUM_EEXISTS, "%s is loaded; hilum plugin swap %s replaces it", id, id);
+    if (host->n == host->max)
+        return hl_fail(HILUM_EFULL, "more plugins than this server has places for; restart it");
+    struct hilum_self *plugin = hl_plugin_from(host, config, id);
+    if (!plugin)
+        return hl_fail(HILUM_ENOTFOUND,
+                       "%s: not in the configuration; add { name = \"%s\"; } to plugins and run: "
+                       "hilum config reload",
+                       id, id);
+    plugin->replaces = before;
+    /* One whose start failed is still up, as others may have found it. */
+    hilum_rc rc = before && before->initialised ? check_held(before) : HILUM_OK;
+    if (rc == HILUM_OK && before && !retire(before))
+        rc = hl_fail(HILUM_EAGAIN, "%s: calls of its former life have not ended", id);
+    if (rc == HILUM_OK)
+        rc = bring_up(plugin);
+    if (rc == HILUM_OK)
+        rc = make_known(plugin, before);
+    plugin->replaces = NULL;
+    if (rc != HILUM_OK)
+        give_up(plugin);
+    return rc;
+}
+
+hilum_rc hl_plugins_load(struct hl_plugins *plugins, struct hl_config *config, const char *id)
+{
+    pthread_mutex_lock(&plugins->manage);
+    hilum_rc rc = plugins->is_closing ? hl_fail(HILUM_ECLOSED, "the server is stopping")
+                                      : load_locked(plugins, config, id);
+    pthread_mutex_unlock(&plugins->manage);
+    return rc;
+}
