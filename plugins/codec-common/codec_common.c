@@ -82,6 +82,25 @@ void codec_bytes_fini(struct codec_bytes *bytes)
     *bytes = (struct codec_bytes){0};
 }
 
+hilum_rc codec_end_with_marker(void *self, struct codec_bytes *stream)
+{
+    enum { EOI_1 = 0xFF, EOI_2 = 0xD9 };
+    size_t n = stream->n;
+    while (n && stream->n - n < 2 && !stream->at[n - 1])
+        n--; /* padding */
+    if (n >= 2 && stream->at[n - 2] == EOI_1 && stream->at[n - 1] == EOI_2)
+        return HILUM_OK;
+    uint8_t *longer = malloc(stream->n + 2);
+    if (!longer)
+        return codec_fail(self, HILUM_ENOMEM, "no memory for %zu bytes of JPEG", stream->n);
+    memcpy(longer, stream->at, stream->n);
+    longer[stream->n] = EOI_1;
+    longer[stream->n + 1] = EOI_2;
+    free(stream->copy);
+    *stream = (struct codec_bytes){longer, stream->n + 2, longer};
+    return HILUM_OK;
+}
+
 bool codec_is_syntax(const char *syntax, const char *uid)
 {
     return syntax && strcmp(syntax, uid) == 0;
@@ -116,6 +135,10 @@ hilum_rc codec_frame_of(void *self, const struct hilum_coded *coded,
                                 .bits_allocated = allocation_of(declared, shape->bits),
                                 .bits_stored = shape->bits};
     bool is_signed = declared ? declared->sample_type == HILUM_SAMPLE_SIGNED : shape->is_signed;
+    /* Some streams are deeper than the samples in them: the sign is where the data set has it. */
+    if (is_signed && declared && declared->bits_stored && declared->bits_stored < shape->bits &&
+        shape->bits < out->bits_allocated)
+        out->bits_stored = declared->bits_stored;
     out->sample_type = is_signed ? HILUM_SAMPLE_SIGNED : HILUM_SAMPLE_UNSIGNED;
     out->is_planar = shape->samples > 1 && wanted && wanted->is_planar;
     if (shape->samples == 1)

@@ -44,6 +44,9 @@ struct codec_bytes {
 };
 hilum_rc codec_gather(void *self, const struct hilum_coded *coded, struct codec_bytes *out);
 void codec_bytes_fini(struct codec_bytes *bytes);
+/* A JPEG or JPEG-LS stream that lacks its end marker gets one, in a copy: libraries wait for more of it, one for
+ * ever. HILUM_ENOMEM. */
+hilum_rc codec_end_with_marker(void *self, struct codec_bytes *stream);
 
 /* Is `syntax` the transfer syntax with this end of its UID? */
 bool codec_is_syntax(const char *syntax, const char *uid);

@@ -64,34 +64,14 @@ static void reading_close(struct reading *reading)
     codec_bytes_fini(&reading->stream);
 }
 
-/* CharLS 2.4 never returns from some streams that end in the middle of their bits, so all of them end in a marker. */
-static hilum_rc end_with_marker(void *self, struct codec_bytes *stream)
-{
-    enum { EOI_1 = 0xFF, EOI_2 = 0xD9 };
-    size_t n = stream->n;
-    while (n && stream->n - n < 2 && !stream->at[n - 1])
-        n--; /* padding */
-    if (n >= 2 && stream->at[n - 2] == EOI_1 && stream->at[n - 1] == EOI_2)
-        return HILUM_OK;
-    uint8_t *longer = malloc(stream->n + 2);
-    if (!longer)
-        return codec_fail(self, HILUM_ENOMEM, "no memory for %zu bytes of JPEG-LS", stream->n);
-    memcpy(longer, stream->at, stream->n);
-    longer[stream->n] = EOI_1;
-    longer[stream->n + 1] = EOI_2;
-    free(stream->copy);
-    *stream = (struct codec_bytes){longer, stream->n + 2, longer};
-    return HILUM_OK;
-}
-
 static hilum_rc reading_open(void *self, const struct hilum_coded *coded,
                              const struct hilum_decode *wanted, struct reading *out,
                              struct hilum_frame *frame)
 {
     *out = (struct reading){0};
     hilum_rc rc = codec_gather(self, coded, &out->stream);
-    if (!rc)
-        rc = end_with_marker(self, &out->stream);
+    if (!rc) /* CharLS 2.4 never returns from some streams that end in the middle of their bits */
+        rc = codec_end_with_marker(self, &out->stream);
     if (rc)
         return rc;
     out->decoder = charls_jpegls_decoder_create();

@@ -11,7 +11,7 @@ border() {
 border libltdl '# *include *[<"]ltdl\.h' '^core/plugin/loader\.c$'
 border libconfig '# *include *[<"]libconfig\.h' '^core/config/'
 border Lua '# *include *[<"]l(ua|auxlib|ualib)\.h' '^(core/script/|tests/)'
-border DCMTK '# *include *[<"]dcmtk/' '^(core/dicom/dcmtk/|tests/)'
+border DCMTK '# *include *[<"]dcmtk/' '^(core/dicom/dcmtk/|plugins/codec-jpeg/ijg\.cc|tests/)'
 border SQLite '# *include *[<"]sqlite3\.h' '^(plugins/db-sqlite/|tests/)'
 border SQL '"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE)\b' '^(core/record/|plugins/db-|tests/|sdk/)'
 border 'kernel in a plugin' '# *include *"core/' '^(core|tests)/'
