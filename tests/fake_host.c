@@ -12,6 +12,12 @@ static const struct hilum_dicom_api *lent_dicom;
 static const struct hilum_catalog_api *lent_catalog;
 static const struct hilum_object_api *lent_objects;
 
+static void no_audit(hilum_self *self, const hilum_principal *who, const char *action,
+                     const char *what, const char *details)
+{
+    (void)self, (void)who, (void)action, (void)what, (void)details;
+}
+
 void fake_host_lend(const struct hilum_dicom_api *dicom, const struct hilum_catalog_api *catalog,
                     const struct hilum_object_api *objects)
 {
@@ -156,6 +162,7 @@ static void fill_host(hilum_self *self, const char *data_dir)
                                      .declare = fake_declare,
                                      .dicom = lent_dicom,
                                      .catalog = lent_catalog,
+                                     .audit = no_audit,
                                      .objects = lent_objects,
                                      .data_dir = fake_data_dir};
 }

@@ -51,8 +51,11 @@ static const struct action actions[] = {
     {"config.reload", 0, NEVER, false},
     {"plugin.list", 0, NEVER, false},
     {"plugin.manage", 0, NEVER, false},
+    {"user.manage", 0, NEVER, false},
     {"admin", 0, NEVER, false},
 };
+
+_Static_assert(sizeof actions / sizeof *actions <= 64, "a person's actions are bits");
 
 /* ---- look-ups. The table is short and asked once a message: a scan is cheaper than its hash. */
 
@@ -84,6 +87,9 @@ char *hl_principal_text(const struct hl_principal *principal, char *out, size_t 
     case HL_PRINCIPAL_RULE:
         snprintf(out, size, "rule %s", principal->name ? principal->name : "without a name");
         break;
+    case HL_PRINCIPAL_PERSON:
+        snprintf(out, size, "%s (%s)", principal->name ? principal->name : "somebody", address);
+        break;
     case HL_PRINCIPAL_PEER:
         if (principal->peer)
             snprintf(out, size, "peer %s (%s)", principal->peer->name, address);
@@ -102,14 +108,12 @@ struct kept_principal {
     char texts[];
 };
 
-hilum_rc hl_principal_new(const struct hilum_identity *identity, const char *address,
-                          struct hl_principal **out)
+hilum_rc hl_principal_new(const struct hl_config *config, const struct hilum_identity *identity,
+                          const char *address, struct hl_principal **out)
 {
-    size_t n = strlen(address) + 1;
+    size_t n = strlen(address) + 1, m = identity ? strlen(identity->user) + 1 : 0;
     *out = NULL;
-    if (identity)
-        return hl_fail(HILUM_EUNSUP, "users are not built yet");
-    struct kept_principal *kept = calloc(1, sizeof *kept + n);
+    struct kept_principal *kept = calloc(1, sizeof *kept + n + m);
     if (!kept)
         return hl_fail(HILUM_ENOMEM, "no memory for a principal");
     memcpy(kept->texts, address, n);
@@ -117,6 +121,13 @@ hilum_rc hl_principal_new(const struct hilum_identity *identity, const char *add
                                             .address = kept->texts,
                                             .aet = "by HTTP",
                                             .accept_unknown = true};
+    if (identity) {
+        memcpy(kept->texts + n, identity->user, m);
+        kept->principal = (struct hl_principal){
+            .kind = HL_PRINCIPAL_PERSON, .address = kept->texts, .name = kept->texts + n};
+        if (!(identity->flags & HILUM_IDENTITY_MUST_CHANGE))
+            kept->principal.allowed = hl_roles_mask(config, identity->roles, identity->scope);
+    }
     *out = &kept->principal;
     return HILUM_OK;
 }
@@ -169,6 +180,10 @@ hilum_rc hl_allow(const struct hl_principal *principal, const char *action,
     case HL_PRINCIPAL_RULE:
         is_allowed = known->is_for_rules;
         hint = "rules may not";
+        break;
+    case HL_PRINCIPAL_PERSON:
+        is_allowed = (principal->allowed >> (known - actions) & 1) != 0;
+        hint = "not among the actions of the roles, or of the token";
         break;
     }
     if (is_allowed)

@@ -14,11 +14,12 @@
 struct hl_peer; /* core/config/peers.h */
 
 enum hl_principal_kind {
-    HL_PRINCIPAL_NONE,  /* zero-initialised: nobody; refused everything */
-    HL_PRINCIPAL_PEER,  /* a DICOM peer, matched or not */
-    HL_PRINCIPAL_USER,  /* a Unix user on the control socket */
-    HL_PRINCIPAL_RULE,  /* a Lua rule or a configured route */
-    HL_PRINCIPAL_SYSTEM /* the kernel itself: recovery, retention, outbox */
+    HL_PRINCIPAL_NONE,   /* zero-initialised: nobody; refused everything */
+    HL_PRINCIPAL_PEER,   /* a DICOM peer, matched or not */
+    HL_PRINCIPAL_USER,   /* a Unix user on the control socket */
+    HL_PRINCIPAL_RULE,   /* a Lua rule or a configured route */
+    HL_PRINCIPAL_PERSON, /* somebody signed in, or a program with a token */
+    HL_PRINCIPAL_SYSTEM  /* the kernel itself: recovery, retention, outbox */
 };
 
 /* Somebody who wants something. Built by the face that met him; borrowed during the call. */
@@ -29,7 +30,8 @@ struct hl_principal {
     const char *aet;            /* PEER: calling AE title, for the reason; may be NULL */
     bool accept_unknown;        /* PEER: dicom.unknown_peers = "accept" */
     uid_t uid;                  /* USER */
-    const char *name;           /* RULE: its name, for the reason and the audit */
+    const char *name;           /* RULE, PERSON: for the reason and the audit */
+    uint64_t allowed;           /* PERSON: bit i: hl_action_at(i); of hl_roles_mask */
 };
 
 /* What it is about. All members may be NULL: then "any". For reasons and, with users and roles, for
@@ -57,10 +59,10 @@ struct hl_resource {
  *   quarantine.hold  no                  no                        yes    yes             yes
  *   the rest         no                  no                        no     yes             yes
  *
- * With "refuse" an unknown peer may do nothing. "The rest": status, patient.edit, study.explain,
+ * Persons may what their roles allow (roles.c). With "refuse" an unknown peer may do nothing. "The rest": status, patient.edit, study.explain,
  * quarantine.list, quarantine.release, import, export, export.as_received, job.list, job.manage, peer.list, peer.echo,
  * peer.trace, log.read, archive.check, archive.repair, config.check, config.reload, plugin.list,
- * plugin.manage, admin. */
+ * plugin.manage, user.manage, admin. */
 hilum_rc hl_allow(const struct hl_principal *principal, const char *action,
                   const struct hl_resource *resource);
 
@@ -69,10 +71,17 @@ bool hl_action_is_known(const char *action);
 /* The i-th action of the table, NULL beyond its end: for lists and for the test of the matrix. */
 const char *hl_action_at(size_t i);
 
-/* Whoever came by HTTP: `identity` NULL is nobody in particular, with an unknown peer's rights where those are
- * accepted: from loopback a look, and storing. Strings are copied. HILUM_ENOMEM. */
-hilum_rc hl_principal_new(const struct hilum_identity *identity, const char *address,
-                          struct hl_principal **out);
+/* What somebody with these roles (by commas) may, narrowed to the actions of `scope` (by commas; NULL, "": all).
+ * Roles are those of the configuration's `roles` (may be NULL), then the shipped ones; what is neither adds nothing. */
+struct hl_config;
+uint64_t hl_roles_mask(const struct hl_config *config, const char *roles, const char *scope);
+/* The i-th shipped role, NULL beyond the end. */
+const char *hl_role_at(size_t i);
+
+/* Whoever came by HTTP: a person with the roles of `identity`; NULL is nobody in particular, with an unknown peer's
+ * rights where those are accepted: from loopback a look, and storing. Strings are copied. HILUM_ENOMEM. */
+hilum_rc hl_principal_new(const struct hl_config *config, const struct hilum_identity *identity,
+                          const char *address, struct hl_principal **out);
 /* Of hl_principal_new; NULL is fine. */
 void hl_principal_free(struct hilum_principal *principal);
 

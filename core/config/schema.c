@@ -42,6 +42,10 @@ const struct hl_option hl_options[] = {
     {"dicom.limits.max_pdu", HL_KIND_BYTES, RELOAD, "131078", NULL, 0, 0, "PDU size we offer to receive; at most 1MiB."},
     {"dicom.limits.max_threads", HL_KIND_INT, 0, "64", NULL, 1, 1024, "Messages in work at once; one that waits for its peer does not count."},
 
+    {"roles", HL_KIND_GROUPS, RELOAD, NULL, NULL, 0, 0, "What people may do, by role; one of a shipped role's name replaces it. Merged by name over the files."},
+    {"roles[].name", HL_KIND_TEXT, REQUIRED | RELOAD, NULL, NULL, 0, 0, "Its name, as accounts have it; without a comma."},
+    {"roles[].allow", HL_KIND_TEXT, LIST | RELOAD, NULL, NULL, 0, 0, "Actions: ( \"find\", \"retrieve\" ); \"*\" is all."},
+
     {"peers", HL_KIND_GROUPS, RELOAD, NULL, NULL, 0, 0, "The DICOM systems we know. Merged by name over the files."},
     {"peers[].name", HL_KIND_NAME, REQUIRED | RELOAD, NULL, NULL, 0, 0, "What rules, routes and people call it."},
     {"peers[].enabled", HL_KIND_BOOL, RELOAD, "true", NULL, 0, 0, "false: as if it were not listed."},

@@ -43,6 +43,8 @@ struct hl_host_services {
     hilum_rc (*principal_new)(void *arg, const struct hilum_identity *identity, const char *address,
                               hilum_principal **out);
     hilum_rc (*announce)(void *arg, const char *name, const char *value);
+    void (*audit)(void *arg, const char *plugin, const hilum_principal *who, const char *action,
+                  const char *what, const char *details);
     void *arg;
 };
 void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services);

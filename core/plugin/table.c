@@ -233,6 +233,14 @@ static hilum_rc host_announce(hilum_self *self, const char *name, const char *va
     return s->announce ? s->announce(s->arg, name, value) : HILUM_OK;
 }
 
+static void host_audit(hilum_self *self, const hilum_principal *who, const char *action,
+                       const char *what, const char *details)
+{
+    const struct hl_host_services *s = &self->host->services;
+    if (s->audit)
+        s->audit(s->arg, self->id, who, action, what, details);
+}
+
 void hl_host_table_init(struct hl_plugins *host)
 {
     host->table = (struct hilum_host){
@@ -266,5 +274,6 @@ void hl_host_table_init(struct hl_plugins *host)
         .principal_new = host_principal_new,
         .principal_free = hl_principal_free,
         .announce = host_announce,
+        .audit = host_audit,
     };
 }

@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/pool.h"
 #include "core/dicom/dcmtk/dataset.h"
 #include "core/dicom/trace.h"
 
@@ -376,7 +377,9 @@ static hilum_rc start_parts(struct hl_server *server)
         hl_log(HL_WARN, "server",
                "the catalogue is empty but the store is not: nothing of it is found "
                "until `hilum archive rebuild`");
-    hilum_rc rc = hl_plugins_start(server->plugins);
+    hilum_rc rc = hl_pool_new("audits", 1, &server->audits);
+    if (rc == HILUM_OK)
+        rc = hl_plugins_start(server->plugins);
     if (rc == HILUM_OK)
         rc = hl_jobs_start(server->jobs);
     if (rc == HILUM_OK)
@@ -423,6 +426,8 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
         hl_jobs_stop(server->jobs, ms);
     if (server->plugins)
         hl_plugins_drain(server->plugins, PLUGIN_DRAIN_MS);
+    hl_pool_free(server->audits);
+    server->audits = NULL;
     hl_jobs_free(server->jobs);
     hl_script_free(server->script);
     hl_scu_free(server->scu);

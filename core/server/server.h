@@ -41,6 +41,7 @@ struct hl_server {
     struct hl_jobs *jobs;
     struct hl_scp *scp;
     struct hl_control *control;
+    struct hl_pool *audits; /* rows of plugins; NULL: not started, or stopped */
     pthread_t housekeeper;
     bool has_housekeeper;
     atomic_bool stopping;

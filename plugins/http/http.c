@@ -6,9 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
-enum { FINI_MAX_MS = 5000 }; /* after the drain: routes that still do not return are given up */
+enum {
+    CUT_MAX_MS = 3000, /* for connections to notice that they are cut */
+    FINI_MAX_MS = 5000 /* after the drain: routes that still do not return are given up */
+};
 
 #define AT(member) offsetof(struct http_conf, member)
 
@@ -28,6 +32,14 @@ static const struct hilum_option options[] = {
     {"cors", HILUM_OPT_STR, AT(cors), "", NULL,
      "Origins whose pages may ask, by comma, \"https://viewer.example\"; \"*\": all, without "
      "sign-in."},
+    {"plain_sign_in", HILUM_OPT_STR, AT(plain_sign_in), "refuse", "refuse|accept",
+     "Passwords and tokens from other machines without TLS: \"refuse\" or \"accept\" them."},
+    {"session_idle", HILUM_OPT_MSEC, AT(session_idle), "30m", "1m..24h",
+     "A session nobody uses ends after this."},
+    {"session_life", HILUM_OPT_MSEC, AT(session_life), "12h", "1m..30d",
+     "Any session ends after this."},
+    {"max_sign_in_failures", HILUM_OPT_INT, AT(max_sign_in_failures), "20", "1..100000",
+     "Failed sign-ins from one address in five minutes; then it waits."},
     {"threads", HILUM_OPT_INT, AT(threads), "2", "1..64", "Threads that move bytes."},
     {"workers", HILUM_OPT_INT, AT(workers), "16", "1..256", "Requests in work at once."},
     {"queue", HILUM_OPT_INT, AT(queue), "1000", "1..100000",
@@ -76,11 +88,17 @@ static hilum_rc http_init(const struct hilum_host *host, hilum_self *self, const
     server->self = self;
     server->conf = conf;
     locks_init(server);
-    hilum_rc rc = http_own_routes(server);
-    if (rc != HILUM_OK)
+    hilum_rc rc = http_sessions_new(server);
+    if (rc == HILUM_OK)
+        rc = http_own_routes(server);
+    if (rc == HILUM_OK)
+        rc = http_signin_routes(server);
+    if (rc != HILUM_OK) {
+        http_sessions_free(server);
         free(server);
-    else
+    } else {
         *state = server;
+    }
     return rc;
 }
 
@@ -107,32 +125,26 @@ static hilum_rc http_ready(void *state)
     return rc;
 }
 
-/* Requests under way end; their clients hear the answer. */
-static void http_drain(void *state, uint32_t deadline_ms)
+/* Waits until no request is under way. Holds server->lock. */
+static void wait_idle(struct http_server *server, uint32_t ms)
 {
-    struct http_server *server = state;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += deadline_ms / 1000;
-    until.tv_nsec += (long)(deadline_ms % 1000) * 1000000;
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    http_quiesce(server);
-    pthread_mutex_lock(&server->lock);
-    server->is_draining = true;
-    pthread_cond_broadcast(&server->watched);
     while (server->n_active > 0 &&
            pthread_cond_timedwait(&server->idle, &server->lock, &until) != ETIMEDOUT) {
     }
-    pthread_mutex_unlock(&server->lock);
 }
 
-/* Those that read a body hear that its client has gone; what leaves piece by piece gets no further one. */
-static void cut_readers(struct http_server *server)
+/* Those that read a body hear that its client has gone; what leaves piece by piece gets no further one, and its
+ * connection ends. Holds server->lock. */
+static void cut(struct http_server *server)
 {
-    pthread_mutex_lock(&server->lock);
     server->is_draining = server->is_cut = true;
     for (struct hilum_http *r = server->active; r != NULL; r = r->next_active) {
         pthread_mutex_lock(&r->lock);
@@ -140,6 +152,31 @@ static void cut_readers(struct http_server *server)
         pthread_cond_broadcast(&r->changed);
         pthread_mutex_unlock(&r->lock);
     }
+    for (struct http_conn *conn = server->conns; conn != NULL; conn = conn->next)
+        shutdown(conn->fd, SHUT_RDWR);
+}
+
+/* Requests under way end; their clients hear the answer. What has not ended by then is cut: objects it reads from
+ * belong to a store that closes next. */
+static void http_drain(void *state, uint32_t deadline_ms)
+{
+    struct http_server *server = state;
+    http_quiesce(server);
+    pthread_mutex_lock(&server->lock);
+    server->is_draining = true;
+    pthread_cond_broadcast(&server->watched);
+    wait_idle(server, deadline_ms);
+    if (server->n_active > 0) {
+        cut(server);
+        wait_idle(server, CUT_MAX_MS);
+    }
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void cut_readers(struct http_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    cut(server);
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -157,6 +194,7 @@ static void http_fini(void *state)
     http_unlisten(server);
     http_tls_close(server);
     http_routes_free(server);
+    http_sessions_free(server);
     pthread_cond_destroy(&server->idle);
     pthread_cond_destroy(&server->watched);
     pthread_cond_destroy(&server->queued);

@@ -27,6 +27,8 @@ enum {
 struct http_conf {
     const char *listen, *certificate, *key, *unknown_clients, *public_url, *proxies, *cors;
     int64_t threads, workers, queue, max_connections, max_per_address, max_requests_per_user;
+    const char *plain_sign_in;
+    int64_t session_idle, session_life, max_sign_in_failures;
     int64_t header_timeout, idle_timeout, body_grace, min_rate, max_header, max_response;
     int32_t access_log;
 };
@@ -95,6 +97,40 @@ void http_routes_free(struct http_server *server);
 void http_routes_match(const struct http_server *server, const char *method,
                        const char *const *segments, unsigned n, struct http_match *out);
 
+/* ---- who signed in (session.c) ---- */
+
+enum { HTTP_SECRET_TEXT = 65 };
+
+/* A copy of a struct hilum_identity. */
+struct http_identity {
+    char user[80], display[160], roles[512], departments[512], scope[512];
+    uint32_t flags;
+    int64_t expires;
+};
+
+struct http_sessions;
+hilum_rc http_sessions_new(struct http_server *server);
+void http_sessions_free(struct http_server *server);
+/* Asks the providers. HILUM_EDENIED: nobody takes it; HILUM_EAGAIN: a directory cannot be reached. */
+hilum_rc http_check(struct http_server *server, struct hilum_credentials *shown,
+                    struct http_identity *out);
+/* A basic sign-in that was right a moment ago need not be hashed again. False: not known. */
+bool http_recall(struct http_server *server, const char *basic, struct http_identity *out);
+void http_remember(struct http_server *server, const char *basic,
+                   const struct http_identity *identity);
+/* A new session: the cookie's value, and what pages send back against forgery. HILUM_EFULL: too many. */
+hilum_rc http_session_begin(struct http_server *server, const struct http_identity *identity,
+                            char cookie[HTTP_SECRET_TEXT], char csrf[HTTP_SECRET_TEXT]);
+/* False: there is none, it is over, or its account is closed. */
+bool http_session_find(struct http_server *server, const char *cookie, struct http_identity *out,
+                       char csrf[HTTP_SECRET_TEXT]);
+void http_session_end(struct http_server *server, const char *cookie);
+/* All of a user's, but for `cookie` (NULL: none): after a new password. */
+void http_sessions_end(struct http_server *server, const char *user, const char *cookie);
+/* Failed sign-ins from an address: noted, and whether there were too many lately. */
+void http_failure_note(struct http_server *server, const char *address);
+bool http_failures_are_many(struct http_server *server, const char *address);
+
 /* ---- connections and requests ---- */
 
 enum http_phase {
@@ -139,8 +175,11 @@ struct hilum_http {
     struct hilum_http *queue_next;                    /* of the workers */
     struct hilum_http *next_active, *previous_active; /* of all; under the server's lock */
     struct http_header *shown, **last_shown;          /* what the client sent */
-    char address[48], user[64];                       /* user: under the server's lock */
+    char address[48], user[80];                       /* user: under the server's lock */
     bool is_loopback, is_tls, is_proxied;
+    bool is_private;           /* nobody on the way reads along: TLS, or this machine */
+    const char *cookie, *csrf; /* of its session; NULL: none */
+    uint32_t identity_flags;
     struct http_match match;
     struct hilum_http_request asked;
     hilum_principal *who;
@@ -206,6 +245,7 @@ struct http_server {
     struct http_listener listeners[HTTP_LISTENERS];
     unsigned n_listeners;
     struct http_tls *tls;
+    struct http_sessions *sessions;
 
     pthread_mutex_t lock;                 /* of connections, queue and counters below */
     pthread_cond_t queued, idle, watched; /* the latter by CLOCK_MONOTONIC */
@@ -276,6 +316,11 @@ int64_t http_now_ms(void);
 
 /* identify.c: request->who of what the client shows. HILUM_EDENIED with the status to answer. */
 hilum_rc http_identify(struct hilum_http *request, uint32_t *status);
+
+bool http_is_cross_site(const struct hilum_http *request); /* asked by a page of another site */
+
+/* signin.c: /auth/... */
+hilum_rc http_signin_routes(struct http_server *server);
 
 /* own.c: /health and /ready */
 hilum_rc http_own_routes(struct http_server *server);

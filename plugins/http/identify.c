@@ -2,6 +2,8 @@
 #include "http.h"
 
 #include <arpa/inet.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +114,7 @@ static bool is_safe_method(const char *method)
 }
 
 /* A browser names the page that asks; only pages of ours, or of those CORS lists, may change anything. */
-static bool is_cross_site(const struct hilum_http *request)
+bool http_is_cross_site(const struct hilum_http *request)
 {
     const char *origin = http_shown(request, "Origin"), *host = http_shown(request, "Host");
     if (origin == NULL || is_listed(request->server->conf->cors, origin))
@@ -135,19 +137,175 @@ static hilum_rc anonymous(struct hilum_http *request, uint32_t *status)
                     "without signing in only clients of this machine are served");
     if (host != NULL && !is_local_name(host))
         return deny(request, status, 403, "call this server by its address or as localhost");
-    if (!is_safe_method(request->asked.method) && is_cross_site(request))
+    if (!is_safe_method(request->asked.method) && http_is_cross_site(request))
         return deny(request, status, 403, "a page of another site may not change anything here");
     return HILUM_OK;
+}
+
+/* ---- somebody ---- */
+
+/* The bytes of base64 text, terminated; false: it is none, or too long. */
+static bool base64_decode(const char *text, char *out, size_t size)
+{
+    const gnutls_datum_t from = {(unsigned char *)(uintptr_t)text, (unsigned)strlen(text)};
+    gnutls_datum_t to = {NULL, 0};
+    if (gnutls_base64_decode2(&from, &to) != 0)
+        return false;
+    bool fits = to.size < size && memchr(to.data, 0, to.size) == NULL;
+    if (fits) {
+        memcpy(out, to.data, to.size);
+        out[to.size] = '\0';
+    }
+    gnutls_memset(to.data, 0, to.size);
+    gnutls_free(to.data);
+    return fits;
+}
+
+static struct hilum_credentials credentials(const struct hilum_http *request, uint32_t kind,
+                                            const char *user, const char *secret)
+{
+    return (struct hilum_credentials){.size = sizeof(struct hilum_credentials),
+                                      .kind = kind,
+                                      .user = user,
+                                      .secret = secret,
+                                      .secret_length = strlen(secret),
+                                      .remote = request->address,
+                                      .service = "http",
+                                      .totp = "",
+                                      .state = ""};
+}
+
+static hilum_rc check_basic(struct hilum_http *request, const char *encoded,
+                            struct http_identity *out)
+{
+    char text[1200], *colon = NULL;
+    hilum_rc rc = HILUM_EDENIED;
+    if (http_recall(request->server, encoded, out))
+        return HILUM_OK;
+    if (base64_decode(encoded, text, sizeof text) && (colon = strchr(text, ':')) != NULL) {
+        *colon = '\0';
+        struct hilum_credentials shown = credentials(request, HILUM_CRED_PASSWORD, text, colon + 1);
+        rc = http_check(request->server, &shown, out);
+    }
+    gnutls_memset(text, 0, sizeof text);
+    if (rc == HILUM_OK)
+        http_remember(request->server, encoded, out);
+    return rc;
+}
+
+/* What an Authorization header says; HILUM_ENOTFOUND: there is none. */
+static hilum_rc check_header(struct hilum_http *request, uint32_t *status,
+                             struct http_identity *out)
+{
+    const char *header = http_shown(request, "Authorization");
+    hilum_rc rc = HILUM_EDENIED;
+    if (header == NULL)
+        return HILUM_ENOTFOUND;
+    if (!request->is_private)
+        return deny(request, status, 403, "sign in over TLS; see plain_sign_in");
+    if (http_failures_are_many(request->server, request->address))
+        return deny(request, status, 429,
+                    "too many failed sign-ins from this address; wait some minutes");
+    if (strncasecmp(header, "Bearer ", 7) == 0) {
+        const char *token = header + 7 + strspn(header + 7, " ");
+        struct hilum_credentials shown = credentials(request, HILUM_CRED_BEARER, "", token);
+        rc = http_check(request->server, &shown, out);
+    } else if (strncasecmp(header, "Basic ", 6) == 0) {
+        rc = check_basic(request, header + 6 + strspn(header + 6, " "), out);
+    }
+    if (rc == HILUM_OK)
+        return rc;
+    if (rc == HILUM_EAGAIN)
+        return deny(request, status, 503, "the directory of accounts cannot be reached");
+    http_failure_note(request->server, request->address);
+    return deny(request, status, 401, "the token or password is refused");
+}
+
+/* The value of our cookie among the others; NULL: none. */
+static const char *session_cookie(struct hilum_http *request)
+{
+    static const char name[] = "hilum_session=";
+    const char *p = http_shown(request, "Cookie");
+    for (; p != NULL && *p != '\0'; p += strspn(p, "; ")) {
+        size_t n = strcspn(p, ";");
+        if (strncmp(p, name, sizeof name - 1) == 0)
+            return http_arena_text(&request->arena, p + sizeof name - 1, n - (sizeof name - 1));
+        p += n;
+    }
+    return NULL;
+}
+
+/* A browser sends the cookie whatever page asks; only our own know the session's other secret. */
+static bool is_forged(const struct hilum_http *request, const char *csrf)
+{
+    const char *shown = http_shown(request, "X-Hilum-CSRF");
+    if (is_safe_method(request->asked.method) ||
+        request->match.route->table->flags & HILUM_ROUTE_NO_CSRF)
+        return false;
+    return http_is_cross_site(request) || shown == NULL || strlen(shown) != strlen(csrf) ||
+           gnutls_memcmp(shown, csrf, strlen(csrf)) != 0;
+}
+
+static hilum_rc check_session(struct hilum_http *request, uint32_t *status,
+                              struct http_identity *out)
+{
+    char csrf[HTTP_SECRET_TEXT];
+    const char *cookie = session_cookie(request);
+    if (cookie == NULL || !http_session_find(request->server, cookie, out, csrf))
+        return HILUM_ENOTFOUND;
+    request->cookie = cookie;
+    request->csrf = http_arena_text(&request->arena, csrf, strlen(csrf));
+    if (is_forged(request, csrf))
+        return deny(request, status, 403, "X-Hilum-CSRF is not the session's; see /auth/session");
+    return HILUM_OK;
+}
+
+static hilum_rc somebody(struct hilum_http *request, const struct http_identity *known)
+{
+    const struct http_server *server = request->server;
+    const struct hilum_identity identity = {.size = sizeof identity,
+                                            .flags = known->flags,
+                                            .user = known->user,
+                                            .display = known->display,
+                                            .roles = known->roles,
+                                            .departments = known->departments,
+                                            .scope = known->scope,
+                                            .expires = known->expires};
+    pthread_mutex_lock(&request->server->lock);
+    snprintf(request->user, sizeof request->user, "%s", known->user);
+    pthread_mutex_unlock(&request->server->lock);
+    request->asked.user = request->user;
+    request->identity_flags = known->flags;
+    return server->host->principal_new(server->self, &identity, request->address, &request->who);
+}
+
+static bool is_private(const struct hilum_http *request)
+{
+    const char *proto = http_shown(request, "X-Forwarded-Proto");
+    if (request->is_tls || strcmp(request->server->conf->plain_sign_in, "accept") == 0)
+        return true;
+    if (request->is_proxied)
+        return proto != NULL && strcmp(proto, "https") == 0;
+    return request->is_loopback;
 }
 
 hilum_rc http_identify(struct hilum_http *request, uint32_t *status)
 {
     const struct http_server *server = request->server;
+    struct http_identity identity = {0};
     proxy_apply(request);
+    request->is_private = is_private(request);
     base_url(request);
-    hilum_rc rc = anonymous(request, status);
-    if (rc == HILUM_OK)
-        rc = server->host->principal_new(server->self, NULL, request->address, &request->who);
+    hilum_rc rc = check_header(request, status, &identity);
+    if (rc == HILUM_ENOTFOUND)
+        rc = check_session(request, status, &identity);
+    if (rc == HILUM_OK) {
+        rc = somebody(request, &identity);
+    } else if (rc == HILUM_ENOTFOUND) {
+        rc = anonymous(request, status);
+        if (rc == HILUM_OK)
+            rc = server->host->principal_new(server->self, NULL, request->address, &request->who);
+    }
     request->asked.who = request->who;
     return rc;
 }

@@ -98,6 +98,12 @@ static void cors_add(struct hilum_http *request)
     }
 }
 
+static bool is_page(const char *media_type)
+{
+    return media_type != NULL && strncasecmp(media_type, "text/html", 9) == 0;
+}
+
+/* A page may use what is ours and nothing else, and be in nobody's frame; what is no page does nothing at all. */
 static void headers_add(struct hilum_http *request)
 {
     for (const struct http_header *h = request->headers; h != NULL; h = h->next)
@@ -108,6 +114,15 @@ static void headers_add(struct hilum_http *request)
         put(request, MHD_HTTP_HEADER_CACHE_CONTROL,
             header_given(request, "ETag") != NULL ? "private, no-cache" : "no-store");
     put(request, "X-Content-Type-Options", "nosniff");
+    put(request, "Referrer-Policy", "no-referrer");
+    put(request, "Cross-Origin-Opener-Policy", "same-origin");
+    if (request->is_tls)
+        put(request, "Strict-Transport-Security", "max-age=31536000");
+    if (header_given(request, "Content-Security-Policy") == NULL)
+        put(request, "Content-Security-Policy",
+            is_page(request->media_type)
+                ? "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+                : "default-src 'none'; frame-ancestors 'none'");
     put(request, "X-Request-Id", request->trace);
     cors_add(request);
 }

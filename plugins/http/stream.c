@@ -71,10 +71,16 @@ static void log_cut(const struct hilum_http *request)
 
 void http_stream_pull(struct hilum_http *request)
 {
+    struct http_server *server = request->server;
+    pthread_mutex_lock(&server->lock);
+    bool is_cut = server->is_cut;
+    pthread_mutex_unlock(&server->lock);
     pthread_mutex_lock(&request->lock);
     bool is_gone = request->is_gone;
     pthread_mutex_unlock(&request->lock);
-    if (!is_gone && fetch(request) != HILUM_OK)
+    if (is_cut)
+        request->is_source_failed = true;
+    else if (!is_gone && fetch(request) != HILUM_OK)
         log_cut(request);
     pthread_mutex_lock(&request->lock);
     request->is_pulling = false;

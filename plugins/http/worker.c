@@ -66,10 +66,14 @@ static void refuse(struct hilum_http *request, uint32_t status, const char *why)
 {
     char copy[512];
     snprintf(copy, sizeof copy, "%s", why);
+    /* A browser would show a dialog of its own for Basic. */
     if (status == 401)
-        http_header_add(request, "WWW-Authenticate", "Bearer realm=\"hilum\"");
+        http_header_add(request, "WWW-Authenticate",
+                        http_shown(request, "Sec-Fetch-Mode") != NULL
+                            ? "Bearer realm=\"hilum\""
+                            : "Bearer realm=\"hilum\", Basic realm=\"hilum\"");
     if (status == 429)
-        http_header_add(request, "Retry-After", "1");
+        http_header_add(request, "Retry-After", "10");
     http_problem(request, status, HILUM_OK, copy);
 }
 

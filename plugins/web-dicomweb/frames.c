@@ -168,8 +168,10 @@ static hilum_rc refuse_form(const struct web_call *call, const char *syntax)
 static hilum_rc send(const struct web_call *call, struct frames *frames, const char *syntax)
 {
     const char *media = NULL;
-    if (choose_form(call, frames, syntax, &media))
+    if (choose_form(call, frames, syntax, &media)) {
+        web_audit_retrieve(call, frames->is_bulk ? "bulk data" : "frames", frames->n, true);
         return web_parts_send(call, 200, media, &frames->parts);
+    }
     hilum_rc rc = refuse_form(call, syntax);
     frames_free(&frames->parts);
     return rc;

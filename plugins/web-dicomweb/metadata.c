@@ -114,6 +114,7 @@ hilum_rc web_metadata(const struct web_call *call)
         metadata_free(metadata);
         return rc;
     }
+    web_audit_retrieve(call, "metadata", metadata->list.n, true);
     if (metadata->list.n <= COLLECT_MAX)
         return collect(call, metadata);
     const struct hilum_http_source source = {

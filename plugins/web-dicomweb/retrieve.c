@@ -177,8 +177,10 @@ hilum_rc web_retrieve(const struct web_call *call, const char *accept)
                                          .free = retrieve_free};
     hilum_rc rc = web_list_make(call, &retrieve->list);
     size_t n = retrieve->list.n;
-    if (rc == HILUM_OK && negotiate(retrieve, accept) > 0)
+    if (rc == HILUM_OK && negotiate(retrieve, accept) > 0) {
+        web_audit_retrieve(call, "instances", retrieve->list.n, call->uids[2] != NULL);
         return web_parts_send(call, retrieve->list.n < n ? 206 : 200, DICOM, &retrieve->parts);
+    }
     if (rc == HILUM_OK)
         rc = refuse_syntaxes(call, &retrieve->list);
     retrieve_free(&retrieve->parts);

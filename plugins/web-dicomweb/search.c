@@ -340,8 +340,10 @@ static hilum_rc open_and_run(struct search *search)
         web->host->catalog->open(web->self, call->api->request(call->http)->who, &query, &cursor);
     if (rc == HILUM_OK)
         rc = write_answers(search, cursor);
-    if (rc == HILUM_OK)
+    if (rc == HILUM_OK) {
+        web_audit_query(call, search->n_found);
         rc = finish(search);
+    }
     if (cursor != NULL)
         web->host->catalog->close(cursor);
     return rc;

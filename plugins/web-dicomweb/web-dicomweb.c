@@ -119,18 +119,26 @@ static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum
 
 /* ---- life ---- */
 
+static void web_fini(void *state)
+{
+    struct web *web = state;
+    pthread_mutex_destroy(&web->lock);
+    free(web);
+}
+
 static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const void *conf,
                          void **state)
 {
     struct web *web = calloc(1, sizeof *web);
     if (web == NULL)
         return host->fail(self, HILUM_ENOMEM, "web-dicomweb: no memory");
-    *web = (struct web){host, self, conf};
+    *web = (struct web){.host = host, .self = self, .conf = conf};
+    pthread_mutex_init(&web->lock, NULL);
     hilum_rc rc = HILUM_OK;
     for (size_t i = 0; rc == HILUM_OK && i < sizeof routes / sizeof *routes; i++)
         rc = host->provide(self, &routes[i].cap, web);
     if (rc != HILUM_OK)
-        free(web);
+        web_fini(web);
     else
         *state = web;
     return rc;
@@ -157,7 +165,7 @@ static const struct hilum_plugin plugin = {
     .options = options,
     .init = web_init,
     .start = web_start,
-    .fini = free,
+    .fini = web_fini,
     .swap = HILUM_SWAP_BESIDE,
 };
 

@@ -3,6 +3,7 @@
 #ifndef WEB_DICOMWEB_H
 #define WEB_DICOMWEB_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -16,10 +17,18 @@ struct web_conf {
     int64_t max_results; /* of one search */
 };
 
+enum { WEB_SEEN = 256 };
+
 struct web {
     const struct hilum_host *host;
     hilum_self *self;
     const struct web_conf *conf;
+    pthread_mutex_t lock; /* of the following */
+    struct {
+        uint64_t hash;
+        int64_t at_s;
+    } seen[WEB_SEEN]; /* who looked at which study lately */
+    unsigned next_seen;
 };
 
 /* One exchange, as the handlers pass it on. */
@@ -168,6 +177,12 @@ hilum_rc web_outcome_add(struct web_outcome *outcome, const char *study_url,
 hilum_rc web_outcome_add_other(struct web_outcome *outcome, unsigned reason);
 hilum_rc web_outcome_send(const struct web_call *call, const struct web_outcome *outcome);
 void web_outcome_fini(struct web_outcome *outcome);
+
+/* ---- who did what (audit.c) ---- */
+
+void web_audit_query(const struct web_call *call, uint64_t n_answers);
+/* is_piece: one of many requests that show a study to a viewer; told once in five minutes. */
+void web_audit_retrieve(const struct web_call *call, const char *what, uint64_t n, bool is_piece);
 
 /* ---- transactions ---- */
 hilum_rc web_search(const struct web_call *call, uint32_t level);

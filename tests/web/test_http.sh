@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-start_web 'header_timeout = "1s";'
+start_web 'unknown_clients = "accept"; header_timeout = "1s";'
 check "the READY line names the URL" [ -n "$url" ]
 
 equal "alive" 200 "$(status "$url/health")"

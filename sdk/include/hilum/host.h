@@ -89,6 +89,10 @@ struct hilum_host {
     void (*principal_free)(hilum_principal *who);
     /* Adds " name=value" to the line that says the server is ready; during start. Both without spaces. */
     hilum_rc (*announce)(hilum_self *self, const char *name, const char *value);
+    /* Writes a row of the audit record soon, without waiting for it: `who` did `action` ("retrieve") to `what` (a study's
+     * UID), details as a JSON object or NULL. */
+    void (*audit)(hilum_self *self, const hilum_principal *who, const char *action,
+                  const char *what, const char *details);
     const struct hilum_object_api *objects; /* NULL until start */
     /* since 1.1: append here */
 };

@@ -106,11 +106,66 @@ static void refusal__says_who_what_and_what_to_do(void **state)
     assert_string_equal(hl_error(), "unknown peer X (10.0.0.2): echo: add it to peers");
 }
 
+/* Each row: an action, then yes or - for every shipped role. */
+static void roles__are_the_reviewed_table(void **state)
+{
+    (void)state;
+    char line[512];
+    int rows = 0, n_actions = 0;
+    FILE *f = fopen(ROLES, "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        char *rest = NULL, *action = strtok_r(line, "\t\n", &rest);
+        if (line[0] == '#')
+            continue;
+        for (size_t i = 0; hl_role_at(i); i++) {
+            char *cell = strtok_r(NULL, "\t\n", &rest);
+            assert_non_null(cell);
+            struct hl_principal who = {.kind = HL_PRINCIPAL_PERSON,
+                                       .allowed = hl_roles_mask(NULL, hl_role_at(i), "")};
+            assert_int_equal(allows(who, action), strcmp(cell, "yes") == 0);
+        }
+        rows++;
+    }
+    fclose(f);
+    for (int i = 0; hl_action_at((size_t)i); i++)
+        n_actions = i + 1;
+    assert_int_equal(rows, n_actions);
+}
+
+static void person__may_what_any_role_allows_within_the_scope(void **state)
+{
+    (void)state;
+    struct hl_principal *who = NULL;
+    struct hilum_identity identity = {
+        .size = sizeof identity, .user = "li", .roles = "statistician,resident", .scope = ""};
+    assert_int_equal(hl_principal_new(NULL, &identity, "10.0.0.9", &who), HILUM_OK);
+    assert_true(allows(*who, "retrieve"));
+    assert_false(allows(*who, "store"));
+    assert_int_equal(hl_allow(who, "store", NULL), HILUM_EDENIED);
+    assert_string_equal(
+        hl_error(), "li (10.0.0.9): store: not among the actions of the roles, or of the token");
+    hl_principal_free((struct hilum_principal *)who);
+    identity.scope = "find,store";
+    assert_int_equal(hl_principal_new(NULL, &identity, "10.0.0.9", &who), HILUM_OK);
+    assert_true(allows(*who, "find"));
+    assert_false(allows(*who, "retrieve"));
+    assert_false(allows(*who, "store"));
+    hl_principal_free((struct hilum_principal *)who);
+    identity.flags = HILUM_IDENTITY_MUST_CHANGE;
+    assert_int_equal(hl_principal_new(NULL, &identity, "10.0.0.9", &who), HILUM_OK);
+    assert_false(allows(*who, "find"));
+    hl_principal_free((struct hilum_principal *)who);
+    assert_int_equal(hl_roles_mask(NULL, "no such role", ""), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(policy__is_the_reviewed_matrix),
         cmocka_unit_test(unknown_action__is_a_defect_and_never_allowed),
+        cmocka_unit_test(roles__are_the_reviewed_table),
+        cmocka_unit_test(person__may_what_any_role_allows_within_the_scope),
         cmocka_unit_test(refusal__says_who_what_and_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

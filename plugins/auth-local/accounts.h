@@ -1,0 +1,69 @@
+/* What the files of auth-local share: accounts and tokens, in memory and in one file.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef AUTH_LOCAL_ACCOUNTS_H
+#define AUTH_LOCAL_ACCOUNTS_H
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "hilum/host.h"
+
+enum {
+    NAME_MAX_LENGTH = 64,
+    PASSWORD_MIN = 12,
+    PASSWORD_MAX = 1024,
+    FAILURES = 512, /* names that failed lately and are remembered */
+    SECRET_TEXT = 44,
+    COMMANDS_N = 9
+};
+
+struct local_conf {
+    int64_t max_failures, lock_time;
+};
+
+/* Of a name somebody tried, an account or not. */
+struct failure {
+    char user[NAME_MAX_LENGTH + 1];
+    int64_t count, until_ms; /* locked until then */
+};
+
+struct local {
+    const struct hilum_host *host;
+    hilum_self *self;
+    const struct local_conf *conf;
+    char path[4096];      /* of the file */
+    pthread_mutex_t lock; /* of the following */
+    json_t *root;         /* {"users": {NAME: {...}}, "tokens": {ID: {...}}} */
+    struct failure failures[FAILURES];
+    unsigned next_failure;
+    char other[128]; /* hash of nobody's password */
+    struct hilum_decl declared[COMMANDS_N];
+    pthread_mutex_t hashing; /* one password at a time: each takes 64 MiB */
+};
+
+hilum_rc local_fail(const struct local *local, hilum_rc rc, const char *why);
+
+/* ---- accounts.c ---- */
+
+/* Reads the file; none is no accounts. HILUM_EINVAL: it is damaged, and nothing is changed. */
+hilum_rc accounts_load(struct local *local);
+/* Durable. Holds local->lock. What fails leaves the file as it was. */
+hilum_rc accounts_save(struct local *local);
+/* Borrowed while local->lock is held; NULL: none. */
+json_t *account_find(const struct local *local, const char *user);
+json_t *token_find(const struct local *local, const char *id);
+bool account_name_is_good(const char *name);
+/* Why a password will not do; NULL: it will. */
+const char *password_fault(const char *user, const char *password, size_t n);
+/* Sets the hash. Takes a moment and 64 MiB; without local->lock. HILUM_ENOMEM. */
+hilum_rc password_hash(struct local *local, const char *password, size_t n, char out[128]);
+bool password_verify(struct local *local, const char *hash, const char *password, size_t n);
+/* A secret of 32 random bytes as text, and the hash it is kept by. */
+void secret_make(char out[SECRET_TEXT]);
+void secret_hash(const char *secret, char out[65]);
+
+/* ---- commands.c: init only ---- */
+hilum_rc commands_declare(struct local *local);
+
+#endif

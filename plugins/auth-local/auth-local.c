@@ -1,0 +1,372 @@
+/* auth-local: accounts with passwords, and tokens for programs, of this server. The plugin's options, its answers to
+ * who somebody is, and its life. SPDX-License-Identifier: Apache-2.0 */
+#include "accounts.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static const struct hilum_option options[] = {
+    {"max_failures", HILUM_OPT_INT, offsetof(struct local_conf, max_failures), "5", "1..1000",
+     "Wrong passwords in a row before a name is locked for a while."},
+    {"lock_time", HILUM_OPT_MSEC, offsetof(struct local_conf, lock_time), "1m", "1s..24h",
+     "How long; each further failure doubles it, up to an hour."},
+    {NULL, 0, 0, NULL, NULL, NULL},
+};
+
+enum { LOCK_MAX_MS = 3600000, TOKEN_ID = 16 };
+
+#define TOKEN_PREFIX "hlm_"
+
+/* ---- names that failed lately: in memory, so that a stranger cannot fill a disk ---- */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Holds local->lock. NULL: it has not failed. */
+static struct failure *failure_of(struct local *local, const char *user)
+{
+    for (unsigned i = 0; i < FAILURES; i++)
+        if (strcmp(local->failures[i].user, user) == 0 && *user != '\0')
+            return &local->failures[i];
+    return NULL;
+}
+
+static bool is_locked_out(struct local *local, const char *user)
+{
+    pthread_mutex_lock(&local->lock);
+    const struct failure *failure = failure_of(local, user);
+    bool is_locked = failure != NULL && failure->until_ms > now_ms();
+    pthread_mutex_unlock(&local->lock);
+    return is_locked;
+}
+
+static void failure_note(struct local *local, const char *user)
+{
+    pthread_mutex_lock(&local->lock);
+    struct failure *failure = failure_of(local, user);
+    if (failure == NULL) {
+        failure = &local->failures[local->next_failure++ % FAILURES];
+        *failure = (struct failure){0};
+        snprintf(failure->user, sizeof failure->user, "%s", user);
+    }
+    failure->count++;
+    int64_t lock = local->conf->lock_time;
+    for (int64_t i = local->conf->max_failures; i < failure->count && lock < LOCK_MAX_MS; i++)
+        lock *= 2;
+    if (failure->count >= local->conf->max_failures)
+        failure->until_ms = now_ms() + (lock < LOCK_MAX_MS ? lock : LOCK_MAX_MS);
+    pthread_mutex_unlock(&local->lock);
+}
+
+static void failure_forget(struct local *local, const char *user)
+{
+    pthread_mutex_lock(&local->lock);
+    struct failure *failure = failure_of(local, user);
+    if (failure != NULL)
+        *failure = (struct failure){0};
+    pthread_mutex_unlock(&local->lock);
+}
+
+/* ---- identities ---- */
+
+/* A copy of what the file says, so that nothing is held while others are called. */
+struct known {
+    char user[NAME_MAX_LENGTH + 8], roles[512], scope[512], hash[130];
+    uint32_t flags;
+    int64_t expires;
+    bool is_there, is_closed;
+};
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+static struct known known_user(struct local *local, const char *user)
+{
+    struct known known = {0};
+    pthread_mutex_lock(&local->lock);
+    const json_t *account = account_find(local, user);
+    if (account != NULL) {
+        known.is_there = true;
+        known.is_closed = json_is_true(json_object_get(account, "is_locked"));
+        known.flags =
+            json_is_true(json_object_get(account, "must_change")) ? HILUM_IDENTITY_MUST_CHANGE : 0;
+        snprintf(known.user, sizeof known.user, "%s", user);
+        snprintf(known.roles, sizeof known.roles, "%s", text_of(account, "roles"));
+        snprintf(known.hash, sizeof known.hash, "%s", text_of(account, "hash"));
+    }
+    pthread_mutex_unlock(&local->lock);
+    return known;
+}
+
+static hilum_rc tell(const struct known *known, hilum_identity_cb each, void *arg)
+{
+    const struct hilum_identity identity = {.size = sizeof identity,
+                                            .flags = known->flags,
+                                            .user = known->user,
+                                            .display = known->user,
+                                            .roles = known->roles,
+                                            .departments = "",
+                                            .scope = known->scope,
+                                            .expires = known->expires};
+    return each(arg, &identity);
+}
+
+/* A hash of nobody's password is compared where there is no account: that takes as long as a wrong password. */
+static hilum_rc other_make(struct local *local)
+{
+    char random[SECRET_TEXT], hash[128];
+    pthread_mutex_lock(&local->lock);
+    bool is_made = local->other[0] != '\0';
+    pthread_mutex_unlock(&local->lock);
+    if (is_made)
+        return HILUM_OK;
+    secret_make(random);
+    hilum_rc rc = password_hash(local, random, strlen(random), hash);
+    pthread_mutex_lock(&local->lock);
+    if (rc == HILUM_OK)
+        memcpy(local->other, hash, sizeof local->other);
+    pthread_mutex_unlock(&local->lock);
+    return rc;
+}
+
+static const char *hash_or_other(const struct local *local, const struct known *known)
+{
+    return known->hash[0] != '\0' ? known->hash : local->other;
+}
+
+static hilum_rc check_password(struct local *local, const struct hilum_credentials *shown,
+                               hilum_identity_cb each, void *arg)
+{
+    if (!account_name_is_good(shown->user))
+        return HILUM_AUTH_UNKNOWN;
+    struct known known = known_user(local, shown->user);
+    bool is_locked = is_locked_out(local, shown->user);
+    if (other_make(local) != HILUM_OK)
+        return HILUM_EAGAIN;
+    bool is_right = shown->secret_length <= PASSWORD_MAX &&
+                    password_verify(local, hash_or_other(local, &known), shown->secret,
+                                    (size_t)shown->secret_length);
+    if (known.is_there && is_right && !is_locked && !known.is_closed) {
+        failure_forget(local, shown->user);
+        return tell(&known, each, arg);
+    }
+    if (!is_locked)
+        failure_note(local, shown->user);
+    if (!known.is_there)
+        return HILUM_AUTH_UNKNOWN;
+    return local_fail(local, HILUM_EDENIED,
+                      is_locked         ? "locked for a while after wrong passwords"
+                      : known.is_closed ? "the account is locked"
+                                        : "wrong password");
+}
+
+/* ---- tokens: "hlm_ID_SECRET" ---- */
+
+static bool token_split(const struct hilum_credentials *shown, char id[TOKEN_ID + 1],
+                        char secret[SECRET_TEXT])
+{
+    const char *text = shown->secret;
+    size_t prefix = strlen(TOKEN_PREFIX), whole = prefix + TOKEN_ID + 1 + SECRET_TEXT - 1;
+    if (shown->secret_length != whole || strncmp(text, TOKEN_PREFIX, prefix) != 0 ||
+        text[prefix + TOKEN_ID] != '_')
+        return false;
+    memcpy(id, text + prefix, TOKEN_ID);
+    id[TOKEN_ID] = '\0';
+    memcpy(secret, text + prefix + TOKEN_ID + 1, SECRET_TEXT - 1);
+    secret[SECRET_TEXT - 1] = '\0';
+    return true;
+}
+
+static struct known known_token(struct local *local, const char *id)
+{
+    struct known known = {0};
+    pthread_mutex_lock(&local->lock);
+    const json_t *token = token_find(local, id);
+    if (token != NULL) {
+        known.is_there = true;
+        known.flags = HILUM_IDENTITY_SERVICE;
+        known.expires = json_integer_value(json_object_get(token, "expires"));
+        snprintf(known.user, sizeof known.user, "token/%.64s", text_of(token, "name"));
+        snprintf(known.roles, sizeof known.roles, "%s", text_of(token, "roles"));
+        snprintf(known.scope, sizeof known.scope, "%s", text_of(token, "scope"));
+        snprintf(known.hash, sizeof known.hash, "%s", text_of(token, "hash"));
+    }
+    pthread_mutex_unlock(&local->lock);
+    return known;
+}
+
+static hilum_rc check_token(struct local *local, const struct hilum_credentials *shown,
+                            hilum_identity_cb each, void *arg)
+{
+    char id[TOKEN_ID + 1], secret[SECRET_TEXT], hash[65];
+    if (!token_split(shown, id, secret))
+        return HILUM_AUTH_UNKNOWN;
+    struct known known = known_token(local, id);
+    secret_hash(secret, hash);
+    sodium_memzero(secret, sizeof secret);
+    if (!known.is_there || strlen(known.hash) != 64 || sodium_memcmp(hash, known.hash, 64) != 0)
+        return local_fail(local, HILUM_EDENIED, "no such token, or revoked");
+    if (known.expires != 0 && known.expires < time(NULL))
+        return local_fail(local, HILUM_EDENIED, "the token has expired");
+    return tell(&known, each, arg);
+}
+
+static hilum_rc auth_check(void *self, const struct hilum_credentials *shown,
+                           hilum_identity_cb each, void *arg)
+{
+    switch (shown->kind) {
+    case HILUM_CRED_PASSWORD: return check_password(self, shown, each, arg);
+    case HILUM_CRED_BEARER: return check_token(self, shown, each, arg);
+    default: return HILUM_AUTH_UNKNOWN;
+    }
+}
+
+static hilum_rc auth_find(void *self, const char *user, hilum_identity_cb each, void *arg)
+{
+    struct known known = known_user(self, user);
+    if (!known.is_there || known.is_closed)
+        return HILUM_ENOTFOUND;
+    return tell(&known, each, arg);
+}
+
+/* ---- a new password ---- */
+
+static hilum_rc password_put(struct local *local, const char *user, const char *hash)
+{
+    pthread_mutex_lock(&local->lock);
+    json_t *account = account_find(local, user);
+    hilum_rc rc =
+        account == NULL ? local_fail(local, HILUM_ENOTFOUND, "no such account") : HILUM_OK;
+    if (rc == HILUM_OK) {
+        json_object_set_new(account, "hash", json_string(hash));
+        json_object_set_new(account, "must_change", json_false());
+        rc = accounts_save(local);
+    }
+    pthread_mutex_unlock(&local->lock);
+    return rc;
+}
+
+static hilum_rc auth_change(void *self, const char *user, const void *old_secret,
+                            uint64_t old_length, const void *new_secret, uint64_t new_length)
+{
+    struct local *local = self;
+    struct known known = known_user(local, user);
+    char hash[128];
+    if (other_make(local) != HILUM_OK)
+        return HILUM_EAGAIN;
+    if (is_locked_out(local, user))
+        return local_fail(local, HILUM_EDENIED, "locked for a while after wrong passwords");
+    if (old_length > PASSWORD_MAX ||
+        !password_verify(local, hash_or_other(local, &known), old_secret, (size_t)old_length) ||
+        !known.is_there || known.is_closed) {
+        failure_note(local, user);
+        return local_fail(local, HILUM_EDENIED, "the old password is wrong");
+    }
+    const char *fault = password_fault(user, new_secret, (size_t)new_length);
+    if (fault == NULL && old_length == new_length &&
+        memcmp(old_secret, new_secret, old_length) == 0)
+        fault = "the new password is the old one";
+    if (fault != NULL)
+        return local_fail(local, HILUM_EINVAL, fault);
+    hilum_rc rc = password_hash(local, new_secret, (size_t)new_length, hash);
+    return rc == HILUM_OK ? password_put(local, user, hash) : rc;
+}
+
+static const struct hilum_auth auth = {
+    .cap = {.size = sizeof auth,
+            .kind = HILUM_CAP_AUTH,
+            .threads = HILUM_PARALLEL,
+            .name = "local"},
+    .order = 100,
+    .kinds = 1u << HILUM_CRED_PASSWORD | 1u << HILUM_CRED_BEARER,
+    .check = auth_check,
+    .find = auth_find,
+    .change = auth_change,
+};
+
+/* ---- life ---- */
+
+static void local_fini(void *state)
+{
+    struct local *local = state;
+    json_decref(local->root);
+    pthread_mutex_destroy(&local->lock);
+    pthread_mutex_destroy(&local->hashing);
+    free(local);
+}
+
+static hilum_rc place_make(struct local *local)
+{
+    char text[4300];
+    int n = snprintf(local->path, sizeof local->path, "%s/auth-local",
+                     local->host->data_dir(local->self));
+    if (n < 0 || (size_t)n + 16 > sizeof local->path)
+        return local_fail(local, HILUM_EINVAL, "the data directory's path is too long");
+    if (mkdir(local->path, 0700) != 0 && errno != EEXIST) {
+        snprintf(text, sizeof text, "create %s: %s", local->path, strerror(errno));
+        return local_fail(local, HILUM_EIO, text);
+    }
+    memcpy(local->path + n, "/accounts.json", sizeof "/accounts.json");
+    return HILUM_OK;
+}
+
+static hilum_rc local_init(const struct hilum_host *host, hilum_self *self, const void *conf,
+                           void **state)
+{
+    struct local *local = calloc(1, sizeof *local);
+    if (local == NULL || sodium_init() < 0) {
+        free(local);
+        return host->fail(self, HILUM_ENOMEM, "auth-local: no memory, or no random numbers");
+    }
+    local->host = host;
+    local->self = self;
+    local->conf = conf;
+    pthread_mutex_init(&local->lock, NULL);
+    pthread_mutex_init(&local->hashing, NULL);
+    hilum_rc rc = place_make(local);
+    if (rc == HILUM_OK)
+        rc = accounts_load(local);
+    if (rc == HILUM_OK)
+        rc = commands_declare(local);
+    if (rc == HILUM_OK)
+        rc = host->provide(self, &auth.cap, local);
+    if (rc == HILUM_OK)
+        *state = local;
+    else
+        local_fini(local);
+    return rc;
+}
+
+static const struct hilum_plugin plugin = {
+    .magic = HILUM_MAGIC,
+    .size = sizeof(struct hilum_plugin),
+    .abi_major = HILUM_ABI_MAJOR,
+    .abi_minor = HILUM_ABI_MINOR,
+    .conf_size = sizeof(struct local_conf),
+    .id = "auth-local",
+    .version = HILUM_VERSION,
+    .vendor = "Hilum",
+    .licence = "Apache-2.0",
+    .options = options,
+    .init = local_init,
+    .fini = local_fini,
+    .swap = HILUM_SWAP_RESTART,
+};
+
+const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)
+{
+    (void)host_minor;
+    return host_major == HILUM_ABI_MAJOR ? &plugin : NULL;
+}

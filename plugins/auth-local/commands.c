@@ -1,0 +1,312 @@
+/* `hilum user ...` and `hilum token ...`: over the control socket, where only root and the server's own user are.
+ * Passwords and tokens are made here and shown once: nobody types a secret into a command line.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "accounts.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- small things ---- */
+
+static const char *argument(const json_t *arguments, const char *name)
+{
+    const char *text = json_string_value(json_object_get(arguments, name));
+    return text != NULL ? text : "";
+}
+
+static hilum_rc answer(struct local *local, struct hilum_call *call, json_t *result)
+{
+    char *text = result != NULL ? json_dumps(result, JSON_COMPACT) : NULL;
+    hilum_rc rc = text != NULL ? call->result.write(call->result.ctx, text, strlen(text))
+                               : local_fail(local, HILUM_ENOMEM, "no memory for an answer");
+    free(text);
+    json_decref(result);
+    return rc;
+}
+
+static hilum_rc bad_name(const struct local *local)
+{
+    return local_fail(local, HILUM_EINVAL,
+                      "name: expected 1 to 64 letters, digits, '.', '_', '@', '-'");
+}
+
+/* A password somebody can read out: 20 characters of 32 letters, 100 bits. */
+static void password_make(char out[25])
+{
+    static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
+    size_t at = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        if (i > 0 && i % 5 == 0)
+            out[at++] = '-';
+        out[at++] = letters[randombytes_uniform(32)];
+    }
+    out[at] = '\0';
+}
+
+typedef hilum_rc (*command)(struct local *local, const json_t *arguments, struct hilum_call *call);
+
+/* ---- accounts ---- */
+
+static hilum_rc user_add(struct local *local, const char *name, const char *roles, const char *hash)
+{
+    json_t *users = json_object_get(local->root, "users");
+    pthread_mutex_lock(&local->lock);
+    hilum_rc rc = HILUM_OK;
+    if (account_find(local, name) != NULL)
+        rc = local_fail(local, HILUM_EEXISTS, "there is an account of that name");
+    else if (json_object_set_new(
+                 users, name,
+                 json_pack("{s:s, s:s, s:b}", "roles", roles, "hash", hash, "must_change", 1)) != 0)
+        rc = local_fail(local, HILUM_ENOMEM, "no memory for an account");
+    else if ((rc = accounts_save(local)) != HILUM_OK)
+        json_object_del(users, name);
+    pthread_mutex_unlock(&local->lock);
+    return rc;
+}
+
+static hilum_rc user_create(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    char password[25], hash[128];
+    const char *name = argument(arguments, "name"), *roles = argument(arguments, "roles");
+    if (json_is_true(json_object_get(arguments, "admin")))
+        roles = "administrator";
+    if (!account_name_is_good(name))
+        return bad_name(local);
+    if (*roles == '\0')
+        return local_fail(local, HILUM_EINVAL, "name the roles, or --admin");
+    password_make(password);
+    hilum_rc rc = password_hash(local, password, strlen(password), hash);
+    if (rc == HILUM_OK)
+        rc = user_add(local, name, roles, hash);
+    if (rc == HILUM_OK)
+        rc = answer(local, call,
+                    json_pack("{s:s, s:s, s:s, s:s}", "user", name, "roles", roles, "password",
+                              password, "note", "shown once; to be changed at the first sign-in"));
+    sodium_memzero(password, sizeof password);
+    return rc;
+}
+
+/* Changes one member of an account, durably or not at all. Takes value over. */
+static hilum_rc account_set(struct local *local, const char *name, const char *key, json_t *value)
+{
+    pthread_mutex_lock(&local->lock);
+    json_t *account = account_find(local, name);
+    json_t *before = account != NULL ? json_incref(json_object_get(account, key)) : NULL;
+    hilum_rc rc = HILUM_OK;
+    if (account == NULL)
+        rc = local_fail(local, HILUM_ENOTFOUND, "no such account; see `hilum user list`");
+    else if (json_object_set(account, key, value) != 0)
+        rc = local_fail(local, HILUM_ENOMEM, "no memory for an account");
+    else if ((rc = accounts_save(local)) != HILUM_OK && before != NULL)
+        json_object_set(account, key, before);
+    pthread_mutex_unlock(&local->lock);
+    json_decref(before);
+    json_decref(value);
+    return rc;
+}
+
+static hilum_rc user_password(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    char password[25], hash[128];
+    const char *name = argument(arguments, "name");
+    password_make(password);
+    hilum_rc rc = password_hash(local, password, strlen(password), hash);
+    if (rc == HILUM_OK)
+        rc = account_set(local, name, "must_change", json_true());
+    if (rc == HILUM_OK)
+        rc = account_set(local, name, "hash", json_string(hash));
+    if (rc == HILUM_OK)
+        rc = answer(local, call,
+                    json_pack("{s:s, s:s, s:s}", "user", name, "password", password, "note",
+                              "shown once; to be changed at the next sign-in"));
+    sodium_memzero(password, sizeof password);
+    return rc;
+}
+
+static hilum_rc user_roles(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    (void)call;
+    return account_set(local, argument(arguments, "name"), "roles",
+                       json_string(argument(arguments, "roles")));
+}
+
+static hilum_rc user_lock(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    (void)call;
+    return account_set(local, argument(arguments, "name"), "is_locked", json_true());
+}
+
+static hilum_rc user_unlock(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    (void)call;
+    const char *name = argument(arguments, "name");
+    pthread_mutex_lock(&local->lock);
+    for (unsigned i = 0; i < FAILURES; i++)
+        if (strcmp(local->failures[i].user, name) == 0)
+            local->failures[i] = (struct failure){0};
+    pthread_mutex_unlock(&local->lock);
+    return account_set(local, name, "is_locked", json_false());
+}
+
+static hilum_rc user_list(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    (void)arguments;
+    const char *name = NULL;
+    json_t *account = NULL, *list = json_array();
+    pthread_mutex_lock(&local->lock);
+    json_object_foreach(json_object_get(local->root, "users"), name, account)
+    {
+        json_array_append_new(
+            list, json_pack("{s:s, s:O, s:b, s:b}", "user", name, "roles",
+                            json_object_get(account, "roles"), "is_locked",
+                            json_is_true(json_object_get(account, "is_locked")), "must_change",
+                            json_is_true(json_object_get(account, "must_change"))));
+    }
+    pthread_mutex_unlock(&local->lock);
+    return answer(local, call, list);
+}
+
+/* ---- tokens ---- */
+
+/* Durable, or not there. Takes token over. */
+static hilum_rc token_add(struct local *local, const char *id, json_t *token)
+{
+    json_t *tokens = json_object_get(local->root, "tokens");
+    pthread_mutex_lock(&local->lock);
+    hilum_rc rc = HILUM_OK;
+    if (json_object_set_new(tokens, id, token) != 0)
+        rc = local_fail(local, HILUM_ENOMEM, "no memory for a token");
+    else if ((rc = accounts_save(local)) != HILUM_OK)
+        json_object_del(tokens, id);
+    pthread_mutex_unlock(&local->lock);
+    return rc;
+}
+
+static hilum_rc token_create(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    unsigned char random[8];
+    char id[17], secret[SECRET_TEXT], hash[65], token[80];
+    const char *name = argument(arguments, "name"), *roles = argument(arguments, "roles");
+    int64_t days = json_integer_value(json_object_get(arguments, "days"));
+    int64_t expires = days > 0 ? (int64_t)time(NULL) + days * 86400 : 0;
+    if (!account_name_is_good(name))
+        return bad_name(local);
+    if (*roles == '\0')
+        return local_fail(local, HILUM_EINVAL, "name the roles");
+    randombytes_buf(random, sizeof random);
+    sodium_bin2hex(id, sizeof id, random, sizeof random);
+    secret_make(secret);
+    secret_hash(secret, hash);
+    snprintf(token, sizeof token, "hlm_%s_%s", id, secret);
+    hilum_rc rc = token_add(local, id,
+                            json_pack("{s:s, s:s, s:s, s:s, s:I}", "name", name, "roles", roles,
+                                      "scope", argument(arguments, "scope"), "hash", hash,
+                                      "expires", (json_int_t)expires));
+    if (rc == HILUM_OK)
+        rc = answer(local, call,
+                    json_pack("{s:s, s:s, s:s}", "id", id, "token", token, "note",
+                              "shown once; send it as Authorization: Bearer"));
+    sodium_memzero(secret, sizeof secret);
+    sodium_memzero(token, sizeof token);
+    return rc;
+}
+
+static hilum_rc token_revoke(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    (void)call;
+    json_t *tokens = json_object_get(local->root, "tokens");
+    const char *id = argument(arguments, "id");
+    pthread_mutex_lock(&local->lock);
+    json_t *before = json_incref(token_find(local, id));
+    hilum_rc rc = before == NULL
+                      ? local_fail(local, HILUM_ENOTFOUND, "no such token; see `hilum token list`")
+                      : HILUM_OK;
+    if (rc == HILUM_OK) {
+        json_object_del(tokens, id);
+        rc = accounts_save(local);
+        if (rc != HILUM_OK)
+            json_object_set(tokens, id, before);
+    }
+    pthread_mutex_unlock(&local->lock);
+    json_decref(before);
+    return rc;
+}
+
+static hilum_rc token_list(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    (void)arguments;
+    const char *id = NULL;
+    json_t *token = NULL, *list = json_array();
+    pthread_mutex_lock(&local->lock);
+    json_object_foreach(json_object_get(local->root, "tokens"), id, token)
+    {
+        json_array_append_new(list, json_pack("{s:s, s:O, s:O, s:O, s:O}", "id", id, "name",
+                                              json_object_get(token, "name"), "roles",
+                                              json_object_get(token, "roles"), "scope",
+                                              json_object_get(token, "scope"), "expires",
+                                              json_object_get(token, "expires")));
+    }
+    pthread_mutex_unlock(&local->lock);
+    return answer(local, call, list);
+}
+
+/* ---- declarations ---- */
+
+static hilum_rc run(void *arg, struct hilum_call *call, command function)
+{
+    struct local *local = arg;
+    json_t *arguments = json_loads(call->arguments, 0, NULL);
+    hilum_rc rc = arguments != NULL ? function(local, arguments, call)
+                                    : local_fail(local, HILUM_EINVAL, "expected a JSON object");
+    json_decref(arguments);
+    return rc;
+}
+
+#define COMMANDS(each)                                                                             \
+    each(user_create, "user create", "name:text roles?:text admin?:bool",                          \
+         "Makes an account and prints its first password.")                                        \
+        each(user_password, "user password", "name:text",                                          \
+             "Gives an account a new first password.")                                             \
+            each(user_roles, "user roles", "name:text roles:text",                                 \
+                 "Sets an account's roles, separated by commas.")                                  \
+                each(user_lock, "user lock", "name:text", "Closes an account; its sessions end.")  \
+                    each(user_unlock, "user unlock", "name:text",                                  \
+                         "Opens it again, also after wrong passwords.")                            \
+                        each(user_list, "user list", "", "Lists accounts.")                        \
+                            each(token_create, "token create",                                     \
+                                 "name:text roles:text scope?:text days?:int",                     \
+                                 "Makes a token for a program and prints it.")                     \
+                                each(token_revoke, "token revoke", "id:text",                      \
+                                     "Makes a token worthless.")                                   \
+                                    each(token_list, "token list", "",                             \
+                                         "Lists tokens, without their secrets.")
+
+#define RUN(function, name, fields, summary)                                                       \
+    static hilum_rc run_##function(void *arg, struct hilum_call *call)                             \
+    {                                                                                              \
+        return run(arg, call, function);                                                           \
+    }
+COMMANDS(RUN)
+
+hilum_rc commands_declare(struct local *local)
+{
+#define DECLARATION(function, command, arguments, sentence)                                        \
+    {.size = sizeof(struct hilum_decl),                                                            \
+     .type = HILUM_DECL_COMMAND,                                                                   \
+     .name = (command),                                                                            \
+     .summary = (sentence),                                                                        \
+     .fields = (arguments),                                                                        \
+     .permission = "user.manage",                                                                  \
+     .run = run_##function},
+    static const struct hilum_decl shared[] = {COMMANDS(DECLARATION)};
+    hilum_rc rc = HILUM_OK;
+    memcpy(local->declared, shared, sizeof shared);
+    for (size_t i = 0; rc == HILUM_OK && i < sizeof shared / sizeof *shared; i++) {
+        local->declared[i].arg = local;
+        rc = local->host->declare(local->self, &local->declared[i]);
+    }
+    return rc;
+}

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Signing in: accounts, sessions, tokens, roles, what is refused and when, and what of it the audit record says.
+# SPDX-License-Identifier: Apache-2.0
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+start_web 'unknown_clients = "refuse"; proxies = "127.0.0.2"; max_sign_in_failures = 12;' '' '{ name = "auth-local"; required = true; },'
+send_demo
+dw=$url/dicom-web study=2.25.31074444438814285357292730408721544579
+hilum() { "$build/bin/hilum" --data "$work/server/data" --json "$@"; }
+json() { $python -c 'import json,sys; print(eval(sys.argv[2], {"a": json.load(open(sys.argv[1]))}))' "$1" "$2"; }
+login() { status -c "$work/jar" --data-urlencode "user=$1" --data-urlencode "password=$2" "${@:3}" "$url/auth/login"; }
+csrf() { json "$work/body" 'a["csrf"]'; }
+
+equal "nobody is served" 401 "$(status "$dw/studies")"
+check "and is told how" grep -qi '^www-authenticate: Bearer.*Basic' "$work/head"
+equal "health is for all" 200 "$(status "$url/health")"
+check "there are no accounts" sh -c "[ \"\$('$build/bin/hilum' --data '$work/server/data' --json user list)\" = '[]' ]"
+equal "no default password" 401 "$(login admin admin)"
+hilum user create li radiologist >"$work/li" && hilum user create --admin root1 >/dev/null 2>&1
+first=$(json "$work/li" 'a["password"]')
+check "an account of that name is there" sh -c "! '$build/bin/hilum' --data '$work/server/data' user create li auditor 2>/dev/null"
+check "nobody else may read the file" test "$(stat -c %a "$work/server/data/auth-local/accounts.json")" = 600
+check "no password is in it" sh -c "! grep -q -- '$first' '$work/server/data/auth-local/accounts.json'"
+
+# The first password opens nothing but the way to a new one.
+equal "signed in" 200 "$(login li "$first")"
+check "has to change the password" grep -q '"must_change_password":true' "$work/body"
+token=$(csrf)
+equal "may do nothing yet" 403 "$(status -b "$work/jar" "$dw/studies")"
+change() { status -b "$work/jar" -H "X-Hilum-CSRF: $token" --data-urlencode "old=$1" --data-urlencode "new=$2" "$url/auth/password"; }
+equal "too short" 400 "$(change "$first" short)"
+equal "with its name" 400 "$(change "$first" "this is li and long")"
+equal "the wrong old one" 403 "$(change wrong 'correct horse staple')"
+equal "a new password" 204 "$(change "$first" 'correct horse staple')"
+equal "ended the session" 401 "$(status -b "$work/jar" "$dw/studies")"
+equal "the first one is gone" 401 "$(login li "$first")"
+
+# A session.
+equal "signs in again" 200 "$(login li 'correct horse staple')"
+token=$(csrf) old=$(grep -o 'hilum_session.*' "$work/jar" | cut -f2)
+check "the cookie is for us alone" grep -qi '^set-cookie: hilum_session=.*; HttpOnly; SameSite=Strict' "$work/head"
+equal "may search" 200 "$(status -b "$work/jar" "$dw/studies")"
+equal "may see" 200 "$(status -b "$work/jar" "$dw/studies/$study/metadata")"
+equal "and as a session is told" 200 "$(status -b "$work/jar" "$url/auth/session")"
+check "who he is" grep -q '"user":"li","roles":"radiologist"' "$work/body"
+equal "a radiologist stores nothing" 403 "$(status -b "$work/jar" -H "X-Hilum-CSRF: $token" -H 'Content-Type: application/dicom' -d x "$dw/studies")"
+check "and hears why" grep -q 'not among the actions of the roles' "$work/body"
+equal "a write without the session's secret" 403 "$(status -b "$work/jar" -H 'Content-Type: application/dicom' -d x "$dw/studies")"
+check "is called forged" grep -q CSRF "$work/body"
+equal "a form of another site" 403 "$(login li 'correct horse staple' -H 'Origin: http://evil.example')"
+equal "signing in with a session" 200 "$(login li 'correct horse staple' -b "hilum_session=$old")"
+token=$(csrf)
+equal "makes the old one worthless" 401 "$(status -b "hilum_session=$old" "$dw/studies")"
+equal "a cookie somebody made up" 401 "$(status -b "hilum_session=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" "$dw/studies")"
+equal "out" 204 "$(status -b "$work/jar" -H "X-Hilum-CSRF: $token" -X POST "$url/auth/logout")"
+equal "is out" 401 "$(status -b "$work/jar" "$dw/studies")"
+
+# Programs.
+equal "a basic sign-in" 200 "$(status -u 'li:correct horse staple' "$dw/studies")"
+equal "a wrong one" 401 "$(status -u 'li:wrong' "$dw/studies")"
+hilum token create viewer resident find >"$work/token"
+bearer=$(json "$work/token" 'a["token"]') id=$(json "$work/token" 'a["id"]')
+equal "a token" 200 "$(status -H "Authorization: Bearer $bearer" "$dw/studies")"
+equal "and its scope" 403 "$(status -H "Authorization: Bearer $bearer" "$dw/studies/$study")"
+equal "a token with another's end" 401 "$(status -H "Authorization: Bearer ${bearer%?????}AAAAA" "$dw/studies")"
+hilum token revoke "$id" >/dev/null
+equal "revoked" 401 "$(status -H "Authorization: Bearer $bearer" "$dw/studies")"
+hilum token create store1 gateway >"$work/token"
+bearer=$(json "$work/token" 'a["token"]')
+equal "a gateway stores" 409 "$(status -H "Authorization: Bearer $bearer" -H 'Content-Type: application/dicom' -d x "$dw/studies")"
+equal "a scheme nobody knows" 401 "$(status -H 'Authorization: Negotiate x' "$dw/studies")"
+hilum user create stat statistician >"$work/stat" && hilum user roles stat "statistician,resident" >/dev/null
+check "roles are as they were set" sh -c "'$build/bin/hilum' --data '$work/server/data' --json user list | grep -q 'statistician,resident'"
+
+# Through our proxy, without TLS in front of it, no password passes.
+equal "a proxy that says http" 403 "$(status --interface 127.0.0.2 -u 'li:correct horse staple' -H 'X-Forwarded-For: 203.0.113.7' "$dw/studies")"
+equal "a proxy that says https" 200 "$(status --interface 127.0.0.2 -u 'li:correct horse staple' -H 'X-Forwarded-For: 203.0.113.7' -H 'X-Forwarded-Proto: https' "$dw/studies")"
+
+# Too many wrong passwords: first the name, then the address.
+for _ in 1 2 3 4 5; do status --interface 127.0.0.2 -H 'X-Forwarded-For: 203.0.113.8' -H 'X-Forwarded-Proto: https' -u li:guess "$dw/studies" >/dev/null; done
+equal "a name that is guessed at is locked" 401 "$(status -u 'li:correct horse staple ' "$dw/studies")"
+equal "even for the right password" 401 "$(login li 'correct horse staple')"
+hilum user unlock li >/dev/null
+equal "until it is unlocked" 200 "$(login li 'correct horse staple')"
+for _ in $(seq 12); do status --interface 127.0.0.2 -H 'X-Forwarded-For: 203.0.113.9' -H 'X-Forwarded-Proto: https' -H 'Authorization: Bearer x' "$dw/studies" >/dev/null; done
+equal "an address that guesses waits" 429 "$(status --interface 127.0.0.2 -H 'X-Forwarded-For: 203.0.113.9' -H 'X-Forwarded-Proto: https' -u 'li:correct horse staple' "$dw/studies")"
+hilum user lock li >/dev/null
+equal "a closed account" 401 "$(status -u 'li:correct horse staple' "$dw/studies")"
+
+check "pages are told what they may" sh -c "grep -qi '^content-security-policy: default-src' '$work/head' && grep -qi '^referrer-policy: no-referrer' '$work/head'"
+check "no secret is in the log" sh -c "! grep -q -- 'horse\|$bearer\|$first' '$work/server/log'"
+stop_server
+audited() { equal "audited: $1" "${3:-1}" "$($python - "$work/server/data" "$2" <<'PY'
+import glob, sqlite3, sys
+db = sqlite3.connect([p for p in glob.glob(sys.argv[1] + "/**/*.db", recursive=True) + glob.glob(sys.argv[1] + "/*.sqlite")][0])
+print(int(db.execute("SELECT count(*) > 0 FROM audit WHERE " + sys.argv[2]).fetchone()[0]))
+PY
+)"; }
+audited "signing in" "action = 'sign in' AND what = 'li'"
+audited "a refusal" "action = 'sign in refused' AND what = 'admin'"
+audited "a search" "action = 'query' AND who LIKE 'li (%' AND after_json LIKE '%QIDO-RS%'"
+audited "who saw a study" "action = 'retrieve' AND who LIKE 'li (%' AND what = '$study'"
+audited "never a password" "after_json LIKE '%horse%'" 0
+report
