@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/worker/worker.h"
 #include "hilum/operator.h"
+#include "hilum/report.h"
 
 enum { MAX_LIST = 256 };
 
@@ -134,6 +135,32 @@ static void put_operator(struct hl_wire *out, const struct hilum_cap *cap)
     hl_wire_put_u32(out, is_whole ? op->n_inputs : 0);
 }
 
+static void put_report(struct hl_wire *out, const struct hilum_cap *cap)
+{
+    const struct hilum_report *report = (const struct hilum_report *)(const void *)cap;
+    bool is_whole = HILUM_HAS(struct hilum_report, cap->size, parse);
+    hl_wire_put_u32(out, is_whole && report->write);
+    hl_wire_put_u32(out, is_whole && report->parse);
+    hl_wire_put_text(out, is_whole ? report->media_type : NULL);
+    hl_wire_put_text(out, is_whole ? report->sop_class : NULL);
+    hl_wire_put_text(out, is_whole ? report->file_suffix : NULL);
+}
+
+static void put_hooks(const struct hilum_self *self, struct hl_wire *out)
+{
+    hl_wire_put_u32(out, self->n_hooks);
+    for (uint32_t i = 0; i < self->n_hooks; i++) {
+        const struct hilum_hook *hook = &self->hooks[i];
+        hl_wire_put_text(out, hook->event);
+        hl_wire_put_text(out, hook->name);
+        hl_wire_put_text(out, hook->before);
+        hl_wire_put_text(out, hook->after);
+        hl_wire_put_text(out, hook->where);
+        hl_wire_put_u32(out, hook->deadline_ms);
+        hl_wire_put_u32(out, hook->threads);
+    }
+}
+
 void worker_put_caps(struct hilum_self *self)
 {
     struct hl_wire *out = &self->out;
@@ -145,7 +172,10 @@ void worker_put_caps(struct hilum_self *self)
         hl_wire_put_text(out, cap->name);
         if (cap->kind == HILUM_CAP_CODEC)
             put_codec(out, cap);
-        else
+        else if (cap->kind == HILUM_CAP_OPERATOR)
             put_operator(out, cap);
+        else
+            put_report(out, cap);
     }
+    put_hooks(self, out);
 }

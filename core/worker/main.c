@@ -1,6 +1,7 @@
 /* hilum-worker: runs one plugin in a jail and answers the server, one call at a time, until the server is gone. Started
  * by the server and by nobody else. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,14 +90,19 @@ static hilum_rc call_plugin(struct hilum_self *self)
 {
     uint32_t op = hl_wire_u32(&self->in), index = hl_wire_u32(&self->in);
     uint64_t size = hl_wire_u64(&self->in);
+    if (op == HL_OP_HOOK_RUN)
+        return worker_hook(self, index);
     if (index >= self->n_caps)
         return hl_fail(HILUM_EINVAL, "a call of capability %u of %u", index, self->n_caps);
     hilum_rc rc = map_memory(self, size);
     if (rc != HILUM_OK)
         return rc;
     const struct worker_cap *cap = &self->caps[index];
-    return cap->cap->kind == HILUM_CAP_CODEC ? worker_codec(cap, op, self)
-                                             : worker_operator(cap, op, self);
+    switch (cap->cap->kind) {
+    case HILUM_CAP_CODEC: return worker_codec(cap, op, self);
+    case HILUM_CAP_OPERATOR: return worker_operator(cap, op, self);
+    default: return worker_report(cap, op, self);
+    }
 }
 
 static hilum_rc end_plugin(struct hilum_self *self)
@@ -112,6 +118,7 @@ static hilum_rc end_plugin(struct hilum_self *self)
 static hilum_rc dispatch(struct hilum_self *self, uint32_t type)
 {
     hl_error_clear();
+    self->in_call = type == HL_WIRE_CALL;
     switch (type) {
     case HL_WIRE_OPEN: return open_plugin(self);
     case HL_WIRE_INIT: return init_plugin(self);
@@ -122,32 +129,12 @@ static hilum_rc dispatch(struct hilum_self *self, uint32_t type)
     }
 }
 
-static void begin_reply(struct hilum_self *self, uint32_t number, hilum_rc rc, const char *why)
-{
-    char reason[HL_WIRE_REASON] = {0};
-    snprintf(reason, sizeof reason, "%s", why);
-    hl_wire_begin(&self->out, HL_WIRE_REPLY, number, rc);
-    hl_wire_put_bytes(&self->out, reason, sizeof reason);
-}
-
-/* The outcome is known last and stands first, where the server reads it whatever follows. */
-static void finish_reply(struct hilum_self *self, hilum_rc rc)
-{
-    char *reason = (char *)self->out.bytes + sizeof(struct hl_wire_head);
-    ((struct hl_wire_head *)(void *)self->out.bytes)->rc = rc;
-    snprintf(reason, HL_WIRE_REASON, "%s", rc == HILUM_OK ? "" : hl_error());
-}
-
 static bool answer(struct hilum_self *self)
 {
     struct hl_wire_head head = hl_wire_head(&self->in);
-    begin_reply(self, head.number, HILUM_OK, "");
+    hl_wire_begin_reply(&self->out, HL_WIRE_REPLY, head.number);
     hilum_rc rc = dispatch(self, head.type);
-    if (self->out.bad)
-        begin_reply(self, head.number, HILUM_EFULL,
-                    "what the plugin says of itself is too long for a message");
-    else
-        finish_reply(self, rc);
+    hl_wire_finish_reply(&self->out, rc, hl_error());
     return hl_wire_send(HL_WIRE_SOCKET, &self->out) == HILUM_OK && head.type != HL_WIRE_END;
 }
 
@@ -161,6 +148,7 @@ int main(int argc, char **argv)
                 "hilum-worker is started by hilumd, for a plugin with isolation = \"process\"\n");
         return 2;
     }
+    self->thread = pthread_self();
     worker_table_init(self);
     while (hl_wire_receive(HL_WIRE_SOCKET, &self->in, INT64_MAX) == HILUM_OK)
         if (!answer(self))

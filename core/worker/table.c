@@ -83,11 +83,13 @@ static hilum_rc host_provide(hilum_self *self, const struct hilum_cap *cap, void
         return hl_fail(HILUM_EDENIED, "provide is allowed during init only");
     if (!cap || cap->size < sizeof *cap)
         return refuse(self, hl_fail(HILUM_EINVAL, "capability: its size is not filled in"));
-    if (cap->kind != HILUM_CAP_CODEC && cap->kind != HILUM_CAP_OPERATOR)
-        return refuse(self, hl_fail(HILUM_EUNSUP,
-                                    "a %s cannot run in a process of its own (codecs and operators "
-                                    "can); write isolation = \"none\"",
-                                    kind_name(cap->kind)));
+    if (cap->kind != HILUM_CAP_CODEC && cap->kind != HILUM_CAP_OPERATOR &&
+        cap->kind != HILUM_CAP_REPORT)
+        return refuse(self,
+                      hl_fail(HILUM_EUNSUP,
+                              "a %s cannot run in a process of its own (codecs, operators and "
+                              "reports can); write isolation = \"none\"",
+                              kind_name(cap->kind)));
     if (self->n_caps == WORKER_MAX_CAPS)
         return refuse(self, hl_fail(HILUM_EFULL, "more than %d capabilities", WORKER_MAX_CAPS));
     self->caps[self->n_caps++] = (struct worker_cap){cap, instance};
@@ -96,8 +98,17 @@ static hilum_rc host_provide(hilum_self *self, const struct hilum_cap *cap, void
 
 static hilum_rc host_subscribe(hilum_self *self, const struct hilum_hook *hook)
 {
-    (void)hook;
-    return refuse(self, not_here("a hook"));
+    if (!self->registering)
+        return hl_fail(HILUM_EDENIED, "subscribe is allowed during init only");
+    if (!hook || !HILUM_HAS(struct hilum_hook, hook->size, threads))
+        return refuse(self, hl_fail(HILUM_EINVAL, "hook: its size is not filled in"));
+    if (hook->phase != HILUM_NOTIFY)
+        return refuse(self, not_here("a hook that can refuse or change instances"));
+    if (self->n_hooks == WORKER_MAX_HOOKS)
+        return refuse(self, hl_fail(HILUM_EFULL, "more than %d hooks", WORKER_MAX_HOOKS));
+    memcpy(&self->hooks[self->n_hooks++], hook,
+           hook->size < sizeof *hook ? hook->size : sizeof *hook);
+    return HILUM_OK;
 }
 
 static hilum_rc host_declare(hilum_self *self, const struct hilum_decl *decl)
@@ -201,7 +212,6 @@ static hilum_rc host_announce(hilum_self *self, const char *name, const char *va
     return HILUM_OK;
 }
 
-/* Hooks do not run here, so nobody has an event to ask about: those members stay NULL. */
 void worker_table_init(struct hilum_self *self)
 {
     self->table = (struct hilum_host){
@@ -231,4 +241,5 @@ void worker_table_init(struct hilum_self *self)
         .principal_free = host_principal_free,
         .announce = host_announce,
     };
+    worker_event_table(&self->table);
 }

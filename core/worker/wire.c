@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -60,6 +61,27 @@ void hl_wire_put_frame(struct hl_wire *wire, const struct hilum_frame *frame)
     hl_wire_put_bytes(wire, &whole, sizeof whole);
 }
 
+void hl_wire_begin_reply(struct hl_wire *wire, enum hl_wire_type type, uint32_t number)
+{
+    const char reason[HL_WIRE_REASON] = {0};
+    hl_wire_begin(wire, type, number, HILUM_OK);
+    hl_wire_put_bytes(wire, reason, sizeof reason);
+}
+
+void hl_wire_finish_reply(struct hl_wire *wire, int32_t rc, const char *why)
+{
+    if (wire->bad) {
+        hl_wire_begin_reply(wire, hl_wire_head(wire).type, hl_wire_head(wire).number);
+        rc = HILUM_EFULL;
+        why = "what is to be said is too long for a message";
+    }
+    struct hl_wire_head head = hl_wire_head(wire);
+    head.rc = rc;
+    memcpy(wire->bytes, &head, sizeof head);
+    if (rc != HILUM_OK)
+        snprintf((char *)wire->bytes + sizeof head, HL_WIRE_REASON, "%s", why);
+}
+
 /* ---- reading ---- */
 
 struct hl_wire_head hl_wire_head(const struct hl_wire *wire)
@@ -115,6 +137,19 @@ void hl_wire_frame(struct hl_wire *wire, struct hilum_frame *out)
     struct hilum_frame whole;
     hl_wire_bytes(wire, &whole, sizeof whole);
     hl_wire_copy_sized(out, out->size, &whole, sizeof whole);
+}
+
+hilum_rc hl_wire_outcome(struct hl_wire *wire)
+{
+    char reason[HL_WIRE_REASON];
+    int32_t rc = hl_wire_head(wire).rc;
+    bool is_known =
+        rc == HILUM_OK || rc == HILUM_EINTERNAL || (rc <= HILUM_EINVAL && rc >= HILUM_ECLOSED);
+    hl_wire_bytes(wire, reason, sizeof reason);
+    reason[sizeof reason - 1] = '\0';
+    if (!is_known)
+        rc = HILUM_EINTERNAL;
+    return rc == HILUM_OK ? rc : hl_fail(rc, "%s", reason);
 }
 
 void hl_wire_copy_sized(void *to, size_t to_size, const void *from, uint32_t size)

@@ -22,7 +22,7 @@ enum { HL_WIRE_REASON = 512 };
 enum { HL_WIRE_ALIGN = 4096 };
 
 /* Requests come from the server; each is answered by one HL_WIRE_REPLY of the same number. HL_WIRE_LOG may come from
- * the worker at any time and is answered by nothing. */
+ * the worker at any time and is answered by nothing; HL_WIRE_ASK comes during a call and is answered at once. */
 enum hl_wire_type {
     HL_WIRE_OPEN =
         1, /* version, flags, memory, file, folders to be read -> what jail, the descriptor */
@@ -31,7 +31,9 @@ enum hl_wire_type {
     HL_WIRE_CALL, /* enum hl_wire_op, capability, bytes of shared memory, what the operation needs */
     HL_WIRE_END,  /* drain, fini; the worker ends after its reply */
     HL_WIRE_REPLY = 64,
-    HL_WIRE_LOG
+    HL_WIRE_LOG,
+    HL_WIRE_ASK, /* the worker needs something to go on with its call: enum hl_wire_ask as number, arguments */
+    HL_WIRE_ANSWER /* the server's, in the form of a reply */
 };
 
 enum hl_wire_op {
@@ -39,8 +41,25 @@ enum hl_wire_op {
     HL_OP_CODEC_DECODE,
     HL_OP_CODEC_ENCODE,
     HL_OP_OPERATOR_PLAN,
-    HL_OP_OPERATOR_APPLY
+    HL_OP_OPERATOR_APPLY,
+    HL_OP_REPORT_WRITE,
+    HL_OP_REPORT_PARSE,
+    HL_OP_HOOK_RUN
 };
+
+enum hl_wire_ask {
+    HL_ASK_ATTACHMENT =
+        1,        /* name, media type -> bytes in all; the server keeps them for HL_ASK_MORE */
+    HL_ASK_STYLE, /* name -> the same */
+    HL_ASK_MORE,  /* from -> up to HL_WIRE_CHUNK bytes */
+    HL_ASK_TEXT,  /* field of the event -> text */
+    HL_ASK_INT,   /* field -> number */
+    HL_ASK_PLAN,  /* verb, arguments */
+    HL_ASK_REASON /* text */
+};
+enum { HL_WIRE_CHUNK = 32 * 1024 };
+/* What a report or another document may come to in the shared memory. */
+enum { HL_WIRE_DOCUMENT = 64 * 1024 * 1024 };
 
 /* Flags of HL_WIRE_OPEN: go on where the kernel has no seccomp or no Landlock ("process-weak"). */
 enum { HL_WIRE_MAY_BE_WEAK = 1 };
@@ -67,6 +86,10 @@ void hl_wire_put_text(struct hl_wire *wire, const char *text); /* NULL stays NUL
 void hl_wire_put_bytes(struct hl_wire *wire, const void *bytes, size_t n);
 void hl_wire_put_frame(struct hl_wire *wire, const struct hilum_frame *frame);
 
+/* A reply or an answer: the outcome, known last, stands first, where it is read whatever follows. begin; results; finish. */
+void hl_wire_begin_reply(struct hl_wire *wire, enum hl_wire_type type, uint32_t number);
+void hl_wire_finish_reply(struct hl_wire *wire, int32_t rc, const char *why);
+
 /* ---- reading: zero, NULL and `bad` past the end ---- */
 struct hl_wire_head hl_wire_head(const struct hl_wire *wire);
 uint32_t hl_wire_u32(struct hl_wire *wire);
@@ -76,6 +99,9 @@ const char *hl_wire_text(struct hl_wire *wire);
 bool hl_wire_bytes(struct hl_wire *wire, void *out, size_t n);
 /* out->size says how long the caller's struct is; what it has and the sender had not is zero. */
 void hl_wire_frame(struct hl_wire *wire, struct hilum_frame *out);
+
+/* The outcome of a reply, as one of ours whoever sent it; a failure's reason is recorded. First of all to be read. */
+hilum_rc hl_wire_outcome(struct hl_wire *wire);
 
 /* Copies as much of a sized struct as both sides know. `size` is of the source. The rest of `to` is zero;
  * its own size is kept. Both begin with uint32_t size. */

@@ -3,10 +3,12 @@
 #ifndef HL_WORKER_H
 #define HL_WORKER_H
 
+#include <pthread.h>
+
 #include "core/worker/wire.h"
 #include "hilum/host.h"
 
-enum { WORKER_MAX_CAPS = 64 };
+enum { WORKER_MAX_CAPS = 64, WORKER_MAX_HOOKS = 64 };
 
 struct worker_cap {
     const struct hilum_cap *cap;
@@ -21,12 +23,16 @@ struct hilum_self {
     void *conf, *state;
     struct worker_cap caps[WORKER_MAX_CAPS];
     uint32_t n_caps;
+    struct hilum_hook hooks[WORKER_MAX_HOOKS];
+    uint32_t n_hooks;
+    pthread_t thread; /* that serves calls; only it may ask */
+    bool in_call;
     bool registering;
     hilum_rc refused; /* the first registration that failed, even if init ignored it */
     char refusal[256];
     unsigned char *memory; /* shared with the server; mapped as far as it said */
     uint64_t memory_size;
-    struct hl_wire in, out;
+    struct hl_wire in, out, ask;
 };
 
 /* table.c: struct hilum_host as far as a worker can serve it. */
@@ -40,9 +46,19 @@ hilum_rc worker_read_options(struct hilum_self *self);
 /* Appends the tables provided. */
 void worker_put_caps(struct hilum_self *self);
 
-/* codec.c, operator.c: one call; arguments are read from self->in, results appended to self->out. */
+/* codec.c, operator.c, report.c: one call; arguments are read from self->in, results appended to self->out. */
 hilum_rc worker_codec(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 hilum_rc worker_operator(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
+
+hilum_rc worker_report(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
+/* hook.c: runs the index-th hook; its verdict is the result. */
+hilum_rc worker_hook(struct hilum_self *self, uint32_t index);
+void worker_event_table(struct hilum_host *table);
+
+/* ask.c: a question to the server within a call. begin; arguments into self->ask; send, after which self->ask holds the
+ * results. HILUM_EDENIED: outside a call or on another thread. */
+void worker_ask(struct hilum_self *self, enum hl_wire_ask what);
+hilum_rc worker_ask_send(struct hilum_self *self);
 
 /* A part of the shared memory; NULL: the server named one that is not there. */
 void *worker_memory(const struct hilum_self *self, uint64_t at, uint64_t size);

@@ -137,22 +137,15 @@ static void log_line(struct hl_process *process, const char *id)
         hl_log(level >= 0 && level <= 3 ? levels[level] : HL_ERROR, id, "%s", line);
 }
 
-/* A stranger's number: 0, or an error we know the name of. */
-static hilum_rc sane(int32_t rc)
+/* An answer is a reply too: its outcome is the plugin's to deal with, not the end of the call. */
+static hilum_rc answer(struct hl_process *process, uint32_t what)
 {
-    bool is_known =
-        rc == HILUM_OK || rc == HILUM_EINTERNAL || (rc <= HILUM_EINVAL && rc >= HILUM_ECLOSED);
-    return is_known ? rc : HILUM_EINTERNAL;
-}
-
-static void take_outcome(struct hl_process *process, hilum_rc *rc)
-{
-    char reason[HL_WIRE_REASON];
-    hl_wire_bytes(&process->wire, reason, sizeof reason);
-    reason[sizeof reason - 1] = '\0';
-    *rc = sane(hl_wire_head(&process->wire).rc);
-    if (*rc != HILUM_OK)
-        *rc = hl_fail(*rc, "%s", reason);
+    hl_wire_begin_reply(&process->answer, HL_WIRE_ANSWER, what);
+    hilum_rc rc = process->ask
+                      ? process->ask(process->ask_arg, what, &process->wire, &process->answer)
+                      : hl_fail(HILUM_EDENIED, "this call may not ask");
+    hl_wire_finish_reply(&process->answer, rc, hl_error());
+    return hl_wire_send(process->sock, &process->answer);
 }
 
 bool hl_process_exchange(struct hl_process *process, const char *id, int64_t deadline_ms,
@@ -169,10 +162,14 @@ bool hl_process_exchange(struct hl_process *process, const char *id, int64_t dea
             return false;
         struct hl_wire_head head = hl_wire_head(&process->wire);
         if (head.type == HL_WIRE_REPLY && head.number == process->number) {
-            take_outcome(process, rc);
+            *rc = hl_wire_outcome(&process->wire);
             return true;
         }
-        if (head.type != HL_WIRE_LOG)
+        if (head.type == HL_WIRE_ASK)
+            *rc = hl_mono_ms() < deadline_ms
+                      ? answer(process, head.number)
+                      : hl_fail(HILUM_ETIMEDOUT, "it asked until the deadline");
+        else if (head.type != HL_WIRE_LOG)
             *rc = hl_fail(HILUM_ECORRUPT, "a message of type %u", head.type);
         else if (lines++ < MAX_LOG_LINES)
             log_line(process, id);

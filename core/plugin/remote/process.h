@@ -18,7 +18,10 @@ struct hl_process {
     bool busy;
     uint64_t calls, seen_calls; /* counted, and at the last look */
     int64_t cpu_ns;             /* used at the last look; -1: never looked */
-    struct hl_wire wire;
+    struct hl_wire wire, answer;
+    /* Who answers what the worker asks in the middle of a call; NULL: it may ask nothing. */
+    hilum_rc (*ask)(void *arg, uint32_t what, struct hl_wire *question, struct hl_wire *answer);
+    void *ask_arg;
 };
 
 /* Descriptors of one start, made before the fork and given to the child as 0 to 4. */

@@ -157,6 +157,8 @@ static hilum_rc provide_one(struct hl_remote *remote, uint32_t index, struct hl_
                       ? hl_remote_codec(remote, index, name, wire, &cap, &instance)
                   : kind == HILUM_CAP_OPERATOR
                       ? hl_remote_operator(remote, index, name, wire, &cap, &instance)
+                  : kind == HILUM_CAP_REPORT
+                      ? hl_remote_report(remote, index, name, wire, &cap, &instance)
                       : hl_fail(HILUM_EUNSUP, "capability of kind %u in a worker", kind);
     if (rc == HILUM_OK && threads != HILUM_PARALLEL)
         remote->max_workers = 1;
@@ -174,6 +176,13 @@ hilum_rc hl_remote_init(const struct hilum_host *table, hilum_self *self, const 
         uint32_t n = hl_wire_u32(wire);
         for (uint32_t i = 0; rc == HILUM_OK && i < n; i++)
             rc = provide_one(remote, i, wire, table);
+        bool is_parallel = true;
+        n = rc == HILUM_OK ? hl_wire_u32(wire) : 0;
+        for (uint32_t i = 0; rc == HILUM_OK && i < n; i++) {
+            rc = hl_remote_hook(remote, i, wire, table, self, &is_parallel);
+            if (!is_parallel)
+                remote->max_workers = 1;
+        }
     }
     rest(remote);
     *state = remote;
@@ -336,9 +345,19 @@ hilum_rc hl_remote_nonsense(struct hl_process *process, const char *what)
     return hl_remote_crashed(process, HILUM_ECORRUPT, "a call");
 }
 
+void hl_remote_answers(struct hl_process *process,
+                       hilum_rc (*ask)(void *arg, uint32_t what, struct hl_wire *question,
+                                       struct hl_wire *answer),
+                       void *arg)
+{
+    process->ask = ask;
+    process->ask_arg = arg;
+}
+
 void hl_remote_end(struct hl_process *process)
 {
     struct hl_remote *remote = process->remote;
+    process->ask = NULL;
     /* One large picture must not hold its memory for ever. */
     if (process->memory_size > KEEP_MEMORY)
         fallocate(process->memory_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,

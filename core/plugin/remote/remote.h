@@ -37,16 +37,26 @@ unsigned char *hl_process_memory(struct hl_process *process);
 /* Sends, waits. true: a reply is there to be read, *rc is what the plugin answered, its reason recorded. false: the
  * worker died, hung or talked nonsense, *rc and the reason say so; it is started anew by a later call. */
 bool hl_remote_run(struct hl_process *process, hilum_rc *rc);
+/* Between begin and run: who answers what the worker asks. Results go into `answer`; an error is the plugin's. */
+void hl_remote_answers(struct hl_process *process,
+                       hilum_rc (*ask)(void *arg, uint32_t what, struct hl_wire *question,
+                                       struct hl_wire *answer),
+                       void *arg);
 /* A reply that makes no sense: as if it had crashed. Returns HILUM_EINTERNAL. */
 hilum_rc hl_remote_nonsense(struct hl_process *process, const char *what);
 /* Gives the worker back. */
 void hl_remote_end(struct hl_process *process);
 
-/* codec.c, operator.c: reads one table from a message and builds the proxy in the plugin's arena. */
+/* codec.c, operator.c, report.c: reads one table from a message and builds the proxy in the plugin's arena. */
 hilum_rc hl_remote_codec(struct hl_remote *remote, uint32_t index, const char *name,
                          struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
 hilum_rc hl_remote_operator(struct hl_remote *remote, uint32_t index, const char *name,
                             struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
+hilum_rc hl_remote_report(struct hl_remote *remote, uint32_t index, const char *name,
+                          struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
+/* hook.c: reads one hook and subscribes to it. *is_parallel as it says. */
+hilum_rc hl_remote_hook(struct hl_remote *remote, uint32_t index, struct hl_wire *wire,
+                        const struct hilum_host *table, hilum_self *self, bool *is_parallel);
 struct hl_arena *hl_remote_arena(struct hl_remote *remote);
 
 #endif

@@ -12,6 +12,7 @@
 #include "hilum/codec.h"
 #include "hilum/host.h"
 #include "hilum/operator.h"
+#include "hilum/report.h"
 
 struct conf {
     const char *greeting;
@@ -241,6 +242,64 @@ static const struct hilum_operator operator_ = {
     .apply = apply,
 };
 
+/* ---- report: the text, then the attachment it names ---- */
+
+static hilum_rc report_write(void *self, const char *report_json, uint64_t n,
+                             const struct hilum_report_source *source, struct hilum_sink *out)
+{
+    char word[16] = "";
+    memcpy(word, report_json, n < 15 ? (size_t)n : 15);
+    hilum_rc rc = harm(self, word);
+    if (rc == HILUM_OK)
+        rc = out->write(out->ctx, report_json, n);
+    if (rc == HILUM_OK && strcmp(word, "image") == 0)
+        rc = source->attachment(source->ctx, "image:1", "image/png", out);
+    if (rc == HILUM_OK && strcmp(word, "style") == 0)
+        rc = source->style(source->ctx, "plain", out);
+    if (strcmp(word, "endless") == 0)
+        while ((rc = out->write(out->ctx, word, 8)) == HILUM_OK) {
+        }
+    return rc;
+}
+
+static hilum_rc report_parse(void *self, const void *document, uint64_t n,
+                             struct hilum_sink *report_json)
+{
+    (void)self;
+    return report_json->write(report_json->ctx, document, n / 2);
+}
+
+static const struct hilum_report report = {
+    .cap = {.size = sizeof report,
+            .kind = HILUM_CAP_REPORT,
+            .threads = HILUM_PARALLEL,
+            .name = "echo"},
+    .media_type = "text/plain",
+    .file_suffix = ".txt",
+    .write = report_write,
+    .parse = report_parse,
+};
+
+/* ---- hook: does what the event's field "harm" asks for ---- */
+
+static int32_t stored(void *arg, hilum_event *event)
+{
+    const struct state *s = arg;
+    const char *word = NULL, *again = NULL;
+    int64_t size = 0;
+    if (s->host->event_text(event, "harm", &word) != HILUM_OK)
+        return HILUM_PASS;
+    hilum_rc rc = harm(s, word);
+    if (rc == HILUM_OK && strcmp(word, "edit") == 0)
+        rc = s->host->event_set(event, "PatientName", "X");
+    if (rc == HILUM_OK)
+        rc = s->host->event_int(event, "size", &size);
+    if (rc == HILUM_OK && size == 77 && s->host->event_text(event, "harm", &again) == HILUM_OK &&
+        strcmp(word, again) == 0)
+        rc = s->host->event_plan(event, "tag", "{\"tag\": \"seen\"}");
+    return rc == HILUM_OK ? HILUM_ACCEPT : rc;
+}
+
 /* ---- life ---- */
 
 static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void *conf,
@@ -260,7 +319,19 @@ static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void
     return host->provide(self, &store, s);
 #endif
     hilum_rc rc = host->provide(self, &codec.cap, s);
-    return rc == HILUM_OK ? host->provide(self, &operator_.cap, s) : rc;
+    if (rc == HILUM_OK)
+        rc = host->provide(self, &operator_.cap, s);
+    if (rc == HILUM_OK)
+        rc = host->provide(self, &report.cap, s);
+    const struct hilum_hook hook = {.size = sizeof hook,
+                                    .phase = HILUM_NOTIFY,
+                                    .event = "instance.stored",
+                                    .name = "hostile/stored",
+                                    .where = "Modality=CT",
+                                    .run = stored,
+                                    .arg = s,
+                                    .threads = HILUM_PARALLEL};
+    return rc == HILUM_OK ? host->subscribe(self, &hook) : rc;
 }
 
 static hilum_rc start(void *state)

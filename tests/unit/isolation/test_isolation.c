@@ -21,6 +21,7 @@
 #include "core/base/error.h"
 #include "core/plugin/plugin.h"
 #include "hilum/operator.h"
+#include "hilum/report.h"
 
 enum { SIDE = 64, PIXELS = SIDE * SIDE };
 
@@ -235,6 +236,94 @@ static void isolated__operator_answers_as_in_process(void **state)
     assert_int_equal(op->apply(self, "null", in, 2, dst, sizeof dst), HILUM_EINTERNAL);
     assert_int_equal(op->apply(self, "{}", in, 2, dst, sizeof dst), HILUM_OK);
     hl_plugins_unpin(plugins, cap);
+}
+
+static struct hl_buf document;
+
+static hilum_rc add(void *ctx, const void *bytes, uint64_t n)
+{
+    hl_buf_add(ctx, bytes, n);
+    return HILUM_OK;
+}
+
+/* More than one message holds. */
+static hilum_rc attachment(void *ctx, const char *name, const char *media_type,
+                           struct hilum_sink *out)
+{
+    static const char bytes[100000] = {'b', 'y', 't', 'e'};
+    (void)ctx;
+    assert_string_equal(name, "image:1");
+    assert_string_equal(media_type, "image/png");
+    return out->write(out->ctx, bytes, sizeof bytes);
+}
+
+static hilum_rc no_style(void *ctx, const char *name, struct hilum_sink *out)
+{
+    (void)ctx;
+    (void)out;
+    return hl_fail(HILUM_ENOTFOUND, "no style %s", name);
+}
+
+static const struct hilum_report_source source = {
+    .size = sizeof source, .attachment = attachment, .style = no_style};
+
+static void isolated__report_reads_its_source_from_here(void **state)
+{
+    (void)state;
+    const struct hilum_cap *cap;
+    void *self;
+    struct hilum_sink sink = {.size = sizeof sink, .write = add, .ctx = &document};
+    bring_up("hostile", ISOLATED "limits = { crashes = 100; };");
+    assert_int_equal(hl_plugins_acquire(plugins, HILUM_CAP_REPORT, "echo", &cap, &self), HILUM_OK);
+    const struct hilum_report *report = (const struct hilum_report *)(const void *)cap;
+    assert_string_equal(report->media_type, "text/plain");
+    assert_null(report->sop_class);
+    assert_int_equal(report->write(self, "image", 5, &source, &sink), HILUM_OK);
+    assert_int_equal(document.len, 100005);
+    assert_memory_equal(document.data, "imagebyte", 9);
+    hl_buf_clear(&document);
+    assert_int_equal(report->parse(self, "abcdef", 6, &sink), HILUM_OK);
+    assert_int_equal(document.len, 3);
+    /* What its source answers is the plugin's to deal with. */
+    assert_int_equal(report->write(self, "style", 5, &source, &sink), HILUM_ENOTFOUND);
+    assert_string_equal(hl_error(), "no style plain");
+    assert_int_equal(report->write(self, "endless", 7, &source, &sink), HILUM_EFULL);
+    assert_int_equal(report->write(self, "null", 4, &source, &sink), HILUM_EINTERNAL);
+    hl_buf_clear(&document);
+    assert_int_equal(report->write(self, "again", 5, &source, &sink), HILUM_OK);
+    assert_int_equal(document.len, 5);
+    hl_buf_fini(&document);
+    hl_plugins_unpin(plugins, cap);
+}
+
+static int32_t notify(const char *word, const char *modality, size_t *steps)
+{
+    struct hl_verdict verdict;
+    hilum_event *event = hl_event_new("instance.stored");
+    hl_event_set_text(event, "harm", word);
+    hl_event_set_text(event, "Modality", modality);
+    hl_event_set_int(event, "size", 77);
+    hl_bus_dispatch(bus, event, HILUM_NOTIFY, &verdict);
+    *steps = hl_event_plan_count(event);
+    hl_event_free(event);
+    return verdict.verdict;
+}
+
+static void isolated__notify_hook_asks_for_its_event(void **state)
+{
+    (void)state;
+    size_t steps;
+    bring_up("hostile", ISOLATED "limits = { crashes = 100; };");
+    assert_int_equal(notify("work", "CT", &steps), HILUM_PASS);
+    assert_int_equal(steps, 1);
+    /* Matched here: the worker is not woken for what nobody wants. */
+    assert_int_equal(notify("null", "MR", &steps), HILUM_PASS);
+    assert_int_equal(steps, 0);
+    assert_int_equal(notify("edit", "CT", &steps), HILUM_EDENIED);
+    assert_int_equal(notify("null", "CT", &steps), HILUM_EINTERNAL);
+    assert_int_equal(steps, 0);
+    assert_int_equal(notify("work", "CT", &steps), HILUM_PASS);
+    assert_int_equal(steps, 1);
 }
 
 /* ---- harm ---- */
@@ -512,6 +601,8 @@ int main(void)
         T(isolated__codec_answers_as_in_process),
         T(isolated__codec_encodes),
         T(isolated__operator_answers_as_in_process),
+        T(isolated__report_reads_its_source_from_here),
+        T(isolated__notify_hook_asks_for_its_event),
         T(harm__costs_one_call),
         T(harm__64_gigabytes_are_not_to_be_had),
         T(harm__leak_ends_at_the_limit),

@@ -380,6 +380,47 @@ static void load__no_call_is_lost_and_none_comes_late(void **state)
     }
 }
 
+static long rss_kib(void)
+{
+    long pages = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%ld %ld", &pages, &resident) != 2)
+        resident = 0;
+    if (f)
+        fclose(f);
+    return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* A build that differs in a byte is another object to the loader and stays mapped. */
+static void make_build(int i, char *file, size_t size)
+{
+    char command[512];
+    snprintf(file, size, "%s/build-%d.so", directory, i);
+    snprintf(command, sizeof command, "cp '%s/version-%s.so' '%s' && printf '%%d' %d >>'%s'",
+             TEST_PLUGIN_DIR, i % 2 ? "one" : "two", file, i, file);
+    assert_int_equal(system(command), 0);
+}
+
+static void load__distinct_builds_cost_what_is_mapped(void **state)
+{
+    (void)state;
+    enum { FIRST = 5 };
+    int builds = getenv("HILUM_LONG") ? 50 : 15;
+    char file[128];
+    long before = 0;
+    bring_up("one", "");
+    for (int i = 0; i < builds; i++) {
+        make_build(i, file, sizeof file);
+        assert_int_equal(hl_plugins_swap(plugins, "versioned", file), HILUM_OK);
+        assert_int_equal(answer(), i % 2 ? 1 : 2);
+        if (i == FIRST)
+            before = rss_kib();
+    }
+    long each = (rss_kib() - before) / (builds - FIRST);
+    print_message("%d builds: %ld KiB resident, %ld KiB each\n", builds, rss_kib(), each);
+    assert_in_range(each < 0 ? 0 : each, 0, 2048);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -395,6 +436,7 @@ int main(void)
         T(load__one_that_was_added_since),
         T(required__is_not_taken_away),
         T(load__no_call_is_lost_and_none_comes_late),
+        T(load__distinct_builds_cost_what_is_mapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

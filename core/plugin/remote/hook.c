@@ -1,0 +1,98 @@
+/* The proxy of a notify hook: the event stays here, the hook asks for its fields. SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/plugin/remote/remote.h"
+
+struct remote_hook {
+    struct hl_remote *remote;
+    const struct hilum_host *table;
+    uint32_t index;
+};
+
+struct asked {
+    const struct hilum_host *table;
+    hilum_event *event;
+};
+
+static hilum_rc ask_field(const struct asked *a, uint32_t what, const char *field,
+                          struct hl_wire *answer)
+{
+    const char *text = NULL;
+    int64_t number = 0;
+    hilum_rc rc;
+    if (what == HL_ASK_TEXT) {
+        rc = a->table->event_text(a->event, field, &text);
+        hl_wire_put_text(answer, text);
+    } else {
+        rc = a->table->event_int(a->event, field, &number);
+        hl_wire_put_u64(answer, (uint64_t)number);
+    }
+    return rc;
+}
+
+static hilum_rc ask(void *arg, uint32_t what, struct hl_wire *question, struct hl_wire *answer)
+{
+    const struct asked *a = arg;
+    const char *first = hl_wire_text(question);
+    const char *second = what == HL_ASK_PLAN ? hl_wire_text(question) : NULL;
+    if (!first)
+        return hl_fail(HILUM_EINVAL, "a question that cannot be read");
+    switch (what) {
+    case HL_ASK_TEXT:
+    case HL_ASK_INT: return ask_field(a, what, first, answer);
+    case HL_ASK_PLAN:
+        return second ? a->table->event_plan(a->event, first, second)
+                      : hl_fail(HILUM_EINVAL, "a question that cannot be read");
+    case HL_ASK_REASON: a->table->event_reason(a->event, first); return HILUM_OK;
+    default: return hl_fail(HILUM_EINVAL, "an event is not asked for that");
+    }
+}
+
+static int32_t run(void *arg, hilum_event *event)
+{
+    const struct remote_hook *hook = arg;
+    struct asked asked = {hook->table, event};
+    hilum_rc rc = HILUM_OK;
+    struct hl_process *process = hl_remote_begin(hook->remote, HL_OP_HOOK_RUN, hook->index, 0, &rc);
+    if (!process)
+        return rc;
+    hl_remote_answers(process, ask, &asked);
+    if (hl_remote_run(process, &rc) && rc == HILUM_OK) {
+        struct hl_wire *wire = hl_process_wire(process);
+        int32_t verdict = (int32_t)hl_wire_u32(wire);
+        rc = wire->bad || verdict < 0 ? hl_remote_nonsense(process, "no verdict") : verdict;
+    }
+    hl_remote_end(process);
+    return rc;
+}
+
+static const char *copy(struct hl_remote *remote, struct hl_wire *wire)
+{
+    const char *text = hl_wire_text(wire);
+    return text ? hl_arena_strdup(hl_remote_arena(remote), text) : NULL;
+}
+
+hilum_rc hl_remote_hook(struct hl_remote *remote, uint32_t index, struct hl_wire *wire,
+                        const struct hilum_host *table, hilum_self *self, bool *is_parallel)
+{
+    struct remote_hook *hook = hl_arena_alloc(hl_remote_arena(remote), sizeof *hook);
+    if (!hook)
+        return hl_fail(HILUM_ENOMEM, "worker: no memory");
+    *hook = (struct remote_hook){remote, table, index};
+    struct hilum_hook local = {.size = sizeof local,
+                               .phase = HILUM_NOTIFY,
+                               .run = run,
+                               .arg = hook,
+                               .threads = HILUM_PARALLEL}; /* the workers do the waiting */
+    local.event = copy(remote, wire);
+    local.name = copy(remote, wire);
+    local.before = copy(remote, wire);
+    local.after = copy(remote, wire);
+    local.where = copy(remote, wire);
+    local.deadline_ms = hl_wire_u32(wire);
+    *is_parallel = hl_wire_u32(wire) == HILUM_PARALLEL;
+    if (wire->bad || !local.event || !local.name)
+        return hl_fail(HILUM_EINVAL, "a hook that cannot be read");
+    return table->subscribe(self, &local);
+}

@@ -1,0 +1,89 @@
+/* Notify hooks: the event lies in the server; its fields are asked for when the hook reads them, and kept until it returns.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/worker/worker.h"
+
+enum { MAX_TEXTS = 256 };
+
+/* What a hook sees as its event. */
+struct hilum_event {
+    struct hilum_self *self;
+    char *texts[MAX_TEXTS]; /* borrowed by the hook */
+    size_t n_texts;
+};
+
+static hilum_rc event_text(hilum_event *event, const char *field, const char **utf8)
+{
+    struct hilum_self *self = event->self;
+    *utf8 = NULL;
+    worker_ask(self, HL_ASK_TEXT);
+    hl_wire_put_text(&self->ask, field);
+    hilum_rc rc = worker_ask_send(self);
+    const char *text = rc == HILUM_OK ? hl_wire_text(&self->ask) : NULL;
+    if (rc != HILUM_OK)
+        return rc;
+    char *copy = text && event->n_texts < MAX_TEXTS ? strdup(text) : NULL;
+    if (!copy)
+        return hl_fail(HILUM_ENOMEM, "field %s: more than %d fields, or no memory", field,
+                       MAX_TEXTS);
+    event->texts[event->n_texts++] = copy;
+    *utf8 = copy;
+    return HILUM_OK;
+}
+
+static hilum_rc event_int(hilum_event *event, const char *field, int64_t *value)
+{
+    struct hilum_self *self = event->self;
+    worker_ask(self, HL_ASK_INT);
+    hl_wire_put_text(&self->ask, field);
+    hilum_rc rc = worker_ask_send(self);
+    *value = rc == HILUM_OK ? (int64_t)hl_wire_u64(&self->ask) : 0;
+    return rc;
+}
+
+static hilum_rc event_set(hilum_event *event, const char *keyword, const char *utf8)
+{
+    (void)event;
+    (void)utf8;
+    return hl_fail(HILUM_EDENIED, "%s: a notify hook changes nothing", keyword);
+}
+
+static hilum_rc event_plan(hilum_event *event, const char *verb, const char *arguments_json)
+{
+    struct hilum_self *self = event->self;
+    worker_ask(self, HL_ASK_PLAN);
+    hl_wire_put_text(&self->ask, verb);
+    hl_wire_put_text(&self->ask, arguments_json);
+    return worker_ask_send(self);
+}
+
+static void event_reason(hilum_event *event, const char *utf8)
+{
+    worker_ask(event->self, HL_ASK_REASON);
+    hl_wire_put_text(&event->self->ask, utf8);
+    worker_ask_send(event->self);
+}
+
+void worker_event_table(struct hilum_host *table)
+{
+    table->event_text = event_text;
+    table->event_int = event_int;
+    table->event_set = event_set;
+    table->event_plan = event_plan;
+    table->event_reason = event_reason;
+}
+
+hilum_rc worker_hook(struct hilum_self *self, uint32_t index)
+{
+    struct hilum_event event = {.self = self};
+    if (index >= self->n_hooks)
+        return hl_fail(HILUM_EINVAL, "a call of hook %u of %u", index, self->n_hooks);
+    int32_t verdict = self->hooks[index].run(self->hooks[index].arg, &event);
+    for (size_t i = 0; i < event.n_texts; i++)
+        free(event.texts[i]);
+    hl_wire_put_u32(&self->out, (uint32_t)verdict);
+    return verdict < 0 ? verdict : HILUM_OK;
+}
