@@ -189,6 +189,7 @@ static hilum_rc decision_write(struct hl_session *session, void *arg)
     struct decision *d = arg;
     char what[32];
     hilum_rc rc = decision_read(d, session);
+    hl_writer_note(d->record->writer, HL_NOTE_SAVE);
     if (rc == HILUM_OK)
         rc =
             hl_session_run(session,
@@ -217,5 +218,6 @@ hilum_rc hl_record_resolve_conflict(struct hl_record *record, int64_t conflict_i
                          .conflict = conflict_id,
                          .is_same = same_person,
                          .correction = {.who = who, .why = "identity conflict decided"}};
-    return hl_writer_run(record->writer, HL_LANE_OTHER, decision_write, &d);
+    hilum_rc rc = hl_restore_check(record);
+    return rc == HILUM_OK ? hl_writer_run(record->writer, HL_LANE_OTHER, decision_write, &d) : rc;
 }

@@ -226,6 +226,7 @@ static hilum_rc edit_write(struct hl_session *session, void *arg)
     struct edit *edit = arg;
     char what[32];
     hilum_rc rc = patient_find(edit, session);
+    hl_writer_note(edit->record->writer, HL_NOTE_SAVE);
     if (rc == HILUM_OK)
         rc = key_check(edit, session);
     if (rc == HILUM_OK)
@@ -254,6 +255,8 @@ hilum_rc hl_record_edit_patient(struct hl_record *record, const char *patient_id
                         .changes = changes,
                         .correction = {.who = who, .why = why ? why : ""}};
     hilum_rc rc = changes_check(changes);
+    if (rc == HILUM_OK)
+        rc = hl_restore_check(record);
     if (rc == HILUM_OK)
         rc = hl_writer_run(record->writer, HL_LANE_OTHER, edit_write, &edit);
     hl_buf_fini(&edit.before);

@@ -58,8 +58,9 @@ static hilum_rc source_find(struct hl_record *record, struct hl_session *session
     return rc;
 }
 
+/* `state` as in the table. */
 static hilum_rc row_write(struct batch *batch, struct hl_session *session, struct hl_instance *row,
-                          int64_t series)
+                          int64_t series, int64_t state)
 {
     const struct hl_attrs *attrs = row->attrs;
     const struct hl_location *at = &row->location;
@@ -67,7 +68,7 @@ static hilum_rc row_write(struct batch *batch, struct hl_session *session, struc
     hilum_rc rc = source_find(batch->record, session, row, &source);
     const struct hilum_value fixed[] = {
         hl_value_int(series),
-        hl_value_int(row->outcome == HL_OUTCOME_QUARANTINED && row->quarantine_of != NULL),
+        hl_value_int(state),
         hl_value_int(row->is_held),
         hl_value_text(hl_attrs_text(attrs, HL_SOP_INSTANCE_UID)),
         hl_value_text(or_empty(row->transfer_syntax)),
@@ -75,7 +76,7 @@ static hilum_rc row_write(struct batch *batch, struct hl_session *session, struc
         hl_value_int(source),
         hl_value_int(row->remarks),
         hl_value_text(or_empty(row->remark_text)),
-        hl_value_int(hl_now_us())};
+        hl_value_int(row->received_us ? row->received_us : hl_now_us())};
     if (rc == HILUM_OK)
         rc = hl_row_insert(batch->record, session, HILUM_LEVEL_IMAGE, fixed, attrs,
                            &row->instance_id);
@@ -94,33 +95,49 @@ static void field(struct hl_buf *out, const char *name, const char *value)
     hl_buf_json_string(out, or_empty(value));
 }
 
+static void fields_write(const struct hl_instance *row, struct hl_buf *fields)
+{
+    const struct hl_attrs *attrs = row->attrs;
+    field(fields, "peer", row->peer);
+    field(fields, "calling_aet", row->calling_aet);
+    field(fields, "called_aet", row->called_aet);
+    field(fields, "address", row->address);
+    field(fields, "SOPClassUID", hl_attrs_text(attrs, HL_SOP_CLASS_UID));
+    field(fields, "SOPInstanceUID", hl_attrs_text(attrs, HL_SOP_INSTANCE_UID));
+    field(fields, "SeriesInstanceUID", hl_attrs_text(attrs, HL_SERIES_INSTANCE_UID));
+    field(fields, "StudyInstanceUID", hl_attrs_text(attrs, HL_STUDY_INSTANCE_UID));
+    field(fields, "Modality", hl_attrs_text(attrs, HL_MODALITY));
+    if (row->is_held)
+        field(fields, "reason", row->held_reason);
+    if (row->outcome == HL_OUTCOME_SUPERSEDED)
+        field(fields, "supersedes", row->on_known == HL_KNOWN_VERSION ? "version" : "replace");
+    hl_buf_byte(fields, '}');
+}
+
+/* `fields` NULL: made from the row. */
+static hilum_rc journal_write(struct batch *batch, struct hl_session *session,
+                              struct hl_instance *row, const char *fields)
+{
+    struct hl_buf made = {0};
+    if (fields == NULL)
+        fields_write(row, &made);
+    const struct hl_entry entry = {.event =
+                                       row->is_held ? "instance.quarantined" : "instance.stored",
+                                   .study_uid = hl_attrs_text(row->attrs, HL_STUDY_INSTANCE_UID),
+                                   .fields = fields ? fields : hl_buf_str(&made),
+                                   .instance = row->instance_id,
+                                   .is_handled = row->is_history,
+                                   .due_us = row->is_restored ? INT64_MAX : 0};
+    hilum_rc rc = hl_journal_add(batch->record, session, &entry, &row->journal_id);
+    hl_buf_fini(&made);
+    return rc;
+}
+
 static hilum_rc event_write(struct batch *batch, struct hl_session *session,
                             struct hl_instance *row)
 {
-    const struct hl_attrs *attrs = row->attrs;
     bool is_aside = row->is_held;
-    struct hl_buf fields = {0};
-    field(&fields, "peer", row->peer);
-    field(&fields, "calling_aet", row->calling_aet);
-    field(&fields, "called_aet", row->called_aet);
-    field(&fields, "address", row->address);
-    field(&fields, "SOPClassUID", hl_attrs_text(attrs, HL_SOP_CLASS_UID));
-    field(&fields, "SOPInstanceUID", hl_attrs_text(attrs, HL_SOP_INSTANCE_UID));
-    field(&fields, "SeriesInstanceUID", hl_attrs_text(attrs, HL_SERIES_INSTANCE_UID));
-    field(&fields, "StudyInstanceUID", hl_attrs_text(attrs, HL_STUDY_INSTANCE_UID));
-    field(&fields, "Modality", hl_attrs_text(attrs, HL_MODALITY));
-    if (is_aside)
-        field(&fields, "reason", row->held_reason);
-    if (row->outcome == HL_OUTCOME_SUPERSEDED)
-        field(&fields, "supersedes", row->on_known == HL_KNOWN_VERSION ? "version" : "replace");
-    hl_buf_byte(&fields, '}');
-    const struct hl_entry entry = {.event = is_aside ? "instance.quarantined" : "instance.stored",
-                                   .study_uid = hl_attrs_text(attrs, HL_STUDY_INSTANCE_UID),
-                                   .fields = hl_buf_str(&fields),
-                                   .instance = row->instance_id,
-                                   .is_handled = row->is_history};
-    hilum_rc rc = hl_journal_add(batch->record, session, &entry, &row->journal_id);
-    hl_buf_fini(&fields);
+    hilum_rc rc = journal_write(batch, session, row, NULL);
     if (rc == HILUM_OK)
         rc = hl_plan_write(batch->record, session, row->journal_id, row->plan, row->n_plan,
                            is_aside ? INT64_MAX : 0);
@@ -130,6 +147,9 @@ static hilum_rc event_write(struct batch *batch, struct hl_session *session,
                             "VALUES (?1, ?2, ?3, ?4, ?5)",
                             "iitti", row->instance_id, row->journal_id, or_empty(row->held_by),
                             or_empty(row->held_reason), hl_now_us());
+    /* What no second look at the object would find out. */
+    if (is_aside || row->n_plan > 0 || row->outcome == HL_OUTCOME_SUPERSEDED)
+        hl_writer_note(batch->record->writer, HL_NOTE_SAVE);
     return rc;
 }
 
@@ -156,7 +176,7 @@ static hilum_rc aside_add(struct batch *batch, struct hl_session *session, struc
     row->outcome = HL_OUTCOME_QUARANTINED;
     row->is_held = true;
     row->held_by = row->held_by ? row->held_by : "core/duplicate";
-    hilum_rc rc = row_write(batch, session, row, known->series);
+    hilum_rc rc = row_write(batch, session, row, known->series, 1);
     return rc == HILUM_OK ? event_write(batch, session, row) : rc;
 }
 
@@ -169,7 +189,7 @@ static hilum_rc superseding_add(struct batch *batch, struct hl_session *session,
     hl_instance_who(row, who, sizeof who);
     hilum_rc rc = hl_known_retire(batch->record, session, known, row->on_known);
     if (rc == HILUM_OK)
-        rc = row_write(batch, session, row, known->series);
+        rc = row_write(batch, session, row, known->series, 0);
     if (rc == HILUM_OK)
         rc = hl_known_succeed(session, known, row, who);
     return rc == HILUM_OK ? event_write(batch, session, row) : rc;
@@ -192,6 +212,89 @@ static hilum_rc contradiction_add(struct batch *batch, struct hl_session *sessio
     return aside_add(batch, session, row, &known);
 }
 
+/* ---- one that comes back ---------------------------------------------------------------------------- */
+
+/* On the series of the first content under its UID, as it hung before; its own where it is the first. */
+static hilum_rc restored_place(struct batch *batch, struct hl_session *session,
+                               struct hl_instance *row, struct hl_place *place)
+{
+    struct hl_known first = {0};
+    int64_t id = 0;
+    hilum_rc rc = hl_session_int(session, &id,
+                                 "SELECT min(id) FROM (SELECT id FROM instance WHERE uid = ?1 AND "
+                                 "state = 0 UNION SELECT id FROM instance WHERE uid = ?1 AND "
+                                 "state <> 0)",
+                                 "t", hl_attrs_text(row->attrs, HL_SOP_INSTANCE_UID));
+    if (rc != HILUM_OK || id == 0)
+        return rc == HILUM_OK ? hl_place_find(batch->record, session, row, place) : rc;
+    rc = hl_known_read(session, id, &first);
+    *place =
+        (struct hl_place){.patient = first.patient, .study = first.study, .series = first.series};
+    return rc;
+}
+
+static hilum_rc restored_write(struct batch *batch, struct hl_session *session,
+                               struct hl_instance *row, const struct hl_restored *was)
+{
+    struct hl_place place = {0};
+    const struct hl_instance adopted = *row;
+    bool is_open = was->state == 0 || was->is_held;
+    row->is_held = was->is_held;
+    row->peer = was->peer;
+    row->calling_aet = was->calling_aet;
+    row->called_aet = was->called_aet;
+    row->address = was->address;
+    row->received_us = was->received_us;
+    row->is_history = row->is_history || !is_open || was->is_held;
+    memcpy(row->digest_received, was->digest_received, sizeof row->digest_received);
+    hilum_rc rc = restored_place(batch, session, row, &place);
+    if (rc == HILUM_OK)
+        rc = row_write(batch, session, row, place.series, was->state);
+    if (rc == HILUM_OK)
+        rc = journal_write(batch, session, row, *was->fields ? was->fields : NULL);
+    if (rc == HILUM_OK)
+        rc = hl_restore_aside(session, was, row);
+    if (rc == HILUM_OK && was->state == 0)
+        rc = hl_known_levels(session, &place, row);
+    row->peer = adopted.peer; /* the texts are gone with `was` */
+    row->calling_aet = adopted.calling_aet;
+    row->called_aet = adopted.called_aet;
+    row->address = adopted.address;
+    row->outcome = is_open && !was->is_held ? HL_OUTCOME_STORED : HL_OUTCOME_QUARANTINED;
+    if (rc == HILUM_OK && was->state == 0)
+        tally_add(batch, &place, row);
+    return rc;
+}
+
+/* As what was saved of it says. Nothing is known of most: they are current; and where other content is so already, a
+ * person decides, since nobody knows any more which came first. */
+static hilum_rc restored_add(struct batch *batch, struct hl_session *session,
+                             struct hl_instance *row, int64_t known, bool *is_done)
+{
+    struct hl_restored was = {0};
+    struct hl_known current = {0};
+    char digest[33] = "";
+    *is_done = true;
+    hilum_rc rc = hl_restore_object(session, &row->location, &was);
+    if (rc == HILUM_OK && was.line && was.state == 0 && was.is_erasing)
+        rc = hl_restore_aside(session, &was, row); /* a copy that was found bad */
+    else if (rc == HILUM_OK && was.line && (known == 0 || was.state != 0))
+        rc = restored_write(batch, session, row, &was);
+    else if (rc == HILUM_OK && known != 0) {
+        rc = hl_known_read(session, known, &current);
+        for (size_t i = 0; i < 16; i++)
+            snprintf(digest + 2 * i, 3, "%02x", row->digest_received[i]);
+        row->outcome = HL_OUTCOME_EXISTS;
+        row->is_history = true;
+        row->held_reason = "other content under a known SOP Instance UID, found by a rebuild";
+        if (rc == HILUM_OK && strcmp(digest, current.digest) != 0)
+            rc = aside_add(batch, session, row, &current);
+    } else
+        *is_done = false;
+    hl_restored_fini(&was);
+    return rc;
+}
+
 static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
                              struct hl_instance *row)
 {
@@ -200,6 +303,12 @@ static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
     hilum_rc rc =
         hl_session_int(session, &known, "SELECT id FROM instance WHERE uid = ?1 AND state = 0", "t",
                        hl_attrs_text(row->attrs, HL_SOP_INSTANCE_UID));
+    if (row->is_restored && (rc == HILUM_OK || rc == HILUM_ENOTFOUND)) {
+        bool is_done = false;
+        hilum_rc restored = restored_add(batch, session, row, known, &is_done);
+        if (is_done || restored != HILUM_OK)
+            return restored;
+    }
     if (rc == HILUM_OK && row->quarantine_of)
         return contradiction_add(batch, session, row, known);
     if (rc == HILUM_OK) {
@@ -212,7 +321,7 @@ static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
     if (rc == HILUM_ENOTFOUND)
         rc = hl_place_find(batch->record, session, row, &place);
     if (rc == HILUM_OK)
-        rc = row_write(batch, session, row, place.series);
+        rc = row_write(batch, session, row, place.series, 0);
     if (rc == HILUM_OK)
         rc = event_write(batch, session, row);
     if (rc != HILUM_OK)
@@ -233,7 +342,7 @@ void hl_instance_who(const struct hl_instance *row, char *out, size_t size)
     else if (*or_empty(row->address))
         snprintf(out, size, "unknown peer %s (%s)", or_empty(row->calling_aet), row->address);
     else
-        snprintf(out, size, "import");
+        snprintf(out, size, row->is_restored ? "rebuild" : "import");
 }
 
 static hilum_rc tally_audit(struct hl_session *session, const struct tally *tally)
@@ -290,7 +399,7 @@ static hilum_rc tally_write(struct hl_session *session, struct batch *batch, str
                             "n_series = n_series + ?4, last_arrival_us = ?5, state = ?6 "
                             "WHERE id = ?1",
                             "iiidid", place->study, tally->n, tally->bytes, tally->new_series,
-                            hl_now_us(), (int)tally->any->is_history);
+                            hl_now_us(), (int)(tally->any->is_restored && tally->any->is_history));
     if (rc == HILUM_OK)
         rc =
             hl_session_run(session,
@@ -311,14 +420,17 @@ static hilum_rc totals_write(struct hl_session *session, const struct tally *sum
 static hilum_rc batch_write(struct hl_session *session, void *arg)
 {
     struct batch *batch = arg;
-    hilum_rc rc = HILUM_OK;
+    bool is_restored = batch->rows[0]->is_restored;
+    hilum_rc rc = is_restored ? hl_restore_silence(session, true) : HILUM_OK;
+    batch->n_tallies = 0; /* a unit may run twice */
+    batch->sum = (struct tally){0};
     for (size_t i = 0; i < batch->n && rc == HILUM_OK; i++)
         rc = instance_add(batch, session, batch->rows[i]);
     for (size_t i = 0; i < batch->n_tallies && rc == HILUM_OK; i++)
         rc = tally_write(session, batch, &batch->tallies[i]);
     if (rc == HILUM_OK && batch->n_tallies > 0)
         rc = totals_write(session, &batch->sum);
-    return rc;
+    return rc == HILUM_OK && is_restored ? hl_restore_silence(session, false) : rc;
 }
 
 static hilum_rc row_check(const struct hl_instance *row)

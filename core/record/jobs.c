@@ -319,7 +319,7 @@ static hilum_rc add_write(struct hl_session *session, void *arg)
         hl_now_us());
     if (rc == HILUM_OK)
         add->id = hl_session_last_id(session);
-    hl_writer_note(add->record->writer, HL_NOTE_JOBS);
+    hl_writer_note(add->record->writer, HL_NOTE_JOBS | HL_NOTE_SAVE);
     return rc;
 }
 
@@ -503,7 +503,7 @@ static hilum_rc decide_write(struct hl_session *session, void *arg)
         return hl_fail(HILUM_ENOTFOUND, "job %lld: not there, or not in a state to %s",
                        (long long)decide->id, decide->is_retry ? "retry" : "cancel");
     snprintf(what, sizeof what, "job:%lld", (long long)decide->id);
-    hl_writer_note(decide->record->writer, HL_NOTE_JOBS);
+    hl_writer_note(decide->record->writer, HL_NOTE_JOBS | HL_NOTE_SAVE);
     return hl_audit_add(session, decide->who, decide->is_retry ? "job.retry" : "job.cancel", what,
                         NULL, NULL);
 }

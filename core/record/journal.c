@@ -16,10 +16,10 @@ hilum_rc hl_journal_add(struct hl_record *record, struct hl_session *session,
 {
     hilum_rc rc = hl_session_run(
         session,
-        "INSERT INTO journal (event, study_uid, instance, fields, state, created_us) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        "ttitdi", entry->event, entry->study_uid, entry->instance, entry->fields,
-        (int)entry->is_handled, hl_now_us());
+        "INSERT INTO journal (event, study_uid, instance, fields, state, due_us, created_us) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "ttitdii", entry->event, entry->study_uid, entry->instance, entry->fields,
+        (int)entry->is_handled, entry->due_us, hl_now_us());
     if (rc == HILUM_OK)
         *id = hl_session_last_id(session);
     if (rc == HILUM_OK && !entry->is_handled)

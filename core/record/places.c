@@ -68,8 +68,13 @@ static hilum_rc study_make(struct hl_record *record, struct hl_session *session,
                            struct hl_instance *instance, struct hl_place *place)
 {
     const char *uid = hl_attrs_text(instance->attrs, HL_STUDY_INSTANCE_UID);
-    int64_t now = hl_now_us();
-    hilum_rc rc = hl_identity_find(record, session, instance, place);
+    int64_t now = hl_now_us(), standing = 0;
+    hilum_rc rc = HILUM_OK;
+    if (instance->is_restored)
+        rc = hl_restore_patient(session, uid, &place->patient, &standing);
+    place->is_provisional = standing == 1;
+    if (rc == HILUM_OK && !place->patient)
+        rc = hl_identity_find(record, session, instance, place);
     const struct hilum_value fixed[] = {
         hl_value_int(place->patient),
         hl_value_text(uid),
@@ -82,6 +87,8 @@ static hilum_rc study_make(struct hl_record *record, struct hl_session *session,
                            &place->study);
     if (rc == HILUM_OK && place->former)
         rc = hl_former_correct(session, place->former, place->study, instance->attrs);
+    if (rc == HILUM_OK && instance->is_restored)
+        rc = hl_restore_study(session, uid, place->study);
     if (rc == HILUM_OK)
         rc = study_event(record, session, instance, uid);
     instance->is_new_study = place->is_new = true;

@@ -208,6 +208,7 @@ static hilum_rc decision_write(struct hl_session *session, void *arg)
 {
     struct decision *d = arg;
     d->n = 0;
+    hl_writer_note(d->record->writer, HL_NOTE_SAVE);
     hilum_rc rc = items_read(d, session);
     for (size_t i = 0; i < d->n && rc == HILUM_OK; i++) {
         const struct item *item = &d->items[i];
@@ -229,7 +230,9 @@ static hilum_rc decide(struct hl_record *record, const char *which, const char *
                        bool is_release, uint64_t *n)
 {
     struct decision d = {.record = record, .which = which, .who = who, .is_release = is_release};
-    hilum_rc rc = hl_writer_run(record->writer, HL_LANE_OTHER, decision_write, &d);
+    hilum_rc rc = hl_restore_check(record);
+    if (rc == HILUM_OK)
+        rc = hl_writer_run(record->writer, HL_LANE_OTHER, decision_write, &d);
     if (rc == HILUM_OK && n)
         *n = d.n;
     free(d.items);

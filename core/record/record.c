@@ -25,6 +25,16 @@ static void noted(void *arg, unsigned notes)
     pthread_mutex_unlock(&record->wake_lock);
 }
 
+static hilum_rc began(void *arg, struct hl_session *session)
+{
+    return hl_save_began(arg, session);
+}
+
+static void committed(void *arg, struct hl_session *session, unsigned notes, bool is_idle)
+{
+    hl_save_committed(arg, session, notes, is_idle);
+}
+
 hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
                         const struct hl_record_options *options, struct hl_record **out)
 {
@@ -32,8 +42,11 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
     if (!record)
         return hl_fail(HILUM_ENOMEM, "record: out of memory");
     pthread_mutex_init(&record->wake_lock, NULL);
+    pthread_mutex_init(&record->saving.lock, NULL);
+    pthread_mutex_init(&record->saving.health_lock, NULL);
     unsigned readers = options->readers ? options->readers : READERS_DEFAULT;
-    const struct hl_writer_hooks hooks = {.arg = record, .undone = undone, .noted = noted};
+    const struct hl_writer_hooks hooks = {
+        .arg = record, .undone = undone, .noted = noted, .began = began, .committed = committed};
     record->default_issuer = strdup(options->default_issuer ? options->default_issuer : "");
     record->study_idle_us = options->study_idle_ms * 1000;
     record->erase_grace_us = options->erase_grace_ms * 1000;
@@ -48,6 +61,8 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
     if (rc == HILUM_OK)
         rc = hl_readers_new(db, db_instance, readers < READERS_MAX ? readers : READERS_MAX,
                             &record->readers);
+    if (rc == HILUM_OK)
+        rc = hl_save_open(record);
     if (rc != HILUM_OK) {
         hl_record_close(record);
         return rc;
@@ -70,6 +85,8 @@ void hl_record_close(struct hl_record *record)
     free(record->places);
     hl_refusals_free(record->refusals);
     pthread_mutex_destroy(&record->wake_lock);
+    pthread_mutex_destroy(&record->saving.lock);
+    pthread_mutex_destroy(&record->saving.health_lock);
     free(record);
 }
 

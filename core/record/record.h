@@ -31,6 +31,45 @@ void hl_record_close(struct hl_record *record); /* waits for queued work; bounds
  * HILUM_OK the writer probes every second and recovers by itself. */
 hilum_rc hl_record_health(struct hl_record *record);
 
+/* ---- what only the catalogue knows, beside the objects (save.c, restore.c) ------------------------ */
+
+/* Takes whole lines, durable on return. On the thread of anybody who writes to the record: it may do I/O, but must not call the
+ * record, nor take a lock somebody holds who does.
+ * oldest_us (any thread; NULL: none): when the oldest object on its way began to arrive, 0: none is. */
+struct hl_saver {
+    void *arg;
+    hilum_rc (*write)(void *arg, const char *lines, size_t n);
+    int64_t (*oldest_us)(void *arg);
+};
+/* From now on whatever changes is written within a second; decisions of people, quarantine, versions and jobs that
+ * are nobody's event before their caller is told. NULL: no more; returns when the last write has. */
+void hl_record_on_save(struct hl_record *record, const struct hl_saver *saver);
+hilum_rc hl_record_save_now(struct hl_record *record);
+hilum_rc hl_record_save_health(struct hl_record *record); /* of the last write, with its reason */
+/* The whole state, in pieces of whole lines: what lines written before this call said is no longer needed. */
+hilum_rc hl_record_save_all(struct hl_record *record,
+                            hilum_rc (*write)(void *arg, const char *lines, size_t n), void *arg);
+/* The name of this database, in every line ("c"): hexadecimal. */
+const char *hl_record_catalogue(struct hl_record *record);
+
+/* A catalogue that was lost comes back: begin; put all lines, in any order, each with the number of what it lay in
+ * (the larger one counts); persons; the instances of its objects (is_history); rest; end. Durable steps, each of which may
+ * be repeated after a crash. Between begin and end decisions of people are refused. */
+hilum_rc hl_record_restore_begin(struct hl_record *record);
+hilum_rc hl_record_restore_put(struct hl_record *record, uint64_t number, const char *lines,
+                               size_t n);
+hilum_rc hl_record_restore_persons(struct hl_record *record);
+/* Events of objects that began to arrive before are handled. INT64_MAX: nothing is known: all are. */
+hilum_rc hl_record_restore_until(struct hl_record *record, int64_t *until_us);
+/* When an object was received, where a line says so; 0. */
+hilum_rc hl_record_restore_received(struct hl_record *record, const char *store, const char *key,
+                                    int64_t *received_us);
+hilum_rc hl_record_restore_rest(struct hl_record *record);
+hilum_rc hl_record_restore_end(struct hl_record *record);
+bool hl_record_is_restoring(struct hl_record *record);
+/* No instance has a row. */
+hilum_rc hl_record_is_empty(struct hl_record *record, bool *out);
+
 /* ---- instances ---------------------------------------------------------------------------------- */
 
 enum hl_ingest_outcome {
@@ -74,8 +113,10 @@ struct hl_instance {
         *plan; /* of filter and transform rules: written in the same transaction */
     size_t n_plan;
     bool
-        is_history; /* comes back from the objects of a lost catalogue: its events are kept for the story,
-                      * no rule runs on them a second time */
+        is_restored; /* comes back from the objects of a lost catalogue, as what was saved of it says */
+    bool
+        is_history; /* then: its events were handled: kept for the story, no rule runs a second time */
+    int64_t received_us; /* 0: now */
     /* out */
     enum hl_ingest_outcome outcome;
     int64_t instance_id, journal_id;

@@ -3,6 +3,7 @@
 #define HL_RECORD_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/base/arena.h"
 #include "core/record/columns.h"
@@ -32,6 +33,21 @@ struct hl_places {
     int64_t source;
 };
 
+/* What is not in the objects is written beside them (save.c). */
+struct hl_saving {
+    pthread_mutex_t
+        lock; /* of `saver`, and while it writes: who takes his back must not be called after */
+    struct hl_saver saver;
+    /* writer's thread */
+    bool
+        is_saved; /* all rows of `unsaved` are beside the objects: the next transaction deletes them */
+    bool is_behind; /* there was a commit since */
+    int64_t next_ms, until_us, until_ms;
+    pthread_mutex_t health_lock; /* of the two */
+    hilum_rc health;
+    char why[256];
+};
+
 struct hl_record {
     struct hl_writer *writer;
     struct hl_readers *readers;
@@ -40,7 +56,10 @@ struct hl_record {
     char *inserts[5];         /* INSERT by level, made from hl_columns; [1] to [4] */
     struct hl_places *places; /* of who has the writer's turn */
     struct hl_refusals *refusals;
-    bool is_derived; /* housekeeper's thread: nothing is left of hl_derive_again */
+    struct hl_saving saving;
+    char catalogue[17];       /* this database, told apart from one that was lost: hexadecimal */
+    atomic_bool is_restoring; /* the rebuild of a lost one has not finished */
+    bool is_derived;          /* housekeeper's thread: nothing is left of hl_derive_again */
     struct {
         void (*wake)(void *arg);
         void *arg;
@@ -102,6 +121,9 @@ hilum_rc hl_known_succeed(struct hl_session *session, const struct hl_known *kno
                           const struct hl_instance *row, const char *who);
 /* Parts of it: sums of series and study with the other size; jobs that wait go to the heir. */
 hilum_rc hl_known_recount(struct hl_session *session, const struct hl_known *known, int64_t bytes);
+/* Attributes of series and study are the newcomer's where it is the only current one. */
+hilum_rc hl_known_levels(struct hl_session *session, const struct hl_place *place,
+                         const struct hl_instance *row);
 hilum_rc hl_known_jobs(struct hl_session *session, const struct hl_known *known, int64_t heir);
 
 /* Makes search keys again that were made by an earlier way of folding (derive_again.c). */
@@ -113,6 +135,7 @@ struct hl_entry {
     const char *event, *study_uid, *fields;
     int64_t instance;
     bool is_handled; /* kept for the story only */
+    int64_t due_us;  /* 0: at once; INT64_MAX: when a rebuild has everything that belongs to it */
 };
 hilum_rc hl_journal_add(struct hl_record *record, struct hl_session *session,
                         const struct hl_entry *entry, int64_t *id);
@@ -131,6 +154,50 @@ hilum_rc hl_audit_add(struct hl_session *session, const char *who, const char *a
                       const char *what, const char *before, const char *after);
 hilum_rc hl_erasure_add(struct hl_record *record, struct hl_session *session, int64_t instance,
                         const char *why);
+
+/* ---- save.c: with the turn ---------------------------------------------------------------------------- */
+
+enum hl_fact {
+    HL_FACT_OBJECT = 1, /* an object that is not simply current: state, versions, quarantine */
+    HL_FACT_PATIENT,    /* of a decision, or waiting for one */
+    HL_FACT_STUDY,      /* whose it is, overlays, labels */
+    HL_FACT_FORMER,
+    HL_FACT_CONFLICT,
+    HL_FACT_JOB,
+    HL_FACT_ENTRY, /* of the journal, to be handled; those of objects follow from HL_FACT_UNTIL */
+    HL_FACT_UNTIL, /* objects that began to arrive before are handled */
+    HL_FACT_HEAD   /* of a log object: whose it is */
+};
+hilum_rc hl_save_began(struct hl_record *record, struct hl_session *session);
+void hl_save_committed(struct hl_record *record, struct hl_session *session, unsigned notes,
+                       bool is_idle);
+/* Reads or makes the name of this database, and whether a rebuild has not finished. */
+hilum_rc hl_save_open(struct hl_record *record);
+/* HILUM_ECONFLICT while decisions cannot be made: what they are about may still come back. */
+hilum_rc hl_restore_check(struct hl_record *record);
+
+/* ---- restore.c: within a unit, while a lost catalogue is made again --------------------------------------- */
+
+/* The saved state of an object. */
+struct hl_restored {
+    void *line; /* owns the texts; NULL: nothing is known of it */
+    int64_t state, received_us, due_us;
+    bool is_held, is_erasing;
+    uint8_t digest_received[16];
+    const char *why, *fields, *peer, *calling_aet, *called_aet, *address;
+};
+hilum_rc hl_restore_object(struct hl_session *session, const struct hl_location *at,
+                           struct hl_restored *out);
+void hl_restored_fini(struct hl_restored *restored);
+/* Within a unit of a rebuild, first and last: nothing it writes is unsaved, since it comes from what was saved. */
+hilum_rc hl_restore_silence(struct hl_session *session, bool is_silent);
+/* Its quarantine rows, and its erasure. */
+hilum_rc hl_restore_aside(struct hl_session *session, const struct hl_restored *restored,
+                          const struct hl_instance *row);
+/* Whose a study was; *patient 0: not known. And its overlays and labels, once it has a row. */
+hilum_rc hl_restore_patient(struct hl_session *session, const char *study_uid, int64_t *patient,
+                            int64_t *standing);
+hilum_rc hl_restore_study(struct hl_session *session, const char *study_uid, int64_t study);
 
 /* ---- refusals.c ---------------------------------------------------------------------------------------- */
 

@@ -90,7 +90,7 @@ static hilum_rc asked_write(struct hl_session *session, void *arg)
         rc = hl_audit_add(session, request->who, "study.send", request->study_uid, NULL,
                           hl_buf_str(&after));
     hl_buf_fini(&after);
-    hl_writer_note(asked->record->writer, HL_NOTE_JOBS);
+    hl_writer_note(asked->record->writer, HL_NOTE_JOBS | HL_NOTE_SAVE);
     return rc;
 }
 

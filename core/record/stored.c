@@ -251,6 +251,8 @@ static hilum_rc relocate_write(struct hl_session *session, void *arg)
     const struct hl_location *to = d->to;
     char sop[65] = "", study[65] = "";
     hilum_rc rc = uids_of(session, d->instance, sop, study);
+    hl_writer_note(d->record->writer,
+                   HL_NOTE_SAVE); /* else a rebuild would take the bad copy for the good one */
     if (rc == HILUM_OK)
         rc = hl_erasure_add(d->record, session, d->instance, "replaced by a sound copy");
     if (rc == HILUM_OK)

@@ -137,6 +137,31 @@ static hilum_rc levels_update(struct hl_session *session, const struct hl_known 
     return rc;
 }
 
+hilum_rc hl_known_levels(struct hl_session *session, const struct hl_place *place,
+                         const struct hl_instance *row)
+{
+    int64_t in_series = 0, in_study = 0, before = 0;
+    hilum_rc rc = hl_session_int(session, &before,
+                                 "SELECT count(*) FROM instance WHERE uid = ?1 AND state <> 0", "t",
+                                 hl_attrs_text(row->attrs, HL_SOP_INSTANCE_UID));
+    if (rc != HILUM_OK || before == 0)
+        return rc;
+    rc = hl_session_int(session, &in_series,
+                        "SELECT count(*) FROM (SELECT 1 FROM instance WHERE series = ?1 AND "
+                        "state = 0 LIMIT 2)",
+                        "i", place->series);
+    if (rc == HILUM_OK)
+        rc = hl_session_int(session, &in_study,
+                            "SELECT count(*) FROM (SELECT 1 FROM series e JOIN instance i "
+                            "ON i.series = e.id AND i.state = 0 WHERE e.study = ?1 LIMIT 2)",
+                            "i", place->study);
+    const struct hl_known known = {.series = place->series,
+                                   .study = place->study,
+                                   .is_only_in_series = in_series == 1,
+                                   .is_only_in_study = in_study == 1};
+    return rc == HILUM_OK ? levels_update(session, &known, row->attrs) : rc;
+}
+
 static void content_json(struct hl_buf *out, const char *sop, const char *digest, int64_t bytes,
                          int64_t received_us)
 {

@@ -141,12 +141,19 @@ static hilum_rc group_run(struct hl_writer *writer, struct unit *group)
 {
     bool is_alone = !group->next;
     hilum_rc rc = hl_session_begin(writer->session);
+    if (rc == HILUM_OK)
+        rc = writer->hooks.began(writer->hooks.arg, writer->session);
     for (struct unit *unit = group; unit && rc == HILUM_OK; unit = unit->next)
         rc = unit_run(writer, unit, is_alone);
     if (rc == HILUM_OK)
         rc = hl_session_commit(writer->session);
-    if (rc == HILUM_OK)
+    if (rc == HILUM_OK) {
+        unsigned notes = 0;
+        for (struct unit *unit = group; unit; unit = unit->next)
+            notes |= unit->notes;
+        writer->hooks.committed(writer->hooks.arg, writer->session, notes, false);
         return rc;
+    }
     char why[WHY_BYTES];
     snprintf(why, sizeof why, "%s", hl_error());
     hl_session_rollback(writer->session);
@@ -198,8 +205,10 @@ static struct unit *group_take(struct hl_writer *writer)
 /* Copies the log back; what it meets the next commit meets too. */
 static void idle(struct hl_writer *writer)
 {
-    if (writer->session)
-        hl_session_checkpoint(writer->session);
+    if (!writer->session)
+        return;
+    writer->hooks.committed(writer->hooks.arg, writer->session, 0, true);
+    hl_session_checkpoint(writer->session);
 }
 
 static void serve(struct hl_writer *writer, struct unit *group)

@@ -4,12 +4,15 @@
 #ifndef HL_RECORD_WRITER_H
 #define HL_RECORD_WRITER_H
 
+#include <stdbool.h>
+
 #include "core/record/session.h"
 
 struct hl_writer;
 
 enum hl_lane { HL_LANE_INGEST, HL_LANE_OTHER }; /* ingest goes first */
-enum { HL_NOTE_JOURNAL = 1, HL_NOTE_JOBS = 2 };
+/* HL_NOTE_SAVE: the caller is told only after what changed is beside the objects too (hl_writer_hooks.committed). */
+enum { HL_NOTE_JOURNAL = 1, HL_NOTE_JOBS = 2, HL_NOTE_SAVE = 4 };
 
 /* Runs within a transaction, on the thread of any of those who wait. Negative: what it wrote is undone, others of the
  * group are not. It must not block on anything but the session. */
@@ -19,6 +22,11 @@ struct hl_writer_hooks {
     void *arg;
     void (*undone)(void *arg);                /* with the turn: forget what was cached */
     void (*noted)(void *arg, unsigned notes); /* with the turn, after a commit with notes */
+    /* With the turn, as the first thing within a transaction. */
+    hilum_rc (*began)(void *arg, struct hl_session *session);
+    /* With the turn, outside of a transaction: after a commit, before its callers are told; and when there was
+     * nothing to do for a while since (is_idle). */
+    void (*committed)(void *arg, struct hl_session *session, unsigned notes, bool is_idle);
 };
 
 /* Opens the writing session, migrates, starts the thread that copies the log back and looks whether a sick medium is well. */

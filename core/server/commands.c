@@ -76,6 +76,8 @@ static hilum_rc status(void *ctx, struct hl_call *call)
                         json_string(health_text(hl_store_health(server->store))));
     json_object_set_new(object, "record_health",
                         json_string(health_text(hl_record_health(server->record))));
+    json_object_set_new(object, "log_health",
+                        json_string(health_text(hl_record_save_health(server->record))));
     struct hl_buf json = {0};
     if (hl_record_status(server->record, &json) == HILUM_OK)
         add_part(object, "record", &json);

@@ -256,25 +256,14 @@ static hilum_rc add_change(struct hl_attrs *changes, const char *text)
     return rc < 0 ? rc : hl_attrs_set(changes, tag, equals + 1);
 }
 
-/* The catalogue first, then the log beside the objects, from which a lost catalogue is rebuilt. */
 static hilum_rc edit_patient(struct hl_server *server, struct hl_call *call,
                              const struct hl_attrs *changes)
 {
     char who[64];
-    const char *patient_id = hl_call_text(call, "patient-id", "");
-    const char *issuer = hl_call_text(call, "issuer", NULL), *why = hl_call_text(call, "why", "");
     hl_server_who(call, who, sizeof who);
-    hilum_rc rc = hl_record_edit_patient(server->record, patient_id, issuer, changes, who, why);
-    if (rc < 0)
-        return rc;
-    struct hl_buf line = {0};
-    hl_store_log_edit(patient_id, issuer, changes, who, why, &line);
-    rc = line.failed ? hl_fail(HILUM_ENOMEM, "out of memory")
-                     : hl_store_log(server->store, hl_buf_str(&line));
-    hl_buf_fini(&line);
-    return rc < 0 ? hl_fail_in(rc, "the correction is made, but not yet noted beside the objects "
-                                   "(a rebuild would lose it): repeat it")
-                  : rc;
+    return hl_record_edit_patient(server->record, hl_call_text(call, "patient-id", ""),
+                                  hl_call_text(call, "issuer", NULL), changes, who,
+                                  hl_call_text(call, "why", ""));
 }
 
 static hilum_rc patient_edit(void *ctx, struct hl_call *call)

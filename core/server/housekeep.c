@@ -34,6 +34,8 @@ static void *housekeep(void *arg)
         int64_t keep_ms = hl_config_ms(config, "journal.keep");
         hl_config_unref(config);
         hilum_rc rc = hl_record_housekeep(server->record, keep_ms, erase, server);
+        if (rc >= 0)
+            rc = hl_store_tidy(server->store);
         if (rc < 0 && rc != last)
             hl_log(HL_WARN, "housekeeper", "%s", hl_error());
         last = rc;

@@ -362,6 +362,8 @@ bool hl_server_catalogue_is_lost(struct hl_server *server)
     const struct hilum_cap *cap = NULL;
     void *instance = NULL;
     bool has_object = false;
+    if (hl_record_is_restoring(server->record))
+        return true;
     if (is_recorded(server->record) ||
         hl_plugins_acquire(server->plugins, HILUM_CAP_STORE, NULL, &cap, &instance) < 0)
         return false;
@@ -375,8 +377,8 @@ static hilum_rc start_parts(struct hl_server *server)
     hl_server_plugin_services(server);
     if (hl_server_catalogue_is_lost(server))
         hl_log(HL_WARN, "server",
-               "the catalogue is empty but the store is not: nothing of it is found "
-               "until `hilum archive rebuild`");
+               "the catalogue was lost and is not whole again: what is missing comes back by "
+               "`hilum archive rebuild`; decisions wait until then");
     hilum_rc rc = hl_pool_new("audits", 1, &server->audits);
     if (rc == HILUM_OK)
         rc = hl_plugins_start(server->plugins);

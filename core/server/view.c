@@ -141,10 +141,11 @@ static json_t *needs_of(const json_t *status)
     if (json_is_true(json_object_get(status, "catalogue_lost")))
         json_array_append_new(
             list,
-            json_string("the catalogue is empty but the store is not: hilum archive rebuild"));
+            json_string("the catalogue was lost and is not whole again: hilum archive rebuild"));
     need_health(list, "storage", text_of(status, "store_health"));
     need_stores(list, json_object_get(json_object_get(status, "store"), "stores"));
     need_health(list, "catalogue", text_of(status, "record_health"));
+    need_health(list, "decisions beside the objects", text_of(status, "log_health"));
     need(list, number_of(record, "quarantine"), "in quarantine", "quarantine list");
     need(list, number_of(record, "conflicts"), "to be decided about identity", "patient conflicts");
     need(list, number_of(record, "jobs_failed"), "failed deliveries", "job list --state failed");
@@ -226,12 +227,12 @@ json_t *hl_server_view_rebuilt(const json_t *record)
 {
     json_t *view = json_object();
     json_object_set_new(view, "archive", archive_line(record));
-    json_object_set_new(view, "restored", json_string("objects and corrections of patients"));
     json_object_set_new(
-        view, "not restored",
-        json_string("deliveries, quarantine, decisions about identity, who sent what"));
-    if (number_of(record, "conflicts") > 0)
-        json_object_set_new(view, "to be decided again", json_string("hilum patient conflicts"));
+        view, "restored",
+        json_string("objects, decisions about patients, corrections, quarantine, versions, labels, "
+                    "deliveries"));
+    json_object_set_new(view, "not restored",
+                        json_string("the audit record; who sent what is simply current"));
     return view;
 }
 

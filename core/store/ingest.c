@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
 
@@ -15,8 +16,45 @@ enum { CHARGE_STEP = 64 * 1024, PLAN_MAX = 256 };
 #define TAG_STUDY        HL_TAG(0x0020, 0x000D)
 #define TAG_SERIES       HL_TAG(0x0020, 0x000E)
 
+static void live_add(struct hl_ingest *ingest)
+{
+    struct hl_store *store = ingest->store;
+    pthread_mutex_lock(&store->memory_lock);
+    ingest->began_us = hl_now_us();
+    ingest->older = store->ingests;
+    if (ingest->older != NULL)
+        ingest->older->younger = ingest;
+    store->ingests = ingest;
+    pthread_mutex_unlock(&store->memory_lock);
+}
+
+static void live_remove(struct hl_ingest *ingest)
+{
+    struct hl_store *store = ingest->store;
+    pthread_mutex_lock(&store->memory_lock);
+    if (ingest->older != NULL)
+        ingest->older->younger = ingest->younger;
+    if (ingest->younger != NULL)
+        ingest->younger->older = ingest->older;
+    else
+        store->ingests = ingest->older;
+    pthread_mutex_unlock(&store->memory_lock);
+}
+
+int64_t hl_ingest_oldest(void *arg)
+{
+    struct hl_store *store = arg;
+    int64_t oldest = 0;
+    pthread_mutex_lock(&store->memory_lock);
+    for (const struct hl_ingest *i = store->ingests; i != NULL; i = i->older)
+        oldest = i->began_us;
+    pthread_mutex_unlock(&store->memory_lock);
+    return oldest;
+}
+
 static void ingest_free(struct hl_ingest *ingest)
 {
+    live_remove(ingest);
     if (ingest->txn != NULL)
         ingest->provider->table->abort(ingest->provider->instance, ingest->txn);
     if (ingest->charged > 0)
@@ -52,6 +90,7 @@ static struct hl_ingest *ingest_new(struct hl_store *store, const struct hl_inge
         return NULL;
     ingest->store = store;
     ingest->source = *source;
+    live_add(ingest);
     ingest->hash = XXH3_createState();
     if (ingest->hash != NULL)
         XXH3_128bits_reset(ingest->hash);

@@ -152,14 +152,11 @@ typedef hilum_rc (*hl_fsck_cb)(void *arg, const char *fault, const char *store, 
 /* Compares rows and objects of every store: missing, wrong length or digest, orphaned. repair: orphans that
  * are whole are recorded, broken ones are set aside (never erased). Calls each per fault. */
 hilum_rc hl_store_fsck(struct hl_store *store, bool repair, hl_fsck_cb each, void *arg);
-/* Fills an empty record from the objects and the log beside them. */
+/* Makes a lost catalogue again from the objects and the log beside them; what is there already stays. May be run again after
+ * a crash, and goes on. HILUM_EAGAIN: it runs already. */
 hilum_rc hl_store_rebuild(struct hl_store *store, hilum_rc (*progress)(void *arg, uint64_t done),
                           void *arg);
-/* Appends one JSON line (an object with "verb") to the log beside the objects, durable on return: what people
- * decided and the objects do not tell. rebuild applies it after the objects. */
-hilum_rc hl_store_log(struct hl_store *store, const char *json);
-/* The line of hl_record_edit_patient: log it after the edit succeeded. */
-void hl_store_log_edit(const char *patient_id, const char *issuer, const struct hl_attrs *changes,
-                       const char *who, const char *why, struct hl_buf *json);
+/* Now and then: the log beside the objects, which only grows, is written anew when that is worth it. */
+hilum_rc hl_store_tidy(struct hl_store *store);
 
 #endif

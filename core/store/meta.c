@@ -54,13 +54,15 @@ void hl_meta_write(const char *sop_class, const char *sop_instance, const char *
     hl_buf_fini(&group);
 }
 
-/* A directory a minute: it never grows beyond what a minute brings, and the one in use is in the cache. */
+/* A directory a minute: it never grows beyond what a minute brings, and the one in use is in the cache. Milliseconds of
+ * it lead the name, so that a rebuild knows the order of arrival whatever became of the file. */
 void hl_key_make(char out[201])
 {
-    uint8_t random[10];
+    uint8_t random[8];
     char hex[2 * sizeof random + 1], minute[32];
     struct tm tm;
-    time_t now = (time_t)(hl_now_us() / 1000000);
+    int64_t now_us = hl_now_us();
+    time_t now = (time_t)(now_us / 1000000);
     gmtime_r(&now, &tm);
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
         int64_t ns = hl_mono_ns(); /* never seen; begin refuses a key that is taken */
@@ -69,5 +71,38 @@ void hl_key_make(char out[201])
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(hex + 2 * i, 3, "%02x", random[i]);
     strftime(minute, sizeof minute, "%Y/%m/%d/%H%M", &tm);
-    snprintf(out, 201, "%s/%s.dcm", minute, hex);
+    snprintf(out, 201, "%s/%05d-%s.dcm", minute, (int)(now_us / 1000 % 60000), hex);
+}
+
+/* n digits and what stands behind them; *at moves on. */
+static bool digits_read(const char **at, size_t n, char after, int *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = (*at)[i];
+        if (c < '0' || c > '9')
+            return false;
+        *out = *out * 10 + (c - '0');
+    }
+    if ((*at)[n] != after)
+        return false;
+    *at += n + 1;
+    return true;
+}
+
+void hl_key_time(const char *key, int64_t *minute_us, int64_t *began_us)
+{
+    struct tm tm = {0};
+    int hour_minute = 0, ms = 0;
+    *minute_us = *began_us = 0;
+    if (!digits_read(&key, 4, '/', &tm.tm_year) || !digits_read(&key, 2, '/', &tm.tm_mon) ||
+        !digits_read(&key, 2, '/', &tm.tm_mday) || !digits_read(&key, 4, '/', &hour_minute))
+        return;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    tm.tm_hour = hour_minute / 100;
+    tm.tm_min = hour_minute % 100;
+    *minute_us = (int64_t)timegm(&tm) * 1000000;
+    if (digits_read(&key, 5, '-', &ms) && ms < 60000)
+        *began_us = *minute_us + ms * INT64_C(1000);
 }

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/arena.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 
 enum { BATCH = 64, LINE_MAX_BYTES = 1024 * 1024 };
+#define MINUTE_US (60 * INT64_C(1000000))
 
 struct rebuilding {
     struct hl_store *store;
@@ -21,6 +23,7 @@ struct rebuilding {
     struct hl_adopted *batch; /* BATCH of them */
     size_t n;
     uint64_t done, broken, twice;
+    int64_t until_us; /* events of what began to arrive before are handled */
     struct found *found;
     size_t n_found, cap_found;
     struct hl_arena arena; /* their keys */
@@ -31,7 +34,7 @@ struct rebuilding {
 struct found {
     const char *key;
     uint64_t length;
-    int64_t mtime_ns;
+    int64_t received_us;
 };
 
 static hilum_rc batch_record(struct rebuilding *rebuilding)
@@ -54,6 +57,26 @@ static hilum_rc batch_record(struct rebuilding *rebuilding)
     return rc;
 }
 
+/* As the log says, or the key; for keys of an earlier Hilum when the file was written, unless the store wrote it again
+ * later (a log cut into files). */
+static hilum_rc received_find(struct rebuilding *rebuilding, struct found *found, int64_t mtime_us)
+{
+    hilum_rc rc = hl_record_restore_received(rebuilding->store->record, rebuilding->provider->name,
+                                             found->key, &found->received_us);
+    int64_t minute = 0, began_us = 0;
+    hl_key_time(found->key, &minute, &began_us);
+    if (rc != HILUM_OK || found->received_us != 0)
+        return rc;
+    if (began_us != 0)
+        mtime_us = began_us;
+    found->received_us = mtime_us;
+    if (minute > 0 && mtime_us > minute + MINUTE_US)
+        found->received_us = minute + MINUTE_US;
+    if (mtime_us < minute)
+        found->received_us = minute;
+    return HILUM_OK;
+}
+
 static hilum_rc object_find(void *arg, const char *key, const struct hilum_object_info *info)
 {
     struct rebuilding *rebuilding = arg;
@@ -63,33 +86,41 @@ static hilum_rc object_find(void *arg, const char *key, const struct hilum_objec
     if (!copy || !hl_grow(&rebuilding->found, &rebuilding->cap_found, rebuilding->n_found,
                           sizeof *rebuilding->found))
         return hl_fail(HILUM_ENOMEM, "no memory for the list of objects");
-    rebuilding->found[rebuilding->n_found++] = (struct found){copy, info->length, info->mtime_ns};
-    return HILUM_OK;
+    struct found *found = &rebuilding->found[rebuilding->n_found++];
+    *found = (struct found){.key = copy, .length = info->length};
+    return received_find(rebuilding, found, info->mtime_ns / 1000);
 }
 
-/* By the minute of arrival, which the key has; within it by the time of writing. */
 static int arrival_order(const void *a, const void *b)
 {
     const struct found *x = a, *y = b;
-    const char *slash = strrchr(x->key, '/');
-    size_t n = slash ? (size_t)(slash - x->key) : 0;
-    int minute = strncmp(x->key, y->key, n);
-    if (minute != 0)
-        return minute;
-    return x->mtime_ns != y->mtime_ns ? (x->mtime_ns < y->mtime_ns ? -1 : 1)
-                                      : strcmp(x->key, y->key);
+    if (x->received_us != y->received_us)
+        return x->received_us < y->received_us ? -1 : 1;
+    return strcmp(x->key, y->key);
 }
 
-static hilum_rc object_take(struct rebuilding *rebuilding, const char *key, uint64_t length)
+/* What began to arrive in a minute that was over by then is known to rules. */
+static bool is_handled(const struct rebuilding *rebuilding, const char *key)
 {
+    int64_t minute = 0, began_us = 0;
+    hl_key_time(key, &minute, &began_us);
+    return minute == 0 || rebuilding->until_us == INT64_MAX ||
+           minute + MINUTE_US <= rebuilding->until_us;
+}
+
+static hilum_rc object_take(struct rebuilding *rebuilding, const struct found *found)
+{
+    const char *key = found->key;
     struct hl_adopted *next = &rebuilding->batch[rebuilding->n];
     bool has_row = false;
     hilum_rc rc =
         hl_record_has_key(rebuilding->store->record, rebuilding->provider->name, key, &has_row);
     if (rc != HILUM_OK || has_row)
         return rc;
-    rc = hl_adopt_read(rebuilding->provider, key, length, next);
-    next->row.is_history = true;
+    rc = hl_adopt_read(rebuilding->provider, key, found->length, next);
+    next->row.is_restored = true;
+    next->row.is_history = is_handled(rebuilding, key);
+    next->row.received_us = found->received_us;
     if (rc == HILUM_OK)
         rebuilding->n++;
     else
@@ -109,7 +140,7 @@ static hilum_rc objects_take(struct rebuilding *rebuilding)
     if (rebuilding->n_found > 0)
         qsort(rebuilding->found, rebuilding->n_found, sizeof *rebuilding->found, arrival_order);
     for (size_t i = 0; rc == HILUM_OK && i < rebuilding->n_found; i++)
-        rc = object_take(rebuilding, rebuilding->found[i].key, rebuilding->found[i].length);
+        rc = object_take(rebuilding, &rebuilding->found[i]);
     hilum_rc last = batch_record(rebuilding);
     free(rebuilding->found);
     rebuilding->found = NULL;
@@ -118,27 +149,7 @@ static hilum_rc objects_take(struct rebuilding *rebuilding)
     return rc == HILUM_OK ? last : rc;
 }
 
-/* ---- the log ---- */
-
-struct log_keys {
-    char (*keys)[201];
-    size_t n, cap;
-};
-
-static hilum_rc key_collect(void *arg, const char *key, const struct hilum_object_info *info)
-{
-    struct log_keys *keys = arg;
-    (void)info;
-    if (!hl_grow(&keys->keys, &keys->cap, keys->n, sizeof *keys->keys))
-        return hl_fail(HILUM_ENOMEM, "no memory for the log's keys");
-    snprintf(keys->keys[keys->n++], 201, "%s", key);
-    return HILUM_OK;
-}
-
-static int key_order(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
+/* ---- lines of an earlier Hilum: one an object, corrections only ---- */
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -165,40 +176,77 @@ static hilum_rc edit_apply(struct hl_record *record, const json_t *line)
     return rc;
 }
 
-static hilum_rc line_apply(struct rebuilding *rebuilding, const char *key, char *text)
+static hilum_rc line_apply(struct hl_record *record, const struct hl_log_key *key, char *text)
 {
     uint64_t got = 0;
-    hilum_rc rc = rebuilding->provider->table->read(rebuilding->provider->instance, key, 0, text,
-                                                    LINE_MAX_BYTES, &got);
+    hilum_rc rc = key->provider->table->read(key->provider->instance, key->key, 0, text,
+                                             LINE_MAX_BYTES, &got);
     if (rc != HILUM_OK)
         return rc;
     json_t *line = json_loadb(text, (size_t)got, 0, NULL);
     if (line == NULL)
-        rc = hl_fail(HILUM_ECORRUPT, "%s: no JSON line", key);
+        rc = hl_fail(HILUM_ECORRUPT, "%s: no JSON line", key->key);
     else if (strcmp(text_of(line, "verb"), "patient.edit") == 0)
-        rc = edit_apply(rebuilding->store->record, line);
+        rc = edit_apply(record, line);
     else
-        rc = hl_fail(HILUM_EUNSUP, "%s: unknown verb %s", key, text_of(line, "verb"));
+        rc = hl_fail(HILUM_EUNSUP, "%s: unknown verb %s", key->key, text_of(line, "verb"));
     json_decref(line);
     return rc;
 }
 
 /* What cannot be applied is said and does not stop the rest. */
-static hilum_rc log_apply(struct rebuilding *rebuilding)
+static hilum_rc old_lines_apply(struct hl_store *store, const struct hl_log_keys *keys)
 {
-    struct log_keys keys = {0};
     char *text = malloc(LINE_MAX_BYTES);
-    hilum_rc rc = text == NULL ? hl_fail(HILUM_ENOMEM, "no memory")
-                               : rebuilding->provider->table->list(rebuilding->provider->instance,
-                                                                   HL_LOG_KEYS, key_collect, &keys);
-    if (rc == HILUM_OK && keys.n > 0)
-        qsort(keys.keys, keys.n, sizeof *keys.keys, key_order);
-    for (size_t i = 0; rc == HILUM_OK && i < keys.n; i++) {
-        if (line_apply(rebuilding, keys.keys[i], text) != HILUM_OK)
+    if (text == NULL)
+        return hl_fail(HILUM_ENOMEM, "no memory");
+    for (size_t i = 0; i < keys->n && keys->items[i].number == 0; i++) {
+        if (line_apply(store->record, &keys->items[i], text) != HILUM_OK)
             hl_log(HL_WARN, "store", "rebuild: not restored: %s", hl_error());
     }
-    free(keys.keys);
     free(text);
+    return HILUM_OK;
+}
+
+/* ---- the whole ---- */
+
+static hilum_rc all_objects_take(struct rebuilding *rebuilding)
+{
+    hilum_rc rc = hl_record_restore_until(rebuilding->store->record, &rebuilding->until_us);
+    for (size_t i = 0; i < rebuilding->store->n_providers && rc == HILUM_OK; i++) {
+        rebuilding->provider = &rebuilding->store->providers[i];
+        rc = objects_take(rebuilding);
+    }
+    return rc;
+}
+
+/* The log is written anew before the end is noted: from then on it is this catalogue's. */
+static hilum_rc rebuild(struct rebuilding *rebuilding)
+{
+    struct hl_store *store = rebuilding->store;
+    struct hl_log_keys keys = {0};
+    bool has_whole = false;
+    hilum_rc rc = hl_record_restore_begin(store->record);
+    if (rc == HILUM_OK)
+        rc = hl_log_list(store, &keys);
+    if (rc == HILUM_OK)
+        rc = hl_log_put(store, &keys, &has_whole);
+    if (rc == HILUM_OK)
+        rc = hl_record_restore_persons(store->record);
+    if (rc == HILUM_OK)
+        rc = all_objects_take(rebuilding);
+    if (rc == HILUM_OK)
+        rc = hl_record_restore_rest(store->record);
+    if (rc == HILUM_OK && has_whole)
+        rc = hl_log_whole(store);
+    if (rc == HILUM_OK)
+        rc = hl_record_restore_end(store->record);
+    if (rc == HILUM_OK && !has_whole) { /* decisions are verbs there: possible only now */
+        rc = old_lines_apply(store, &keys);
+        if (rc == HILUM_OK)
+            rc = hl_log_whole(store);
+    }
+    free(keys.items);
     return rc;
 }
 
@@ -206,21 +254,17 @@ hilum_rc hl_store_rebuild(struct hl_store *store, hilum_rc (*progress)(void *arg
                           void *arg)
 {
     struct rebuilding rebuilding = {.store = store, .progress = progress, .arg = arg};
+    if (atomic_exchange(&store->is_rebuilding, true))
+        return hl_fail(HILUM_EAGAIN, "archive rebuild: it runs already");
     rebuilding.batch = calloc(BATCH, sizeof *rebuilding.batch);
-    hilum_rc rc =
-        rebuilding.batch != NULL ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory to rebuild");
-    for (size_t i = 0; i < store->n_providers && rc == HILUM_OK; i++) {
-        rebuilding.provider = &store->providers[i];
-        rc = objects_take(&rebuilding);
-        if (rc == HILUM_OK)
-            rc = log_apply(&rebuilding);
-    }
+    hilum_rc rc = rebuilding.batch != NULL ? rebuild(&rebuilding)
+                                           : hl_fail(HILUM_ENOMEM, "no memory to rebuild");
     hl_log(
         rebuilding.broken > 0 ? HL_WARN : HL_INFO, "store",
-        "rebuild: %llu objects, of these %llu under a UID known before; %llu broken ones left out; "
-        "peers, quarantine and jobs are not restored",
+        "rebuild: %llu objects, of these %llu under a UID known before; %llu broken ones left out",
         (unsigned long long)rebuilding.done, (unsigned long long)rebuilding.twice,
         (unsigned long long)rebuilding.broken);
     free(rebuilding.batch);
+    atomic_store(&store->is_rebuilding, false);
     return rc;
 }

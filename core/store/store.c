@@ -14,7 +14,8 @@ struct settling {
     uint64_t kept, erased;
 };
 
-/* A row exists: the sender was told success, or will find it by a resend. None: nobody was told. */
+/* A row exists: the sender was told success, or will find it by a resend. None: nobody was told, unless the catalogue
+ * was lost: then every one may have been promised, and a rebuild looks at it. */
 static hilum_rc settle_one(void *arg, const char *key, const struct hilum_object_info *info)
 {
     struct settling *settling = arg;
@@ -22,6 +23,8 @@ static hilum_rc settle_one(void *arg, const char *key, const struct hilum_object
     bool has_row = false;
     (void)info;
     hilum_rc rc = hl_record_has_key(settling->store->record, provider->name, key, &has_row);
+    has_row = has_row || (hl_record_is_restoring(settling->store->record) &&
+                          strncmp(key, HL_PROBE_KEYS, strlen(HL_PROBE_KEYS)) != 0);
     if (rc == HILUM_OK)
         rc = provider->table->finish(provider->instance, key, has_row);
     if (rc == HILUM_OK && has_row)
@@ -69,10 +72,18 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     store->options = *options;
     atomic_init(&store->duplicates_policy, (unsigned)options->duplicates);
     pthread_mutex_init(&store->holds_lock, NULL);
+    pthread_mutex_init(&store->log_lock, NULL);
     hilum_rc rc = hl_health_open(store);
     hilum_rc committers = hl_commit_open(store);
     if (rc == HILUM_OK)
         rc = committers;
+    if (rc == HILUM_OK) {
+        rc = hl_log_open(store);
+        if (rc == HILUM_EDENIED || rc == HILUM_EFULL || rc == HILUM_EIO) {
+            hl_health_fail(store, &store->providers[0], rc);
+            rc = HILUM_OK;
+        }
+    }
     if (rc == HILUM_OK)
         rc = settle(store);
     if (rc != HILUM_OK) {
@@ -98,8 +109,10 @@ void hl_store_close(struct hl_store *store)
     if (store == NULL)
         return;
     hl_commit_close(store);
+    hl_record_on_save(store->record, NULL);
     hl_health_close(store);
     pthread_mutex_destroy(&store->holds_lock);
+    pthread_mutex_destroy(&store->log_lock);
     free(store);
 }
 

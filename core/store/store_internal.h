@@ -71,9 +71,10 @@ struct hl_store {
     bool has_prober, is_closing;
     pthread_t prober;
 
-    pthread_mutex_t memory_lock;
+    pthread_mutex_t memory_lock; /* of the following three */
     pthread_cond_t memory_freed;
     uint64_t memory_used;
+    struct hl_ingest *ingests; /* the youngest first */
 
     pthread_mutex_t holds_lock;
     struct hl_hold *holds;
@@ -81,11 +82,18 @@ struct hl_store {
     atomic_uint_fast64_t objects, bytes, refused, duplicates, superseded, held, discarded, repaired,
         groups, grouped;
     atomic_uint duplicates_policy; /* enum hl_duplicate_policy */
-    atomic_uint_fast64_t log_number;
+
+    pthread_mutex_t log_lock;                         /* of the following five */
+    uint64_t log_next;                                /* number of the next object of the log */
+    uint64_t log_objects, log_bytes, log_whole_bytes; /* since everything was written, and then */
+    bool has_whole;
+    atomic_bool is_rebuilding;
 };
 
 struct hl_ingest {
     struct hl_store *store;
+    struct hl_ingest *older, *younger;
+    int64_t began_us;
     struct hl_ingest_source source;
     char sop_class[65], sop_instance[65], transfer_syntax[65];
     bool may_derive,
@@ -114,6 +122,32 @@ struct hl_ingest {
     hilum_rc rc; /* first failure: what follows is swallowed */
     struct hl_ingest_result result;
 };
+
+/* When the oldest object that is on its way began to arrive; 0: none is. */
+int64_t hl_ingest_oldest(void *arg);
+
+/* ---- log.c, log_read.c: the log beside the objects ---- */
+
+#define HL_LOG_END "{\"f\":0,\"n\":" /* the last line of each of its objects */
+struct hl_log_key {
+    const struct hl_store_provider *provider;
+    uint64_t number, length; /* number 0: of an earlier Hilum, a line each */
+    bool is_whole;
+    char key[201];
+};
+struct hl_log_keys {
+    const struct hl_store_provider *provider; /* being listed */
+    struct hl_log_key *items;                 /* by number; free() */
+    size_t n, cap;
+};
+/* Finds out whether the catalogue is the one the log belongs to (hl_record_is_restoring if not), and takes on what it
+ * saves from now on. Before pending objects are settled. */
+hilum_rc hl_log_open(struct hl_store *store);
+hilum_rc hl_log_list(struct hl_store *store, struct hl_log_keys *out);
+/* Everything in one object; what is older goes. */
+hilum_rc hl_log_whole(struct hl_store *store);
+/* Hands the record what the log says, from the last object on that has everything. */
+hilum_rc hl_log_put(struct hl_store *store, const struct hl_log_keys *keys, bool *has_whole);
 
 /* ---- refuse.c: failures become answers ---- */
 
@@ -165,6 +199,9 @@ hilum_rc hl_derive_identity(struct hl_attrs *attrs, const char *sop_class, const
 void hl_meta_write(const char *sop_class, const char *sop_instance, const char *transfer_syntax,
                    const char *source_aet, struct hl_buf *out);
 void hl_key_make(char out[201]);
+/* When an object began to arrive, by its key: the minute, and the time where the key has it (not those of an earlier
+ * Hilum). 0: it does not tell. */
+void hl_key_time(const char *key, int64_t *minute_us, int64_t *began_us);
 
 /* ---- rules.c ---- */
 /* instance.offered [filter]. Negative: refused (result is filled). */

@@ -7,6 +7,7 @@ import os, random, shutil, subprocess, sys, tempfile, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import replay
 from peers import BUILD, Hilum, make_corpus, skip, tag_value
+from wire import CT, EXPLICIT, STUDY_GET, Wire, explicit
 
 LONG = bool(os.environ.get("HILUM_LONG"))
 # Small segments: the record holds every byte written, also those that make the intake log.
@@ -102,6 +103,93 @@ def check(work, records, config, stop_at_first=False):
     return lost
 
 
+# ---- one UID, several contents ----
+
+CONTEXTS = [(3, CT, [EXPLICIT]), (5, STUDY_GET, [EXPLICIT])]
+STUDY, CONTENTS = "1.2.88.1", 3
+POLICY_POINTS = 100000 if LONG else 5
+
+
+def content_of(instance, n):
+    return (explicit(8, 0x16, "UI", CT) + explicit(8, 0x18, "UI", instance) + explicit(8, 0x60, "CS", "CT") + explicit(0x10, 0x10, "PN", "One^Person") +
+            explicit(0x10, 0x20, "LO", "ONE") + explicit(0x20, 0x0D, "UI", STUDY) + explicit(0x20, 0x0E, "UI", f"{STUDY}.1") +
+            explicit(0x20, 0x4000, "LT", f"content {n}") + explicit(0x7FE0, 0x10, "OW", bytes([n]) * 3000))
+
+
+def record_contents(work, config):
+    """Contents 1 to 3 of three UIDs; a mark "UID/n" after each success."""
+    recording = Recording(work)
+    server = Hilum(work, config, data=recording.mount)
+    with open(recording.mount + replay.MARKS, "a") as marks, Wire(server.port) as wire:
+        wire.associate(CONTEXTS)
+        for n in range(1, CONTENTS + 1):
+            for k in range(3):
+                instance = f"{STUDY}.{k + 10}"
+                if wire.store(3, CT, instance, content_of(instance, n)) == 0:
+                    marks.write(f"{instance}/{n}\n")
+                    marks.flush()
+    server.kill()
+    return recording.end()
+
+
+def contents_after(server):
+    """What is current by UID, and how many contents are kept of it."""
+    with Wire(server.port) as wire:
+        wire.associate(CONTEXTS, roles=(CT,))
+        got, _ = wire.get(5, explicit(8, 0x52, "CS", "STUDY") + explicit(0x20, 0x0D, "UI", STUDY))
+    current = {uid: next(n for n in range(1, CONTENTS + 1) if f"content {n}".encode() in data) for uid, data in got.items()}
+    kept = {}
+    for row in server.cli("study", "versions", STUDY, check=False) or [] if got else []:
+        kept[row["SOPInstanceUID"]] = kept.get(row["SOPInstanceUID"], 0) + (row["state"] in ("current", "earlier"))
+    return current, kept
+
+
+def contents_lost(work, records, point, config, policy):
+    """What was acknowledged by then is current, or what came later is: with the catalogue the disk holds, and with one that is
+    made again from all the rest."""
+    disk, wrong = tempfile.mkdtemp(dir=work), []
+    acknowledged = {}
+    for mark in replay.marks(records, point):
+        acknowledged[mark.split("/")[0]] = int(mark.split("/")[1])
+    replay.State(records, point).crash(disk, point + 2)
+    for is_lost in (False, True):
+        if is_lost:
+            for name in os.listdir(disk):
+                if name.startswith("catalog.db"):
+                    os.unlink(f"{disk}/{name}")
+        server = Hilum(work, config, data=disk)
+        if is_lost:
+            server.cli("archive", "rebuild")
+        current, kept = contents_after(server)
+        for uid, n in acknowledged.items():
+            if current.get(uid, 0) < n or (policy == "version" and n > 1 and kept.get(uid, 0) < n):
+                wrong.append((point, is_lost, uid, n, current.get(uid), kept.get(uid)))
+        faults, _ = server.cli_items("archive", "fsck", check=False)
+        wrong += [(point, is_lost, kind) for kind in fault_kinds(faults)]
+        server.kill()
+        shutil.rmtree(server.dir, ignore_errors=True)
+    shutil.rmtree(disk)
+    return wrong
+
+
+def policies(work):
+    failures = 0
+    for policy, intake in (("replace", LOG), ("version", LOG), ("replace", FILES), ("version", FILES)):
+        place = tempfile.mkdtemp(dir=work)
+        config = f'storage = {{ min_free = "1MiB"; duplicates = "{policy}"; }}; {intake}'
+        records = record_contents(place, config)
+        acknowledged = len(replay.marks(records, len(records)))
+        points = points_of(records)
+        if len(points) > POLICY_POINTS:
+            points = sorted(random.Random(policy + intake).sample(points, POLICY_POINTS - 1)) + [len(records)]
+        lost = [fault for point in points for fault in contents_lost(place, records, point, config, policy)]
+        good = acknowledged == 3 * CONTENTS and not lost
+        failures += not good
+        print(f"{'ok  ' if good else 'BAD '} {policy}, {'log' if intake == LOG else 'files'}: {len(records)} changes, {acknowledged} contents "
+              f"acknowledged, {len(points)} crash points, with and without the catalogue: {len(lost)} faults {lost[:3]}")
+    return failures
+
+
 def main():
     if not os.path.exists(f"{BUILD}/bin/crashfs"):
         skip("crashfs was not built: libfuse3-dev is missing")
@@ -109,7 +197,9 @@ def main():
     corpus = f"{work}/corpus"
     make_corpus(corpus, OBJECTS, 1)
     files = [(f"{corpus}/{d}/0001.dcm", tag_value(f"{corpus}/{d}/0001.dcm", "StudyInstanceUID")) for d in sorted(os.listdir(corpus))]
-    failures = 0
+    failures = policies(work)
+    if "policies" in sys.argv:
+        return failures
     for name, config, plant in (("intake log", LOG, None), ("intake files", FILES, None),
                                 ("planted: log never synced", LOG, "file"),
                                 ("planted: object never synced", FILES, "file"),

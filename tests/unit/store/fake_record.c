@@ -231,3 +231,86 @@ hilum_rc hl_record_edit_patient(struct hl_record *record, const char *patient_id
     pthread_mutex_unlock(&record->lock);
     return HILUM_OK;
 }
+
+/* ---- what is saved beside the objects: nothing here ---- */
+
+void hl_record_on_save(struct hl_record *record, const struct hl_saver *saver)
+{
+    (void)record;
+    (void)saver;
+}
+
+hilum_rc hl_record_save_all(struct hl_record *record,
+                            hilum_rc (*write)(void *arg, const char *lines, size_t n), void *arg)
+{
+    (void)record;
+    return write(arg, "{}\n", 3);
+}
+
+const char *hl_record_catalogue(struct hl_record *record)
+{
+    (void)record;
+    return "fake";
+}
+
+hilum_rc hl_record_restore_begin(struct hl_record *record)
+{
+    record->is_restoring = true;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_restore_put(struct hl_record *record, uint64_t number, const char *lines,
+                               size_t n)
+{
+    (void)record;
+    (void)number;
+    (void)lines;
+    (void)n;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_restore_persons(struct hl_record *record)
+{
+    (void)record;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_restore_until(struct hl_record *record, int64_t *until_us)
+{
+    (void)record;
+    *until_us = INT64_MAX;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_restore_received(struct hl_record *record, const char *store, const char *key,
+                                    int64_t *received_us)
+{
+    (void)record;
+    (void)store;
+    (void)key;
+    *received_us = 0;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_restore_rest(struct hl_record *record)
+{
+    (void)record;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_restore_end(struct hl_record *record)
+{
+    record->is_restoring = false;
+    return HILUM_OK;
+}
+
+bool hl_record_is_restoring(struct hl_record *record)
+{
+    return record->is_restoring;
+}
+
+hilum_rc hl_record_is_empty(struct hl_record *record, bool *out)
+{
+    *out = record->n == 0;
+    return HILUM_OK;
+}

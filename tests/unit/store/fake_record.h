@@ -28,6 +28,7 @@ struct hl_record {
     char last_why[512];
     struct hl_overlay overlays[8]; /* of every instance */
     size_t n_overlays;
+    bool is_restoring;
 };
 
 struct hl_record *fake_record_new(void);

@@ -146,6 +146,8 @@ static hilum_rc note_key(void *arg, const char *key, const struct hilum_object_i
 {
     struct seen *seen = arg;
     (void)info;
+    if (strncmp(key, HL_LOG_KEYS, strlen(HL_LOG_KEYS)) == 0)
+        return HILUM_OK;
     for (unsigned i = 0; i < seen->n; i++)
         if (strcmp(seen->keys[i], key) == 0)
             return HILUM_OK;

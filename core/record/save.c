@@ -1,0 +1,442 @@
+/* What only the catalogue knows (decisions, quarantine, labels, jobs) as lines of text, written beside the objects by
+ * whoever took that on: a lost catalogue is made again from both. A line is the whole state of one thing; of two, the
+ * later one counts. Knows nothing of where lines lie. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/record/record_private.h"
+
+enum { SAVE_MS = 1000, UNTIL_MS = 30000, CHUNK = 1 << 20, PAGE = 500 };
+/* Ended jobs are told for so long after all events of their time were handled, so that none is planned twice. */
+#define ENDED_US   (180 * INT64_C(1000000))
+#define OF_OBJECTS "'instance.stored', 'instance.quarantined'"
+
+/* ---- one line --------------------------------------------------------------------------------------------- */
+
+/* What a line of each kind holds: a row of `main` as "v", rows of `lists` as "a" and "b". */
+static const struct {
+    const char *main, *lists[2];
+    const char
+        *all; /* numbers above ?1 in order, ?2 of them; ?3: where ended jobs begin to count */
+} facts[] = {
+    [HL_FACT_OBJECT] =
+        {"SELECT l.store, l.object_key, i.state, i.is_held, i.received_us, i.digest_received, "
+         "l.state, "
+         "coalesce(x.due_us, 0), coalesce(x.why, ''), o.peer, o.calling_aet, o.called_aet, "
+         "o.address, "
+         "coalesce((SELECT j.fields FROM quarantine q JOIN journal j ON j.id = q.entry "
+         "WHERE q.instance = i.id ORDER BY q.id DESC LIMIT 1), '') FROM instance i "
+         "JOIN location l ON l.instance = i.id JOIN source o ON o.id = i.source "
+         "LEFT JOIN erasure x ON x.store = l.store AND x.object_key = l.object_key WHERE i.id = ?1",
+         {"SELECT id, rule, reason, state, at_us, who, decided_us FROM quarantine "
+          "WHERE instance = ?1 ORDER BY id",
+          NULL},
+         "SELECT id FROM (SELECT id FROM instance WHERE state <> 0 "
+         "UNION SELECT c.id FROM instance i JOIN instance c ON c.uid = i.uid AND c.state = 0 "
+         "WHERE i.state <> 0 UNION SELECT instance FROM quarantine "
+         "UNION SELECT l.instance FROM erasure x JOIN location l ON l.store = x.store "
+         "AND l.object_key = x.object_key) WHERE id > ?1 AND ?3 = ?3 ORDER BY id LIMIT ?2"},
+    [HL_FACT_PATIENT] =
+        {"SELECT standing, study_key, patient_id, issuer, name, birth_date, birth_time, sex, "
+         "other_ids, "
+         "other_names, ethnic_group, comments, created_us FROM patient WHERE id = ?1",
+         {NULL, NULL},
+         "SELECT id FROM (SELECT id FROM patient WHERE standing IN (1, 2) "
+         "UNION SELECT patient FROM former_identity UNION SELECT known FROM conflict "
+         "UNION SELECT s.patient FROM overlay o JOIN study s ON s.id = o.study) "
+         "WHERE id > ?1 AND ?3 = ?3 ORDER BY id LIMIT ?2"},
+    [HL_FACT_STUDY] =
+        {"SELECT uid, patient FROM study WHERE id = ?1",
+         {"SELECT seq, tag, text, old_text, who, why, at_us FROM overlay WHERE study = ?1 ORDER BY "
+          "id",
+          "SELECT label, since_us FROM label WHERE study = ?1 ORDER BY label"},
+         "SELECT id FROM (SELECT study AS id FROM overlay UNION SELECT study FROM label "
+         "UNION SELECT s.id FROM patient p JOIN study s ON s.patient = p.id "
+         "WHERE p.standing IN (1, 2)) WHERE id > ?1 AND ?3 = ?3 ORDER BY id LIMIT ?2"},
+    [HL_FACT_FORMER] =
+        {"SELECT patient, patient_id, issuer, name, birth_date, sex, changes, who, why, "
+         "at_us FROM former_identity WHERE id = ?1",
+         {NULL, NULL},
+         "SELECT id FROM former_identity WHERE id > ?1 AND ?3 = ?3 ORDER BY id LIMIT ?2"},
+    [HL_FACT_CONFLICT] = {"SELECT provisional, known, differs, state, at_us, who, decided_us "
+                          "FROM conflict WHERE id = ?1",
+                          {NULL, NULL},
+                          "SELECT id FROM conflict WHERE id > ?1 AND ?3 = ?3 ORDER BY id LIMIT ?2"},
+    [HL_FACT_JOB] =
+        {"SELECT j.type, j.lane, j.state, j.priority, j.due_us, j.attempts, j.rule, "
+         "coalesce(j.ordinal, 0), coalesce(e.event, ''), coalesce(l.store, ''), "
+         "coalesce(l.object_key, ''), j.study_uid, j.as_of, j.arguments, j.result, j.created_us, "
+         "j.ended_us FROM job j LEFT JOIN journal e ON e.id = j.entry "
+         "LEFT JOIN location l ON l.instance = j.instance AND l.state = 'current' WHERE j.id = ?1",
+         {NULL, NULL},
+         "SELECT id FROM job WHERE id > ?1 AND (state IN (0, 1, 3) OR created_us >= ?3) "
+         "ORDER BY id LIMIT ?2"},
+    [HL_FACT_ENTRY] =
+        {"SELECT j.event, j.study_uid, coalesce(l.store, ''), coalesce(l.object_key, ''), "
+         "j.fields, "
+         "j.attempts, j.failed, j.created_us FROM journal j "
+         "LEFT JOIN location l ON l.instance = j.instance AND l.state = 'current' "
+         "WHERE j.id = ?1 AND j.state = 0",
+         {NULL, NULL},
+         "SELECT id FROM journal WHERE state = 0 AND id > ?1 AND event NOT IN (" OF_OBJECTS
+         ") AND ?3 = ?3 ORDER BY id LIMIT ?2"},
+};
+
+static void value_json(struct hilum_value value, struct hl_buf *out)
+{
+    const uint8_t *bytes = value.bytes;
+    switch (value.type) {
+    case HILUM_DB_INT: hl_buf_printf(out, "%lld", (long long)value.integer); return;
+    case HILUM_DB_TEXT: hl_buf_json_string(out, value.bytes); return;
+    case HILUM_DB_BLOB:
+        hl_buf_byte(out, '"');
+        for (uint64_t i = 0; i < value.n; i++)
+            hl_buf_printf(out, "%02x", bytes[i]);
+        hl_buf_byte(out, '"');
+        return;
+    default: hl_buf_text(out, "null");
+    }
+}
+
+/* The columns of a row, until there are no more. */
+static void row_json(struct hl_stmt *stmt, unsigned columns, struct hl_buf *out)
+{
+    hl_buf_byte(out, '[');
+    for (unsigned i = 0; i < columns; i++) {
+        hl_buf_text(out, i ? "," : "");
+        value_json(hl_stmt_value(stmt, i), out);
+    }
+    hl_buf_byte(out, ']');
+}
+
+static hilum_rc list_json(struct hl_session *session, const char *sql, unsigned columns, int64_t id,
+                          struct hl_buf *out)
+{
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_session_ask(session, &stmt, sql, "i", id);
+    hl_buf_byte(out, '[');
+    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
+        hl_buf_text(out, is_first ? "" : ",");
+        row_json(stmt, columns, out);
+        rc = HILUM_OK;
+    }
+    hl_buf_byte(out, ']');
+    hl_stmt_done(stmt);
+    return rc;
+}
+
+/* Columns of a SELECT as it is written above: the commas outside of parentheses before its FROM. */
+static unsigned columns_of(const char *sql)
+{
+    unsigned n = 1;
+    int depth = 0;
+    for (; *sql && (depth > 0 || strncmp(sql, " FROM ", 6) != 0); sql++) {
+        depth += (*sql == '(') - (*sql == ')');
+        n += *sql == ',' && depth == 0;
+    }
+    return n;
+}
+
+static void head_json(struct hl_record *record, int kind, int64_t id, struct hl_buf *out)
+{
+    hl_buf_printf(out, "{\"f\":%d,\"c\":\"%s\",\"id\":%lld", kind, record->catalogue,
+                  (long long)id);
+}
+
+/* The lines of one thing; without a row one that says that it is gone. */
+static hilum_rc fact_write(struct hl_record *record, struct hl_session *session, int kind,
+                           int64_t id, struct hl_buf *out)
+{
+    static const char *const keys[] = {",\"a\":", ",\"b\":"};
+    struct hl_stmt *stmt = NULL;
+    bool has_row = false;
+    hilum_rc rc = hl_session_ask(session, &stmt, facts[kind].main, "i", id);
+    while (rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1) {
+        has_row = true;
+        rc = HILUM_OK;
+        head_json(record, kind, id, out);
+        hl_buf_text(out, ",\"v\":");
+        row_json(stmt, columns_of(facts[kind].main), out);
+        for (unsigned i = 0; i < 2 && facts[kind].lists[i] && rc == HILUM_OK; i++) {
+            hl_buf_text(out, keys[i]);
+            rc =
+                list_json(session, facts[kind].lists[i], columns_of(facts[kind].lists[i]), id, out);
+        }
+        hl_buf_text(out, "}\n");
+    }
+    hl_stmt_done(stmt);
+    if (rc == HILUM_OK && !has_row) {
+        head_json(record, kind, id, out);
+        hl_buf_text(out, "}\n");
+    }
+    return rc;
+}
+
+/* ---- handled until ------------------------------------------------------------------------------------------ */
+
+/* Events of objects that began to arrive before are handled: none waits, and no object of that time is on its way. */
+static hilum_rc until_read(struct hl_record *record, struct hl_session *session, int64_t *out)
+{
+    int64_t waiting = 0, arriving = record->saving.saver.oldest_us
+                                        ? record->saving.saver.oldest_us(record->saving.saver.arg)
+                                        : 0;
+    int64_t now = hl_now_us();
+    hilum_rc rc = hl_session_int(session, &waiting,
+                                 "SELECT created_us FROM journal WHERE state = 0 ORDER BY id "
+                                 "LIMIT 1",
+                                 "");
+    *out = rc == HILUM_OK && waiting < now ? waiting : now;
+    if (arriving > 0 && arriving < *out)
+        *out = arriving;
+    return rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
+}
+
+static void until_json(struct hl_record *record, int64_t until_us, struct hl_buf *out)
+{
+    head_json(record, HL_FACT_UNTIL, 0, out);
+    hl_buf_printf(out, ",\"v\":[%lld]}\n", (long long)until_us);
+}
+
+/* ---- after a commit ------------------------------------------------------------------------------------------- */
+
+static hilum_rc chunk_write(struct hl_saving *saving, struct hl_buf *lines)
+{
+    hilum_rc rc = lines->failed ? hl_fail(HILUM_ENOMEM, "out of memory") : HILUM_OK;
+    if (rc == HILUM_OK && lines->len > 0)
+        rc = saving->saver.write(saving->saver.arg, lines->data, lines->len);
+    hl_buf_clear(lines);
+    return rc;
+}
+
+static hilum_rc unsaved_write(struct hl_record *record, struct hl_session *session,
+                              struct hl_buf *lines, bool *has_any)
+{
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc =
+        hl_session_ask(session, &stmt, "SELECT kind, id FROM unsaved ORDER BY kind, id", "");
+    while (rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1) {
+        int kind = (int)hl_stmt_int(stmt, 0);
+        *has_any = true;
+        /* A study that came again before its corrections did must not hide them: the end of a rebuild saves all. */
+        rc = kind == HL_FACT_STUDY && atomic_load(&record->is_restoring)
+                 ? HILUM_OK
+                 : fact_write(record, session, kind, hl_stmt_int(stmt, 1), lines);
+        if (rc == HILUM_OK && lines->len >= CHUNK)
+            rc = chunk_write(&record->saving, lines);
+    }
+    hl_stmt_done(stmt);
+    return rc;
+}
+
+/* Everything that changed, and until when events are handled where that is news. */
+static hilum_rc save(struct hl_record *record, struct hl_session *session, int64_t now_ms)
+{
+    struct hl_saving *saving = &record->saving;
+    struct hl_buf lines = {0};
+    bool has_any = false;
+    int64_t until = 0;
+    hilum_rc rc = unsaved_write(record, session, &lines, &has_any);
+    if (rc == HILUM_OK)
+        rc = until_read(record, session, &until);
+    if (rc == HILUM_OK && until > saving->until_us && (has_any || now_ms >= saving->until_ms)) {
+        until_json(record, until, &lines);
+        saving->until_us = until;
+        saving->until_ms = now_ms + UNTIL_MS;
+    }
+    if (rc == HILUM_OK)
+        rc = chunk_write(saving, &lines);
+    hl_buf_fini(&lines);
+    saving->is_saved = rc == HILUM_OK && has_any;
+    return rc;
+}
+
+static void health_set(struct hl_saving *saving, hilum_rc rc)
+{
+    pthread_mutex_lock(&saving->health_lock);
+    bool is_news = saving->health != rc;
+    saving->health = rc;
+    snprintf(saving->why, sizeof saving->why, "%s", rc == HILUM_OK ? "" : hl_error());
+    pthread_mutex_unlock(&saving->health_lock);
+    if (is_news && rc != HILUM_OK)
+        hl_log(HL_ERROR, "record", "decisions and jobs are not beside the objects, tried again: %s",
+               saving->why);
+    else if (is_news)
+        hl_log(HL_INFO, "record", "decisions and jobs are beside the objects again");
+}
+
+hilum_rc hl_save_began(struct hl_record *record, struct hl_session *session)
+{
+    if (!record->saving.is_saved)
+        return HILUM_OK;
+    return hl_session_run(session, "DELETE FROM unsaved", "");
+}
+
+void hl_save_committed(struct hl_record *record, struct hl_session *session, unsigned notes,
+                       bool is_idle)
+{
+    struct hl_saving *saving = &record->saving;
+    int64_t now_ms = hl_mono_ms();
+    bool is_due = (notes & HL_NOTE_SAVE) || is_idle || now_ms >= saving->next_ms;
+    if (!is_idle) {
+        saving->is_saved = false; /* they are deleted */
+        saving->is_behind = true;
+    }
+    if (!is_due || !saving->is_behind)
+        return;
+    saving->next_ms = now_ms + SAVE_MS;
+    pthread_mutex_lock(&saving->lock);
+    bool has_saver = saving->saver.write != NULL;
+    hilum_rc rc = has_saver ? save(record, session, now_ms) : HILUM_OK;
+    pthread_mutex_unlock(&saving->lock);
+    saving->is_behind = !has_saver || rc != HILUM_OK;
+    if (has_saver)
+        health_set(saving, rc);
+}
+
+static hilum_rc nothing_write(struct hl_session *session, void *arg)
+{
+    struct hl_record *record = arg;
+    (void)session;
+    hl_writer_note(record->writer, HL_NOTE_SAVE);
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_save_now(struct hl_record *record)
+{
+    hilum_rc rc = hl_writer_run(record->writer, HL_LANE_OTHER, nothing_write, record);
+    return rc == HILUM_OK ? hl_record_save_health(record) : rc;
+}
+
+hilum_rc hl_record_save_health(struct hl_record *record)
+{
+    struct hl_saving *saving = &record->saving;
+    char why[sizeof saving->why];
+    pthread_mutex_lock(&saving->health_lock);
+    hilum_rc rc = saving->health;
+    snprintf(why, sizeof why, "%s", saving->why);
+    pthread_mutex_unlock(&saving->health_lock);
+    return rc == HILUM_OK ? rc : hl_fail(rc, "%s", why);
+}
+
+void hl_record_on_save(struct hl_record *record, const struct hl_saver *saver)
+{
+    if (!saver)
+        (void)hl_record_save_now(record); /* the last word; what fails is tried at the next start */
+    pthread_mutex_lock(&record->saving.lock);
+    record->saving.saver = saver ? *saver : (struct hl_saver){0};
+    pthread_mutex_unlock(&record->saving.lock);
+}
+
+/* ---- everything ------------------------------------------------------------------------------------------------- */
+
+static hilum_rc page_read(struct hl_record *record, struct hl_session *session, int kind,
+                          int64_t since_us, int64_t *after, struct hl_buf *out)
+{
+    struct hl_stmt *stmt = NULL;
+    unsigned n = 0;
+    hilum_rc rc =
+        hl_session_ask(session, &stmt, facts[kind].all, "idi", *after, (int)PAGE, since_us);
+    while (rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1) {
+        *after = hl_stmt_int(stmt, 0);
+        rc = fact_write(record, session, kind, *after, out);
+        n++;
+    }
+    hl_stmt_done(stmt);
+    return rc == HILUM_OK ? n == PAGE : rc; /* 1: there is more */
+}
+
+static hilum_rc kind_write(struct hl_record *record, int kind, int64_t since_us,
+                           hilum_rc (*write)(void *arg, const char *lines, size_t n), void *arg)
+{
+    struct hl_buf lines = {0};
+    int64_t after = 0;
+    hilum_rc more = 1, rc = HILUM_OK;
+    while (rc == HILUM_OK && more == 1) {
+        struct hl_session *session = NULL;
+        rc = hl_readers_get(record->readers, &session);
+        if (rc != HILUM_OK)
+            break;
+        more = page_read(record, session, kind, since_us, &after, &lines);
+        hl_readers_put(record->readers, session, more < 0 ? more : HILUM_OK);
+        rc = more < 0 ? more : HILUM_OK;
+        if (rc == HILUM_OK && lines.failed)
+            rc = hl_fail(HILUM_ENOMEM, "out of memory");
+        if (rc == HILUM_OK && lines.len > 0)
+            rc = write(arg, lines.data, lines.len);
+        hl_buf_clear(&lines);
+    }
+    hl_buf_fini(&lines);
+    return rc;
+}
+
+hilum_rc hl_record_save_all(struct hl_record *record,
+                            hilum_rc (*write)(void *arg, const char *lines, size_t n), void *arg)
+{
+    struct hl_session *session = NULL;
+    struct hl_buf lines = {0};
+    int64_t until = 0;
+    hilum_rc rc = hl_readers_get(record->readers, &session);
+    if (rc != HILUM_OK)
+        return rc;
+    /* First: what is planned after this look is told by the pages, or by lines that are younger than all this. */
+    rc = until_read(record, session, &until);
+    hl_readers_put(record->readers, session, rc);
+    until_json(record, until, &lines);
+    if (rc == HILUM_OK)
+        rc = write(arg, lines.data, lines.len);
+    hl_buf_fini(&lines);
+    for (int kind = HL_FACT_OBJECT; kind <= HL_FACT_ENTRY && rc == HILUM_OK; kind++)
+        rc = kind_write(record, kind, until - ENDED_US, write, arg);
+    return rc;
+}
+
+/* ---- this database ------------------------------------------------------------------------------------------------ */
+
+static hilum_rc name_write(struct hl_session *session, void *arg)
+{
+    return hl_session_run(
+        session, "INSERT INTO kv VALUES ('record', 'catalogue', ?1) ON CONFLICT DO NOTHING", "t",
+        arg);
+}
+
+static void name_make(char out[17])
+{
+    uint8_t random[8];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        int64_t now = hl_now_us();
+        memcpy(random, &now, sizeof random);
+    }
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(out + 2 * i, 3, "%02x", random[i]);
+}
+
+hilum_rc hl_save_open(struct hl_record *record)
+{
+    struct hl_buf text = {0};
+    char made[17] = "";
+    hilum_rc rc = hl_record_kv_get(record, "record", "catalogue", &text);
+    if (rc == HILUM_ENOTFOUND) {
+        name_make(made);
+        rc = hl_writer_run(record->writer, HL_LANE_OTHER, name_write, made);
+        hl_buf_text(&text, made);
+    }
+    snprintf(record->catalogue, sizeof record->catalogue, "%s", hl_buf_str(&text));
+    hl_buf_clear(&text);
+    if (rc == HILUM_OK) {
+        rc = hl_record_kv_get(record, "record", "rebuild", &text);
+        atomic_store(&record->is_restoring, rc == HILUM_OK);
+        rc = rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
+    }
+    record->saving.is_behind = true; /* what an earlier process had no time for */
+    hl_buf_fini(&text);
+    return rc;
+}
+
+const char *hl_record_catalogue(struct hl_record *record)
+{
+    return record->catalogue;
+}
