@@ -255,6 +255,7 @@ def lost_catalogue(server, archive):
     """Every study comes back as it was, corrections too, and nothing is sent a second time."""
     until("everything was sent", lambda: len(archive.files()) == 2 * SLICES + BIG + 1)
     before, sent = rows(server), len(archive.files())
+    delivered = {(j["lane"], j["StudyInstanceUID"], j.get("done")) for j in server.cli("job", "list")}
     expect("fsck finds nothing", server.cli("archive", "fsck")["faults"] == 0)
     server.stop()
     for path in glob.glob(f"{server.data}/catalog.db*"):
@@ -266,7 +267,8 @@ def lost_catalogue(server, archive):
     after = rows(server)
     expect("the same studies as before", before == after, f"{before}\n{after}")
     until("rules were given time", lambda: server.cli("status")["jobs"]["notify"]["pending"] == 0)
-    expect("nothing was sent twice", not server.cli("job", "list") and len(archive.files()) == sent,
+    again = {(j["lane"], j["StudyInstanceUID"], j.get("done")) for j in server.cli("job", "list")}
+    expect("nothing was sent twice, and what waited waits", again == delivered and len(archive.files()) == sent,
            f"{sent} then {len(archive.files())}: {server.text('job', 'list')[0]}")
 
 
