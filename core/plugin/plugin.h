@@ -45,6 +45,7 @@ struct hl_host_services {
     hilum_rc (*announce)(void *arg, const char *name, const char *value);
     void (*audit)(void *arg, const char *plugin, const hilum_principal *who, const char *action,
                   const char *what, const char *details);
+    hilum_rc (*metrics)(void *arg, const struct hilum_sink *sink);
     void *arg;
 };
 void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services);

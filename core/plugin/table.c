@@ -241,6 +241,12 @@ static void host_audit(hilum_self *self, const hilum_principal *who, const char 
         s->audit(s->arg, self->id, who, action, what, details);
 }
 
+static hilum_rc host_metrics(hilum_self *self, const struct hilum_sink *sink)
+{
+    const struct hl_host_services *s = &self->host->services;
+    return s->metrics ? s->metrics(s->arg, sink) : HILUM_OK;
+}
+
 void hl_host_table_init(struct hl_plugins *host)
 {
     host->table = (struct hilum_host){
@@ -275,5 +281,6 @@ void hl_host_table_init(struct hl_plugins *host)
         .principal_free = hl_principal_free,
         .announce = host_announce,
         .audit = host_audit,
+        .metrics = host_metrics,
     };
 }

@@ -61,9 +61,8 @@ static const char *health_text(hilum_rc rc)
     return rc == HILUM_OK ? "ok" : hl_error();
 }
 
-static hilum_rc status(void *ctx, struct hl_call *call)
+json_t *hl_server_status(struct hl_server *server)
 {
-    struct hl_server *server = ctx;
     char started[32];
     struct hl_config *config = hl_server_config(server);
     json_t *object =
@@ -93,6 +92,12 @@ static hilum_rc status(void *ctx, struct hl_call *call)
     add_part(object, "rules", &json);
     if (hl_server_catalogue_is_lost(server))
         json_object_set_new(object, "catalogue_lost", json_true());
+    return object;
+}
+
+static hilum_rc status(void *ctx, struct hl_call *call)
+{
+    json_t *object = hl_server_status(ctx);
     hl_call_view(call, hl_server_view_status(object));
     return hl_call_result_json(call, object);
 }

@@ -92,6 +92,11 @@ hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char 
 /* No object is recorded but some are stored: somebody removed the database. */
 bool hl_server_catalogue_is_lost(struct hl_server *server);
 
+/* What the server is doing, for people and for /metrics; a new reference (commands.c). */
+json_t *hl_server_status(struct hl_server *server);
+/* The same as Prometheus text; arg is the server (metrics.c). */
+hilum_rc hl_server_metrics(void *arg, const struct hilum_sink *sink);
+
 /* Results as people read them (view.c); new references. */
 json_t *hl_server_view_status(const json_t *status);
 json_t *hl_server_view_explain(const json_t *explained);

@@ -168,6 +168,7 @@ void hl_server_plugin_services(struct hl_server *server)
         .principal_new = principal_new,
         .announce = announce,
         .audit = audit,
+        .metrics = hl_server_metrics,
         .arg = server,
     };
     hl_plugins_set_services(server->plugins, &services);

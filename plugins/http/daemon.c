@@ -224,7 +224,9 @@ static void count(struct hilum_http *request)
         return;
     atomic_fetch_add(&route->requests, 1);
     atomic_fetch_add(&route->failures, request->status >= 500);
-    atomic_fetch_add(&route->micros, (uint_fast64_t)(now_us() - request->begun_us));
+    uint64_t micros = (uint64_t)(now_us() - request->begun_us);
+    atomic_fetch_add(&route->micros, micros);
+    http_took(route, micros);
     atomic_fetch_add(&route->bytes, bytes_sent(request));
 }
 

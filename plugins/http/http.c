@@ -93,6 +93,8 @@ static hilum_rc http_init(const struct hilum_host *host, hilum_self *self, const
         rc = http_own_routes(server);
     if (rc == HILUM_OK)
         rc = http_signin_routes(server);
+    if (rc == HILUM_OK)
+        rc = http_metrics_route(server);
     if (rc != HILUM_OK) {
         http_sessions_free(server);
         free(server);

@@ -21,6 +21,7 @@ enum {
     HTTP_SEGMENTS = 16,    /* of a path */
     HTTP_PARAMS = 12,      /* {names} of a pattern */
     HTTP_QUERY = 256,      /* parameters of a request */
+    HTTP_BUCKETS = 7,      /* of a histogram */
     HTTP_RING = 256 * 1024 /* bytes of a body between the socket and its reader */
 };
 
@@ -72,7 +73,7 @@ struct http_route {
     const char *segments[HTTP_SEGMENTS]; /* "{name}", "{name...}" or literal; in `text` */
     char *text;
     pthread_mutex_t *serial; /* of the instance; NULL: parallel */
-    atomic_uint_fast64_t requests, failures, micros, bytes;
+    atomic_uint_fast64_t requests, failures, micros, bytes, took[HTTP_BUCKETS];
 };
 
 struct http_param {
@@ -321,6 +322,10 @@ bool http_is_cross_site(const struct hilum_http *request); /* asked by a page of
 
 /* signin.c: /auth/... */
 hilum_rc http_signin_routes(struct http_server *server);
+
+/* metrics.c: /metrics; and a request's time for it */
+hilum_rc http_metrics_route(struct http_server *server);
+void http_took(struct http_route *route, uint64_t micros);
 
 /* own.c: /health and /ready */
 hilum_rc http_own_routes(struct http_server *server);

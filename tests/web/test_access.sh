@@ -72,6 +72,10 @@ equal "a scheme nobody knows" 401 "$(status -H 'Authorization: Negotiate x' "$dw
 hilum user create stat statistician >"$work/stat" && hilum user roles stat "statistician,resident" >/dev/null
 check "roles are as they were set" sh -c "'$build/bin/hilum' --data '$work/server/data' --json user list | grep -q 'statistician,resident'"
 
+hilum token create prometheus it status >"$work/token"
+equal "numbers" 200 "$(status -H "Authorization: Bearer $(json "$work/token" 'a["token"]')" "$url/metrics")"
+check "of the archive and of routes" sh -c "grep -q '^hilum_record_studies 3$' '$work/body' && grep -q '^hilum_http_request_seconds_bucket{route=\"dicomweb/search/studies\",le=\"+Inf\"} ' '$work/body' && grep -q '^hilum_store_stores_accepting{store=\"fs\"} 1$' '$work/body'"
+
 # Through our proxy, without TLS in front of it, no password passes.
 equal "a proxy that says http" 403 "$(status --interface 127.0.0.2 -u 'li:correct horse staple' -H 'X-Forwarded-For: 203.0.113.7' "$dw/studies")"
 equal "a proxy that says https" 200 "$(status --interface 127.0.0.2 -u 'li:correct horse staple' -H 'X-Forwarded-For: 203.0.113.7' -H 'X-Forwarded-Proto: https' "$dw/studies")"

@@ -41,5 +41,6 @@ except OSError:
 sys.exit(1)
 PY
 equal "it still serves" 200 "$(status "$url/health")"
+equal "numbers are not for everybody" 403 "$(status "$url/metrics")"
 check "it stops" stop_server
 report

@@ -93,6 +93,8 @@ struct hilum_host {
      * UID), details as a JSON object or NULL. */
     void (*audit)(hilum_self *self, const hilum_principal *who, const char *action,
                   const char *what, const char *details);
+    /* The server's numbers as Prometheus text (`hilum status`, name by name). */
+    hilum_rc (*metrics)(hilum_self *self, const struct hilum_sink *sink);
     const struct hilum_object_api *objects; /* NULL until start */
     /* since 1.1: append here */
 };
