@@ -10,8 +10,14 @@ enum { SAME_S = 300 };
 static void plain(const char *text, char *out, size_t size)
 {
     size_t at = 0;
-    for (; *text != '\0' && at + 1 < size; text++)
-        out[at++] = *text < ' ' || *text > '~' || *text == '"' || *text == '\\' ? '?' : *text;
+    for (; *text != '\0' && at + 1 < size; text++) {
+        bool is_plain = *text >= ' ' && *text <= '~' && *text != '"' && *text != '\\';
+        if (is_plain)
+            out[at] = *text;
+        else
+            out[at] = '?';
+        at++;
+    }
     out[at] = '\0';
 }
 
