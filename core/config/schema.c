@@ -102,7 +102,7 @@ const struct hl_option hl_options[] = {
     {"plugins[].limits.workers", HL_KIND_INT, 0, "0", NULL, 0, 64, "Its processes, which is also its calls at once; 0: as many as cores."},
     {"plugins[].limits.deadline", HL_KIND_MS, 0, "10s", NULL, 0, 0, "One call; a worker that takes longer is ended."},
     {"plugins[].limits.memory", HL_KIND_BYTES, 0, "2GiB", NULL, 0, 0, "Address space of one worker."},
-    {"plugins[].limits.crashes", HL_KIND_INT, 0, "5", NULL, 1, 100, "So many within ten minutes put it into quarantine."},
+    {"plugins[].limits.crashes", HL_KIND_INT, 0, "5", NULL, 1, 100, "So many within ten minutes, and over a tenth of its calls, put it into quarantine."},
     {"plugins[].limits.read", HL_KIND_TEXT, LIST, NULL, NULL, 0, 0, "Files and folders it may read, absolute; default none but the system's libraries."},
     {"plugins[].trust", HL_KIND_CHOICE, 0, NULL, "in-process", 0, 0, "Allow a third party's plugin that cannot be isolated."},
     {"plugins[].allow_preview", HL_KIND_BOOL, 0, "false", NULL, 0, 0, "Accept that it uses interfaces which are not frozen yet."},

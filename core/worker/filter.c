@@ -71,6 +71,11 @@ static const int plain[] = {
     SCMP_SYS(sigaltstack),
     SCMP_SYS(stat),
     SCMP_SYS(statx),
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    /* Their test of whether an address can be read. */
+    SCMP_SYS(pipe),
+    SCMP_SYS(pipe2),
+#endif
     SCMP_SYS(sysinfo),
     SCMP_SYS(uname),
     SCMP_SYS(write),

@@ -19,12 +19,20 @@ static int64_t wait_ms(unsigned in_a_row)
     return doublings > 8 ? LONGEST_WAIT_MS : (int64_t)FIRST_WAIT_MS << doublings;
 }
 
-static unsigned crashes_of_late(const struct hl_remote *remote, int64_t now)
+/* So many within the window, and more than a tenth of all calls since the first of them: a codec that dies of damaged
+ * frames goes on serving the good ones, whoever sends the others. */
+static bool is_too_many(const struct hl_remote *remote, int64_t now)
 {
-    unsigned n = 0;
-    for (unsigned i = 0; i < MAX_REMOTE_CRASHES && i < remote->n_crashes; i++)
-        n += remote->crashes[i] > now - WINDOW_MS;
-    return n;
+    uint64_t kept = remote->n_crashes < MAX_REMOTE_CRASHES ? remote->n_crashes : MAX_REMOTE_CRASHES;
+    uint64_t n = 0, good_before = remote->good;
+    for (uint64_t i = 0; i < kept; i++) {
+        if (remote->crashes[i].ms <= now - WINDOW_MS)
+            continue;
+        n++;
+        if (remote->crashes[i].good < good_before)
+            good_before = remote->crashes[i].good;
+    }
+    return n >= remote->max_crashes && (n == 1 || remote->good - good_before < 9 * (n - 1));
 }
 
 /* true: this one was one too many. */
@@ -32,11 +40,13 @@ static bool remember(struct hl_remote *remote, const char *what)
 {
     int64_t now = hl_mono_ms();
     pthread_mutex_lock(&remote->lock);
-    remote->crashes[remote->n_crashes++ % MAX_REMOTE_CRASHES] = now;
+    uint64_t at = remote->n_crashes++ % MAX_REMOTE_CRASHES;
+    remote->crashes[at].ms = now;
+    remote->crashes[at].good = remote->good;
     remote->not_before = now + wait_ms(++remote->in_a_row);
     snprintf(remote->last, sizeof remote->last, "%s", what);
     bool was = remote->is_quarantined;
-    remote->is_quarantined = was || crashes_of_late(remote, now) >= remote->max_crashes;
+    remote->is_quarantined = was || is_too_many(remote, now);
     bool is_new = remote->is_quarantined && !was;
     pthread_cond_broadcast(&remote->changed);
     pthread_mutex_unlock(&remote->lock);
@@ -47,10 +57,11 @@ hilum_rc hl_remote_check_quarantine(const struct hl_remote *remote)
 {
     if (!remote->is_quarantined)
         return HILUM_OK;
-    return hl_fail(HILUM_ECLOSED,
-                   "plugin %s is in quarantine after %u crashes within 10 minutes, the last: %s; "
-                   "update it, or try again with: hilum plugin enable %s",
-                   remote->plugin->id, remote->max_crashes, remote->last, remote->plugin->id);
+    return hl_fail(
+        HILUM_ECLOSED,
+        "plugin %s is in quarantine after %u crashes or more within 10 minutes, the last: "
+        "%s; update it, or try again with: hilum plugin enable %s",
+        remote->plugin->id, remote->max_crashes, remote->last, remote->plugin->id);
 }
 
 hilum_rc hl_remote_crashed(struct hl_process *process, hilum_rc rc, const char *doing)
@@ -78,7 +89,8 @@ hilum_rc hl_remote_crashed(struct hl_process *process, hilum_rc rc, const char *
     hl_plugin_tell(remote->plugin, "plugin.crashed", what);
     if (is_quarantined) {
         hl_log(HL_ERROR, remote->plugin->id,
-               "in quarantine: %u crashes within 10 minutes. Nothing is sent to this plugin any "
+               "in quarantine: %u crashes or more within 10 minutes, over a tenth of its calls. "
+               "Nothing is sent to this plugin any "
                "more. Update or remove it, or try again with: hilum plugin enable %s",
                remote->max_crashes, remote->plugin->id);
         hl_plugin_tell(remote->plugin, "plugin.quarantined", what);

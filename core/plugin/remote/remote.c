@@ -365,8 +365,10 @@ void hl_remote_end(struct hl_process *process)
     pthread_mutex_lock(&remote->lock);
     process->busy = false;
     process->calls++;
-    if (process->pid)
+    if (process->pid) {
         remote->in_a_row = 0;
+        remote->good++;
+    }
     pthread_cond_signal(&remote->changed);
     pthread_mutex_unlock(&remote->lock);
 }

@@ -27,7 +27,11 @@ struct hl_remote {
     unsigned n_workers; /* that may exist; 1 until all capabilities say HILUM_PARALLEL */
     enum remote_phase phase;
     /* Crashes: when, of late; how many without a good call between; no start before. */
-    int64_t crashes[MAX_REMOTE_CRASHES];
+    struct {
+        int64_t ms;
+        uint64_t good; /* calls that had gone well by then */
+    } crashes[MAX_REMOTE_CRASHES];
+    uint64_t good;
     uint64_t n_crashes;
     unsigned in_a_row;
     int64_t not_before;

@@ -419,13 +419,29 @@ static void harm__quarantine_is_told_and_lasts(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(decode("null", pixels, &out), HILUM_EINTERNAL);
     assert_int_equal(decode("work", pixels, &out), HILUM_ECLOSED);
-    assert_non_null(strstr(hl_error(), "in quarantine after 3 crashes within 10 minutes"));
+    assert_non_null(strstr(hl_error(), "in quarantine after 3 crashes or more within 10 minutes"));
     assert_non_null(strstr(hl_error(), "hilum plugin enable hostile"));
     assert_int_equal(n_crashed, 3);
     assert_int_equal(n_quarantined, 1);
     assert_listed("\"quarantined\":true");
     assert_int_equal(hl_plugins_enable(plugins, "hostile"), HILUM_OK);
     assert_works();
+}
+
+/* Whoever sends damaged frames must not take the codec away from those who send good ones. */
+static void harm__a_few_among_many_are_no_quarantine(void **state)
+{
+    (void)state;
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    bring_up("hostile", ISOLATED "limits = { crashes = 3; };");
+    for (int i = 0; i < 60; i++)
+        if (i % 12 == 11)
+            assert_int_equal(decode("null", pixels, &out), HILUM_EINTERNAL);
+        else
+            assert_works();
+    assert_int_equal(n_crashed, 5);
+    assert_int_equal(n_quarantined, 0);
 }
 
 static void harm__before_the_first_call_skips_the_plugin(void **state)
@@ -609,6 +625,7 @@ int main(void)
         T(harm__a_thread_left_running_is_found),
         T(harm__babble_neither_blocks_nor_floods),
         T(harm__quarantine_is_told_and_lasts),
+        T(harm__a_few_among_many_are_no_quarantine),
         T(harm__before_the_first_call_skips_the_plugin),
         T(harm__at_the_end_is_only_told),
         T(store__cannot_be_isolated),
