@@ -10,7 +10,7 @@
 #include "core/base/log.h"
 #include "core/record/record_private.h"
 
-enum { SAVE_MS = 1000, UNTIL_MS = 30000, CHUNK = 1 << 20, PAGE = 500 };
+enum { SAVE_MS = 1000, UNTIL_MS = 30000, CHUNK = 1 << 20, PAGE = 2000 };
 /* Ended jobs are told for so long after all events of their time were handled, so that none is planned twice. */
 #define ENDED_US   (180 * INT64_C(1000000))
 #define OF_OBJECTS "'instance.stored', 'instance.quarantined'"
@@ -73,8 +73,11 @@ static const struct {
          "j.ended_us FROM job j LEFT JOIN journal e ON e.id = j.entry "
          "LEFT JOIN location l ON l.instance = j.instance AND l.state = 'current' WHERE j.id = ?1",
          {NULL, NULL},
-         "SELECT id FROM job WHERE id > ?1 AND (state IN (0, 1, 3) OR created_us >= ?3) "
-         "ORDER BY id LIMIT ?2"},
+         /* each part along an index; the newest from behind */
+         "SELECT id FROM (SELECT id FROM job WHERE state = 0 UNION SELECT id FROM job WHERE "
+         "state = 1 UNION SELECT id FROM job WHERE state = 3 UNION SELECT id FROM job WHERE id > "
+         "coalesce((SELECT id FROM job WHERE created_us < ?3 ORDER BY id DESC LIMIT 1), 0)) "
+         "WHERE id > ?1 ORDER BY id LIMIT ?2"},
     [HL_FACT_ENTRY] =
         {"SELECT j.event, j.study_uid, coalesce(l.store, ''), coalesce(l.object_key, ''), "
          "j.fields, "

@@ -14,7 +14,7 @@
 #include "core/base/log.h"
 
 enum { FIRST_BYTES = 256, MANY_OBJECTS = 500 };
-#define LITTLE_BYTES ((uint64_t)1024 * 1024)
+#define LITTLE_BYTES ((uint64_t)8 * 1024 * 1024)
 
 /* ---- writing one object ------------------------------------------------------------------------------------- */
 
