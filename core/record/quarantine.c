@@ -56,6 +56,7 @@ struct decision {
     struct hl_record *record;
     const char *which, *who;
     bool is_release;
+    enum hl_known_uid how; /* what becomes of the content a released one contradicted */
     struct item *items;
     size_t n, cap;
 };
@@ -164,7 +165,8 @@ static hilum_rc replace(struct decision *d, struct hl_session *session, const st
     if (rc == HILUM_OK)
         rc = hl_known_read(session, old, &known);
     if (rc == HILUM_OK)
-        rc = hl_known_retire(d->record, session, &known, HL_KNOWN_REPLACE);
+        rc = hl_known_retire(d->record, session, &known,
+                             d->how == HL_KNOWN_VERSION ? HL_KNOWN_VERSION : HL_KNOWN_REPLACE);
     if (rc == HILUM_OK)
         rc = hl_known_recount(session, &known, item->bytes);
     if (rc == HILUM_OK)
@@ -227,9 +229,10 @@ static hilum_rc decision_write(struct hl_session *session, void *arg)
 }
 
 static hilum_rc decide(struct hl_record *record, const char *which, const char *who,
-                       bool is_release, uint64_t *n)
+                       bool is_release, enum hl_known_uid how, uint64_t *n)
 {
-    struct decision d = {.record = record, .which = which, .who = who, .is_release = is_release};
+    struct decision d = {
+        .record = record, .which = which, .who = who, .is_release = is_release, .how = how};
     hilum_rc rc = hl_restore_check(record);
     if (rc == HILUM_OK)
         rc = hl_writer_run(record->writer, HL_LANE_OTHER, decision_write, &d);
@@ -240,13 +243,13 @@ static hilum_rc decide(struct hl_record *record, const char *which, const char *
 }
 
 hilum_rc hl_record_quarantine_release(struct hl_record *record, const char *which, const char *who,
-                                      uint64_t *n)
+                                      enum hl_known_uid how, uint64_t *n)
 {
-    return decide(record, which, who, true, n);
+    return decide(record, which, who, true, how, n);
 }
 
 hilum_rc hl_record_quarantine_discard(struct hl_record *record, const char *which, const char *who,
                                       uint64_t *n)
 {
-    return decide(record, which, who, false, n);
+    return decide(record, which, who, false, HL_KNOWN_ASIDE, n);
 }

@@ -222,9 +222,10 @@ hilum_rc hl_record_resolve_conflict(struct hl_record *record, int64_t conflict_i
 /* ---- quarantine ------------------------------------------------------------------------------------- */
 hilum_rc hl_record_quarantine_list(struct hl_record *record, struct hl_buf *json);
 /* Releases held instances (SOP Instance UID, Study UID or quarantine number): `instance.stored` is
- * journaled now. *n counts. */
+ * journaled now. Other content under a known UID takes its place; `how` HL_KNOWN_VERSION: that stays as an earlier version,
+ * else it is erased after the grace. *n counts. */
 hilum_rc hl_record_quarantine_release(struct hl_record *record, const char *which, const char *who,
-                                      uint64_t *n);
+                                      enum hl_known_uid how, uint64_t *n);
 hilum_rc hl_record_quarantine_discard(struct hl_record *record, const char *which, const char *who,
                                       uint64_t *n);
 

@@ -335,7 +335,9 @@ static hilum_rc quarantine_end(struct hl_server *server, struct hl_call *call, b
     uint64_t n = 0;
     const char *which = hl_call_text(call, "which", "");
     hl_server_who(call, who, sizeof who);
-    hilum_rc rc = release ? hl_record_quarantine_release(server->record, which, who, &n)
+    enum hl_known_uid how =
+        hl_store_duplicates(server->store) == HL_VERSION ? HL_KNOWN_VERSION : HL_KNOWN_REPLACE;
+    hilum_rc rc = release ? hl_record_quarantine_release(server->record, which, who, how, &n)
                           : hl_record_quarantine_discard(server->record, which, who, &n);
     if (rc < 0)
         return rc;

@@ -45,6 +45,7 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
 hilum_rc hl_store_erase(struct hl_store *store, const char *name, const char *key);
 bool hl_store_has(const struct hl_store *store, const char *name); /* of the stores opened with */
 /* For objects that come from now on. Any thread. */
+enum hl_duplicate_policy hl_store_duplicates(struct hl_store *store);
 void hl_store_set_duplicates(struct hl_store *store, enum hl_duplicate_policy policy);
 void hl_store_close(struct hl_store *store); /* waits for groups under way */
 /* HILUM_OK while objects are accepted; otherwise why not (full, read-only): the safe mode. It ends by

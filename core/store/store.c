@@ -99,6 +99,11 @@ bool hl_store_has(const struct hl_store *store, const char *name)
     return hl_provider_find(store, name) != NULL;
 }
 
+enum hl_duplicate_policy hl_store_duplicates(struct hl_store *store)
+{
+    return (enum hl_duplicate_policy)atomic_load(&store->duplicates_policy);
+}
+
 void hl_store_set_duplicates(struct hl_store *store, enum hl_duplicate_policy policy)
 {
     atomic_store(&store->duplicates_policy, (unsigned)policy);

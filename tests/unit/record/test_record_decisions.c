@@ -298,12 +298,14 @@ static void held_instance__is_found_but_not_announced_until_released(void **stat
     assert_int_equal(hl_record_quarantine_list(f->record, &json), HILUM_OK);
     assert_non_null(strstr(hl_buf_str(&json), "\"rule\":\"site/check\""));
     hl_buf_fini(&json);
-    assert_int_equal(hl_record_quarantine_release(f->record, "1.2", "root", &n), HILUM_OK);
+    assert_int_equal(hl_record_quarantine_release(f->record, "1.2", "root", HL_KNOWN_REPLACE, &n),
+                     HILUM_OK);
     assert_int_equal(n, 2);
     assert_int_equal(sql_int(f, "SELECT count(*) FROM journal WHERE event='instance.stored'"), 2);
     hl_record_jobs_claim(f->record, "A", 10, 1000, no_job, &jobs);
     assert_int_equal(jobs, 2);
-    assert_int_equal(hl_record_quarantine_release(f->record, "1.2", "root", &n), HILUM_ENOTFOUND);
+    assert_int_equal(hl_record_quarantine_release(f->record, "1.2", "root", HL_KNOWN_REPLACE, &n),
+                     HILUM_ENOTFOUND);
 }
 
 static hilum_rc erase_any(void *arg, const char *store, const char *key)
@@ -356,11 +358,31 @@ static void other_content__is_kept_aside_and_replaces_when_released(void **state
     assert_string_equal(stored.location.key, "k1");
     hl_record_has_key(f->record, "fs", "other", &has);
     assert_true(has);
-    assert_int_equal(hl_record_quarantine_release(f->record, "1.2.826.4.1", "root", &n), HILUM_OK);
+    assert_int_equal(
+        hl_record_quarantine_release(f->record, "1.2.826.4.1", "root", HL_KNOWN_REPLACE, &n),
+        HILUM_OK);
     hl_record_stored(f->record, "1.2.826.4.1", &stored);
     assert_string_equal(stored.location.key, "other");
     assert_string_equal(find_text(f, 2, 0x00201208, NULL), "1");
     assert_int_equal(sql_int(f, "SELECT count(*) FROM erasure WHERE object_key = 'k1'"), 1);
+}
+
+static void
+other_content__released_leaves_the_first_as_a_version_where_versions_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct hl_stored stored;
+    uint64_t n;
+    sample_store(f, sample_new(1, "00100020", "P1", NULL));
+    sample_store(f, other_content());
+    assert_int_equal(
+        hl_record_quarantine_release(f->record, "1.2.826.4.1", "root", HL_KNOWN_VERSION, &n),
+        HILUM_OK);
+    assert_int_equal(hl_record_version(f->record, "1.2.826.4.1", 1, &stored), HILUM_OK);
+    assert_string_equal(stored.location.key, "k1");
+    assert_int_equal(hl_record_version(f->record, "1.2.826.4.1", 2, &stored), HILUM_OK);
+    assert_string_equal(stored.location.key, "other");
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM erasure"), 0);
 }
 
 static void other_content__discarded_leaves_the_first(void **state)
@@ -414,6 +436,7 @@ int main(void)
         RECORD(held_instance__is_found_but_not_announced_until_released),
         RECORD(discarded_instance__is_gone_and_may_come_again),
         RECORD(other_content__is_kept_aside_and_replaces_when_released),
+        RECORD(other_content__released_leaves_the_first_as_a_version_where_versions_are_kept),
         RECORD(other_content__discarded_leaves_the_first),
         RECORD(locations__are_all_visited),
     };
