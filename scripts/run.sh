@@ -51,19 +51,34 @@ if [ -n "$site" ]; then
 elif [ -z "$port" ]; then
     port=11112
 fi
-mkdir -p "$data" || { echo "--data $data: cannot be made; name a directory you may write to" >&2; exit 1; }
+# unusable WHAT REASON: the reason as a program told it, "program: place: reason".
+unusable() {
+    echo "--data $data: $1: ${2##*: }; name a directory that $(id -un) may write to, with some GiB free" >&2
+    exit 1
+}
+said=$(mkdir -p "$data" 2>&1) || unusable "cannot be made" "$said"
 data=$(cd "$data" && pwd)
 # Asked before anything is written there: what this script writes belongs to the server that runs.
-if [ -e "$data/hilumd.lock" ] && ! flock -n "$data/hilumd.lock" true; then
-    echo "$data is in use by a running hilumd: stop it, or name another directory with --data" >&2
-    exit 1
+if [ -e "$data/hilumd.lock" ]; then
+    said=$( (exec 9<>"$data/hilumd.lock") 2>&1) || unusable "of another user or read-only" "$said"
+    if ! flock -n "$data/hilumd.lock" true; then
+        echo "$data is in use by a running hilumd: stop it, or name another directory with --data" >&2
+        exit 1
+    fi
 fi
 
 . "$root/scripts/packages.sh"
 # shellcheck disable=SC2086
 need_packages $hilum_build_packages
 [ -x "$root/build/release/bin/hilumd" ] || echo "building (some minutes, the first time only)"
-build_preset "$root" release product
+if [ -x "$root/build/release/bin/hilumd" ] && [ ! -w "$root/build/release" ]; then
+    echo "using what $(stat -c %U "$root/build/release") built; $(id -un) may not build in $root" >&2
+else
+    build_preset "$root" release product || {
+        echo "the lines above say why. With a compiler error in an old checkout: rm -r $root/build/release; elsewhere: is $root yours, is its disk full?" >&2
+        exit 1
+    }
+fi
 bin=$root/build/release/bin
 
 args=(--config "$root/etc/hilum.cfg" --conf-dir "$root/etc/conf.d" --data "$data"
@@ -82,7 +97,7 @@ if [ -n "$http" ]; then
     plugins+=' }; }'
 fi
 [ -z "$port" ] || dicom+=" listen = ( \"127.0.0.1:$port\" );"
-{
+text=$(
     echo "# Written anew by scripts/run.sh at each start."
     [ -z "$dicom" ] || echo "dicom = {$dicom };"
     [ -z "$plugins" ] || echo "plugins = ( $plugins );"
@@ -92,7 +107,9 @@ fi
         echo 'peers = ( { name = "HILUM_SELF"; aet = "HILUM_SELF"; cidr = ( "127.0.0.0/8", "::1" );'
         echo '            services = ( "echo", "store" ); } );'
     fi
-} >"$extra" || { echo "$extra: cannot be written; name another --data" >&2; exit 1; }
+)
+# Half of it would be another configuration: written whole or not started.
+said=$( (printf '%s\n' "$text" >"$extra") 2>&1) || unusable "cannot be written" "$said"
 args+=(--extra "$extra")
 
 ready=$(mktemp -u "$data/ready.XXXXXX")
@@ -124,7 +141,7 @@ if [ "$demo" = yes ]; then
         "$bin/hilum" --data "$data" demo send >/dev/null
     else
         "$bin/hilum" --data "$data" --json demo send >/dev/null
-    fi || echo "the demo studies were not sent ($hilum log); the server runs all the same" >&2
+    fi || echo "the demo studies were not sent, the lines above say why; the server runs all the same ($hilum status)" >&2
 fi
 host=${address%:*} number=${address##*:}
 host=${host#[} host=${host%]}

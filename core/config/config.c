@@ -226,7 +226,8 @@ hilum_rc hl_config_load(const struct hl_config_paths *paths, struct hl_faults *f
     drop_disabled(config);
     *out = config;
     if (faults->count > before)
-        return hl_fail(HILUM_EINVAL, "%zu faults in the configuration", faults->count - before);
+        return hl_fail(HILUM_EINVAL, "%zu fault%s in the configuration", faults->count - before,
+                       faults->count - before == 1 ? "" : "s");
     return HILUM_OK;
 }
 

@@ -116,6 +116,15 @@ static struct hl_node *convert(struct reader *r, config_setting_t *setting)
     return set_value(r, node, setting) ? node : no_memory(r);
 }
 
+/* "syntax error" helps nobody; the line is where the parser noticed, often one late. */
+static const char *found_instead(const config_t *tree)
+{
+    const char *text = config_error_text(tree);
+    return strcmp(text, "syntax error") == 0
+               ? "something else here or at the end of the line before (a `;`, a quote, a bracket?)"
+               : text;
+}
+
 struct hl_node *hl_source_read(struct hl_config *config, const struct hl_source *source,
                                struct hl_faults *faults)
 {
@@ -129,7 +138,7 @@ struct hl_node *hl_source_read(struct hl_config *config, const struct hl_source 
         root = convert(&r, config_root_setting(&tree));
     else
         hl_faults_add(faults, source->file, (unsigned)config_error_line(&tree),
-                      "syntax: expected `key = value;`, found %s", config_error_text(&tree));
+                      "syntax: expected `key = value;`, found %s", found_instead(&tree));
     config_destroy(&tree);
     return root;
 }

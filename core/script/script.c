@@ -120,13 +120,11 @@ static struct hl_script_set *set_load(struct hl_script *script, const struct hl_
         return NULL;
     }
     hl_script_set_read(set, config, core_dir, core_only, faults);
-    bool is_built = hl_script_set_build(set, config, faults);
+    hl_script_set_build(set, config, faults);
     if (faults->count == before) {
         return set;
     }
-    if (is_built) { /* what the bus finds is told in the same run */
-        set_publish(script, set, true, faults);
-    }
+    set_publish(script, set, true, faults); /* what the bus finds is told in the same run */
     hl_script_set_unref(set);
     return NULL;
 }

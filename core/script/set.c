@@ -173,12 +173,11 @@ static bool state_build(struct hl_script_set *set, size_t i, struct hl_faults *f
 bool hl_script_set_build(struct hl_script_set *set, const struct hl_config *config,
                          struct hl_faults *faults)
 {
-    for (size_t i = 0; i < set->n_states; i++) {
-        if (!state_build(set, i, faults)) {
-            return false;
-        }
+    bool is_good = true;
+    for (size_t i = 0; i < set->n_states && is_good; i++) {
+        is_good = state_build(set, i, faults);
     }
-    hl_script_routes_read(set, config);
+    hl_script_routes_read(set, config); /* theirs, and those of the other rules, are told too */
     version_set(set);
-    return true;
+    return is_good;
 }

@@ -299,7 +299,11 @@ static hilum_rc start_scp(struct hl_server *server)
         return rc;
     char why[512];
     snprintf(why, sizeof why, "%s", hl_error());
-    return hl_fail(rc, "%s (dicom.listen; `ss -ltnp` tells who has a port)", why);
+    bool is_privileged = strstr(why, strerror(EACCES)) != NULL;
+    return hl_fail(rc, "%s (dicom.listen; %s)", why,
+                   is_privileged ? "ports below 1024 need root or CAP_NET_BIND_SERVICE: "
+                                   "`setcap cap_net_bind_service=ep` on hilumd, or another port"
+                                 : "`ss -ltnp` tells who has a port");
 }
 
 static hilum_rc start_control(struct hl_server *server)

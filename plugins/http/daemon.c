@@ -555,7 +555,9 @@ static void library_log(void *arg, const char *format, va_list arguments)
 static hilum_rc fail_listen(struct http_server *server, const char *where, const char *why)
 {
     char text[256];
-    snprintf(text, sizeof text, "listen %s: %s", where, why);
+    bool is_taken = strcmp(why, strerror(EADDRINUSE)) == 0;
+    snprintf(text, sizeof text, "listen %s: %s (listen of plugin http%s)", where, why,
+             is_taken ? "; `ss -ltnp` tells who has a port" : "");
     return server->host->fail(server->self, HILUM_EIO, text);
 }
 

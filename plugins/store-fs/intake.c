@@ -213,7 +213,8 @@ void fs_segments_make(struct fs_intake *intake)
         pthread_mutex_unlock(&intake->lock);
         if (!is_absent || is_stopping || segment_provide(intake, i))
             continue;
-        fs_fail_errno(intake->fs, "make a segment of", "intake");
+        fs_fail_errno(intake->fs, "objects go to single files: no further segment of",
+                      "the intake log");
         intake->fs->host->log(intake->fs->self, HILUM_LOG_WARN,
                               intake->fs->host->reason(intake->fs->self));
         return; /* those that are there serve; files take the rest */
@@ -317,7 +318,7 @@ hilum_rc fs_intake_open(struct fs *fs)
         fsync(fs->root_fd);
     intake->dir_fd = openat(fs->root_fd, "intake", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (intake->dir_fd < 0 || !segments_open(intake))
-        rc = fs_fail_errno(fs, "make intake segment", "intake");
+        rc = fs_fail_errno(fs, "objects go to single files: no segment of", "the intake log");
     /* Whatever is in the segments that could be opened is served, also where no new one can be made. */
     hilum_rc replayed = segments_replay(intake);
     if (replayed == HILUM_OK && pthread_create(&intake->cutter, NULL, fs_cutter_run, intake) != 0)

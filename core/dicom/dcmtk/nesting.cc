@@ -74,8 +74,8 @@ void take_element(Walk &walk, const hl_head &head, hl_coding coding)
 }
 
 // Of unknown VRs DCMTK tells the length by the letters alone, the scan by what follows them:
-// where the two disagree, DCMTK would go on somewhere inside the value. Encapsulated pixels under such a VR
-// are items of elements to DCMTK: it would take lengths, and memory, from inside the code stream.
+// where the two disagree, DCMTK would go on somewhere inside the value. An undefined length under such a VR
+// means items of implicit elements to DCMTK: it would take lengths, and memory, from inside the value.
 bool is_foreign(const hl_head &head)
 {
     if (!(head.remarks & HL_SCAN_BAD_VR))
@@ -83,7 +83,7 @@ bool is_foreign(const hl_head &head)
     const bool has_letters = std::isalpha((unsigned char)head.vr[0]) != 0 &&
                              std::isalpha((unsigned char)head.vr[1]) != 0;
     return head.remarks & HL_SCAN_WRONG_SYNTAX || (has_letters && head.size == 8) ||
-           (head.tag == HL_TAG_PIXEL_DATA && head.length == HL_LENGTH_UNDEFINED);
+           head.length == HL_LENGTH_UNDEFINED;
 }
 
 // One head further; false at the end.

@@ -8,7 +8,7 @@ struct fault_case {
 static const struct fault_case cases[] = {
     /* syntax and raw text */
     {"dicom = {\n  aet = \"X\"\n  trace = = 3;\n};",
-     "a.cfg:3: syntax: expected `key = value;`, found syntax error"},
+     "a.cfg:3: syntax: expected `key = value;`, found something else here or at the end"},
     {"log = { level = \"info\"; };\nlog = { };",
      "a.cfg:2: syntax: expected `key = value;`, found duplicate setting name"},
     {"\ndicom = { trace = 4294967297; };",
