@@ -34,8 +34,12 @@ static void label_of(const json_t *item, char out[LABEL_SIZE])
         if (text == NULL)
             continue;
         int n = snprintf(out, LABEL_SIZE, "{%.40s=\"", key);
-        for (; *text != '\0' && n < LABEL_SIZE - 4; text++)
-            out[n++] = strchr("\"\\\n", *text) != NULL ? '_' : *text;
+        for (; *text != '\0' && n < LABEL_SIZE - 4; text++) {
+            out[n] = *text;
+            if (strchr("\"\\\n", *text) != NULL)
+                out[n] = '_';
+            n++;
+        }
         memcpy(out + n, "\"}", 3);
         return;
     }

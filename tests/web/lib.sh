@@ -4,11 +4,11 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../dicom/lib.sh"
 command -v curl >/dev/null || skip "curl is not installed"
 
-# start_web [HTTP-OPTIONS [SITE-TEXT [PLUGINS]]]: sets $url.
+# start_web [HTTP-OPTIONS [SITE-TEXT [PLUGINS]]]: sets $url. $listen: where, if not on a free port.
 start_web() {
     start_server "dicom = { unknown_peers = \"accept\"; };
 plugins = ( { name = \"web-dicomweb\"; required = true; }, { name = \"demo-phantom\"; }, ${3:-}
-    { name = \"http\"; required = true; options = { listen = \"127.0.0.1:0\"; ${1:-unknown_clients = \"accept\";} }; } );
+    { name = \"http\"; required = true; options = { ${1:-unknown_clients = \"accept\";} ${listen:-listen = \"127.0.0.1:0\";} }; } );
 peers = ( { name = \"HILUM_SELF\"; aet = \"HILUM_SELF\"; cidr = ( \"127.0.0.0/8\" ); services = ( \"echo\", \"store\" ); } );
 ${2:-}"
     url=$(sed -n 's/^READY.* http=//p' "$work/server/out")
