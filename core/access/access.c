@@ -51,6 +51,7 @@ static const struct action actions[] = {
     {"config.reload", 0, NEVER, false},
     {"plugin.list", 0, NEVER, false},
     {"plugin.manage", 0, NEVER, false},
+    {"audit.read", 0, NEVER, false},
     {"user.manage", 0, NEVER, false},
     {"admin", 0, NEVER, false},
 };

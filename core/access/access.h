@@ -62,7 +62,7 @@ struct hl_resource {
  * Persons may what their roles allow (roles.c). With "refuse" an unknown peer may do nothing. "The rest": status, patient.edit, study.explain,
  * quarantine.list, quarantine.release, import, export, export.as_received, job.list, job.manage, peer.list, peer.echo,
  * peer.trace, log.read, archive.check, archive.repair, config.check, config.reload, plugin.list,
- * plugin.manage, user.manage, admin. */
+ * plugin.manage, audit.read, user.manage, admin. */
 hilum_rc hl_allow(const struct hl_principal *principal, const char *action,
                   const struct hl_resource *resource);
 

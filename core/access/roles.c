@@ -16,8 +16,9 @@ struct role {
  * security officer manages accounts; who runs the machine sees no images. */
 static const struct role shipped[] = {
     {"administrator", "*"},
-    {"security officer", "status user.manage log.read plugin.list peer.list study.explain"},
-    {"auditor", "status log.read study.explain peer.list"},
+    {"security officer",
+     "status user.manage audit.read log.read plugin.list peer.list study.explain"},
+    {"auditor", "status audit.read log.read study.explain peer.list"},
     {"it", "status echo job.list job.manage peer.list peer.echo peer.trace log.read archive.check "
            "config.check plugin.list quarantine.list"},
     {"registrar", "find patient.edit study.explain"},

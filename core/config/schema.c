@@ -135,6 +135,8 @@ const struct hl_option hl_options[] = {
     {"journal.keep", HL_KIND_MS, RELOAD, "90d", NULL, 0, 0, "Pruned after this; 0: never."},
     {"audit", HL_KIND_GROUP, RELOAD, NULL, NULL, 0, 0, "Who did what, with before and after."},
     {"audit.keep", HL_KIND_MS, RELOAD, "0", NULL, 0, 0, "Pruned after this; 0: never."},
+    {"audit.seals", HL_KIND_TEXT, RELOAD, NULL, NULL, 0, 0, "File that seals on it are appended to, best on another machine's disk; default audit-seals.jsonl in the data directory."},
+    {"audit.seal_every", HL_KIND_MS, RELOAD, "5m", NULL, 0, 0, "How often new rows are sealed."},
 
     {"log", HL_KIND_GROUP, RELOAD, NULL, NULL, 0, 0, "The operational log; never patient data."},
     {"log.level", HL_KIND_CHOICE, RELOAD, "info", "debug|info|warn|error", 0, 0, "The least important line that is written."},

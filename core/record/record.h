@@ -345,6 +345,23 @@ hilum_rc hl_record_explain_study(struct hl_record *record, const char *which, st
 /* Append-only. before/after: JSON or NULL. Durable with its transaction. */
 hilum_rc hl_record_audit(struct hl_record *record, const char *who, const char *action,
                          const char *what, const char *before, const char *after);
+/* Texts are borrowed for the call. before, after: NULL where there is none. */
+struct hl_audit_row {
+    int64_t id, at_us;
+    const char *who, *action, *what, *before, *after;
+};
+/* HILUM_OK to go on. */
+typedef hilum_rc (*hl_audit_cb)(void *arg, const struct hl_audit_row *row);
+/* Rows after number `after` up to `until`, in order; pages, no snapshot is held between them. */
+hilum_rc hl_record_audit_rows(struct hl_record *record, int64_t after, int64_t until,
+                              hl_audit_cb each, void *arg);
+struct hl_audit_filter {
+    const char *who, *action, *what; /* NULL: any; who: how it begins */
+    int64_t limit;
+};
+/* The newest first. A session is held meanwhile: each() does not wait for long. */
+hilum_rc hl_record_audit_find(struct hl_record *record, const struct hl_audit_filter *filter,
+                              hl_audit_cb each, void *arg);
 hilum_rc hl_record_kv_get(struct hl_record *record, const char *space, const char *key,
                           struct hl_buf *out);
 hilum_rc hl_record_kv_set(struct hl_record *record, const char *space, const char *key,

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
@@ -24,11 +25,26 @@ static void warm_up(void)
     hl_buf_fini(&ignored);
 }
 
+/* Again when it is time, and a last time at the stop. */
+static void seal(struct hl_server *server, int64_t *sealed_ms)
+{
+    struct hl_config *config = hl_server_config(server);
+    int64_t every = hl_config_ms(config, "audit.seal_every");
+    hl_config_unref(config);
+    int64_t now = hl_mono_ns() / 1000000;
+    if (now - *sealed_ms < every && !atomic_load(&server->stopping))
+        return;
+    *sealed_ms = now;
+    if (hl_server_audit_seal(server) < 0)
+        hl_log(HL_ERROR, "audit", "rows are not sealed: %s", hl_error());
+}
+
 static void *housekeep(void *arg)
 {
     struct hl_server *server = arg;
     warm_up();
     hilum_rc last = HILUM_OK;
+    int64_t sealed_ms = hl_mono_ns() / 1000000;
     while (!atomic_load(&server->stopping)) {
         struct hl_config *config = hl_server_config(server);
         int64_t keep_ms = hl_config_ms(config, "journal.keep");
@@ -39,8 +55,10 @@ static void *housekeep(void *arg)
         if (rc < 0 && rc != last)
             hl_log(HL_WARN, "housekeeper", "%s", hl_error());
         last = rc;
+        seal(server, &sealed_ms);
         nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     }
+    seal(server, &sealed_ms);
     return NULL;
 }
 

@@ -318,6 +318,8 @@ static hilum_rc start_control(struct hl_server *server)
     if (rc == HILUM_OK)
         rc = hl_server_register_plugin_commands(server);
     if (rc == HILUM_OK)
+        rc = hl_server_register_audit_commands(server);
+    if (rc == HILUM_OK)
         rc = hl_server_register_manage_commands(server);
     const char *mode = hl_config_text(server->config, "control.mode");
     return rc < 0 ? rc

@@ -73,9 +73,12 @@ hilum_rc hl_server_register_commands(struct hl_server *server);         /* comma
 hilum_rc hl_server_register_catalog_commands(struct hl_server *server); /* commands_catalog.c */
 hilum_rc hl_server_register_archive_commands(struct hl_server *server); /* commands_archive.c */
 hilum_rc hl_server_register_plugin_commands(struct hl_server *server);  /* commands_plugin.c */
-hilum_rc hl_server_register_manage_commands(struct hl_server *server);  /* commands_manage.c */
-void hl_server_plugin_services(struct hl_server *server);               /* services.c */
-extern const struct hilum_object_api hl_object_api;                     /* objects.c */
+hilum_rc hl_server_register_audit_commands(struct hl_server *server);   /* audit_seal.c */
+/* The digest of all audit rows so far to the file of seals and the log; nothing where no row is new. */
+hilum_rc hl_server_audit_seal(struct hl_server *server);
+hilum_rc hl_server_register_manage_commands(struct hl_server *server); /* commands_manage.c */
+void hl_server_plugin_services(struct hl_server *server);              /* services.c */
+extern const struct hilum_object_api hl_object_api;                    /* objects.c */
 /* A peer's own limits of delivery; the version of a rule: for core/job. */
 void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options);
 bool hl_server_rule_version(void *arg, const char *hook, char out[17]);
