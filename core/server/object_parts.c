@@ -14,7 +14,7 @@ enum {
     STEP = 16 * 1024,
     BULK_MIN = 1024,
     FRAGMENTS_MAX = 1 << 20,
-    PART = 256 * 1024,
+    PART = 8 * 1024 * 1024, /* of a mapped object; read ones come in smaller pieces */
     FIRST_PIXELS = 0x7FE00008,
     ITEM_HEAD = 8
 };

@@ -15,6 +15,7 @@ struct metadata {
     struct web_list list;
     size_t at;
     char base[720]; /* "https://host/dicom-web/studies/" */
+    uint64_t base_hash;
     char *text;
     size_t length, cap;
     bool is_over;
@@ -36,7 +37,7 @@ static hilum_rc text_add(void *arg, const void *bytes, uint64_t n)
     return HILUM_OK;
 }
 
-static hilum_rc instance_add(struct metadata *metadata, const struct web_item *item)
+static hilum_rc instance_read(struct metadata *metadata, const struct web_item *item)
 {
     const struct hilum_object_api *objects = metadata->web->host->objects;
     const struct hilum_sink sink = {.size = sizeof sink, .write = text_add, .ctx = metadata};
@@ -53,6 +54,22 @@ static hilum_rc instance_add(struct metadata *metadata, const struct web_item *i
         rc = objects->json(object, url, &sink);
     }
     objects->close(object);
+    return rc;
+}
+
+static hilum_rc instance_add(struct metadata *metadata, const struct web_item *item)
+{
+    const struct hilum_sink sink = {.size = sizeof sink, .write = text_add, .ctx = metadata};
+    struct web_blobs *blobs = metadata->web->blobs;
+    size_t before = metadata->length;
+    hilum_rc rc =
+        web_blobs_find(blobs, item->instance, metadata->list.as_of, metadata->base_hash, &sink);
+    if (rc != HILUM_ENOTFOUND)
+        return rc;
+    rc = instance_read(metadata, item);
+    if (rc == HILUM_OK)
+        web_blobs_keep(blobs, item->instance, metadata->list.as_of, metadata->base_hash,
+                       metadata->text + before, metadata->length - before);
     return rc;
 }
 
@@ -109,6 +126,8 @@ hilum_rc web_metadata(const struct web_call *call)
     metadata->who = call->api->request(call->http)->who;
     snprintf(metadata->base, sizeof metadata->base, "%.600s" WEB_ROOT "/studies/",
              call->api->request(call->http)->base_url);
+    for (const char *p = metadata->base; *p != '\0'; p++)
+        metadata->base_hash = (metadata->base_hash ^ (uint8_t)*p) * UINT64_C(0x100000001B3);
     hilum_rc rc = web_list_make(call, &metadata->list);
     if (rc != HILUM_OK) {
         metadata_free(metadata);

@@ -53,6 +53,20 @@ static hilum_rc parts_next(void *arg, const void **bytes, uint64_t *n)
     return part_begin(parts, bytes, n);
 }
 
+void web_parts_texts(struct web_parts *parts, const char *type, const char *part_type,
+                     char whole[WEB_TYPE_MAX + 80], char head[WEB_TYPE_MAX + 80], char tail[64])
+{
+    head[0] = tail[0] = '\0';
+    snprintf(whole, WEB_TYPE_MAX + 80, "%s", part_type);
+    if (parts->is_single || !boundary_make(parts->boundary))
+        return;
+    snprintf(whole, WEB_TYPE_MAX + 80, "multipart/related; type=\"%s\"; boundary=%s", type,
+             parts->boundary);
+    snprintf(head, WEB_TYPE_MAX + 80, "--%s\r\nContent-Type: %s\r\n\r\n", parts->boundary,
+             part_type);
+    snprintf(tail, 64, "\r\n--%s--\r\n", parts->boundary);
+}
+
 static void parts_close(void *arg)
 {
     struct web_parts *parts = arg;

@@ -7,6 +7,8 @@
 static const struct hilum_option options[] = {
     {"max_results", HILUM_OPT_INT, offsetof(struct web_conf, max_results), "10000", "1..1000000",
      "Answers to one search at most, whatever limit it asks for."},
+    {"metadata_cache", HILUM_OPT_BYTES, offsetof(struct web_conf, metadata_cache), "64MiB", NULL,
+     "Metadata sent lately and kept in memory; 0: none."},
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -122,6 +124,7 @@ static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum
 static void web_fini(void *state)
 {
     struct web *web = state;
+    web_blobs_free(web->blobs);
     pthread_mutex_destroy(&web->lock);
     free(web);
 }
@@ -134,6 +137,7 @@ static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const 
         return host->fail(self, HILUM_ENOMEM, "web-dicomweb: no memory");
     *web = (struct web){.host = host, .self = self, .conf = conf};
     pthread_mutex_init(&web->lock, NULL);
+    web->blobs = web_blobs_new((uint64_t)web->conf->metadata_cache);
     hilum_rc rc = HILUM_OK;
     for (size_t i = 0; rc == HILUM_OK && i < sizeof routes / sizeof *routes; i++)
         rc = host->provide(self, &routes[i].cap, web);

@@ -14,7 +14,8 @@
 #define WEB_ROOT "/dicom-web"
 
 struct web_conf {
-    int64_t max_results; /* of one search */
+    int64_t max_results;    /* of one search */
+    int64_t metadata_cache; /* bytes */
 };
 
 enum { WEB_SEEN = 256 };
@@ -29,6 +30,7 @@ struct web {
         int64_t at_s;
     } seen[WEB_SEEN]; /* who looked at which study lately */
     unsigned next_seen;
+    struct web_blobs *blobs;
 };
 
 /* One exchange, as the handlers pass it on. */
@@ -83,6 +85,17 @@ hilum_rc web_check_path(struct web_call *call);
 /* Answers and returns HILUM_OK. */
 hilum_rc web_refuse(const struct web_call *call, uint32_t status, const char *why);
 
+/* ---- metadata sent lately (blobs.c); all functions take NULL: there is no memory for them ---- */
+
+struct web_blobs;
+struct web_blobs *web_blobs_new(uint64_t max); /* NULL: 0 bytes, or no memory */
+void web_blobs_free(struct web_blobs *blobs);
+/* Writes it. HILUM_ENOTFOUND: not here. base: a digest of what its URLs begin with. */
+hilum_rc web_blobs_find(struct web_blobs *blobs, int64_t instance, int64_t as_of, uint64_t base,
+                        const struct hilum_sink *sink);
+void web_blobs_keep(struct web_blobs *blobs, int64_t instance, int64_t as_of, uint64_t base,
+                    const char *text, size_t n);
+
 /* ---- what a path names (list.c) ---- */
 
 enum { WEB_SYNTAXES = 64 };
@@ -125,6 +138,10 @@ struct web_parts {
 /* Answers with it, and frees it in every case. type: the parts' media type; of a single part its whole one. */
 hilum_rc web_parts_send(const struct web_call *call, uint32_t status, const char *type,
                         struct web_parts *parts);
+
+/* For a body put together otherwise, of one part: the whole's media type, what comes before the part and behind it. */
+void web_parts_texts(struct web_parts *parts, const char *type, const char *part_type,
+                     char whole[WEB_TYPE_MAX + 80], char head[WEB_TYPE_MAX + 80], char tail[64]);
 
 /* ---- multipart bodies that arrive (RFC 2046 5.1; multipart.c), no state outside, fuzzed ---- */
 
