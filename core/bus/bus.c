@@ -25,6 +25,7 @@ struct hl_bus {
     size_t n_sets, cap_sets;
     struct event_catalogue events;
     size_t cap_names, cap_phases;
+    struct hl_tickets *tickets;
 };
 
 #define NOTIFY_ONLY (1u << HILUM_NOTIFY)
@@ -314,7 +315,10 @@ hilum_rc hl_bus_new(struct hl_bus **out)
     struct hl_faults none = {0};
     struct hl_bus *bus = calloc(1, sizeof *bus);
     struct generation *first = hl_generation_new(NULL, 0, &none);
-    if (!bus || !first) {
+    if (bus)
+        bus->tickets = hl_tickets_new();
+    if (!bus || !bus->tickets || !first) {
+        hl_tickets_free(bus ? bus->tickets : NULL);
         free(bus);
         hl_generation_free(first);
         return hl_fail(HILUM_ENOMEM, "bus: no memory");
@@ -347,6 +351,20 @@ void hl_bus_free(struct hl_bus *bus)
         free((char *)bus->events.names[i]);
     free(bus->events.names);
     free(bus->events.phases);
+    hl_tickets_free(bus->tickets);
     pthread_mutex_destroy(&bus->lock);
     free(bus);
+}
+
+struct hl_tickets *hl_bus_tickets(struct hl_bus *bus)
+{
+    return bus->tickets;
+}
+
+hilum_rc hl_bus_settle(struct hl_bus *bus, uint64_t ticket, int32_t verdict, const char *reason)
+{
+    /* Checked before anybody is woken: the plugin that settles learns of its defect, not only the log. */
+    if (verdict == HILUM_SUSPEND)
+        return hl_fail(HILUM_EINVAL, "a ticket cannot be settled with HILUM_SUSPEND");
+    return hl_ticket_settle(bus->tickets, ticket, verdict, reason);
 }

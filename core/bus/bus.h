@@ -84,6 +84,10 @@ bool hl_event_int(hilum_event *event, const char *field, int64_t *out);
 hilum_rc hl_event_edit(hilum_event *event, const char *keyword, const char *utf8);
 hilum_rc hl_event_plan(hilum_event *event, const char *verb, const char *arguments_json);
 void hl_event_reason(hilum_event *event, const char *utf8);
+/* The hook that is running will answer HILUM_SUSPEND; hl_bus_settle of this ticket answers for it. Once a hook.
+ * HILUM_EDENIED: no hook of a bus is running, or it has suspended already; HILUM_EFULL. */
+hilum_rc hl_event_suspend(hilum_event *event, uint32_t deadline_ms, void (*on_cancel)(void *arg),
+                          void *arg, uint64_t *ticket);
 size_t hl_event_plan_count(const hilum_event *event);
 const struct hl_plan_step *hl_event_plan_at(const hilum_event *event, size_t i);
 /* The event's own fields as a JSON object and back, for the journal. */
@@ -110,6 +114,11 @@ struct hl_verdict {
  * re-enters itself fails. `out` is filled completely. */
 void hl_bus_dispatch(struct hl_bus *bus, hilum_event *event, unsigned phase,
                      struct hl_verdict *out);
+
+/* The verdict of a hook that suspended its event, with its reason (may be NULL). Any thread, once: HILUM_ENOTFOUND when
+ * it was settled before or its deadline has passed, in which case the hook has failed with HILUM_ETIMEDOUT. The
+ * dispatching thread waits meanwhile, for at most 60 s; a SERIAL hook may be entered by others. */
+hilum_rc hl_bus_settle(struct hl_bus *bus, uint64_t ticket, int32_t verdict, const char *reason);
 
 /* NOTIFY of a single hook by name (retry of one failed rule), if its `where` matches.
  * HILUM_ENOTFOUND. */

@@ -140,6 +140,28 @@ static void check_deadline(struct dispatch *d, const struct hook *hook)
            hook->def.name, took, d->event->name, deadline);
 }
 
+/* What the hook says in the end: now, or when its ticket is settled. A ticket that nobody will ever ask for goes. */
+static int32_t final_verdict(struct dispatch *d, struct hook *hook, int32_t verdict)
+{
+    char why[HL_TICKET_REASON];
+    hilum_event *event = d->event;
+    if (!event->ticket)
+        return verdict;
+    if (verdict != HILUM_SUSPEND) {
+        hl_ticket_cancel(event->tickets, event->ticket);
+        return hl_fail(HILUM_EINVAL, "suspended %s and then answered %d", event->name, verdict);
+    }
+    hilum_rc rc = hl_ticket_wait(event->tickets, event->ticket, &verdict, why);
+    d->clock_ms = coarse_ms(); /* its deadline was the ticket's */
+    if (rc != HILUM_OK)
+        return rc;
+    if (verdict < 0)
+        return hl_fail(verdict, "%s", *why ? why : hook->def.name);
+    if (*why)
+        hl_event_reason(event, why);
+    return verdict;
+}
+
 static void run_hook(struct dispatch *d, struct hook *hook)
 {
     size_t steps = d->event->n_plan;
@@ -149,8 +171,9 @@ static void run_hook(struct dispatch *d, struct hook *hook)
     hl_event_enter(d->event, hook->def.name, d->phase);
     int32_t verdict = hook->def.threads == HILUM_PARALLEL ? hook->def.run(hook->def.arg, d->event)
                                                           : call_serial(d, hook);
-    hl_event_leave(d->event);
     check_deadline(d, hook);
+    verdict = final_verdict(d, hook, verdict);
+    hl_event_leave(d->event);
     if (is_legal(d->phase, verdict)) {
         if (d->phase != HILUM_NOTIFY)
             take_verdict(d, verdict, hook->def.name, d->event->reason);
@@ -164,9 +187,10 @@ static void run_hook(struct dispatch *d, struct hook *hook)
     take_failure(d, hook->def.name, verdict);
 }
 
-static void dispatch_begin(struct dispatch *d, hilum_event *event, unsigned phase,
-                           struct hl_verdict *out)
+static void dispatch_begin(struct dispatch *d, struct hl_bus *bus, hilum_event *event,
+                           unsigned phase, struct hl_verdict *out)
 {
+    event->tickets = hl_bus_tickets(bus);
     *d = (struct dispatch){.event = event, .phase = phase, .out = out, .clock_ms = coarse_ms()};
     verdict_init(out);
     /* A rule that looked at an incomplete event might let through what it should have refused. Guards still
@@ -180,7 +204,7 @@ static void dispatch_begin(struct dispatch *d, hilum_event *event, unsigned phas
 void hl_bus_dispatch(struct hl_bus *bus, hilum_event *event, unsigned phase, struct hl_verdict *out)
 {
     struct dispatch d;
-    dispatch_begin(&d, event, phase, out);
+    dispatch_begin(&d, bus, event, phase, out);
     struct generation *generation = hl_bus_pin(bus);
     const struct hook_list *list =
         hl_generation_find(generation, event->name, event->name_hash, phase);
@@ -200,7 +224,7 @@ hilum_rc hl_bus_dispatch_one(struct hl_bus *bus, hilum_event *event, unsigned ph
 {
     struct dispatch d;
     hilum_rc rc = HILUM_ENOTFOUND;
-    dispatch_begin(&d, event, phase, out);
+    dispatch_begin(&d, bus, event, phase, out);
     struct generation *generation = hl_bus_pin(bus);
     const struct hook_list *list =
         hl_generation_find(generation, event->name, event->name_hash, phase);

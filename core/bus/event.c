@@ -351,6 +351,7 @@ void hl_event_enter(hilum_event *event, const char *rule, unsigned phase)
     event->rule_kept = NULL;
     event->phase = phase;
     event->reason[0] = '\0';
+    event->ticket = 0;
 }
 
 void hl_event_leave(hilum_event *event)
@@ -358,6 +359,19 @@ void hl_event_leave(hilum_event *event)
     event->rule = NULL;
     event->rule_kept = NULL;
     event->phase = 0;
+}
+
+hilum_rc hl_event_suspend(hilum_event *event, uint32_t deadline_ms, void (*on_cancel)(void *arg),
+                          void *arg, uint64_t *ticket)
+{
+    if (!event->tickets || !event->phase)
+        return hl_fail(HILUM_EDENIED, "event %s: suspended by nobody's hook", event->name);
+    if (event->ticket)
+        return hl_fail(HILUM_EDENIED, "event %s: suspended twice by one hook", event->name);
+    hilum_rc rc = hl_ticket_new(event->tickets, deadline_ms, on_cancel, arg, &event->ticket);
+    if (rc == HILUM_OK)
+        *ticket = event->ticket;
+    return rc;
 }
 
 /* The texts stay in the arena: dropping is rare and the event is short-lived. */

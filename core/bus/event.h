@@ -5,6 +5,7 @@
 
 #include "core/base/arena.h"
 #include "core/bus/bus.h"
+#include "core/bus/ticket.h"
 
 enum { EVENT_INLINE_FIELDS = 24, EVENT_INLINE_BYTES = 1024, EVENT_MAX_FIELDS = 512 };
 
@@ -38,9 +39,11 @@ struct hilum_event {
     hl_event_resolver resolve;
     hl_event_editor edit;
     void *arg;
-    const char *rule;      /* hook now running, borrowed; NULL outside dispatch */
-    const char *rule_kept; /* its copy, made at the first step */
-    unsigned phase;        /* of the dispatch now running, 0 outside */
+    const char *rule;           /* hook now running, borrowed; NULL outside dispatch */
+    const char *rule_kept;      /* its copy, made at the first step */
+    unsigned phase;             /* of the dispatch now running, 0 outside */
+    struct hl_tickets *tickets; /* of the bus that dispatches it, NULL outside */
+    uint64_t ticket;            /* the hook now running suspended it with; 0: has not */
     struct hl_plan_step *plan;
     size_t n_plan, cap_plan;
     struct hl_arena arena;

@@ -81,6 +81,7 @@ const struct hook_list *hl_generation_find(const struct generation *generation, 
 /* While pinned, a generation and all its hooks stay. Wait-free. */
 struct generation *hl_bus_pin(struct hl_bus *bus);
 void hl_bus_unpin(struct hl_bus *bus, struct generation *generation);
+struct hl_tickets *hl_bus_tickets(struct hl_bus *bus);
 
 const char *hl_phase_name(unsigned phase);
 /* "filter, transform" for the bits. */

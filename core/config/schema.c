@@ -107,6 +107,7 @@ const struct hl_option hl_options[] = {
     {"plugins[].trust", HL_KIND_CHOICE, 0, NULL, "in-process", 0, 0, "Allow a third party's plugin that cannot be isolated."},
     {"plugins[].allow_preview", HL_KIND_BOOL, 0, "false", NULL, 0, 0, "Accept that it uses interfaces which are not frozen yet."},
     {"plugins[].sha256", HL_KIND_SHA256, LIST, NULL, NULL, 0, 0, "The file must be one of these; `hilum plugin list NAME` shows its own."},
+    {"plugins[].programs", HL_KIND_FILE, LIST, NULL, NULL, 0, 0, "Programs it may have run, by absolute path; no others."},
     {"plugins[].options", HL_KIND_FREE, 0, NULL, NULL, 0, 0, "Its own options; see its README."},
 
     {"routes", HL_KIND_GROUPS, RELOAD, NULL, NULL, 0, 0, "Forwarding that needs no Lua."},

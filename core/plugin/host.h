@@ -11,6 +11,7 @@
 #include "core/plugin/gate.h"
 #include "core/plugin/loader.h"
 #include "core/plugin/plugin.h"
+#include "core/plugin/timers.h"
 
 enum plugin_state {
     PLUGIN_SKIPPED, /* see reason */
@@ -65,6 +66,7 @@ struct hilum_self {
     struct hl_target **targets; /* of all its gates */
     size_t n_targets, cap_targets;
     atomic_uint inside;  /* calls under way through gates */
+    size_t tasks;        /* its own on worker threads, from timers too; under the host's lock */
     atomic_bool awaited; /* somebody waits until that is 0 */
     struct hl_tally tally;
     char owner[80]; /* on the bus */
@@ -102,6 +104,7 @@ struct hl_plugins {
     pthread_rwlock_t registry; /* `plugins` and the state of each: look-ups read, `manage` writes */
     atomic_bool is_closing;
     struct hl_pool *pool;
+    struct hl_timers *timers;
     struct hl_keeper *keeper; /* of workers; NULL until the first */
     pthread_mutex_t lock;     /* the two below */
     pthread_cond_t idle;
@@ -159,8 +162,12 @@ hilum_rc hl_trust_digest(const char *path, char hex[PLUGIN_DIGEST]);
 bool hl_plugin_init_one(struct hilum_self *plugin);
 hilum_rc hl_plugin_start_one(struct hilum_self *plugin);
 bool hl_plugin_is_door(const struct hilum_self *plugin);
-/* table.c: run(arg) on a thread of the host, which waits for it before it closes. */
-hilum_rc hl_plugins_run_task(struct hl_plugins *host, void (*run)(void *arg), void *arg);
+/* table.c: run(arg) on a thread of the host, which waits for it before it closes. of: the plugin whose task it is,
+ * NULL: the host's own. */
+hilum_rc hl_plugins_run_task(struct hl_plugins *host, struct hilum_self *of, void (*run)(void *arg),
+                             void *arg);
+/* table.c: waits until no task of this plugin is left. false: one still is. */
+bool hl_tasks_wait(struct hilum_self *plugin, uint32_t ms);
 /* swap.c: a call of a plugin on probation has been counted; an event about a plugin, if anybody keeps a journal. */
 void hl_swap_counted(struct hilum_self *plugin);
 void hl_plugin_tell(const struct hilum_self *plugin, const char *event, const char *what);
@@ -184,6 +191,8 @@ struct hilum_self *hl_plugin_find(const struct hl_plugins *host, const char *id)
 
 /* table.c */
 void hl_host_table_init(struct hl_plugins *host);
+/* hl_timers' due(): arg is the host, owner a hilum_self. */
+void hl_host_due(void *arg, void *owner, void (*run)(void *run_arg), void *run_arg);
 
 /* Out of the game with a reason; adds a fault unless faults is NULL. */
 void hl_plugin_skip(struct hilum_self *plugin, struct hl_faults *faults, const char *format, ...)

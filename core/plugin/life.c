@@ -195,6 +195,7 @@ bool hl_plugin_is_door(const struct hilum_self *plugin)
 static hilum_rc stop_at_start(struct hilum_self *plugin, const char *step, hilum_rc rc)
 {
     atomic_store(&plugin->may_run, false);
+    hl_timers_forget(plugin->host->timers, plugin);
     snprintf(plugin->reason, sizeof plugin->reason, "%s: %s%s%s", step, hl_rc_name(rc),
              *hl_error() ? ": " : "", hl_error());
     hl_log(HL_ERROR, plugin->id, "stopped: %s", plugin->reason);
@@ -276,6 +277,7 @@ static void drain_those(struct hl_plugins *plugins, bool doors, int64_t deadline
         if (plugin->state != PLUGIN_RUNNING || hl_plugin_is_door(plugin) != doors)
             continue;
         atomic_store(&plugin->may_run, false);
+        hl_timers_forget(plugins->timers, plugin);
         if (plugin->plugin->drain)
             plugin->plugin->drain(plugin->data, left_until(deadline));
     }
@@ -381,6 +383,8 @@ void hl_plugins_close(struct hl_plugins *plugins)
         return;
     stop_watching(plugins);
     take_hooks_off(plugins);
+    hl_timers_free(plugins->timers);
+    plugins->timers = NULL;
     if (!wait_for_tasks(plugins, hl_mono_ms())) {
         /* A task that runs on would use what fini frees; the process is about to end anyway. */
         hl_log(HL_ERROR, "plugin", "tasks of plugins still run: left behind without fini");

@@ -351,7 +351,8 @@ static struct hl_plugins *host_new(struct hl_config *config, const char *plugin_
         hl_arena_strdup(&host->arena, realpath(data_dir, absolute) ? absolute : data_dir);
     hl_host_table_init(host);
     if (!host->plugin_dir || !host->data_dir || !list_entries(host) ||
-        hl_pool_new("plugin", MAX_WORKERS, &host->pool) != HILUM_OK) {
+        hl_pool_new("plugin", MAX_WORKERS, &host->pool) != HILUM_OK ||
+        hl_timers_new(hl_host_due, host, &host->timers) != HILUM_OK) {
         hl_plugins_close(host);
         return NULL;
     }

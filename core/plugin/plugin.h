@@ -46,6 +46,8 @@ struct hl_host_services {
     void (*audit)(void *arg, const char *plugin, const hilum_principal *who, const char *action,
                   const char *what, const char *details);
     hilum_rc (*metrics)(void *arg, const struct hilum_sink *sink);
+    hilum_rc (*value_put)(void *arg, const char *plugin, const char *key, const char *value);
+    hilum_rc (*value_get)(void *arg, const char *plugin, const char *key, struct hl_buf *out);
     void *arg;
 };
 void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services);

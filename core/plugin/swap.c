@@ -119,8 +119,16 @@ static bool retire(struct hilum_self *plugin)
         return false;
     }
     atomic_store(&plugin->may_run, false);
+    hl_timers_forget(plugin->host->timers, plugin);
     if (plugin->plugin->drain)
         plugin->plugin->drain(plugin->data, LEAVE_MS);
+    if (!hl_tasks_wait(plugin, LEAVE_MS)) {
+        hl_log(HL_WARN, plugin->id,
+               "version %s: its tasks go on after %d s; it stays in memory "
+               "until the server ends",
+               plugin->plugin->version, LEAVE_MS / 1000);
+        return false;
+    }
     if (plugin->plugin->fini)
         plugin->plugin->fini(plugin->data);
     plugin->initialised = false;
@@ -301,7 +309,7 @@ static hilum_rc take_over(struct hilum_self *plugin, struct hilum_self *old)
            PROBATION_CALLS, PROBATION_MS / 1000);
     hl_plugin_tell(plugin, "plugin.swapped", what);
     /* Without a thread to watch it there is no way back, and the old one ends now. */
-    if (hl_plugins_run_task(plugin->host, watch, plugin) != HILUM_OK)
+    if (hl_plugins_run_task(plugin->host, NULL, watch, plugin) != HILUM_OK)
         conclude(plugin);
     return HILUM_OK;
 }

@@ -2,10 +2,13 @@
  * knows nothing of who serves a call. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/access/access.h"
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/plugin/child.h"
 #include "core/plugin/host.h"
 
 /* ---- messages and memory ---- */
@@ -132,17 +135,37 @@ static void host_event_reason(hilum_event *event, const char *utf8)
 
 struct task {
     struct hl_plugins *host;
+    struct hilum_self *of;
     void (*run)(void *arg);
     void *arg;
 };
 
 /* The last one out wakes drain. */
-static void task_ended(struct hl_plugins *host)
+static void task_ended(const struct task *task)
 {
+    struct hl_plugins *host = task->host;
     pthread_mutex_lock(&host->lock);
-    if (--host->tasks == 0)
+    host->tasks--;
+    if (task->of)
+        task->of->tasks--;
+    if (!host->tasks || (task->of && !task->of->tasks))
         pthread_cond_broadcast(&host->idle);
     pthread_mutex_unlock(&host->lock);
+}
+
+bool hl_tasks_wait(struct hilum_self *plugin, uint32_t ms)
+{
+    struct hl_plugins *host = plugin->host;
+    int64_t deadline = hl_mono_ms() + ms;
+    const struct timespec until = {.tv_sec = deadline / 1000,
+                                   .tv_nsec = (long)(deadline % 1000) * 1000000};
+    int rc = 0;
+    pthread_mutex_lock(&host->lock);
+    while (plugin->tasks > 0 && rc == 0)
+        rc = pthread_cond_timedwait(&host->idle, &host->lock, &until);
+    bool is_idle = plugin->tasks == 0;
+    pthread_mutex_unlock(&host->lock);
+    return is_idle;
 }
 
 static void run_task(void *arg)
@@ -150,33 +173,133 @@ static void run_task(void *arg)
     struct task task = *(struct task *)arg;
     free(arg);
     task.run(task.arg);
-    task_ended(task.host);
+    task_ended(&task);
 }
 
-hilum_rc hl_plugins_run_task(struct hl_plugins *host, void (*run)(void *arg), void *arg)
+hilum_rc hl_plugins_run_task(struct hl_plugins *host, struct hilum_self *of, void (*run)(void *arg),
+                             void *arg)
 {
     struct task *task = malloc(sizeof *task);
     if (!task)
         return hl_fail(HILUM_ENOMEM, "no memory for a task");
-    *task = (struct task){.host = host, .run = run, .arg = arg};
+    *task = (struct task){.host = host, .of = of, .run = run, .arg = arg};
     /* Counted before it is queued: it may have ended before hl_pool_run returns. */
     pthread_mutex_lock(&host->lock);
     host->tasks++;
+    if (of)
+        of->tasks++;
     pthread_mutex_unlock(&host->lock);
     hilum_rc rc = hl_pool_run(host->pool, run_task, task);
     if (rc != HILUM_OK) {
-        task_ended(host);
+        task_ended(task);
         free(task);
     }
     return rc;
 }
 
+static hilum_rc check_may_run(const hilum_self *self)
+{
+    if (atomic_load(&self->may_run))
+        return HILUM_OK;
+    return hl_fail(HILUM_EDENIED, "plugin %s: threads and timers are lent between start and drain",
+                   self->id);
+}
+
 static hilum_rc host_run_on_worker(hilum_self *self, void (*run)(void *arg), void *arg)
 {
-    if (!atomic_load(&self->may_run))
-        return hl_fail(HILUM_EDENIED, "plugin %s: worker threads are lent between start and drain",
-                       self->id);
-    return hl_plugins_run_task(self->host, run, arg);
+    hilum_rc rc = check_may_run(self);
+    return rc == HILUM_OK ? hl_plugins_run_task(self->host, self, run, arg) : rc;
+}
+
+/* ---- timers ---- */
+
+void hl_host_due(void *arg, void *owner, void (*run)(void *run_arg), void *run_arg)
+{
+    hilum_self *self = owner;
+    if (hl_plugins_run_task(arg, self, run, run_arg) != HILUM_OK)
+        hl_log(HL_ERROR, self->id, "a timer went off in vain: %s", hl_error());
+}
+
+static hilum_rc host_run_later(hilum_self *self, uint32_t after_ms, void (*run)(void *arg),
+                               void *arg, uint64_t *timer)
+{
+    hilum_rc rc = check_may_run(self);
+    return rc == HILUM_OK ? hl_timers_set(self->host->timers, self, after_ms, run, arg, timer) : rc;
+}
+
+static hilum_rc host_cancel_later(hilum_self *self, uint64_t timer)
+{
+    return hl_timers_cancel(self->host->timers, self, timer);
+}
+
+/* ---- tickets ---- */
+
+static hilum_rc host_suspend(hilum_event *event, uint32_t deadline_ms, void (*on_cancel)(void *arg),
+                             void *arg, uint64_t *ticket)
+{
+    return hl_event_suspend(event, deadline_ms, on_cancel, arg, ticket);
+}
+
+static hilum_rc host_settle(hilum_self *self, uint64_t ticket, int32_t verdict, const char *why)
+{
+    return hl_bus_settle(self->host->bus, ticket, verdict, why);
+}
+
+/* ---- child processes ---- */
+
+static bool may_run_program(const hilum_self *self, const char *program)
+{
+    const struct hl_node *list = hl_node_get(self->entry, "programs");
+    if (list && list->type == HL_NODE_TEXT)
+        return program && strcmp(list->text, program) == 0;
+    for (size_t i = 0; list && program && i < list->n_children; i++)
+        if (strcmp(list->children[i]->text, program) == 0)
+            return true;
+    return false;
+}
+
+static hilum_rc host_run_child(hilum_self *self, const struct hilum_child *child, int32_t *status)
+{
+    const char *program = child->argv ? child->argv[0] : NULL;
+    if (!may_run_program(self, program))
+        return hl_fail(HILUM_EDENIED, "%s: is not one of plugins.%s.programs",
+                       program ? program : "", self->id);
+    return hl_child_run(child, status);
+}
+
+/* ---- values ---- */
+
+enum { KEY_MAX = 200, VALUE_MAX = 65536 };
+
+static hilum_rc check_key(const char *key)
+{
+    size_t n = strnlen(key, KEY_MAX + 1);
+    return n > 0 && n <= KEY_MAX ? HILUM_OK
+                                 : hl_fail(HILUM_EINVAL, "key: expected 1 to %d bytes", KEY_MAX);
+}
+
+static hilum_rc host_value_put(hilum_self *self, const char *key, const char *value)
+{
+    const struct hl_host_services *s = &self->host->services;
+    hilum_rc rc = check_key(key);
+    if (rc == HILUM_OK && strnlen(value, VALUE_MAX + 1) > VALUE_MAX)
+        rc = hl_fail(HILUM_EINVAL, "value of %s: expected at most %d bytes", key, VALUE_MAX);
+    if (rc == HILUM_OK && !s->value_put)
+        rc = hl_fail(HILUM_EUNSUP, "this host keeps no values");
+    return rc == HILUM_OK ? s->value_put(s->arg, self->id, key, value) : rc;
+}
+
+static hilum_rc host_value_get(hilum_self *self, const char *key, struct hilum_sink *out)
+{
+    const struct hl_host_services *s = &self->host->services;
+    struct hl_buf value = {0};
+    hilum_rc rc = check_key(key);
+    if (rc == HILUM_OK)
+        rc = s->value_get ? s->value_get(s->arg, self->id, key, &value) : HILUM_ENOTFOUND;
+    if (rc == HILUM_OK)
+        rc = out->write(out->ctx, value.data, value.len);
+    hl_buf_fini(&value);
+    return rc;
 }
 
 /* ---- lent by the server ---- */
@@ -282,5 +405,12 @@ void hl_host_table_init(struct hl_plugins *host)
         .announce = host_announce,
         .audit = host_audit,
         .metrics = host_metrics,
+        .suspend = host_suspend,
+        .settle = host_settle,
+        .run_later = host_run_later,
+        .cancel_later = host_cancel_later,
+        .value_put = host_value_put,
+        .value_get = host_value_get,
+        .run_child = host_run_child,
     };
 }

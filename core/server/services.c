@@ -94,6 +94,22 @@ static hilum_rc announce(void *arg, const char *name, const char *value)
     return server->announced.failed ? hl_fail(HILUM_ENOMEM, "no memory") : HILUM_OK;
 }
 
+static hilum_rc value_put(void *arg, const char *plugin, const char *key, const char *value)
+{
+    struct hl_server *server = arg;
+    char space[96];
+    snprintf(space, sizeof space, "plugin:%s", plugin);
+    return hl_record_kv_set(server->record, space, key, value);
+}
+
+static hilum_rc value_get(void *arg, const char *plugin, const char *key, struct hl_buf *out)
+{
+    struct hl_server *server = arg;
+    char space[96];
+    snprintf(space, sizeof space, "plugin:%s", plugin);
+    return hl_record_kv_get(server->record, space, key, out);
+}
+
 static const char *dicom_address(void *arg)
 {
     const struct hl_server *server = arg;
@@ -169,6 +185,8 @@ void hl_server_plugin_services(struct hl_server *server)
         .announce = announce,
         .audit = audit,
         .metrics = hl_server_metrics,
+        .value_put = value_put,
+        .value_get = value_get,
         .arg = server,
     };
     hl_plugins_set_services(server->plugins, &services);

@@ -28,7 +28,7 @@ enum {
     HILUM_REJECT =
         2, /* filter only: refuse; the reason is kept under a reference number for the peer */
     HILUM_DEFER = 3,   /* filter, commit: the peer is told to try again */
-    HILUM_SUSPEND = 4, /* reserved for tickets */
+    HILUM_SUSPEND = 4, /* after host->suspend: host->settle will deliver one of the others */
     HILUM_HOLD = 5,    /* filter, transform: keep, answer success, flag in quarantine */
     HILUM_DISCARD = 6  /* filter only: answer success, do not keep; audited and counted */
 };

@@ -18,6 +18,20 @@ extern "C" {
 
 enum { HILUM_LOG_DEBUG = 0, HILUM_LOG_INFO = 1, HILUM_LOG_WARN = 2, HILUM_LOG_ERROR = 3 };
 
+/* A program to be run and what it is given. Borrowed for the call; zero is the default. */
+struct hilum_child {
+    uint32_t size;
+    uint32_t deadline_ms;    /* 0: a minute; an hour at most */
+    const char *const *argv; /* argv[0] is the absolute path; NULL-ended. No shell is involved */
+    const void *input;       /* n bytes for its standard input, which is then closed */
+    uint64_t n;
+    uint64_t memory_max;       /* bytes of address space; 0: 1 GiB */
+    uint64_t output_max;       /* bytes of both outputs together; 0: 64 MiB */
+    struct hilum_sink *output; /* its standard output; NULL: dropped */
+    struct hilum_sink *errors; /* its standard error; NULL: dropped */
+};
+enum { HILUM_CHILD_SIGNAL = 256 }; /* status of a child ended by signal n: 256 + n */
+
 struct hilum_host {
     uint32_t size;
     uint16_t abi_major, abi_minor;
@@ -96,6 +110,32 @@ struct hilum_host {
     /* The server's numbers as Prometheus text (`hilum status`, name by name). */
     hilum_rc (*metrics)(hilum_self *self, const struct hilum_sink *sink);
     const struct hilum_object_api *objects; /* NULL until start */
+
+    /* From within a hook that cannot answer yet, which then returns HILUM_SUSPEND: settle() of this ticket answers
+     * for it. deadline_ms: 60,000 at most; once it has passed, on_cancel(arg) is called (it may be NULL), settle()
+     * fails, and the hook counts as failed. The event's thread waits: a peer does, too. HILUM_EDENIED: not within a
+     * hook, or a second time in one. HILUM_EFULL: thousands are suspended. */
+    hilum_rc (*suspend)(hilum_event *event, uint32_t deadline_ms, void (*on_cancel)(void *arg),
+                        void *arg, uint64_t *ticket);
+    /* Exactly once, from any thread: a verdict of the phase, or HILUM_E*; why may be NULL. HILUM_ENOTFOUND: settled
+     * before, or past its deadline; nothing happens then. */
+    hilum_rc (*settle)(hilum_self *self, uint64_t ticket, int32_t verdict, const char *why);
+    /* run(arg) on a worker thread of the host, once, not before after_ms have passed. Between start and drain; what
+     * has not gone off by drain never does. HILUM_EFULL: thousands are set. */
+    hilum_rc (*run_later)(hilum_self *self, uint32_t after_ms, void (*run)(void *arg), void *arg,
+                          uint64_t *timer);
+    /* HILUM_OK: it will not run. HILUM_ENOTFOUND: it has run, is running, or was never set by this plugin. */
+    hilum_rc (*cancel_later)(hilum_self *self, uint64_t timer);
+    /* Small values of this plugin that outlive the server, in its database: key and value are UTF-8, 200 bytes and
+     * 64 KiB at most. Durable when it returns HILUM_OK. Between start and fini. */
+    hilum_rc (*value_put)(hilum_self *self, const char *key, const char *value);
+    /* HILUM_ENOTFOUND: never put. */
+    hilum_rc (*value_get)(hilum_self *self, const char *key, struct hilum_sink *out);
+    /* Runs a program and waits: without a shell, in "/", with an environment of its own, without our files, its
+     * children ended with it. *status: its exit status, or HILUM_CHILD_SIGNAL + n. HILUM_EDENIED: it is not one of
+     * `programs` of this plugin's configuration; HILUM_ENOTFOUND; HILUM_ETIMEDOUT and HILUM_EFULL: it has been killed;
+     * or what a sink returned. */
+    hilum_rc (*run_child)(hilum_self *self, const struct hilum_child *child, int32_t *status);
     /* since 1.1: append here */
 };
 
