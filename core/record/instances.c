@@ -446,18 +446,33 @@ static hilum_rc row_check(const struct hl_instance *row)
     return HILUM_OK;
 }
 
+static hilum_rc batch_run(struct batch *batch, uint64_t *ticket)
+{
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < batch->n && rc == HILUM_OK; i++)
+        rc = row_check(batch->rows[i]);
+    if (rc != HILUM_OK || batch->n == 0)
+        return rc;
+    batch->tallies = calloc(batch->n, sizeof *batch->tallies);
+    if (!batch->tallies)
+        return hl_fail(HILUM_ENOMEM, "record: out of memory");
+    struct hl_writer *writer = batch->record->writer;
+    rc = ticket ? hl_writer_run_logged(writer, HL_LANE_INGEST, batch_write, batch, ticket)
+                : hl_writer_run(writer, HL_LANE_INGEST, batch_write, batch);
+    free(batch->tallies);
+    return rc;
+}
+
 hilum_rc hl_record_instances(struct hl_record *record, struct hl_instance *const rows[], size_t n)
 {
     struct batch batch = {.record = record, .rows = rows, .n = n};
-    hilum_rc rc = HILUM_OK;
-    for (size_t i = 0; i < n && rc == HILUM_OK; i++)
-        rc = row_check(rows[i]);
-    if (rc != HILUM_OK || n == 0)
-        return rc;
-    batch.tallies = calloc(n, sizeof *batch.tallies);
-    if (!batch.tallies)
-        return hl_fail(HILUM_ENOMEM, "record: out of memory");
-    rc = hl_writer_run(record->writer, HL_LANE_INGEST, batch_write, &batch);
-    free(batch.tallies);
-    return rc;
+    return batch_run(&batch, NULL);
+}
+
+hilum_rc hl_record_instances_logged(struct hl_record *record, struct hl_instance *const rows[],
+                                    size_t n, uint64_t *ticket)
+{
+    struct batch batch = {.record = record, .rows = rows, .n = n};
+    *ticket = 0;
+    return batch_run(&batch, ticket);
 }

@@ -35,6 +35,15 @@ static void committed(void *arg, struct hl_session *session, unsigned notes, boo
     hl_save_committed(arg, session, notes, is_idle);
 }
 
+static void durable(void *arg, uint64_t ticket)
+{
+    struct hl_record *record = arg;
+    pthread_mutex_lock(&record->wake_lock);
+    if (record->on_durable)
+        record->on_durable(record->on_durable_arg, ticket);
+    pthread_mutex_unlock(&record->wake_lock);
+}
+
 hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
                         const struct hl_record_options *options, struct hl_record **out)
 {
@@ -45,8 +54,12 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
     pthread_mutex_init(&record->saving.lock, NULL);
     pthread_mutex_init(&record->saving.health_lock, NULL);
     unsigned readers = options->readers ? options->readers : READERS_DEFAULT;
-    const struct hl_writer_hooks hooks = {
-        .arg = record, .undone = undone, .noted = noted, .began = began, .committed = committed};
+    const struct hl_writer_hooks hooks = {.arg = record,
+                                          .undone = undone,
+                                          .noted = noted,
+                                          .began = began,
+                                          .committed = committed,
+                                          .durable = durable};
     record->default_issuer = strdup(options->default_issuer ? options->default_issuer : "");
     record->study_idle_us = options->study_idle_ms * 1000;
     record->erase_grace_us = options->erase_grace_ms * 1000;
@@ -101,6 +114,20 @@ void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), voi
     record->on_journal.arg = arg;
     record->on_journal.wake = wake;
     pthread_mutex_unlock(&record->wake_lock);
+}
+
+void hl_record_on_durable(struct hl_record *record, void (*tell)(void *arg, uint64_t ticket),
+                          void *arg)
+{
+    pthread_mutex_lock(&record->wake_lock);
+    record->on_durable_arg = arg;
+    record->on_durable = tell;
+    pthread_mutex_unlock(&record->wake_lock);
+}
+
+hilum_rc hl_record_flush(struct hl_record *record)
+{
+    return hl_writer_flush(record->writer);
 }
 
 void hl_record_on_jobs(struct hl_record *record, void (*wake)(void *arg), void *arg)

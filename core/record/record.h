@@ -129,6 +129,17 @@ struct hl_instance {
  * from several threads merge into one flush. */
 hilum_rc hl_record_instances(struct hl_record *record, struct hl_instance *const rows[], size_t n);
 
+/* The same for instances a log beside the objects brings back after a power loss (store.h: note): recorded for everybody to
+ * see, and perhaps not flushed. *ticket then says which flush is to be waited for before the log may forget them, and is 0
+ * when they are durable already. */
+hilum_rc hl_record_instances_logged(struct hl_record *record, struct hl_instance *const rows[],
+                                    size_t n, uint64_t *ticket);
+/* tell: everything up to that ticket is durable. Called by any thread that writes; it must not call the record. NULL ends it. */
+void hl_record_on_durable(struct hl_record *record, void (*tell)(void *arg, uint64_t ticket),
+                          void *arg);
+/* Makes everything recorded durable. Errors: as everything that writes. */
+hilum_rc hl_record_flush(struct hl_record *record);
+
 /* What is stored under a SOP Instance UID (the committed, not quarantined one). HILUM_ENOTFOUND. */
 struct hl_stored {
     int64_t instance_id;

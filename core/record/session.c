@@ -74,6 +74,24 @@ hilum_rc hl_session_commit(struct hl_session *session)
     return session->db->commit(session->handle);
 }
 
+static bool has_flush(const struct hilum_database *db)
+{
+    return HILUM_HAS(struct hilum_database, db->cap.size, flush) && db->commit_unflushed &&
+           db->flush;
+}
+
+hilum_rc hl_session_commit_unflushed(struct hl_session *session, bool *is_durable)
+{
+    *is_durable = !has_flush(session->db);
+    return *is_durable ? session->db->commit(session->handle)
+                       : session->db->commit_unflushed(session->handle);
+}
+
+hilum_rc hl_session_flush(struct hl_session *session)
+{
+    return has_flush(session->db) ? session->db->flush(session->handle) : HILUM_OK;
+}
+
 void hl_session_rollback(struct hl_session *session)
 {
     session->db->rollback(session->handle);

@@ -3,6 +3,8 @@
 #ifndef HL_RECORD_SESSION_H
 #define HL_RECORD_SESSION_H
 
+#include <stdbool.h>
+
 #include "core/base/buf.h"
 #include "hilum/database.h"
 
@@ -15,6 +17,10 @@ void hl_session_close(struct hl_session *session); /* NULL is fine */
 
 hilum_rc hl_session_begin(struct hl_session *session);
 hilum_rc hl_session_commit(struct hl_session *session);
+/* Others see it; durable with the next commit or flush. A database that cannot tell the two apart commits. *is_durable:
+ * which it was. */
+hilum_rc hl_session_commit_unflushed(struct hl_session *session, bool *is_durable);
+hilum_rc hl_session_flush(struct hl_session *session);
 void hl_session_rollback(struct hl_session *session);
 hilum_rc hl_session_exec(struct hl_session *session, const char *script);
 hilum_rc hl_session_checkpoint(struct hl_session *session);

@@ -23,7 +23,8 @@ struct unit {
     void *arg;
     hilum_rc rc;
     unsigned notes;
-    bool is_done;
+    uint64_t ticket; /* not 0: committed, and not flushed */
+    bool is_logged, is_done;
     pthread_cond_t done;
     char why[WHY_BYTES];
 };
@@ -37,6 +38,7 @@ struct hl_writer {
     void *instance;
     struct hl_writer_hooks hooks;
     struct hl_session *session; /* of whoever has the turn, from here ... */
+    uint64_t tickets, flushed;  /* groups committed without a flush; of these flushed since */
     unsigned notes;             /* ... to here: of the running unit */
     pthread_t keeper;
     pthread_mutex_t lock; /* of all below */
@@ -137,6 +139,31 @@ static hilum_rc unit_run(struct hl_writer *writer, struct unit *unit, bool is_al
     return rc < 0 ? rc : hl_session_run(session, "RELEASE unit", "");
 }
 
+static void durable_tell(struct hl_writer *writer)
+{
+    if (writer->flushed == writer->tickets)
+        return;
+    writer->flushed = writer->tickets;
+    writer->hooks.durable(writer->hooks.arg, writer->flushed);
+}
+
+static hilum_rc group_commit(struct hl_writer *writer, struct unit *group)
+{
+    bool is_logged = true, is_durable = true;
+    for (const struct unit *unit = group; unit; unit = unit->next)
+        is_logged &= unit->is_logged;
+    hilum_rc rc = is_logged ? hl_session_commit_unflushed(writer->session, &is_durable)
+                            : hl_session_commit(writer->session);
+    if (rc == HILUM_OK && is_durable)
+        durable_tell(writer);
+    if (rc != HILUM_OK || is_durable)
+        return rc;
+    writer->tickets++;
+    for (struct unit *unit = group; unit; unit = unit->next)
+        unit->ticket = writer->tickets;
+    return rc;
+}
+
 static hilum_rc group_run(struct hl_writer *writer, struct unit *group)
 {
     bool is_alone = !group->next;
@@ -146,7 +173,7 @@ static hilum_rc group_run(struct hl_writer *writer, struct unit *group)
     for (struct unit *unit = group; unit && rc == HILUM_OK; unit = unit->next)
         rc = unit_run(writer, unit, is_alone);
     if (rc == HILUM_OK)
-        rc = hl_session_commit(writer->session);
+        rc = group_commit(writer, group);
     if (rc == HILUM_OK) {
         unsigned notes = 0;
         for (struct unit *unit = group; unit; unit = unit->next)
@@ -202,12 +229,16 @@ static struct unit *group_take(struct hl_writer *writer)
 
 /* ---- the turn -------------------------------------------------------------------------------------- */
 
-/* Copies the log back; what it meets the next commit meets too. */
+/* Flushes, copies the log back; what it meets the next commit meets too. */
 static void idle(struct hl_writer *writer)
 {
     if (!writer->session)
         return;
     writer->hooks.committed(writer->hooks.arg, writer->session, 0, true);
+    if (hl_session_flush(writer->session) == HILUM_OK)
+        durable_tell(writer);
+    else
+        health_set(writer, HILUM_EIO, hl_error());
     hl_session_checkpoint(writer->session);
 }
 
@@ -254,21 +285,20 @@ static void turn_run(struct hl_writer *writer)
 
 /* A caller that finds nobody at work serves itself: no thread has to wake for it, nor it for a thread. What comes meanwhile is
  * the keeper's, who goes on while there is anything: under load nobody is woken in order to write, only to be told. */
-hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit run, void *arg)
+static hilum_rc unit_serve(struct hl_writer *writer, enum hl_lane lane, struct unit *own)
 {
-    struct unit unit = {.run = run, .arg = arg};
-    pthread_cond_init(&unit.done, NULL);
+    pthread_cond_init(&own->done, NULL);
     pthread_mutex_lock(&writer->lock);
     if (writer->is_stopping) {
-        unit.rc = HILUM_ECLOSED;
-        snprintf(unit.why, sizeof unit.why, "the record is closing");
+        own->rc = HILUM_ECLOSED;
+        snprintf(own->why, sizeof own->why, "the record is closing");
     } else {
         writer->n_callers++;
-        *writer->queues[lane].last = &unit;
-        writer->queues[lane].last = &unit.next;
-        while (!unit.is_done) {
+        *writer->queues[lane].last = own;
+        writer->queues[lane].last = &own->next;
+        while (!own->is_done) {
             if (writer->is_taken)
-                pthread_cond_wait(&unit.done, &writer->lock);
+                pthread_cond_wait(&own->done, &writer->lock);
             else
                 turn_run(writer);
         }
@@ -276,8 +306,36 @@ hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit run,
             pthread_cond_broadcast(&writer->news);
     }
     pthread_mutex_unlock(&writer->lock);
-    pthread_cond_destroy(&unit.done);
-    return unit.rc == HILUM_OK ? HILUM_OK : hl_fail(unit.rc, "%s", unit.why);
+    pthread_cond_destroy(&own->done);
+    return own->rc == HILUM_OK ? HILUM_OK : hl_fail(own->rc, "%s", own->why);
+}
+
+hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit run, void *arg)
+{
+    struct unit unit = {.run = run, .arg = arg};
+    return unit_serve(writer, lane, &unit);
+}
+
+hilum_rc hl_writer_run_logged(struct hl_writer *writer, enum hl_lane lane, hl_unit run, void *arg,
+                              uint64_t *ticket)
+{
+    struct unit unit = {.run = run, .arg = arg, .is_logged = true};
+    hilum_rc rc = unit_serve(writer, lane, &unit);
+    *ticket = unit.ticket;
+    return rc;
+}
+
+static hilum_rc nothing(struct hl_session *session, void *arg)
+{
+    (void)session;
+    (void)arg;
+    return HILUM_OK;
+}
+
+/* A transaction without changes writes and flushes nothing, so it is asked for by itself. */
+hilum_rc hl_writer_flush(struct hl_writer *writer)
+{
+    return hl_writer_run(writer, HL_LANE_OTHER, nothing, NULL);
 }
 
 /* ---- the keeper: what is left over, and what is due when nobody comes -------------------------------- */

@@ -27,6 +27,7 @@ struct hl_writer_hooks {
     /* With the turn, outside of a transaction: after a commit, before its callers are told; and when there was
      * nothing to do for a while since (is_idle). */
     void (*committed)(void *arg, struct hl_session *session, unsigned notes, bool is_idle);
+    void (*durable)(void *arg, uint64_t ticket); /* with the turn: all tickets up to this one are */
 };
 
 /* Opens the writing session, migrates, starts the thread that copies the log back and looks whether a sick medium is well. */
@@ -39,6 +40,12 @@ void hl_writer_free(struct hl_writer *writer);
  * may be held. Any thread, but not from within a unit. While the
  * medium is not writable (health) units fail at once with that code. */
 hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit unit, void *arg);
+/* The same for a unit that something else brings back after a power loss: when all of its group are of that kind, it is seen
+ * by everybody but not flushed. *ticket then tells it (the hook `durable` names what is flushed), and is 0 otherwise. */
+hilum_rc hl_writer_run_logged(struct hl_writer *writer, enum hl_lane lane, hl_unit unit, void *arg,
+                              uint64_t *ticket);
+/* Flushes what is not; the hook tells. Any thread, but not from within a unit. */
+hilum_rc hl_writer_flush(struct hl_writer *writer);
 /* From within a unit: what it did that somebody waits for. Dropped if the unit or commit fails. */
 void hl_writer_note(struct hl_writer *writer, unsigned notes);
 hilum_rc hl_writer_health(struct hl_writer *writer);

@@ -169,6 +169,10 @@ hilum_rc hl_server_audit_seal(struct hl_server *server)
         rc = seal_make(server, &before, INT64_MAX, &seal);
     if (rc != HILUM_OK || seal.rows == 0)
         return rc;
+    /* Rows a power loss could take back, and a replay write anew, are no rows to vouch for. */
+    rc = hl_record_flush(server->record);
+    if (rc != HILUM_OK)
+        return rc;
     hl_time_text(hl_now_us(), seal.at, sizeof seal.at);
     rc = seal_append(path, &seal);
     if (rc == HILUM_OK)

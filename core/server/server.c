@@ -432,6 +432,7 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
         hl_scp_stop(server->scp, ms);
     if (server->jobs)
         hl_jobs_stop(server->jobs, ms);
+    hl_store_flush(server->store);
     if (server->plugins)
         hl_plugins_drain(server->plugins, PLUGIN_DRAIN_MS);
     hl_pool_free(server->audits);

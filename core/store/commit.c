@@ -12,11 +12,12 @@
 struct group {
     struct hl_commit_job *jobs[HL_GROUP_MAX];
     size_t n;
+    uint64_t ticket; /* not 0: recorded, not flushed */
 };
 
 static void queue_take(struct hl_store *store, struct group *group)
 {
-    group->n = 0;
+    *group = (struct group){.n = 0};
     while (store->head != NULL && group->n < HL_GROUP_MAX) {
         group->jobs[group->n++] = store->head;
         store->head = store->head->next;
@@ -50,19 +51,27 @@ static void group_sync(struct hl_store *store, struct group *group)
             job->is_synced = rc == HILUM_OK;
             if (rc != HILUM_OK)
                 job_fail(job, rc);
+            else
+                hl_unflushed_check(store, job);
         }
     }
 }
 
+/* Where the log says every row of the group, the record need not be flushed before the answers. */
 static void group_record(struct hl_store *store, struct group *group)
 {
     struct hl_instance *rows[HL_GROUP_MAX];
-    size_t n = 0;
+    size_t n = 0, n_noted = 0;
+    hilum_rc rc = HILUM_OK;
     for (size_t i = 0; i < group->n; i++) {
         if (group->jobs[i]->rc == HILUM_OK)
             rows[n++] = group->jobs[i]->row;
+        n_noted += group->jobs[i]->rc == HILUM_OK && group->jobs[i]->noted != NULL;
     }
-    hilum_rc rc = n > 0 ? hl_record_instances(store->record, rows, n) : HILUM_OK;
+    if (n > 0 && n_noted == n)
+        rc = hl_record_instances_logged(store->record, rows, n, &group->ticket);
+    else if (n > 0)
+        rc = hl_record_instances(store->record, rows, n);
     for (size_t i = 0; i < group->n && rc != HILUM_OK; i++) {
         struct hl_commit_job *job = group->jobs[i];
         if (job->rc != HILUM_OK)
@@ -73,6 +82,22 @@ static void group_record(struct hl_store *store, struct group *group)
     }
 }
 
+static bool is_recorded(const struct hl_commit_job *job)
+{
+    return job->rc == HILUM_OK && job->row->outcome != HL_OUTCOME_EXISTS;
+}
+
+static void unflushed_keep(struct hl_store *store, struct group *group)
+{
+    for (size_t i = 0; i < group->n; i++) {
+        struct hl_commit_job *job = group->jobs[i];
+        if (job->noted != NULL && is_recorded(job) && group->ticket != 0)
+            hl_unflushed_recorded(store, job, group->ticket);
+        else
+            hl_unflushed_drop(store, job);
+    }
+}
+
 /* Takes the transactions of recorded objects away from their jobs, wakes their threads, and only then gives
  * the final names: the answer does not wait for what start-up could do as well. */
 static void group_answer(struct hl_store *store, struct group *group)
@@ -80,10 +105,11 @@ static void group_answer(struct hl_store *store, struct group *group)
     const struct hl_store_provider *providers[HL_GROUP_MAX];
     void *txns[HL_GROUP_MAX];
     size_t n = 0;
+    unflushed_keep(store, group);
     pthread_mutex_lock(&store->queue_lock);
     for (size_t i = 0; i < group->n; i++) {
         struct hl_commit_job *job = group->jobs[i];
-        if (job->rc == HILUM_OK && job->row->outcome != HL_OUTCOME_EXISTS) {
+        if (job->txn != NULL && is_recorded(job)) {
             providers[n] = job->provider;
             txns[n++] = job->txn;
             job->txn = NULL;
@@ -141,6 +167,7 @@ hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job)
     job->rc = HILUM_OK;
     job->is_done = false;
     job->done = &done; /* cppcheck-suppress autoVariables ; waited for below */
+    hl_unflushed_note(store, job);
     pthread_mutex_lock(&store->queue_lock);
     if (store->tail != NULL)
         store->tail->next = job;

@@ -148,7 +148,8 @@ static bool doubt_settle(struct hl_store *store, struct hl_doubt *doubt)
     bool has_row = false;
     const struct hilum_store *table = doubt->provider->table;
     if (hl_record_health(store->record) != HILUM_OK ||
-        hl_record_has_key(store->record, doubt->provider->name, doubt->key, &has_row) != HILUM_OK)
+        hl_record_has_key(store->record, doubt->provider->name, doubt->key, &has_row) != HILUM_OK ||
+        hl_record_flush(store->record) != HILUM_OK)
         return false;
     if (!has_row)
         table->abort(doubt->provider->instance, doubt->txn);

@@ -44,6 +44,9 @@ hilum_rc hl_store_erase(struct hl_store *store, const char *name, const char *ke
     const struct hl_store_provider *provider = hl_provider_find(store, name);
     if (provider == NULL) /* its plugin is not loaded: the object is still there */
         return hl_fail(HILUM_EAGAIN, "%s: its store %s is not there", key, name);
+    hilum_rc marked = hl_unflushed_mark(store);
+    if (marked != HILUM_OK)
+        return marked;
     pthread_mutex_lock(&store->holds_lock);
     hilum_rc rc =
         is_held(store, provider, key) ? hl_fail(HILUM_EAGAIN, "%s: is being read", key) : HILUM_OK;

@@ -47,6 +47,8 @@ bool hl_store_has(const struct hl_store *store, const char *name); /* of the sto
 /* For objects that come from now on. Any thread. */
 enum hl_duplicate_policy hl_store_duplicates(struct hl_store *store);
 void hl_store_set_duplicates(struct hl_store *store, enum hl_duplicate_policy policy);
+/* Makes what is recorded durable and lets the stores' logs forget it: before they are drained. NULL is fine. */
+void hl_store_flush(struct hl_store *store);
 void hl_store_close(struct hl_store *store); /* waits for groups under way */
 /* HILUM_OK while objects are accepted; otherwise why not (full, read-only): the safe mode. It ends by
  * itself when the medium is well again. Reads go on in safe mode. */

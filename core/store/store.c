@@ -11,11 +11,12 @@
 struct settling {
     struct hl_store *store;
     const struct hl_store_provider *provider;
+    struct hl_replay *replay;
     uint64_t kept, erased;
 };
 
-/* A row exists: the sender was told success, or will find it by a resend. None: nobody was told, unless the catalogue
- * was lost: then every one may have been promised, and a rebuild looks at it. */
+/* A row exists: the sender was told success, or will find it by a resend. None, and no note in the log that tells what the row
+ * was to say: nobody was told, unless the catalogue was lost: then every one may have been promised, and a rebuild looks at it. */
 static hilum_rc settle_one(void *arg, const char *key, const struct hilum_object_info *info)
 {
     struct settling *settling = arg;
@@ -25,6 +26,8 @@ static hilum_rc settle_one(void *arg, const char *key, const struct hilum_object
     hilum_rc rc = hl_record_has_key(settling->store->record, provider->name, key, &has_row);
     has_row = has_row || (hl_record_is_restoring(settling->store->record) &&
                           strncmp(key, HL_PROBE_KEYS, strlen(HL_PROBE_KEYS)) != 0);
+    if (rc == HILUM_OK && !has_row && hl_replay_take(settling->replay, key))
+        return rc;
     if (rc == HILUM_OK)
         rc = provider->table->finish(provider->instance, key, has_row);
     if (rc == HILUM_OK && has_row)
@@ -34,17 +37,28 @@ static hilum_rc settle_one(void *arg, const char *key, const struct hilum_object
     return rc;
 }
 
+static hilum_rc settle_provider(struct hl_store *store, const struct hl_store_provider *provider)
+{
+    struct settling settling = {
+        .store = store, .provider = provider, .replay = hl_replay_new(store, provider)};
+    if (settling.replay == NULL)
+        return hl_fail(HILUM_ENOMEM, "store: no memory");
+    hilum_rc rc = provider->table->pending(provider->instance, settle_one, &settling);
+    if (rc == HILUM_OK)
+        rc = hl_replay_run(settling.replay, &settling.kept, &settling.erased);
+    if (settling.kept + settling.erased > 0)
+        hl_log(HL_INFO, "store", "%s: %llu pending objects kept, %llu without a row erased",
+               provider->name, (unsigned long long)settling.kept,
+               (unsigned long long)settling.erased);
+    hl_replay_free(settling.replay);
+    return rc;
+}
+
 static hilum_rc settle(struct hl_store *store)
 {
     hilum_rc rc = HILUM_OK;
     for (size_t i = 0; i < store->n_providers && rc == HILUM_OK; i++) {
-        struct settling settling = {.store = store, .provider = &store->providers[i]};
-        rc =
-            store->providers[i].table->pending(store->providers[i].instance, settle_one, &settling);
-        if (settling.kept + settling.erased > 0)
-            hl_log(HL_INFO, "store", "%s: %llu pending objects kept, %llu without a row erased",
-                   store->providers[i].name, (unsigned long long)settling.kept,
-                   (unsigned long long)settling.erased);
+        rc = settle_provider(store, &store->providers[i]);
         if (rc == HILUM_EDENIED || rc == HILUM_EFULL || rc == HILUM_EIO) {
             hl_health_fail(store, &store->providers[i],
                            rc); /* reads go on; what is pending stays so */
@@ -73,6 +87,7 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     atomic_init(&store->duplicates_policy, (unsigned)options->duplicates);
     pthread_mutex_init(&store->holds_lock, NULL);
     pthread_mutex_init(&store->log_lock, NULL);
+    hl_unflushed_open(store);
     hilum_rc rc = hl_health_open(store);
     hilum_rc committers = hl_commit_open(store);
     if (rc == HILUM_OK)
@@ -116,6 +131,7 @@ void hl_store_close(struct hl_store *store)
     hl_commit_close(store);
     hl_record_on_save(store->record, NULL);
     hl_health_close(store);
+    hl_unflushed_close(store);
     pthread_mutex_destroy(&store->holds_lock);
     pthread_mutex_destroy(&store->log_lock);
     free(store);

@@ -18,9 +18,10 @@ enum { HL_LEADERS = 2, HL_GROUP_MAX = 64, HL_PROVIDERS_MAX = 8 };
 struct hl_commit_job {
     struct hl_commit_job *next;
     const struct hl_store_provider *provider;
-    void *txn;               /* NULL once committed, aborted or set aside */
-    bool is_synced;          /* already durable under its pending key: only the row is wanted */
-    struct hl_instance *row; /* in and out */
+    void *txn;                  /* NULL once committed, aborted or set aside */
+    bool is_synced;             /* already durable under its pending key: only the row is wanted */
+    struct hl_instance *row;    /* in and out */
+    struct hl_unflushed *noted; /* not NULL: its row is in the store's log too */
     hilum_rc rc;
     char reason[256]; /* hl_error() of who led its group */
     bool is_done;
@@ -33,6 +34,15 @@ struct hl_doubt {
     const struct hl_store_provider *provider;
     void *txn;
     char key[201];
+};
+
+/* An object with a note in its store's log, from then until its row is flushed (or there is none after all). */
+struct hl_unflushed {
+    struct hl_unflushed *next, **at;
+    const struct hl_store_provider *provider;
+    void *txn;       /* once recorded */
+    uint64_t ticket; /* of the record; 0: not recorded yet */
+    int64_t time;    /* orders notes; microseconds since 1970, or a little later */
 };
 
 /* An object being read. Lives in its reader. */
@@ -70,6 +80,11 @@ struct hl_store {
     struct hl_doubt *doubts;
     bool has_prober, is_closing;
     pthread_t prober;
+
+    pthread_mutex_t unflushed_lock; /* of the following four */
+    struct hl_unflushed *unflushed;
+    uint64_t flushed_ticket;
+    int64_t note_time, marked_time; /* of the newest note; of the mark in the catalogue */
 
     pthread_mutex_t memory_lock; /* of the following three */
     pthread_cond_t memory_freed;
@@ -236,6 +251,30 @@ void hl_commit_close(struct hl_store *store);
 hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job);
 /* The store whose flush failed, of a job that did; NULL: it was the record. */
 const struct hl_store_provider *hl_commit_medium(const struct hl_commit_job *job);
+
+/* ---- unflushed.c ---- */
+#define HL_MARK_SPACE "store"
+#define HL_MARK_NAME  "notes.spent"
+bool hl_notes_has(const struct hl_store_provider *provider);
+/* Gives the store a note of the job's row, if it takes one: job->noted. Before its group is synced. */
+void hl_unflushed_note(struct hl_store *store, struct hl_commit_job *job);
+/* After the sync: is the note durable? If not, job->noted is none. */
+void hl_unflushed_check(struct hl_store *store, struct hl_commit_job *job);
+void hl_unflushed_drop(struct hl_store *store, struct hl_commit_job *job);
+/* Takes the transaction until the record has flushed. */
+void hl_unflushed_recorded(struct hl_store *store, struct hl_commit_job *job, uint64_t ticket);
+/* Before rows are taken away for good: no note of an object that is there now will be recorded again. HILUM_EAGAIN. */
+hilum_rc hl_unflushed_mark(struct hl_store *store);
+void hl_unflushed_open(struct hl_store *store);
+void hl_unflushed_close(struct hl_store *store);
+
+/* ---- replay.c ---- */
+struct hl_replay;
+struct hl_replay *hl_replay_new(struct hl_store *store, const struct hl_store_provider *provider);
+/* Of a pending object without a row: true if its note will be recorded again, and it is left to hl_replay_run. */
+bool hl_replay_take(struct hl_replay *replay, const char *key);
+hilum_rc hl_replay_run(struct hl_replay *replay, uint64_t *kept, uint64_t *erased);
+void hl_replay_free(struct hl_replay *replay);
 
 /* ---- duplicate.c ---- */
 /* The rule's, or else the store's. */

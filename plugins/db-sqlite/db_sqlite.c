@@ -12,8 +12,6 @@
 static const struct hilum_option options[] = {
     {"path", HILUM_OPT_PATH, offsetof(struct conf, path), "catalog.db", NULL,
      "The database file; its -wal and -shm files lie beside it."},
-    {"synchronous", HILUM_OPT_STR, offsetof(struct conf, synchronous), "full", "full|normal",
-     "full: a commit survives power loss; normal: only behind a store with its own durable log."},
     {"cache_size", HILUM_OPT_BYTES, offsetof(struct conf, cache_size), "32MiB", "1MiB..16GiB",
      "Page cache of the writing session; each reading session has a quarter of it."},
     {"mmap_size", HILUM_OPT_BYTES, offsetof(struct conf, mmap_size), "0", "0..1TiB",

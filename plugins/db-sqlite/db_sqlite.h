@@ -13,7 +13,7 @@
 
 /* Filled by the host from `options`. */
 struct conf {
-    const char *path, *synchronous;
+    const char *path;
     int64_t cache_size, mmap_size, wal_limit, busy_timeout;
 };
 

@@ -71,13 +71,12 @@ static hilum_rc pragma(struct session *session, const char *name, int64_t value)
 static hilum_rc configure_writer(struct session *session)
 {
     const struct conf *conf = session->db->conf;
-    bool is_full = !conf->synchronous || strcmp(conf->synchronous, "normal") != 0;
     /* The hook also switches SQLite's own checkpoints off: commit() and checkpoint() bound the log.
      */
     sqlite3_wal_hook(session->handle, wal_grew, session);
     hilum_rc rc = run(session, "PRAGMA journal_mode = WAL");
     if (rc == HILUM_OK)
-        rc = pragma(session, "synchronous", is_full ? 2 : 1);
+        rc = pragma(session, "synchronous", 2);
     if (rc == HILUM_OK)
         rc = pragma(session, "cache_size", -conf->cache_size / 1024);
     if (rc == HILUM_OK)
@@ -292,11 +291,28 @@ static void statement_finish(void *arg)
 /* ---- transactions -------------------------------------------------------------------------------
  */
 
+/* The pages of a log that could not be flushed are still right in memory: copied back and flushed there they are safe,
+ * and the log begins anew, empty and flushed. */
+static hilum_rc log_renew(struct session *session, struct db_wal_file *log)
+{
+    if (sqlite3_wal_checkpoint_v2(session->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
+            SQLITE_OK ||
+        db_wal_begun_anew(log) != SQLITE_OK)
+        return db_sqlite_fail(session, "copy back a log that could not be flushed");
+    return HILUM_OK;
+}
+
 /* Locks at once where it will write: a lock upgraded in the middle cannot wait for another process.
  */
 static hilum_rc session_begin(void *arg)
 {
     struct session *session = arg;
+    struct db_wal_file *log = session->is_writer ? db_wal_of(session->handle) : NULL;
+    if (log && db_wal_is_suspect(log)) {
+        hilum_rc rc = log_renew(session, log);
+        if (rc != HILUM_OK)
+            return rc;
+    }
     return run(session, session->is_writer ? "BEGIN IMMEDIATE" : "BEGIN");
 }
 
@@ -340,9 +356,8 @@ static bool is_gone(struct session *session)
            moved;
 }
 
-static hilum_rc session_commit(void *arg)
+static hilum_rc commit(struct session *session, struct db_wal_file *held)
 {
-    struct session *session = arg;
     struct db *db = session->db;
     if (session->is_writer && is_gone(session)) {
         char why[512];
@@ -351,13 +366,42 @@ static hilum_rc session_commit(void *arg)
                  db->conf->path);
         return db->host->fail(db->self, HILUM_EIO, why);
     }
+    if (held)
+        db_wal_hold(held, true);
     hilum_rc rc = run(session, "COMMIT");
+    if (held)
+        db_wal_hold(held, false);
     if (rc != HILUM_OK)
         return rc;
-    /* The commit is durable: what the copying back meets is told by the next commit or checkpoint.
+    /* Without changes of its own it has flushed nothing, but covers what came before all the same. */
+    struct db_wal_file *log = session->is_writer && !held ? db_wal_of(session->handle) : NULL;
+    if (log && db_wal_flush(log) != SQLITE_OK)
+        return db_sqlite_fail(session, "flush");
+    /* The commit is done: what the copying back meets is told by the next commit or checkpoint.
      */
     if (session->is_writer && (int64_t)session->wal_frames * PAGE_BYTES > db->conf->wal_limit)
         log_copy_back(session);
+    return HILUM_OK;
+}
+
+static hilum_rc session_commit(void *arg)
+{
+    return commit(arg, NULL);
+}
+
+/* A session that has not read or written yet has no log to hold: it is flushed. */
+static hilum_rc session_commit_unflushed(void *arg)
+{
+    struct session *session = arg;
+    return commit(session, session->is_writer ? db_wal_of(session->handle) : NULL);
+}
+
+static hilum_rc session_flush(void *arg)
+{
+    struct session *session = arg;
+    struct db_wal_file *log = session->is_writer ? db_wal_of(session->handle) : NULL;
+    if (log && (db_wal_is_suspect(log) || db_wal_flush(log) != SQLITE_OK))
+        return db_sqlite_fail(session, "flush");
     return HILUM_OK;
 }
 
@@ -401,4 +445,6 @@ const struct hilum_database db_sqlite_table = {
     .last_id = session_last_id,
     .interrupt = session_interrupt,
     .checkpoint = session_checkpoint,
+    .commit_unflushed = session_commit_unflushed,
+    .flush = session_flush,
 };

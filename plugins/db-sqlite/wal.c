@@ -3,11 +3,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "wal.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
+    LOG_HEAD = 32,
     FRAME_HEAD = 24, /* bytes before each page; bytes 4 to 7 say whether the commit ends here */
     /* A larger commit goes in several writes. SQLite's file system takes 17 bits of a length: of 128 KiB it writes nothing
      * and calls the disk full. */
@@ -18,26 +20,30 @@ struct db_wal_layer {
     sqlite3_vfs vfs; /* a copy of the one below but for name and xOpen */
     sqlite3_vfs *below;
     char name[40];
+    atomic_bool is_unflushed; /* commits were written that a sync was not passed on for */
+    atomic_bool is_suspect;   /* a sync failed over such commits */
 };
 
 /* The log as SQLite sees it; the file below follows in the same allocation. */
-struct log_file {
+struct db_wal_file {
     sqlite3_file base;
     sqlite3_file *below;
     uint8_t *bytes; /* GATHER_MAX; NULL until the first write */
     int n;          /* gathered; they end at `next` */
     sqlite3_int64 next;
+    struct db_wal_layer *layer;
     bool is_last; /* the last write was the head of a commit's last frame */
+    bool is_held; /* syncs are not passed on */
 };
 
-static struct log_file *log_of(sqlite3_file *file)
+static struct db_wal_file *log_of(sqlite3_file *file)
 {
-    return (struct log_file *)(void *)file;
+    return (struct db_wal_file *)(void *)file;
 }
 
 /* What was gathered is gone even if it could not be written: SQLite gives the transaction up, and the next one takes its
  * place in the log. */
-static int gathered_write(struct log_file *log)
+static int gathered_write(struct db_wal_file *log)
 {
     int n = log->n;
     log->n = 0;
@@ -50,7 +56,7 @@ static int gathered_write(struct log_file *log)
 /* Frames of a commit are not in memory any more; others are nobody's. */
 static int log_close(sqlite3_file *file)
 {
-    struct log_file *log = log_of(file);
+    struct db_wal_file *log = log_of(file);
     free(log->bytes);
     log->bytes = NULL;
     return log->below->pMethods->xClose(log->below);
@@ -58,7 +64,7 @@ static int log_close(sqlite3_file *file)
 
 static int log_read(sqlite3_file *file, void *to, int n, sqlite3_int64 at)
 {
-    struct log_file *log = log_of(file);
+    struct db_wal_file *log = log_of(file);
     int rc = gathered_write(log);
     return rc == SQLITE_OK ? log->below->pMethods->xRead(log->below, to, n, at) : rc;
 }
@@ -69,7 +75,7 @@ static bool is_commit_head(const uint8_t *head)
 }
 
 /* Only what follows what came before is gathered: a frame written anew in its place, or checksums, go straight. */
-static bool may_gather(struct log_file *log, int n, sqlite3_int64 at)
+static bool may_gather(struct db_wal_file *log, int n, sqlite3_int64 at)
 {
     if (log->bytes == NULL)
         log->bytes = malloc(GATHER_MAX);
@@ -78,7 +84,7 @@ static bool may_gather(struct log_file *log, int n, sqlite3_int64 at)
 
 static int log_write(sqlite3_file *file, const void *from, int n, sqlite3_int64 at)
 {
-    struct log_file *log = log_of(file);
+    struct db_wal_file *log = log_of(file);
     bool was_last = log->is_last, is_gathered = may_gather(log, n, at);
     int rc = SQLITE_OK;
     log->is_last = n == FRAME_HEAD && is_commit_head(from);
@@ -97,21 +103,33 @@ static int log_write(sqlite3_file *file, const void *from, int n, sqlite3_int64 
 
 static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-    struct log_file *log = log_of(file);
+    struct db_wal_file *log = log_of(file);
     int rc = gathered_write(log);
     return rc == SQLITE_OK ? log->below->pMethods->xTruncate(log->below, size) : rc;
 }
 
 static int log_sync(sqlite3_file *file, int flags)
 {
-    struct log_file *log = log_of(file);
+    struct db_wal_file *log = log_of(file);
+    struct db_wal_layer *layer = log->layer;
     int rc = gathered_write(log);
-    return rc == SQLITE_OK ? log->below->pMethods->xSync(log->below, flags) : rc;
+    /* The head of a log begun anew has to be there before its frames, or a crash may mix them with old ones. */
+    if (log->is_held && log->next > LOG_HEAD) {
+        atomic_store(&layer->is_unflushed, true);
+        return rc;
+    }
+    if (rc == SQLITE_OK)
+        rc = log->below->pMethods->xSync(log->below, flags);
+    if (rc == SQLITE_OK)
+        atomic_store(&layer->is_unflushed, false);
+    else if (atomic_load(&layer->is_unflushed))
+        atomic_store(&layer->is_suspect, true);
+    return rc;
 }
 
 static int log_size(sqlite3_file *file, sqlite3_int64 *out)
 {
-    struct log_file *log = log_of(file);
+    struct db_wal_file *log = log_of(file);
     int rc = gathered_write(log);
     return rc == SQLITE_OK ? log->below->pMethods->xFileSize(log->below, out) : rc;
 }
@@ -163,17 +181,52 @@ static const sqlite3_io_methods log_methods = {
     .xDeviceCharacteristics = log_device,
 };
 
+/* ---- for the session --------------------------------------------------------------------------------- */
+
+struct db_wal_file *db_wal_of(sqlite3 *handle)
+{
+    sqlite3_file *file = NULL;
+    sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    return file != NULL && file->pMethods == &log_methods ? log_of(file) : NULL;
+}
+
+void db_wal_hold(struct db_wal_file *file, bool is_held)
+{
+    file->is_held = is_held;
+}
+
+int db_wal_flush(struct db_wal_file *file)
+{
+    bool is_due = atomic_load(&file->layer->is_unflushed);
+    return is_due ? log_sync(&file->base, SQLITE_SYNC_NORMAL) : SQLITE_OK;
+}
+
+bool db_wal_is_suspect(const struct db_wal_file *file)
+{
+    return atomic_load(&file->layer->is_suspect);
+}
+
+int db_wal_begun_anew(struct db_wal_file *file)
+{
+    int rc = log_sync(&file->base, SQLITE_SYNC_NORMAL);
+    if (rc == SQLITE_OK)
+        atomic_store(&file->layer->is_suspect, false);
+    return rc;
+}
+
 /* ---- the layer ------------------------------------------------------------------------------------- */
 
 /* Every file but the log is the file system's own. */
 static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
 {
-    sqlite3_vfs *below = ((struct db_wal_layer *)(void *)vfs)->below;
-    struct log_file *log = log_of(file);
+    struct db_wal_layer *layer = (struct db_wal_layer *)(void *)vfs;
+    sqlite3_vfs *below = layer->below;
+    struct db_wal_file *log = log_of(file);
     if (!(flags & SQLITE_OPEN_WAL))
         return below->xOpen(below, name, file, flags, out);
     memset(log, 0, sizeof *log);
     log->below = (sqlite3_file *)(void *)(log + 1);
+    log->layer = layer;
     log->next = -1;
     int rc = below->xOpen(below, name, log->below, flags, out);
     if (log->below->pMethods != NULL) /* then it is to be closed, also after a failure */
@@ -190,7 +243,7 @@ struct db_wal_layer *db_wal_layer_new(void)
     layer->below = below;
     layer->vfs = *below;
     layer->vfs.pNext = NULL;
-    layer->vfs.szOsFile = below->szOsFile + (int)sizeof(struct log_file);
+    layer->vfs.szOsFile = below->szOsFile + (int)sizeof(struct db_wal_file);
     layer->vfs.xOpen = layer_open;
     layer->vfs.zName = layer->name;
     snprintf(layer->name, sizeof layer->name, "hilum-%p", (void *)layer);

@@ -12,6 +12,19 @@ struct db_wal_layer;
 struct db_wal_layer *db_wal_layer_new(void);
 /* For sqlite3_open_v2; valid until db_wal_layer_free. */
 const char *db_wal_layer_name(const struct db_wal_layer *layer);
+
+/* The log of a connection that writes. NULL: it has none (yet). */
+struct db_wal_file;
+struct db_wal_file *db_wal_of(sqlite3 *handle);
+/* While held, commits are written only; the next sync that is passed on flushes them too. Never held over a checkpoint:
+ * that must not run ahead of the log. */
+void db_wal_hold(struct db_wal_file *file, bool is_held);
+/* Flushes what is not. SQLite's result. */
+int db_wal_flush(struct db_wal_file *file);
+/* A flush failed over commits that others have seen: the kernel may call their pages clean. Nothing may be added to this log
+ * before it has been copied back and begun anew. */
+bool db_wal_is_suspect(const struct db_wal_file *file);
+int db_wal_begun_anew(struct db_wal_file *file);
 /* No connection may be open any more. NULL is fine. */
 void db_wal_layer_free(struct db_wal_layer *layer);
 

@@ -90,6 +90,11 @@ hilum_rc fs_erase(void *self, const char *key);
 hilum_rc fs_finish(void *self, const char *key, int32_t keep);
 hilum_rc fs_space(void *self, uint64_t *available, uint64_t *total);
 
+/* ---- intake_note.c: what the host notes about an object in the log ---- */
+hilum_rc fs_note(void *self, void *txn, const void *bytes, uint64_t n);
+hilum_rc fs_note_kept(void *self, void *txn);
+hilum_rc fs_note_read(void *self, const char *key, void *dst, uint64_t n, uint64_t *got);
+
 /* ---- walk.c: listing ---- */
 hilum_rc fs_list(void *self, const char *prefix, hilum_key_cb each, void *arg);
 hilum_rc fs_pending(void *self, hilum_key_cb each, void *arg);

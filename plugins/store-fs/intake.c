@@ -13,7 +13,7 @@ static const char segment_magic[8] = "HLSEG01";
 static const char record_magic[8] = "HLREC01";
 
 /* First block of a segment, and of each record. Host byte order: a segment never leaves its machine. */
-struct head {
+struct head { /* at most INTAKE_HEAD bytes */
     char magic[8];
     uint64_t generation, length;
     int64_t mtime_ns;
@@ -35,7 +35,7 @@ static void head_write(struct head *head, const char magic[8], uint8_t block[INT
 {
     memcpy(head->magic, magic, 8);
     head->check = head_check(head);
-    memset(block, 0, INTAKE_BLOCK);
+    memset(block, 0, INTAKE_HEAD);
     memcpy(block, head, sizeof *head);
 }
 
@@ -53,6 +53,8 @@ void fs_record_head(const struct fs_intake *intake, int segment, const struct fs
                         .length = entry->length,
                         .mtime_ns = entry->mtime_ns};
     memcpy(head.key, entry->key, sizeof entry->key);
+    if (!entry->has_note)
+        memset(block + INTAKE_HEAD, 0, INTAKE_BLOCK - INTAKE_HEAD);
     head_write(&head, record_magic, block);
 }
 
@@ -123,7 +125,7 @@ void fs_entry_drop(struct fs_intake *intake, struct fs_entry *entry)
 /* The new generation becomes durable with the first group in it; until then its records are none. */
 bool fs_segment_activate(struct fs_intake *intake)
 {
-    uint8_t block[INTAKE_BLOCK];
+    uint8_t block[INTAKE_BLOCK] = {0};
     for (int i = 0; i < intake->n_segments; i++) {
         struct segment *segment = &intake->segments[i];
         if (segment->state != SEGMENT_FREE || segment->readers > 0)
@@ -346,7 +348,7 @@ void fs_intake_drain(struct fs_intake *intake)
 /* After a clean stop the next start finds empty segments. Not flushed: remains are recognised as cut. */
 static void segments_clear(struct fs_intake *intake)
 {
-    uint8_t block[INTAKE_BLOCK];
+    uint8_t block[INTAKE_BLOCK] = {0};
     for (int i = 0; i < intake->n_segments; i++) {
         const struct segment *segment = &intake->segments[i];
         struct head head = {.generation = segment->generation + 1};

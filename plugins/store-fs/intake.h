@@ -15,7 +15,9 @@ enum {
     INTAKE_OBJECT_MAX = 4 * 1024 * 1024, /* larger ones go to a file at once: they are streams */
     INTAKE_BUCKETS = 1024,
     INTAKE_SEGMENTS_MAX = 64,
-    INTAKE_QUIET_MS = 1000
+    INTAKE_QUIET_MS = 1000,
+    INTAKE_HEAD = 512, /* of a record's first block; the host's note follows */
+    INTAKE_NOTE_MAX = INTAKE_BLOCK - INTAKE_HEAD - 24
 };
 
 struct fs_chunk {
@@ -35,8 +37,9 @@ struct fs_entry {
     int segment;             /* -1 while open */
     uint64_t offset, length; /* of the bytes in the segment */
     int64_t mtime_ns;
-    bool is_cutting,
-        is_dropped; /* dropped while being cut: the cutter erases the file and frees this */
+    bool has_note;   /* in memory or in the log; unknown after a replay */
+    bool is_cutting; /* by the cutter, without the lock */
+    bool is_dropped; /* meanwhile: the cutter erases the file and frees this */
 };
 
 /* ABSENT (not made yet) -> FREE -> ACTIVE (one at most) -> FULL -> (all its objects cut or dropped) -> FREE */
@@ -87,7 +90,7 @@ struct fs_entry *fs_entry_add(struct fs_intake *intake, const char *key);
 void fs_entry_drop(struct fs_intake *intake, struct fs_entry *entry);
 /* Under lock: takes a free segment into use; false if there is none. */
 bool fs_segment_activate(struct fs_intake *intake);
-/* Record header of an object of so many bytes into block. */
+/* Record header of an object of so many bytes into block; a note in it stays. */
 void fs_record_head(const struct fs_intake *intake, int segment, const struct fs_entry *entry,
                     uint8_t block[INTAKE_BLOCK]);
 

@@ -46,6 +46,9 @@ static const struct hilum_store store_table = {
     .finish = fs_finish,
     .open_fd = fs_open_fd,
     .space = fs_space,
+    .note = fs_note,
+    .note_kept = fs_note_kept,
+    .note_read = fs_note_read,
 };
 
 /* Makes the directories of a path as `mkdir -p` does. */

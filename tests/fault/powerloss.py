@@ -2,7 +2,7 @@
 """Stores objects on a recording file system, then builds what the disk may hold after power was cut at many points and
 asks a restarted server for every object that had been acknowledged by then. Then the same with planted bugs, which must
 be caught, or the test itself is worthless."""
-import os, random, shutil, subprocess, sys, tempfile, time
+import os, random, re, shutil, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import replay
@@ -10,10 +10,13 @@ from peers import BUILD, Hilum, make_corpus, skip, tag_value
 from wire import CT, EXPLICIT, STUDY_GET, Wire, explicit
 
 LONG = bool(os.environ.get("HILUM_LONG"))
-# Small segments: the record holds every byte written, also those that make the intake log.
-LOG = 'plugins = ( { name = "store-fs"; options = { intake = "log"; segment = "2MiB"; segments = 2; }; } );\n'
+# Small segments: the record holds every byte written, also those that make the intake log; and they are used again, which
+# they may be only when the rows of what was in them are durable.
+LOG = 'plugins = ( { name = "store-fs"; options = { intake = "log"; segment = "1MiB"; segments = 2; }; } );\n'
+ROUTE = ('peers = ( { name = "DEAD"; aet = "DEAD"; host = "127.0.0.1"; port = 1; } );\n'
+         'routes = ( { name = "all"; where = "Modality=CT"; send = ( "DEAD" ); } );\n')
 FILES = 'plugins = ( { name = "store-fs"; options = { intake = "files"; }; } );\n'
-OBJECTS, POINTS = (40, 100000) if LONG else (12, 40)
+OBJECTS, POINTS = (40, 100000) if LONG else (12, 24)
 
 
 def mounted(path):
@@ -72,6 +75,21 @@ def found_after(work, records, point, seed, config):
     return {row["StudyInstanceUID"] for row in rows}, faults
 
 
+def untold_after(work, records, config):
+    """Acknowledged studies of which, after everything unsynced is gone, the audit, the journal or the outbox knows nothing."""
+    disk = tempfile.mkdtemp(dir=work)
+    replay.State(records, len(records)).crash(disk, 0)
+    server, untold, end = Hilum(work, config, data=disk), set(replay.marks(records, len(records))), time.time() + 20
+    while untold and time.time() < end:
+        for uid in list(untold):
+            story = server.cli("study", "explain", uid, check=False) or {}
+            if story.get("audit") and story.get("jobs") and any(e["event"] == "instance.stored" for e in story.get("events", [])):
+                untold.remove(uid)
+        time.sleep(0.1)
+    server.kill()
+    return [(len(records), 0, len(untold), ["audit, journal or outbox"])] if untold else []
+
+
 def fault_kinds(rows):
     """What is wrong with something that has a row; an object without one was acknowledged to nobody."""
     return [r["fault"] for r in rows if "fault" in r and not r["fault"].startswith("orphan")]
@@ -83,6 +101,12 @@ def points_of(records):
              if r[0] in (replay.FSYNC, replay.FSYNCDIR) or r[1] == replay.MARKS}
     edges = sorted(edges) + [len(records)]
     return edges if len(edges) <= POINTS else sorted(random.Random(1).sample(edges, POINTS - 1)) + [len(records)]
+
+
+def reuses(records):
+    """How often a segment of the log was taken into use once more."""
+    firsts = [r[1] for r in records if r[0] == replay.WRITE and re.search("/intake/segment-[0-9]+$", r[1]) and r[3] == 0]
+    return len(firsts) - len(set(firsts))
 
 
 def check(work, records, config, stop_at_first=False):
@@ -193,7 +217,7 @@ def main():
         skip("crashfs was not built: libfuse3-dev is missing")
     work = tempfile.mkdtemp(prefix="hilum-powerloss-")
     corpus = f"{work}/corpus"
-    make_corpus(corpus, OBJECTS, 1)
+    make_corpus(corpus, OBJECTS, 1, 320)  # four in a segment
     files = [(f"{corpus}/{d}/0001.dcm", tag_value(f"{corpus}/{d}/0001.dcm", "StudyInstanceUID")) for d in sorted(os.listdir(corpus))]
     failures = policies(work)
     if "policies" in sys.argv:
@@ -202,15 +226,17 @@ def main():
                                 ("planted: log never synced", LOG, "file"),
                                 ("planted: object never synced", FILES, "file"),
                                 ("planted: directories never synced", FILES, "directory"),
-                                ("planted: catalogue never synced", FILES, "catalog")):
+                                ("planted: catalogue never synced", FILES, "catalog"),
+                                ("planted: catalogue never synced, log used again", LOG, "catalog")):
         place = tempfile.mkdtemp(dir=work)
-        records = record(place, files, config, plant)
+        records = record(place, files, config + ROUTE, plant)
         acknowledged = len(replay.marks(records, len(records)))
-        lost = check(place, records, config, stop_at_first=plant is not None)
-        good = acknowledged == OBJECTS and bool(lost) == (plant is not None)
+        lost = check(place, records, config + ROUTE, stop_at_first=plant is not None)
+        lost += [] if plant else untold_after(place, records, config + ROUTE)
+        good = acknowledged == OBJECTS and bool(lost) == (plant is not None) and (config != LOG or reuses(records) > 0)
         failures += not good
         print(f"{'ok  ' if good else 'BAD '} {name}: {len(records)} changes, {acknowledged} of {OBJECTS} acknowledged, "
-              f"{len(points_of(records))} crash points x 2: {len(lost)} with losses {lost[:3]}")
+              f"{reuses(records)} segments used again, {len(points_of(records))} crash points x 2: {len(lost)} with losses {lost[:3]}")
     shutil.rmtree(work, ignore_errors=True)
     return 1 if failures else 0
 

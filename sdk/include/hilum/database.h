@@ -61,6 +61,10 @@ struct hilum_database {
     void (*interrupt)(void *session);   /* any thread: the running statement ends with ECANCELLED */
     /* Bounds the write-ahead log; called by the host when it is idle. */
     hilum_rc (*checkpoint)(void *session);
+    /* Optional, the two together. As commit, but what was written need not be durable before the next commit() or flush(),
+     * of which each covers everything before it; a power loss takes the last commits away, never some in between. */
+    hilum_rc (*commit_unflushed)(void *session);
+    hilum_rc (*flush)(void *session);
 };
 
 #ifdef __cplusplus

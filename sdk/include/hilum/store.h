@@ -54,6 +54,15 @@ struct hilum_store {
     hilum_rc (*open_fd)(void *self, const char *key, int32_t *fd, uint64_t *offset);
     /* Free and total bytes of the medium. */
     hilum_rc (*space)(void *self, uint64_t *available, uint64_t *total);
+    /* Optional, the three together, for stores that write a log. A note of the host's about an object, given before sync and
+     * made durable with it: what the catalogue will say, should a power loss take the row away. It may outlive
+     * erase and abort in what a start finds, and may be gone once the object is final: commit then means that the row is durable.
+     * HILUM_EUNSUP: this object cannot carry one (too long, or not in the log). */
+    hilum_rc (*note)(void *self, void *txn, const void *bytes, uint64_t n);
+    /* After sync: HILUM_OK: the note is durable with the object. HILUM_EUNSUP: it has none after all. */
+    hilum_rc (*note_kept)(void *self, void *txn);
+    /* At start, of a pending object: up to n bytes of its note. HILUM_ENOTFOUND: it has none. */
+    hilum_rc (*note_read)(void *self, const char *key, void *dst, uint64_t n, uint64_t *got);
 };
 
 #ifdef __cplusplus

@@ -82,6 +82,51 @@ hilum_rc hl_record_instances(struct hl_record *record, struct hl_instance *const
     return rc == HILUM_OK ? rc : hl_fail(rc, "commit: told to fail");
 }
 
+hilum_rc hl_record_instances_logged(struct hl_record *record, struct hl_instance *const rows[],
+                                    size_t n, uint64_t *ticket)
+{
+    hilum_rc rc = hl_record_instances(record, rows, n);
+    pthread_mutex_lock(&record->lock);
+    *ticket = record->has_flush && rc == HILUM_OK ? ++record->tickets : 0;
+    pthread_mutex_unlock(&record->lock);
+    return rc;
+}
+
+void hl_record_on_durable(struct hl_record *record, void (*tell)(void *arg, uint64_t ticket),
+                          void *arg)
+{
+    record->on_durable = tell;
+    record->on_durable_arg = arg;
+}
+
+hilum_rc hl_record_flush(struct hl_record *record)
+{
+    pthread_mutex_lock(&record->lock);
+    record->flushed = record->tickets;
+    pthread_mutex_unlock(&record->lock);
+    if (record->on_durable)
+        record->on_durable(record->on_durable_arg, record->flushed);
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_kv_get(struct hl_record *record, const char *space, const char *key,
+                          struct hl_buf *out)
+{
+    (void)space;
+    (void)key;
+    hl_buf_text(out, record->kv);
+    return *record->kv ? HILUM_OK : HILUM_ENOTFOUND;
+}
+
+hilum_rc hl_record_kv_set(struct hl_record *record, const char *space, const char *key,
+                          const char *value)
+{
+    (void)space;
+    (void)key;
+    snprintf(record->kv, sizeof record->kv, "%s", value);
+    return hl_record_flush(record);
+}
+
 hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance, struct hl_stored *out)
 {
     pthread_mutex_lock(&record->lock);

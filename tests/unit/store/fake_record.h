@@ -29,6 +29,11 @@ struct hl_record {
     struct hl_overlay overlays[8]; /* of every instance */
     size_t n_overlays;
     bool is_restoring;
+    bool has_flush; /* logged rows wait for hl_record_flush */
+    uint64_t tickets, flushed;
+    void (*on_durable)(void *arg, uint64_t ticket);
+    void *on_durable_arg;
+    char kv[64]; /* the one value */
 };
 
 struct hl_record *fake_record_new(void);

@@ -134,6 +134,24 @@ static hilum_rc space(void *self, uint64_t *available, uint64_t *total)
     return rc;
 }
 
+static hilum_rc note(void *self, void *txn, const void *bytes, uint64_t n)
+{
+    struct faulty_store *faulty = self;
+    return faulty->inner->note(faulty->instance, ((struct wrapped *)txn)->txn, bytes, n);
+}
+
+static hilum_rc note_kept(void *self, void *txn)
+{
+    struct faulty_store *faulty = self;
+    return faulty->inner->note_kept(faulty->instance, ((struct wrapped *)txn)->txn);
+}
+
+static hilum_rc note_read(void *self, const char *key, void *dst, uint64_t n, uint64_t *got)
+{
+    struct faulty_store *faulty = self;
+    return faulty->inner->note_read(faulty->instance, key, dst, n, got);
+}
+
 const struct hilum_store faulty_table = {
     .cap = {.size = sizeof(struct hilum_store),
             .kind = HILUM_CAP_STORE,
@@ -152,4 +170,7 @@ const struct hilum_store faulty_table = {
     .finish = finish,
     .open_fd = open_fd,
     .space = space,
+    .note = note,
+    .note_kept = note_kept,
+    .note_read = note_read,
 };

@@ -15,7 +15,7 @@
 #include "core/base/log.h"
 #include "tests/unit/store/dataset_builder.h"
 
-static void store_open(struct pipeline *p)
+void pipeline_open(struct pipeline *p)
 {
     const char *intake = getenv("HILUM_TEST_INTAKE"); /* ctest runs both */
     const char *options[] = {intake != NULL ? intake : "intake=log", "segment=2MiB", "segments=3",
@@ -44,16 +44,21 @@ int pipeline_setup(void **state)
                                           .called_aet = "HILUM",
                                           .address = "127.0.0.1",
                                           .kind = "dimse"};
-    store_open(p);
+    pipeline_open(p);
     *state = p;
     return 0;
 }
 
-void pipeline_restart(struct pipeline *p)
+void pipeline_close(struct pipeline *p)
 {
     hl_store_close(p->store);
     provider_close(&p->provider);
-    store_open(p);
+}
+
+void pipeline_restart(struct pipeline *p)
+{
+    pipeline_close(p);
+    pipeline_open(p);
 }
 
 int pipeline_teardown(void **state)

@@ -24,6 +24,9 @@ struct pipeline {
 
 int pipeline_setup(void **state);
 int pipeline_teardown(void **state);
+/* The two halves of a restart. */
+void pipeline_close(struct pipeline *p);
+void pipeline_open(struct pipeline *p);
 /* Closes and opens the store (and the plugin), as a restart does; the record stays. */
 void pipeline_restart(struct pipeline *p);
 
