@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Whole-server benchmarks: Hilum beside a tuned Orthanc and a durable probe, in one run.
 
-usage: bench.py [--build DIR] [--studies N] [--slices N] [--runs N] [WORK ...]
+usage: bench.py [--build DIR] [--studies N] [--slices N] [--runs N] [--data DIR] [WORK ...]
 WORK: cstore cmove cget memory start crowd (default: all). Prints ratios; never fails a build.
 Each run uses fresh directories (ext4 makes creation slow for minutes after a large rm) and drops the pages of
 the run before. Needs Debian's dcmtk and, for the ratio, orthanc.
 """
-import argparse, os, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
+import argparse, os, shutil, socket, statistics, struct, subprocess, sys, tempfile, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../lib"))
+import bare, wire
 from peers import BUILD, ROOT, Hilum, Orthanc, client_env, dcmsend, has_orthanc, make_corpus, tag_value, wait_for, free_port
 
 LIMITS = "limits = { max_associations = 3000; max_per_address = 3000; max_connecting = 2000; };"
@@ -93,6 +94,23 @@ def timed(argv, runs):
     return statistics.median(seconds)
 
 
+def retrieve_command(server, how, uid):
+    keys = ["-S", "-aec", server.aet, "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}", "127.0.0.1", str(server.port)]
+    return ["movescu", "-aem", "SINK", *keys] if how == "cmove" else ["getscu", "--ignore", "-pdu", "131072", *keys]
+
+
+def bare_seconds(how, paths, uid, sink_port, runs):
+    """The same files into the same receiver; for a C-GET the client's start is in it, for a C-MOVE that of a client which asks
+    nothing is added, since movescu's is in the others."""
+    if how == "cget":
+        server = bare.GetServer(paths)
+        seconds = timed(retrieve_command(server, how, uid), runs)
+        server.stop()
+        return seconds
+    start = timed(["movescu", "--version"], runs)
+    return start + statistics.median(bare.send_all(sink_port, "SINK", paths, 4) for _ in range(runs))
+
+
 def bench_retrieve(a, work, corpus, how):
     sink_port = free_port()
     sink = subprocess.Popen(["storescp", "--fork", "--ignore", "-aet", "SINK", "-pdu", "131072", str(sink_port)],
@@ -104,17 +122,14 @@ def bench_retrieve(a, work, corpus, how):
     for kind in ("hilum", "orthanc") if has_orthanc() else ("hilum",):
         server = start(kind, a, work, sink_port)
         send(server, [[first]], True)
-        keys = ["-S", "-aec", server.aet, "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}",
-                "127.0.0.1", str(server.port)]
-        if how == "cmove":
-            seconds[kind] = timed(["movescu", "-aem", "SINK", *keys], 5)
-        else:
-            seconds[kind] = timed(["getscu", "--ignore", "-pdu", "131072", *keys], 5)
+        time.sleep(2)  # what came in becomes files when senders pause
+        seconds[kind] = timed(retrieve_command(server, how, uid), 5)
         finish(server)
+    seconds["bare"] = bare_seconds(how, [os.path.join(first, f) for f in sorted(os.listdir(first))], uid, sink_port, 5)
     sink.terminate()
     ratio = seconds.get("orthanc", float("nan")) / seconds["hilum"]
     print(f"{how} of a study of {a.slices}: " + ", ".join(f"{k} {v * 1000:.0f} ms" for k, v in seconds.items()) +
-          f": {ratio:.2f} x orthanc (client start included)")
+          f": {ratio:.2f} x orthanc (target 2), or {seconds['bare'] / seconds['hilum']:.2f} x a bare sender (target 0.8); client start included")
 
 
 class Sampler(threading.Thread):
@@ -156,6 +171,30 @@ def bench_memory(a, work):
     for s in held:
         s.close()
     server.stop()
+    bench_headers(a, work)
+
+
+def bench_headers(a, work):
+    """300 MB without PixelData: a sequence of 4,800 items of 64 KiB, as a radiotherapy structure set has contours."""
+    def element(group, number, vr, value):
+        long = vr in (b"UN", b"SQ")
+        return struct.pack("<HH2s", group, number, vr) + (struct.pack("<HI", 0, len(value)) if long else struct.pack("<H", len(value))) + value
+
+    contour = element(0x3006, 0x0050, b"UN", bytes(65536))
+    item_of = struct.pack("<HHI", 0xFFFE, 0xE000, len(contour)) + contour
+    rt = b"1.2.840.10008.5.1.4.1.1.481.3\0"
+    head = b"".join((element(8, 0x16, b"UI", rt), element(8, 0x18, b"UI", b"1.2.3.4.8.2"), element(0x10, 0x10, b"PN", b"Big^Header"),
+                     element(0x10, 0x20, b"LO", b"P1"), element(0x20, 0x0D, b"UI", b"1.2.3.4.8\0"), element(0x20, 0x0E, b"UI", b"1.2.3.4.8.1")))
+    # bytes 4-7 of the sequence's head: SQ, undefined length
+    data = head + struct.pack("<HH2sHI", 0x3006, 0x0039, b"SQ", 0, 0xFFFFFFFF) + item_of * 4800 + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    server = start("hilum", a, work)
+    sampler, begin = Sampler(server), time.time()
+    with wire.Wire(server.port, timeout=120) as peer:
+        peer.associate([(1, rt.decode().rstrip("\0"), [wire.EXPLICIT])])
+        status = peer.store(1, rt.decode().rstrip("\0"), "1.2.3.4.8.2", data, piece=65000)
+    print(f"memory: {len(data) / 1e6:.0f} MB without PixelData in {time.time() - begin:.1f} s (status {status:04X}), "
+          f"peak RSS {sampler.end():.0f} MB (target 200)")
+    server.stop()
 
 
 def item(kind, body):
@@ -174,14 +213,24 @@ def associate_request(called, calling="BENCH"):
 
 
 def bench_start(a, work, corpus):
-    server = start("hilum", a, work)
+    """Over the catalogue of --data (bench_find.py makes one of a million studies), which is given back as it was but for
+    ten studies more; without it over what the corpus holds."""
+    server = Hilum(work, dicom=LIMITS, build=a.build, data=a.data)
     send(server, parts_of(corpus, 1), True)
+    studies = server.cli("status")["record"]["studies"]
     server.kill()
-    for label in ("after kill -9", "after a clean stop"):
-        begin = time.time()
-        server.again()
-        print(f"start {label}: {(time.time() - begin) * 1000:.0f} ms to an open port")
-        server.stop()
+    times = {"after kill -9": [], "after a clean stop": []}
+    for _ in range(a.runs):
+        for label in times:
+            begin = time.time()
+            server.again()
+            times[label].append((time.time() - begin) * 1000)
+            if label == "after kill -9":
+                server.stop()
+        send(server, parts_of(corpus, 1), True)
+        server.kill()
+    for label, ms in times.items():
+        print(f"start {label}, {studies} studies: {statistics.median(ms):.0f} ms to the READY line, of {len(ms)} at most {max(ms):.0f} ms (targets 2000 and 200)")
 
 
 def bench_crowd(a, work):
@@ -204,6 +253,7 @@ def main():
     p.add_argument("--studies", type=int, default=10)
     p.add_argument("--slices", type=int, default=100)
     p.add_argument("--runs", type=int, default=3)
+    p.add_argument("--data", help="data directory with a catalogue, for start")
     p.add_argument("work", nargs="*")
     a = p.parse_args()
     todo = a.work or ["cstore", "cmove", "cget", "memory", "start", "crowd"]
