@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/dicom/charset.h"
 #include "core/dicom/dataset_api.h"
 #include "core/dicom/uid.h"
 
 enum {
+    GATHER_FIRST = 4,
+    GATHER_EVERY = 16,
+    GATHER_MS = 3,
     IDENTIFIER_MAX = 16 * 1024 * 1024,
     SUB_ASSOCIATIONS = 4,
     CHARSET_MAX = 128,
@@ -28,6 +32,7 @@ struct hilum_exchange {
     char reference[16];        /* of that; "" before it was given out */
     struct hl_exchange_tally tally;
     uint32_t offending[HL_OFFENDING_MAX];
+    int64_t sent_ms; /* monotonic; the last answer that was not to wait for more */
     bool is_answered, is_over, is_cancelled, is_too_long;
 };
 
@@ -271,6 +276,20 @@ static hilum_rc check_answer(const hilum_exchange *exchange,
     return HILUM_OK;
 }
 
+/* Pending answers of a C-FIND come many at a time; each by itself costs a packet and wakes the peer. The first go at once,
+ * of a stream every sixteenth, and whenever the last one is some time ago. */
+static bool may_gather(hilum_exchange *exchange, const struct hilum_dimse_response *answer)
+{
+    int64_t now = hl_mono_ms();
+    bool is_pending = (answer->status & 0xFFFE) == 0xFF00 &&
+                      exchange->wire->command.command_field == HL_C_FIND_RQ;
+    uint64_t n = exchange->tally.answers;
+    bool may = is_pending && n >= GATHER_FIRST && n % GATHER_EVERY != GATHER_EVERY - 1 &&
+               now - exchange->sent_ms < GATHER_MS;
+    exchange->sent_ms = may ? exchange->sent_ms : now;
+    return may;
+}
+
 static hilum_rc answer(hilum_exchange *exchange, const struct hilum_dimse_response *answer)
 {
     const struct hl_request *wire = exchange->wire;
@@ -282,8 +301,10 @@ static hilum_rc answer(hilum_exchange *exchange, const struct hilum_dimse_respon
     set_details(exchange, answer, &response);
     rc = answer->data ? encode(exchange, answer->data, &bytes) : HILUM_OK;
     if (rc >= 0) {
+        hl_ul_more(wire->ul, may_gather(exchange, answer));
         rc = hl_dimse_write(wire->ul, &response, answer->data ? hl_buf_str(&bytes) : NULL,
                             bytes.len);
+        hl_ul_more(wire->ul, false);
         exchange->is_answered = (answer->status & 0xFFFE) != 0xFF00;
         note_response(&exchange->tally, answer->status, answer->data != NULL, answer->counts);
         if (rc)

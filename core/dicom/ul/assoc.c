@@ -614,6 +614,11 @@ static hilum_rc send_some(struct hl_ul_assoc *assoc, uint8_t context_id, uint8_t
     return hl_ul_assoc_send(assoc, iov - held, pdus * 2 + held);
 }
 
+void hl_ul_more(struct hl_ul_assoc *assoc, bool is_more)
+{
+    assoc->io.is_more = is_more;
+}
+
 hilum_rc hl_ul_write_command(struct hl_ul_assoc *assoc, uint8_t context_id, const void *bytes,
                              size_t n)
 {

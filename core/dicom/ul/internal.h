@@ -61,7 +61,8 @@ struct hl_ul_io_ops {
 struct hl_ul_io {
     const struct hl_ul_io_ops *ops;
     int fd;
-    short want; /* POLLIN or POLLOUT */
+    short want;   /* POLLIN or POLLOUT */
+    bool is_more; /* more follows at once: the kernel may wait for it, 200 ms at most */
     void *ssl;
     struct hl_ul_tls *tls;
 };

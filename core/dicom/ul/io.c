@@ -32,7 +32,7 @@ static ssize_t plain_read(struct hl_ul_io *io, void *out, size_t n)
 static ssize_t plain_write(struct hl_ul_io *io, const struct iovec *iov, int n)
 {
     struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
-    ssize_t sent = sendmsg(io->fd, &message, MSG_NOSIGNAL);
+    ssize_t sent = sendmsg(io->fd, &message, MSG_NOSIGNAL | (io->is_more ? MSG_MORE : 0));
     return sent >= 0 ? sent : failed(io, POLLOUT);
 }
 

@@ -222,6 +222,10 @@ hilum_rc hl_ul_write(struct hl_ul_assoc *assoc, uint8_t context_id, bool is_comm
 hilum_rc hl_ul_write_command(struct hl_ul_assoc *assoc, uint8_t context_id, const void *bytes,
                              size_t n);
 
+/* Whether more is written at once after what is written from now on: small messages then leave together, none later than
+ * 200 ms. Of no effect under TLS. */
+void hl_ul_more(struct hl_ul_assoc *assoc, bool is_more);
+
 /* ---- pieces for tests and fuzzers -------------------------------------------------------------
  */
 /* Parses the body of an A-ASSOCIATE-RQ (type 0x01) or -AC (0x02) of n bytes (after the 6-byte
