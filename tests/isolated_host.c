@@ -114,3 +114,12 @@ const char *fake_host_reason(void)
 {
     return hl_error();
 }
+
+void fake_host_lend(const struct hilum_dicom_api *dicom, const struct hilum_catalog_api *catalog,
+                    const struct hilum_object_api *objects)
+{
+    /* A worker has none of them. */
+    (void)dicom;
+    (void)catalog;
+    (void)objects;
+}

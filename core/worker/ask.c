@@ -1,4 +1,5 @@
 /* Questions to the server in the middle of a call. SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
 #include <unistd.h>
 
 #include "core/base/error.h"
@@ -24,4 +25,36 @@ hilum_rc worker_ask_send(struct hilum_self *self)
     if (rc != HILUM_OK)
         _exit(0);
     return hl_wire_outcome(&self->ask);
+}
+
+/* ---- bytes in and out ---- */
+
+hilum_rc worker_take(void *ctx, const void *bytes, uint64_t n)
+{
+    struct worker_target *target = ctx;
+    if (n > target->size - target->n)
+        return hl_fail(HILUM_EFULL, "a document of more than %llu bytes",
+                       (unsigned long long)target->size);
+    memcpy(target->bytes + target->n, bytes, n);
+    target->n += n;
+    return HILUM_OK;
+}
+
+hilum_rc worker_pour(struct hilum_self *self, struct hilum_sink *out)
+{
+    unsigned char piece[HL_WIRE_CHUNK];
+    hilum_rc rc = worker_ask_send(self);
+    uint64_t total = rc == HILUM_OK ? hl_wire_u64(&self->ask) : 0;
+    for (uint64_t at = 0; rc == HILUM_OK && at < total;) {
+        uint64_t n = total - at < sizeof piece ? total - at : sizeof piece;
+        worker_ask(self, HL_ASK_MORE);
+        hl_wire_put_u64(&self->ask, at);
+        rc = worker_ask_send(self);
+        if (rc == HILUM_OK && !hl_wire_bytes(&self->ask, piece, n))
+            rc = hl_fail(HILUM_EIO, "an answer that ends early");
+        if (rc == HILUM_OK)
+            rc = out->write(out->ctx, piece, n);
+        at += n;
+    }
+    return rc;
 }

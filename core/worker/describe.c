@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/worker/worker.h"
 #include "hilum/operator.h"
+#include "hilum/renderer.h"
 #include "hilum/report.h"
 
 enum { MAX_LIST = 256 };
@@ -146,6 +147,17 @@ static void put_report(struct hl_wire *out, const struct hilum_cap *cap)
     hl_wire_put_text(out, is_whole ? report->file_suffix : NULL);
 }
 
+static void put_renderer(struct hl_wire *out, const struct hilum_cap *cap)
+{
+    const struct hilum_renderer *r = (const struct hilum_renderer *)(const void *)cap;
+    bool is_whole = HILUM_HAS(struct hilum_renderer, cap->size, close);
+    hl_wire_put_u32(out, is_whole && r->open && r->render && r->close);
+    hl_wire_put_u32(out, is_whole && r->query);
+    hl_wire_put_text(out, is_whole ? r->modes : NULL);
+    hl_wire_put_text(out, is_whole ? r->media_types : NULL);
+    hl_wire_put_text(out, is_whole ? r->parameters_schema : NULL);
+}
+
 static void put_hooks(const struct hilum_self *self, struct hl_wire *out)
 {
     hl_wire_put_u32(out, self->n_hooks);
@@ -174,6 +186,8 @@ void worker_put_caps(struct hilum_self *self)
             put_codec(out, cap);
         else if (cap->kind == HILUM_CAP_OPERATOR)
             put_operator(out, cap);
+        else if (cap->kind == HILUM_CAP_RENDERER)
+            put_renderer(out, cap);
         else
             put_report(out, cap);
     }

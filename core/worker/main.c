@@ -101,6 +101,7 @@ static hilum_rc call_plugin(struct hilum_self *self)
     switch (cap->cap->kind) {
     case HILUM_CAP_CODEC: return worker_codec(cap, op, self);
     case HILUM_CAP_OPERATOR: return worker_operator(cap, op, self);
+    case HILUM_CAP_RENDERER: return worker_renderer(cap, op, self);
     default: return worker_report(cap, op, self);
     }
 }

@@ -84,12 +84,11 @@ static hilum_rc host_provide(hilum_self *self, const struct hilum_cap *cap, void
     if (!cap || cap->size < sizeof *cap)
         return refuse(self, hl_fail(HILUM_EINVAL, "capability: its size is not filled in"));
     if (cap->kind != HILUM_CAP_CODEC && cap->kind != HILUM_CAP_OPERATOR &&
-        cap->kind != HILUM_CAP_REPORT)
-        return refuse(self,
-                      hl_fail(HILUM_EUNSUP,
-                              "a %s cannot run in a process of its own (codecs, operators and "
-                              "reports can); write isolation = \"none\"",
-                              kind_name(cap->kind)));
+        cap->kind != HILUM_CAP_REPORT && cap->kind != HILUM_CAP_RENDERER)
+        return refuse(self, hl_fail(HILUM_EUNSUP,
+                                    "a %s cannot run in a process of its own (codecs, operators, "
+                                    "reports and renderers can); write isolation = \"none\"",
+                                    kind_name(cap->kind)));
     if (self->n_caps == WORKER_MAX_CAPS)
         return refuse(self, hl_fail(HILUM_EFULL, "more than %d capabilities", WORKER_MAX_CAPS));
     self->caps[self->n_caps++] = (struct worker_cap){cap, instance};

@@ -8,7 +8,7 @@
 #include "core/worker/wire.h"
 #include "hilum/host.h"
 
-enum { WORKER_MAX_CAPS = 64, WORKER_MAX_HOOKS = 64 };
+enum { WORKER_MAX_CAPS = 64, WORKER_MAX_HOOKS = 64, WORKER_MAX_SCENES = 64 };
 
 struct worker_cap {
     const struct hilum_cap *cap;
@@ -25,7 +25,8 @@ struct hilum_self {
     uint32_t n_caps;
     struct hilum_hook hooks[WORKER_MAX_HOOKS];
     uint32_t n_hooks;
-    pthread_t thread; /* that serves calls; only it may ask */
+    struct worker_scene *scenes[WORKER_MAX_SCENES]; /* renderer.c */
+    pthread_t thread;                               /* that serves calls; only it may ask */
     bool in_call;
     bool registering;
     hilum_rc refused; /* the first registration that failed, even if init ignored it */
@@ -46,10 +47,11 @@ hilum_rc worker_read_options(struct hilum_self *self);
 /* Appends the tables provided. */
 void worker_put_caps(struct hilum_self *self);
 
-/* codec.c, operator.c, report.c: one call; arguments are read from self->in, results appended to self->out. */
+/* codec.c, operator.c, report.c, renderer.c: one call; arguments are read from self->in, results appended to self->out. */
 hilum_rc worker_codec(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 hilum_rc worker_operator(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 
+hilum_rc worker_renderer(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 hilum_rc worker_report(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 /* hook.c: runs the index-th hook; its verdict is the result. */
 hilum_rc worker_hook(struct hilum_self *self, uint32_t index);
@@ -59,6 +61,15 @@ void worker_event_table(struct hilum_host *table);
  * results. HILUM_EDENIED: outside a call or on another thread. */
 void worker_ask(struct hilum_self *self, enum hl_wire_ask what);
 hilum_rc worker_ask_send(struct hilum_self *self);
+/* Instead of send, for a question whose answer is of any length: it flows into `out`. */
+hilum_rc worker_pour(struct hilum_self *self, struct hilum_sink *out);
+
+/* A sink into shared memory: write = worker_take, ctx = one of these. */
+struct worker_target {
+    unsigned char *bytes;
+    uint64_t n, size;
+};
+hilum_rc worker_take(void *ctx, const void *bytes, uint64_t n);
 
 /* A part of the shared memory; NULL: the server named one that is not there. */
 void *worker_memory(const struct hilum_self *self, uint64_t at, uint64_t size);

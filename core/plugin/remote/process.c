@@ -82,6 +82,7 @@ static hilum_rc make_parts(struct hl_process *process, struct hl_spawn *spawn)
 hilum_rc hl_process_start(struct hl_process *process, struct hl_keeper *keeper, const char *program)
 {
     struct hl_spawn spawn = {.program = program, .null_fd = -1, .sock = -1};
+    process->birth++;
     process->pidfd = process->sock = process->memory_fd = process->text_fd = -1;
     hilum_rc rc = make_parts(process, &spawn);
     if (rc == HILUM_OK) {

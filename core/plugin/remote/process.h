@@ -14,6 +14,7 @@ struct hl_process {
     unsigned char *memory;
     uint64_t memory_size;
     uint32_t number; /* of the last request */
+    uint64_t birth;  /* counts starts */
     /* Guarded by the remote's lock; what is above belongs to whoever made it busy. */
     bool busy;
     uint64_t calls, seen_calls; /* counted, and at the last look */

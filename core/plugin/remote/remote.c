@@ -157,6 +157,8 @@ static hilum_rc provide_one(struct hl_remote *remote, uint32_t index, struct hl_
                       ? hl_remote_codec(remote, index, name, wire, &cap, &instance)
                   : kind == HILUM_CAP_OPERATOR
                       ? hl_remote_operator(remote, index, name, wire, &cap, &instance)
+                  : kind == HILUM_CAP_RENDERER
+                      ? hl_remote_renderer(remote, index, name, wire, &cap, &instance)
                   : kind == HILUM_CAP_REPORT
                       ? hl_remote_report(remote, index, name, wire, &cap, &instance)
                       : hl_fail(HILUM_EUNSUP, "capability of kind %u in a worker", kind);
@@ -242,8 +244,10 @@ void hl_remote_shut(struct hl_remote *remote)
 /* ---- calls ---- */
 
 /* With the lock. One that runs, else one that may be started. */
-static struct hl_process *pick(struct hl_remote *remote, int64_t now)
+static struct hl_process *pick(struct hl_remote *remote, struct hl_process *wanted, int64_t now)
 {
+    if (wanted)
+        return !wanted->busy && (wanted->pid || now >= remote->not_before) ? wanted : NULL;
     for (unsigned i = 0; i < remote->n_workers; i++)
         if (remote->workers[i] && !remote->workers[i]->busy && remote->workers[i]->pid)
             return remote->workers[i];
@@ -267,13 +271,13 @@ static bool wait_for_one(struct hl_remote *remote, int64_t now, int64_t deadline
     return true;
 }
 
-static struct hl_process *lease(struct hl_remote *remote, hilum_rc *rc)
+static struct hl_process *lease(struct hl_remote *remote, struct hl_process *wanted, hilum_rc *rc)
 {
     int64_t now = hl_mono_ms(), deadline = now + remote->deadline_ms;
     struct hl_process *process = NULL;
     pthread_mutex_lock(&remote->lock);
     while ((*rc = hl_remote_check_quarantine(remote)) == HILUM_OK &&
-           !(process = pick(remote, now))) {
+           !(process = pick(remote, wanted, now))) {
         if (!wait_for_one(remote, now, deadline)) {
             *rc = hl_fail(HILUM_EAGAIN, "plugin %s: all workers were busy for %" PRId64 " ms",
                           remote->plugin->id, remote->deadline_ms);
@@ -287,8 +291,8 @@ static struct hl_process *lease(struct hl_remote *remote, hilum_rc *rc)
     return process;
 }
 
-struct hl_process *hl_remote_begin(struct hl_remote *remote, enum hl_wire_op op, uint32_t index,
-                                   uint64_t memory, hilum_rc *rc)
+static struct hl_process *begin(struct hl_remote *remote, struct hl_process *wanted,
+                                enum hl_wire_op op, uint32_t index, uint64_t memory, hilum_rc *rc)
 {
     if (memory > remote->memory) {
         *rc = hl_fail(HILUM_ENOMEM,
@@ -296,7 +300,7 @@ struct hl_process *hl_remote_begin(struct hl_remote *remote, enum hl_wire_op op,
                       remote->plugin->id, memory, remote->memory);
         return NULL;
     }
-    struct hl_process *process = lease(remote, rc);
+    struct hl_process *process = lease(remote, wanted, rc);
     if (!process)
         return NULL;
     *rc = process->pid ? HILUM_OK : hl_remote_boot(remote, process);
@@ -306,11 +310,34 @@ struct hl_process *hl_remote_begin(struct hl_remote *remote, enum hl_wire_op op,
         hl_remote_end(process);
         return NULL;
     }
+    hl_remote_again(process, op, index);
+    return process;
+}
+
+void hl_remote_again(struct hl_process *process, enum hl_wire_op op, uint32_t index)
+{
     hl_wire_begin(&process->wire, HL_WIRE_CALL, ++process->number, 0);
     hl_wire_put_u32(&process->wire, op);
     hl_wire_put_u32(&process->wire, index);
     hl_wire_put_u64(&process->wire, process->memory_size);
-    return process;
+}
+
+struct hl_process *hl_remote_begin(struct hl_remote *remote, enum hl_wire_op op, uint32_t index,
+                                   uint64_t memory, hilum_rc *rc)
+{
+    return begin(remote, NULL, op, index, memory, rc);
+}
+
+struct hl_process *hl_remote_begin_at(struct hl_remote *remote, const struct hl_place *place,
+                                      enum hl_wire_op op, uint32_t index, uint64_t memory,
+                                      hilum_rc *rc)
+{
+    return begin(remote, place->process, op, index, memory, rc);
+}
+
+struct hl_place hl_process_place(struct hl_process *process)
+{
+    return (struct hl_place){process, process->birth};
 }
 
 struct hl_wire *hl_process_wire(struct hl_process *process)
@@ -369,7 +396,7 @@ void hl_remote_end(struct hl_process *process)
         remote->in_a_row = 0;
         remote->good++;
     }
-    pthread_cond_signal(&remote->changed);
+    pthread_cond_broadcast(&remote->changed); /* not each waits for any worker */
     pthread_mutex_unlock(&remote->lock);
 }
 

@@ -32,6 +32,18 @@ void hl_remote_forgive(struct hl_remote *remote);
  * message of a call of capability `index`. NULL: *rc says why. */
 struct hl_process *hl_remote_begin(struct hl_remote *remote, enum hl_wire_op op, uint32_t index,
                                    uint64_t memory, hilum_rc *rc);
+/* A worker in one of its lives: what a plugin keeps between calls is there and nowhere else. */
+struct hl_place {
+    struct hl_process *process;
+    uint64_t birth;
+};
+struct hl_place hl_process_place(struct hl_process *process);
+/* The same, but of that worker; its birth may be another by now. */
+struct hl_process *hl_remote_begin_at(struct hl_remote *remote, const struct hl_place *place,
+                                      enum hl_wire_op op, uint32_t index, uint64_t memory,
+                                      hilum_rc *rc);
+/* Begins one more call of a worker that has been taken. */
+void hl_remote_again(struct hl_process *process, enum hl_wire_op op, uint32_t index);
 struct hl_wire *hl_process_wire(struct hl_process *process);
 unsigned char *hl_process_memory(struct hl_process *process);
 /* Sends, waits. true: a reply is there to be read, *rc is what the plugin answered, its reason recorded. false: the
@@ -54,6 +66,8 @@ hilum_rc hl_remote_operator(struct hl_remote *remote, uint32_t index, const char
                             struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
 hilum_rc hl_remote_report(struct hl_remote *remote, uint32_t index, const char *name,
                           struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
+hilum_rc hl_remote_renderer(struct hl_remote *remote, uint32_t index, const char *name,
+                            struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
 /* hook.c: reads one hook and subscribes to it. *is_parallel as it says. */
 hilum_rc hl_remote_hook(struct hl_remote *remote, uint32_t index, struct hl_wire *wire,
                         const struct hilum_host *table, hilum_self *self, bool *is_parallel);

@@ -12,6 +12,7 @@
 #include "hilum/codec.h"
 #include "hilum/host.h"
 #include "hilum/operator.h"
+#include "hilum/renderer.h"
 #include "hilum/report.h"
 
 struct conf {
@@ -280,6 +281,78 @@ static const struct hilum_report report = {
     .parse = report_parse,
 };
 
+/* ---- renderer: the first pixel of a slice and a text of it; the mode says what harm is done ---- */
+
+struct scene {
+    const struct hilum_source *source;
+    int n_drawn;
+};
+
+static hilum_rc scene_open(void *self, const struct hilum_source *source, void **out)
+{
+    struct scene *scene = calloc(1, sizeof *scene);
+    const struct state *s = self;
+    struct hilum_slice slice = {.size = sizeof slice};
+    if (!scene)
+        return HILUM_ENOMEM;
+    scene->source = source;
+    *out = scene;
+    if (strcmp(source->modality, "US") == 0) {
+        free(scene);
+        return s->host->fail(s->self, HILUM_EUNSUP, "no ultrasound");
+    }
+    return source->describe(source->ctx, source->n_slices - 1, &slice);
+}
+
+static hilum_rc scene_render(void *self, void *arg, const struct hilum_view *view,
+                             struct hilum_sink *out, struct hilum_rendered *done)
+{
+    struct scene *scene = arg;
+    const struct hilum_source *source = scene->source;
+    struct hilum_slice slice = {.size = sizeof slice};
+    char text[128];
+    hilum_rc rc = harm(self, view->mode);
+    if (rc == HILUM_OK)
+        rc = source->describe(source->ctx, view->slice, &slice);
+    uint64_t n = rc == HILUM_OK ? hilum_frame_bytes(slice.frame) : 0;
+    unsigned char *pixels = n ? malloc((size_t)n) : NULL;
+    if (rc != HILUM_OK || !pixels)
+        return rc == HILUM_OK ? HILUM_ENOMEM : rc;
+    rc = source->read(source->ctx, view->slice, pixels, n);
+    const char *name = source->text(source->ctx, view->slice, "PatientID");
+    int length = snprintf(text, sizeof text, "%d %s %s %s %d", pixels[n - 1], slice.sop_instance,
+                          name ? name : "-", slice.unit, ++scene->n_drawn);
+    free(pixels);
+    done->width = view->width;
+    return rc == HILUM_OK ? out->write(out->ctx, text, (uint64_t)length) : rc;
+}
+
+static hilum_rc scene_query(void *self, void *arg, const char *request_json, struct hilum_sink *out)
+{
+    (void)self;
+    (void)arg;
+    return out->write(out->ctx, request_json, strlen(request_json));
+}
+
+static void scene_close(void *self, void *arg)
+{
+    (void)self;
+    free(arg);
+}
+
+static const struct hilum_renderer renderer = {
+    .cap = {.size = sizeof renderer,
+            .kind = HILUM_CAP_RENDERER,
+            .threads = HILUM_PARALLEL,
+            .name = "pixel"},
+    .modes = "flat",
+    .media_types = "text/plain",
+    .open = scene_open,
+    .render = scene_render,
+    .query = scene_query,
+    .close = scene_close,
+};
+
 /* ---- hook: does what the event's field "harm" asks for ---- */
 
 static int32_t stored(void *arg, hilum_event *event)
@@ -323,6 +396,8 @@ static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void
         rc = host->provide(self, &operator_.cap, s);
     if (rc == HILUM_OK)
         rc = host->provide(self, &report.cap, s);
+    if (rc == HILUM_OK)
+        rc = host->provide(self, &renderer.cap, s);
     const struct hilum_hook hook = {.size = sizeof hook,
                                     .phase = HILUM_NOTIFY,
                                     .event = "instance.stored",

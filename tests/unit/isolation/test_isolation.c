@@ -21,6 +21,7 @@
 #include "core/base/error.h"
 #include "core/plugin/plugin.h"
 #include "hilum/operator.h"
+#include "hilum/renderer.h"
 #include "hilum/report.h"
 
 enum { SIDE = 64, PIXELS = SIDE * SIDE };
@@ -292,6 +293,98 @@ static void isolated__report_reads_its_source_from_here(void **state)
     hl_buf_clear(&document);
     assert_int_equal(report->write(self, "again", 5, &source, &sink), HILUM_OK);
     assert_int_equal(document.len, 5);
+    hl_buf_fini(&document);
+    hl_plugins_unpin(plugins, cap);
+}
+
+/* A series of three frames of 64 KiB, more than one message holds. */
+static const struct hilum_frame large = {.size = sizeof large,
+                                         .columns = 256,
+                                         .rows = 256,
+                                         .samples = 1,
+                                         .bits_allocated = 8,
+                                         .bits_stored = 8};
+
+static hilum_rc slice_describe(void *ctx, uint32_t i, struct hilum_slice *out)
+{
+    (void)ctx;
+    (void)i;
+    out->sop_instance = "1.2.3";
+    out->unit = "HU";
+    out->frame = &large;
+    return HILUM_OK;
+}
+
+static hilum_rc slice_read(void *ctx, uint32_t i, void *dst, uint64_t n)
+{
+    (void)ctx;
+    assert_int_equal(n, 256 * 256);
+    memset(dst, (int)i + 7, n);
+    return HILUM_OK;
+}
+
+static const char *slice_text(void *ctx, uint32_t i, const char *path)
+{
+    (void)ctx;
+    (void)i;
+    return strcmp(path, "PatientID") == 0 ? "P1" : NULL;
+}
+
+static const struct hilum_renderer *renderer;
+static void *renderer_self;
+
+static hilum_rc draw(void *scene, const char *mode, uint32_t slice)
+{
+    struct hilum_sink sink = {.size = sizeof sink, .write = add, .ctx = &document};
+    const struct hilum_view view = {
+        .size = sizeof view, .width = 11, .slice = slice, .mode = mode, .media_type = "text/plain"};
+    struct hilum_rendered done = {.size = sizeof done};
+    hl_buf_clear(&document);
+    hilum_rc rc = renderer->render(renderer_self, scene, &view, &sink, &done);
+    if (rc == HILUM_OK)
+        assert_int_equal(done.width, 11);
+    return rc;
+}
+
+static void isolated__renderer_opens_its_scene_again_after_a_crash(void **state)
+{
+    (void)state;
+    const struct hilum_cap *cap;
+    void *scene, *other, *none;
+    struct hilum_source series = {.size = sizeof series,
+                                  .n_slices = 3,
+                                  .study_uid = "1",
+                                  .series_uid = "1.2",
+                                  .modality = "CT",
+                                  .describe = slice_describe,
+                                  .read = slice_read,
+                                  .text = slice_text};
+    struct hilum_sink sink = {.size = sizeof sink, .write = add, .ctx = &document};
+    bring_up("hostile", ISOLATED "limits = { crashes = 100; workers = 2; };");
+    assert_int_equal(hl_plugins_acquire(plugins, HILUM_CAP_RENDERER, "pixel", &cap, &renderer_self),
+                     HILUM_OK);
+    renderer = (const struct hilum_renderer *)(const void *)cap;
+    assert_int_equal(renderer->open(renderer_self, &series, &scene), HILUM_OK);
+    assert_int_equal(renderer->open(renderer_self, &series, &other), HILUM_OK);
+    assert_int_equal(draw(scene, "flat", 2), HILUM_OK);
+    assert_string_equal(hl_buf_str(&document), "9 1.2.3 P1 HU 1");
+    assert_int_equal(draw(scene, "flat", 0), HILUM_OK);
+    assert_string_equal(hl_buf_str(&document), "7 1.2.3 P1 HU 2");
+    assert_int_equal(draw(scene, "null", 0), HILUM_EINTERNAL);
+    /* A new scene of the same series: it has drawn nothing yet. */
+    assert_int_equal(draw(scene, "flat", 0), HILUM_OK);
+    assert_string_equal(hl_buf_str(&document), "7 1.2.3 P1 HU 1");
+    assert_int_equal(draw(other, "flat", 1), HILUM_OK);
+    assert_int_equal(draw(scene, "flat", 3), HILUM_EINVAL);
+    hl_buf_clear(&document);
+    assert_int_equal(renderer->query(renderer_self, scene, "{}", &sink), HILUM_OK);
+    assert_string_equal(hl_buf_str(&document), "{}");
+    assert_int_equal(draw(other, "exit", 0), HILUM_EINTERNAL);
+    renderer->close(renderer_self, other);
+    renderer->close(renderer_self, scene);
+    series.modality = "US";
+    assert_int_equal(renderer->open(renderer_self, &series, &none), HILUM_EUNSUP);
+    assert_string_equal(hl_error(), "no ultrasound");
     hl_buf_fini(&document);
     hl_plugins_unpin(plugins, cap);
 }
@@ -618,6 +711,7 @@ int main(void)
         T(isolated__codec_encodes),
         T(isolated__operator_answers_as_in_process),
         T(isolated__report_reads_its_source_from_here),
+        T(isolated__renderer_opens_its_scene_again_after_a_crash),
         T(isolated__notify_hook_asks_for_its_event),
         T(harm__costs_one_call),
         T(harm__64_gigabytes_are_not_to_be_had),
