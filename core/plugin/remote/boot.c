@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/plugin/remote/state.h"
 
 enum {
@@ -172,7 +173,14 @@ hilum_rc hl_remote_descriptor(struct hl_remote *remote, struct hl_wire *wire,
     *out = NULL;
     if (!p)
         return hl_fail(HILUM_ENOMEM, "worker: no memory");
-    hl_wire_u32(wire); /* what is in force: the worker itself has refused what is too little */
+    uint32_t in_force = hl_wire_u32(wire);
+    /* The worker itself has refused what is too little. */
+    if (!wire->bad && !(in_force & HL_JAIL_LANDLOCK))
+        hl_log(HL_WARN, remote->plugin->id,
+               "its workers can read every file the server can: this kernel has no Landlock");
+    if (!wire->bad && !(in_force & HL_JAIL_SECCOMP))
+        hl_log(HL_WARN, remote->plugin->id,
+               "its workers can start programs and open sockets: this kernel has no seccomp");
     if (!hl_wire_u32(wire))
         return wire->bad ? hl_fail(HILUM_EINVAL, "a description that cannot be read") : HILUM_OK;
     p->magic = hl_wire_u32(wire);
