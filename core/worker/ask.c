@@ -1,4 +1,5 @@
 /* Questions to the server in the middle of a call. SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,6 +26,20 @@ hilum_rc worker_ask_send(struct hilum_self *self)
     if (rc != HILUM_OK)
         _exit(0);
     return hl_wire_outcome(&self->ask);
+}
+
+const char *worker_keep(struct hilum_self *self, const char *text)
+{
+    char *copy = text && self->n_kept < WORKER_MAX_KEPT ? strdup(text) : NULL;
+    if (copy)
+        self->kept[self->n_kept++] = copy;
+    return copy;
+}
+
+void worker_forget(struct hilum_self *self)
+{
+    while (self->n_kept)
+        free(self->kept[--self->n_kept]);
 }
 
 /* ---- bytes in and out ---- */

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/worker/worker.h"
+#include "hilum/hl7.h"
 #include "hilum/operator.h"
 #include "hilum/renderer.h"
 #include "hilum/report.h"
@@ -158,6 +159,16 @@ static void put_renderer(struct hl_wire *out, const struct hilum_cap *cap)
     hl_wire_put_text(out, is_whole ? r->parameters_schema : NULL);
 }
 
+static void put_hl7(struct hl_wire *out, const struct hilum_cap *cap)
+{
+    const struct hilum_hl7 *hl7 = (const struct hilum_hl7 *)(const void *)cap;
+    bool is_whole = HILUM_HAS(struct hilum_hl7, cap->size, compose);
+    hl_wire_put_u32(out, is_whole && hl7->receive);
+    hl_wire_put_u32(out, is_whole && hl7->compose);
+    put_list(out, is_whole ? hl7->accepts : NULL);
+    put_list(out, is_whole ? hl7->makes : NULL);
+}
+
 static void put_hooks(const struct hilum_self *self, struct hl_wire *out)
 {
     hl_wire_put_u32(out, self->n_hooks);
@@ -188,6 +199,8 @@ void worker_put_caps(struct hilum_self *self)
             put_operator(out, cap);
         else if (cap->kind == HILUM_CAP_RENDERER)
             put_renderer(out, cap);
+        else if (cap->kind == HILUM_CAP_HL7)
+            put_hl7(out, cap);
         else
             put_report(out, cap);
     }

@@ -1,18 +1,13 @@
 /* Notify hooks: the event lies in the server; its fields are asked for when the hook reads them, and kept until it returns.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/base/error.h"
 #include "core/worker/worker.h"
 
-enum { MAX_TEXTS = 256 };
-
 /* What a hook sees as its event. */
 struct hilum_event {
     struct hilum_self *self;
-    char *texts[MAX_TEXTS]; /* borrowed by the hook */
-    size_t n_texts;
 };
 
 static hilum_rc event_text(hilum_event *event, const char *field, const char **utf8)
@@ -25,13 +20,10 @@ static hilum_rc event_text(hilum_event *event, const char *field, const char **u
     const char *text = rc == HILUM_OK ? hl_wire_text(&self->ask) : NULL;
     if (rc != HILUM_OK)
         return rc;
-    char *copy = text && event->n_texts < MAX_TEXTS ? strdup(text) : NULL;
-    if (!copy)
-        return hl_fail(HILUM_ENOMEM, "field %s: more than %d fields, or no memory", field,
-                       MAX_TEXTS);
-    event->texts[event->n_texts++] = copy;
-    *utf8 = copy;
-    return HILUM_OK;
+    *utf8 = worker_keep(self, text);
+    return *utf8 ? HILUM_OK
+                 : hl_fail(HILUM_ENOMEM, "field %s: more than %d texts in a call, or no memory",
+                           field, WORKER_MAX_KEPT);
 }
 
 static hilum_rc event_int(hilum_event *event, const char *field, int64_t *value)
@@ -76,14 +68,25 @@ void worker_event_table(struct hilum_host *table)
     table->event_reason = event_reason;
 }
 
+hilum_event *worker_event_new(struct hilum_self *self)
+{
+    hilum_event *event = calloc(1, sizeof *event);
+    if (event)
+        event->self = self;
+    return event;
+}
+
+void worker_event_free(hilum_event *event)
+{
+    free(event);
+}
+
 hilum_rc worker_hook(struct hilum_self *self, uint32_t index)
 {
     struct hilum_event event = {.self = self};
     if (index >= self->n_hooks)
         return hl_fail(HILUM_EINVAL, "a call of hook %u of %u", index, self->n_hooks);
     int32_t verdict = self->hooks[index].run(self->hooks[index].arg, &event);
-    for (size_t i = 0; i < event.n_texts; i++)
-        free(event.texts[i]);
     hl_wire_put_u32(&self->out, (uint32_t)verdict);
     return verdict < 0 ? verdict : HILUM_OK;
 }

@@ -101,6 +101,7 @@ static hilum_rc call_plugin(struct hilum_self *self)
     switch (cap->cap->kind) {
     case HILUM_CAP_CODEC: return worker_codec(cap, op, self);
     case HILUM_CAP_OPERATOR: return worker_operator(cap, op, self);
+    case HILUM_CAP_HL7: return worker_hl7(cap, op, self);
     case HILUM_CAP_RENDERER: return worker_renderer(cap, op, self);
     default: return worker_report(cap, op, self);
     }
@@ -135,6 +136,7 @@ static bool answer(struct hilum_self *self)
     struct hl_wire_head head = hl_wire_head(&self->in);
     hl_wire_begin_reply(&self->out, HL_WIRE_REPLY, head.number);
     hilum_rc rc = dispatch(self, head.type);
+    worker_forget(self);
     hl_wire_finish_reply(&self->out, rc, hl_error());
     return hl_wire_send(HL_WIRE_SOCKET, &self->out) == HILUM_OK && head.type != HL_WIRE_END;
 }

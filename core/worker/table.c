@@ -77,14 +77,19 @@ static const char *kind_name(uint32_t kind)
     return names[kind < sizeof names / sizeof *names ? kind : 0];
 }
 
+static bool is_served(uint32_t kind)
+{
+    return kind == HILUM_CAP_CODEC || kind == HILUM_CAP_OPERATOR || kind == HILUM_CAP_RENDERER ||
+           kind == HILUM_CAP_REPORT || kind == HILUM_CAP_HL7;
+}
+
 static hilum_rc host_provide(hilum_self *self, const struct hilum_cap *cap, void *instance)
 {
     if (!self->registering)
         return hl_fail(HILUM_EDENIED, "provide is allowed during init only");
     if (!cap || cap->size < sizeof *cap)
         return refuse(self, hl_fail(HILUM_EINVAL, "capability: its size is not filled in"));
-    if (cap->kind != HILUM_CAP_CODEC && cap->kind != HILUM_CAP_OPERATOR &&
-        cap->kind != HILUM_CAP_REPORT && cap->kind != HILUM_CAP_RENDERER)
+    if (!is_served(cap->kind))
         return refuse(self, hl_fail(HILUM_EUNSUP,
                                     "a %s cannot run in a process of its own (codecs, operators, "
                                     "reports and renderers can); write isolation = \"none\"",

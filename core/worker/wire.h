@@ -48,21 +48,25 @@ enum hl_wire_op {
     HL_OP_RENDERER_OPEN,
     HL_OP_RENDERER_RENDER,
     HL_OP_RENDERER_QUERY,
-    HL_OP_RENDERER_CLOSE
+    HL_OP_RENDERER_CLOSE,
+    HL_OP_HL7_RECEIVE,
+    HL_OP_HL7_COMPOSE
 };
 
 enum hl_wire_ask {
     HL_ASK_ATTACHMENT =
-        1,           /* name, media type -> bytes in all; the server keeps them for HL_ASK_MORE */
-    HL_ASK_STYLE,    /* name -> the same */
-    HL_ASK_MORE,     /* from -> up to HL_WIRE_CHUNK bytes */
-    HL_ASK_TEXT,     /* field of the event -> text */
-    HL_ASK_INT,      /* field -> number */
-    HL_ASK_PLAN,     /* verb, arguments */
-    HL_ASK_REASON,   /* text */
-    HL_ASK_SLICE,    /* i -> the slice, its texts, its frame */
-    HL_ASK_PIXELS,   /* i, bytes -> bytes in all, for HL_ASK_MORE */
-    HL_ASK_ATTRIBUTE /* i, path -> text */
+        1,            /* name, media type -> bytes in all; the server keeps them for HL_ASK_MORE */
+    HL_ASK_STYLE,     /* name -> the same */
+    HL_ASK_MORE,      /* from -> up to HL_WIRE_CHUNK bytes */
+    HL_ASK_TEXT,      /* field of the event -> text */
+    HL_ASK_INT,       /* field -> number */
+    HL_ASK_PLAN,      /* verb, arguments */
+    HL_ASK_REASON,    /* text */
+    HL_ASK_SLICE,     /* i -> the slice, its texts, its frame */
+    HL_ASK_PIXELS,    /* i, bytes -> bytes in all, for HL_ASK_MORE */
+    HL_ASK_ATTRIBUTE, /* i, path -> text */
+    HL_ASK_HL7_TEXT,  /* path -> text */
+    HL_ASK_HL7_COUNT  /* path -> number */
 };
 enum { HL_WIRE_CHUNK = 32 * 1024 };
 /* What a report or another document may come to in the shared memory. */

@@ -8,7 +8,12 @@
 #include "core/worker/wire.h"
 #include "hilum/host.h"
 
-enum { WORKER_MAX_CAPS = 64, WORKER_MAX_HOOKS = 64, WORKER_MAX_SCENES = 64 };
+enum {
+    WORKER_MAX_CAPS = 64,
+    WORKER_MAX_HOOKS = 64,
+    WORKER_MAX_SCENES = 64,
+    WORKER_MAX_KEPT = 1024
+};
 
 struct worker_cap {
     const struct hilum_cap *cap;
@@ -28,6 +33,8 @@ struct hilum_self {
     struct worker_scene *scenes[WORKER_MAX_SCENES]; /* renderer.c */
     pthread_t thread;                               /* that serves calls; only it may ask */
     bool in_call;
+    char *kept[WORKER_MAX_KEPT]; /* texts a plugin borrows until its call returns */
+    uint32_t n_kept;
     bool registering;
     hilum_rc refused; /* the first registration that failed, even if init ignored it */
     char refusal[256];
@@ -47,20 +54,27 @@ hilum_rc worker_read_options(struct hilum_self *self);
 /* Appends the tables provided. */
 void worker_put_caps(struct hilum_self *self);
 
-/* codec.c, operator.c, report.c, renderer.c: one call; arguments are read from self->in, results appended to self->out. */
+/* codec.c, operator.c, report.c, renderer.c, hl7.c: one call; arguments are read from self->in, results appended to self->out. */
 hilum_rc worker_codec(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 hilum_rc worker_operator(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 
 hilum_rc worker_renderer(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
+hilum_rc worker_hl7(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 hilum_rc worker_report(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 /* hook.c: runs the index-th hook; its verdict is the result. */
 hilum_rc worker_hook(struct hilum_self *self, uint32_t index);
+/* The event of this call, for other kinds that have one. free: NULL is fine. */
+hilum_event *worker_event_new(struct hilum_self *self);
+void worker_event_free(hilum_event *event);
 void worker_event_table(struct hilum_host *table);
 
 /* ask.c: a question to the server within a call. begin; arguments into self->ask; send, after which self->ask holds the
  * results. HILUM_EDENIED: outside a call or on another thread. */
 void worker_ask(struct hilum_self *self, enum hl_wire_ask what);
 hilum_rc worker_ask_send(struct hilum_self *self);
+/* A copy of a text of self->ask that lives until the call returns. NULL: text was, or no memory. */
+const char *worker_keep(struct hilum_self *self, const char *text);
+void worker_forget(struct hilum_self *self);
 /* Instead of send, for a question whose answer is of any length: it flows into `out`. */
 hilum_rc worker_pour(struct hilum_self *self, struct hilum_sink *out);
 

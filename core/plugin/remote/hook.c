@@ -10,12 +10,7 @@ struct remote_hook {
     uint32_t index;
 };
 
-struct asked {
-    const struct hilum_host *table;
-    hilum_event *event;
-};
-
-static hilum_rc ask_field(const struct asked *a, uint32_t what, const char *field,
+static hilum_rc ask_field(const struct hl_asked_event *a, uint32_t what, const char *field,
                           struct hl_wire *answer)
 {
     const char *text = NULL;
@@ -31,9 +26,10 @@ static hilum_rc ask_field(const struct asked *a, uint32_t what, const char *fiel
     return rc;
 }
 
-static hilum_rc ask(void *arg, uint32_t what, struct hl_wire *question, struct hl_wire *answer)
+hilum_rc hl_remote_ask_event(void *arg, uint32_t what, struct hl_wire *question,
+                             struct hl_wire *answer)
 {
-    const struct asked *a = arg;
+    const struct hl_asked_event *a = arg;
     const char *first = hl_wire_text(question);
     const char *second = what == HL_ASK_PLAN ? hl_wire_text(question) : NULL;
     if (!first)
@@ -52,12 +48,12 @@ static hilum_rc ask(void *arg, uint32_t what, struct hl_wire *question, struct h
 static int32_t run(void *arg, hilum_event *event)
 {
     const struct remote_hook *hook = arg;
-    struct asked asked = {hook->table, event};
+    struct hl_asked_event asked = {hook->table, event};
     hilum_rc rc = HILUM_OK;
     struct hl_process *process = hl_remote_begin(hook->remote, HL_OP_HOOK_RUN, hook->index, 0, &rc);
     if (!process)
         return rc;
-    hl_remote_answers(process, ask, &asked);
+    hl_remote_answers(process, hl_remote_ask_event, &asked);
     if (hl_remote_run(process, &rc) && rc == HILUM_OK) {
         struct hl_wire *wire = hl_process_wire(process);
         int32_t verdict = (int32_t)hl_wire_u32(wire);

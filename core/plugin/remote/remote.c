@@ -153,15 +153,16 @@ static hilum_rc provide_one(struct hl_remote *remote, uint32_t index, struct hl_
     void *instance = NULL;
     uint32_t kind = hl_wire_u32(wire), threads = hl_wire_u32(wire);
     const char *name = hl_wire_text(wire);
-    hilum_rc rc = kind == HILUM_CAP_CODEC
-                      ? hl_remote_codec(remote, index, name, wire, &cap, &instance)
-                  : kind == HILUM_CAP_OPERATOR
-                      ? hl_remote_operator(remote, index, name, wire, &cap, &instance)
-                  : kind == HILUM_CAP_RENDERER
-                      ? hl_remote_renderer(remote, index, name, wire, &cap, &instance)
-                  : kind == HILUM_CAP_REPORT
-                      ? hl_remote_report(remote, index, name, wire, &cap, &instance)
-                      : hl_fail(HILUM_EUNSUP, "capability of kind %u in a worker", kind);
+    hilum_rc rc =
+        kind == HILUM_CAP_CODEC ? hl_remote_codec(remote, index, name, wire, &cap, &instance)
+        : kind == HILUM_CAP_OPERATOR
+            ? hl_remote_operator(remote, index, name, wire, &cap, &instance)
+        : kind == HILUM_CAP_RENDERER
+            ? hl_remote_renderer(remote, index, name, wire, &cap, &instance)
+        : kind == HILUM_CAP_HL7 ? hl_remote_hl7(remote, index, name, wire, &cap, &instance)
+        : kind == HILUM_CAP_REPORT
+            ? hl_remote_report(remote, index, name, wire, &cap, &instance)
+            : hl_fail(HILUM_EUNSUP, "capability of kind %u in a worker", kind);
     if (rc == HILUM_OK && threads != HILUM_PARALLEL)
         remote->max_workers = 1;
     return rc == HILUM_OK ? table->provide(remote->plugin, cap, instance) : rc;

@@ -68,6 +68,15 @@ hilum_rc hl_remote_report(struct hl_remote *remote, uint32_t index, const char *
                           struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
 hilum_rc hl_remote_renderer(struct hl_remote *remote, uint32_t index, const char *name,
                             struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
+hilum_rc hl_remote_hl7(struct hl_remote *remote, uint32_t index, const char *name,
+                       struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
+/* hook.c: what a call that has an event is asked for; arg: one of these. */
+struct hl_asked_event {
+    const struct hilum_host *table;
+    hilum_event *event;
+};
+hilum_rc hl_remote_ask_event(void *arg, uint32_t what, struct hl_wire *question,
+                             struct hl_wire *answer);
 /* hook.c: reads one hook and subscribes to it. *is_parallel as it says. */
 hilum_rc hl_remote_hook(struct hl_remote *remote, uint32_t index, struct hl_wire *wire,
                         const struct hilum_host *table, hilum_self *self, bool *is_parallel);

@@ -40,7 +40,7 @@ static void read_as(unsigned what, struct hl_remote *remote, struct hl_wire *wir
     void *instance;
     bool is_parallel;
     hilum_rc rc = HILUM_EINVAL;
-    switch (what % 6) {
+    switch (what % 7) {
     case 0:
         if (hl_remote_descriptor(remote, wire, &plugin) == HILUM_OK)
             look_at_descriptor(plugin);
@@ -48,6 +48,7 @@ static void read_as(unsigned what, struct hl_remote *remote, struct hl_wire *wir
     case 1: rc = hl_remote_codec(remote, 0, "x", wire, &cap, &instance); break;
     case 2: rc = hl_remote_operator(remote, 0, NULL, wire, &cap, &instance); break;
     case 3: rc = hl_remote_report(remote, 0, "x", wire, &cap, &instance); break;
+    case 6: rc = hl_remote_hl7(remote, 0, "x", wire, &cap, &instance); break;
     case 4: rc = hl_remote_renderer(remote, 0, "x", wire, &cap, &instance); break;
     default: hl_remote_hook(remote, 0, wire, &table, remote->plugin, &is_parallel);
     }
