@@ -216,6 +216,23 @@ static hilum_rc host_announce(hilum_self *self, const char *name, const char *va
     return HILUM_OK;
 }
 
+/* A row of the audit record speaks for the server. */
+static void host_audit(hilum_self *self, const hilum_principal *who, const char *action,
+                       const char *what, const char *details)
+{
+    (void)who;
+    (void)what;
+    (void)details;
+    host_log(self, HILUM_LOG_WARN, action);
+}
+
+static hilum_rc host_metrics(hilum_self *self, const struct hilum_sink *sink)
+{
+    (void)self;
+    (void)sink;
+    return not_here("the server's numbers");
+}
+
 void worker_table_init(struct hilum_self *self)
 {
     self->table = (struct hilum_host){
@@ -244,6 +261,8 @@ void worker_table_init(struct hilum_self *self)
         .principal_new = host_principal_new,
         .principal_free = host_principal_free,
         .announce = host_announce,
+        .audit = host_audit,
+        .metrics = host_metrics,
     };
     worker_event_table(&self->table);
 }
