@@ -233,6 +233,69 @@ static hilum_rc host_metrics(hilum_self *self, const struct hilum_sink *sink)
     return not_here("the server's numbers");
 }
 
+/* A suspended hook would hold the worker, and its ticket means nothing over there. */
+static hilum_rc host_suspend(hilum_event *event, uint32_t deadline_ms, void (*on_cancel)(void *arg),
+                             void *arg, uint64_t *ticket)
+{
+    (void)event;
+    (void)deadline_ms;
+    (void)on_cancel;
+    (void)arg;
+    *ticket = 0;
+    return not_here("a ticket");
+}
+
+static hilum_rc host_settle(hilum_self *self, uint64_t ticket, int32_t verdict, const char *why)
+{
+    (void)self;
+    (void)ticket;
+    (void)verdict;
+    (void)why;
+    return not_here("a ticket");
+}
+
+static hilum_rc host_run_later(hilum_self *self, uint32_t after_ms, void (*run)(void *arg),
+                               void *arg, uint64_t *timer)
+{
+    (void)self;
+    (void)after_ms;
+    (void)run;
+    (void)arg;
+    *timer = 0;
+    return not_here("a timer");
+}
+
+static hilum_rc host_cancel_later(hilum_self *self, uint64_t timer)
+{
+    (void)self;
+    (void)timer;
+    return not_here("a timer");
+}
+
+static hilum_rc host_value_put(hilum_self *self, const char *key, const char *value)
+{
+    (void)self;
+    (void)key;
+    (void)value;
+    return not_here("the server's database");
+}
+
+static hilum_rc host_value_get(hilum_self *self, const char *key, struct hilum_sink *out)
+{
+    (void)self;
+    (void)key;
+    (void)out;
+    return not_here("the server's database");
+}
+
+static hilum_rc host_run_child(hilum_self *self, const struct hilum_child *child, int32_t *status)
+{
+    (void)self;
+    (void)child;
+    *status = 0;
+    return not_here("another program");
+}
+
 void worker_table_init(struct hilum_self *self)
 {
     self->table = (struct hilum_host){
@@ -263,6 +326,13 @@ void worker_table_init(struct hilum_self *self)
         .announce = host_announce,
         .audit = host_audit,
         .metrics = host_metrics,
+        .suspend = host_suspend,
+        .settle = host_settle,
+        .run_later = host_run_later,
+        .cancel_later = host_cancel_later,
+        .value_put = host_value_put,
+        .value_get = host_value_get,
+        .run_child = host_run_child,
     };
     worker_event_table(&self->table);
 }

@@ -86,8 +86,26 @@ static hilum_rc leak(uint64_t n)
     return HILUM_OK;
 }
 
+/* A plugin calls what the table of its ABI has, without asking whether it is there. */
+static hilum_rc look_at_table(const struct state *s)
+{
+    static const size_t absent[] = {offsetof(struct hilum_host, dicom),
+                                    offsetof(struct hilum_host, catalog),
+                                    offsetof(struct hilum_host, objects)};
+    for (size_t at = offsetof(struct hilum_host, log); at + sizeof(void *) <= s->host->size;
+         at += sizeof(void *)) {
+        const void *member;
+        memcpy(&member, (const char *)s->host + at, sizeof member);
+        if (!member && at != absent[0] && at != absent[1] && at != absent[2])
+            return s->host->fail(s->self, HILUM_EINTERNAL, "a member of the table is missing");
+    }
+    return HILUM_OK;
+}
+
 static hilum_rc harm(const struct state *s, const char *what)
 {
+    if (strcmp(what, "table") == 0)
+        return look_at_table(s);
     if (strcmp(what, "null") == 0)
         *(volatile int *)(uintptr_t)(s->conf->number & 0) = 1;
     if (strcmp(what, "loop") == 0)

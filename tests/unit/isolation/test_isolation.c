@@ -159,6 +159,10 @@ static void isolated__codec_answers_as_in_process(void **state)
     bring_up("hostile", ISOLATED "options = { greeting = \"good day\"; number = 5; };");
     assert_non_null(codec);
     assert_works();
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    if (decode("table", pixels, &out) != HILUM_OK)
+        fail_msg("%s: see core/worker/table.c", hl_error());
     struct hilum_frame seen = {.size = sizeof seen};
     struct hilum_code_info about = {.size = sizeof about, .frame = &seen};
     const struct hilum_fragment fragment = {"options ", 8};
