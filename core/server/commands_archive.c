@@ -291,22 +291,45 @@ static hilum_rc fsck_fault(void *arg, const char *fault, const char *store, cons
     return HILUM_OK;
 }
 
+/* What a person did to the whole archive, also when it was cut short: `number` of what the word says. */
+static void archive_audit(struct hl_server *server, struct hl_call *call, const char *action,
+                          const char *word, uint64_t number, hilum_rc rc)
+{
+    char who[64], after[128];
+    snprintf(after, sizeof after, "{\"%s\":%llu,\"complete\":%s}", word, (unsigned long long)number,
+             rc < 0 ? "false" : "true");
+    if (hl_record_audit(server->record, hl_server_who(call, who, sizeof who), action, "archive",
+                        NULL, after) < 0)
+        hl_log(HL_ERROR, "server", "%s was not audited: %s", action, hl_error());
+}
+
 static hilum_rc archive_fsck(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     struct faults faults = {.call = call};
-    hilum_rc rc = hl_store_fsck(server->store, hl_call_bool(call, "repair"), fsck_fault, &faults);
+    bool is_repair = hl_call_bool(call, "repair");
+    hilum_rc rc = hl_store_fsck(server->store, is_repair, fsck_fault, &faults);
+    char why[256];
+    snprintf(why, sizeof why, "%s", rc < 0 ? hl_error() : "");
+    if (is_repair)
+        archive_audit(server, call, "archive.repair", "faults", faults.n, rc);
     if (rc < 0)
-        return rc;
+        return hl_fail(rc, "%s", why);
     return hl_call_result_json(call, json_pack("{s:I, s:i}", "faults", (json_int_t)faults.n,
                                                "exit_code", (int)(faults.n > 0)));
 }
 
+struct rebuild {
+    struct hl_call *call;
+    uint64_t done;
+};
+
 static hilum_rc rebuild_progress(void *arg, uint64_t done)
 {
-    struct hl_call *call = arg;
-    hl_call_progress(call, done, 0, "objects recorded");
-    if (hl_call_cancelled(call))
+    struct rebuild *rebuild = arg;
+    rebuild->done = done;
+    hl_call_progress(rebuild->call, done, 0, "objects recorded");
+    if (hl_call_cancelled(rebuild->call))
         return hl_fail(HILUM_ECANCELLED, "cancelled: run it again to go on");
     return HILUM_OK;
 }
@@ -314,9 +337,13 @@ static hilum_rc rebuild_progress(void *arg, uint64_t done)
 static hilum_rc archive_rebuild(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
-    hilum_rc rc = hl_store_rebuild(server->store, rebuild_progress, call);
+    struct rebuild rebuild = {.call = call};
+    hilum_rc rc = hl_store_rebuild(server->store, rebuild_progress, &rebuild);
+    char why[256];
+    snprintf(why, sizeof why, "%s", rc < 0 ? hl_error() : "");
+    archive_audit(server, call, "archive.rebuild", "objects", rebuild.done, rc);
     if (rc < 0)
-        return rc;
+        return hl_fail(rc, "%s", why);
     struct hl_buf json = {0};
     rc = hl_record_status(server->record, &json);
     return rc < 0 ? rc : hl_server_answer_view(call, &json, hl_server_view_rebuilt);

@@ -4,7 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 $python -c 'import pydicom' 2>/dev/null || skip "python3-pydicom is not installed"
 
-ws=$(free_port)
+ws=$(free_port) gone=$(free_port)
 mkdir -p "$work/server/site/rules"
 cat >"$work/server/site/rules/audit.lua" <<'LUA'
 hilum.on { event = "query.received", phase = "filter", name = "site/no-fishing", where = "PatientName=*; peer=ws",
@@ -12,7 +12,8 @@ hilum.on { event = "query.received", phase = "filter", name = "site/no-fishing",
 hilum.on { event = "retrieve.done", name = "site/hears", where = "destination=WS1", run = function(ev) end }
 LUA
 start_server "dicom = { aet = \"HILUM\"; unknown_peers = \"accept\"; };
-peers = ( { name = \"ws\"; aet = \"WS1\"; host = \"127.0.0.1\"; port = $ws; } );"
+peers = ( { name = \"ws\"; aet = \"WS1\"; host = \"127.0.0.1\"; port = $ws; },
+          { name = \"dead\"; aet = \"DEAD\"; host = \"127.0.0.1\"; port = $gone; } );"
 $python "$root/tests/dicom/make_find_data.py" "$work/data"
 start_receiver "$work/ws" "$ws" WS1
 hilum() { "$build/bin/hilum" --data "$work/server/data" "$@"; }
@@ -78,6 +79,41 @@ row "export" export "user $(id -u)|1.2.999.3|{\"directory\":\"$work/export\",\"i
 # ---- changed
 hilum patient edit PID-6 PatientName="O'BRIEN^MARY" --why typo >/dev/null 2>&1 || hilum patient edit --help
 row "edit" patient.edit "user $(id -u)|patient:"
+# A newcomer with a known ID and another name; two contents under one UID, twice.
+$python - "$work/data/1.2.999.1.1.1.dcm" "$work/data/1.2.999.3.1.1.dcm" "$work/strange" <<'PY'
+import os, sys, pydicom
+os.mkdir(sys.argv[3])
+for n in (1, 2):
+    ds = pydicom.dcmread(sys.argv[1])
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = f"1.2.999.8{n}", f"1.2.999.8{n}.1"
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.999.8{n}.1.1"
+    ds.PatientName, ds.PatientBirthDate = f"Newcomer^{n}", f"190{n}0101"
+    ds.save_as(f"{sys.argv[3]}/person{n}.dcm")
+    ds = pydicom.dcmread(sys.argv[2])
+    ds.ImageComments = f"content {n}"
+    ds.save_as(f"{sys.argv[3]}/content{n}.dcm")
+PY
+hilum import "$work/strange" >/dev/null || bad "hilum import of what needs decisions"
+first_of() { hilum --json "$1" "$2" | tr -d ' \n' | sed -n "s/.*\"$3\":\([0-9]*\).*/\1/p"; } # the last of them
+hilum patient resolve "$(first_of patient conflicts conflict)" same >/dev/null || bad "hilum patient resolve same"
+row "resolve, the same" patient.resolve "user $(id -u)|conflict:"
+row "resolve, what was decided" patient.resolve '{"same_person":true}'
+hilum patient resolve "$(first_of patient conflicts conflict)" other >/dev/null || bad "hilum patient resolve other"
+row "resolve, another" patient.resolve '{"same_person":false}'
+hilum quarantine release "$(first_of quarantine list number)" >/dev/null || bad "hilum quarantine release"
+row "release" quarantine.release "user $(id -u)|1.2.999.3.1.1"
+hilum quarantine discard "$(first_of quarantine list number)" >/dev/null || bad "hilum quarantine discard"
+row "discard" quarantine.discard "user $(id -u)|1.2.999.3.1.1"
+hilum study send 1.2.999.3 dead >/dev/null || bad "hilum study send to a dead peer"
+job=$(hilum --json job list --all --state waiting | tr -d ' \n' | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+hilum job cancel "$job" >/dev/null || bad "hilum job cancel"
+row "cancel" job.cancel "user $(id -u)|job:$job"
+hilum job retry >/dev/null || bad "hilum job retry"
+row "retry" job.retry "user $(id -u)|job:0"
+hilum archive fsck --repair >/dev/null 2>&1
+row "repair" archive.repair "user $(id -u)|archive|{\"faults\":"
+hilum archive rebuild >/dev/null || bad "hilum archive rebuild"
+row "rebuild" archive.rebuild "user $(id -u)|archive|{\"objects\":0,\"complete\":true}"
 hilum config reload >/dev/null
 row "reload" config.reload "user $(id -u)|reloaded"
 
