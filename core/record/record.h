@@ -51,6 +51,9 @@ hilum_rc hl_record_save_all(struct hl_record *record,
                             hilum_rc (*write)(void *arg, const char *lines, size_t n), void *arg);
 /* The name of this database, in every line ("c"): hexadecimal. */
 const char *hl_record_catalogue(struct hl_record *record);
+/* How often it has been saved, as it knows itself: what was written by `write` belongs to the next number. A log that says
+ * more than one above has seen this database older than it was then. */
+int64_t hl_record_save_round(struct hl_record *record);
 
 /* A catalogue that was lost comes back: begin; put all lines, in any order, each with the number of what it lay in
  * (the larger one counts); persons; the instances of its objects (is_history); rest; end. Durable steps, each of which may

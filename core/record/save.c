@@ -2,6 +2,7 @@
  * whoever took that on: a lost catalogue is made again from both. A line is the whole state of one thing; of two, the
  * later one counts. Knows nothing of where lines lie. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -254,6 +255,8 @@ static hilum_rc save(struct hl_record *record, struct hl_session *session, int64
         rc = chunk_write(saving, &lines);
     hl_buf_fini(&lines);
     saving->is_saved = rc == HILUM_OK && has_any;
+    if (saving->is_saved)
+        atomic_fetch_add(&saving->round, 1);
     return rc;
 }
 
@@ -275,7 +278,13 @@ hilum_rc hl_save_began(struct hl_record *record, struct hl_session *session)
 {
     if (!record->saving.is_saved)
         return HILUM_OK;
-    return hl_session_run(session, "DELETE FROM unsaved", "");
+    hilum_rc rc = hl_session_run(session, "DELETE FROM unsaved", "");
+    return rc == HILUM_OK
+               ? hl_session_run(session,
+                                "INSERT INTO kv VALUES ('record', 'round', ?1) ON CONFLICT "
+                                "(space, name) DO UPDATE SET value = excluded.value",
+                                "i", (int64_t)atomic_load(&record->saving.round))
+               : rc;
 }
 
 void hl_save_committed(struct hl_record *record, struct hl_session *session, unsigned notes,
@@ -434,9 +443,20 @@ hilum_rc hl_save_open(struct hl_record *record)
         atomic_store(&record->is_restoring, rc == HILUM_OK);
         rc = rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
     }
+    hl_buf_clear(&text);
+    if (rc == HILUM_OK) {
+        rc = hl_record_kv_get(record, "record", "round", &text);
+        atomic_store(&record->saving.round, strtoll(hl_buf_str(&text), NULL, 10));
+        rc = rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
+    }
     record->saving.is_behind = true; /* what an earlier process had no time for */
     hl_buf_fini(&text);
     return rc;
+}
+
+int64_t hl_record_save_round(struct hl_record *record)
+{
+    return atomic_load(&record->saving.round);
 }
 
 const char *hl_record_catalogue(struct hl_record *record)

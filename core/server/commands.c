@@ -76,7 +76,7 @@ json_t *hl_server_status(struct hl_server *server)
     json_object_set_new(object, "record_health",
                         json_string(health_text(hl_record_health(server->record))));
     json_object_set_new(object, "log_health",
-                        json_string(health_text(hl_record_save_health(server->record))));
+                        json_string(health_text(hl_store_log_health(server->store))));
     struct hl_buf json = {0};
     if (hl_record_status(server->record, &json) == HILUM_OK)
         add_part(object, "record", &json);

@@ -161,5 +161,7 @@ hilum_rc hl_store_rebuild(struct hl_store *store, hilum_rc (*progress)(void *arg
                           void *arg);
 /* Now and then: the log beside the objects, which only grows, is written anew when that is worth it. */
 hilum_rc hl_store_tidy(struct hl_store *store);
+/* Is everything in it that should be? HILUM_ECONFLICT: more than that, the catalogue is an older one. */
+hilum_rc hl_store_log_health(struct hl_store *store);
 
 #endif

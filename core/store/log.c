@@ -13,6 +13,11 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 
+/* It came from a backup: rows of then, objects and log of now. Nothing may overwrite what only the log knows. */
+static const char STALE[] =
+    "the catalogue is older than the log beside the objects (a backup?): decisions made since are "
+    "not in it; stop the "
+    "server, move catalog.db* away, start it and run `hilum archive rebuild`";
 enum { FIRST_BYTES = 256, MANY_OBJECTS = 500 };
 #define LITTLE_BYTES ((uint64_t)8 * 1024 * 1024)
 
@@ -34,7 +39,9 @@ static hilum_rc writing_add(void *arg, const char *lines, size_t n)
     return provider->table->append(provider->instance, writing->txn, lines, n);
 }
 
-static hilum_rc writing_begin(struct hl_store *store, const char *key, struct writing *writing)
+/* `round`: of the saving this belongs to. */
+static hilum_rc writing_begin(struct hl_store *store, const char *key, int64_t round,
+                              struct writing *writing)
 {
     char head[96];
     *writing = (struct writing){.provider = &store->providers[0], .hash = XXH3_createState()};
@@ -43,7 +50,8 @@ static hilum_rc writing_begin(struct hl_store *store, const char *key, struct wr
         return hl_fail(HILUM_ENOMEM, "no memory for the log");
     XXH3_128bits_reset(writing->hash);
     hilum_rc rc = provider->table->begin(provider->instance, key, 0, &writing->txn);
-    snprintf(head, sizeof head, "{\"f\":9,\"c\":\"%s\"}\n", hl_record_catalogue(store->record));
+    snprintf(head, sizeof head, "{\"f\":9,\"c\":\"%s\",\"g\":%lld}\n",
+             hl_record_catalogue(store->record), (long long)round);
     return rc == HILUM_OK ? writing_add(writing, head, strlen(head)) : rc;
 }
 
@@ -88,7 +96,7 @@ static hilum_rc lines_write(void *arg, const char *lines, size_t n)
     struct writing writing;
     char key[64];
     snprintf(key, sizeof key, HL_LOG_KEYS "n%015" PRIu64 ".lines", number_take(store));
-    hilum_rc rc = writing_begin(store, key, &writing);
+    hilum_rc rc = writing_begin(store, key, hl_record_save_round(store->record) + 1, &writing);
     if (rc == HILUM_OK && n > 0)
         rc = writing_add(&writing, lines, n);
     rc = writing_end(&writing, rc);
@@ -163,7 +171,7 @@ hilum_rc hl_log_whole(struct hl_store *store)
     char key[64];
     uint64_t number = number_take(store);
     snprintf(key, sizeof key, HL_LOG_KEYS "n%015" PRIu64 ".whole", number);
-    hilum_rc rc = writing_begin(store, key, &writing);
+    hilum_rc rc = writing_begin(store, key, hl_record_save_round(store->record), &writing);
     if (rc == HILUM_OK)
         rc = hl_record_save_all(store->record, writing_add, &writing);
     rc = writing_end(&writing, rc);
@@ -188,7 +196,7 @@ hilum_rc hl_store_tidy(struct hl_store *store)
                   (store->log_objects > MANY_OBJECTS && store->log_bytes > enough / 8) ||
                   store->log_objects / 8 > MANY_OBJECTS;
     pthread_mutex_unlock(&store->log_lock);
-    if (!is_due || hl_record_is_restoring(store->record) ||
+    if (!is_due || store->is_stale || hl_record_is_restoring(store->record) ||
         hl_health_medium(store, &store->providers[0]) != HILUM_OK)
         return HILUM_OK;
     return hl_log_whole(store);
@@ -213,8 +221,8 @@ static hilum_rc pending_finish(struct hl_store *store)
     return rc;
 }
 
-/* The catalogue that wrote it. */
-static bool is_ours(struct hl_store *store, const struct hl_log_key *key)
+/* Is the catalogue the one that wrote it? *is_newer: yes, but when it was younger than it is now. */
+static bool is_ours(struct hl_store *store, const struct hl_log_key *key, bool *is_newer)
 {
     char first[FIRST_BYTES + 1] = "";
     uint64_t got = 0;
@@ -226,6 +234,8 @@ static bool is_ours(struct hl_store *store, const struct hl_log_key *key)
     json_t *line = json_loads(first, 0, NULL);
     const char *catalogue = json_string_value(json_object_get(line, "c"));
     bool is = catalogue == NULL || strcmp(catalogue, hl_record_catalogue(store->record)) == 0;
+    *is_newer = is && json_integer_value(json_object_get(line, "g")) >
+                          hl_record_save_round(store->record) + 1;
     json_decref(line);
     return is;
 }
@@ -254,7 +264,7 @@ static bool is_lost(struct hl_store *store, const struct hl_log_key *newest)
 {
     bool is_empty = false;
     if (newest != NULL && newest->number > 0)
-        return !is_ours(store, newest);
+        return !is_ours(store, newest, &store->is_stale);
     return hl_record_is_empty(store->record, &is_empty) == HILUM_OK && is_empty &&
            has_objects(store);
 }
@@ -281,6 +291,14 @@ hilum_rc hl_log_open(struct hl_store *store)
              !has_log) /* so that its loss is noticed even before the first decision */
         rc = lines_write(store, "", 0);
     free(keys.items);
+    if (store->is_stale)
+        hl_log(HL_ERROR, "store", "%s", STALE);
     hl_record_on_save(store->record, &saver);
     return rc;
+}
+
+hilum_rc hl_store_log_health(struct hl_store *store)
+{
+    return store->is_stale ? hl_fail(HILUM_ECONFLICT, "%s", STALE)
+                           : hl_record_save_health(store->record);
 }

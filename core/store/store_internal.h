@@ -102,6 +102,7 @@ struct hl_store {
     uint64_t log_next;                                /* number of the next object of the log */
     uint64_t log_objects, log_bytes, log_whole_bytes; /* since everything was written, and then */
     bool has_whole;
+    bool is_stale; /* since the start: the log knows more than the catalogue */
     atomic_bool is_rebuilding;
 };
 
