@@ -28,8 +28,25 @@ for _ in $(seq 300); do
 done
 "$work/prefix/bin/hilum" --data "$work/data" status | tee "$work/status"
 grep -q "HERE at 127.0.0.1:$port" "$work/status"
-"$work/prefix/bin/hilum" --data "$work/data" plugin list >"$work/plugins"
-[ "$(grep -c running "$work/plugins")" -ge 3 ] && ! grep -E "skipped|stopped" "$work/plugins"
+"$work/prefix/bin/hilum" --data "$work/data" plugin list | tail -n +2 >"$work/plugins"
+[ "$(grep -c '^\(store-fs\|db-sqlite\|dicom-query\) .* running ' "$work/plugins")" -eq 3 ]
+[ "$(grep -vc ' running ' "$work/plugins")" -eq 0 ]
+# Every command of the server and every option is in the manual, with the same words.
+"$work/prefix/bin/hilum" --data "$work/data" --json commands | python3 -c '
+import json, sys
+text = open(sys.argv[1]).read()
+for c in json.load(sys.stdin)["commands"]:
+    item = ".It Cm " + c["name"]
+    after = [t for t in text.split(item)[1:] if t[0] in " \n"]
+    line = after[0].split("\n")[0] if after else ""
+    missing = [a["name"] for a in c.get("args", []) if a["name"].upper() not in line and "Fl -" + a["name"] not in line]
+    if not after or after[0].split("\n")[1] != c["summary"] or missing:
+        sys.exit("hilum.1: %s: not there, other words, or without %s" % (c["name"], missing))
+' "$work/prefix/share/man/man1/hilum.1"
+"$hilumd" --help | sed -n 's/^  --\([a-z-]*\) .*/\1/p' | while read -r option; do
+    grep -q "Fl -$option" "$work/prefix/share/man/man8/hilumd.8" || { echo "hilumd.8: no --$option"; exit 1; }
+done
+echo "the manual has every command and option"
 kill -TERM "$server"
 wait "$server"
 server=""

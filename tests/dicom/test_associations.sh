@@ -29,6 +29,7 @@ peers = ( { name = \"ct\"; aet = \"CT1\"; cidr = ( \"127.0.0.0/8\", \"::1\" ); s
           { name = \"far\"; aet = \"FAR\"; cidr = ( \"192.0.2.0/24\" ); },
           { name = \"pinned\"; aet = \"PIN\"; certificate_sha256 = \"$peer_print\"; },
           { name = \"sink\"; aet = \"SINK\"; host = \"127.0.0.1\"; port = $sink; idle = \"0s\"; },
+          { name = \"six\"; aet = \"SECOND\"; own_aet = \"CT1\"; host = \"::1\"; port = $six; },
           { name = \"single\"; aet = \"SINGLE\"; host = \"127.0.0.1\"; port = $single; idle = \"60s\"; connect_timeout = \"3s\"; },
           { name = \"picky\"; aet = \"PICKY\"; host = \"127.0.0.1\"; port = $picky; },
           { name = \"secret\"; aet = \"SECRET\"; host = \"127.0.0.1\"; port = $secret;
@@ -94,6 +95,7 @@ receiver() { # receiver DIRECTORY PORT [storescp options]
     pids+=("$!")
     await 10 $python -c "import socket; socket.create_connection(('127.0.0.1', $2), 1)" 2>/dev/null
 }
+quiet hilum peer echo six # itself, over IPv6
 receiver sink "$sink" +xi      # implicit little endian only
 receiver picky "$picky" --refuse
 receiver secret "$secret" +tls "$work/peer.key" "$work/peer.pem" +cf "$work/authority.pem"
@@ -113,6 +115,7 @@ check "the trace of a sending: a context that the peer does not take" latest sin
     "any(c['result'] == 4 and 'transfer syntaxes' in c['why'] for c in a['contexts'])"
 check "the trace of a rejected request" latest picky "a['result'] == 'rejected' and a['code'] == '1/1/1' and 'rejected permanently' in a['why']"
 check "the trace of a request over TLS" latest secret "a['result'] == 'accepted' and a['tls'] and a['ended'] == 'released'"
+check "the trace of a request over IPv6" latest six "a['result'] == 'accepted' and a['address'] == '::1' and a['ended'] == 'released'"
 check "in lines: what we asked" grep -q '  out  .*SINK .* accepted, .* refused' <(hilum peer trace sink)
 check "in lines: over TLS" grep -q '  out TLS  ' <(hilum peer trace secret)
 check "in lines: the rejection" grep -q '  out  .*rejected permanently' <(hilum peer trace picky)
