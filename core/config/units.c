@@ -105,6 +105,16 @@ static unsigned distance(const char *a, const char *b)
     return rows[n % 3][m];
 }
 
+/* "idle" of "idle_timeout", "timeout" of "connect_timeout". */
+static bool is_word_of(const char *part, const char *whole)
+{
+    size_t n = strlen(part), all = strlen(whole);
+    if (n < 3 || n + 1 >= all)
+        return false;
+    return (strncmp(whole, part, n) == 0 && whole[n] == '_') ||
+           (strcmp(whole + all - n, part) == 0 && whole[all - n - 1] == '_');
+}
+
 const char *hl_nearest(const char *word, const char *const *words, size_t n)
 {
     const char *best = NULL;
@@ -116,6 +126,9 @@ const char *hl_nearest(const char *word, const char *const *words, size_t n)
             best_distance = d;
         }
     }
+    for (size_t i = 0; i < n && !best; i++)
+        if (is_word_of(word, words[i]) || is_word_of(words[i], word))
+            best = words[i];
     return best;
 }
 

@@ -49,6 +49,10 @@ static void nearest__is_found_within_reason_only(void **state)
     assert_string_equal(hl_nearest("Listen", words, 4), "listen");
     assert_string_equal(hl_nearest("limtis", words, 4), "limits");
     assert_string_equal(hl_nearest("ate", words, 4), "aet");
+    static const char *const longer[] = {"idle", "connect_timeout"};
+    assert_string_equal(hl_nearest("idle_timeout", longer, 2), "idle");
+    assert_string_equal(hl_nearest("timeout", longer, 2), "connect_timeout");
+    assert_null(hl_nearest("idleness", longer, 2));
     assert_null(hl_nearest("x", words, 4));
     assert_null(hl_nearest("port", words, 4));
     assert_null(hl_nearest("", words, 4));
