@@ -252,7 +252,9 @@ struct http_server {
     pthread_cond_t queued, idle, watched; /* the latter by CLOCK_MONOTONIC */
     struct http_conn *conns;
     struct hilum_http *first, **last;
+    struct hilum_http *first_pull, **last_pull; /* bodies that leave: before all others */
     struct hilum_http *active;
+    unsigned n_running;                  /* requests, not pulls, that workers have */
     unsigned n_conns, n_queue, n_active; /* active: requests begun and not completed */
     bool is_draining, is_stopping, is_watched_out;
     bool is_cut; /* bodies that still leave are cut short */

@@ -90,10 +90,6 @@ static hilum_rc run(struct hilum_http *request)
 
 static void serve(struct hilum_http *request)
 {
-    if (request->is_answered) {
-        http_stream_pull(request);
-        return;
-    }
     const char *why = NULL;
     uint32_t status = admit(request, &why);
     if (status != 0) {
@@ -132,23 +128,18 @@ void http_finish(struct hilum_http *request, hilum_rc rc)
 
 /* ---- threads ---- */
 
-/* Holds server->lock. */
-static void append(struct http_server *server, struct hilum_http *request)
-{
-    request->queue_next = NULL;
-    *server->last = request;
-    server->last = &request->queue_next;
-    server->n_queue++;
-    pthread_cond_signal(&server->queued);
-}
-
 bool http_enqueue(struct hilum_http *request)
 {
     struct http_server *server = request->server;
     pthread_mutex_lock(&server->lock);
     bool fits = !server->is_draining && server->n_queue < (unsigned)server->conf->queue;
-    if (fits)
-        append(server, request);
+    if (fits) {
+        request->queue_next = NULL;
+        *server->last = request;
+        server->last = &request->queue_next;
+        server->n_queue++;
+        pthread_cond_signal(&server->queued);
+    }
     pthread_mutex_unlock(&server->lock);
     return fits;
 }
@@ -158,38 +149,79 @@ bool http_enqueue_pull(struct hilum_http *request)
     struct http_server *server = request->server;
     pthread_mutex_lock(&server->lock);
     bool goes_on = !server->is_cut;
-    if (goes_on)
-        append(server, request);
+    if (goes_on) {
+        request->queue_next = NULL;
+        *server->last_pull = request;
+        server->last_pull = &request->queue_next;
+        pthread_cond_signal(&server->queued);
+    }
     pthread_mutex_unlock(&server->lock);
     return goes_on;
 }
 
-static struct hilum_http *dequeue(struct http_server *server)
+/* Slow senders of bodies keep workers waiting; some are left for what leaves. */
+static bool may_run(const struct http_server *server)
 {
-    pthread_mutex_lock(&server->lock);
-    while (server->first == NULL && !server->is_stopping)
-        pthread_cond_wait(&server->queued, &server->lock);
-    struct hilum_http *request = server->first;
+    unsigned n = (unsigned)server->conf->workers, spared = n >= 8 ? 2 : n > 1 ? 1 : 0;
+    return server->first != NULL && server->n_running < n - spared;
+}
+
+/* Holds server->lock. NULL: nothing to do now. */
+static struct hilum_http *take(struct http_server *server, bool *is_pull)
+{
+    struct hilum_http *request = server->first_pull;
+    *is_pull = request != NULL;
     if (request != NULL) {
+        server->first_pull = request->queue_next;
+        if (server->first_pull == NULL)
+            server->last_pull = &server->first_pull;
+    } else if (may_run(server)) {
+        request = server->first;
         server->first = request->queue_next;
         if (server->first == NULL)
             server->last = &server->first;
         server->n_queue--;
+        server->n_running++;
     }
+    return request;
+}
+
+static struct hilum_http *dequeue(struct http_server *server, bool *is_pull)
+{
+    struct hilum_http *request;
+    pthread_mutex_lock(&server->lock);
+    while ((request = take(server, is_pull)) == NULL &&
+           (!server->is_stopping || server->first != NULL))
+        pthread_cond_wait(&server->queued, &server->lock);
     pthread_mutex_unlock(&server->lock);
     return request;
 }
 
 static void *work(void *arg)
 {
-    for (struct hilum_http *request; (request = dequeue(arg)) != NULL;)
+    struct http_server *server = arg;
+    bool is_pull = false;
+    for (struct hilum_http *request; (request = dequeue(server, &is_pull)) != NULL;) {
+        if (is_pull) {
+            http_stream_pull(request);
+            continue;
+        }
         serve(request);
+        pthread_mutex_lock(&server->lock);
+        server->n_running--;
+        if (server->is_stopping)
+            pthread_cond_broadcast(&server->queued);
+        else if (server->first != NULL)
+            pthread_cond_signal(&server->queued);
+        pthread_mutex_unlock(&server->lock);
+    }
     return NULL;
 }
 
 hilum_rc http_workers_start(struct http_server *server)
 {
     server->last = &server->first;
+    server->last_pull = &server->first_pull;
     while (server->n_workers < (unsigned)server->conf->workers) {
         if (pthread_create(&server->workers[server->n_workers], NULL, work, server) != 0)
             return server->host->fail(server->self, HILUM_ENOMEM, "http: no threads for workers");

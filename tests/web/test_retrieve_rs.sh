@@ -97,6 +97,13 @@ send_rle
 rle=$dw/studies/2.25.7003/series/2.25.7002/instances/2.25.7001
 equal "compressed, as stored" 200 "$(status -H "Accept: $dicom" "$rle")"
 equal "compressed, no syntax named" 200 "$(status -H 'Accept: multipart/related; type="application/dicom"' "$rle")"
+# One study of both kinds: what the client cannot take is left out, and said.
+sed 's/2.25.7001/2.25.7011/' "$work/rle.dump" >"$work/plain.dump"
+dump2dcm -q +l 20000 +te "$work/plain.dump" "$work/plain.dcm" && storescu -q -aec HILUM 127.0.0.1 "$port" "$work/plain.dcm"
+equal "some of a study" 206 "$(status -H 'Accept: multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1' "$dw/studies/2.25.7003")"
+equal "is one of two" 1 "$(unpack)"
+equal "all of it" 200 "$(status -H "Accept: $dicom" "$dw/studies/2.25.7003")"
+equal "are two" 2 "$(unpack)"
 equal "frames as stored" 200 "$(status -H 'Accept: multipart/related; type=image/dicom-rle' "$rle/frames/3,1")"
 equal "are two" 2 "$(unpack)"
 check "are RLE" grep -q 'image/dicom-rle; transfer-syntax=1.2.840.10008.1.2.5' "$work/head-0"

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-start_web
+start_web 'unknown_clients = "accept"; workers = 4;'
 dw=$url/dicom-web
 # Objects to send: three of one study and one of another.
 object() { # NAME STUDY SERIES INSTANCE [ROWS FRAMES]
@@ -119,5 +119,21 @@ kill "$watcher"
 peak=$(sort -n "$work/anon" | tail -1)
 case ${HILUM_BUILD:-} in *asan*) limit=300000 ;; *) limit=40000 ;; esac
 check "in bounded memory ($before to $peak KiB)" test $((peak - before)) -lt "$limit"
+# Senders that dawdle have workers waiting; what leaves goes on all the same.
+status --limit-rate 60M -H 'Accept: application/dicom; transfer-syntax=*' "$dw/studies/2.25.8020/series/2.25.8021/instances/2.25.8022" >"$work/code" &
+sleep 0.5
+$python - "${url#http://}" <<'PY' &
+import socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+peers = []
+for _ in range(8):
+    s = socket.create_connection((host, int(port)))
+    s.sendall(b"POST /dicom-web/studies HTTP/1.1\r\nHost: " + sys.argv[1].encode() + b"\r\nContent-Type: application/dicom\r\nContent-Length: 1000000\r\n\r\nx")
+    peers.append(s)
+time.sleep(60)
+PY
+pids+=($!)
+check "a download goes on beside senders that dawdle" await 15 test -s "$work/code"
+check "to its end" test "$(stat -c %s "$work/body")" -gt 167772160
 check "it stops" stop_server
 report
