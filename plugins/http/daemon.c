@@ -178,7 +178,7 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
     return request;
 }
 
-void http_request_free(struct hilum_http *request)
+static void request_free(struct hilum_http *request)
 {
     struct http_server *server = request->server;
     active_unlink(server, request);
@@ -230,6 +230,15 @@ static void count(struct hilum_http *request)
     atomic_fetch_add(&route->bytes, bytes_sent(request));
 }
 
+void http_request_end(struct hilum_http *request)
+{
+    if (request->asked.method != NULL) {
+        access_log(request);
+        count(request);
+    }
+    request_free(request);
+}
+
 /* The library is done with it. A worker that is still reading its body hears that the client has gone, and frees
  * the request when it lets go. */
 static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
@@ -242,10 +251,6 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     *context = NULL;
     if (request == NULL)
         return;
-    if (request->asked.method != NULL) {
-        access_log(request);
-        count(request);
-    }
     http_conn_phase(request->conn, HTTP_WAITING);
     pthread_mutex_lock(&request->lock);
     bool is_busy = request->is_pulling || (request->is_queued && !request->is_answered);
@@ -255,7 +260,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     pthread_cond_broadcast(&request->changed);
     pthread_mutex_unlock(&request->lock);
     if (!is_busy)
-        http_request_free(request);
+        http_request_end(request);
 }
 
 void http_wake(struct hilum_http *request)

@@ -272,7 +272,8 @@ void http_quiesce(struct http_server *server); /* no new connections */
 void http_unlisten(struct http_server *server);
 /* Lets the socket's thread go on with a request that waits. Holds request->lock. */
 void http_wake(struct hilum_http *request);
-void http_request_free(struct hilum_http *request);
+/* Logs, counts and frees it: whoever has it last, the loop or a worker. */
+void http_request_end(struct hilum_http *request);
 /* What the client sent under this name; NULL: nothing. */
 const char *http_shown(const struct hilum_http *request, const char *name);
 

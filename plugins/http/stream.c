@@ -91,7 +91,7 @@ void http_stream_pull(struct hilum_http *request)
     }
     pthread_mutex_unlock(&request->lock);
     if (is_gone)
-        http_request_free(request);
+        http_request_end(request);
 }
 
 /* ---- on the loop ---- */

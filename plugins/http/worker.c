@@ -123,7 +123,7 @@ void http_finish(struct hilum_http *request, hilum_rc rc)
         http_wake(request);
     pthread_mutex_unlock(&request->lock);
     if (is_gone)
-        http_request_free(request);
+        http_request_end(request);
 }
 
 /* ---- threads ---- */
