@@ -13,6 +13,7 @@
 #include "core/base/log.h"
 #include "core/dicom/uid.h"
 #include "core/store/recode.h"
+#include "core/store/unpack.h"
 
 enum { HOLDINGS_MAX = 512, FRESH_MS = 60000 };
 
@@ -84,7 +85,8 @@ uint64_t hl_holdings_leaving(struct hl_holdings *holdings, const char *sop_class
     for (size_t i = 0; i < holdings->n; i++) {
         const struct holding *holding = &holdings->items[i];
         if (!strcmp(holding->sop_class, sop_class) &&
-            (!strcmp(holding->syntax, syntax) || hl_recode_can(holding->syntax, syntax)))
+            (!strcmp(holding->syntax, syntax) || hl_recode_can(holding->syntax, syntax) ||
+             hl_unpack_can(holding->syntax, syntax)))
             n += holding->n;
     }
     pthread_mutex_unlock(&holdings->lock);

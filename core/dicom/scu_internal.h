@@ -12,8 +12,8 @@
 
 enum { HL_PAIRS_MAX = 128 }; /* presentation contexts of one association (PS3.8 7.1.1.13) */
 
-/* Syntaxes an object stored in one may go to a peer in, best first: those of the peer's list, the stored one, for
- * uncompressed objects the other uncompressed ones. n_alone: how many of them deserve a context each. */
+/* Syntaxes an object stored in one may go to a peer in, best first: those of the peer's list, the stored one, the
+ * uncompressed ones, to which compressed images are decoded. n_alone: how many of them deserve a context each. */
 enum { HL_CANDIDATES_MAX = 8 };
 struct hl_candidates {
     const char *syntaxes[HL_CANDIDATES_MAX]; /* `stored`, the peer's, or static */

@@ -42,25 +42,31 @@ const struct hl_ul_context *hl_sending_context(const struct hl_sending *sending,
     return NULL;
 }
 
-/* The context an object leaves on, converted where it has to be. NULL: it does not, and hl_error() tells why it
- * does not as stored. */
+/* The context an object leaves on, converted where it has to be: one whose pixels cannot be decoded may still leave as
+ * stored. NULL: it does not, and hl_error() tells why it cannot be converted, or does not leave as stored. */
 static const struct hl_ul_context *choose_context(const struct hl_sending *sending,
                                                   struct hl_outgoing *outgoing)
 {
     const struct hl_stored *stored = hl_outgoing_stored(outgoing);
     const struct hl_ul_context *context = NULL;
     struct hl_candidates candidates;
+    char why[512] = "";
     hl_candidates(sending->preference, stored->transfer_syntax, &candidates);
     for (size_t i = 0; i < candidates.n && !context; i++) {
         const char *syntax = candidates.syntaxes[i];
         context = hl_sending_context(sending, stored->sop_class, syntax);
         if (context && strcmp(syntax, stored->transfer_syntax) &&
-            hl_outgoing_recode(outgoing, syntax))
-            return NULL;
+            hl_outgoing_recode(outgoing, syntax)) {
+            if (!why[0])
+                snprintf(why, sizeof why, "%s", hl_error());
+            context = NULL;
+        }
     }
     if (!candidates.n)
         (void)hl_fail(HILUM_EUNSUP, "%s is to get only its transfer_syntaxes, not %s",
                       sending->peer, hl_uid_name(stored->transfer_syntax));
+    else if (!context && why[0])
+        (void)hl_fail(HILUM_EUNSUP, "%s", why);
     else if (!context)
         (void)hl_sending_context(sending, stored->sop_class, stored->transfer_syntax);
     return context;

@@ -6,6 +6,7 @@
 #include "core/dicom/scu_internal.h"
 #include "core/dicom/uid.h"
 #include "core/store/recode.h"
+#include "core/store/unpack.h"
 
 /* What keeps most of a data set, then what every tool can read, then what none prefers. */
 static const char *const plain[] = {HL_UID_EXPLICIT_LITTLE_ENDIAN, HL_UID_IMPLICIT_LITTLE_ENDIAN,
@@ -23,7 +24,8 @@ static void add(struct hl_candidates *out, const char *syntax)
 
 static bool can_leave(const char *stored, const char *syntax)
 {
-    return !strcmp(stored, syntax) || hl_recode_can(stored, syntax);
+    return !strcmp(stored, syntax) || hl_recode_can(stored, syntax) ||
+           hl_unpack_can(stored, syntax);
 }
 
 void hl_candidates(const struct hl_peer *peer, const char *stored, struct hl_candidates *out)
@@ -46,11 +48,13 @@ void hl_candidates(const struct hl_peer *peer, const char *stored, struct hl_can
 
 /* ---- what a batch needs ----------------------------------------------------------------------- */
 
-/* Contexts a pair may come to. All uncompressed syntaxes of a class are four, listed or not; unless the peer has
- * a list, one of them is proposed alone and the others together. */
+/* Contexts a pair may come to. All uncompressed syntaxes of a class are four, listed or not, and a compressed one comes
+ * to them; unless the peer has a list, the stored one is proposed alone and the others together. */
 static size_t cost_of(const struct hl_pairs *pairs, const char *syntax)
 {
-    if (pairs->is_exact || !hl_recode_can(syntax, syntax))
+    bool is_convertible =
+        hl_recode_can(syntax, syntax) || hl_unpack_can(syntax, HL_UID_EXPLICIT_LITTLE_ENDIAN);
+    if (pairs->is_exact || !is_convertible)
         return 1;
     return pairs->peer && pairs->peer->n_transfer_syntaxes ? N_PLAIN + 1 : 2;
 }

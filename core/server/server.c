@@ -194,7 +194,9 @@ static hilum_rc open_store(struct hl_server *server)
         .tag = hl_dict_tag,
         .vr = hl_dict_vr,
         .duplicates = duplicate_policy(config),
+        .codecs = &server->codecs,
     };
+    hl_server_codecs(server->plugins, &server->codecs);
     return hl_store_open(stores.items, stores.n, server->record, server->bus, &options,
                          &server->store);
 }

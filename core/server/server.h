@@ -34,6 +34,7 @@ struct hl_server {
     struct hl_bus *bus;
     struct hl_plugins *plugins;
     struct hl_record *record;
+    struct hl_codecs codecs; /* of the plugins, for the store */
     struct hl_store *store;
     struct hl_trace *trace; /* associations of both directions */
     struct hl_scu *scu;
@@ -116,5 +117,8 @@ hilum_rc hl_server_answer_view(struct hl_call *call, struct hl_buf *json,
                                json_t *(*view)(const json_t *result));
 /* "user 0" and the like for audit rows. */
 const char *hl_server_who(struct hl_call *call, char *out, size_t size);
+
+/* Codecs of plugins, for the store (codecs.c). */
+void hl_server_codecs(struct hl_plugins *plugins, struct hl_codecs *out);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "core/bus/bus.h"
 #include "core/record/record.h"
+#include "core/store/codecs.h"
 #include "hilum/store.h"
 
 /* The keys of the log beside the objects begin so. */
@@ -28,6 +29,7 @@ struct hl_store_options {
     uint32_t (*tag)(
         const char *keyword);        /* the dictionary, for rules; NULL: common keywords only */
     const char *(*vr)(uint32_t tag); /* likewise, for overlays; NULL: common attributes, else LO */
+    const struct hl_codecs *codecs;  /* for what leaves decoded; NULL: none */
     bool trust_medium;               /* do not digest what leaves: fsck alone finds rot */
 };
 
@@ -123,9 +125,10 @@ const struct hl_stored *hl_outgoing_stored(const struct hl_outgoing *outgoing);
 /* Data set bytes (without file meta information) in all, as stored; of a converted or corrected deflated
  * one nobody knows. */
 uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing);
-/* Before the first piece: let it leave in this syntax; both must be uncompressed. Reads what is no value once, so
- * that what has no conversion is refused here: HILUM_EUNSUP, HILUM_EINVAL (damaged nested content), HILUM_ENOMEM;
- * it then can still leave as stored. Corrections are applied. Memory is bounded, whatever the size. */
+/* Before the first piece: let it leave in this uncompressed syntax, decoded if it is stored compressed. Reads what is no
+ * value once and decodes the first frame, so that what has no conversion is refused here: HILUM_EUNSUP,
+ * HILUM_ECORRUPT (broken code stream), HILUM_EINVAL (damaged nested content), HILUM_ENOMEM. Corrections are applied.
+ * Memory is a frame, whatever the size. */
 hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax);
 /* Next piece, borrowed until the next call; *n 0 at the end. HILUM_ECORRUPT: the stored bytes are not what
  * was stored (instance.corrupted was published). Memory-mapped where the store has open_fd. */

@@ -1,6 +1,6 @@
 /* A stored object on its way out: mapped where the store can, spliced where there are corrections, and
  * digested before the last piece leaves. SPDX-License-Identifier: Apache-2.0 */
-#include "core/store/store_internal.h"
+#include "core/store/outgoing_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,36 +15,7 @@
 #include "core/dicom/uid.h"
 #include "core/store/recode.h"
 
-enum { PIECE = 256 * 1024, CHECK_STEP = 4096, HELD_BACK = 8 };
-
-/* A place in the data set as it leaves, before any conversion. */
-struct cursor {
-    size_t piece; /* of the splice */
-    uint64_t at;  /* in the piece, or in the data set */
-};
-
-struct hl_outgoing {
-    struct hl_store *store;
-    const struct hl_store_provider *provider;
-    struct hl_stored stored;
-    struct hl_hold hold;
-    uint64_t length; /* of the stored data set */
-    void *map;       /* NULL: read() into buffer */
-    size_t map_size;
-    const uint8_t *bytes; /* in the map: first byte of the data set */
-    uint8_t *buffer;
-    struct hl_splice splice; /* count 0: the data set as stored */
-    struct cursor cursor;
-    XXH3_state_t *hash; /* NULL: not verified, or verified already */
-    /* Elements of a deflated data set are no ranges of it: with corrections it is read inflated, and deflated anew
-     * unless it leaves in another syntax. */
-    struct hl_inflated *inflated;
-    struct hl_deflating *deflating;
-    struct hl_recode *recode; /* NULL: leaves in the syntax it is stored in */
-    struct hl_buf recoded;    /* by either; of the call under way, and a few bytes of the next */
-    size_t n_given;           /* of them, by the last call */
-    bool is_recoded;          /* the conversion has ended */
-};
+enum { CHECK_STEP = 4096, HELD_BACK = 8 };
 
 /* ---- bytes ---- */
 
@@ -103,7 +74,7 @@ hilum_rc hl_outgoing_read(struct hl_outgoing *outgoing, uint64_t at, void *dst, 
                                       : hl_outgoing_read_stored(outgoing, at, dst, n);
 }
 
-/* n bytes of the data set, borrowed until the next call. n <= PIECE. */
+/* n bytes of the data set, borrowed until the next call. n <= HL_OUTGOING_PIECE. */
 static hilum_rc bytes_at(struct hl_outgoing *outgoing, uint64_t at, size_t n, const uint8_t **out)
 {
     if (outgoing->bytes != NULL && outgoing->inflated == NULL) {
@@ -136,11 +107,12 @@ static hilum_rc digest_check(struct hl_outgoing *outgoing)
 }
 
 /* Feeds the whole data set to a scan (and the digest): what a splice needs before its first byte. */
-static hilum_rc scan_whole(struct hl_outgoing *outgoing, struct hl_scan *scan)
+hilum_rc hl_outgoing_scan(struct hl_outgoing *outgoing, struct hl_scan *scan)
 {
     hilum_rc rc = HILUM_OK;
     for (uint64_t at = 0; rc == HILUM_OK && at < outgoing->length;) {
-        size_t n = outgoing->length - at < PIECE ? (size_t)(outgoing->length - at) : PIECE;
+        size_t n = outgoing->length - at < HL_OUTGOING_PIECE ? (size_t)(outgoing->length - at)
+                                                             : HL_OUTGOING_PIECE;
         const uint8_t *bytes = NULL;
         rc = bytes_at(outgoing, at, n, &bytes);
         if (rc == HILUM_OK && outgoing->hash != NULL)
@@ -159,7 +131,8 @@ static hilum_rc stored_verify(struct hl_outgoing *outgoing)
 {
     hilum_rc rc = HILUM_OK;
     for (uint64_t at = 0; rc == HILUM_OK && outgoing->hash != NULL && at < outgoing->length;) {
-        size_t n = outgoing->length - at < PIECE ? (size_t)(outgoing->length - at) : PIECE;
+        size_t n = outgoing->length - at < HL_OUTGOING_PIECE ? (size_t)(outgoing->length - at)
+                                                             : HL_OUTGOING_PIECE;
         const uint8_t *bytes = NULL;
         rc = bytes_at(outgoing, at, n, &bytes);
         if (rc == HILUM_OK)
@@ -172,8 +145,8 @@ static hilum_rc stored_verify(struct hl_outgoing *outgoing)
 static hilum_rc scan_inflated(struct hl_outgoing *outgoing, struct hl_scan *scan)
 {
     hilum_rc rc = HILUM_OK;
-    for (size_t n = PIECE; rc == HILUM_OK && n == PIECE;) {
-        rc = hl_inflated_next(outgoing->inflated, outgoing->buffer, PIECE, &n);
+    for (size_t n = HL_OUTGOING_PIECE; rc == HILUM_OK && n == HL_OUTGOING_PIECE;) {
+        rc = hl_inflated_next(outgoing->inflated, outgoing->buffer, HL_OUTGOING_PIECE, &n);
         if (rc == HILUM_OK)
             rc = hl_scan_feed(scan, outgoing->buffer, n);
     }
@@ -187,7 +160,7 @@ static hilum_rc deflated_open(struct hl_outgoing *outgoing, const struct hl_over
     struct hl_scan *scan = NULL;
     hilum_rc rc = stored_verify(outgoing);
     if (rc == HILUM_OK && outgoing->buffer == NULL)
-        outgoing->buffer = malloc(PIECE);
+        outgoing->buffer = malloc(HL_OUTGOING_PIECE);
     if (rc == HILUM_OK && outgoing->buffer == NULL)
         rc = hl_fail(HILUM_ENOMEM, "no memory");
     if (rc == HILUM_OK)
@@ -211,7 +184,7 @@ static hilum_rc splice_open(struct hl_outgoing *outgoing, const struct hl_overla
         return deflated_open(outgoing, overlays);
     hilum_rc rc = hl_scan_new(outgoing->stored.transfer_syntax, NULL, &scan);
     if (rc == HILUM_OK)
-        rc = scan_whole(outgoing, scan);
+        rc = hl_outgoing_scan(outgoing, scan);
     if (rc == HILUM_OK)
         rc = hl_overlay_plan(outgoing, outgoing->store, scan, overlays, &outgoing->splice);
     hl_scan_free(scan);
@@ -240,7 +213,7 @@ static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
     outgoing->length = location->length - location->dataset_offset;
     map_try(outgoing);
     if (outgoing->map == NULL)
-        outgoing->buffer = malloc(PIECE);
+        outgoing->buffer = malloc(HL_OUTGOING_PIECE);
     if (!outgoing->store->options.trust_medium)
         outgoing->hash = XXH3_createState();
     if (outgoing->hash != NULL)
@@ -294,7 +267,9 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
     hl_deflating_free(outgoing->deflating);
     hl_buf_fini(&outgoing->recoded);
     hl_recode_free(outgoing->recode);
+    hl_unpack_free(outgoing->unpack);
     hl_splice_fini(&outgoing->splice);
+    hl_splice_fini(&outgoing->under);
     XXH3_freeState(outgoing->hash);
     hl_hold_remove(outgoing->store, &outgoing->hold);
     free(outgoing);
@@ -325,25 +300,27 @@ static struct hl_piece piece_of(const struct hl_outgoing *outgoing, size_t i)
                                       : (struct hl_piece){.length = outgoing->length};
 }
 
-static bool is_at_end(const struct hl_outgoing *outgoing, const struct cursor *cursor)
+bool hl_outgoing_at_end(const struct hl_outgoing *outgoing, const struct hl_outgoing_cursor *cursor)
 {
     size_t last = outgoing->splice.count > 0 ? outgoing->splice.count - 1 : 0;
     return cursor->piece == last && cursor->at == piece_of(outgoing, last).length;
 }
 
 /* Up to max bytes from the cursor on, which moves behind them. *n 0: the end. No piece is empty. */
-static hilum_rc take(struct hl_outgoing *outgoing, struct cursor *cursor, size_t max,
-                     const uint8_t **bytes, size_t *n)
+hilum_rc hl_outgoing_take(struct hl_outgoing *outgoing, struct hl_outgoing_cursor *cursor,
+                          size_t max, const uint8_t **bytes, size_t *n)
 {
     struct hl_piece piece = piece_of(outgoing, cursor->piece);
-    if (cursor->at == piece.length && !is_at_end(outgoing, cursor)) {
+    if (cursor->at == piece.length && !hl_outgoing_at_end(outgoing, cursor)) {
         piece = piece_of(outgoing, ++cursor->piece);
         cursor->at = 0;
     }
     uint64_t left = piece.length - cursor->at;
     *n = left < max ? (size_t)left : max;
     hilum_rc rc = HILUM_OK;
-    if (piece.bytes != NULL)
+    if (hl_piece_is_pixels(&piece))
+        rc = hl_unpack_bytes(outgoing->unpack, cursor->at, n, bytes);
+    else if (piece.bytes != NULL)
         *bytes = piece.bytes + cursor->at;
     else if (*n > 0)
         rc = bytes_at(outgoing, piece.offset + cursor->at, *n, bytes);
@@ -354,7 +331,7 @@ static hilum_rc take(struct hl_outgoing *outgoing, struct cursor *cursor, size_t
 hilum_rc hl_outgoing_at(struct hl_outgoing *outgoing, uint64_t at, size_t max, const void **bytes,
                         size_t *n)
 {
-    struct cursor cursor = {0};
+    struct hl_outgoing_cursor cursor = {0};
     const uint8_t *found = NULL;
     *n = 0;
     if (at > hl_outgoing_length(outgoing))
@@ -363,9 +340,9 @@ hilum_rc hl_outgoing_at(struct hl_outgoing *outgoing, uint64_t at, size_t max, c
     for (; at > piece_of(outgoing, cursor.piece).length; cursor.piece++)
         at -= piece_of(outgoing, cursor.piece).length;
     cursor.at = at;
-    if (outgoing->buffer != NULL && max > PIECE)
-        max = PIECE;
-    hilum_rc rc = take(outgoing, &cursor, max, &found, n);
+    if (outgoing->buffer != NULL && max > HL_OUTGOING_PIECE)
+        max = HL_OUTGOING_PIECE;
+    hilum_rc rc = hl_outgoing_take(outgoing, &cursor, max, &found, n);
     *bytes = found;
     return rc;
 }
@@ -373,10 +350,10 @@ hilum_rc hl_outgoing_at(struct hl_outgoing *outgoing, uint64_t at, size_t max, c
 /* A corrupt object never leaves whole. What is spliced was digested before its first piece. */
 static hilum_rc source_next(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
 {
-    hilum_rc rc = take(outgoing, &outgoing->cursor, PIECE, bytes, n);
+    hilum_rc rc = hl_outgoing_take(outgoing, &outgoing->cursor, HL_OUTGOING_PIECE, bytes, n);
     if (rc == HILUM_OK && *n > 0 && outgoing->hash != NULL) {
         XXH3_128bits_update(outgoing->hash, *bytes, *n);
-        if (is_at_end(outgoing, &outgoing->cursor))
+        if (hl_outgoing_at_end(outgoing, &outgoing->cursor))
             rc = digest_check(outgoing);
     }
     return rc;
@@ -388,10 +365,10 @@ static hilum_rc source_next(struct hl_outgoing *outgoing, const uint8_t **bytes,
  * byte is on its way. */
 static hilum_rc recode_check(struct hl_outgoing *outgoing, struct hl_recode *recode)
 {
-    struct cursor cursor = {0};
+    struct hl_outgoing_cursor cursor = {0};
     struct hl_buf nothing = {0};
     hilum_rc rc = HILUM_OK;
-    while (rc == HILUM_OK && !is_at_end(outgoing, &cursor)) {
+    while (rc == HILUM_OK && !hl_outgoing_at_end(outgoing, &cursor)) {
         uint64_t ahead = hl_recode_ahead(recode);
         const uint8_t *bytes = NULL;
         size_t n = 0;
@@ -403,7 +380,7 @@ static hilum_rc recode_check(struct hl_outgoing *outgoing, struct hl_recode *rec
             if (skipped > 0)
                 continue;
         }
-        rc = take(outgoing, &cursor, CHECK_STEP, &bytes, &n);
+        rc = hl_outgoing_take(outgoing, &cursor, CHECK_STEP, &bytes, &n);
         if (rc == HILUM_OK)
             rc = hl_recode_feed(recode, bytes, n, &nothing);
         hl_buf_clear(&nothing);
@@ -422,7 +399,13 @@ hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_s
     const char *(*vr)(uint32_t tag) = outgoing->store->options.vr;
     if (vr == NULL)
         return hl_fail(HILUM_EUNSUP, "no dictionary to convert a data set by");
-    hilum_rc rc = hl_recode_new(from, transfer_syntax, vr, &trial);
+    hilum_rc rc = HILUM_OK;
+    if (!hl_recode_can(from, transfer_syntax) && hl_unpack_can(stored, transfer_syntax)) {
+        rc = hl_outgoing_unpack(outgoing);
+        from = HL_UID_EXPLICIT_LITTLE_ENDIAN;
+    }
+    if (rc == HILUM_OK)
+        rc = hl_recode_new(from, transfer_syntax, vr, &trial);
     if (rc == HILUM_OK)
         rc = recode_check(outgoing, trial);
     hl_recode_free(trial);
@@ -448,7 +431,7 @@ static hilum_rc recode_step(struct hl_outgoing *outgoing)
         rc = hl_recode_feed(outgoing->recode, bytes, n, &outgoing->recoded);
     else if (rc == HILUM_OK)
         rc = hl_deflating_feed(outgoing->deflating, bytes, n, &outgoing->recoded);
-    if (rc != HILUM_OK || !is_at_end(outgoing, &outgoing->cursor))
+    if (rc != HILUM_OK || !hl_outgoing_at_end(outgoing, &outgoing->cursor))
         return rc;
     outgoing->is_recoded = true;
     return outgoing->recode != NULL ? hl_recode_end(outgoing->recode, &outgoing->recoded)
@@ -464,7 +447,7 @@ static hilum_rc recoded_next(struct hl_outgoing *outgoing, const uint8_t **bytes
     buf->len -= outgoing->n_given;
     if (buf->len > 0)
         memmove(buf->data, buf->data + outgoing->n_given, buf->len);
-    while (rc == HILUM_OK && buf->len < PIECE && !outgoing->is_recoded)
+    while (rc == HILUM_OK && buf->len < HL_OUTGOING_PIECE && !outgoing->is_recoded)
         rc = recode_step(outgoing);
     *bytes = (const uint8_t *)buf->data;
     *n = outgoing->is_recoded ? buf->len : (buf->len - HELD_BACK) & ~(size_t)1;
@@ -485,7 +468,8 @@ hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size
 
 bool hl_outgoing_is_end(const struct hl_outgoing *outgoing)
 {
-    return is_made_anew(outgoing) ? outgoing->is_recoded : is_at_end(outgoing, &outgoing->cursor);
+    return is_made_anew(outgoing) ? outgoing->is_recoded
+                                  : hl_outgoing_at_end(outgoing, &outgoing->cursor);
 }
 
 /* ---- export ---- */

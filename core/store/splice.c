@@ -46,7 +46,8 @@ static hilum_rc add_piece(struct hl_splice *out, struct hl_piece piece)
         return HILUM_OK;
     out->length += piece.length;
     struct hl_piece *last = out->count ? &out->pieces[out->count - 1] : NULL;
-    if (last && !piece.bytes && !last->bytes && last->offset + last->length == piece.offset) {
+    if (last && !hl_piece_is_pixels(last) && !piece.bytes && !last->bytes &&
+        last->offset + last->length == piece.offset) {
         last->length += piece.length;
         return HILUM_OK;
     }
@@ -181,6 +182,87 @@ void hl_splice_fini(struct hl_splice *splice)
     free(splice->pieces);
     hl_arena_fini(&splice->arena);
     *splice = (struct hl_splice){0};
+}
+
+/* ---- one over another ---- */
+
+/* The part of `under` from `at` on, `n` bytes of it. */
+static hilum_rc add_range(const struct hl_splice *under, uint64_t at, uint64_t n,
+                          struct hl_splice *out)
+{
+    uint64_t begin = 0;
+    hilum_rc rc = HILUM_OK;
+    if (under->count == 0)
+        return add_piece(out, (struct hl_piece){.offset = at, .length = n});
+    for (size_t i = 0; i < under->count && n && rc == HILUM_OK; i++) {
+        struct hl_piece piece = under->pieces[i];
+        if (at < begin + piece.length) {
+            uint64_t within = at - begin, left = piece.length - within;
+            uint64_t used = n < left ? n : left;
+            rc =
+                add_piece(out, (struct hl_piece){.bytes = piece.bytes ? piece.bytes + within : NULL,
+                                                 .offset = piece.bytes ? 0 : piece.offset + within,
+                                                 .length = used});
+            at += used;
+            n -= used;
+        }
+        begin += piece.length;
+    }
+    return rc;
+}
+
+/* The head of Pixel Data in explicit little endian, with its length. */
+static hilum_rc add_pixels(const struct hl_piece *head, uint64_t pixels, struct hl_splice *out)
+{
+    uint8_t *bytes = hl_arena_alloc(&out->arena, head->length);
+    if (!bytes)
+        return hl_fail(HILUM_ENOMEM, "edit of a data set: no memory");
+    memcpy(bytes, head->bytes, head->length);
+    for (unsigned i = 0; i < 4; i++)
+        bytes[head->length - 4 + i] = (uint8_t)(pixels >> (8 * i));
+    hilum_rc rc = add_piece(out, (struct hl_piece){.bytes = bytes, .length = head->length});
+    if (rc != HILUM_OK)
+        return rc;
+    return add_piece(out, (struct hl_piece){.offset = HL_PIECE_PIXELS, .length = pixels});
+}
+
+static bool is_pixel_head(const struct hl_piece *piece)
+{
+    return piece->bytes && piece->length == HL_HEAD_MAX &&
+           hl_get_tag(piece->bytes, false) == HL_TAG_PIXEL_DATA;
+}
+
+static hilum_rc compose(const struct hl_splice *under, uint64_t pixels,
+                        const struct hl_splice *over, struct hl_splice *out)
+{
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < over->count && rc == HILUM_OK; i++) {
+        const struct hl_piece *piece = &over->pieces[i];
+        if (is_pixel_head(piece))
+            rc = add_pixels(piece, pixels, out);
+        else if (piece->bytes)
+            rc = add_piece(out, *piece);
+        else
+            rc = add_range(under, piece->offset, piece->length, out);
+    }
+    return rc;
+}
+
+hilum_rc hl_splice_compose(const struct hl_splice *under, uint64_t pixels, struct hl_splice *over)
+{
+    struct hl_splice out = {.arena = over->arena}; /* the edits' bytes go on living in it */
+    over->arena = (struct hl_arena){0};
+    hilum_rc rc =
+        pixels < HL_LENGTH_UNDEFINED - 1
+            ? compose(under, pixels, over, &out)
+            : hl_fail(HILUM_EUNSUP, "%llu bytes of native pixels: more than one element holds",
+                      (unsigned long long)pixels);
+    hl_splice_fini(over);
+    if (rc == HILUM_OK)
+        *over = out;
+    else
+        hl_splice_fini(&out);
+    return rc;
 }
 
 /* ---- original attributes ---- */

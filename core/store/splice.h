@@ -28,6 +28,12 @@ struct hl_piece {
         *bytes; /* owned by the splice; NULL: `length` bytes at `offset` of the data set */
     uint64_t offset, length;
 };
+/* An offset that is none: `length` bytes of pixels that are made as they leave. */
+#define HL_PIECE_PIXELS UINT64_MAX
+static inline bool hl_piece_is_pixels(const struct hl_piece *piece)
+{
+    return piece->bytes == NULL && piece->offset == HL_PIECE_PIXELS;
+}
 
 /* Zero-initialised is empty. */
 struct hl_splice {
@@ -43,6 +49,10 @@ struct hl_splice {
  * element to be added behind pixel data that was cut short; HILUM_ENOMEM. On failure *out is empty. */
 hilum_rc hl_splice_plan(const struct hl_scan *scan, const struct hl_edit *edits, size_t n,
                         struct hl_splice *out);
+/* `over` was planned over the data set that `under` makes (count 0: the stored one itself): its ranges become
+ * those of the stored one, and `pixels` bytes follow the head of its Pixel Data, which has no value yet. `under` must
+ * outlive it. HILUM_EUNSUP: more pixels than an element can have; HILUM_ENOMEM. On failure `over` is empty. */
+hilum_rc hl_splice_compose(const struct hl_splice *under, uint64_t pixels, struct hl_splice *over);
 void hl_splice_fini(struct hl_splice *splice);
 
 /* Appends one element as it is coded in data sets of that kind: a short VR over 65534 bytes becomes

@@ -71,7 +71,7 @@ def save(ds, path):
 
 def main():
     os.makedirs(sys.argv[1], exist_ok=True)
-    for number in range(1, 6):
+    for number in range(1, 7):
         ds = instance(number)
         save(ds, f"{sys.argv[1]}/{ds.SOPInstanceUID}.dcm")
 

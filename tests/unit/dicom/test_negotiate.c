@@ -276,19 +276,20 @@ struct sendable {
     bool only;
     const char *stored;
     size_t alone; /* of the expected ones */
-    const char *expected[5];
+    const char *expected[6];
 };
 
 static const struct sendable sendables[] = {
     {{NULL}, false, EXPLICIT, 1, {EXPLICIT, IMPLICIT, DEFLATED, BIG}},
     {{NULL}, false, BIG, 1, {BIG, EXPLICIT, IMPLICIT, DEFLATED}},
-    {{NULL}, false, J2K, 1, {J2K}},
+    {{NULL}, false, J2K, 1, {J2K, EXPLICIT, IMPLICIT, DEFLATED, BIG}},
     {{NULL}, false, STRANGE, 1, {STRANGE}},
     {{"ImplicitVRLittleEndian"}, false, EXPLICIT, 2, {IMPLICIT, EXPLICIT, DEFLATED, BIG}},
     {{IMPLICIT}, true, EXPLICIT, 1, {IMPLICIT}},
     {{J2K, BIG, IMPLICIT}, true, EXPLICIT, 2, {BIG, IMPLICIT}},
-    {{J2K, BIG}, true, J2K, 1, {J2K}},
-    {{JPEG}, false, J2K, 1, {J2K}},
+    {{J2K, BIG}, true, J2K, 2, {J2K, BIG}},
+    {{JPEG}, false, J2K, 1, {J2K, EXPLICIT, IMPLICIT, DEFLATED, BIG}},
+    {{EXPLICIT}, false, J2K, 2, {EXPLICIT, J2K, IMPLICIT, DEFLATED, BIG}},
     {{JPEG}, true, J2K, 0, {NULL}},
 };
 

@@ -1,0 +1,24 @@
+/* Codecs of plugins, as the store asks for them. SPDX-License-Identifier: Apache-2.0 */
+#include "core/plugin/plugin.h"
+#include "core/server/server.h"
+
+static const struct hilum_codec *find(void *arg, const char *transfer_syntax, uint32_t flags,
+                                      uint32_t rank, void **instance)
+{
+    return hl_plugins_codec_for(arg, transfer_syntax, flags, rank, instance);
+}
+
+static void enter(void *arg, const struct hilum_cap *cap)
+{
+    hl_plugins_enter(arg, cap);
+}
+
+static void leave(void *arg, const struct hilum_cap *cap)
+{
+    hl_plugins_leave(arg, cap);
+}
+
+void hl_server_codecs(struct hl_plugins *plugins, struct hl_codecs *out)
+{
+    *out = (struct hl_codecs){find, enter, leave, plugins};
+}

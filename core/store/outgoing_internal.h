@@ -1,0 +1,53 @@
+/* An object on its way out, shared by the outgoing*.c files only. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_STORE_OUTGOING_INTERNAL_H
+#define HL_STORE_OUTGOING_INTERNAL_H
+
+#include "core/store/store_internal.h"
+#include "core/store/unpack.h"
+
+enum { HL_OUTGOING_PIECE = 256 * 1024 };
+
+/* A place in the data set as it leaves, before any conversion. */
+struct hl_outgoing_cursor {
+    size_t piece; /* of the splice */
+    uint64_t at;  /* in the piece, or in the data set */
+};
+
+struct hl_outgoing {
+    struct hl_store *store;
+    const struct hl_store_provider *provider;
+    struct hl_stored stored;
+    struct hl_hold hold;
+    uint64_t length; /* of the stored data set */
+    void *map;       /* NULL: read() into buffer */
+    size_t map_size;
+    const uint8_t *bytes; /* in the map: first byte of the data set */
+    uint8_t *buffer;
+    struct hl_splice splice; /* count 0: the data set as stored */
+    struct hl_outgoing_cursor cursor;
+    XXH3_state_t *hash; /* NULL: not verified, or verified already */
+    /* Elements of a deflated data set are no ranges of it: with corrections it is read inflated, and deflated anew
+     * unless it leaves in another syntax. */
+    struct hl_inflated *inflated;
+    struct hl_deflating *deflating;
+    struct hl_unpack *unpack; /* NULL: pixels leave as they are stored */
+    struct hl_splice under;   /* corrections, where the splice that decodes lies over them */
+    struct hl_recode *recode; /* NULL: leaves in the syntax it is stored in */
+    struct hl_buf recoded;    /* by either; of the call under way, and a few bytes of the next */
+    size_t n_given;           /* of them, by the last call */
+    bool is_recoded;          /* the conversion has ended */
+};
+
+/* Up to max bytes from the cursor on, which moves behind them. *n 0: the end. */
+hilum_rc hl_outgoing_take(struct hl_outgoing *outgoing, struct hl_outgoing_cursor *cursor,
+                          size_t max, const uint8_t **bytes, size_t *n);
+bool hl_outgoing_at_end(const struct hl_outgoing *outgoing,
+                        const struct hl_outgoing_cursor *cursor);
+/* Feeds the whole stored data set to a scan, and to the digest if that is still to be checked. */
+hilum_rc hl_outgoing_scan(struct hl_outgoing *outgoing, struct hl_scan *scan);
+
+/* outgoing_pixels.c: from now on the data set is one in explicit little endian with native pixels. After a failure it
+ * leaves as it would have before. HILUM_EUNSUP, HILUM_ECORRUPT, HILUM_ENOTFOUND, HILUM_ENOMEM as of hl_unpack_new. */
+hilum_rc hl_outgoing_unpack(struct hl_outgoing *outgoing);
+
+#endif

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/unpack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/dicom/uid.h"
+#include "core/store/recode.h"
+#include "core/store/scan_head.h"
+
+enum {
+    TAG_SAMPLES = 0x00280002,
+    TAG_PHOTOMETRIC = 0x00280004,
+    TAG_PLANAR = 0x00280006,
+    TAG_ROWS = 0x00280010,
+    TAG_COLUMNS = 0x00280011,
+    TAG_ALLOCATED = 0x00280100,
+    TAG_STORED = 0x00280101,
+    TAG_HIGH_BIT = 0x00280102,
+    TAG_REPRESENTATION = 0x00280103,
+    TAG_LOSSY = 0x00282110,
+    TAG_LOSSY_RATIO = 0x00282112,
+    TAG_LOSSY_METHOD = 0x00282114,
+    TAG_EXTENDED_TABLE = 0x7FE00001,
+    TAG_EXTENDED_LENGTHS = 0x7FE00002,
+    TAG_TOTAL_LENGTH = 0x7FE00003,
+    EDITS_MAX = 16
+};
+static const uint64_t frame_max = (uint64_t)2 << 30; /* bytes of one frame, coded or not */
+static const uint64_t none = UINT64_MAX;
+
+struct hl_unpack {
+    const struct hl_codecs *codecs;
+    char transfer_syntax[65];
+    struct hl_frame_source source;
+    struct hl_frames frames;
+    struct hilum_frame declared; /* by the data set */
+    struct hilum_frame frame;    /* as every frame comes out */
+    uint64_t frame_bytes, length, current;
+    uint8_t *coded, *pixels;
+    uint64_t cap_coded;
+    struct hl_edit edits[EDITS_MAX];
+    size_t n_edits;
+    uint8_t numbers[EDITS_MAX][2]; /* values of edits */
+    char ratio[17];
+};
+
+/* ---- what the data set says ---- */
+
+static const struct {
+    const char *name;
+    uint32_t value;
+} photometrics[] = {
+    {"MONOCHROME1", HILUM_PHOTO_MONOCHROME1},
+    {"MONOCHROME2", HILUM_PHOTO_MONOCHROME2},
+    {"PALETTE COLOR", HILUM_PHOTO_PALETTE},
+    {"RGB", HILUM_PHOTO_RGB},
+    {"YBR_FULL", HILUM_PHOTO_YBR_FULL},
+    {"YBR_FULL_422", HILUM_PHOTO_YBR_FULL_422},
+    {"YBR_PARTIAL_420", HILUM_PHOTO_YBR_PARTIAL_420},
+    {"YBR_ICT", HILUM_PHOTO_YBR_ICT},
+    {"YBR_RCT", HILUM_PHOTO_YBR_RCT},
+};
+enum { N_PHOTOMETRICS = sizeof photometrics / sizeof photometrics[0] };
+
+static uint32_t photometric_of(const char *name)
+{
+    for (size_t i = 0; i < N_PHOTOMETRICS; i++)
+        if (strcmp(photometrics[i].name, name) == 0)
+            return photometrics[i].value;
+    return HILUM_PHOTO_UNKNOWN;
+}
+
+static const char *photometric_name(uint32_t value)
+{
+    for (size_t i = 0; i < N_PHOTOMETRICS; i++)
+        if (photometrics[i].value == value)
+            return photometrics[i].name;
+    return NULL;
+}
+
+static uint32_t number_of(const struct hl_scan *scan, uint32_t tag, uint32_t fallback)
+{
+    int64_t value = 0;
+    if (hl_scan_int(scan, tag, &value) != HILUM_OK || value < 0 || value > UINT16_MAX)
+        return fallback;
+    return (uint32_t)value;
+}
+
+static void read_declared(const struct hl_scan *scan, struct hilum_frame *out)
+{
+    char photometric[17];
+    hl_scan_text(scan, TAG_PHOTOMETRIC, photometric, sizeof photometric);
+    *out = (struct hilum_frame){.size = sizeof *out,
+                                .columns = number_of(scan, TAG_COLUMNS, 0),
+                                .rows = number_of(scan, TAG_ROWS, 0),
+                                .samples = number_of(scan, TAG_SAMPLES, 1),
+                                .bits_allocated = number_of(scan, TAG_ALLOCATED, 0),
+                                .bits_stored = number_of(scan, TAG_STORED, 0),
+                                .is_planar = number_of(scan, TAG_PLANAR, 0) == 1,
+                                .photometric = photometric_of(photometric)};
+    if (number_of(scan, TAG_REPRESENTATION, 0) == 1)
+        out->sample_type = HILUM_SAMPLE_SIGNED;
+    if (!out->bits_stored)
+        out->bits_stored = out->bits_allocated;
+}
+
+/* ---- a frame ---- */
+
+/* The frame's fragments in one piece, into memory that grows with the largest. */
+static hilum_rc read_coded(struct hl_unpack *unpack, uint64_t i, uint64_t *n)
+{
+    const struct hl_frames *frames = &unpack->frames;
+    size_t first = frames->starts[i], end = frames->starts[i + 1];
+    *n = 0;
+    for (size_t k = first; k < end; k++)
+        *n += frames->fragments[k].n;
+    if (*n > frame_max)
+        return hl_fail(HILUM_EUNSUP, "frame %llu of %llu compressed bytes",
+                       (unsigned long long)i + 1, (unsigned long long)*n);
+    if (*n > unpack->cap_coded) {
+        free(unpack->coded);
+        unpack->coded = malloc((size_t)*n);
+        unpack->cap_coded = unpack->coded ? *n : 0;
+        if (!unpack->coded)
+            return hl_fail(HILUM_ENOMEM, "no memory for a frame of %llu bytes",
+                           (unsigned long long)*n);
+    }
+    hilum_rc rc = HILUM_OK;
+    uint8_t *to = unpack->coded;
+    for (size_t k = first; k < end && rc == HILUM_OK; k++) {
+        rc = unpack->source.read(unpack->source.arg, frames->fragments[k].at, to,
+                                 frames->fragments[k].n);
+        to += frames->fragments[k].n;
+    }
+    return rc;
+}
+
+/* A call of the codec of each rank until one knows the stream. */
+struct call {
+    struct hl_unpack *unpack;
+    struct hilum_coded coded;
+    struct hilum_fragment fragment;
+    struct hilum_frame *out;
+    struct hilum_code_info *info; /* not NULL: only ask what it is */
+};
+
+static hilum_rc ask_codec(const struct call *call, const struct hilum_codec *codec, void *instance)
+{
+    const struct hl_codecs *codecs = call->unpack->codecs;
+    codecs->enter(codecs->arg, &codec->cap);
+    *call->out = (struct hilum_frame){.size = sizeof *call->out};
+    hilum_rc rc = call->info ? codec->info(instance, &call->coded, call->info)
+                             : codec->decode(instance, &call->coded, NULL, call->unpack->pixels,
+                                             call->unpack->frame_bytes, call->out);
+    codecs->leave(codecs->arg, &codec->cap);
+    return rc;
+}
+
+static hilum_rc ask_codecs(const struct call *call)
+{
+    const struct hl_unpack *unpack = call->unpack;
+    const struct hl_codecs *codecs = unpack->codecs;
+    hilum_rc rc = HILUM_EUNSUP;
+    for (uint32_t rank = 0; rc == HILUM_EUNSUP; rank++) {
+        void *instance = NULL;
+        const struct hilum_codec *codec = codecs
+                                              ? codecs->find(codecs->arg, unpack->transfer_syntax,
+                                                             HILUM_CODEC_DECODES, rank, &instance)
+                                              : NULL;
+        if (!codec)
+            return rank ? rc
+                        : hl_fail(HILUM_EUNSUP, "no codec decodes %s",
+                                  hl_uid_name(unpack->transfer_syntax));
+        rc = ask_codec(call, codec, instance);
+    }
+    return rc;
+}
+
+static hilum_rc call_codecs(struct hl_unpack *unpack, uint64_t i, struct hilum_frame *out,
+                            struct hilum_code_info *info)
+{
+    uint64_t n = 0;
+    hilum_rc rc = read_coded(unpack, i, &n);
+    if (rc != HILUM_OK)
+        return rc;
+    struct call call = {.unpack = unpack, .fragment = {unpack->coded, n}, .out = out, .info = info};
+    call.coded = (struct hilum_coded){.size = sizeof call.coded,
+                                      .n_fragments = 1,
+                                      .fragments = &call.fragment,
+                                      .transfer_syntax = unpack->transfer_syntax,
+                                      .declared = &unpack->declared};
+    rc = ask_codecs(&call);
+    return rc == HILUM_OK ? rc : hl_fail_in(rc, "frame %llu", (unsigned long long)i + 1);
+}
+
+static bool is_same_frame(const struct hilum_frame *a, const struct hilum_frame *b)
+{
+    return a->columns == b->columns && a->rows == b->rows && a->samples == b->samples &&
+           a->bits_allocated == b->bits_allocated && a->photometric == b->photometric &&
+           a->sample_type == b->sample_type && a->is_planar == b->is_planar;
+}
+
+static hilum_rc load(struct hl_unpack *unpack, uint64_t i)
+{
+    struct hilum_frame frame = {0};
+    if (unpack->current == i)
+        return HILUM_OK;
+    unpack->current = none;
+    hilum_rc rc = call_codecs(unpack, i, &frame, NULL);
+    if (rc == HILUM_OK && !is_same_frame(&frame, &unpack->frame))
+        rc = hl_fail(HILUM_ECORRUPT, "frame %llu is of another kind than the first",
+                     (unsigned long long)i + 1);
+    if (rc == HILUM_OK)
+        unpack->current = i;
+    return rc;
+}
+
+/* ---- what the data set has to say instead ---- */
+
+static struct hl_edit *edit_add(struct hl_unpack *unpack, uint32_t tag, const char *vr)
+{
+    struct hl_edit *edit = &unpack->edits[unpack->n_edits++];
+    *edit = (struct hl_edit){.tag = tag};
+    snprintf(edit->vr, sizeof edit->vr, "%s", vr);
+    return edit;
+}
+
+static void edit_number(struct hl_unpack *unpack, uint32_t tag, uint32_t value)
+{
+    uint8_t *bytes = unpack->numbers[unpack->n_edits];
+    struct hl_edit *edit = edit_add(unpack, tag, "US");
+    bytes[0] = (uint8_t)value;
+    bytes[1] = (uint8_t)(value >> 8);
+    edit->value = bytes;
+    edit->length = 2;
+}
+
+static void edit_text(struct hl_unpack *unpack, uint32_t tag, const char *vr, const char *value)
+{
+    struct hl_edit *edit = edit_add(unpack, tag, vr);
+    edit->value = (const uint8_t *)value;
+    edit->length = strlen(value);
+}
+
+static void edit_delete(struct hl_unpack *unpack, const struct hl_scan *scan, uint32_t tag)
+{
+    if (hl_scan_find(scan, tag))
+        edit_add(unpack, tag, "")->is_delete = true;
+}
+
+/* PS3.3 C.7.6.1.1.5: the loss is in the pixels, whatever syntax they travel in. Attributes that are there stay. */
+static void edit_lossy(struct hl_unpack *unpack, const struct hl_scan *scan)
+{
+    char lossy[4] = "", method[17] = "";
+    const char *name =
+        strncmp(unpack->transfer_syntax, "1.2.840.10008.1.2.4.8", 21) == 0    ? "ISO_14495_1"
+        : strncmp(unpack->transfer_syntax, "1.2.840.10008.1.2.4.9", 21) == 0  ? "ISO_15444_1"
+        : strncmp(unpack->transfer_syntax, "1.2.840.10008.1.2.4.20", 22) == 0 ? "ISO_15444_15"
+                                                                              : "ISO_10918_1";
+    uint64_t coded = 0;
+    hl_scan_text(scan, TAG_LOSSY, lossy, sizeof lossy);
+    for (size_t i = 0; i < unpack->frames.n_fragments; i++)
+        coded += unpack->frames.fragments[i].n;
+    if (strcmp(lossy, "01") != 0)
+        edit_text(unpack, TAG_LOSSY, "CS", "01");
+    if (hl_scan_text(scan, TAG_LOSSY_METHOD, method, sizeof method) > 0)
+        return;
+    snprintf(unpack->ratio, sizeof unpack->ratio, "%.6g",
+             (double)(unpack->frame_bytes * unpack->frames.n) / (double)(coded ? coded : 1));
+    edit_text(unpack, TAG_LOSSY_RATIO, "DS", unpack->ratio);
+    edit_text(unpack, TAG_LOSSY_METHOD, "CS", name);
+}
+
+/* Bits Stored stays where the samples still fit: streams of a library's own depth are deeper than what they carry. */
+static void edit_depth(struct hl_unpack *unpack)
+{
+    const struct hilum_frame *declared = &unpack->declared, *frame = &unpack->frame;
+    if (frame->bits_allocated == declared->bits_allocated)
+        return;
+    edit_number(unpack, TAG_ALLOCATED, frame->bits_allocated);
+    if (declared->bits_stored && declared->bits_stored <= frame->bits_allocated)
+        return;
+    edit_number(unpack, TAG_STORED, frame->bits_stored);
+    edit_number(unpack, TAG_HIGH_BIT, frame->bits_stored - 1);
+}
+
+static void make_edits(struct hl_unpack *unpack, const struct hl_scan *scan, bool is_lossy)
+{
+    const struct hilum_frame *frame = &unpack->frame;
+    const char *photometric = photometric_name(frame->photometric);
+    if (frame->photometric != unpack->declared.photometric && photometric)
+        edit_text(unpack, TAG_PHOTOMETRIC, "CS", photometric);
+    if (frame->samples > 1)
+        edit_number(unpack, TAG_PLANAR, frame->is_planar);
+    edit_depth(unpack);
+    if (is_lossy)
+        edit_lossy(unpack, scan);
+    edit_delete(unpack, scan, TAG_EXTENDED_TABLE);
+    edit_delete(unpack, scan, TAG_EXTENDED_LENGTHS);
+    edit_delete(unpack, scan, TAG_TOTAL_LENGTH);
+    (void)edit_add(unpack, HL_TAG_PIXEL_DATA, frame->bits_allocated > 8 ? "OW" : "OB");
+}
+
+size_t hl_unpack_edits(const struct hl_unpack *unpack, const struct hl_edit **out)
+{
+    *out = unpack->edits;
+    return unpack->n_edits;
+}
+
+/* ---- life ---- */
+
+bool hl_unpack_can(const char *from, const char *to)
+{
+    static const char *const image[] = {HL_UID_RLE_LOSSLESS,      "1.2.840.10008.1.2.4.5",
+                                        "1.2.840.10008.1.2.4.6",  "1.2.840.10008.1.2.4.7",
+                                        "1.2.840.10008.1.2.4.8",  "1.2.840.10008.1.2.4.90",
+                                        "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.20"};
+    const struct hl_syntax *syntax = hl_uid_syntax(from);
+    if (!syntax || syntax->flags & (HL_SYNTAX_VIDEO | HL_SYNTAX_REFERENCED) ||
+        !(syntax->flags & HL_SYNTAX_ENCAPSULATED) || !hl_recode_can(to, to))
+        return false;
+    for (size_t i = 0; i < sizeof image / sizeof image[0]; i++)
+        if (strncmp(from, image[i], strlen(image[i])) == 0)
+            return true;
+    return false;
+}
+
+static hilum_rc check_info(struct hl_unpack *unpack, const struct hilum_frame *frame)
+{
+    const struct hilum_frame *declared = &unpack->declared;
+    if (frame->columns != declared->columns || frame->rows != declared->rows ||
+        frame->samples != declared->samples)
+        return hl_fail(HILUM_ECORRUPT,
+                       "stream of %ux%u pixels, %u samples; data set says %ux%u, %u",
+                       frame->columns, frame->rows, frame->samples, declared->columns,
+                       declared->rows, declared->samples);
+    unpack->frame = *frame;
+    unpack->frame_bytes = hilum_frame_bytes(frame);
+    if (!unpack->frame_bytes || unpack->frame_bytes > frame_max ||
+        unpack->frames.n > UINT64_MAX / 2 / frame_max)
+        return hl_fail(HILUM_EUNSUP, "frames of %llu bytes",
+                       (unsigned long long)unpack->frame_bytes);
+    unpack->length = unpack->frame_bytes * unpack->frames.n;
+    unpack->length += unpack->length % 2;
+    unpack->pixels = malloc((size_t)unpack->frame_bytes + 1);
+    return unpack->pixels ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory for a frame");
+}
+
+static hilum_rc open_unpack(struct hl_unpack *unpack, const struct hl_scan *scan, int64_t shift)
+{
+    struct hilum_frame frame = {.size = sizeof frame};
+    struct hilum_code_info info = {.size = sizeof info, .frame = &frame};
+    read_declared(scan, &unpack->declared);
+    hilum_rc rc =
+        hl_frames_map(scan, shift, unpack->transfer_syntax, &unpack->source, &unpack->frames);
+    if (rc == HILUM_OK && unpack->frames.is_native)
+        rc = hl_fail(HILUM_EUNSUP, "pixel data is not in fragments");
+    if (rc == HILUM_OK)
+        rc = call_codecs(unpack, 0, &frame, &info);
+    if (rc == HILUM_OK)
+        rc = check_info(unpack, &frame);
+    if (rc == HILUM_OK)
+        rc = load(unpack, 0);
+    if (rc == HILUM_OK)
+        make_edits(unpack, scan, info.is_lossless == 0);
+    return rc;
+}
+
+hilum_rc hl_unpack_new(const struct hl_codecs *codecs, const char *transfer_syntax,
+                       const struct hl_scan *scan, int64_t shift,
+                       const struct hl_frame_source *source, struct hl_unpack **out)
+{
+    struct hl_unpack *unpack = calloc(1, sizeof *unpack);
+    *out = NULL;
+    if (!unpack)
+        return hl_fail(HILUM_ENOMEM, "no memory to decode an object");
+    unpack->codecs = codecs;
+    unpack->source = *source;
+    unpack->current = none;
+    snprintf(unpack->transfer_syntax, sizeof unpack->transfer_syntax, "%s", transfer_syntax);
+    hilum_rc rc = open_unpack(unpack, scan, shift);
+    if (rc == HILUM_OK)
+        *out = unpack;
+    else
+        hl_unpack_free(unpack);
+    return rc;
+}
+
+void hl_unpack_free(struct hl_unpack *unpack)
+{
+    if (!unpack)
+        return;
+    hl_frames_fini(&unpack->frames);
+    free(unpack->coded);
+    free(unpack->pixels);
+    free(unpack);
+}
+
+/* ---- pixels ---- */
+
+uint64_t hl_unpack_length(const struct hl_unpack *unpack)
+{
+    return unpack->length;
+}
+
+uint64_t hl_unpack_frames(const struct hl_unpack *unpack)
+{
+    return unpack->frames.n;
+}
+
+hilum_rc hl_unpack_frame(struct hl_unpack *unpack, uint64_t i, struct hilum_frame *out,
+                         const void **pixels, uint64_t *n)
+{
+    if (i >= unpack->frames.n)
+        return hl_fail(HILUM_EINVAL, "frame %llu of %llu", (unsigned long long)i + 1,
+                       (unsigned long long)unpack->frames.n);
+    hilum_rc rc = load(unpack, i);
+    if (rc != HILUM_OK)
+        return rc;
+    *out = unpack->frame;
+    *pixels = unpack->pixels;
+    *n = unpack->frame_bytes;
+    return HILUM_OK;
+}
+
+hilum_rc hl_unpack_bytes(struct hl_unpack *unpack, uint64_t at, size_t *n, const uint8_t **bytes)
+{
+    static const uint8_t padding = 0;
+    uint64_t i = at / unpack->frame_bytes, within = at % unpack->frame_bytes;
+    if (i >= unpack->frames.n) {
+        *bytes = &padding;
+        *n = at < unpack->length && *n ? 1 : 0;
+        return HILUM_OK;
+    }
+    hilum_rc rc = load(unpack, i);
+    uint64_t left = unpack->frame_bytes - within;
+    *bytes = unpack->pixels + within;
+    if (*n > left)
+        *n = (size_t)left;
+    return rc;
+}

@@ -1,0 +1,39 @@
+/* Compressed pixels become native ones, a frame at a time: what a peer needs that does not take the stored syntax, and
+ * what any consumer of frames needs. Codecs do the work; this folder knows attributes (PS3.3 C.7.6.3).
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_STORE_UNPACK_H
+#define HL_STORE_UNPACK_H
+
+#include "core/store/codecs.h"
+#include "core/store/frames.h"
+#include "core/store/splice.h"
+
+struct hl_unpack; /* one thread at a time; a code stream and a decoded frame in memory */
+
+/* May objects of this syntax leave in that uncompressed one, if there is a codec? */
+bool hl_unpack_can(const char *from, const char *to);
+
+/* Reads the map and decodes the first frame, so that what cannot be decoded is known before anything leaves. The
+ * scan has ended and is not needed afterwards; `shift` as for hl_frames_map. HILUM_EUNSUP: no codec, or one that does
+ * not know this stream; HILUM_ECORRUPT: the stream is broken, or contradicts the data set; HILUM_ENOTFOUND: no
+ * pixels; HILUM_ENOMEM. */
+hilum_rc hl_unpack_new(const struct hl_codecs *codecs, const char *transfer_syntax,
+                       const struct hl_scan *scan, int64_t shift,
+                       const struct hl_frame_source *source, struct hl_unpack **out);
+void hl_unpack_free(struct hl_unpack *unpack);
+
+/* What the data set has to say instead, ascending by tag, Pixel Data last and without a value. Lives as long as
+ * unpack. */
+size_t hl_unpack_edits(const struct hl_unpack *unpack, const struct hl_edit **out);
+/* Bytes of the native pixel data, padded to be even. */
+uint64_t hl_unpack_length(const struct hl_unpack *unpack);
+/* Up to *n of them from `at`; *n becomes what there is at *bytes until the next call. */
+hilum_rc hl_unpack_bytes(struct hl_unpack *unpack, uint64_t at, size_t *n, const uint8_t **bytes);
+
+/* Frame i (from 0) in native form, borrowed until the next call; *out says what it is. HILUM_EINVAL: there is no
+ * such frame. */
+hilum_rc hl_unpack_frame(struct hl_unpack *unpack, uint64_t i, struct hilum_frame *out,
+                         const void **pixels, uint64_t *n);
+uint64_t hl_unpack_frames(const struct hl_unpack *unpack);
+
+#endif
