@@ -86,6 +86,12 @@ static hilum_rc object_next(hilum_object *object, const void **bytes, uint64_t *
     return rc;
 }
 
+static hilum_rc object_pixels(hilum_object *object, uint64_t i, struct hilum_frame *out,
+                              const void **pixels, uint64_t *n)
+{
+    return hl_outgoing_frame(object->out, i, out, pixels, n);
+}
+
 const struct hilum_object_api hl_object_api = {
     .size = sizeof hl_object_api,
     .open = object_open,
@@ -103,4 +109,5 @@ const struct hilum_object_api hl_object_api = {
     .intake_write = hl_intake_write,
     .intake_end = hl_intake_end,
     .intake_close = hl_intake_close,
+    .pixels = object_pixels,
 };

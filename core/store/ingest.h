@@ -140,6 +140,10 @@ hilum_rc hl_outgoing_at(struct hl_outgoing *outgoing, uint64_t at, size_t max, c
 /* What a file of it begins with: preamble and file meta information of the syntax it leaves in. Appends. */
 void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_syntax,
                       struct hl_buf *out);
+/* Frame i (from 0) in native form, decoded where it is compressed; borrowed until the next call. Any time before close, in any
+ * order. HILUM_ENOTFOUND: no such frame, no pixels; HILUM_EUNSUP, HILUM_ECORRUPT, HILUM_ENOMEM as when it leaves. */
+hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilum_frame *out,
+                           const void **pixels, uint64_t *n);
 /* Was that the last piece? True from the start for an empty data set. */
 bool hl_outgoing_is_end(const struct hl_outgoing *outgoing);
 void hl_outgoing_close(struct hl_outgoing *outgoing);

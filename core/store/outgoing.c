@@ -268,6 +268,7 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
     hl_buf_fini(&outgoing->recoded);
     hl_recode_free(outgoing->recode);
     hl_unpack_free(outgoing->unpack);
+    hl_unpack_free(outgoing->view);
     hl_splice_fini(&outgoing->splice);
     hl_splice_fini(&outgoing->under);
     XXH3_freeState(outgoing->hash);

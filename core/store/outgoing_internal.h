@@ -31,6 +31,7 @@ struct hl_outgoing {
     struct hl_inflated *inflated;
     struct hl_deflating *deflating;
     struct hl_unpack *unpack; /* NULL: pixels leave as they are stored */
+    struct hl_unpack *view;   /* frames asked for one by one; NULL: none yet */
     struct hl_splice under;   /* corrections, where the splice that decodes lies over them */
     struct hl_recode *recode; /* NULL: leaves in the syntax it is stored in */
     struct hl_buf recoded;    /* by either; of the call under way, and a few bytes of the next */

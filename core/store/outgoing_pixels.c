@@ -8,12 +8,13 @@ static hilum_rc read_stored(void *arg, uint64_t at, void *dst, uint64_t n)
     return hl_outgoing_read_stored(arg, at, dst, n);
 }
 
-/* The data set as it leaves: with corrections applied, if there are any. */
-static hilum_rc scan_leaving(struct hl_outgoing *outgoing, struct hl_scan *scan)
+/* The data set as it leaves: with corrections applied, if there are any. Frames asked for while it is leaving must not
+ * disturb the digest of what has left. */
+static hilum_rc scan_leaving(struct hl_outgoing *outgoing, bool is_digested, struct hl_scan *scan)
 {
     struct hl_outgoing_cursor cursor = {0};
     hilum_rc rc = HILUM_OK;
-    if (outgoing->splice.count == 0)
+    if (is_digested && outgoing->splice.count == 0)
         return hl_outgoing_scan(outgoing, scan);
     while (rc == HILUM_OK && !hl_outgoing_at_end(outgoing, &cursor)) {
         const uint8_t *bytes = NULL;
@@ -76,9 +77,36 @@ hilum_rc hl_outgoing_unpack(struct hl_outgoing *outgoing)
     struct hl_scan *scan = NULL;
     hilum_rc rc = hl_scan_new(outgoing->stored.transfer_syntax, NULL, &scan);
     if (rc == HILUM_OK)
-        rc = scan_leaving(outgoing, scan);
+        rc = scan_leaving(outgoing, true, scan);
     if (rc == HILUM_OK)
         rc = unpack_scanned(outgoing, scan);
     hl_scan_free(scan);
     return rc;
+}
+
+/* ---- frames ---- */
+
+static hilum_rc view_open(struct hl_outgoing *outgoing)
+{
+    struct hl_frame_source source = {read_stored, outgoing};
+    struct hl_scan *scan = NULL;
+    hilum_rc rc = hl_scan_new(outgoing->stored.transfer_syntax, NULL, &scan);
+    if (rc == HILUM_OK)
+        rc = scan_leaving(outgoing, false, scan);
+    const struct hl_element *pixels = rc == HILUM_OK ? hl_scan_find(scan, HL_TAG_PIXEL_DATA) : NULL;
+    if (rc == HILUM_OK)
+        rc = hl_unpack_view(outgoing->store->options.codecs, outgoing->stored.transfer_syntax, scan,
+                            pixels ? shift_at(&outgoing->splice, pixels->offset) : 0, &source,
+                            &outgoing->view);
+    hl_scan_free(scan);
+    return rc;
+}
+
+hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilum_frame *out,
+                           const void **pixels, uint64_t *n)
+{
+    if (outgoing->unpack != NULL)
+        return hl_unpack_frame(outgoing->unpack, i, out, pixels, n);
+    hilum_rc rc = outgoing->view != NULL ? HILUM_OK : view_open(outgoing);
+    return rc == HILUM_OK ? hl_unpack_frame(outgoing->view, i, out, pixels, n) : rc;
 }

@@ -203,13 +203,46 @@ static bool is_same_frame(const struct hilum_frame *a, const struct hilum_frame 
            a->sample_type == b->sample_type && a->is_planar == b->is_planar;
 }
 
+/* Bits from `shift` on of the bytes at p, moved to the front; the last byte is filled with zeros. */
+static void align_bits(uint8_t *p, uint64_t bytes, unsigned shift, uint64_t bits)
+{
+    for (uint64_t k = 0; shift && k < bytes; k++)
+        p[k] = (uint8_t)(p[k] >> shift | p[k + 1] << (8 - shift));
+    if (bits % 8)
+        p[bytes - 1] &= (uint8_t)((1u << bits % 8) - 1);
+}
+
+/* Native frames lie where arithmetic says; those of 1-bit pixels begin anywhere in a byte. */
+static hilum_rc read_native(struct hl_unpack *unpack, uint64_t i)
+{
+    const struct hl_syntax *syntax = hl_uid_syntax(unpack->transfer_syntax);
+    uint64_t bit = i * unpack->frames.bits, bits = unpack->frames.bits;
+    uint64_t n = (bit % 8 + bits + 7) / 8;
+    uint32_t unit = unpack->frame.bits_allocated / 8;
+    uint8_t *p = unpack->pixels;
+    hilum_rc rc = unpack->source.read(unpack->source.arg, unpack->frames.first + bit / 8, p, n);
+    if (rc != HILUM_OK)
+        return rc;
+    if (unpack->frame.bits_allocated == 1)
+        align_bits(p, unpack->frame_bytes, (unsigned)(bit % 8), bits);
+    bool is_turned = syntax && syntax->flags & HL_SYNTAX_BIG_ENDIAN && unit > 1;
+    for (uint64_t at = 0; is_turned && at + unit <= n; at += unit)
+        for (uint32_t k = 0; k < unit / 2; k++) {
+            uint8_t byte = p[at + k];
+            p[at + k] = p[at + unit - 1 - k];
+            p[at + unit - 1 - k] = byte;
+        }
+    return HILUM_OK;
+}
+
 static hilum_rc load(struct hl_unpack *unpack, uint64_t i)
 {
-    struct hilum_frame frame = {0};
+    struct hilum_frame frame = unpack->frame;
     if (unpack->current == i)
         return HILUM_OK;
     unpack->current = none;
-    hilum_rc rc = call_codecs(unpack, i, &frame, NULL);
+    hilum_rc rc =
+        unpack->frames.is_native ? read_native(unpack, i) : call_codecs(unpack, i, &frame, NULL);
     if (rc == HILUM_OK && !is_same_frame(&frame, &unpack->frame))
         rc = hl_fail(HILUM_ECORRUPT, "frame %llu is of another kind than the first",
                      (unsigned long long)i + 1);
@@ -343,19 +376,44 @@ static hilum_rc check_info(struct hl_unpack *unpack, const struct hilum_frame *f
         unpack->frames.n > UINT64_MAX / 2 / frame_max)
         return hl_fail(HILUM_EUNSUP, "frames of %llu bytes",
                        (unsigned long long)unpack->frame_bytes);
+    /* In native pixel data the next frame of 1-bit pixels begins in the middle of a byte. */
+    if (frame->bits_allocated == 1 && unpack->frames.n > 1 &&
+        (uint64_t)frame->columns * frame->rows % 8)
+        return hl_fail(HILUM_EUNSUP, "frames of 1-bit pixels that do not end at bytes");
     unpack->length = unpack->frame_bytes * unpack->frames.n;
     unpack->length += unpack->length % 2;
-    unpack->pixels = malloc((size_t)unpack->frame_bytes + 1);
+    unpack->pixels =
+        calloc(1, (size_t)unpack->frame_bytes + 2); /* a frame of bits may begin late */
     return unpack->pixels ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory for a frame");
 }
 
-static hilum_rc open_unpack(struct hl_unpack *unpack, const struct hl_scan *scan, int64_t shift)
+/* What the data set says is all there is to know. */
+static hilum_rc open_native(struct hl_unpack *unpack, const struct hl_scan *scan)
+{
+    if (hl_scan_is_deflated(scan))
+        return hl_fail(HILUM_EUNSUP, "frames of a deflated data set have no place in it");
+    if (!hl_scan_find(scan, HL_TAG_PIXEL_DATA))
+        unpack->declared.sample_type = HILUM_SAMPLE_FLOAT;
+    unpack->frame = unpack->declared;
+    unpack->frame_bytes = hilum_frame_bytes(&unpack->frame);
+    if (!unpack->frame_bytes || unpack->frame_bytes > frame_max ||
+        unpack->frame_bytes != (unpack->frames.bits + 7) / 8)
+        return hl_fail(HILUM_EUNSUP, "frames of %llu bytes",
+                       (unsigned long long)unpack->frame_bytes);
+    unpack->pixels = calloc(1, (size_t)unpack->frame_bytes + 2);
+    return unpack->pixels ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory for a frame");
+}
+
+static hilum_rc open_unpack(struct hl_unpack *unpack, const struct hl_scan *scan, int64_t shift,
+                            bool is_view)
 {
     struct hilum_frame frame = {.size = sizeof frame};
     struct hilum_code_info info = {.size = sizeof info, .frame = &frame};
     read_declared(scan, &unpack->declared);
     hilum_rc rc =
         hl_frames_map(scan, shift, unpack->transfer_syntax, &unpack->source, &unpack->frames);
+    if (rc == HILUM_OK && unpack->frames.is_native && is_view)
+        return open_native(unpack, scan);
     if (rc == HILUM_OK && unpack->frames.is_native)
         rc = hl_fail(HILUM_EUNSUP, "pixel data is not in fragments");
     if (rc == HILUM_OK)
@@ -369,9 +427,9 @@ static hilum_rc open_unpack(struct hl_unpack *unpack, const struct hl_scan *scan
     return rc;
 }
 
-hilum_rc hl_unpack_new(const struct hl_codecs *codecs, const char *transfer_syntax,
-                       const struct hl_scan *scan, int64_t shift,
-                       const struct hl_frame_source *source, struct hl_unpack **out)
+static hilum_rc unpack_new(const struct hl_codecs *codecs, const char *transfer_syntax,
+                           const struct hl_scan *scan, int64_t shift, bool is_view,
+                           const struct hl_frame_source *source, struct hl_unpack **out)
 {
     struct hl_unpack *unpack = calloc(1, sizeof *unpack);
     *out = NULL;
@@ -381,12 +439,26 @@ hilum_rc hl_unpack_new(const struct hl_codecs *codecs, const char *transfer_synt
     unpack->source = *source;
     unpack->current = none;
     snprintf(unpack->transfer_syntax, sizeof unpack->transfer_syntax, "%s", transfer_syntax);
-    hilum_rc rc = open_unpack(unpack, scan, shift);
+    hilum_rc rc = open_unpack(unpack, scan, shift, is_view);
     if (rc == HILUM_OK)
         *out = unpack;
     else
         hl_unpack_free(unpack);
     return rc;
+}
+
+hilum_rc hl_unpack_new(const struct hl_codecs *codecs, const char *transfer_syntax,
+                       const struct hl_scan *scan, int64_t shift,
+                       const struct hl_frame_source *source, struct hl_unpack **out)
+{
+    return unpack_new(codecs, transfer_syntax, scan, shift, false, source, out);
+}
+
+hilum_rc hl_unpack_view(const struct hl_codecs *codecs, const char *transfer_syntax,
+                        const struct hl_scan *scan, int64_t shift,
+                        const struct hl_frame_source *source, struct hl_unpack **out)
+{
+    return unpack_new(codecs, transfer_syntax, scan, shift, true, source, out);
 }
 
 void hl_unpack_free(struct hl_unpack *unpack)
@@ -415,7 +487,7 @@ hilum_rc hl_unpack_frame(struct hl_unpack *unpack, uint64_t i, struct hilum_fram
                          const void **pixels, uint64_t *n)
 {
     if (i >= unpack->frames.n)
-        return hl_fail(HILUM_EINVAL, "frame %llu of %llu", (unsigned long long)i + 1,
+        return hl_fail(HILUM_ENOTFOUND, "frame %llu of %llu", (unsigned long long)i + 1,
                        (unsigned long long)unpack->frames.n);
     hilum_rc rc = load(unpack, i);
     if (rc != HILUM_OK)

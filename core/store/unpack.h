@@ -30,8 +30,13 @@ uint64_t hl_unpack_length(const struct hl_unpack *unpack);
 /* Up to *n of them from `at`; *n becomes what there is at *bytes until the next call. */
 hilum_rc hl_unpack_bytes(struct hl_unpack *unpack, uint64_t at, size_t *n, const uint8_t **bytes);
 
-/* Frame i (from 0) in native form, borrowed until the next call; *out says what it is. HILUM_EINVAL: there is no
- * such frame. */
+/* The same for consumers of frames: native pixel data, uncompressed but not deflated, are opened too. Only hl_unpack_frame
+ * and hl_unpack_frames may then be called. */
+hilum_rc hl_unpack_view(const struct hl_codecs *codecs, const char *transfer_syntax,
+                        const struct hl_scan *scan, int64_t shift,
+                        const struct hl_frame_source *source, struct hl_unpack **out);
+/* Frame i (from 0) in native form, little endian, borrowed until the next call; *out says what it is.
+ * HILUM_ENOTFOUND: there is no such frame. */
 hilum_rc hl_unpack_frame(struct hl_unpack *unpack, uint64_t i, struct hilum_frame *out,
                          const void **pixels, uint64_t *n);
 uint64_t hl_unpack_frames(const struct hl_unpack *unpack);

@@ -5,6 +5,7 @@
 #define HILUM_OBJECT_H
 
 #include "hilum/catalog.h"
+#include "hilum/codec.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -101,6 +102,11 @@ struct hilum_object_api {
     void (*intake_end)(hilum_intake *intake, struct hilum_intake_result *out);
     /* Without intake_end before: it leaves nothing. NULL is fine. */
     void (*intake_close)(hilum_intake *intake);
+    /* The i-th frame, from 0, in native form (struct hilum_frame), decoded where it is compressed, in any order;
+     * borrowed until the next call for this object. *out says what it is; the caller fills in its size. HILUM_ENOTFOUND:
+     * no such frame; HILUM_EUNSUP: no codec knows it; HILUM_ECORRUPT: its stream is broken. */
+    hilum_rc (*pixels)(hilum_object *object, uint64_t i, struct hilum_frame *out,
+                       const void **pixels, uint64_t *n);
     /* since preview 1: append here */
 };
 

@@ -310,7 +310,7 @@ static void frames_come_in_any_order(void **state)
         assert_int_equal(n, ROWS * COLUMNS);
         assert_int_equal(((const uint8_t *)pixels)[14], (uint8_t)(100 * k + 14));
     }
-    assert_int_equal(hl_unpack_frame(unpack, 3, &frame, &pixels, &n), HILUM_EINVAL);
+    assert_int_equal(hl_unpack_frame(unpack, 3, &frame, &pixels, &n), HILUM_ENOTFOUND);
     hl_unpack_free(unpack);
     hl_buf_fini(&b);
 }
@@ -354,6 +354,37 @@ static void a_broken_frame_is_an_error_and_not_zeros(void **state)
     assert_int_equal(hl_unpack_frame(unpack, 2, &frame, &pixels, &n), HILUM_ECORRUPT);
     assert_non_null(strstr(hl_error(), "frame 3"));
     hl_unpack_free(unpack);
+    hl_buf_fini(&b);
+}
+
+/* Three frames of 15 bits each, one after the other: 1s at 0, at 15 + 3 and at 30 + 14. */
+static void native_bits_come_from_the_middle_of_bytes(void **state)
+{
+    static const unsigned ones[3] = {0, 3, 14};
+    (void)state;
+    struct hl_buf b = {0};
+    uint8_t packed[6] = {0};
+    for (unsigned i = 0; i < 3; i++)
+        packed[(15 * i + ones[i]) / 8] |= (uint8_t)(1u << (15 * i + ones[i]) % 8);
+    put_header(&b, "3 ", 1);
+    put_head(&b, HL_TAG_PIXEL_DATA, "OB", 6, false);
+    hl_buf_add(&b, (const char *)packed, 6);
+    struct hl_frame_source source = {read_buf, &b};
+    struct hl_scan *scan = scan_of(&b, HL_UID_EXPLICIT_LITTLE_ENDIAN);
+    struct hl_unpack *view = NULL;
+    assert_int_equal(hl_unpack_view(NULL, HL_UID_EXPLICIT_LITTLE_ENDIAN, scan, 0, &source, &view),
+                     HILUM_OK);
+    hl_scan_free(scan);
+    for (unsigned i = 3; i-- > 0;) {
+        struct hilum_frame frame;
+        const void *pixels;
+        uint64_t n;
+        assert_int_equal(hl_unpack_frame(view, i, &frame, &pixels, &n), HILUM_OK);
+        assert_int_equal(n, 2);
+        const uint8_t *p = pixels;
+        assert_int_equal(p[0] | p[1] << 8, 1u << ones[i]);
+    }
+    hl_unpack_free(view);
     hl_buf_fini(&b);
 }
 
@@ -427,6 +458,7 @@ int main(void)
         cmocka_unit_test(frames_come_in_any_order),
         cmocka_unit_test(bytes_run_over_frames_and_end_even),
         cmocka_unit_test(a_broken_frame_is_an_error_and_not_zeros),
+        cmocka_unit_test(native_bits_come_from_the_middle_of_bytes),
         cmocka_unit_test(without_a_codec_it_stays_compressed),
         cmocka_unit_test(the_data_set_says_what_the_pixels_are),
         cmocka_unit_test(syntaxes_that_can_be_decoded),
