@@ -85,7 +85,7 @@ static hilum_rc decode_turned(void *self, const struct hilum_coded *coded,
                               const struct hilum_frame *out)
 {
     size_t n = (size_t)hilum_frame_bytes(layout);
-    if (layout->bits_allocated % 8 || layout->bits_allocated > 32)
+    if (!n || layout->bits_allocated % 8 || layout->bits_allocated > 32)
         return codec_fail(self, HILUM_EUNSUP, "planes of %u bits", layout->bits_allocated);
     uint8_t *turned = calloc(1, n);
     if (!turned)
