@@ -43,7 +43,8 @@ struct hl_saving {
         is_saved; /* all rows of `unsaved` are beside the objects: the next transaction deletes them */
     bool is_behind; /* there was a commit since */
     int64_t next_ms, until_us, until_ms;
-    atomic_int_fast64_t round; /* how often something was saved; the database says so one transaction later */
+    atomic_int_fast64_t
+        round; /* how often something was saved; the database says so one transaction later */
     pthread_mutex_t health_lock; /* of the two */
     hilum_rc health;
     char why[256];
