@@ -203,18 +203,37 @@ def whole__comes_back_in_one_go(work):
         check("ends well", archive.server.stop() == 0)
 
 
+def wait_for_rows(archive, wanted):
+    """Until so many instances are back; sometimes none, and the kill comes while persons are made or jobs are."""
+    time.sleep(random.uniform(0, 0.05) if wanted == 0 else 0)
+    db = sqlite3.connect(f"file:{archive.server.data}/catalog.db?mode=ro", uri=True)
+    end = time.time() + 10
+    while wanted and time.time() < end and db.execute("SELECT count(*) FROM instance").fetchone()[0] < wanted:
+        time.sleep(0.001)
+    db.close()
+
+
 def rebuild__killed_in_the_middle_goes_on(work):
     archive = Archive(work)
     everything(archive)
+    with Wire(archive.server.port) as wire:  # some batches more, so that there is a middle
+        wire.associate(CONTEXTS, calling="SENDER")
+        for n in range(400):
+            wire.store(3, CT, f"1.2.77.{1000 + n}.9", data_set(f"1.2.77.{1000 + n}.9", "1.2.77.1", "PLAIN"))
     before = answers(archive)
     lose(archive)
-    for n in range(8 if os.environ.get("HILUM_LONG") else 4):
+    kills, halves = 8 if os.environ.get("HILUM_LONG") else 4, 0
+    for n in range(kills):
         rebuild = subprocess.Popen([f"{archive.server.build}/bin/hilum", "--data", archive.server.data, "archive", "rebuild"],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(random.uniform(0, 0.25))
+        wait_for_rows(archive, n * 64 + 1 if n % 4 else 0)
         archive.server.kill()
         rebuild.wait()
         archive.server.again()
+        status = archive.server.cli("status")
+        halves += bool(status.get("catalogue_lost")) and status["record"]["instances"] > 0
+    print(f"{halves} of {kills} kills found it half done")
+    check("some were in the middle", halves > 0)
     archive.server.cli("archive", "rebuild")
     compare("killed in the middle", before, answers(archive))
     goes_on("killed in the middle", archive)
