@@ -21,6 +21,59 @@ static const char STALE[] =
 enum { FIRST_BYTES = 256, MANY_OBJECTS = 500 };
 #define LITTLE_BYTES ((uint64_t)8 * 1024 * 1024)
 
+/* ---- which are there ------------------------------------------------------------------------------------------ */
+
+static hilum_rc key_note(void *arg, const char *key, const struct hilum_object_info *info)
+{
+    struct hl_log_keys *keys = arg;
+    struct hl_log_key *item = NULL;
+    if (strncmp(key, HL_LOG_KEYS, strlen(HL_LOG_KEYS)) != 0)
+        return HILUM_OK;
+    if (!hl_grow(&keys->items, &keys->cap, keys->n, sizeof *keys->items))
+        return hl_fail(HILUM_ENOMEM, "no memory for the log's keys");
+    item = &keys->items[keys->n++];
+    *item = (struct hl_log_key){.provider = keys->provider, .length = info ? info->length : 0};
+    snprintf(item->key, sizeof item->key, "%s", key);
+    const char *name = key + strlen(HL_LOG_KEYS);
+    if (*name == 'n')
+        item->number = strtoull(name + 1, NULL, 10);
+    item->is_whole = strstr(name, ".whole") != NULL;
+    return HILUM_OK;
+}
+
+static int key_order(const void *a, const void *b)
+{
+    const struct hl_log_key *x = a, *y = b;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return strcmp(x->key, y->key);
+}
+
+hilum_rc hl_log_list(struct hl_store *store, struct hl_log_keys *out)
+{
+    *out = (struct hl_log_keys){0};
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < store->n_providers && rc == HILUM_OK; i++) {
+        out->provider = &store->providers[i];
+        rc = out->provider->table->list(out->provider->instance, HL_LOG_KEYS, key_note, out);
+    }
+    if (out->n > 0)
+        qsort(out->items, out->n, sizeof *out->items, key_order);
+    return rc;
+}
+
+/* What the next number is, and how much there is; only once, with nobody else about or with the lock held. */
+static void log_count(struct hl_store *store, const struct hl_log_keys *keys)
+{
+    store->log_next = 1;
+    for (size_t i = 0; i < keys->n; i++) {
+        store->log_next = keys->items[i].number + 1;
+        store->has_whole = store->has_whole || keys->items[i].is_whole;
+        store->log_objects++;
+        store->log_bytes += keys->items[i].length;
+    }
+}
+
 /* ---- writing one object ------------------------------------------------------------------------------------- */
 
 struct writing {
@@ -81,12 +134,21 @@ static hilum_rc writing_end(struct writing *writing, hilum_rc rc)
     return rc;
 }
 
-static uint64_t number_take(struct hl_store *store)
+static hilum_rc number_take(struct hl_store *store, uint64_t *number)
 {
+    hilum_rc rc = HILUM_OK;
     pthread_mutex_lock(&store->log_lock);
-    uint64_t number = store->log_next++;
+    if (store->log_next ==
+        0) { /* it could not be listed at the start: a number below the last would count for nothing */
+        struct hl_log_keys keys;
+        rc = hl_log_list(store, &keys);
+        if (rc == HILUM_OK)
+            log_count(store, &keys);
+        free(keys.items);
+    }
+    *number = rc == HILUM_OK ? store->log_next++ : 0;
     pthread_mutex_unlock(&store->log_lock);
-    return number;
+    return rc;
 }
 
 /* Of the record's writer: what changed. */
@@ -95,8 +157,12 @@ static hilum_rc lines_write(void *arg, const char *lines, size_t n)
     struct hl_store *store = arg;
     struct writing writing;
     char key[64];
-    snprintf(key, sizeof key, HL_LOG_KEYS "n%015" PRIu64 ".lines", number_take(store));
-    hilum_rc rc = writing_begin(store, key, hl_record_save_round(store->record) + 1, &writing);
+    uint64_t number = 0;
+    hilum_rc rc = number_take(store, &number);
+    if (rc != HILUM_OK)
+        return rc;
+    snprintf(key, sizeof key, HL_LOG_KEYS "n%015" PRIu64 ".lines", number);
+    rc = writing_begin(store, key, hl_record_save_round(store->record) + 1, &writing);
     if (rc == HILUM_OK && n > 0)
         rc = writing_add(&writing, lines, n);
     rc = writing_end(&writing, rc);
@@ -104,47 +170,6 @@ static hilum_rc lines_write(void *arg, const char *lines, size_t n)
     store->log_objects++;
     store->log_bytes += n;
     pthread_mutex_unlock(&store->log_lock);
-    return rc;
-}
-
-/* ---- which are there ------------------------------------------------------------------------------------------ */
-
-static hilum_rc key_note(void *arg, const char *key, const struct hilum_object_info *info)
-{
-    struct hl_log_keys *keys = arg;
-    struct hl_log_key *item = NULL;
-    if (strncmp(key, HL_LOG_KEYS, strlen(HL_LOG_KEYS)) != 0)
-        return HILUM_OK;
-    if (!hl_grow(&keys->items, &keys->cap, keys->n, sizeof *keys->items))
-        return hl_fail(HILUM_ENOMEM, "no memory for the log's keys");
-    item = &keys->items[keys->n++];
-    *item = (struct hl_log_key){.provider = keys->provider, .length = info ? info->length : 0};
-    snprintf(item->key, sizeof item->key, "%s", key);
-    const char *name = key + strlen(HL_LOG_KEYS);
-    if (*name == 'n')
-        item->number = strtoull(name + 1, NULL, 10);
-    item->is_whole = strstr(name, ".whole") != NULL;
-    return HILUM_OK;
-}
-
-static int key_order(const void *a, const void *b)
-{
-    const struct hl_log_key *x = a, *y = b;
-    if (x->number != y->number)
-        return x->number < y->number ? -1 : 1;
-    return strcmp(x->key, y->key);
-}
-
-hilum_rc hl_log_list(struct hl_store *store, struct hl_log_keys *out)
-{
-    *out = (struct hl_log_keys){0};
-    hilum_rc rc = HILUM_OK;
-    for (size_t i = 0; i < store->n_providers && rc == HILUM_OK; i++) {
-        out->provider = &store->providers[i];
-        rc = out->provider->table->list(out->provider->instance, HL_LOG_KEYS, key_note, out);
-    }
-    if (out->n > 0)
-        qsort(out->items, out->n, sizeof *out->items, key_order);
     return rc;
 }
 
@@ -169,9 +194,12 @@ hilum_rc hl_log_whole(struct hl_store *store)
 {
     struct writing writing;
     char key[64];
-    uint64_t number = number_take(store);
+    uint64_t number = 0;
+    hilum_rc rc = number_take(store, &number);
+    if (rc != HILUM_OK)
+        return rc;
     snprintf(key, sizeof key, HL_LOG_KEYS "n%015" PRIu64 ".whole", number);
-    hilum_rc rc = writing_begin(store, key, hl_record_save_round(store->record), &writing);
+    rc = writing_begin(store, key, hl_record_save_round(store->record), &writing);
     if (rc == HILUM_OK)
         rc = hl_record_save_all(store->record, writing_add, &writing);
     rc = writing_end(&writing, rc);
@@ -275,21 +303,16 @@ hilum_rc hl_log_open(struct hl_store *store)
         .arg = store, .write = lines_write, .oldest_us = hl_ingest_oldest};
     struct hl_log_keys keys = {0};
     hilum_rc rc = pending_finish(store);
-    if (rc == HILUM_OK)
-        rc = hl_log_list(store, &keys);
-    store->log_next = 1;
-    for (size_t i = 0; i < keys.n; i++) {
-        store->log_next = keys.items[i].number + 1;
-        store->has_whole = store->has_whole || keys.items[i].is_whole;
-        store->log_objects++;
-        store->log_bytes += keys.items[i].length;
-    }
+    hilum_rc listed = hl_log_list(store, &keys);
+    if (listed == HILUM_OK)
+        log_count(store, &keys);
     bool has_log = keys.n > 0 && keys.items[keys.n - 1].number > 0;
-    if (rc == HILUM_OK && is_lost(store, keys.n > 0 ? &keys.items[keys.n - 1] : NULL))
-        rc = hl_record_restore_begin(store->record);
-    else if (rc == HILUM_OK &&
-             !has_log) /* so that its loss is noticed even before the first decision */
-        rc = lines_write(store, "", 0);
+    if (listed == HILUM_OK && is_lost(store, keys.n > 0 ? &keys.items[keys.n - 1] : NULL))
+        listed = hl_record_restore_begin(store->record);
+    else if (rc == HILUM_OK && listed == HILUM_OK && !has_log)
+        rc = lines_write(store, "", 0); /* so that its loss is noticed before the first decision */
+    if (rc == HILUM_OK)
+        rc = listed;
     free(keys.items);
     if (store->is_stale)
         hl_log(HL_ERROR, "store", "%s", STALE);
