@@ -100,8 +100,10 @@ equal "compressed, no syntax named" 200 "$(status -H 'Accept: multipart/related;
 # One study of both kinds: what the client cannot take is left out, and said.
 sed 's/2.25.7001/2.25.7011/' "$work/rle.dump" >"$work/plain.dump"
 dump2dcm -q +l 20000 +te "$work/plain.dump" "$work/plain.dcm" && storescu -q -aec HILUM 127.0.0.1 "$port" "$work/plain.dcm"
-equal "some of a study" 206 "$(status -H 'Accept: multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1' "$dw/studies/2.25.7003")"
+equal "some of a study" 206 "$(status -H 'Accept: multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.5' "$dw/studies/2.25.7003")"
 equal "is one of two" 1 "$(unpack)"
+equal "all of it, decoded" 200 "$(status -H 'Accept: multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1' "$dw/studies/2.25.7003")"
+equal "are two of one syntax" 2 "$(unpack && ! grep -L 'transfer-syntax=1.2.840.10008.1.2.1$' "$work"/head-* | grep .)"
 equal "all of it" 200 "$(status -H "Accept: $dicom" "$dw/studies/2.25.7003")"
 equal "are two" 2 "$(unpack)"
 equal "frames as stored" 200 "$(status -H 'Accept: multipart/related; type=image/dicom-rle' "$rle/frames/3,1")"
