@@ -207,9 +207,13 @@ static void until_json(struct hl_record *record, int64_t until_us, struct hl_buf
 
 /* ---- after a commit ------------------------------------------------------------------------------------------- */
 
-static hilum_rc chunk_write(struct hl_saving *saving, struct hl_buf *lines)
+/* What a power loss could still undo is flushed first: a line tells of nothing that never was. */
+static hilum_rc chunk_write(struct hl_saving *saving, struct hl_session *session,
+                            struct hl_buf *lines)
 {
     hilum_rc rc = lines->failed ? hl_fail(HILUM_ENOMEM, "out of memory") : HILUM_OK;
+    if (rc == HILUM_OK && lines->len > 0)
+        rc = hl_session_flush(session);
     if (rc == HILUM_OK && lines->len > 0)
         rc = saving->saver.write(saving->saver.arg, lines->data, lines->len);
     hl_buf_clear(lines);
@@ -230,7 +234,7 @@ static hilum_rc unsaved_write(struct hl_record *record, struct hl_session *sessi
                  ? HILUM_OK
                  : fact_write(record, session, kind, hl_stmt_int(stmt, 1), lines);
         if (rc == HILUM_OK && lines->len >= CHUNK)
-            rc = chunk_write(&record->saving, lines);
+            rc = chunk_write(&record->saving, session, lines);
     }
     hl_stmt_done(stmt);
     return rc;
@@ -252,7 +256,7 @@ static hilum_rc save(struct hl_record *record, struct hl_session *session, int64
         saving->until_ms = now_ms + UNTIL_MS;
     }
     if (rc == HILUM_OK)
-        rc = chunk_write(saving, &lines);
+        rc = chunk_write(saving, session, &lines);
     hl_buf_fini(&lines);
     saving->is_saved = rc == HILUM_OK && has_any;
     if (saving->is_saved)
