@@ -416,6 +416,24 @@ hilum_rc hl_object_frame(hilum_object *object, uint64_t i)
     return range_add(object, pixels->offset + pixels->header_length + at, frames.length);
 }
 
+hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i)
+{
+    struct hilum_frame frame = {.size = sizeof frame};
+    struct hilum_frames frames;
+    const void *pixels = NULL;
+    uint64_t n = 0;
+    hilum_rc rc = hl_object_frames(object, &frames);
+    if (rc != HILUM_OK || !frames.is_encapsulated)
+        return rc == HILUM_OK ? hl_object_frame(object, i) : rc;
+    rc = hl_outgoing_frame(object->out, i, &frame, &pixels, &n);
+    if (rc == HILUM_OK && frame.samples != 1)
+        rc = hl_fail(HILUM_EUNSUP, "frames with colours are sent as stored");
+    ranges_clear(object);
+    object->nested = rc == HILUM_OK ? pixels : NULL;
+    object->n_nested = (size_t)n;
+    return rc;
+}
+
 hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent)
 {
     const uint8_t *nested = object->nested;

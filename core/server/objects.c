@@ -103,6 +103,7 @@ const struct hilum_object_api hl_object_api = {
     .find = hl_object_find,
     .frames = hl_object_frames,
     .frame = hl_object_frame,
+    .native_frame = hl_object_native_frame,
     .part = hl_object_part,
     .next_part = hl_object_next_part,
     .receive = hl_object_receive,

@@ -46,6 +46,7 @@ hilum_rc hl_object_json(hilum_object *object, const char *bulk_url, const struct
 hilum_rc hl_object_find(hilum_object *object, const char *path, struct hilum_extent *out);
 hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out);
 hilum_rc hl_object_frame(hilum_object *object, uint64_t i);
+hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent);
 hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t *n);
 

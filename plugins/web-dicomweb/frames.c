@@ -15,7 +15,7 @@ struct frames {
     hilum_object *object;
     uint64_t *numbers; /* from 1; NULL: all of n, or one bulk data value */
     uint64_t n, at;
-    bool is_bulk;
+    bool is_bulk, is_decoded;
     struct hilum_extent extent;
     char type[WEB_TYPE_MAX];
 };
@@ -87,25 +87,39 @@ static const char *media_of(const char *syntax)
     return OCTETS;
 }
 
-/* Parts of this media type, then one part alone where only one is asked for. An octet stream of a compressed syntax is
- * for those who name it, or take any. */
+#define EXPLICIT "1.2.840.10008.1.2.1"
+
+/* Can the first of them be decoded? */
+static bool can_decode(const struct frames *frames, const char *syntax)
+{
+    const struct hilum_object_api *objects = frames->parts.web->host->objects;
+    return syntax != NULL && strcmp(syntax, EXPLICIT) != 0 &&
+           objects->native_frame(frames->object, 0) == HILUM_OK;
+}
+
+/* Parts of this media type, then one part alone where only one is asked for; decoded ones last. An octet stream of a
+ * compressed syntax is for those who name it, or take any. */
 static bool choose_form(const struct web_call *call, struct frames *frames, const char *syntax,
                         const char **media)
 {
-    const char *kinds[] = {syntax != NULL ? media_of(syntax) : OCTETS, OCTETS};
-    struct web_offer offers[4];
-    size_t n = 0;
-    for (size_t i = 0; i < 2; i++)
-        offers[n++] = (struct web_offer){NULL, kinds[i], syntax};
-    for (size_t i = 0; i < 2 && frames->n == 1; i++)
-        offers[n++] = (struct web_offer){kinds[i], NULL, syntax};
+    const char *kinds[] = {syntax != NULL ? media_of(syntax) : OCTETS, OCTETS, OCTETS};
+    const char *syntaxes[] = {syntax, syntax, EXPLICIT};
+    struct web_offer offers[6];
+    size_t n = 0, n_kinds = can_decode(frames, syntax) ? 3 : 2;
+    for (size_t i = 0; i < n_kinds; i++)
+        offers[n++] = (struct web_offer){NULL, kinds[i], syntaxes[i]};
+    for (size_t i = 0; i < n_kinds && frames->n == 1; i++)
+        offers[n++] = (struct web_offer){kinds[i], NULL, syntaxes[i]};
     int best = web_accept(web_accept_of(call), offers, n);
     if (best < 0)
         return false;
-    frames->parts.is_single = best >= 2;
-    *media = kinds[best % 2];
+    size_t kind = (size_t)best % n_kinds;
+    frames->parts.is_single = (size_t)best >= n_kinds;
+    frames->is_decoded = kind == 2;
+    *media = kinds[kind];
     if (syntax != NULL)
-        snprintf(frames->type, sizeof frames->type, "%s; transfer-syntax=%s", *media, syntax);
+        snprintf(frames->type, sizeof frames->type, "%s; transfer-syntax=%s", *media,
+                 syntaxes[kind]);
     else
         snprintf(frames->type, sizeof frames->type, "%s", *media);
     return true;
@@ -122,8 +136,9 @@ static hilum_rc frame_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
     memcpy(type, frames->type, WEB_TYPE_MAX);
     uint64_t number = frames->numbers != NULL ? frames->numbers[frames->at] : frames->at + 1;
     frames->at++;
-    hilum_rc rc = frames->is_bulk ? objects->part(frames->object, &frames->extent)
-                                  : objects->frame(frames->object, number - 1);
+    hilum_rc rc = frames->is_bulk      ? objects->part(frames->object, &frames->extent)
+                  : frames->is_decoded ? objects->native_frame(frames->object, number - 1)
+                                       : objects->frame(frames->object, number - 1);
     return rc == HILUM_OK ? 1 : rc;
 }
 

@@ -122,6 +122,8 @@ def rle(b):  # PS3.5 G: one segment
 for part, frame in ((0, 2), (1, 0)):
     assert rle(open(f"{sys.argv[1]}/part-{part}", "rb").read()) == bytes(frame * 16 + i for i in range(16)), part
 PY
+equal "a frame decoded" 200 "$(status -H 'Accept: application/octet-stream' "$rle/frames/2")"
+check "is what was encoded" $python -c 'import sys; sys.exit(open(sys.argv[1], "rb").read() != bytes(range(16, 32)))' "$work/body"
 equal "frames by a viewer that takes any" 200 "$(status -H 'Accept: multipart/related; type="application/octet-stream"; transfer-syntax=*' "$rle/frames/1")"
 equal "nested bulk data in metadata" 200 "$(status "$rle/metadata")"
 check "have a URI" grep -q "$rle/bulkdata/54000100/0/54001010" "$work/body"
