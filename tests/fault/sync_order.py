@@ -45,7 +45,7 @@ class Watch:
         self.unsynced, self.reused = {}, 0  # segment: does it hold objects whose rows are not synced?
 
     def kind(self, call, path, text):
-        if "/pending/log+" in path or "/pending/+log+" in path or '"+log+' in text:
+        if "/pending/log+" in path or "/pending/+log+" in path or '"+log+' in text or "log/n" in text:
             return None  # lines beside the objects are objects too, and promised to nobody here
         if "/intake/segment" in path and call in ("pwrite64", "fdatasync"):
             return "object synced" if call == "fdatasync" else "object written"
