@@ -331,7 +331,7 @@ static void ranges_clear(struct hilum_object *object)
 /* The item at `at`: its length; false at the delimiter and at what is no item. */
 static hilum_rc item_at(struct hilum_object *object, uint64_t at, bool *is_item, uint32_t *length)
 {
-    uint8_t head[ITEM_HEAD];
+    uint8_t head[ITEM_HEAD] = {0};
     hilum_rc rc = read_all(object, at, head, sizeof head);
     *is_item = rc == HILUM_OK && hl_get_tag(head, false) == HL_TAG_ITEM;
     *length = *is_item ? hl_get32(head + 4, false) : 0;
@@ -358,7 +358,7 @@ static hilum_rc fragments(struct hilum_object *object, uint64_t at, uint64_t end
 static hilum_rc offsets_of(struct hilum_object *object, uint64_t table, uint32_t length, uint64_t n,
                            uint64_t i, uint64_t *from, uint64_t *to)
 {
-    uint8_t words[8];
+    uint8_t words[8] = {0};
     uint64_t first = table + ITEM_HEAD + length;
     hilum_rc rc = read_all(object, table + ITEM_HEAD + 4 * i, words, i + 1 < n ? 8 : 4);
     *from = first + hl_get32(words, false);
