@@ -65,7 +65,8 @@ struct hilum_self {
     size_t n_hooks, cap_hooks;
     struct hl_target **targets; /* of all its gates */
     size_t n_targets, cap_targets;
-    atomic_uint inside;  /* calls under way through gates */
+    atomic_uint inside;                  /* calls under way through gates */
+    struct lent_database *lent_database; /* NULL until it asks; lend.c */
     size_t tasks;        /* its own on worker threads, from timers too; under the host's lock */
     atomic_bool awaited; /* somebody waits until that is 0 */
     struct hl_tally tally;
@@ -166,6 +167,10 @@ bool hl_plugin_is_door(const struct hilum_self *plugin);
  * NULL: the host's own. */
 hilum_rc hl_plugins_run_task(struct hl_plugins *host, struct hilum_self *of, void (*run)(void *arg),
                              void *arg);
+/* lend.c: puts the database as this plugin may use it in the place of the provider's; the provider's of what was lent,
+ * anything else as it is. */
+hilum_rc hl_lend_database(struct hilum_self *self, const struct hilum_cap **cap, void **instance);
+const struct hilum_cap *hl_lent_from(const struct hilum_self *self, const struct hilum_cap *cap);
 /* table.c: waits until no task of this plugin is left. false: one still is. */
 bool hl_tasks_wait(struct hilum_self *plugin, uint32_t ms);
 /* swap.c: a call of a plugin on probation has been counted; an event about a plugin, if anybody keeps a journal. */

@@ -325,6 +325,7 @@ static void plugin_free(struct hilum_self *plugin)
     hl_remote_free(plugin->remote);
     free(plugin->hooks);
     free(plugin->targets);
+    free(plugin->lent_database);
     free(plugin->file);
     hl_config_unref(plugin->config);
     hl_arena_fini(&plugin->arena);

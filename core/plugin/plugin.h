@@ -48,6 +48,8 @@ struct hl_host_services {
     hilum_rc (*metrics)(void *arg, const struct hilum_sink *sink);
     hilum_rc (*value_put)(void *arg, const char *plugin, const char *key, const char *value);
     hilum_rc (*value_get)(void *arg, const char *plugin, const char *key, struct hl_buf *out);
+    hilum_rc (*record)(void *arg, const char *plugin, const struct hilum_record_step *steps,
+                       uint32_t n);
     void *arg;
 };
 void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services);

@@ -66,18 +66,24 @@ static hilum_rc host_declare(hilum_self *self, const struct hilum_decl *decl)
 static hilum_rc host_acquire(hilum_self *self, uint32_t kind, const char *name,
                              const struct hilum_cap **cap, void **instance)
 {
-    return hl_plugins_acquire(self->host, kind, name, cap, instance);
+    hilum_rc rc = hl_plugins_acquire(self->host, kind, name, cap, instance);
+    if (rc == HILUM_OK && kind == HILUM_CAP_DATABASE)
+        rc = hl_lend_database(self, cap, instance);
+    return rc;
 }
 
 static hilum_rc host_provider(hilum_self *self, uint32_t kind, uint32_t i,
                               const struct hilum_cap **cap, void **instance)
 {
-    return hl_plugins_nth(self->host, kind, i, cap, instance);
+    hilum_rc rc = hl_plugins_nth(self->host, kind, i, cap, instance);
+    if (rc == HILUM_OK && kind == HILUM_CAP_DATABASE)
+        rc = hl_lend_database(self, cap, instance);
+    return rc;
 }
 
 static void host_unpin(hilum_self *self, const struct hilum_cap *cap)
 {
-    hl_plugins_unpin(self->host, cap);
+    hl_plugins_unpin(self->host, hl_lent_from(self, cap));
 }
 
 /* ---- events ---- */
@@ -304,6 +310,13 @@ static hilum_rc host_value_get(hilum_self *self, const char *key, struct hilum_s
 
 /* ---- lent by the server ---- */
 
+static hilum_rc host_record(hilum_self *self, const struct hilum_record_step *steps, uint32_t n)
+{
+    const struct hl_host_services *s = &self->host->services;
+    return s->record ? s->record(s->arg, self->id, steps, n)
+                     : hl_fail(HILUM_EUNSUP, "this host keeps no records");
+}
+
 static hilum_rc host_allow(hilum_self *self, const hilum_principal *who, const char *action,
                            const char *resource)
 {
@@ -412,5 +425,6 @@ void hl_host_table_init(struct hl_plugins *host)
         .value_put = host_value_put,
         .value_get = host_value_get,
         .run_child = host_run_child,
+        .record = host_record,
     };
 }

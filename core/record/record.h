@@ -376,6 +376,9 @@ struct hl_audit_filter {
 /* The newest first. A session is held meanwhile: each() does not wait for long. */
 hilum_rc hl_record_audit_find(struct hl_record *record, const struct hl_audit_filter *filter,
                               hl_audit_cb each, void *arg);
+/* Statements of a plugin in one transaction, on its own tables (hilum_host.record). Any thread. */
+hilum_rc hl_record_unit(struct hl_record *record, const char *plugin,
+                        const struct hilum_record_step *steps, uint32_t n);
 hilum_rc hl_record_kv_get(struct hl_record *record, const char *space, const char *key,
                           struct hl_buf *out);
 hilum_rc hl_record_kv_set(struct hl_record *record, const char *space, const char *key,

@@ -314,3 +314,37 @@ struct hilum_value hl_value_blob(const void *bytes, size_t n)
 {
     return (struct hilum_value){.type = HILUM_DB_BLOB, .bytes = bytes, .n = n};
 }
+
+/* ---- a plugin's statements: compiled anew each time, since the cache is the kernel's ---- */
+
+static hilum_rc step_run(struct hl_session *session, const struct hilum_record_step *step)
+{
+    void *stmt = NULL;
+    hilum_rc rc = session->db->prepare(session->handle, step->sql, &stmt);
+    if (rc == HILUM_OK)
+        rc = session->db->bind(stmt, step->values, step->n_values);
+    if (rc == HILUM_OK)
+        while ((rc = session->db->step(stmt)) == 1)
+            ;
+    if (rc == HILUM_OK && step->rows >= 0 &&
+        session->db->changes(session->handle) != (uint64_t)step->rows)
+        rc = hl_fail(HILUM_ECONFLICT, "%.60s: changed %llu rows, expected %lld", step->sql,
+                     (unsigned long long)session->db->changes(session->handle),
+                     (long long)step->rows);
+    if (stmt)
+        session->db->finish(stmt);
+    return rc;
+}
+
+hilum_rc hl_session_unit(struct hl_session *session, const char *scope,
+                         const struct hilum_record_step *steps, uint32_t n, uint32_t ms)
+{
+    const struct hilum_database *db = session->db;
+    if (!HILUM_HAS(struct hilum_database, db->cap.size, confine) || !db->confine)
+        return hl_fail(HILUM_EUNSUP, "database %s does not confine plugins", db->cap.name);
+    hilum_rc rc = db->confine(session->handle, scope, ms);
+    for (uint32_t i = 0; i < n && rc == HILUM_OK; i++)
+        rc = step_run(session, &steps[i]);
+    (void)db->confine(session->handle, NULL, 0);
+    return rc == HILUM_ECANCELLED ? hl_fail(HILUM_ETIMEDOUT, "took more than %u ms", ms) : rc;
+}

@@ -38,6 +38,10 @@ hilum_rc hl_session_ask(struct hl_session *session, struct hl_stmt **out, const 
                         const char *letters, ...);
 /* Runs a statement without a result. */
 hilum_rc hl_session_run(struct hl_session *session, const char *sql, const char *letters, ...);
+/* A plugin's statements, confined to its tables, in the transaction that is open; ms for all of them together. HILUM_ECONFLICT,
+ * HILUM_ETIMEDOUT, HILUM_EDENIED, HILUM_EUNSUP: this database cannot confine. The caller undoes what they wrote. */
+hilum_rc hl_session_unit(struct hl_session *session, const char *scope,
+                         const struct hilum_record_step *steps, uint32_t n, uint32_t ms);
 /* First column of the first row. HILUM_ENOTFOUND: no row (no reason is recorded). */
 hilum_rc hl_session_int(struct hl_session *session, int64_t *out, const char *sql,
                         const char *letters, ...);

@@ -110,6 +110,13 @@ static hilum_rc value_get(void *arg, const char *plugin, const char *key, struct
     return hl_record_kv_get(server->record, space, key, out);
 }
 
+static hilum_rc record(void *arg, const char *plugin, const struct hilum_record_step *steps,
+                       uint32_t n)
+{
+    struct hl_server *server = arg;
+    return hl_record_unit(server->record, plugin, steps, n);
+}
+
 static const char *dicom_address(void *arg)
 {
     const struct hl_server *server = arg;
@@ -187,6 +194,7 @@ void hl_server_plugin_services(struct hl_server *server)
         .metrics = hl_server_metrics,
         .value_put = value_put,
         .value_get = value_get,
+        .record = record,
         .arg = server,
     };
     hl_plugins_set_services(server->plugins, &services);

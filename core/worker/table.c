@@ -296,6 +296,14 @@ static hilum_rc host_run_child(hilum_self *self, const struct hilum_child *child
     return not_here("another program");
 }
 
+static hilum_rc host_record(hilum_self *self, const struct hilum_record_step *steps, uint32_t n)
+{
+    (void)self;
+    (void)steps;
+    (void)n;
+    return not_here("the server's database");
+}
+
 void worker_table_init(struct hilum_self *self)
 {
     self->table = (struct hilum_host){
@@ -333,6 +341,7 @@ void worker_table_init(struct hilum_self *self)
         .value_put = host_value_put,
         .value_get = host_value_get,
         .run_child = host_run_child,
+        .record = host_record,
     };
     worker_event_table(&self->table);
 }

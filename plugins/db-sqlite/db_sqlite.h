@@ -32,7 +32,9 @@ struct session {
     bool is_writer;
     int wal_frames;  /* after the last commit, from the WAL hook */
     char prefix[80]; /* "p_<scope>_"; "" for the kernel */
-    char verb[8];    /* first word of the statement being compiled, upper case */
+    bool is_unit;    /* confined for a while: the transaction is the kernel's */
+    int64_t until_ms;
+    char verb[8]; /* first word of the statement being compiled, upper case */
 };
 
 struct statement {
@@ -47,6 +49,10 @@ hilum_rc db_sqlite_fail(struct session *session, const char *what);
 
 /* Confines the session to tables named p_<scope>_*. HILUM_EINVAL: not the name of a plugin. */
 hilum_rc db_sqlite_confine(struct session *session, const char *scope);
+/* Asks what is compiled from now on whether it may: set once, since setting it makes SQLite compile everything anew. */
+void db_sqlite_watch(struct session *session);
+/* hilum_database.confine. */
+hilum_rc db_sqlite_confine_for(void *session, const char *scope, uint32_t ms);
 /* Notes the verb of the statement that is about to be compiled, for the authorizer. */
 void db_sqlite_note_verb(struct session *session, const char *sql);
 

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static bool is_own(const struct session *session, const char *name)
 {
@@ -45,10 +46,12 @@ static int authorize(void *arg, int action, const char *first, const char *secon
     const struct session *session = arg;
     bool is_allowed = false;
     (void)trigger;
+    if (!session->prefix[0])
+        return SQLITE_OK; /* the kernel's own */
     switch (action) {
-    case SQLITE_SELECT:
     case SQLITE_TRANSACTION:
-    case SQLITE_SAVEPOINT:
+    case SQLITE_SAVEPOINT: is_allowed = !session->is_unit; break;
+    case SQLITE_SELECT:
     case SQLITE_RECURSIVE: is_allowed = true; break;
     case SQLITE_FUNCTION: is_allowed = second && strcmp(second, "load_extension") != 0; break;
     case SQLITE_READ:
@@ -79,7 +82,42 @@ hilum_rc db_sqlite_confine(struct session *session, const char *scope)
         return session->db->host->fail(session->db->self, HILUM_EINVAL,
                                        "database scope: expected a plugin's id");
     snprintf(session->prefix, sizeof session->prefix, "p_%s_", scope);
+    return HILUM_OK;
+}
+
+void db_sqlite_watch(struct session *session)
+{
     sqlite3_set_authorizer(session->handle, authorize, session);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int is_late(void *arg)
+{
+    const struct session *session = arg;
+    return now_ms() >= session->until_ms;
+}
+
+hilum_rc db_sqlite_confine_for(void *arg, const char *scope, uint32_t ms)
+{
+    enum { INSTRUCTIONS = 1000 }; /* of SQLite's machine between two looks at the clock */
+    struct session *session = arg;
+    hilum_rc rc = HILUM_OK;
+    session->prefix[0] = '\0';
+    session->is_unit = false;
+    sqlite3_progress_handler(session->handle, 0, NULL, NULL);
+    if (scope)
+        rc = db_sqlite_confine(session, scope);
+    if (!scope || rc != HILUM_OK)
+        return rc;
+    session->is_unit = true;
+    session->until_ms = now_ms() + ms;
+    sqlite3_progress_handler(session->handle, INSTRUCTIONS, is_late, session);
     return HILUM_OK;
 }
 

@@ -110,6 +110,8 @@ static hilum_rc configure(struct session *session, const char *scope)
         rc = session->is_writer ? configure_writer(session) : configure_reader(session);
     if (rc == HILUM_OK && scope)
         rc = db_sqlite_confine(session, scope);
+    if (rc == HILUM_OK && (scope || session->is_writer))
+        db_sqlite_watch(session);
     return rc;
 }
 
@@ -447,4 +449,5 @@ const struct hilum_database db_sqlite_table = {
     .checkpoint = session_checkpoint,
     .commit_unflushed = session_commit_unflushed,
     .flush = session_flush,
+    .confine = db_sqlite_confine_for,
 };

@@ -65,6 +65,18 @@ struct hilum_database {
      * of which each covers everything before it; a power loss takes the last commits away, never some in between. */
     hilum_rc (*commit_unflushed)(void *session);
     hilum_rc (*flush)(void *session);
+    /* Optional; without it plugins record nothing (hilum_host.record). Until confine(session, NULL, 0) what is prepared
+     * in this session sees p_<scope>_* only and cannot end the transaction, and what runs longer than ms from now ends
+     * with HILUM_ECANCELLED. */
+    hilum_rc (*confine)(void *session, const char *scope, uint32_t ms);
+};
+
+/* A statement of a recorded unit (hilum_host.record). Element of arrays: frozen for the major. */
+struct hilum_record_step {
+    const char *sql; /* parameters ?1, ?2 ... */
+    const struct hilum_value *values;
+    uint32_t n_values, reserved;
+    int64_t rows; /* how many it must change; -1: any number */
 };
 
 #ifdef __cplusplus

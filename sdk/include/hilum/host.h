@@ -6,6 +6,7 @@
 #include "hilum/abi.h"
 #include "hilum/auth.h"
 #include "hilum/catalog.h"
+#include "hilum/database.h"
 #include "hilum/declare.h"
 #include "hilum/event.h"
 #include "hilum/object.h"
@@ -136,6 +137,12 @@ struct hilum_host {
      * `programs` of this plugin's configuration; HILUM_ENOTFOUND; HILUM_ETIMEDOUT and HILUM_EFULL: it has been killed;
      * or what a sink returned. */
     hilum_rc (*run_child)(hilum_self *self, const struct hilum_child *child, int32_t *status);
+    /* The one way to write into the database: n statements in one transaction, on tables p_<plugin id>_* (with the
+     * quotes an id with '-' needs; CREATE TABLE too). Durable when it returns HILUM_OK; otherwise nothing of it has
+     * happened: HILUM_ECONFLICT: a statement changed other than `rows` rows; HILUM_ETIMEDOUT: the unit took more than
+     * 50 ms; HILUM_EDENIED: another's table; or as hilum_database says. Ingest goes first. Reading: acquire
+     * HILUM_CAP_DATABASE, whose sessions here are for reading one's own tables. */
+    hilum_rc (*record)(hilum_self *self, const struct hilum_record_step *steps, uint32_t n);
     /* since 1.1: append here */
 };
 
