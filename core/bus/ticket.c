@@ -82,18 +82,17 @@ hilum_rc hl_ticket_new(struct hl_tickets *tickets, uint32_t deadline_ms,
     ticket->on_cancel = on_cancel;
     ticket->arg = arg;
     pthread_mutex_lock(&tickets->lock);
-    bool is_full = tickets->n == HL_TICKETS_MAX;
-    if (!is_full) {
-        *out = ticket->id = ++tickets->last;
-        ticket->next = tickets->first;
-        tickets->first = ticket;
-        tickets->n++;
+    if (tickets->n == HL_TICKETS_MAX) {
+        pthread_mutex_unlock(&tickets->lock);
+        free(ticket);
+        return hl_fail(HILUM_EFULL, "%d events are suspended already", HL_TICKETS_MAX);
     }
+    *out = ticket->id = ++tickets->last;
+    ticket->next = tickets->first;
+    tickets->first = ticket;
+    tickets->n++;
     pthread_mutex_unlock(&tickets->lock);
-    if (!is_full)
-        return HILUM_OK;
-    free(ticket);
-    return hl_fail(HILUM_EFULL, "%d events are suspended already", HL_TICKETS_MAX);
+    return HILUM_OK;
 }
 
 /* Where the ticket hangs, or NULL; under the lock. */

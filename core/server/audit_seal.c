@@ -162,7 +162,7 @@ static hilum_rc seal_append(const char *path, const struct seal *seal)
 hilum_rc hl_server_audit_seal(struct hl_server *server)
 {
     char path[4200];
-    struct seal before = {0}, seal;
+    struct seal before = {0}, seal = {0};
     path_of(server, path, sizeof path);
     hilum_rc rc = seals_each(path, seal_keep, &before);
     if (rc == HILUM_OK || rc == HILUM_ENOTFOUND)
