@@ -261,7 +261,7 @@ static void note_kinds(struct life *life)
         for (int k = 0; k < state->n_kinds; k++)
             is_known |= strcmp(state->kinds[k], kind) == 0;
         if (!is_known && state->n_kinds < HL_CHECK_KINDS)
-            strcpy(state->kinds[state->n_kinds++], kind);
+            memcpy(state->kinds[state->n_kinds++], kind, sizeof kind);
     }
 }
 
