@@ -113,12 +113,13 @@ static hilum_rc pass_write(struct hl_session *session, void *arg)
 hilum_rc hl_derive_again(struct hl_record *record)
 {
     hilum_rc rc = HILUM_OK;
-    for (bool is_over = record->is_derived; !is_over && rc == HILUM_OK;) {
+    bool is_over = record->is_derived;
+    while (!is_over && rc == HILUM_OK && !atomic_load(&record->is_ending)) {
         struct pass pass = {.is_over = false};
         rc = hl_writer_run(record->writer, HL_LANE_OTHER, pass_write, &pass);
         is_over = pass.is_over;
         hl_arena_fini(&pass.arena);
     }
-    record->is_derived = record->is_derived || rc == HILUM_OK;
+    record->is_derived = is_over;
     return rc;
 }

@@ -12,6 +12,17 @@
 enum { STUDIES_PAGE = 64, ERASURES_PAGE = 64, PRUNE_PAGE = 500 };
 #define RETRY_ERASE_US (3600 * INT64_C(1000000))
 
+/* After a bulk load there are thousands of pages to do; a stop waits for one. */
+static bool may_go_on(struct hl_record *record)
+{
+    return !atomic_load(&record->is_ending);
+}
+
+void hl_record_end_housekeeping(struct hl_record *record)
+{
+    atomic_store(&record->is_ending, true);
+}
+
 /* ---- studies gone idle ---------------------------------------------------------------------------------------- */
 
 struct idle {
@@ -72,7 +83,7 @@ static hilum_rc studies_complete(struct hl_record *record)
     struct idle idle = {
         .record = record, .before_us = hl_now_us() - record->study_idle_us, .n = STUDIES_PAGE};
     hilum_rc rc = HILUM_OK;
-    while (rc == HILUM_OK && idle.n == STUDIES_PAGE)
+    while (rc == HILUM_OK && idle.n == STUDIES_PAGE && may_go_on(record))
         rc = hl_writer_run(record->writer, HL_LANE_OTHER, idle_write, &idle);
     return rc;
 }
@@ -166,7 +177,7 @@ static hilum_rc erase_due(struct hl_record *record,
     all->record = record;
     all->n = ERASURES_PAGE;
     hilum_rc rc = HILUM_OK;
-    while (rc == HILUM_OK && all->n == ERASURES_PAGE) {
+    while (rc == HILUM_OK && all->n == ERASURES_PAGE && may_go_on(record)) {
         rc = erasures_read(record, all);
         for (unsigned i = 0; i < all->n && rc == HILUM_OK; i++) {
             hilum_rc erased = erase(arg, all->items[i].store, all->items[i].key);
@@ -249,11 +260,11 @@ static hilum_rc prune_all(struct hl_record *record, int64_t before_us)
                                .before_us = before_us,
                                .last_id = -1,
                                .changes = PRUNE_PAGE};
-        while (rc == HILUM_OK && prune.changes == PRUNE_PAGE)
+        while (rc == HILUM_OK && prune.changes == PRUNE_PAGE && may_go_on(record))
             rc = hl_writer_run(record->writer, HL_LANE_OTHER, prune_write, &prune);
     }
     prune.changes = PRUNE_PAGE;
-    while (rc == HILUM_OK && prune.changes == PRUNE_PAGE)
+    while (rc == HILUM_OK && prune.changes == PRUNE_PAGE && may_go_on(record))
         rc = hl_writer_run(record->writer, HL_LANE_OTHER, refusals_prune, &prune);
     return rc;
 }

@@ -60,6 +60,7 @@ struct hl_record {
     struct hl_refusals *refusals;
     struct hl_saving saving;
     char catalogue[17];       /* this database, told apart from one that was lost: hexadecimal */
+    atomic_bool is_ending;    /* the server stops: housekeeping ends with the page it is at */
     atomic_bool is_restoring; /* the rebuild of a lost one has not finished */
     bool is_derived;          /* housekeeper's thread: nothing is left of hl_derive_again */
     struct {

@@ -75,6 +75,8 @@ void hl_server_stop_housekeeper(struct hl_server *server)
 {
     atomic_store(&server->stopping, true);
     if (server->has_housekeeper)
+        hl_record_end_housekeeping(server->record);
+    if (server->has_housekeeper)
         pthread_join(server->housekeeper, NULL);
     server->has_housekeeper = false;
 }

@@ -418,6 +418,19 @@ static void housekeeping__completes_idle_studies_once_and_prunes(void **state)
     assert_int_equal(erased, 0);
 }
 
+static void housekeeping__ends_when_the_server_stops(void **state)
+{
+    struct fixture *f = *state;
+    unsigned erased = 0;
+    hl_record_close(f->record);
+    const struct hl_record_options options = {.study_idle_ms = -1000};
+    assert_int_equal(hl_record_open(f->db, f->instance, &options, &f->record), HILUM_OK);
+    sample_store(f, sample_new(1, "00100020", "P1", NULL));
+    hl_record_end_housekeeping(f->record);
+    assert_int_equal(hl_record_housekeep(f->record, 86400000, erase_count, &erased), HILUM_OK);
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM journal WHERE event = 'study.complete'"), 0);
+}
+
 static void relocated__erases_the_old_object_after_its_row(void **state)
 {
     struct fixture *f = *state;
@@ -470,6 +483,7 @@ int main(void)
         RECORD(value__is_kept_replaced_and_removed),
         RECORD(explain__tells_arrivals_rules_and_jobs),
         RECORD(housekeeping__completes_idle_studies_once_and_prunes),
+        RECORD(housekeeping__ends_when_the_server_stops),
         RECORD(relocated__erases_the_old_object_after_its_row),
         RECORD(status__counts),
     };
