@@ -131,9 +131,10 @@ VOLATILE = ("attempts", "due", "result", "instance", "created", "when_due")
 def answers(archive):
     """Everything a person or a peer can ask, without what a new process changes by itself."""
     cli, out = archive.server.cli, {}
-    out["studies"] = cli("study", "find", "--limit", "1000")
-    out["conflicts"] = cli("patient", "conflicts")
-    out["quarantine"] = cli("quarantine", "list")
+    # Studies of one day come in no order that is promised.
+    out["studies"] = sorted(cli("study", "find", "--limit", "1000"), key=lambda row: row["StudyInstanceUID"])
+    out["conflicts"] = sorted(cli("patient", "conflicts"), key=str)
+    out["quarantine"] = sorted(cli("quarantine", "list"), key=str)
     out["jobs"] = sorted(({k: v for k, v in row.items() if k not in VOLATILE} for row in cli("job", "list", "--all", "--limit", "1000")), key=str)
     for row in out["jobs"]:
         row["state"] = row["state"].replace("running", "waiting")
