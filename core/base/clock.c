@@ -2,7 +2,6 @@
 #include "core/base/clock.h"
 
 #include <stdio.h>
-#include <time.h>
 
 int64_t hl_mono_ns(void)
 {
@@ -14,6 +13,11 @@ int64_t hl_mono_ns(void)
 int64_t hl_mono_ms(void)
 {
     return hl_mono_ns() / 1000000;
+}
+
+struct timespec hl_mono_timespec(int64_t ms)
+{
+    return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
 }
 
 int64_t hl_now_us(void)

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 
 /* A number, not a pointer, is given out: a plugin that settles twice, or after the deadline, is told so instead of
@@ -59,26 +59,14 @@ void hl_tickets_free(struct hl_tickets *tickets)
     free(tickets);
 }
 
-static struct timespec after_ms(uint32_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 hilum_rc hl_ticket_new(struct hl_tickets *tickets, uint32_t deadline_ms,
                        void (*on_cancel)(void *arg), void *arg, uint64_t *out)
 {
     struct ticket *ticket = calloc(1, sizeof *ticket);
     if (!ticket)
         return hl_fail(HILUM_ENOMEM, "no memory for a ticket");
-    ticket->until = after_ms(deadline_ms < HL_TICKET_MS_MAX ? deadline_ms : HL_TICKET_MS_MAX);
+    uint32_t ms = deadline_ms < HL_TICKET_MS_MAX ? deadline_ms : HL_TICKET_MS_MAX;
+    ticket->until = hl_mono_timespec(hl_mono_ms() + ms);
     ticket->on_cancel = on_cancel;
     ticket->arg = arg;
     pthread_mutex_lock(&tickets->lock);

@@ -106,8 +106,7 @@ bool hl_gate_wait(struct hilum_self *plugin, uint32_t ms)
     while (!(is_empty = atomic_load(&plugin->inside) == 0) && hl_mono_ms() < deadline) {
         /* Short: one that stepped in before it could see that it is awaited wakes nobody. */
         int64_t until_ms = hl_mono_ms() + 10;
-        struct timespec until = {.tv_sec = until_ms / 1000,
-                                 .tv_nsec = (long)(until_ms % 1000) * 1000000};
+        struct timespec until = hl_mono_timespec(until_ms);
         pthread_cond_timedwait(&host->idle, &host->lock, &until);
     }
     pthread_mutex_unlock(&host->lock);

@@ -257,8 +257,7 @@ static uint32_t left_until(int64_t deadline_ms)
 
 static bool wait_for_tasks(struct hl_plugins *host, int64_t deadline_ms)
 {
-    struct timespec until = {.tv_sec = deadline_ms / 1000,
-                             .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
+    struct timespec until = hl_mono_timespec(deadline_ms);
     pthread_mutex_lock(&host->lock);
     int rc = 0;
     while (host->tasks > 0 && rc == 0)

@@ -230,7 +230,7 @@ static void watch(void *arg)
     struct hilum_self *plugin = arg;
     struct hl_plugins *host = plugin->host;
     int64_t end_ms = hl_mono_ms() + PROBATION_MS;
-    struct timespec end = {.tv_sec = end_ms / 1000, .tv_nsec = (long)(end_ms % 1000) * 1000000};
+    struct timespec end = hl_mono_timespec(end_ms);
     int rc = 0;
     pthread_mutex_lock(&host->lock);
     while (atomic_load(&plugin->on_probation) && !host->is_closing && rc != ETIMEDOUT)

@@ -163,8 +163,7 @@ bool hl_tasks_wait(struct hilum_self *plugin, uint32_t ms)
 {
     struct hl_plugins *host = plugin->host;
     int64_t deadline = hl_mono_ms() + ms;
-    const struct timespec until = {.tv_sec = deadline / 1000,
-                                   .tv_nsec = (long)(deadline % 1000) * 1000000};
+    const struct timespec until = hl_mono_timespec(deadline);
     int rc = 0;
     pthread_mutex_lock(&host->lock);
     while (plugin->tasks > 0 && rc == 0)

@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 
 struct timer {
@@ -28,13 +28,6 @@ struct hl_timers {
     uint64_t last;
     bool has_thread, is_over;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 hilum_rc hl_timers_new(void (*due)(void *due_arg, void *owner, void (*run)(void *arg), void *arg),
                        void *due_arg, struct hl_timers **out)
@@ -83,13 +76,12 @@ static struct timer *wait_for_due(struct hl_timers *timers)
             pthread_cond_wait(&timers->changed, &timers->lock);
             continue;
         }
-        if (timer->at_ms <= now_ms()) {
+        if (timer->at_ms <= hl_mono_ms()) {
             timers->first = timer->next;
             timers->n--;
             return timer;
         }
-        struct timespec until = {.tv_sec = (time_t)(timer->at_ms / 1000),
-                                 .tv_nsec = (long)(timer->at_ms % 1000) * 1000000};
+        struct timespec until = hl_mono_timespec(timer->at_ms);
         pthread_cond_timedwait(&timers->changed, &timers->lock, &until);
     }
     return NULL;
@@ -136,7 +128,8 @@ hilum_rc hl_timers_set(struct hl_timers *timers, void *owner, uint32_t after_ms,
     struct timer *timer = malloc(sizeof *timer);
     if (!timer)
         return hl_fail(HILUM_ENOMEM, "no memory for a timer");
-    *timer = (struct timer){.at_ms = now_ms() + after_ms, .owner = owner, .run = run, .arg = arg};
+    *timer =
+        (struct timer){.at_ms = hl_mono_ms() + after_ms, .owner = owner, .run = run, .arg = arg};
     pthread_mutex_lock(&timers->lock);
     hilum_rc rc = timers->n < HL_TIMERS_MAX
                       ? ensure_thread(timers)

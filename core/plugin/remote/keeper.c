@@ -119,7 +119,7 @@ static void *keep(void *arg)
     int64_t next = hl_mono_ms() + CHECK_MS;
     pthread_mutex_lock(&keeper->lock);
     while (!keeper->stopping) {
-        struct timespec until = {.tv_sec = next / 1000, .tv_nsec = (long)(next % 1000) * 1000000};
+        struct timespec until = hl_mono_timespec(next);
         if (keeper->wanted && !keeper->done) {
             start(keeper->wanted);
             keeper->done = true;

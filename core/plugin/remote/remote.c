@@ -264,8 +264,7 @@ static bool wait_for_one(struct hl_remote *remote, int64_t now, int64_t deadline
     int64_t until_ms = deadline;
     if (remote->not_before > now && remote->not_before < deadline)
         until_ms = remote->not_before;
-    struct timespec until = {.tv_sec = until_ms / 1000,
-                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    struct timespec until = hl_mono_timespec(until_ms);
     if (now >= deadline)
         return false;
     pthread_cond_timedwait(&remote->changed, &remote->lock, &until);

@@ -29,7 +29,8 @@ struct hilum_value {
 
 enum {
     HILUM_DB_READ = 0,
-    HILUM_DB_WRITE = 1 /* at most one open at a time; commits are durable when commit() returns */
+    HILUM_DB_WRITE =
+        1 /* the kernel's; plugins write with hilum_host.record. At most one open at a time; commits are durable when commit() returns */
 };
 
 /* Sessions may be used by one thread at a time; different sessions in parallel. Errors every member
