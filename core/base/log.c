@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* One sink behind one lock, written by every thread of the process. A line is made outside the
+ * lock and written inside it, so that lines do not mix and the ring has them in the order of the
+ * file. The lock is a leaf: nothing of ours is called under it but the callback of hl_log_tail.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/log.h"
 #include "core/base/buf.h"
 #include "core/base/clock.h"
@@ -11,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Lines kept for `hilum log`, and bytes of a line's text: what a peer sends is cut here, not by
+ * its sender. */
 enum { RING = 1000, LINE = 1024 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -46,19 +51,27 @@ int hl_log_level_from_text(const char *text)
     return -1;
 }
 
-static void keep_and_write(const char *json, const char *human)
+/* JSON escapes what would end a line or steer a terminal; in the form for people it is a `?`: what a peer sends
+ * must not pass for a line of ours. */
+static void make_plain(struct hl_buf *line)
+{
+    for (size_t i = 0; i < line->len; i++)
+        if ((unsigned char)line->data[i] < 0x20 || line->data[i] == 0x7F)
+            line->data[i] = '?';
+}
+
+static void keep_and_write(struct hl_buf *json, struct hl_buf *human)
 {
     pthread_mutex_lock(&sink.lock);
     char **slot = &sink.lines[sink.next % RING];
     free(*slot);
-    *slot = strdup(json);
+    *slot = strdup(hl_buf_str(json));
     sink.next++;
-    const char *line = sink.human ? human : json;
-    if (sink.fd >= 0) {
+    struct hl_buf *line = sink.human ? human : json;
+    hl_buf_byte(line, '\n');
+    if (sink.fd >= 0 && !line->failed) {
         /* One write a line, newline included: lines of several processes do not mix. */
-        char out[2 * LINE + 256];
-        int n = snprintf(out, sizeof out, "%s\n", line);
-        ssize_t ignored = write(sink.fd, out, n < (int)sizeof out ? (size_t)n : sizeof out);
+        ssize_t ignored = write(sink.fd, line->data, line->len);
         (void)ignored; /* a log that cannot be written has nowhere to say so */
     }
     pthread_mutex_unlock(&sink.lock);
@@ -68,23 +81,24 @@ void hl_log(enum hl_log_level level, const char *component, const char *format, 
 {
     if ((int)level < atomic_load_explicit(&sink.level, memory_order_relaxed))
         return;
-    char text[LINE], when[32], human[LINE + 128];
+    char text[LINE], when[32];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     hl_time_text(hl_now_us(), when, sizeof when);
-    struct hl_buf json = {0};
+    struct hl_buf json = {0}, human = {0};
     hl_buf_printf(&json, "{\"time\":\"%s\",\"level\":\"%s\",\"component\":", when,
                   level_names[level]);
     hl_buf_json_string(&json, component);
     hl_buf_text(&json, ",\"text\":");
     hl_buf_json_string(&json, text);
     hl_buf_byte(&json, '}');
-    snprintf(human, sizeof human, "%.8s %-5s %s: %s", when + 11, level_names[level], component,
-             text);
-    keep_and_write(hl_buf_str(&json), human);
+    hl_buf_printf(&human, "%.8s %-5s %s: %s", when + 11, level_names[level], component, text);
+    make_plain(&human);
+    keep_and_write(&json, &human);
     hl_buf_fini(&json);
+    hl_buf_fini(&human);
 }
 
 uint64_t hl_log_tail(uint64_t after, void (*line)(void *arg, uint64_t number, const char *json),

@@ -20,8 +20,9 @@ void hl_log_set_level(enum hl_log_level level);
 /* Where lines go (default 2). `human`: "12:34:56 warn ul: text" instead of JSON. -1: ring only. */
 void hl_log_set_output(int fd, bool human);
 
-/* Calls `line` for the kept lines with a number above `after`, oldest first, and returns the number
- * of the newest. JSON text, borrowed during the call. At most 1,000 lines are kept. */
+/* Calls `line` for the kept lines with a number above `after`, oldest first, and returns the
+ * number of the newest. JSON text, borrowed during the call. At most 1,000 lines are kept. The
+ * callback runs under the log's lock: it may copy, but not log and not block. */
 uint64_t hl_log_tail(uint64_t after, void (*line)(void *arg, uint64_t number, const char *json),
                      void *arg);
 
