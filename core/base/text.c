@@ -1,5 +1,8 @@
-/* Folding for search, bigrams, and whether two names are one.
- * It knows nothing of records and of character sets. SPDX-License-Identifier: Apache-2.0 */
+/* Folding for search, bigrams, and whether two names are one. It knows nothing of records and of
+ * character sets.
+ *
+ * Everything works on code points and is stateless; ICU's normalizers are shared constants of
+ * the library, so any thread may call. SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/text.h"
 
 #include <stdlib.h>
@@ -12,8 +15,10 @@
 
 #include "core/base/text_internal.h"
 
+/* The two combining marks of kana (U+3099, U+309A), and how far katakana lie above hiragana. */
 enum { VOICED = 0x3099, SEMI_VOICED = 0x309A, TO_HIRAGANA = 0x60 };
 
+/* Appends the UTF-8 of a point, which must be one: callers pass what hl_utf8_next or ICU gave. */
 void hl_utf8_add(int32_t point, struct hl_buf *out)
 {
     uint32_t c = (uint32_t)point;
@@ -31,6 +36,8 @@ void hl_utf8_add(int32_t point, struct hl_buf *out)
     hl_buf_byte(out, (uint8_t)(0x80 | (c & 0x3F)));
 }
 
+/* Ideographs begin at U+2E80; the comparison spares ICU's look-up for Latin text, which is most
+ * of it. */
 bool hl_is_han(int32_t point)
 {
     return point >= 0x2E80 && u_hasBinaryProperty(point, UCHAR_IDEOGRAPHIC);
@@ -46,6 +53,7 @@ static bool is_ascii(const char *text, size_t n)
     return true;
 }
 
+/* The spaces of all scripts: a full-width one (U+3000) in a Japanese name is as good as ours. */
 static bool is_space(int32_t c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x80 && u_isUWhiteSpace(c));
@@ -60,6 +68,7 @@ static void add_folded(int32_t c, size_t start, struct hl_buf *out)
         hl_buf_byte(out, ' ');
 }
 
+/* Most names of most hospitals: no copy to UTF-16 and no ICU. */
 static void fold_ascii(const char *text, size_t n, struct hl_buf *out)
 {
     size_t start = out->len;
@@ -97,6 +106,8 @@ static int32_t drop_marks(UChar *text, int32_t n)
     return kept;
 }
 
+/* The last step, per code point: katakana to hiragana, Han to simplified, letters that do not
+ * decompose, spaces. */
 static void add_utf16(const UChar *text, int32_t n, bool is_han_one, struct hl_buf *out)
 {
     size_t start = out->len;
@@ -164,6 +175,8 @@ void hl_text_fold_as_written(const char *utf8, struct hl_buf *out)
 
 /* ---- bigrams ---- */
 
+/* Letters of scripts written without spaces or found by parts; Latin words are found by their
+ * beginning instead. */
 static bool is_gram(int32_t c)
 {
     UErrorCode status = U_ZERO_ERROR;
@@ -282,18 +295,15 @@ static bool share_key(const struct hl_buf *a, const struct hl_buf *b)
 {
     for (const char *at = hl_buf_str(a); *at;) {
         size_t n = strcspn(at + 1, "|") + 2;
-        char key[512];
-        if (n < sizeof key) {
-            memcpy(key, at, n);
-            key[n] = '\0';
-            if (strstr(hl_buf_str(b), key))
-                return true;
-        }
+        if (b->len && memmem(b->data, b->len, at, n))
+            return true;
         at += n;
     }
     return false;
 }
 
+/* Two names without any key (empty, or punctuation only) are the same name: neither says
+ * anything against it. */
 static bool share_keys_of(const char *a, const char *b, bool han)
 {
     struct hl_buf folded_a = {0}, folded_b = {0}, keys_a = {0}, keys_b = {0};

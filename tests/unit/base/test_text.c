@@ -86,6 +86,20 @@ static void same_name__whatever_the_spelling(void **state)
     assert_true(hl_text_same_name("", ""));
 }
 
+/* Nothing bounds the value a peer sends. */
+static void same_name__however_long(void **state)
+{
+    (void)state;
+    char name[2000], other[2000];
+    memset(name, 'a', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    name[1000] = '^';
+    memcpy(other, name, sizeof name);
+    assert_true(hl_text_same_name(name, other));
+    other[999] = 'b';
+    assert_false(hl_text_same_name(name, other));
+}
+
 static void other_name__is_another(void **state)
 {
     (void)state;
@@ -114,6 +128,7 @@ int main(void)
         cmocka_unit_test(pinyin__is_bounded),
         cmocka_unit_test(bigrams__are_singles_then_pairs),
         cmocka_unit_test(same_name__whatever_the_spelling),
+        cmocka_unit_test(same_name__however_long),
         cmocka_unit_test(other_name__is_another),
         cmocka_unit_test(validity__is_that_of_the_rfc),
     };
