@@ -1,4 +1,7 @@
-/* Addresses and prefixes, IPv4 and IPv6 as one family. SPDX-License-Identifier: Apache-2.0 */
+/* Addresses and prefixes, IPv4 and IPv6 as one family.
+ *
+ * Addresses and prefixes as sixteen bytes. No name is ever resolved here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +32,7 @@ hilum_rc hl_address_parse(const char *text, uint8_t out[16])
     return hl_fail(HILUM_EINVAL, "expected a numeric address, found \"%.40s\"", text);
 }
 
+/* The part of byte i that lies within the prefix, as a mask. */
 static unsigned mask_of_byte(const struct hl_cidr *cidr, unsigned i)
 {
     unsigned first = 8 * i;
@@ -51,12 +55,12 @@ hilum_rc hl_cidr_parse(const char *text, struct hl_cidr *out)
         return rc;
     /* A prefix counts from the form it was written in: /8 of IPv4 is /104 of the mapped form. */
     long offset = strchr(address, ':') ? 0 : 96;
-    long bits = slash ? strtol(slash + 1, &rest, 10) + offset : 128;
+    long written = slash ? strtol(slash + 1, &rest, 10) : 128 - offset;
     bool is_number = !slash || (slash[1] >= '0' && slash[1] <= '9' && !*rest);
-    if (!is_number || bits > 128)
+    if (!is_number || written > 128 - offset)
         return hl_fail(HILUM_EINVAL, "expected a prefix of at most %ld bits, found \"%.60s\"",
                        128 - offset, text);
-    out->bits = (uint8_t)bits;
+    out->bits = (uint8_t)(written + offset);
     /* "10.0.0.5/8" is a slip (the host or the range?), and guessing would open 16 million addresses. */
     for (unsigned i = 0; i < 16; i++)
         if (out->address[i] & ~mask_of_byte(out, i))

@@ -39,12 +39,16 @@ static bool parse_quantity(const char *text, const struct unit *units, size_t n,
     for (size_t i = 0; p > text && i < n; i++) {
         if (strcmp(p, units[i].name) != 0)
             continue;
+        if (value > max / units[i].factor)
+            return false;
         *out = value * units[i].factor;
-        return value <= max / units[i].factor;
+        return true;
     }
     return false;
 }
 
+/* Sizes end at INT64_MAX although they are unsigned: they become off_t and SQL integers further
+ * on. */
 hilum_rc hl_parse_bytes(const char *text, uint64_t *out)
 {
     if (text &&
@@ -69,6 +73,7 @@ hilum_rc hl_parse_ms(const char *text, int64_t *out)
                    text ? text : "");
 }
 
+/* Longer words than this are not compared. */
 enum { WORD = 64 };
 
 static bool same_letter(char a, char b)
@@ -115,21 +120,23 @@ static bool is_word_of(const char *part, const char *whole)
            (strcmp(whole + all - n, part) == 0 && whole[all - n - 1] == '_');
 }
 
+/* By distance first; a word that is a part of another ("timeout" for "idle_timeout") only when
+ * nothing is near. */
 const char *hl_nearest(const char *word, const char *const *words, size_t n)
 {
-    const char *best = NULL;
+    size_t best = n;
     unsigned best_distance = 4;
     for (size_t i = 0; i < n; i++) {
         unsigned d = distance(word, words[i]);
         if (d < best_distance && (size_t)d * 2 < strlen(word)) {
-            best = words[i];
+            best = i;
             best_distance = d;
         }
     }
-    for (size_t i = 0; i < n && !best; i++)
+    for (size_t i = 0; i < n && best == n; i++)
         if (is_word_of(word, words[i]) || is_word_of(words[i], word))
-            best = words[i];
-    return best;
+            best = i;
+    return best < n ? words[best] : NULL;
 }
 
 char *hl_node_describe(const struct hl_node *node, char *out, size_t size)

@@ -29,9 +29,18 @@ static void cidr__takes_both_families_and_refuses_stray_bits(void **state)
     struct hl_cidr cidr;
     static const char *const good[] = {"10.0.0.0/8", "10.0.0.5", "0.0.0.0/0",          "::/0",
                                        "fe80::/10",  "::1",      "::ffff:10.0.0.0/104"};
-    static const char *const bad[] = {
-        "",    "10.0.0.0/33", "10.0.0.1/8",  "10.0.0/8",    "::/129",          "::1/64",
-        "x/8", "10.0.0.0/",   "10.0.0.0/+8", "10.0.0.0/8x", "fe80::1%eth0/128"};
+    static const char *const bad[] = {"",
+                                      "10.0.0.0/33",
+                                      "10.0.0.0/9223372036854775807",
+                                      "10.0.0.1/8",
+                                      "10.0.0/8",
+                                      "::/129",
+                                      "::1/64",
+                                      "x/8",
+                                      "10.0.0.0/",
+                                      "10.0.0.0/+8",
+                                      "10.0.0.0/8x",
+                                      "fe80::1%eth0/128"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_int_equal(hl_cidr_parse(good[i], &cidr), HILUM_OK);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
