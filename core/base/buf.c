@@ -1,5 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Growing by doubling, one NUL always behind the contents. No bounds but memory: who takes bytes
+ * from a peer bounds them before they come here. SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/buf.h"
+#include "core/base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +24,13 @@ void hl_buf_clear(struct hl_buf *buf)
 bool hl_buf_reserve(struct hl_buf *buf, size_t extra)
 {
     size_t need = buf->len + extra + 1;
-    if (need <= buf->cap)
+    if (need > extra && need <= buf->cap)
         return !buf->failed;
     size_t cap = buf->cap ? buf->cap : 64;
-    while (cap < need)
+    while (cap < need && cap <= SIZE_MAX / 2)
         cap *= 2;
-    char *data = need > extra ? realloc(buf->data, cap) : NULL;
+    /* A sum that wrapped, or one that no doubling reaches, is more than there is. */
+    char *data = need > extra && cap >= need ? realloc(buf->data, cap) : NULL;
     if (!data) {
         buf->failed = true;
         return false;
@@ -88,28 +91,7 @@ char *hl_buf_take(struct hl_buf *buf)
     return data;
 }
 
-/* Length of the valid UTF-8 sequence at s (1-4), 0 if there is none. RFC 3629. */
-static size_t utf8_length(const unsigned char *s)
-{
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] >= 0xC2 && s[0] <= 0xDF)
-        return (s[1] & 0xC0) == 0x80 ? 2 : 0;
-    if ((s[0] & 0xF0) == 0xE0) {
-        bool overlong = s[0] == 0xE0 && s[1] < 0xA0;
-        bool surrogate = s[0] == 0xED && s[1] > 0x9F;
-        bool tail = (s[1] & 0xC0) == 0x80 && (s[2] & 0xC0) == 0x80;
-        return tail && !overlong && !surrogate ? 3 : 0;
-    }
-    if (s[0] >= 0xF0 && s[0] <= 0xF4) {
-        bool low = s[0] == 0xF0 && s[1] < 0x90;
-        bool high = s[0] == 0xF4 && s[1] > 0x8F;
-        bool tail = (s[1] & 0xC0) == 0x80 && (s[2] & 0xC0) == 0x80 && (s[3] & 0xC0) == 0x80;
-        return tail && !low && !high ? 4 : 0;
-    }
-    return 0;
-}
-
+/* RFC 8259 section 7: the short escapes where there are some, since people read these lines. */
 static void json_char(struct hl_buf *buf, unsigned char c)
 {
     switch (c) {
@@ -129,17 +111,15 @@ static void json_char(struct hl_buf *buf, unsigned char c)
 void hl_buf_json_string(struct hl_buf *buf, const char *text)
 {
     hl_buf_byte(buf, '"');
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        size_t n = utf8_length(s);
-        if (n == 0) {
+    for (size_t left = strlen(text); left > 0;) {
+        const char *at = text;
+        int32_t c = hl_utf8_next(&text, &left);
+        if (c < 0)
             hl_buf_text(buf, "\xEF\xBF\xBD");
-            s++;
-        } else if (n == 1) {
-            json_char(buf, *s++);
-        } else {
-            hl_buf_add(buf, s, n);
-            s += n;
-        }
+        else if (c < 0x80)
+            json_char(buf, (unsigned char)c);
+        else
+            hl_buf_add(buf, at, (size_t)(text - at));
     }
     hl_buf_byte(buf, '"');
 }

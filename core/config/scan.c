@@ -1,6 +1,7 @@
 /* A look at the raw text before libconfig sees it, for what libconfig 1.5 takes without a word.
  * Knows its tokens and none of its grammar. SPDX-License-Identifier: Apache-2.0 */
 #include "core/config/tree.h"
+#include "core/base/text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -24,6 +25,8 @@ static bool at(const struct scan *s, const char *text)
     return (size_t)(s->end - s->p) >= n && memcmp(s->p, text, n) == 0;
 }
 
+/* Leaves `p` at the closing mark, or at the end where there is none. Within texts a backslash
+ * hides the next character. */
 static void skip_to(struct scan *s, const char *closing)
 {
     while (s->p < s->end && !at(s, closing)) {
@@ -35,6 +38,7 @@ static void skip_to(struct scan *s, const char *closing)
     }
 }
 
+/* What libconfig takes for a name, and the characters of numbers as well. */
 static bool is_word(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '*' || c == '.';
@@ -72,6 +76,7 @@ static void scan_include(struct scan *s)
     s->p += strlen("@include");
 }
 
+/* false: neither begins here. */
 static bool scan_comment_or_text(struct scan *s)
 {
     const char *closing = at(s, "/*")                   ? "*/"
@@ -88,6 +93,7 @@ static bool scan_comment_or_text(struct scan *s)
     return true;
 }
 
+/* One step ahead; every branch moves `p`, so the scan ends. */
 static void scan_token(struct scan *s)
 {
     if (scan_comment_or_text(s))
@@ -110,46 +116,22 @@ static void scan_token(struct scan *s)
     s->is_line_start = c == '\n' || (s->is_line_start && (c == ' ' || c == '\t'));
 }
 
-/* Bytes of the UTF-8 sequence at p, 0 if it is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-    static const struct {
-        unsigned char mask, lead, length;
-        uint32_t least;
-    } forms[] = {
-        {0x80, 0, 1, 0}, {0xE0, 0xC0, 2, 0x80}, {0xF0, 0xE0, 3, 0x800}, {0xF8, 0xF0, 4, 0x10000}};
-    for (size_t f = 0; f < 4; f++) {
-        if ((*p & forms[f].mask) != forms[f].lead || n < forms[f].length)
-            continue;
-        uint32_t code = *p & (unsigned char)~forms[f].mask;
-        for (size_t i = 1; i < forms[f].length; i++) {
-            if ((p[i] & 0xC0) != 0x80)
-                return 0;
-            code = code << 6 | (p[i] & 0x3F);
-        }
-        bool is_surrogate = code >= 0xD800 && code <= 0xDFFF;
-        return code >= forms[f].least && code <= 0x10FFFF && !is_surrogate ? forms[f].length : 0;
-    }
-    return 0;
-}
-
 /* A file saved as GBK would otherwise show as garbage long after it was loaded. */
 static void scan_bytes(struct scan *s)
 {
     unsigned line = 1;
-    const unsigned char *p = (const unsigned char *)s->source->text;
+    const char *p = s->source->text;
     for (size_t left = s->source->size; left > 0;) {
-        size_t n = *p ? utf8_length(p, left) : 0;
-        if (n == 0) {
+        const char *at = p;
+        /* A NUL is valid UTF-8, but libconfig would end the file there. */
+        if (hl_utf8_next(&p, &left) <= 0) {
             hl_faults_add(s->faults, s->source->file, line,
                           "text: expected UTF-8, found the byte 0x%02X; save the file as UTF-8",
-                          *p);
+                          (unsigned char)*at);
             s->is_readable = false;
             return;
         }
-        line += *p == '\n';
-        p += n;
-        left -= n;
+        line += *at == '\n';
     }
 }
 
