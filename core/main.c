@@ -29,6 +29,8 @@ static const char usage[] =
     "  --check           report every fault of configuration and rules, then exit: 0 none, 1 some\n"
     "  --version, --help\n";
 
+/* What the command line said. The texts of `options` point into argv or into `paths`, which main
+ * keeps for as long as the server runs. */
 struct arguments {
     struct hl_server_options options;
     bool is_check;
@@ -54,6 +56,7 @@ static const char *installed(const char *relative, const char *otherwise, char o
     return access(out, R_OK) == 0 ? out : NULL;
 }
 
+/* Filled before the options are read, so that each of them can be overridden alone. */
 static void defaults(struct arguments *arguments)
 {
     struct hl_server_options *o = &arguments->options;
@@ -106,6 +109,7 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
     return 2;
 }
 
+/* To standard error, one fault a line as "file:line: ...", and forgotten. */
 static void print_faults(struct hl_faults *faults)
 {
     for (const struct hl_fault *f = faults->first; f; f = f->next)
@@ -113,6 +117,8 @@ static void print_faults(struct hl_faults *faults)
     hl_faults_fini(faults);
 }
 
+/* `--check`: everything is read as a start would, but nothing is opened, bound or written that a
+ * running server holds. */
 static int check(const struct hl_server_options *options)
 {
     struct hl_faults faults = {0};
@@ -144,6 +150,9 @@ static void wait_for_end(struct hl_server *server, const sigset_t *signals)
     }
 }
 
+/* The whole life of a server, on the main thread: plugins are loaded, reloaded and swapped from
+ * threads that hl_server_start makes; this one only waits for signals. READY on standard output
+ * is what tests and supervisors wait for; by then every listener is bound. */
 static int serve(const struct hl_server_options *options)
 {
     sigset_t signals;

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* The arena: blocks that are filled from the front and freed together. It knows nothing of what
+ * lies in it. SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/arena.h"
 
 #include <stdalign.h>
@@ -6,14 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Two pages: most arenas (an event, a rule's plan) never need a second block. */
 enum { BLOCK = 8192 };
 
+/* The newest block is first, and only it is filled: what is left in the others is given up. */
 struct hl_arena_block {
     struct hl_arena_block *next;
     size_t size, used;
     alignas(16) unsigned char bytes[];
 };
 
+/* Zeroed although much of it is overwritten: callers rely on it for NULL members and for the NUL
+ * at the end of copies. */
 void *hl_arena_alloc(struct hl_arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2)

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* Zero-initialised is empty. Not thread-safe. Allocations are 16-byte aligned and zeroed. */
+/* Zero-initialised is empty. Not thread-safe: one owner at a time. Allocations are 16-byte
+ * aligned and zeroed; none can be freed by itself, all go with hl_arena_fini. */
 struct hl_arena {
     struct hl_arena_block *head;
     size_t used; /* bytes handed out, for budgets */

@@ -17,11 +17,15 @@ struct hl_buf {
     bool failed;
 };
 
+/* Gives the memory back; the buffer is empty and usable again. */
 void hl_buf_fini(struct hl_buf *buf);
 /* Empties without giving memory back. */
 void hl_buf_clear(struct hl_buf *buf);
 /* Room for `extra` more bytes; false (and failed) when there is no memory. */
 bool hl_buf_reserve(struct hl_buf *buf, size_t extra);
+/* Appending. Without memory nothing is added and `failed` is set; what comes later is dropped
+ * too, so that a text is never one with a hole in it. `bytes` may be NULL when n is 0, and may
+ * not point into the buffer. */
 void hl_buf_add(struct hl_buf *buf, const void *bytes, size_t n);
 void hl_buf_text(struct hl_buf *buf, const char *text);
 void hl_buf_byte(struct hl_buf *buf, uint8_t byte);

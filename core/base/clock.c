@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Two clocks of the system, and the one way a moment is written. Any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/clock.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Thread-local reasons. SPDX-License-Identifier: Apache-2.0 */
+/* The reason of the last failure, one per thread, and the names of codes. It knows nothing of
+ * who reads it. SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/error.h"
 
 #include <errno.h>
@@ -6,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A fixed line and not a buffer: recording a failure must not need memory, for that may be what
+ * failed. */
 static _Thread_local char reason[512];
 
 hilum_rc(hl_fail)(hilum_rc code, const char *format, ...)

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Threads are detached and counted; the last thing one does is to take itself off the count and
+ * wake who frees the pool. Invariant under `lock`: backlog is the length of the queue, idle the
+ * number of threads waiting in next_task, and a task is queued only while a thread is there to
+ * come for it. SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/pool.h"
 #include "core/base/error.h"
 
@@ -10,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 
+/* How long a thread waits for work before it ends, and its stack: hundreds of peers must not
+ * reserve 8 MiB each. */
 enum { IDLE_SECONDS = 10, STACK_BYTES = 1024 * 1024 };
 
 struct task {
@@ -18,6 +23,7 @@ struct task {
     void *arg;
 };
 
+/* `last` points to the end of the queue: to `first` while that is empty. */
 struct hl_pool {
     pthread_mutex_t lock;
     pthread_cond_t work, done;
@@ -27,6 +33,9 @@ struct hl_pool {
     char name[12];
 };
 
+/* With the lock held. NULL: nothing came for IDLE_SECONDS, or the pool stops and its queue is
+ * empty, and the calling thread ends. A task that came together with the timeout is still taken,
+ * for nobody else was woken for it. */
 static struct task *next_task(struct hl_pool *pool)
 {
     struct timespec until;
@@ -101,7 +110,8 @@ static hilum_rc add_thread(struct hl_pool *pool)
     return HILUM_OK;
 }
 
-/* With the lock held: tasks that wait for somebody outside do not count. */
+/* With the lock held: tasks that wait for somebody outside do not count. A task that paused
+ * still has its thread, which is why `paused` is added to the limit. */
 static bool has_place(const struct hl_pool *pool)
 {
     return pool->threads < pool->max + pool->paused;

@@ -11,6 +11,7 @@
 #include "core/base/buf.h"
 #include "hilum/abi.h"
 
+/* RFC 3629: nothing overlong, no surrogates, nothing above U+10FFFF. NUL bytes are valid. */
 bool hl_utf8_is_valid(const char *bytes, size_t n);
 /* The next code point of *n > 0 bytes, moving on; -1 for a byte that begins none, one byte on. */
 int32_t hl_utf8_next(const char **text, size_t *n);

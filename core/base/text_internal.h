@@ -9,7 +9,9 @@
 
 enum { HL_TEXT_MAX = 1 << 20 }; /* longer texts are not folded */
 
+/* Appends one code point as UTF-8; it must not be a surrogate or above U+10FFFF. */
 void hl_utf8_add(int32_t point, struct hl_buf *out);
+/* Is it a Han character (Unicode's Ideographic, from U+2E80)? -1 is none. */
 bool hl_is_han(int32_t point);
 /* The simplified form of a traditional character, by itself; any other as it is. */
 int32_t hl_han_simplified(int32_t point);

@@ -1,5 +1,9 @@
-/* Pinyin keys of names: surnames by table, everything else by ICU.
- * It knows nothing of records. SPDX-License-Identifier: Apache-2.0 */
+/* Pinyin keys of names: surnames by table, everything else by ICU. It knows nothing of records.
+ *
+ * A name is folded as written, its first group with Han characters is cut into points, each
+ * point gets its readings, and every combination of readings becomes two keys. All bounds are
+ * fixed: a name of a peer costs at most KEYS_MAX keys however it is made.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +42,8 @@ static UTransliterator *han_to_latin(void)
     return transliterator;
 }
 
+/* Units of the reading of one character in `text`; 0: none. Points over U+FFFF go in as a
+ * surrogate pair, since ICU's texts are UTF-16. */
 static int32_t transliterate(int32_t point, UChar *text, int32_t room)
 {
     int32_t n = 0, limit;

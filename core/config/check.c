@@ -14,6 +14,8 @@
 #include "core/config/schema.h"
 #include "core/config/tree.h"
 
+/* What the walk carries along. The configuration is written to once only, where a relative file
+ * becomes an absolute one; it is not published yet, so nobody reads beside us. */
 struct check {
     struct hl_config *config;
     struct hl_faults *faults;
@@ -31,6 +33,8 @@ struct kind {
 
 static void check_group(struct check *check, const struct hl_node *group, const char *path);
 
+/* Names end up in file names, hook names and log lines, so what needs quoting anywhere is left
+ * out. */
 static bool fits_name(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
     (void)check, (void)option;
@@ -106,6 +110,8 @@ static bool fits_listen(struct check *check, const struct hl_option *option, str
     return is_host && !*rest && port >= 0 && port <= 65535;
 }
 
+/* The parser is the judge here as in the other fits_ functions: what is accepted is what will be
+ * understood later. */
 static bool fits_cidr(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
     (void)check, (void)option;
@@ -113,6 +119,7 @@ static bool fits_cidr(struct check *check, const struct hl_option *option, struc
     return hl_cidr_parse(node->text, &ignored) == HILUM_OK;
 }
 
+/* A switch or a group: the group is walked like any other, so its faults name their own lines. */
 static bool fits_tls(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
     if (node->type == HL_NODE_GROUP)
@@ -120,6 +127,8 @@ static bool fits_tls(struct check *check, const struct hl_option *option, struct
     return node->type == HL_NODE_GROUP || node->type == HL_NODE_BOOL;
 }
 
+/* Shape only. Whether we have a transfer syntax of that name is known to core/dicom, which is
+ * above this folder. */
 static bool fits_syntax(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
     (void)check, (void)option;
@@ -132,6 +141,7 @@ static bool fits_syntax(struct check *check, const struct hl_option *option, str
     return n <= 64 && (is_uid || is_word);
 }
 
+/* Either case: it is pasted from openssl, browsers and vendors' sheets. */
 static bool fits_sha256(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
     (void)check, (void)option;
@@ -176,6 +186,7 @@ static bool fits_peer(struct check *check, const struct hl_option *option, struc
     return false;
 }
 
+/* `fits` looks at the type itself, for values that may be written in two ways. */
 enum { ANY_TYPE = -1 };
 static const struct kind kinds[HL_KINDS] = {
     [HL_KIND_GROUP] = {"a group { ... }", HL_NODE_GROUP, NULL},
@@ -214,6 +225,8 @@ static void describe_choices(const char *choices, struct hl_buf *out)
     }
 }
 
+/* "one of " and an integer's range are completed from the option; a list says what each of its
+ * members is. */
 static void describe_expected(const struct hl_option *option, bool is_element, struct hl_buf *out)
 {
     if ((option->flags & HL_OPTION_LIST) && !is_element)
@@ -225,6 +238,7 @@ static void describe_expected(const struct hl_option *option, bool is_element, s
         hl_buf_printf(out, " from %" PRId64 " to %" PRId64, option->min, option->max);
 }
 
+/* The first 256 names are enough for a suggestion, and the stack stays small. */
 static const char *suggest_peer(const struct check *check, const char *word)
 {
     const struct hl_node *peers = hl_node_get(check->config->root, "peers");
@@ -237,6 +251,7 @@ static const char *suggest_peer(const struct check *check, const char *word)
     return nearest && strcmp(nearest, word) != 0 ? nearest : NULL;
 }
 
+/* The words are cut in `out`, into which the answer points. */
 static const char *suggest_choice(const struct hl_option *option, const char *word, char *out,
                                   size_t size)
 {
@@ -298,6 +313,7 @@ static void check_members(struct check *check, const struct hl_option *option,
     }
 }
 
+/* The shape first (one value or a list of them), then what is in it. */
 static void check_value(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
     bool is_list = (option->flags & HL_OPTION_LIST) || option->kind == HL_KIND_GROUPS;
@@ -338,6 +354,8 @@ static void check_required(struct check *check, const struct hl_node *group, con
     }
 }
 
+/* `path` is that of the group as the schema writes it: "" for the root, "peers[]" for each
+ * member of peers. */
 static void check_group(struct check *check, const struct hl_node *group, const char *path)
 {
     for (size_t i = 0; i < group->n_children; i++) {

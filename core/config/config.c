@@ -18,6 +18,7 @@
 #include "core/config/schema.h"
 #include "core/config/tree.h"
 
+/* One loading: where to put what is read, and what is wrong with it. */
 struct loader {
     struct hl_config *config;
     struct hl_faults *faults;
@@ -118,6 +119,7 @@ static hilum_rc merge_file(struct loader *l, const char *path)
     return rc;
 }
 
+/* Editors leave `.hilum.cfg.swp` and `hilum.cfg~` behind; neither is configuration. */
 static int is_cfg(const struct dirent *entry)
 {
     size_t n = strlen(entry->d_name);
@@ -186,6 +188,8 @@ static void drop_disabled(struct hl_config *config)
     }
 }
 
+/* The one place that says in which order files are read, and so which wins: what we ship, what a
+ * package adds, what the site wrote, what the command line names. */
 static hilum_rc read_all(struct loader *l, const struct hl_config_paths *paths)
 {
     struct hl_config *config = l->config;
@@ -206,6 +210,8 @@ static hilum_rc read_all(struct loader *l, const struct hl_config_paths *paths)
     return rc == HILUM_OK && paths->extra ? merge_file(l, paths->extra) : rc;
 }
 
+/* A configuration with faults is handed out as well: `--check` goes on to rules and plugins with
+ * it, a server does not start with it. */
 hilum_rc hl_config_load(const struct hl_config_paths *paths, struct hl_faults *faults,
                         struct hl_config **out)
 {
@@ -237,6 +243,7 @@ struct hl_config *hl_config_ref(struct hl_config *config)
     return config;
 }
 
+/* The last one frees everything at once; texts and nodes that anybody borrowed are gone with it. */
 void hl_config_unref(struct hl_config *config)
 {
     if (!config || atomic_fetch_sub(&config->refs, 1) != 1)

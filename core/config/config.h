@@ -11,6 +11,8 @@
 #include "core/base/buf.h"
 #include "hilum/abi.h"
 
+/* libconfig's arrays and lists are both HL_NODE_LIST; its two widths of integers are both
+ * HL_NODE_INT. */
 enum hl_node_type {
     HL_NODE_GROUP,
     HL_NODE_LIST,
@@ -44,8 +46,11 @@ struct hl_faults {
     struct hl_fault *first, **last;
     size_t count;
 };
+/* Adds "file:line: text", without a line when `line` is 0. `count` rises even when the text
+ * cannot be kept for want of memory, so that no fault is taken for none. */
 void hl_faults_add(struct hl_faults *faults, const char *file, unsigned line, const char *format,
                    ...) __attribute__((format(printf, 4, 5)));
+/* Frees the texts; the list is empty and usable again. */
 void hl_faults_fini(struct hl_faults *faults);
 
 /* Where to read. Any may be NULL (skipped). Order: main, conf_dir/<*>.cfg by name, site_dir/<*>.cfg
@@ -61,6 +66,8 @@ struct hl_config_paths {
  * only without faults; *out is set unless nothing at all could be read. */
 hilum_rc hl_config_load(const struct hl_config_paths *paths, struct hl_faults *faults,
                         struct hl_config **out);
+/* A reference each for whoever keeps a configuration over a reload. Any thread; NULL is fine for
+ * unref. With the last one all nodes and texts are gone. */
 struct hl_config *hl_config_ref(struct hl_config *config); /* thread-safe */
 void hl_config_unref(struct hl_config *config);
 const char *hl_config_site_dir(const struct hl_config *config); /* NULL if none */
@@ -86,8 +93,9 @@ void hl_config_compare(const struct hl_config *before, const struct hl_config *a
 /* All options with types, defaults and meaning, as Markdown, appended to *out. */
 void hl_config_document(struct hl_buf *out);
 
-/* The same on a group node (an entry of a list), with the default of the schema of that list
- * ("peers[].port"). */
+/* The same on a group node (an entry of a list): `otherwise` where the key is absent or of
+ * another type, so that the caller chooses what stands in (the schema's default, or another
+ * key). `group` may be NULL: everything is absent. Borrowed from the configuration. Any thread. */
 const struct hl_node *hl_node_get(const struct hl_node *group, const char *key);
 const char *hl_node_text(const struct hl_node *group, const char *key, const char *otherwise);
 int64_t hl_node_int(const struct hl_node *group, const char *key, int64_t otherwise);
@@ -95,7 +103,8 @@ bool hl_node_bool(const struct hl_node *group, const char *key, bool otherwise);
 int64_t hl_node_ms(const struct hl_node *group, const char *key, int64_t otherwise);
 uint64_t hl_node_bytes(const struct hl_node *group, const char *key, uint64_t otherwise);
 
-/* Units, shared with plugin options and Lua. HILUM_EINVAL says what was expected. */
+/* Units, shared with plugin options and Lua. HILUM_EINVAL says what was expected. Bytes and
+ * milliseconds; the result is at most INT64_MAX in both. *out is written on success only. */
 hilum_rc hl_parse_bytes(const char *text, uint64_t *out);
 hilum_rc hl_parse_ms(const char *text, int64_t *out);
 

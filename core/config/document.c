@@ -1,11 +1,15 @@
 /* The list of options for people, made from the schema so that it cannot be out of date.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * A pure function of the schema: no configuration is asked, so the page is the same at every
+ * site. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <string.h>
 
 #include "core/config/schema.h"
 #include "core/config/tree.h"
 
+/* One word a kind; a kind without one would print "(null)", and the test that compares the page
+ * would see it. */
 static const char *const kind_words[HL_KINDS] = {
     [HL_KIND_GROUP] = "group", [HL_KIND_GROUPS] = "groups",  [HL_KIND_FREE] = "group",
     [HL_KIND_TEXT] = "text",   [HL_KIND_NAME] = "name",      [HL_KIND_CHOICE] = "choice",
@@ -30,6 +34,7 @@ static void add_type(const struct hl_option *option, struct hl_buf *out)
     }
 }
 
+/* One line of the table of its section. */
 static void add_row(const struct hl_option *option, struct hl_buf *out)
 {
     hl_buf_printf(out, "| `%s` | ", option->path);

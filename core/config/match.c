@@ -1,5 +1,7 @@
 /* Whose association this is. Knows claims and peers; not what a match allows (core/access).
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * Called for every association, on the thread that negotiates it; peers are immutable, so it
+ * takes no lock. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -38,6 +40,8 @@ static int longest_prefix(const struct hl_peer *peer, const uint8_t address[16])
     return longest;
 }
 
+/* How well one peer fits the claim. What is checked later in here counts as further: `explain`
+ * uses the order. An address that could not be parsed (NULL) is in no prefix. */
 static struct verdict judge(const struct hl_peer *peer, const struct hl_peer_claim *claim,
                             const uint8_t *address)
 {
@@ -87,6 +91,9 @@ static void explain(const struct hl_peer_claim *claim, const struct hl_peer *nea
     }
 }
 
+/* Of equal matches the first configured wins: only a strictly longer prefix takes over. All
+ * peers are looked at, some hundreds at most, against a network round trip each association
+ * costs anyway. */
 const struct hl_peer *hl_peers_match(const struct hl_peers *peers,
                                      const struct hl_peer_claim *claim, char *why, size_t why_size)
 {

@@ -18,6 +18,7 @@ static bool is_list_of_groups(const struct hl_node *node)
     return true;
 }
 
+/* Entries of lists are known by their `name`; one without is nobody's override and is appended. */
 static struct hl_node *find_named(const struct hl_node *list, const struct hl_node *group)
 {
     const char *name = hl_node_text(group, "name", NULL);
@@ -43,6 +44,8 @@ static hilum_rc make_room(struct hl_config *config, struct hl_node *node,
     return HILUM_OK;
 }
 
+/* `list` is the earlier file's and is changed; nodes of `over` are moved into it, not copied:
+ * both live in the arena of one configuration. */
 static hilum_rc merge_list(struct hl_config *config, struct hl_node *list, struct hl_node *over,
                            const char *path)
 {
@@ -57,6 +60,8 @@ static hilum_rc merge_list(struct hl_config *config, struct hl_node *list, struc
     return rc;
 }
 
+/* The place of a member rather than the member, so that it can be replaced without losing its
+ * position. */
 static struct hl_node **find_slot(struct hl_node *group, const char *name)
 {
     for (size_t i = 0; i < group->n_children; i++)
@@ -65,6 +70,7 @@ static struct hl_node **find_slot(struct hl_node *group, const char *name)
     return NULL;
 }
 
+/* Recursion is as deep as the files are: HL_CONFIG_DEPTH_MAX, checked while they were read. */
 hilum_rc hl_node_merge(struct hl_config *config, struct hl_node *group, struct hl_node *over,
                        const char *path)
 {
@@ -103,6 +109,7 @@ static bool equal_members(const struct hl_node *a, const struct hl_node *b)
     return true;
 }
 
+/* Used to tell what a reload changed: file and line are left out, moving a key is no change. */
 bool hl_node_equal(const struct hl_node *a, const struct hl_node *b)
 {
     if (!a || !b)

@@ -27,6 +27,7 @@ struct lookup {
     struct hl_peer *peer;
 };
 
+/* In the order of the bits of enum hl_service. */
 static const char *const service_words[] = {"echo", "store", "find", "move", "get"};
 
 unsigned hl_service_from_text(const char *text)
@@ -53,6 +54,7 @@ static hilum_rc type_texts(struct hl_arena *arena, const struct hl_node *list, c
     return HILUM_OK;
 }
 
+/* What does not parse was told as a fault already and holds nobody here. */
 static hilum_rc type_cidrs(struct hl_arena *arena, const struct hl_node *list, struct hl_peer *peer)
 {
     if (!list || list->n_children == 0)
@@ -99,6 +101,7 @@ static hilum_rc type_fingerprint(struct hl_arena *arena, const struct hl_node *n
     return HILUM_OK;
 }
 
+/* The outbox's values for this peer: its own go before those of `outbox`. */
 static void type_delivery(const struct hl_config *config, const struct hl_node *node,
                           struct hl_peer *peer)
 {
@@ -125,6 +128,8 @@ static unsigned type_services(const struct hl_node *list)
     return services;
 }
 
+/* Everything but the addresses behind `host`: those need a resolver and are asked for all peers
+ * together. */
 static hilum_rc type_peer(struct hl_peers *peers, const struct hl_node *node, struct hl_peer *peer)
 {
     const struct hl_config *config = peers->config;
@@ -153,6 +158,7 @@ static hilum_rc type_peer(struct hl_peers *peers, const struct hl_node *node, st
     return rc;
 }
 
+/* One resolved address as a prefix of all its bits, IPv4 in its mapped form. */
 static void add_address(const struct sockaddr *from, struct hl_peer *peer)
 {
     struct hl_cidr *cidr = &peer->cidrs[peer->n_cidrs];
@@ -166,6 +172,8 @@ static void add_address(const struct sockaddr *from, struct hl_peer *peer)
     peer->n_cidrs++;
 }
 
+/* A name that does not resolve is no fault of the configuration: name servers come and go, and
+ * the peer may still be called, when its name resolves again. */
 static hilum_rc take_addresses(struct hl_peers *peers, struct lookup *lookup)
 {
     size_t n = 0;
@@ -246,6 +254,7 @@ static hilum_rc type_peers(struct hl_peers *peers, const struct hl_node *list)
     return rc == HILUM_OK ? resolve_hosts(peers) : rc;
 }
 
+/* The configuration is kept alive by the peers, since they borrow its texts. */
 hilum_rc hl_peers_new(const struct hl_config *config, struct hl_peers **out)
 {
     *out = NULL;
@@ -288,6 +297,7 @@ const struct hl_peer *hl_peers_at(const struct hl_peers *peers, size_t i)
     return i < peers->count ? &peers->peers[i] : NULL;
 }
 
+/* Linear, as by_aet is: some hundreds of peers, asked once a job or association. */
 const struct hl_peer *hl_peers_by_name(const struct hl_peers *peers, const char *name)
 {
     for (size_t i = 0; i < peers->count; i++)

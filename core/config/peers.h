@@ -21,6 +21,8 @@ struct hl_cidr {
 hilum_rc hl_cidr_parse(const char *text, struct hl_cidr *out);
 /* A numeric address, with or without "%scope", into its 16-byte mapped form. HILUM_EINVAL. */
 hilum_rc hl_address_parse(const char *text, uint8_t out[16]);
+/* Does the prefix hold the address? An IPv6 prefix shorter than the mapped range never holds an
+ * IPv4 address. */
 bool hl_cidr_has(const struct hl_cidr *cidr, const uint8_t address[16]);
 /* Is the numeric address 127.0.0.0/8, ::1 or the mapped form of the first? */
 bool hl_address_is_loopback(const char *address);

@@ -6,6 +6,8 @@
 #include <libconfig.h>
 #include <string.h>
 
+/* `depth` counts the levels above what is being converted: the recursion is bounded by it, not
+ * by the file. */
 struct reader {
     struct hl_config *config;
     const struct hl_source *source;
@@ -13,6 +15,7 @@ struct reader {
     unsigned depth;
 };
 
+/* NULL after a fault was added; the member is then left out and its neighbours are still read. */
 static struct hl_node *convert(struct reader *r, config_setting_t *setting);
 
 static void *no_memory(struct reader *r)
@@ -72,6 +75,7 @@ static struct hl_node *convert_members(struct reader *r, struct hl_node *node,
     return node;
 }
 
+/* Booleans get their 0 or 1 into `integer`, so that two values compare alike. false: no memory. */
 static bool set_value(struct reader *r, struct hl_node *node, const config_setting_t *setting)
 {
     switch (config_setting_type(setting)) {
@@ -125,6 +129,8 @@ static const char *found_instead(const config_t *tree)
                : text;
 }
 
+/* The raw scan goes first: libconfig 1.5 ends the process on some texts, so it must not see
+ * them. */
 struct hl_node *hl_source_read(struct hl_config *config, const struct hl_source *source,
                                struct hl_faults *faults)
 {

@@ -1,5 +1,7 @@
 /* Values by path, with the schema's defaults, and what changed between two configurations.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * Reading only: a configuration does not change after loading, so every function here may be
+ * called on any thread. SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,7 @@ const struct hl_node *hl_config_node(const struct hl_config *config, const char 
     return node;
 }
 
+/* A value of another type is as good as none; check.c has named it already. */
 static const struct hl_node *typed(const struct hl_node *node, enum hl_node_type type)
 {
     return node && node->type == type ? node : NULL;
@@ -57,6 +60,7 @@ static bool node_bytes(const struct hl_node *node, uint64_t *out)
     return typed(node, HL_NODE_TEXT) && hl_parse_bytes(node->text, out) == HILUM_OK;
 }
 
+/* A bare 0 is the one number without a unit, and its callers ask for it before. */
 static bool node_ms(const struct hl_node *node, int64_t *out)
 {
     return typed(node, HL_NODE_TEXT) && hl_parse_ms(node->text, out) == HILUM_OK;

@@ -151,6 +151,8 @@ const struct hl_option hl_options[] = {
 /* clang-format on */
 const size_t hl_options_count = sizeof hl_options / sizeof *hl_options;
 
+/* Linear over some hundred rows: asked at start and reload, and by getters outside of hot
+ * paths. */
 const struct hl_option *hl_option_find(const char *path)
 {
     for (size_t i = 0; i < hl_options_count; i++)

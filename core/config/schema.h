@@ -46,6 +46,8 @@ struct hl_option {
     const char *help;
 };
 
+/* Groups come before their members: the printed page has a heading per top-level group, in this
+ * order. */
 extern const struct hl_option hl_options[];
 extern const size_t hl_options_count;
 
