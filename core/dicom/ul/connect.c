@@ -6,6 +6,7 @@
 #include "core/dicom/ul/resolve.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ static bool await_connection(int fd, int64_t deadline)
     struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
     int ready = -1;
     for (int64_t left; ready < 0 && (left = deadline - hl_mono_ms()) > 0;)
-        ready = poll(&poll_fd, 1, (int)left); /* again after a signal */
+        ready = poll(&poll_fd, 1, left > INT_MAX ? INT_MAX : (int)left); /* again after a signal */
     return ready > 0;
 }
 
@@ -267,6 +268,15 @@ static void drain(struct hl_ul_assoc *assoc, int64_t deadline)
         ;
 }
 
+/* Asked between PDUs too: a read that finds bytes never waits, and so never meets its deadline. */
+static bool is_in_time(struct hl_ul_assoc *assoc, int64_t deadline)
+{
+    if (hl_mono_ms() < deadline)
+        return true;
+    hl_ul_assoc_end(assoc, HL_UL_LATE, "the peer goes on sending instead of releasing");
+    return false;
+}
+
 /* States 7, 9 and 11 of PS3.8 9.2: data still on its way is read and dropped; a release of the
  * peer's that crosses ours is answered. */
 static void await_release(struct hl_ul_assoc *assoc, int64_t deadline)
@@ -274,7 +284,8 @@ static void await_release(struct hl_ul_assoc *assoc, int64_t deadline)
     uint8_t head[HL_UL_HEAD], bytes[4096];
     size_t had = assoc->head_n; /* of a head, by a poll */
     memcpy(head, assoc->head, had);
-    while (hl_ul_assoc_read_exact(assoc, head + had, sizeof head - had, deadline) == HILUM_OK) {
+    while (is_in_time(assoc, deadline) &&
+           hl_ul_assoc_read_exact(assoc, head + had, sizeof head - had, deadline) == HILUM_OK) {
         size_t n = hl_ul_be32(head + 2);
         had = 0;
         if (head[0] == HL_PDU_RELEASE_RP || head[0] == HL_PDU_ABORT)
@@ -294,10 +305,11 @@ static void await_release(struct hl_ul_assoc *assoc, int64_t deadline)
 }
 
 /* The rest of what was read in part: the answer to the release is looked for at a PDU's start. */
-static void skip_rest(struct hl_ul_assoc *assoc)
+static void skip_rest(struct hl_ul_assoc *assoc, int64_t deadline)
 {
     struct hl_ul_pdv pdv;
-    while (assoc->end == HL_UL_LIVE && (assoc->pdu_left > 0 || assoc->in_start < assoc->in_end))
+    while (assoc->end == HL_UL_LIVE && (assoc->pdu_left > 0 || assoc->in_start < assoc->in_end) &&
+           is_in_time(assoc, deadline))
         (void)hl_ul_read(assoc, &pdv); /* what goes wrong ends the association */
 }
 
@@ -305,11 +317,12 @@ void hl_ul_release(struct hl_ul_assoc *assoc)
 {
     if (!assoc)
         return;
-    skip_rest(assoc);
+    int64_t deadline = hl_mono_ms() + assoc->pdu_ms; /* over all of it, whatever the peer does */
+    skip_rest(assoc, deadline);
     if (assoc->end == HL_UL_LIVE) {
         hl_ul_assoc_send_short(assoc, HL_PDU_RELEASE_RQ, 0, 0, 0);
         hl_ul_io_quickack(&assoc->io);
-        await_release(assoc, hl_mono_ms() + assoc->pdu_ms);
+        await_release(assoc, deadline);
     }
     if (assoc->end)
         hl_ul_assoc_send_abort(assoc);

@@ -22,7 +22,8 @@ struct actor {
     const void *bytes;
     size_t n;
     bool drips;
-    uint8_t last[16]; /* what came after the request */
+    void *(*act)(void *actor); /* NULL: as told above */
+    uint8_t last[16];          /* what came after the request */
     size_t n_last;
     pthread_t thread;
 };
@@ -69,7 +70,7 @@ static void enter(struct actor *actor)
     assert_int_equal(listen(actor->listener, 5), 0);
     assert_int_equal(getsockname(actor->listener, (void *)&at, &n), 0);
     actor->port = ntohs(at.sin_port);
-    assert_int_equal(pthread_create(&actor->thread, NULL, act, actor), 0);
+    assert_int_equal(pthread_create(&actor->thread, NULL, actor->act ? actor->act : act, actor), 0);
 }
 
 static void leave(struct actor *actor)
@@ -164,6 +165,52 @@ static void open__where_nothing_answers_ends_by_deadline(void **state)
     assert_true(kit_now_ms() - start < 3000);
 }
 
+/* ---- an acceptor that never stops sending
+ * ----------------------------------------------------- */
+
+static const uint8_t accept_one[] = {
+    2,           0,   0,   0,   0,   97,  0,   1, /* head, version; titles follow */
+    [74] = 0x21, 0,   0,   25,  1,   0,   0,   0,   0x40, 0,   0,   17, /* context 1 accepted */
+    '1',         '.', '2', '.', '8', '4', '0', '.', '1',  '0', '0', '0', '8', '.', '1', '.', '2'};
+
+/* PDUs of two bytes of data: they are sent faster than any reader can look at each. */
+static void *flood(void *arg)
+{
+    struct actor *actor = arg;
+    static uint8_t data[14 * 10000];
+    uint8_t request[4096];
+    int fd = accept(actor->listener, NULL, NULL);
+    assert_true(recv(fd, request, 6, MSG_WAITALL) == 6);
+    size_t n = hl_ul_be32(request + 2);
+    assert_true(n < sizeof request && recv(fd, request, n, MSG_WAITALL) == (ssize_t)n);
+    for (size_t i = 0; i < sizeof data; i += 14)
+        memcpy(data + i, (uint8_t[]){HL_PDU_DATA, 0, 0, 0, 0, 8, 0, 0, 0, 4, 1, 0}, 12);
+    assert_int_equal(send(fd, accept_one, sizeof accept_one, MSG_NOSIGNAL), sizeof accept_one);
+    int64_t until = kit_now_ms() + 5000;
+    while (kit_now_ms() < until && send(fd, data, sizeof data, MSG_NOSIGNAL) > 0)
+        ;
+    close(fd);
+    return NULL;
+}
+
+static void release__from_a_peer_that_goes_on_sending_ends_by_deadline(void **state)
+{
+    (void)state;
+    for (int reads = 0; reads < 2; reads++) {
+        struct actor actor = {.act = flood};
+        struct hl_ul_assoc *assoc;
+        struct hl_ul_pdv pdv;
+        enter(&actor);
+        assert_int_equal(open_to(&actor, &assoc), HILUM_OK);
+        if (reads)
+            assert_int_equal(hl_ul_read(assoc, &pdv), HILUM_OK);
+        int64_t start = kit_now_ms();
+        hl_ul_release(assoc);
+        assert_true(kit_now_ms() - start < 2000);
+        leave(&actor);
+    }
+}
+
 /* ---- many at once
  * ----------------------------------------------------------------------------- */
 
@@ -214,6 +261,7 @@ int main(void)
         cmocka_unit_test(open__against_an_unfit_answer_ends_with_its_reason),
         cmocka_unit_test(open__context_that_is_not_answered_is_not_accepted),
         cmocka_unit_test(open__where_nothing_answers_ends_by_deadline),
+        cmocka_unit_test(release__from_a_peer_that_goes_on_sending_ends_by_deadline),
         cmocka_unit_test(many_associations__at_once_are_all_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
