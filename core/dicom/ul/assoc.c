@@ -1,5 +1,10 @@
 /* One association after negotiation: P-DATA in pieces as bytes arrive, P-DATA out, deadlines on
- * progress. It knows no server, no thread and no DIMSE. SPDX-License-Identifier: Apache-2.0 */
+ * progress. It knows no server, no thread and no DIMSE.
+ *
+ * One thread at a time uses an association; only `cancelled` is set from elsewhere. Invariant of
+ * reading: head_n > 0 means between PDUs with a part of the next head, pdu_left > 0 means inside
+ * a P-DATA-TF of which that many bytes are still to be read, and in_pdv that pdv_left of them
+ * belong to the PDV begun last. SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/dicom/ul/internal.h"
@@ -77,6 +82,7 @@ const char *hl_ul_why(const struct hl_ul_assoc *assoc)
     return assoc->why;
 }
 
+/* Ids are odd (PS3.8 9.3.2.2), so half of one is its index. */
 const struct hl_ul_context *hl_ul_context(const struct hl_ul_assoc *assoc, uint8_t id)
 {
     uint8_t index = id % 2 ? assoc->accepted[id / 2] : 0;
@@ -93,6 +99,7 @@ void hl_ul_assoc_fini(struct hl_ul_assoc *assoc)
 /* ---- waiting ----------------------------------------------------------------------------------
  */
 
+/* HILUM_ETIMEDOUT does not end the association: what being late means is for the caller to say. */
 static hilum_rc wait_quietly(struct hl_ul_assoc *assoc, short events, int64_t deadline)
 {
     for (;;) {
@@ -116,6 +123,7 @@ void hl_ul_wait_elsewhere(struct hl_ul_assoc *assoc, bool is_waiting)
         assoc->waits(assoc->waits_arg, is_waiting);
 }
 
+/* Every wait for the peer goes through here, so that a pool gets its place back meanwhile. */
 hilum_rc hl_ul_assoc_wait(struct hl_ul_assoc *assoc, short events, int64_t deadline)
 {
     hl_ul_wait_elsewhere(assoc, true);
@@ -188,6 +196,7 @@ hilum_rc hl_ul_assoc_read_exact(struct hl_ul_assoc *assoc, void *out, size_t n, 
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
+/* Bytes read from the socket and not yet looked at. */
 static uint32_t buffered(const struct hl_ul_assoc *assoc)
 {
     return assoc->in_end - assoc->in_start;
@@ -316,6 +325,7 @@ static void pause_deadline(struct hl_ul_assoc *assoc, bool is_leaving)
         assoc->pdu_deadline += now - assoc->left_at;
 }
 
+/* Also the loop thread's, for parked associations: it must neither wait nor take memory here. */
 hilum_rc hl_ul_assoc_peek(struct hl_ul_assoc *assoc)
 {
     if (assoc->end)
@@ -337,6 +347,7 @@ hilum_rc hl_ul_assoc_peek(struct hl_ul_assoc *assoc)
     return rc;
 }
 
+/* A parked association costs its facts and no buffer: thousands may idle. */
 void hl_ul_assoc_shrink(struct hl_ul_assoc *assoc)
 {
     if (buffered(assoc) > 0)
@@ -619,6 +630,8 @@ void hl_ul_more(struct hl_ul_assoc *assoc, bool is_more)
     assoc->io.is_more = is_more;
 }
 
+/* Anything that does not fit the short way (ended, longer than a fragment, a wrong context) is
+ * left to hl_ul_write, which sends it at once or says what is wrong. */
 hilum_rc hl_ul_write_command(struct hl_ul_assoc *assoc, uint8_t context_id, const void *bytes,
                              size_t n)
 {
@@ -631,6 +644,7 @@ hilum_rc hl_ul_write_command(struct hl_ul_assoc *assoc, uint8_t context_id, cons
     return HILUM_OK;
 }
 
+/* An ended association drops what it held: there is nobody to send it to. */
 hilum_rc hl_ul_assoc_flush(struct hl_ul_assoc *assoc)
 {
     struct iovec iov = {assoc->held, assoc->held_n};

@@ -106,6 +106,7 @@ static void part(struct hl_ul_conn *conn)
     pthread_mutex_unlock(&server->lock);
 }
 
+/* What refused() is told, copied: the connection is freed before the pool gets to it. */
 struct refusal {
     struct hl_ul_server *server;
     char address[64], why[160];
@@ -229,6 +230,7 @@ static bool park(struct hl_ul_conn *conn, int64_t deadline)
     return is_parked;
 }
 
+/* Asked under the lock, from pool threads. */
 static bool is_stopping(struct hl_ul_server *server)
 {
     pthread_mutex_lock(&server->lock);
@@ -247,6 +249,8 @@ static void lend_place(void *arg, bool is_waiting)
         hl_pool_resume(server->messages);
 }
 
+/* One message after the other while they come within CHAIN_MS. Errors of the handler and of the
+ * connection end alike, in end_task; only a parked association leaves here alive. */
 static void message_task(void *arg)
 {
     struct hl_ul_conn *conn = arg;
@@ -554,6 +558,8 @@ static void parked_event(struct hl_ul_conn *conn, int64_t deadline)
         run_or_do(conn->server->control, end_task, conn);
 }
 
+/* Whose turn it is was decided by `place` when the event was taken; an event for a connection
+ * that has moved on since (its task has it) is dropped, for whoever has it arms it again. */
 void hl_ul_conn_event(struct hl_ul_conn *conn)
 {
     pthread_mutex_lock(&conn->server->lock);
@@ -569,6 +575,7 @@ void hl_ul_conn_event(struct hl_ul_conn *conn)
         parked_event(conn, deadline);
 }
 
+/* What is late is told by where it waited; ARTIM (PS3.8 9.2) is the CONNECTING case. */
 void hl_ul_conn_expire(struct hl_ul_conn *conn)
 {
     if (conn->place == HL_UL_CONNECTING) {
@@ -623,6 +630,7 @@ static void take_limits(struct hl_ul_conn *conn, const struct hl_ul_limits *limi
     conn->assoc.min_rate = limits->min_rate;
 }
 
+/* Loop thread. From calloc on everything has one owner, the loop, until a task takes it. */
 void hl_ul_conn_accept(struct hl_ul_listener *listener, struct hl_ul_server *server, int fd,
                        const struct sockaddr_storage *from)
 {

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Where hl_ul_connect says 0. */
 enum {
     CONNECT_MS = 10 * 1000,
     NEGOTIATE_MS = 30 * 1000,
@@ -46,6 +47,7 @@ static bool await_connection(int fd, int64_t deadline)
     return ready > 0;
 }
 
+/* Non-blocking connect, since a blocking one waits for the system's two minutes. */
 static hilum_rc connect_one(const struct sockaddr_storage *to, uint16_t port, int64_t deadline,
                             int *out)
 {
@@ -94,6 +96,7 @@ static hilum_rc connect_any(const struct hl_ul_connect *how, int *out,
     return rc;
 }
 
+/* Steps until done; plain connections are done at the first. */
 static hilum_rc handshake(struct hl_ul_assoc *assoc, int64_t deadline)
 {
     for (;;) {
@@ -199,6 +202,7 @@ static hilum_rc negotiate(struct hl_ul_assoc *assoc, const struct hl_ul_connect 
     return rc;
 }
 
+/* A copy of what the caller asked for, with defaults, and never more than we hold ourselves to. */
 static void take_limits(struct hl_ul_assoc *assoc, const struct hl_ul_connect *how)
 {
     assoc->max_pdu = or_default(how->max_pdu, HL_UL_MAX_PDU_DEFAULT);
@@ -209,6 +213,7 @@ static void take_limits(struct hl_ul_assoc *assoc, const struct hl_ul_connect *h
     assoc->min_rate = how->min_rate;
 }
 
+/* Also for one that was never connected: `io` is zero then. */
 static void free_assoc(struct hl_ul_assoc *assoc)
 {
     hl_ul_io_close(&assoc->io);
@@ -231,6 +236,8 @@ static hilum_rc prepare(struct hl_ul_assoc *assoc, const struct hl_ul_connect *h
     return how->tls ? hl_ul_tls_expect(&assoc->io, how->host) : HILUM_OK;
 }
 
+/* A failure that is the peer's protocol error still sends the A-ABORT it calls for; the reason
+ * of the first failure is kept for the caller, whatever sending it does. */
 hilum_rc hl_ul_open(const struct hl_ul_connect *how, struct hl_ul_assoc **out)
 {
     struct hl_ul_assoc *assoc = calloc(1, sizeof *assoc);
@@ -313,6 +320,8 @@ static void skip_rest(struct hl_ul_assoc *assoc, int64_t deadline)
         (void)hl_ul_read(assoc, &pdv); /* what goes wrong ends the association */
 }
 
+/* At most pdu_ms in all. The connection is closed whether or not the peer answered: nothing it
+ * says later matters. */
 void hl_ul_release(struct hl_ul_assoc *assoc)
 {
     if (!assoc)

@@ -1,5 +1,9 @@
 /* PDUs as bytes: A-ASSOCIATE-RQ and -AC (PS3.8 9.3.2, 9.3.3; PS3.7 D.3.3) and the 10-byte ones.
- * It knows no socket. SPDX-License-Identifier: Apache-2.0 */
+ * It knows no socket.
+ *
+ * A buffer that could not grow, or an item over 64 KiB, leaves `failed` set in `out`; the caller
+ * looks once at the end. It trusts its input: params come from our own code or from parse.c.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/ul/internal.h"
 #include "core/dicom/ul/items.h"
 #include "core/dicom/uid.h"
@@ -90,6 +94,7 @@ static void associate_begin(struct hl_buf *out, uint8_t type, const struct hl_ul
     text_item(out, HL_ITEM_APPLICATION_CONTEXT, HL_UID_APPLICATION_CONTEXT);
 }
 
+/* The PDU's length, known only now. */
 static void associate_end(struct hl_buf *out)
 {
     if (!out->failed)
@@ -136,6 +141,8 @@ static void common_user_items(struct hl_buf *out, uint32_t max_pdu)
     text_item(out, HL_ITEM_IMPLEMENTATION_CLASS, HL_UL_IMPLEMENTATION_CLASS);
 }
 
+/* Operations window, PS3.7 D.3.3.3.1: 0 is "unlimited", 1 is what everybody does who says
+ * nothing. */
 static void async_item(struct hl_buf *out, uint16_t invoked, uint16_t performed)
 {
     size_t start = item_begin(out, HL_ITEM_ASYNC_WINDOW);
@@ -144,6 +151,7 @@ static void async_item(struct hl_buf *out, uint16_t invoked, uint16_t performed)
     item_end(out, start);
 }
 
+/* Has no earlier context of the same abstract syntax told its roles? */
 static bool is_first_of_its_class(const struct hl_ul_params *params, size_t index)
 {
     const char *abstract_syntax = params->contexts[index].abstract_syntax;
@@ -188,6 +196,7 @@ static void identity_rq(struct hl_buf *out, const struct hl_ul_identity *identit
     item_end(out, start);
 }
 
+/* PS3.7 D.3.3.7.2: the server's response, for the types that have one. */
 static void identity_ac(struct hl_buf *out, const struct hl_ul_identity *identity)
 {
     size_t start = item_begin(out, HL_ITEM_IDENTITY_AC);

@@ -1,4 +1,6 @@
-/* Sockets: options, plain reads and writes. It knows no PDU. SPDX-License-Identifier: Apache-2.0 */
+/* The plain half of the I/O table and what every socket of ours is set to: non-blocking,
+ * TCP_NODELAY, keep-alive. It knows no PDU; waiting is the association's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/error.h"
 #include "core/dicom/ul/internal.h"
 
@@ -12,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+/* After a system call that returned -1. A signal is as good as "not now": the caller polls and
+ * comes again. */
 static ssize_t failed(struct hl_ul_io *io, short want)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
@@ -62,12 +66,15 @@ hilum_rc hl_ul_io_init(struct hl_ul_io *io, int fd, struct hl_ul_tls *tls)
     return tls ? hl_ul_tls_attach(io, tls) : HILUM_OK;
 }
 
+/* Not sticky: Linux clears it by itself, so it is set again before each wait and after each
+ * write. */
 void hl_ul_io_quickack(const struct hl_ul_io *io)
 {
     int one = 1;
     setsockopt(io->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
 }
 
+/* For the requestor; an accepted socket lingers instead (linger.c). */
 void hl_ul_io_close(struct hl_ul_io *io)
 {
     if (!io->ops)

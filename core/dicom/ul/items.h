@@ -1,4 +1,5 @@
-/* Item types of A-ASSOCIATE PDUs (PS3.8 9.3.2, PS3.7 D.3.3). SPDX-License-Identifier: Apache-2.0 */
+/* Item types of the association PDUs: PS3.8 9.3.2, 9.3.3 and D.1; those of user information from
+ * 0x52 on are PS3.7 D.3.3's. SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_UL_ITEMS_H
 #define HL_UL_ITEMS_H
 

@@ -53,6 +53,7 @@ void hl_ul_linger_start(struct hl_ul_server *server, int fd)
     }
 }
 
+/* Bounded in bytes as well as in time, for a peer may send as fast as it likes. */
 void hl_ul_linger_event(struct hl_ul_server *server, struct hl_ul_linger *linger)
 {
     /* MSG_TRUNC on TCP throws the bytes away without copying them. */

@@ -64,6 +64,8 @@ static uint16_t port_of(int fd)
     return port;
 }
 
+/* Addresses are numeric by the schema; getaddrinfo is used for its parsing. Main thread, at
+ * start. */
 hilum_rc hl_ul_listen_open(const char *address, int *fd, uint16_t *port)
 {
     char host[256];

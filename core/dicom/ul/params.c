@@ -15,6 +15,7 @@ static void free_secret(uint8_t *bytes, size_t n)
     free(bytes);
 }
 
+/* Of both sides, also half filled; all is zero afterwards, so twice is fine. */
 void hl_ul_params_fini(struct hl_ul_params *params)
 {
     for (size_t i = 0; i < params->n_contexts; i++)
@@ -29,6 +30,7 @@ void hl_ul_params_fini(struct hl_ul_params *params)
     memset(params, 0, sizeof *params);
 }
 
+/* Never NULL for want of bytes: n may be 0, and the byte behind is a NUL. */
 static void *copy_bytes(const void *bytes, size_t n)
 {
     uint8_t *copy = calloc(1, n + 1);
@@ -83,6 +85,7 @@ hilum_rc hl_ul_params_copy(const struct hl_ul_params *from, struct hl_ul_params 
     return hl_fail(HILUM_ENOMEM, "association proposal: out of memory");
 }
 
+/* The tables of PS3.8 9.3.4 and 9.3.8; a row without text ends one. */
 struct words {
     uint8_t source, reason;
     const char *text;

@@ -1,5 +1,9 @@
-/* A-ASSOCIATE-RQ and -AC bodies into negotiated facts (PS3.8 9.3.2, 9.3.3; PS3.7 D.3.3). All of it
- * comes from strangers. It knows no socket. SPDX-License-Identifier: Apache-2.0 */
+/* A-ASSOCIATE-RQ and -AC bodies into negotiated facts (PS3.8 9.3.2, 9.3.3; PS3.7 D.3.3). All of
+ * it comes from strangers. It knows no socket.
+ *
+ * Never allocates by a number the peer names alone: counts are bounded by the constants below
+ * and bytes by the PDU's 1 MiB. A failing function leaves params in a state that
+ * hl_ul_params_fini can free. SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/error.h"
 #include "core/dicom/ul/internal.h"
 #include "core/dicom/ul/items.h"
@@ -15,8 +19,11 @@ enum {
     MAX_EXTENDED = 256
 };
 
+/* ANY is for tests and fuzzers, which take both kinds of contexts. */
 enum kind { ANY, RQ, AC };
 
+/* One item in the body, which is borrowed: n bytes at `body`, after type, reserved byte and
+ * length. */
 struct item {
     uint8_t type;
     uint16_t n;
@@ -114,6 +121,7 @@ static void take_title(const uint8_t *bytes, size_t n, char out[HL_AE_MAX])
     out[n] = 0;
 }
 
+/* A copy with a NUL behind it that is not counted; never NULL when true. */
 static bool take_bytes(const uint8_t *bytes, size_t n, uint8_t **out)
 {
     *out = malloc(n + 1);
@@ -354,6 +362,7 @@ static hilum_rc extended(struct parser *parser, const struct item *item)
     return HILUM_OK;
 }
 
+/* Two bytes of length and so many bytes; moves on. false: cut, or no memory. */
 static bool sized_bytes(struct cursor *cursor, uint16_t *n, uint8_t **out)
 {
     if (cursor->end - cursor->at < 2 || hl_ul_be16(cursor->at) > cursor->end - cursor->at - 2)
@@ -466,6 +475,8 @@ static hilum_rc parse_items(struct parser *parser, const uint8_t *body, size_t n
     return each_item(parser, (struct cursor){info->body, info->body + info->n}, inner);
 }
 
+/* For tests and fuzzers: both layouts, without the judgements of version and application
+ * context. */
 hilum_rc hl_ul_parse_associate(const uint8_t *body, size_t n, struct hl_ul_params *out)
 {
     struct parser parser = {.base = body, .params = out, .kind = ANY};

@@ -275,6 +275,7 @@ static void *loop(void *arg)
 /* ---- life -------------------------------------------------------------------------------------
  */
 
+/* Level-triggered, for listeners and the wake-up; connections are armed one-shot by themselves. */
 static hilum_rc watch(struct hl_ul_server *server, int fd, struct hl_ul_source *source)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
@@ -367,6 +368,7 @@ static unsigned handshake_threads(void)
                                                   : HANDSHAKE_THREADS_MAX;
 }
 
+/* The pools before the loop: its first event may need them. */
 hilum_rc hl_ul_server_start(const struct hl_ul_listen *listen, size_t n,
                             const struct hl_ul_limits *limits, const struct hl_ul_handler *handler,
                             uint16_t *ports, struct hl_ul_server **out)

@@ -1,5 +1,9 @@
 /* TLS by BCP 195 (RFC 9325) over OpenSSL: contexts, non-blocking reads and writes, certificates.
- * It knows no PDU. SPDX-License-Identifier: Apache-2.0 */
+ * It knows no PDU.
+ *
+ * OpenSSL keeps its errors per thread: the queue is cleared before each call whose result is
+ * asked for, since another connection's leftovers would be taken for ours.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/error.h"
 #include "core/dicom/ul/internal.h"
 
@@ -23,6 +27,8 @@ static const char ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GC
                               "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
                               "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 
+/* Immutable but for the count; connections hold a reference each, so a reload frees the old one
+ * with its last. */
 struct hl_ul_tls {
     atomic_uint refs;
     SSL_CTX *context;
@@ -150,6 +156,7 @@ static bool set_profile(SSL_CTX *context)
            SSL_CTX_set_cipher_list(context, ciphers) == 1;
 }
 
+/* Faults of configuration by name, before OpenSSL says less about them. */
 static hilum_rc check_config(const struct hl_ul_tls_config *config, bool is_acceptor)
 {
     if (is_acceptor && !config->certificate)
@@ -160,6 +167,7 @@ static hilum_rc check_config(const struct hl_ul_tls_config *config, bool is_acce
     return HILUM_OK;
 }
 
+/* Everything that can fail, so that the caller has one way out. */
 static hilum_rc fill(struct hl_ul_tls *tls, const struct hl_ul_tls_config *config)
 {
     tls->context = SSL_CTX_new(tls->is_acceptor ? TLS_server_method() : TLS_client_method());

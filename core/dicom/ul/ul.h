@@ -94,6 +94,10 @@ struct hl_ul_tls_config {
     const char *server_name;       /* requestor: name to verify; NULL: address */
 };
 struct hl_ul_tls; /* an SSL_CTX; reference counted, replaced whole on reload */
+/* HILUM_EINVAL names the file and what OpenSSL says of it: no certificate, a key that does not
+ * fit or has a passphrase, authorities that cannot be read. *out has one reference, the
+ * caller's. An SSL_CTX is shared by any number of connections and threads; ref and unref may be
+ * called on any, NULL is fine. */
 hilum_rc hl_ul_tls_new(const struct hl_ul_tls_config *config, bool acceptor,
                        struct hl_ul_tls **out);
 struct hl_ul_tls *hl_ul_tls_ref(struct hl_ul_tls *tls);
@@ -149,8 +153,8 @@ struct hl_ul_server;
 hilum_rc hl_ul_server_start(const struct hl_ul_listen *listen, size_t n,
                             const struct hl_ul_limits *limits, const struct hl_ul_handler *handler,
                             uint16_t *ports, struct hl_ul_server **out);
-/* New limits and certificates for connections from now on; max_threads stays as started. `tls` is
- * per listener, in start order. */
+/* New limits and certificates for connections from now on; max_threads stays as started. `tls`
+ * is per listener, in start order. Always HILUM_OK. Any thread. */
 hilum_rc hl_ul_server_reload(struct hl_ul_server *server, const struct hl_ul_limits *limits,
                              struct hl_ul_tls *const *tls);
 /* No new associations; waits up to `ms` for those with a message in progress; aborts the rest;
@@ -180,13 +184,17 @@ struct hl_ul_connect {
 /* Connects and negotiates (blocking). HILUM_EDENIED: rejected (the reason in words and codes);
  * HILUM_ETIMEDOUT, HILUM_ECLOSED, HILUM_EIO. *out is closed by hl_ul_release or hl_ul_abort. */
 hilum_rc hl_ul_open(const struct hl_ul_connect *how, struct hl_ul_assoc **out);
-/* A-RELEASE handshake, then closes and frees. */
+/* A-RELEASE handshake (PS3.8 7.2), then closes and frees: pdu_ms at most, whatever the peer
+ * does. What it still sends is read and dropped. NULL is fine. */
 void hl_ul_release(struct hl_ul_assoc *assoc);
-/* A-ABORT, closes and frees (requestor only; an acceptor returns an error from message()). */
+/* A-ABORT, closes and frees (requestor only; an acceptor returns an error from message()). Waits
+ * a second at most for the peer's close. NULL is fine. */
 void hl_ul_abort(struct hl_ul_assoc *assoc);
 
-/* ---- both sides -------------------------------------------------------------------------------
- */
+/* ---- both sides
+ * -------------------------------------------------------------------------------  What was
+ * negotiated, borrowed for as long as the association lives; not to be changed after
+ * negotiate(). */
 const struct hl_ul_params *hl_ul_params(const struct hl_ul_assoc *assoc);
 /* Why it is over, in words; "" while it lives. Valid as long as the association. */
 const char *hl_ul_why(const struct hl_ul_assoc *assoc);
