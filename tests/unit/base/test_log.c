@@ -44,8 +44,8 @@ static void log__a_peer_cannot_write_a_line_of_its_own(void **state)
 {
     (void)state;
     char out[4096];
-    size_t n = logged(true, "calling AE \"A\n12:00:00 info  audit: all is well\x1B[2J\"", out,
-                      sizeof out);
+    size_t n =
+        logged(true, "calling AE \"A\n12:00:00 info  audit: all is well\x1B[2J\"", out, sizeof out);
     assert_ptr_equal(strchr(out, '\n'), out + n - 1);
     assert_null(strchr(out, '\x1B'));
     n = logged(false, "a\nb", out, sizeof out);
