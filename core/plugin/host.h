@@ -81,6 +81,7 @@ struct hilum_self {
     atomic_bool on_probation;
     double percent_before;    /* errors of the version before */
     struct hl_remote *remote; /* runs in workers; NULL: in this process */
+    int64_t loop_told_ms;     /* on the loop thread: not told again that it is slow before */
     struct hl_arena arena;
 };
 
@@ -106,8 +107,10 @@ struct hl_plugins {
     atomic_bool is_closing;
     struct hl_pool *pool;
     struct hl_timers *timers;
-    struct hl_keeper *keeper; /* of workers; NULL until the first */
-    pthread_mutex_t lock;     /* the two below */
+    struct hl_loop *loop;       /* loop.c */
+    struct hl_metrics *metrics; /* metrics.c */
+    struct hl_keeper *keeper;   /* of workers; NULL until the first */
+    pthread_mutex_t lock;       /* the two below */
     pthread_cond_t idle;
     size_t tasks; /* on worker threads */
     struct hl_arena arena;
@@ -167,6 +170,17 @@ bool hl_plugin_is_door(const struct hilum_self *plugin);
  * NULL: the host's own. */
 hilum_rc hl_plugins_run_task(struct hl_plugins *host, struct hilum_self *of, void (*run)(void *arg),
                              void *arg);
+/* table.c: code of a plugin runs on a thread of the host, outside of a call; whoever closes waits for it. */
+void hl_task_began(struct hl_plugins *host, struct hilum_self *of);
+void hl_task_ended(struct hl_plugins *host, struct hilum_self *of);
+hilum_rc
+hl_plugin_check_may_run(const hilum_self *self); /* HILUM_EDENIED: not between start and drain */
+bool hl_plugin_declares(const hilum_self *self, uint32_t type, const char *name);
+/* life.c: neither timers nor watches nor tasks for the loop any more. */
+void hl_plugin_quiet(struct hilum_self *plugin);
+/* services.c */
+hilum_rc hl_host_loop_new(struct hl_plugins *host);
+void hl_host_table_more(struct hilum_host *table);
 /* lend.c: puts the database as this plugin may use it in the place of the provider's; the provider's of what was lent,
  * anything else as it is. */
 hilum_rc hl_lend_database(struct hilum_self *self, const struct hilum_cap **cap, void **instance);

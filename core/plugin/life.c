@@ -9,6 +9,8 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/plugin/host.h"
+#include "core/plugin/loop.h"
+#include "core/plugin/metrics.h"
 #include "core/plugin/remote/remote.h"
 
 void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services)
@@ -186,6 +188,13 @@ hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults)
 
 /* ---- start ---- */
 
+void hl_plugin_quiet(struct hilum_self *plugin)
+{
+    atomic_store(&plugin->may_run, false);
+    hl_timers_forget(plugin->host->timers, plugin);
+    hl_loop_forget(plugin->host->loop, plugin);
+}
+
 /* Does it call what others provide when somebody outside wants it to? */
 bool hl_plugin_is_door(const struct hilum_self *plugin)
 {
@@ -194,8 +203,7 @@ bool hl_plugin_is_door(const struct hilum_self *plugin)
 
 static hilum_rc stop_at_start(struct hilum_self *plugin, const char *step, hilum_rc rc)
 {
-    atomic_store(&plugin->may_run, false);
-    hl_timers_forget(plugin->host->timers, plugin);
+    hl_plugin_quiet(plugin);
     snprintf(plugin->reason, sizeof plugin->reason, "%s: %s%s%s", step, hl_rc_name(rc),
              *hl_error() ? ": " : "", hl_error());
     hl_log(HL_ERROR, plugin->id, "stopped: %s", plugin->reason);
@@ -275,8 +283,7 @@ static void drain_those(struct hl_plugins *plugins, bool doors, int64_t deadline
         struct hilum_self *plugin = plugins->order[i - 1];
         if (plugin->state != PLUGIN_RUNNING || hl_plugin_is_door(plugin) != doors)
             continue;
-        atomic_store(&plugin->may_run, false);
-        hl_timers_forget(plugins->timers, plugin);
+        hl_plugin_quiet(plugin);
         if (plugin->plugin->drain)
             plugin->plugin->drain(plugin->data, left_until(deadline));
     }
@@ -385,17 +392,21 @@ void hl_plugins_close(struct hl_plugins *plugins)
     take_hooks_off(plugins);
     hl_timers_free(plugins->timers);
     plugins->timers = NULL;
+    if (plugins->loop)
+        hl_loop_forget(plugins->loop, NULL);
     if (!wait_for_tasks(plugins, hl_mono_ms())) {
         /* A task that runs on would use what fini frees; the process is about to end anyway. */
         hl_log(HL_ERROR, "plugin", "tasks of plugins still run: left behind without fini");
         return;
     }
+    hl_loop_free(plugins->loop);
     hl_pool_free(plugins->pool);
     end_versions(plugins);
     end_those(plugins, true);
     end_those(plugins, false);
     free_all(plugins);
     hl_keeper_free(plugins->keeper);
+    hl_metrics_free(plugins->metrics);
     hl_config_unref(plugins->config);
     hl_arena_fini(&plugins->arena);
     pthread_cond_destroy(&plugins->idle);

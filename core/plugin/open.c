@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/plugin/host.h"
+#include "core/plugin/metrics.h"
 #include "core/plugin/remote/remote.h"
 
 enum { MAX_WORKERS = 16, MAX_LOADED = 64 };
@@ -352,7 +353,8 @@ static struct hl_plugins *host_new(struct hl_config *config, const char *plugin_
     hl_host_table_init(host);
     if (!host->plugin_dir || !host->data_dir || !list_entries(host) ||
         hl_pool_new("plugin", MAX_WORKERS, &host->pool) != HILUM_OK ||
-        hl_timers_new(hl_host_due, host, &host->timers) != HILUM_OK) {
+        hl_timers_new(hl_host_due, host, &host->timers) != HILUM_OK ||
+        hl_host_loop_new(host) != HILUM_OK || !(host->metrics = hl_metrics_new())) {
         hl_plugins_close(host);
         return NULL;
     }

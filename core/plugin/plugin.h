@@ -50,6 +50,7 @@ struct hl_host_services {
     hilum_rc (*value_get)(void *arg, const char *plugin, const char *key, struct hl_buf *out);
     hilum_rc (*record)(void *arg, const char *plugin, const struct hilum_record_step *steps,
                        uint32_t n);
+    hilum_rc (*start_job)(void *arg, const char *type, const char *arguments_json, int64_t *job);
     void *arg;
 };
 void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services);
@@ -81,6 +82,9 @@ void *hl_plugins_context(const hilum_self *self);
  * "required", "reason", "provides": ["store:fs"], "needs": [...], "options": [{"key", "type",
  * "default", "range", "help", "required"}]}] for `hilum plugin list`. Any thread. */
 void hl_plugins_list(struct hl_plugins *plugins, struct hl_buf *json);
+
+/* Appends what plugins count, as Prometheus text. Any thread. */
+void hl_plugins_metrics(struct hl_plugins *plugins, struct hl_buf *out);
 
 /* ---- while the server runs: one at a time, any thread but one inside a plugin ---- */
 

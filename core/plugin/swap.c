@@ -118,8 +118,7 @@ static bool retire(struct hilum_self *plugin)
                plugin->plugin->version, atomic_load(&plugin->inside), LEAVE_MS / 1000);
         return false;
     }
-    atomic_store(&plugin->may_run, false);
-    hl_timers_forget(plugin->host->timers, plugin);
+    hl_plugin_quiet(plugin);
     if (plugin->plugin->drain)
         plugin->plugin->drain(plugin->data, LEAVE_MS);
     if (!hl_tasks_wait(plugin, LEAVE_MS)) {

@@ -88,10 +88,10 @@ static void host_unpin(hilum_self *self, const struct hilum_cap *cap)
 
 /* ---- events ---- */
 
-static bool declared(const hilum_self *self, const char *event)
+bool hl_plugin_declares(const hilum_self *self, uint32_t type, const char *name)
 {
     for (const struct declaration *d = self->decls; d; d = d->next)
-        if (d->decl.type == HILUM_DECL_EVENT && strcmp(d->decl.name, event) == 0)
+        if (d->decl.type == type && strcmp(d->decl.name, name) == 0)
             return true;
     return false;
 }
@@ -100,7 +100,7 @@ static hilum_rc host_publish(hilum_self *self, const char *event, const char *fi
 {
     struct hl_plugins *host = self->host;
     /* Otherwise any plugin could forge instance.stored. */
-    if (!declared(self, event))
+    if (!hl_plugin_declares(self, HILUM_DECL_EVENT, event))
         return hl_fail(HILUM_EDENIED, "event %s: not declared by plugin %s", event, self->id);
     if (!atomic_load(&self->may_run))
         return hl_fail(HILUM_EDENIED, "event %s: plugin %s may publish between start and drain",
@@ -146,15 +146,23 @@ struct task {
     void *arg;
 };
 
-/* The last one out wakes drain. */
-static void task_ended(const struct task *task)
+void hl_task_began(struct hl_plugins *host, struct hilum_self *of)
 {
-    struct hl_plugins *host = task->host;
+    pthread_mutex_lock(&host->lock);
+    host->tasks++;
+    if (of)
+        of->tasks++;
+    pthread_mutex_unlock(&host->lock);
+}
+
+/* The last one out wakes drain. */
+void hl_task_ended(struct hl_plugins *host, struct hilum_self *of)
+{
     pthread_mutex_lock(&host->lock);
     host->tasks--;
-    if (task->of)
-        task->of->tasks--;
-    if (!host->tasks || (task->of && !task->of->tasks))
+    if (of)
+        of->tasks--;
+    if (!host->tasks || (of && !of->tasks))
         pthread_cond_broadcast(&host->idle);
     pthread_mutex_unlock(&host->lock);
 }
@@ -178,7 +186,7 @@ static void run_task(void *arg)
     struct task task = *(struct task *)arg;
     free(arg);
     task.run(task.arg);
-    task_ended(&task);
+    hl_task_ended(task.host, task.of);
 }
 
 hilum_rc hl_plugins_run_task(struct hl_plugins *host, struct hilum_self *of, void (*run)(void *arg),
@@ -189,30 +197,27 @@ hilum_rc hl_plugins_run_task(struct hl_plugins *host, struct hilum_self *of, voi
         return hl_fail(HILUM_ENOMEM, "no memory for a task");
     *task = (struct task){.host = host, .of = of, .run = run, .arg = arg};
     /* Counted before it is queued: it may have ended before hl_pool_run returns. */
-    pthread_mutex_lock(&host->lock);
-    host->tasks++;
-    if (of)
-        of->tasks++;
-    pthread_mutex_unlock(&host->lock);
+    hl_task_began(host, of);
     hilum_rc rc = hl_pool_run(host->pool, run_task, task);
     if (rc != HILUM_OK) {
-        task_ended(task);
+        hl_task_ended(host, of);
         free(task);
     }
     return rc;
 }
 
-static hilum_rc check_may_run(const hilum_self *self)
+hilum_rc hl_plugin_check_may_run(const hilum_self *self)
 {
     if (atomic_load(&self->may_run))
         return HILUM_OK;
-    return hl_fail(HILUM_EDENIED, "plugin %s: threads and timers are lent between start and drain",
+    return hl_fail(HILUM_EDENIED,
+                   "plugin %s: threads, timers, watches and jobs are lent between start and drain",
                    self->id);
 }
 
 static hilum_rc host_run_on_worker(hilum_self *self, void (*run)(void *arg), void *arg)
 {
-    hilum_rc rc = check_may_run(self);
+    hilum_rc rc = hl_plugin_check_may_run(self);
     return rc == HILUM_OK ? hl_plugins_run_task(self->host, self, run, arg) : rc;
 }
 
@@ -228,7 +233,7 @@ void hl_host_due(void *arg, void *owner, void (*run)(void *run_arg), void *run_a
 static hilum_rc host_run_later(hilum_self *self, uint32_t after_ms, void (*run)(void *arg),
                                void *arg, uint64_t *timer)
 {
-    hilum_rc rc = check_may_run(self);
+    hilum_rc rc = hl_plugin_check_may_run(self);
     return rc == HILUM_OK ? hl_timers_set(self->host->timers, self, after_ms, run, arg, timer) : rc;
 }
 
@@ -426,4 +431,5 @@ void hl_host_table_init(struct hl_plugins *host)
         .run_child = host_run_child,
         .record = host_record,
     };
+    hl_host_table_more(&host->table);
 }

@@ -80,6 +80,7 @@ hilum_rc hl_server_metrics(void *arg, const struct hilum_sink *sink)
                   (double)server->started_us / 1e6);
     write_node(&text, "hilum", "", status, DEPTH);
     json_decref(status);
+    hl_plugins_metrics(server->plugins, &text);
     hilum_rc rc = text.failed ? HILUM_ENOMEM : sink->write(sink->ctx, text.data, text.len);
     hl_buf_fini(&text);
     return rc;

@@ -281,6 +281,8 @@ static hilum_rc open_jobs(struct hl_server *server)
     hilum_rc rc = hl_jobs_new(server->record, server->bus, &options, &env, &server->jobs);
     if (rc == HILUM_OK)
         rc = hl_server_register_jobs(server);
+    if (rc == HILUM_OK)
+        rc = hl_server_register_plugin_jobs(server);
     return rc;
 }
 

@@ -83,7 +83,9 @@ extern const struct hilum_object_api hl_object_api;                    /* object
 /* A peer's own limits of delivery; the version of a rule: for core/job. */
 void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options);
 bool hl_server_rule_version(void *arg, const char *hook, char out[17]);
-hilum_rc hl_server_register_jobs(struct hl_server *server); /* send_job.c */
+hilum_rc hl_server_register_jobs(struct hl_server *server);        /* send_job.c */
+hilum_rc hl_server_register_plugin_jobs(struct hl_server *server); /* plugin_jobs.c */
+hilum_rc hl_server_start_job(void *arg, const char *type, const char *arguments_json, int64_t *job);
 /* struct hl_jobs_env.resolve; arg is the server. */
 bool hl_server_resolve_entry(void *arg, const struct hl_journal_entry *entry, const char *keyword,
                              struct hl_buf *out);               /* resolve.c */

@@ -137,6 +137,7 @@ static bool answer(struct hilum_self *self)
     hl_wire_begin_reply(&self->out, HL_WIRE_REPLY, head.number);
     hilum_rc rc = dispatch(self, head.type);
     worker_forget(self);
+    worker_metrics_flush(self);
     hl_wire_finish_reply(&self->out, rc, hl_error());
     return hl_wire_send(HL_WIRE_SOCKET, &self->out) == HILUM_OK && head.type != HL_WIRE_END;
 }

@@ -288,20 +288,55 @@ static hilum_rc host_value_get(hilum_self *self, const char *key, struct hilum_s
     return not_here("the server's database");
 }
 
-static hilum_rc host_run_child(hilum_self *self, const struct hilum_child *child, int32_t *status)
-{
-    (void)self;
-    (void)child;
-    *status = 0;
-    return not_here("another program");
-}
-
 static hilum_rc host_record(hilum_self *self, const struct hilum_record_step *steps, uint32_t n)
 {
     (void)self;
     (void)steps;
     (void)n;
     return not_here("the server's database");
+}
+
+static hilum_rc host_watch(hilum_self *self, int32_t fd, uint32_t events,
+                           void (*run)(void *arg, uint32_t events), void *arg, uint64_t *watch)
+{
+    (void)self;
+    (void)fd;
+    (void)events;
+    (void)run;
+    (void)arg;
+    *watch = 0;
+    return not_here("the server's loop");
+}
+
+static hilum_rc host_rewatch(hilum_self *self, uint64_t watch, uint32_t events)
+{
+    (void)self;
+    (void)watch;
+    (void)events;
+    return not_here("the server's loop");
+}
+
+static hilum_rc host_unwatch(hilum_self *self, uint64_t watch)
+{
+    return host_rewatch(self, watch, 0);
+}
+
+static hilum_rc host_run_on_loop(hilum_self *self, void (*run)(void *arg), void *arg)
+{
+    (void)self;
+    (void)run;
+    (void)arg;
+    return not_here("the server's loop");
+}
+
+static hilum_rc host_start_job(hilum_self *self, const char *type, const char *arguments_json,
+                               int64_t *job)
+{
+    (void)self;
+    (void)type;
+    (void)arguments_json;
+    *job = 0;
+    return not_here("a job");
 }
 
 void worker_table_init(struct hilum_self *self)
@@ -340,8 +375,14 @@ void worker_table_init(struct hilum_self *self)
         .cancel_later = host_cancel_later,
         .value_put = host_value_put,
         .value_get = host_value_get,
-        .run_child = host_run_child,
+        .run_child = worker_run_child,
         .record = host_record,
+        .watch = host_watch,
+        .rewatch = host_rewatch,
+        .unwatch = host_unwatch,
+        .run_on_loop = host_run_on_loop,
+        .start_job = host_start_job,
     };
+    worker_metrics_table(&self->table);
     worker_event_table(&self->table);
 }

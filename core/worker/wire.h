@@ -33,7 +33,9 @@ enum hl_wire_type {
     HL_WIRE_REPLY = 64,
     HL_WIRE_LOG,
     HL_WIRE_ASK, /* the worker needs something to go on with its call: enum hl_wire_ask as number, arguments */
-    HL_WIRE_ANSWER /* the server's, in the form of a reply */
+    HL_WIRE_ANSWER, /* the server's, in the form of a reply */
+    /* Before a reply, answered by nothing: a number of the plugin's own. rc 0: what it is; else enum hl_metric_change */
+    HL_WIRE_METRIC
 };
 
 enum hl_wire_op {
@@ -66,7 +68,11 @@ enum hl_wire_ask {
     HL_ASK_PIXELS,    /* i, bytes -> bytes in all, for HL_ASK_MORE */
     HL_ASK_ATTRIBUTE, /* i, path -> text */
     HL_ASK_HL7_TEXT,  /* path -> text */
-    HL_ASK_HL7_COUNT  /* path -> number */
+    HL_ASK_HL7_COUNT, /* path -> number */
+    /* Any call: a program of the plugin's configuration. Its input first, in pieces; its output stays with the server. */
+    HL_ASK_CHILD_INPUT, /* from, bytes */
+    HL_ASK_CHILD, /* bytes of input, limits, wants output, wants errors, arguments -> status */
+    HL_ASK_CHILD_MORE /* 0 output, 1 errors, from -> bytes there are, up to HL_WIRE_CHUNK; fewer: the end */
 };
 enum { HL_WIRE_CHUNK = 32 * 1024 };
 /* What a report or another document may come to in the shared memory. */

@@ -40,11 +40,19 @@ struct hilum_self {
     char refusal[256];
     unsigned char *memory; /* shared with the server; mapped as far as it said */
     uint64_t memory_size;
+    struct worker_counts *counts; /* metrics.c; NULL: it counts nothing */
     struct hl_wire in, out, ask;
 };
 
 /* table.c: struct hilum_host as far as a worker can serve it. */
 void worker_table_init(struct hilum_self *self);
+
+/* child.c: hilum_host.run_child. */
+hilum_rc worker_run_child(hilum_self *self, const struct hilum_child *child, int32_t *status);
+
+/* metrics.c. flush: what has been counted since the last time; before a reply. */
+void worker_metrics_table(struct hilum_host *table);
+void worker_metrics_flush(struct hilum_self *self);
 
 /* describe.c */
 /* Appends what the server must know of the descriptor. Of one that is not ours only what tells why. */

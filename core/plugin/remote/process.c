@@ -21,6 +21,7 @@
 enum {
     TEXT_SIZE = 4096,   /* of what a worker writes to its standard error */
     MAX_LOG_LINES = 64, /* that one call may write */
+    GRACE_MS = 100,     /* a reply sent in time and read late is one */
     DYING_MS = 500,     /* between a closed socket and the end of the process */
     LOW_FD = 16         /* descriptors for the child lie above those it will have */
 };
@@ -83,6 +84,7 @@ hilum_rc hl_process_start(struct hl_process *process, struct hl_keeper *keeper, 
 {
     struct hl_spawn spawn = {.program = program, .null_fd = -1, .sock = -1};
     process->birth++;
+    memset(process->metrics, 0, sizeof process->metrics);
     process->pidfd = process->sock = process->memory_fd = process->text_fd = -1;
     hilum_rc rc = make_parts(process, &spawn);
     if (rc == HILUM_OK) {
@@ -142,7 +144,9 @@ static void log_line(struct hl_process *process, const char *id)
 static hilum_rc answer(struct hl_process *process, uint32_t what)
 {
     hl_wire_begin_reply(&process->answer, HL_WIRE_ANSWER, what);
-    hilum_rc rc = process->ask
+    hilum_rc rc = what >= HL_ASK_CHILD_INPUT && what <= HL_ASK_CHILD_MORE
+                      ? hl_remote_ask_child(process, what, &process->answer)
+                  : process->ask
                       ? process->ask(process->ask_arg, what, &process->wire, &process->answer)
                       : hl_fail(HILUM_EDENIED, "this call may not ask");
     hl_wire_finish_reply(&process->answer, rc, hl_error());
@@ -153,6 +157,7 @@ bool hl_process_exchange(struct hl_process *process, const char *id, int64_t dea
                          hilum_rc *rc)
 {
     unsigned lines = 0;
+    process->deadline_ms = deadline_ms;
     *rc = hl_wire_send(process->sock, &process->wire);
     /* Our own message was too long: the worker has not seen it and is well. */
     if (*rc == HILUM_EFULL)
@@ -161,6 +166,11 @@ bool hl_process_exchange(struct hl_process *process, const char *id, int64_t dea
         *rc = hl_wire_receive(process->sock, &process->wire, deadline_ms);
         if (*rc != HILUM_OK)
             return false;
+        /* Whoever never stops talking gets no more time than whoever says nothing. */
+        if (hl_mono_ms() >= deadline_ms + GRACE_MS) {
+            *rc = hl_fail(HILUM_ETIMEDOUT, "it talked until the deadline");
+            return false;
+        }
         struct hl_wire_head head = hl_wire_head(&process->wire);
         if (head.type == HL_WIRE_REPLY && head.number == process->number) {
             *rc = hl_wire_outcome(&process->wire);
@@ -170,6 +180,8 @@ bool hl_process_exchange(struct hl_process *process, const char *id, int64_t dea
             *rc = hl_mono_ms() < deadline_ms
                       ? answer(process, head.number)
                       : hl_fail(HILUM_ETIMEDOUT, "it asked until the deadline");
+        else if (head.type == HL_WIRE_METRIC)
+            *rc = hl_remote_count(process);
         else if (head.type != HL_WIRE_LOG)
             *rc = hl_fail(HILUM_ECORRUPT, "a message of type %u", head.type);
         else if (lines++ < MAX_LOG_LINES)

@@ -5,7 +5,10 @@
 
 #include <sys/types.h>
 
+#include "core/plugin/metrics.h"
 #include "core/plugin/remote/remote.h"
+
+enum { HL_CHILD_IN, HL_CHILD_OUT, HL_CHILD_ERR, HL_CHILD_PARTS };
 
 struct hl_process {
     struct hl_remote *remote;
@@ -13,12 +16,15 @@ struct hl_process {
     int pidfd, sock, memory_fd, text_fd;
     unsigned char *memory;
     uint64_t memory_size;
-    uint32_t number; /* of the last request */
-    uint64_t birth;  /* counts starts */
+    uint32_t number;                   /* of the last request */
+    uint64_t birth;                    /* counts starts */
+    uint32_t metrics[HL_METRICS_EACH]; /* the host's numbers of what this life has defined */
     /* Guarded by the remote's lock; what is above belongs to whoever made it busy. */
     bool busy;
-    uint64_t calls, seen_calls; /* counted, and at the last look */
-    int64_t cpu_ns;             /* used at the last look; -1: never looked */
+    uint64_t calls, seen_calls;          /* counted, and at the last look */
+    int64_t cpu_ns;                      /* used at the last look; -1: never looked */
+    int64_t deadline_ms;                 /* of the exchange under way */
+    struct hl_buf child[HL_CHILD_PARTS]; /* bytes of a program run for the call; child.c */
     struct hl_wire wire, answer;
     /* Who answers what the worker asks in the middle of a call; NULL: it may ask nothing. */
     hilum_rc (*ask)(void *arg, uint32_t what, struct hl_wire *question, struct hl_wire *answer);
@@ -52,6 +58,11 @@ hilum_rc hl_process_share(struct hl_process *process, uint64_t size);
  * process->wire is the reply, after its reason; *rc is its outcome and the reason is recorded. */
 bool hl_process_exchange(struct hl_process *process, const char *id, int64_t deadline_ms,
                          hilum_rc *rc);
+/* metrics.c: takes a HL_WIRE_METRIC in process->wire. HILUM_ECORRUPT: it makes no sense. */
+hilum_rc hl_remote_count(struct hl_process *process);
+/* child.c: answers HL_ASK_CHILD_INPUT and what follows it. forget: after the call. */
+hilum_rc hl_remote_ask_child(struct hl_process *process, uint32_t what, struct hl_wire *answer);
+void hl_remote_forget_child(struct hl_process *process);
 /* Ends it, if it has not ended, and says how it ended; `why` (256 bytes) may be NULL. */
 void hl_process_stop(struct hl_process *process, char *why);
 int64_t hl_process_cpu_ns(const struct hl_process *process);

@@ -385,6 +385,7 @@ void hl_remote_end(struct hl_process *process)
 {
     struct hl_remote *remote = process->remote;
     process->ask = NULL;
+    hl_remote_forget_child(process);
     /* One large picture must not hold its memory for ever. */
     if (process->memory_size > KEEP_MEMORY)
         fallocate(process->memory_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,

@@ -33,6 +33,21 @@ struct hilum_child {
 };
 enum { HILUM_CHILD_SIGNAL = 256 }; /* status of a child ended by signal n: 256 + n */
 
+/* A number of a plugin's own (metric_define). Borrowed for the call. */
+struct hilum_metric {
+    uint32_t size, type; /* HILUM_METRIC_* */
+    const char *name;    /* "messages_total": 1 to 60 small letters, digits and '_' */
+    const char *help;    /* one sentence, or NULL */
+    const char *labels;  /* names of at most 4 labels, "peer,result"; NULL: none */
+    const double
+        *bounds; /* HISTOGRAM: upper ends of its buckets, ascending; the last, infinity, is added */
+    uint32_t n_bounds, reserved; /* HISTOGRAM: 1 to 32 */
+};
+enum { HILUM_METRIC_COUNTER = 1, HILUM_METRIC_GAUGE = 2, HILUM_METRIC_HISTOGRAM = 3 };
+
+/* What a watched descriptor is (watch). */
+enum { HILUM_READABLE = 1, HILUM_WRITABLE = 2, HILUM_HUNG_UP = 4 };
+
 struct hilum_host {
     uint32_t size;
     uint16_t abi_major, abi_minor;
@@ -135,7 +150,8 @@ struct hilum_host {
     /* Runs a program and waits: without a shell, in "/", with an environment of its own, without our files, its
      * children ended with it. *status: its exit status, or HILUM_CHILD_SIGNAL + n. HILUM_EDENIED: it is not one of
      * `programs` of this plugin's configuration; HILUM_ENOTFOUND; HILUM_ETIMEDOUT and HILUM_EFULL: it has been killed;
-     * or what a sink returned. */
+     * or what a sink returned. In a worker: within a call, on its thread and before its deadline; the sinks are written to
+     * when it has ended, 256 MiB at most. */
     hilum_rc (*run_child)(hilum_self *self, const struct hilum_child *child, int32_t *status);
     /* The one way to write into the database: n statements in one transaction, on tables p_<plugin id>_* (with the
      * quotes an id with '-' needs; CREATE TABLE too). Durable when it returns HILUM_OK; otherwise nothing of it has
@@ -143,6 +159,38 @@ struct hilum_host {
      * 50 ms; HILUM_EDENIED: another's table; or as hilum_database says. Ingest goes first. Reading: acquire
      * HILUM_CAP_DATABASE, whose sessions here are for reading one's own tables. */
     hilum_rc (*record)(hilum_self *self, const struct hilum_record_step *steps, uint32_t n);
+    /* A number of this plugin's own for whoever watches the server: /metrics shows it as hilum_plugin_<id>_<name> (a '-'
+     * of the id as '_'). *metric names it below. Init to fini; the same again has the same number, also after a swap.
+     * HILUM_ECONFLICT: the name stands for something else; HILUM_EFULL: a plugin has 64. */
+    hilum_rc (*metric_define)(hilum_self *self, const struct hilum_metric *metric,
+                              uint32_t *number);
+    /* Counter and gauge: adds value, to a counter not less than 0. Histogram: value has been seen. labels: a text for each
+     * label, in their order, 64 bytes of it count; NULL where it has none. Never a patient's data. Of more than 256
+     * combinations the others are counted as one, whose texts are "other". In a worker it is shown once the call
+     * under way, or the next one, has ended. HILUM_EINVAL, HILUM_ENOTFOUND: never defined. */
+    hilum_rc (*metric_add)(hilum_self *self, uint32_t number, const char *const *labels,
+                           double value);
+    /* Gauges only: it is value now. As metric_add. */
+    hilum_rc (*metric_set)(hilum_self *self, uint32_t number, const char *const *labels,
+                           double value);
+    /* Calls run(arg, events) on the host's loop thread as long as fd is readable or writable, whichever `events` asks for
+     * (HILUM_READABLE, HILUM_WRITABLE; 0: neither, for now), or has been hung up (HILUM_HUNG_UP). All plugins share that
+     * thread: run() may not block, and more than 5 ms are logged with the plugin's id. fd remains the plugin's: unwatch
+     * before close. Between start and drain, which takes away what is left. HILUM_EFULL: a plugin has 256. */
+    hilum_rc (*watch)(hilum_self *self, int32_t fd, uint32_t events,
+                      void (*run)(void *arg, uint32_t events), void *arg, uint64_t *watch);
+    /* Asks for other events. HILUM_ENOTFOUND: no watch of this plugin. */
+    hilum_rc (*rewatch)(hilum_self *self, uint64_t watch, uint32_t events);
+    /* Once it has returned run() is not called any more and not under way, unless it is run() itself that calls this.
+     * HILUM_ENOTFOUND: no watch of this plugin, or taken away by drain. */
+    hilum_rc (*unwatch)(hilum_self *self, uint64_t watch);
+    /* run(arg) once on the loop thread, between start and drain, in the order asked for. HILUM_EFULL: thousands wait. */
+    hilum_rc (*run_on_loop)(hilum_self *self, void (*run)(void *arg), void *arg);
+    /* Starts a job of a type this plugin declared (HILUM_DECL_JOB), not within a hook, which plans. arguments: a JSON
+     * object as declared. Durable when it returns HILUM_OK: it runs at least once, is tried again with growing pauses as
+     * long as it fails, and outlives the server. *job: its number, as `hilum job list` shows it. HILUM_EDENIED: not declared. */
+    hilum_rc (*start_job)(hilum_self *self, const char *type, const char *arguments_json,
+                          int64_t *job);
     /* since 1.1: append here */
 };
 

@@ -25,6 +25,7 @@ struct state {
     const struct hilum_host *host;
     hilum_self *self;
     const struct conf *conf;
+    uint32_t calls, sizes; /* metrics */
 };
 
 static void *burn(void *arg)
@@ -102,8 +103,83 @@ static hilum_rc look_at_table(const struct state *s)
     return HILUM_OK;
 }
 
+/* Numbers of its own, also one that is wrong. */
+static hilum_rc count(const struct state *s)
+{
+    const char *const labels[] = {"a \"word\""};
+    hilum_rc rc = s->host->metric_add(s->self, s->calls, labels, 1);
+    if (rc == HILUM_OK)
+        rc = s->host->metric_add(s->self, s->calls, labels, 2);
+    if (rc == HILUM_OK)
+        rc = s->host->metric_add(s->self, s->sizes, NULL, 0.5);
+    return rc == HILUM_OK && s->host->metric_add(s->self, s->calls, labels, -1) == HILUM_EINVAL
+               ? HILUM_OK
+               : HILUM_EINTERNAL;
+}
+
+struct heard {
+    char text[100000];
+    uint64_t n;
+};
+
+static hilum_rc hear(void *ctx, const void *bytes, uint64_t n)
+{
+    struct heard *heard = ctx;
+    if (n > sizeof heard->text - heard->n)
+        return HILUM_EFULL;
+    memcpy(heard->text + heard->n, bytes, n);
+    heard->n += n;
+    return HILUM_OK;
+}
+
+/* A listed program takes and gives more than one message holds; its status comes back; another one is refused. */
+static hilum_rc ask_for_child(const struct state *s)
+{
+    static struct heard out, err;
+    static char input[90000];
+    const char *const cat[] = {"/bin/sh", "-c", "cat; echo said >&2; exit 7", NULL};
+    const char *const other[] = {"/bin/true", NULL};
+    struct hilum_sink output = {.size = sizeof output, .write = hear, .ctx = &out};
+    struct hilum_sink errors = {.size = sizeof errors, .write = hear, .ctx = &err};
+    struct hilum_child child = {.size = sizeof child,
+                                .argv = cat,
+                                .input = input,
+                                .n = sizeof input,
+                                .output = &output,
+                                .errors = &errors};
+    int32_t status = 0;
+    memset(input, 'i', sizeof input);
+    out.n = err.n = 0;
+    hilum_rc rc = s->host->run_child(s->self, &child, &status);
+    if (rc != HILUM_OK)
+        return rc;
+    if (status != 7 || out.n != sizeof input || memcmp(out.text, input, out.n) != 0 || err.n != 5 ||
+        memcmp(err.text, "said\n", 5) != 0)
+        return s->host->fail(s->self, HILUM_EIO, "a child that was not heard");
+    child.argv = other;
+    return s->host->run_child(s->self, &child, &status) == HILUM_EDENIED ? HILUM_OK
+                                                                         : HILUM_EINTERNAL;
+}
+
+static hilum_rc ask_for_sleeper(const struct state *s)
+{
+    const char *const sleeper[] = {"/bin/sh", "-c", "sleep 1000", NULL};
+    const struct hilum_child child = {.size = sizeof child, .argv = sleeper};
+    int32_t status;
+    return s->host->run_child(s->self, &child, &status);
+}
+
 static hilum_rc harm(const struct state *s, const char *what)
 {
+    if (strcmp(what, "count") == 0)
+        return count(s);
+    if (strcmp(what, "child") == 0)
+        return ask_for_child(s);
+    if (strcmp(what, "sleeper") == 0)
+        return ask_for_sleeper(s);
+    if (strcmp(what, "flood") == 0)
+        for (;;)
+            s->host->log(s->self, HILUM_LOG_INFO, "la");
     if (strcmp(what, "table") == 0)
         return look_at_table(s);
     if (strcmp(what, "null") == 0)
@@ -399,8 +475,22 @@ static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void
     struct state *s = calloc(1, sizeof *s);
     if (!s)
         return HILUM_ENOMEM;
-    *s = (struct state){host, self, conf};
+    *s = (struct state){.host = host, .self = self, .conf = conf};
     *state = s;
+    static const double bounds[] = {0.1, 1};
+    const struct hilum_metric calls = {.size = sizeof calls,
+                                       .type = HILUM_METRIC_COUNTER,
+                                       .name = "calls_total",
+                                       .help = "Calls that count.",
+                                       .labels = "word"};
+    const struct hilum_metric sizes = {.size = sizeof sizes,
+                                       .type = HILUM_METRIC_HISTOGRAM,
+                                       .name = "sizes",
+                                       .bounds = bounds,
+                                       .n_bounds = 2};
+    if (host->metric_define(self, &calls, &s->calls) != HILUM_OK ||
+        host->metric_define(self, &sizes, &s->sizes) != HILUM_OK)
+        return HILUM_EINTERNAL;
 #ifdef CRASH_IN_INIT
     abort();
 #endif

@@ -445,6 +445,59 @@ static void harm__costs_one_call(void **state)
     assert_int_equal(n_quarantined, 0);
 }
 
+static void assert_metric(const char *line)
+{
+    struct hl_buf text = {0};
+    hl_plugins_metrics(plugins, &text);
+    if (!strstr(hl_buf_str(&text), line))
+        fail_msg("\"%s\" is not in %s", line, hl_buf_str(&text));
+    hl_buf_fini(&text);
+}
+
+static void isolated__counts_as_in_process(void **state)
+{
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    for (int i = 0; i < 2; i++) {
+        bring_up("hostile", i ? "trust = \"in-process\"; " : ISOLATED PATIENT);
+        assert_int_equal(decode("count", pixels, &out), HILUM_OK);
+        assert_metric("# HELP hilum_plugin_hostile_calls_total Calls that count.\n"
+                      "# TYPE hilum_plugin_hostile_calls_total counter\n"
+                      "hilum_plugin_hostile_calls_total{word=\"a \\\"word\\\"\"} 3\n");
+        assert_metric("hilum_plugin_hostile_sizes_bucket{le=\"0.1\"} 0\n"
+                      "hilum_plugin_hostile_sizes_bucket{le=\"1\"} 1\n"
+                      "hilum_plugin_hostile_sizes_bucket{le=\"+Inf\"} 1\n"
+                      "hilum_plugin_hostile_sizes_sum 0.5\n");
+        if (i == 0) { /* a new worker counts on */
+            assert_int_equal(decode("null", pixels, &out), HILUM_EINTERNAL);
+            assert_int_equal(decode("count", pixels, &out), HILUM_OK);
+            assert_metric("_total{word=\"a \\\"word\\\"\"} 6\n");
+            teardown(state);
+            setup(state);
+        }
+    }
+}
+
+static void isolated__has_programs_run_by_the_server(void **state)
+{
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    (void)state;
+    bring_up("hostile", ISOLATED PATIENT "programs = ( \"/bin/sh\" );");
+    if (decode("child", pixels, &out) != HILUM_OK)
+        fail_msg("%s", hl_error());
+    /* The call's deadline is the child's too, and the plugin lives to tell. */
+    assert_costs_one_call("sleeper", HILUM_ETIMEDOUT, "/bin/sh: is not done in time");
+    assert_int_equal(n_crashed, 0);
+}
+
+static void harm__talking_for_ever_ends_at_the_deadline(void **state)
+{
+    (void)state;
+    bring_up("hostile", ISOLATED PATIENT);
+    assert_costs_one_call("flood", HILUM_ETIMEDOUT, "took longer than 1000 ms");
+}
+
 static void harm__64_gigabytes_are_not_to_be_had(void **state)
 {
     (void)state;
@@ -718,6 +771,9 @@ int main(void)
         T(isolated__renderer_opens_its_scene_again_after_a_crash),
         T(isolated__notify_hook_asks_for_its_event),
         T(harm__costs_one_call),
+        T(isolated__counts_as_in_process),
+        T(isolated__has_programs_run_by_the_server),
+        T(harm__talking_for_ever_ends_at_the_deadline),
         T(harm__64_gigabytes_are_not_to_be_had),
         T(harm__leak_ends_at_the_limit),
         T(harm__a_thread_left_running_is_found),

@@ -232,6 +232,15 @@ static hilum_rc value_get(void *arg, const char *plugin, const char *key, struct
     return HILUM_OK;
 }
 
+static hilum_rc start_job(void *arg, const char *type, const char *arguments_json, int64_t *job)
+{
+    (void)arg;
+    assert_string_equal(type, "test-user-job");
+    assert_string_equal(arguments_json, "{\"a\": 1}");
+    *job = 5;
+    return HILUM_OK;
+}
+
 static void host__lends_timers_values_and_listed_programs(void **state)
 {
     (void)state;
@@ -251,7 +260,8 @@ static void host__lends_timers_values_and_listed_programs(void **state)
     assert_int_equal(hl_bus_new(&bus), HILUM_OK);
     assert_int_equal(hl_plugins_open(config, TEST_PLUGIN_DIR, directory, bus, &faults, &plugins),
                      HILUM_OK);
-    const struct hl_host_services services = {.value_put = value_put, .value_get = value_get};
+    const struct hl_host_services services = {
+        .value_put = value_put, .value_get = value_get, .start_job = start_job};
     hl_plugins_set_services(plugins, &services);
     assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
     assert_int_equal(hl_plugins_start(plugins), HILUM_OK);
@@ -262,7 +272,12 @@ static void host__lends_timers_values_and_listed_programs(void **state)
         .size = sizeof call, .result = {.size = sizeof call.result, .write = keep, .ctx = &answer}};
     assert_int_equal(decl->run(decl->arg, &call), HILUM_OK);
     /* echo ran, sh was denied, the timer went off, a far one was cancelled, the value came back */
-    assert_string_equal(hl_buf_str(&answer), "hello\n -7 timer 0 -3 last-run of test-user");
+    assert_string_equal(hl_buf_str(&answer),
+                        "hello\n -7 timer 0 -3 last-run of test-user metric 0 loop 0 job 0 -7");
+    struct hl_buf numbers = {0};
+    hl_plugins_metrics(plugins, &numbers);
+    assert_non_null(strstr(hl_buf_str(&numbers), "hilum_plugin_test_user_depth 12\n"));
+    hl_buf_fini(&numbers);
     assert_string_equal(hl_buf_str(&stored), "test-user last-run yesterday");
     hl_plugins_drain(plugins, 1000); /* a timer an hour away keeps nobody */
     hl_plugins_close(plugins);

@@ -1,0 +1,116 @@
+/* struct hilum_host, continued: numbers of plugins' own, the loop thread, jobs. SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/plugin/host.h"
+#include "core/plugin/loop.h"
+#include "core/plugin/metrics.h"
+
+/* ---- metrics ---- */
+
+static hilum_rc host_metric_define(hilum_self *self, const struct hilum_metric *metric,
+                                   uint32_t *number)
+{
+    return hl_metrics_define(self->host->metrics, self->id, metric, number);
+}
+
+static hilum_rc host_metric_add(hilum_self *self, uint32_t number, const char *const *labels,
+                                double value)
+{
+    return hl_metrics_change(self->host->metrics, self->id, number, HL_METRIC_ADD, labels, value);
+}
+
+static hilum_rc host_metric_set(hilum_self *self, uint32_t number, const char *const *labels,
+                                double value)
+{
+    return hl_metrics_change(self->host->metrics, self->id, number, HL_METRIC_SET, labels, value);
+}
+
+void hl_plugins_metrics(struct hl_plugins *plugins, struct hl_buf *out)
+{
+    hl_metrics_write(plugins->metrics, out);
+}
+
+/* ---- the loop thread ---- */
+
+enum { LOOP_BUDGET_MS = 5, NS_PER_MS = 1000000, TELL_AGAIN_MS = 1000 };
+
+static void before(void *arg, void *owner)
+{
+    hl_task_began(arg, owner);
+}
+
+/* Told once a second: a plugin that is always slow would fill the log with it. */
+static void after(void *arg, void *owner, int64_t ns)
+{
+    struct hl_plugins *host = arg;
+    struct hilum_self *self = owner;
+    int64_t now = hl_mono_ms();
+    if (ns > (int64_t)LOOP_BUDGET_MS * NS_PER_MS && now >= self->loop_told_ms) {
+        hl_log(HL_WARN, self->id,
+               "held up the loop of all plugins for %lld ms, %d are allowed; it belongs on a "
+               "worker thread",
+               (long long)(ns / NS_PER_MS), LOOP_BUDGET_MS);
+        self->loop_told_ms = now + TELL_AGAIN_MS;
+    }
+    hl_task_ended(host, self);
+}
+
+hilum_rc hl_host_loop_new(struct hl_plugins *host)
+{
+    const struct hl_loop_user user = {before, after, host};
+    return hl_loop_new(&user, &host->loop);
+}
+
+static hilum_rc host_watch(hilum_self *self, int32_t fd, uint32_t events,
+                           void (*run)(void *arg, uint32_t events), void *arg, uint64_t *watch)
+{
+    hilum_rc rc = hl_plugin_check_may_run(self);
+    *watch = 0;
+    return rc == HILUM_OK ? hl_loop_watch(self->host->loop, self, fd, events, run, arg, watch) : rc;
+}
+
+static hilum_rc host_rewatch(hilum_self *self, uint64_t watch, uint32_t events)
+{
+    return hl_loop_rewatch(self->host->loop, self, watch, events);
+}
+
+static hilum_rc host_unwatch(hilum_self *self, uint64_t watch)
+{
+    return hl_loop_unwatch(self->host->loop, self, watch);
+}
+
+static hilum_rc host_run_on_loop(hilum_self *self, void (*run)(void *arg), void *arg)
+{
+    hilum_rc rc = hl_plugin_check_may_run(self);
+    return rc == HILUM_OK ? hl_loop_run(self->host->loop, self, run, arg) : rc;
+}
+
+/* ---- jobs ---- */
+
+static hilum_rc host_start_job(hilum_self *self, const char *type, const char *arguments_json,
+                               int64_t *job)
+{
+    const struct hl_host_services *s = &self->host->services;
+    *job = 0;
+    if (!hl_plugin_declares(self, HILUM_DECL_JOB, type))
+        return hl_fail(HILUM_EDENIED, "job %s: not declared by plugin %s", type, self->id);
+    hilum_rc rc = hl_plugin_check_may_run(self);
+    if (rc == HILUM_OK && !s->start_job)
+        rc = hl_fail(HILUM_EUNSUP, "job %s: this host runs no jobs", type);
+    return rc == HILUM_OK ? s->start_job(s->arg, type, arguments_json, job) : rc;
+}
+
+void hl_host_table_more(struct hilum_host *table)
+{
+    table->metric_define = host_metric_define;
+    table->metric_add = host_metric_add;
+    table->metric_set = host_metric_set;
+    table->watch = host_watch;
+    table->rewatch = host_rewatch;
+    table->unwatch = host_unwatch;
+    table->run_on_loop = host_run_on_loop;
+    table->start_job = host_start_job;
+}
