@@ -42,7 +42,7 @@ static bool fits_name(struct check *check, const struct hl_option *option, struc
     for (const char *p = node->text; *p; p++)
         if (!isalnum((unsigned char)*p) && !strchr("_.-/", *p))
             return false;
-    return n > 0 && n <= 64;
+    return n > 0 && n <= 63; /* with its NUL in 64 bytes, as tables of peers by name have them */
 }
 
 /* Choices are kept as "a|b|c" so that the table stays one line a key; no array to build or free. */
@@ -193,7 +193,7 @@ static const struct kind kinds[HL_KINDS] = {
     [HL_KIND_GROUPS] = {"a list of groups ( { ... }, ... )", HL_NODE_LIST, NULL},
     [HL_KIND_FREE] = {"a group { ... }", HL_NODE_GROUP, NULL},
     [HL_KIND_TEXT] = {"text in quotes", HL_NODE_TEXT, NULL},
-    [HL_KIND_NAME] = {"a name of letters, digits and _ . - /", HL_NODE_TEXT, fits_name},
+    [HL_KIND_NAME] = {"a name of at most 63 letters, digits and _ . - /", HL_NODE_TEXT, fits_name},
     [HL_KIND_CHOICE] = {"one of ", HL_NODE_TEXT, fits_choice},
     [HL_KIND_INT] = {"an integer", HL_NODE_INT, fits_int},
     [HL_KIND_BOOL] = {"true or false", HL_NODE_BOOL, NULL},

@@ -11,7 +11,7 @@ enum hl_kind {
     HL_KIND_GROUPS, /* a list of groups; members are rows below "path[]" */
     HL_KIND_FREE,   /* a group somebody else validates */
     HL_KIND_TEXT,
-    HL_KIND_NAME,   /* letters, digits and _ . - / */
+    HL_KIND_NAME,   /* at most 63 letters, digits and _ . - / */
     HL_KIND_CHOICE, /* one of `choices` */
     HL_KIND_INT,    /* min to max */
     HL_KIND_BOOL,

@@ -75,7 +75,11 @@ static const struct fault_case cases[] = {
      "a.cfg:1: peers[].cidr: expected an address range such as \"10.0.0.0/8\" or \"fd00::/8\", "
      "found \"10.0.0.5/8\""},
     {"peers = ( {name=\"A B\"; aet=\"A\"; host=\"::1\";} );",
-     "a.cfg:1: peers[].name: expected a name of letters, digits and _ . - /, found \"A B\""},
+     "a.cfg:1: peers[].name: expected a name of at most 63 letters, digits and _ . - /, found \"A "
+     "B\""},
+    {"peers = ( {name=\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"; "
+     "aet=\"A\"; host=\"::1\";} );",
+     "a.cfg:1: peers[].name: expected a name of at most 63 letters, digits and _ . - /, found"},
     {"peers = ( {name=\"A\"; aet=\"A\"; certificate_sha256=\"ab\";} );",
      "a.cfg:1: peers[].certificate_sha256: expected 64 hexadecimal digits, found \"ab\""},
     {"control = { mode = \"rw\"; };",
