@@ -89,6 +89,8 @@ static const struct field *field_of(uint16_t element)
     return NULL;
 }
 
+/* What is not printable ASCII becomes '?': a command set has no character set, and these texts reach logs, traces and
+ * the catalogue, which takes UTF-8 only. */
 static void read_text(const struct field *field, const uint8_t *value, size_t n, char *out)
 {
     while (n && (value[n - 1] == ' ' || value[n - 1] == 0))
@@ -99,7 +101,8 @@ static void read_text(const struct field *field, const uint8_t *value, size_t n,
     }
     if (n >= field->size)
         n = field->size - 1u;
-    memcpy(out, value, n);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)(value[i] >= ' ' && value[i] < 127 ? value[i] : '?');
     out[n] = 0;
 }
 

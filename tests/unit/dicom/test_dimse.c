@@ -118,6 +118,17 @@ static void response__carries_status_comment_and_offending_element(void **state)
     assert_int_equal(out.message_id_responded, 3);
 }
 
+/* A command set has no character set, and an Error Comment ends up in logs and in the catalogue. */
+static void text__that_is_not_printable_ascii_is_not_passed_on(void **state)
+{
+    (void)state;
+    static const uint8_t response[] = {0, 0, 0, 1, 2, 0, 0, 0, 1,   0x80, /* C-STORE-RSP */
+                                       0, 0, 2, 9, 6, 0, 0, 0, 'a', '\n', 0xFF, 'b', 0x1B, ' '};
+    struct hl_dimse message;
+    assert_int_equal(hl_dimse_parse(response, sizeof response, &message), HILUM_OK);
+    assert_string_equal(message.comment, "a??b?");
+}
+
 static void move_response__states_remaining_only_while_pending_or_cancelled(void **state)
 {
     (void)state;
@@ -238,6 +249,7 @@ int main(void)
         cmocka_unit_test(parse__every_cut_is_refused_or_read_within_bounds),
         cmocka_unit_test(store_request__keeps_originator_and_priority),
         cmocka_unit_test(response__carries_status_comment_and_offending_element),
+        cmocka_unit_test(text__that_is_not_printable_ascii_is_not_passed_on),
         cmocka_unit_test(move_response__states_remaining_only_while_pending_or_cancelled),
         cmocka_unit_test(cancel_request__names_the_cancelled_message_and_no_status),
         cmocka_unit_test(action_request__speaks_of_requested_uids),
