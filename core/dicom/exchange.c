@@ -189,13 +189,19 @@ static hilum_rc encode(const hilum_exchange *exchange, const hilum_dataset *data
     return rc >= 0 && bytes->failed ? hl_fail(HILUM_ENOMEM, "response: out of memory") : rc;
 }
 
+/* The counts are US (PS3.7 9.1.4.1.6 to 9): 65,535 stands for all that is more, since a wrapped one would look like few. */
+static uint16_t as_count(uint32_t n)
+{
+    return n > UINT16_MAX ? UINT16_MAX : (uint16_t)n;
+}
+
 static void set_counts(struct hl_dimse *response, const struct hilum_suboperations *counts)
 {
     response->has_counts = true;
-    response->remaining = (uint16_t)counts->remaining;
-    response->completed = (uint16_t)counts->completed;
-    response->failed = (uint16_t)counts->failed;
-    response->warning = (uint16_t)counts->warning;
+    response->remaining = as_count(counts->remaining);
+    response->completed = as_count(counts->completed);
+    response->failed = as_count(counts->failed);
+    response->warning = as_count(counts->warning);
 }
 
 static void note_response(struct hl_exchange_tally *tally, uint16_t status, bool has_data,

@@ -92,7 +92,7 @@ static hilum_rc send(struct bench *bench, hilum_exchange *exchange)
 {
     const struct hilum_dicom_api *api = hl_dicom_api();
     const char *failed = NULL;
-    int64_t instances[64];
+    static int64_t instances[70000];
     for (uint64_t i = 0; i < bench->n; i++)
         instances[i] = (int64_t)i + 1;
     bench->rc = api->send(exchange, bench->destination, instances, bench->n, 0, on_progress, bench,
@@ -521,6 +521,19 @@ static void move__to_a_dead_peer_fails_every_object_in_one_attempt(void **state)
     hl_ul_release(assoc);
 }
 
+/* Counts are US (PS3.7 9.1.4.1.7): a full one must not look like few. */
+static void move__of_more_objects_than_a_count_holds_stops_counting(void **state)
+{
+    struct bench *bench = *state;
+    struct hl_ul_assoc *assoc = dial(bench, GET);
+    bench->behaviour = SEND;
+    bench->n = 65537;
+    bench->destination = "SINK";
+    ask(assoc, HL_C_GET_RQ, NULL, "");
+    assert_int_equal(next(assoc, NULL).failed, 65535);
+    hl_ul_release(assoc);
+}
+
 /* ---- rules and the audit record ---------------------------------------------------------------- */
 
 /* What was written about the requests; ends the provider, which waits for it. */
@@ -670,6 +683,7 @@ int main(void)
         exchange_test(get__cancel_between_sub_operations_is_seen),
         exchange_test(move__to_a_stranger_is_not_found),
         exchange_test(move__to_a_dead_peer_fails_every_object_in_one_attempt),
+        exchange_test(move__of_more_objects_than_a_count_holds_stops_counting),
         exchange_test(query__is_audited_with_who_what_and_how_many),
         exchange_test(query__is_journaled_where_a_hook_waits_for_it),
         exchange_test(query__rejected_by_a_hook_is_refused_and_audited),
