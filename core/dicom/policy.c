@@ -40,9 +40,15 @@ static uint32_t ms(const struct hl_config *config, const char *path)
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
+static uint32_t bytes(const struct hl_config *config, const char *path)
+{
+    uint64_t value = hl_config_bytes(config, path);
+    return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
 static void read_limits(const struct hl_config *config, struct hl_ul_limits *out)
 {
-    out->max_pdu = (uint32_t)hl_config_bytes(config, "dicom.limits.max_pdu");
+    out->max_pdu = bytes(config, "dicom.limits.max_pdu");
     out->max_associations = number(config, "dicom.limits.max_associations");
     out->max_per_address = number(config, "dicom.limits.max_per_address");
     out->max_connecting = number(config, "dicom.limits.max_connecting");
@@ -50,7 +56,7 @@ static void read_limits(const struct hl_config *config, struct hl_ul_limits *out
     out->pdu_ms = ms(config, "dicom.limits.pdu_timeout");
     out->idle_ms = ms(config, "dicom.limits.idle_timeout");
     out->write_ms = ms(config, "dicom.limits.write_timeout");
-    out->min_rate = (uint32_t)hl_config_bytes(config, "dicom.limits.min_rate");
+    out->min_rate = bytes(config, "dicom.limits.min_rate");
     out->max_threads = number(config, "dicom.limits.max_threads");
 }
 

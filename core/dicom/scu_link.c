@@ -33,7 +33,8 @@ static hilum_rc new_tls(const struct hl_peer *peer, struct hl_ul_tls **out)
 }
 
 /* With a reference for the caller; NULL for a peer without TLS. */
-static hilum_rc tls_for(struct hl_scu *scu, const struct hl_peer *peer, struct hl_ul_tls **out)
+static hilum_rc tls_for(struct hl_scu *scu, const struct hl_peer *peer, unsigned generation,
+                        struct hl_ul_tls **out)
 {
     *out = NULL;
     if (!peer->has_tls)
@@ -53,9 +54,17 @@ static hilum_rc tls_for(struct hl_scu *scu, const struct hl_peer *peer, struct h
     snprintf(known->peer, sizeof known->peer, "%s", peer->name);
     known->tls = hl_ul_tls_ref(*out);
     pthread_mutex_lock(&scu->lock);
-    known->next = scu->tls;
-    scu->tls = known;
+    /* A reload since then has forgotten the old certificates; these must not come back for those after it. */
+    bool is_current = generation == scu->generation;
+    if (is_current) {
+        known->next = scu->tls;
+        scu->tls = known;
+    }
     pthread_mutex_unlock(&scu->lock);
+    if (!is_current) {
+        hl_ul_tls_unref(known->tls);
+        free(known);
+    }
     return HILUM_OK;
 }
 
@@ -147,7 +156,7 @@ static hilum_rc open_link(struct hl_scu *scu, const struct hl_policy *policy,
     snprintf(proposal->params.called_aet, HL_AE_MAX, "%s", peer->aet);
     snprintf(proposal->params.calling_aet, HL_AE_MAX, "%s",
              peer->own_aet ? peer->own_aet : policy->aet);
-    hilum_rc rc = tls_for(scu, peer, &tls);
+    hilum_rc rc = tls_for(scu, peer, link->generation, &tls);
     if (!rc)
         rc = connect_to(policy, peer, &proposal->params, tls, &failure, &link->ul);
     remember(scu, policy, peer, &failure, &proposal->params, link);
@@ -187,6 +196,8 @@ static hilum_rc new_link(struct hl_scu *scu, const struct hl_peer *peer,
     unsigned generation = 0;
     struct hl_policy *policy = hl_scu_policy(scu, &generation);
     struct hl_link *link = make_link(pairs);
+    if (link)
+        link->generation = generation;
     hilum_rc rc = policy && link ? open_link(scu, policy, peer, pairs, link)
                                  : hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
     hl_policy_unref(policy);
@@ -195,7 +206,6 @@ static hilum_rc new_link(struct hl_scu *scu, const struct hl_peer *peer,
         return rc;
     }
     snprintf(link->peer, sizeof link->peer, "%s", peer->name);
-    link->generation = generation;
     *out = link;
     return HILUM_OK;
 }
