@@ -1,5 +1,11 @@
-/* The life of an accepted association: who is let in, what is remembered, what is published.
- * It knows nothing of messages. SPDX-License-Identifier: Apache-2.0 */
+/* The life of an accepted association: who is let in, what is remembered, what is published. It
+ * knows nothing of messages.
+ *
+ * Runs on the control threads of the upper layer (ul/README.md), so all of it may block. The
+ * hl_assoc made here belongs to the association until hl_assoc_closed frees it; each holds a
+ * reference to the policy it began under, and a reload therefore changes only associations to
+ * come. The lock of the provider covers the counts and the policy pointer and is never held over
+ * a call into the bus, the record or the trace. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +14,8 @@
 #include "core/base/log.h"
 #include "core/dicom/scp_internal.h"
 
+/* Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 9.3.4). Reasons count within their
+ * source. */
 enum { REJECTED_PERMANENT = 1, REJECTED_TRANSIENT = 2 };
 enum { BY_USER = 1, BY_PRESENTATION = 3 };
 enum { NO_REASON = 1, TEMPORARY_CONGESTION = 1, LOCAL_LIMIT = 2 };
@@ -15,6 +23,8 @@ enum { NO_REASON = 1, TEMPORARY_CONGESTION = 1, LOCAL_LIMIT = 2 };
 /* ---- a peer's own limit -----------------------------------------------------------------------
  */
 
+/* Lock held. Made on first use and kept: there are as many as peers were ever configured. NULL:
+ * no memory. */
 static struct hl_peer_count *count_of(struct hl_scp *scp, const char *name)
 {
     for (struct hl_peer_count *count = scp->counts; count; count = count->next)
@@ -42,6 +52,7 @@ static bool enter(struct hl_scp *scp, const struct hl_peer *peer)
     return fits;
 }
 
+/* The counterpart of enter(), which ran exactly for the associations that got an hl_assoc. */
 static void leave(struct hl_scp *scp, const struct hl_peer *peer)
 {
     if (!peer)
@@ -56,6 +67,7 @@ static void leave(struct hl_scp *scp, const struct hl_peer *peer)
 /* ---- events -----------------------------------------------------------------------------------
  */
 
+/* The fields every association event has. NULL: no memory, and the event is then not told. */
 static hilum_event *event_of(const char *name, const struct hl_ul_params *params,
                              const struct hl_principal *principal)
 {
@@ -92,6 +104,8 @@ static void publish(struct hl_scp *scp, const char *name, const struct hl_ul_par
 /* ---- letting in -------------------------------------------------------------------------------
  */
 
+/* association.requested, phase filter. Anything but a reject or a defer lets in; when there is
+ * no memory for the event, nobody is kept out for that. */
 static void ask_rules(struct hl_scp *scp, const struct hl_ul_params *params,
                       const struct hl_principal *principal, struct hl_ul_reject *reject,
                       char why[HL_WHY_MAX])
@@ -113,6 +127,9 @@ static void ask_rules(struct hl_scp *scp, const struct hl_ul_params *params,
     hl_event_free(event);
 }
 
+/* Cheapest and most certain first: who it is, then what rules say, then whether there is room.
+ * Only the last step counts the association in, so nothing has to be undone when an earlier one
+ * refuses. */
 static void let_in(struct hl_assoc *on, const struct hl_ul_params *params,
                    struct hl_ul_reject *reject, char why[HL_WHY_MAX])
 {
@@ -126,6 +143,8 @@ static void let_in(struct hl_assoc *on, const struct hl_ul_params *params,
     *reject = (struct hl_ul_reject){REJECTED_TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT};
 }
 
+/* Into the trace, for `hilum peer trace`: the reasons are copied, `params` need not outlive the
+ * call. */
 static void remember(struct hl_assoc *on, const struct hl_ul_params *params,
                      const struct hl_ul_reject *reject, const char *why, char (*whys)[HL_WHY_MAX])
 {
@@ -138,6 +157,8 @@ static void remember(struct hl_assoc *on, const struct hl_ul_params *params,
     on->trace = hl_trace_add(on->scp->parts.trace, &note);
 }
 
+/* Everybody who asks gets the same few bytes; what exactly was wrong is for our administrator
+ * (log, trace), not for the caller. */
 static void reject_association(struct hl_assoc *on, const struct hl_ul_params *params,
                                const struct hl_ul_reject *reject, const char *why)
 {
@@ -151,6 +172,8 @@ static void reject_association(struct hl_assoc *on, const struct hl_ul_params *p
     free(on);
 }
 
+/* Without memory for the reasons no context is decided, and all stay refused: an association
+ * that carries nothing. */
 static void accept_association(struct hl_assoc *on, struct hl_ul_params *params)
 {
     static const struct hl_ul_reject accepted;
@@ -188,6 +211,7 @@ void hl_assoc_negotiate(void *ctx, struct hl_ul_assoc *ul, struct hl_ul_params *
 /* ---- the end ----------------------------------------------------------------------------------
  */
 
+/* `user` is NULL for an association that negotiate() rejected, which freed it itself. */
 void hl_assoc_closed(void *ctx, struct hl_ul_assoc *ul, void *user, const char *why)
 {
     struct hl_scp *scp = ctx;

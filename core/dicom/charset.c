@@ -1,5 +1,9 @@
-/* Reading: the code extension state of ISO 2022 as DICOM uses it, and the repair of what is not as
- * it says. It knows nothing of data sets and VRs. SPDX-License-Identifier: Apache-2.0 */
+/* Reading: the code extension state of ISO 2022 as DICOM uses it, and the repair of what is not
+ * as it says. It knows nothing of data sets and VRs.
+ *
+ * Works on bytes a modality sent, so nothing is trusted: an escape that is cut, a half of a
+ * pair, a set that was never declared all come out as U+FFFD or as a repair, never as invalid
+ * UTF-8 and never as a failure of the whole. SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/charset.h"
 
 #include <string.h>
@@ -30,6 +34,8 @@ static bool is_plain(const char *bytes, size_t n)
     return true;
 }
 
+/* Sets whose characters have the high bit set: they are brought into the right half of the code
+ * table (PS3.5 6.1.2.5). */
 static bool has_g1(const struct hl_set *set)
 {
     return set->kind == HL_SET_SINGLE || set->kind == HL_SET_DOUBLE || set->number == 13;
@@ -92,6 +98,8 @@ static size_t take_kanji(struct decoder *d, const char *p, size_t n)
     return 2;
 }
 
+/* A byte of the left half. Delimiters end all extensions of a component or value (PS3.5
+ * 6.1.2.5.3). */
 static size_t take_low(struct decoder *d, const char *p, size_t n)
 {
     uint8_t byte = (uint8_t)*p;
@@ -161,6 +169,7 @@ static bool decode_extended(const char *p, size_t n, const struct hl_terms *term
     return d.is_clean;
 }
 
+/* UTF-8, GB18030 and GBK have no code extensions (PS3.3 C.12.1.1.2): ICU reads the whole at once. */
 static bool decode(const char *p, size_t n, const struct hl_terms *terms, struct hl_buf *out)
 {
     if (terms->sets[0]->kind == HL_SET_WHOLE)

@@ -1,5 +1,9 @@
-/* Writing: UTF-8 into a wanted Specific Character Set, with escapes.
- * It knows nothing of data sets and VRs. SPDX-License-Identifier: Apache-2.0 */
+/* Writing: UTF-8 into a wanted Specific Character Set, with escapes. It knows nothing of data
+ * sets and VRs.
+ *
+ * Code points go one by one into the first declared set that has them; the state of both halves
+ * is kept as a reader of charset.c keeps it, so that what one writes the other reads.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
 #include <unicode/utf16.h>
@@ -48,6 +52,7 @@ static const struct hl_set *initial_g1(const struct encoder *e)
     return kind == HL_SET_SINGLE || kind == HL_SET_KANA ? e->terms.sets[0] : NULL;
 }
 
+/* Sets designated to the left half; the others go to the right. */
 static bool is_g0(const struct hl_set *set)
 {
     return set->kind == HL_SET_KANJI || set->kind == HL_SET_KANJI2 || set->kind == HL_SET_ASCII;
@@ -74,6 +79,8 @@ static void leave_g0(struct encoder *e)
     e->g0 = NULL;
 }
 
+/* Bytes of one code point, 0 when the converter has none for it. Eight are more than any set
+ * needs. */
 static int32_t encode_by_icu(UConverter *converter, UChar32 c, char bytes[8])
 {
     UChar text[2];

@@ -8,6 +8,9 @@
 
 #include <unicode/ustring.h>
 
+/* ISO-IR number, kind, converters for reading and for writing, the escape behind ESC, and
+ * whether text that is UTF-8 by form may be taken as UTF-8 (PS3.3 C.12.1.1.2, tables C.12-2 to
+ * C.12-5). */
 static const struct hl_set sets[] = {
     {6, HL_SET_ASCII, "US-ASCII", "US-ASCII", "(B", false},
     {100, HL_SET_SINGLE, "ISO-8859-1", "ISO-8859-1", "-A", true},
@@ -114,6 +117,7 @@ bool hl_charset_is_delimiter(uint8_t byte)
            byte == '\f' || byte == '\r';
 }
 
+/* Three bytes of UTF-8 are the most that one unit of UTF-16 becomes. */
 static bool add_utf16(const UChar *text, int32_t n, struct hl_buf *out)
 {
     int32_t size = 0;

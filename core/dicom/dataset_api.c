@@ -1,4 +1,6 @@
-/* Data sets as plugins see them, over the shim of DCMTK. SPDX-License-Identifier: Apache-2.0 */
+/* hilum_dicom_api's data sets: hl_dataset with the memory that lent texts live in. One thread at
+ * a time uses a data set; every entry reports by code, since exceptions end in dcmtk/. It knows
+ * no exchange. SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/dataset_api.h"
 
 #include <stdio.h>
@@ -8,6 +10,7 @@
 #include "core/base/buf.h"
 #include "core/base/error.h"
 
+/* On failure the data set is freed all the same: the caller has one thing less to undo. */
 hilum_dataset *hl_dataset_api_wrap(struct hl_dataset *data)
 {
     hilum_dataset *wrapped = calloc(1, sizeof *wrapped);
@@ -40,6 +43,8 @@ void hl_dataset_api_free(hilum_dataset *dataset)
     free(dataset);
 }
 
+/* The text lives until the data set changes or goes: a plugin may hold several at once, and
+ * frees none. */
 const char *hl_dataset_api_get(hilum_dataset *dataset, const char *path)
 {
     struct hl_buf text = {0};
@@ -70,6 +75,7 @@ hilum_rc hl_dataset_api_at(hilum_dataset *dataset, uint64_t i, uint32_t *tag, ch
     return HILUM_OK;
 }
 
+/* Eight hexadecimal digits and the NUL. */
 enum { PATH_SIZE = 9 };
 
 static const char *path_of(uint32_t tag, char path[PATH_SIZE])

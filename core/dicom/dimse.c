@@ -13,9 +13,13 @@ enum { HEAD = 8 }; /* tag and length */
 
 enum kind { NUMBER, TEXT, UID, TAG, TAGS, DATASET };
 
-/* When a field is written. Reading takes whatever comes. */
+/* When a field is written. Reading takes whatever comes. IF_SET: not "" or 0. PRIORITY: commands
+ * that have one. COUNTS, REMAINING: of sub-operations. AFFECTED and REQUESTED: which of the two
+ * UIDs the command speaks of. */
 enum when { IF_SET, ALWAYS, REQUEST, RESPONSE, PRIORITY, COUNTS, REMAINING, AFFECTED, REQUESTED };
 
+/* `offset` and `size` are those of the member of struct hl_dimse, so that one loop reads and one
+ * writes all commands. */
 struct field {
     uint16_t element; /* group 0000 */
     uint8_t kind, when;
@@ -106,6 +110,7 @@ static void read_text(const struct field *field, const uint8_t *value, size_t n,
     out[n] = 0;
 }
 
+/* US, 2 bytes; longer ones are read by their first, as DCMTK's do. */
 static hilum_rc read_number(const struct field *field, const uint8_t *value, size_t n, void *out)
 {
     if (n < 2)
@@ -116,6 +121,7 @@ static hilum_rc read_number(const struct field *field, const uint8_t *value, siz
     return HILUM_OK;
 }
 
+/* AT: group, then element, each little endian (PS3.5 6.2). */
 static uint32_t get_tag(const uint8_t *p)
 {
     return (uint32_t)get16(p) << 16 | get16(p + 2);
@@ -167,6 +173,7 @@ static hilum_rc read_field(const struct field *field, const uint8_t *value, size
     return HILUM_OK;
 }
 
+/* All else has a meaning when absent; without a command there is nothing to answer. */
 static hilum_rc check_message(const struct hl_dimse *message)
 {
     if (!message->command_field)
@@ -174,6 +181,9 @@ static hilum_rc check_message(const struct hl_dimse *message)
     return HILUM_OK;
 }
 
+/* Fields may come in any order and twice (the last wins): peers are lenient with each other
+ * here, and nothing is gained by refusing. Unknown ones are passed over; every length is checked
+ * against what is left before it is used. */
 hilum_rc hl_dimse_parse(const uint8_t *bytes, size_t n, struct hl_dimse *out)
 {
     memset(out, 0, sizeof *out);
@@ -214,11 +224,13 @@ static bool has_priority(uint16_t command)
            command == HL_C_GET_RQ;
 }
 
+/* FF00 and FF01 (PS3.7 C). */
 static bool is_pending(uint16_t status)
 {
     return (status & 0xFFFEu) == 0xFF00;
 }
 
+/* By bytes: numbers and tags are 0 when absent, texts begin with their NUL. */
 static bool is_set(const struct field *field, const void *member)
 {
     static const char zero[HL_UID_MAX + 1];
@@ -252,6 +264,7 @@ static bool is_written(const struct field *field, const struct hl_dimse *message
     return is_set(field, (const char *)message + field->offset);
 }
 
+/* Even length: UIDs are padded by NUL, text by a space (PS3.5 6.2). */
 static void write_text(const struct field *field, const char *text, struct hl_buf *out)
 {
     size_t n = strnlen(text, field->size - 1u);

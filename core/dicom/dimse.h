@@ -45,6 +45,8 @@ struct hl_dimse {
 
 /* Decodes a command set of n bytes (implicit VR little endian; PS3.7 6.3.1). HILUM_EINVAL says what. */
 hilum_rc hl_dimse_parse(const uint8_t *bytes, size_t n, struct hl_dimse *out);
+/* Appends the command set, group length first; `out->failed` without memory. Which fields are
+ * written follows from the command (PS3.7 9.3, 10.3). */
 void hl_dimse_encode(const struct hl_dimse *message, struct hl_buf *out);
 
 /* The response to a request without data set: command, message ID, UIDs, action and event type, context. */

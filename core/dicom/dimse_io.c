@@ -5,8 +5,11 @@
 #include "core/base/error.h"
 #include "core/dicom/dimse.h"
 
+/* A command set is some hundred bytes; lists of tags make the longest. */
 enum { COMMAND_MAX = 64 * 1024 };
 
+/* All fragments of a command come on one context (PS3.8 E.1); a data set instead means that the
+ * peer and we count messages differently, which only an abort ends. */
 static hilum_rc read_command(struct hl_ul_assoc *assoc, struct hl_buf *bytes, uint8_t *context_id)
 {
     struct hl_ul_pdv piece = {0};
@@ -62,6 +65,7 @@ hilum_rc hl_dimse_read_dataset(struct hl_ul_assoc *assoc, const struct hl_dimse 
     return result;
 }
 
+/* A data set of no bytes (dataset not NULL, n 0) is one: an empty last fragment is sent for it. */
 hilum_rc hl_dimse_write(struct hl_ul_assoc *assoc, const struct hl_dimse *message,
                         const void *dataset, size_t n)
 {

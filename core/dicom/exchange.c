@@ -1,5 +1,9 @@
-/* What a plugin can do with a request: read it, answer it, see whether it was cancelled, send objects.
- * It knows nothing of what the SOP class means. SPDX-License-Identifier: Apache-2.0 */
+/* What a plugin can do with a request: read it, answer it, see whether it was cancelled, send
+ * objects. It knows nothing of what the SOP class means.
+ *
+ * One exchange belongs to one message task and is handed to one plugin call, whose
+ * thread alone uses it. After any failure on the wire `is_over` is set and everything answers
+ * HILUM_ECLOSED: the association is out of step and ends. SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/exchange.h"
 
 #include <stdio.h>
@@ -12,6 +16,8 @@
 #include "core/dicom/dataset_api.h"
 #include "core/dicom/uid.h"
 
+/* The first responses of a C-FIND go at once, later ones up to GATHER_EVERY together; an
+ * identifier is a query, not an object; a C-MOVE shares up to SUB_ASSOCIATIONS. */
 enum {
     GATHER_FIRST = 4,
     GATHER_EVERY = 16,
@@ -38,6 +44,8 @@ struct hilum_exchange {
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
+/* A longer identifier is read to its end and dropped, so that the peer gets a status instead of
+ * an abort. */
 static hilum_rc collect(void *arg, const void *bytes, size_t n)
 {
     hilum_exchange *exchange = arg;
@@ -47,6 +55,8 @@ static hilum_rc collect(void *arg, const void *bytes, size_t n)
     return HILUM_OK;
 }
 
+/* What was negotiated for this SOP class (relational queries and the like, PS3.4 C.5.1.1), as
+ * answered. */
 static const struct hl_ul_extended *extended_of(const struct hl_request *wire)
 {
     const struct hl_ul_params *params = hl_ul_params(wire->ul);
@@ -57,6 +67,8 @@ static const struct hl_ul_extended *extended_of(const struct hl_request *wire)
     return NULL;
 }
 
+/* The request as plugins see it. Everything in it is borrowed from the wire, which outlives the
+ * exchange. */
 static void describe(hilum_exchange *exchange)
 {
     const struct hl_request *wire = exchange->wire;
@@ -150,6 +162,8 @@ static const hilum_principal *principal(hilum_exchange *exchange)
     return (const hilum_principal *)&exchange->wire->on->principal;
 }
 
+/* Parsed on first use: C-GETs and commands of some services never look. NULL with a reason in
+ * hl_error(). */
 static hilum_dataset *identifier(hilum_exchange *exchange)
 {
     struct hl_dataset *data;
@@ -204,6 +218,7 @@ static void set_counts(struct hl_dimse *response, const struct hilum_suboperatio
     response->warning = as_count(counts->warning);
 }
 
+/* For the audit row: how many answers, the final status, the last counts. */
 static void note_response(struct hl_exchange_tally *tally, uint16_t status, bool has_data,
                           const struct hilum_suboperations *counts)
 {
@@ -296,6 +311,8 @@ static bool may_gather(hilum_exchange *exchange, const struct hilum_dimse_respon
     return may;
 }
 
+/* One response, with the checks that keep a plugin from breaking the protocol: none after the
+ * final one, no invalid UID. */
 static hilum_rc answer(hilum_exchange *exchange, const struct hilum_dimse_response *answer)
 {
     const struct hl_request *wire = exchange->wire;
@@ -320,6 +337,7 @@ static hilum_rc answer(hilum_exchange *exchange, const struct hilum_dimse_respon
     return rc;
 }
 
+/* Once each, up to as many as are told. */
 static void offend(hilum_exchange *exchange, uint32_t tag)
 {
     for (size_t i = 0; i < HL_OFFENDING_MAX; i++) {
@@ -360,6 +378,8 @@ static hilum_rc cancelled(hilum_exchange *exchange)
 
 /* ---- sending ---------------------------------------------------------------------------------- */
 
+/* A call of send(): how its progress comes back to the plugin, and whether the plugin stopped
+ * it. */
 struct sending {
     hilum_exchange *exchange;
     hilum_send_cb progress;
@@ -368,6 +388,8 @@ struct sending {
     hilum_rc stopped;
 };
 
+/* Sub-operations end as completed, failed or warning (PS3.4 C.4.2.1.6 to 9): a status other than
+ * 0 that is no failure is a warning. */
 static void count(struct hilum_suboperations *counts, const struct hl_send_item *item)
 {
     counts->remaining--;
@@ -379,6 +401,8 @@ static void count(struct hilum_suboperations *counts, const struct hl_send_item 
         counts->completed++;
 }
 
+/* On the thread of the exchange. item NULL: nothing ended, the plugin is only asked whether to
+ * go on. */
 static hilum_rc on_progress(void *arg, const struct hl_send_item *item)
 {
     struct sending *sending = arg;
@@ -405,6 +429,8 @@ static hilum_rc send_back(struct sending *sending, struct hl_send_item *items, u
     return HILUM_OK;
 }
 
+/* Over associations of our own to the destination (C-MOVE). The place in the message pool is
+ * lent meanwhile: the destination may take minutes. */
 static hilum_rc send_to(struct sending *sending, const char *destination,
                         struct hl_send_item *items, uint64_t n,
                         const struct hl_send_options *options)
@@ -431,6 +457,8 @@ static void note_why(hilum_exchange *exchange, const struct hl_stored *stored,
                  item->detail);
 }
 
+/* UIDs of what was not sent, for the Failed SOP Instance UID List (PS3.4 C.4.2.1.4.2). What was
+ * only not reached before a cancel is no failure. */
 static void note_failed(hilum_exchange *exchange, const struct hl_send_item *items, uint64_t n)
 {
     struct hl_stored stored;

@@ -8,6 +8,7 @@
 /* Reads the request's data set off the wire (a longer one than 16 MiB is read and forgotten). Fails only when
  * the association is over. The request must outlive the exchange. */
 hilum_rc hl_exchange_open(const struct hl_request *request, hilum_exchange **out);
+/* Frees it and what the plugin borrowed from it. The association stays. */
 void hl_exchange_close(hilum_exchange *exchange);
 /* Has the final response been sent? */
 bool hl_exchange_is_answered(const hilum_exchange *exchange);

@@ -15,6 +15,8 @@
 #include "core/store/recode.h"
 #include "core/store/unpack.h"
 
+/* Pairs of class and syntax remembered: a hospital has some dozens. A minute is soon enough for
+ * a preference. */
 enum { HOLDINGS_MAX = 512, FRESH_MS = 60000 };
 
 struct holding {
@@ -22,6 +24,8 @@ struct holding {
     uint64_t n;
 };
 
+/* `read_ms` is set before the catalogue is asked, so that one that fails is not asked again by
+ * every association. */
 struct hl_holdings {
     struct hl_record *record;
     pthread_mutex_t lock; /* of all below */

@@ -1,5 +1,10 @@
-/* Queries and retrievals as events and audit rows: who asked for what, how it ended. It knows nothing of matching
- * and sending. SPDX-License-Identifier: Apache-2.0 */
+/* Queries and retrievals as events and audit rows: who asked for what, how it ended. It knows
+ * nothing of matching and sending.
+ *
+ * Two moments: before the plugin is asked (hl_inquiry_begin, on the message's thread, may
+ * refuse) and after the answer (hl_inquiry_end, written by the pool `after`). Values of keys go
+ * into the audit row, which is the place for them, and never into the log.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/inquiry.h"
 
 #include <stdio.h>
@@ -16,8 +21,11 @@ enum {
     FIND_RESOURCES = 0xA700,
     RETRIEVE_RESOURCES = 0xA702
 };
+/* Bounds on what a requester can make us write: bytes of a value, keys of a row, rows that wait
+ * to be written. */
 enum { VALUE_MAX = 256, KEYS_MAX = 64, BACKLOG_MAX = 256 };
 
+/* The commands that are told, with the event before, the event after and the word for people. */
 static const struct kind {
     uint16_t command;
     const char *asked, *ended, *action;
@@ -68,6 +76,7 @@ static hilum_rc edit(void *arg, const char *keyword, const char *utf8)
     return api->put_tag(identifier, tag, utf8);
 }
 
+/* The fields of both events. NULL: no memory. */
 static hilum_event *event_new(hilum_exchange *exchange, const struct hl_request *request,
                               const char *name, const char *action)
 {
@@ -100,6 +109,8 @@ static uint16_t status_of(const struct hl_request *request, int32_t verdict)
     return request->command.command_field == HL_C_FIND_RQ ? FIND_RESOURCES : RETRIEVE_RESOURCES;
 }
 
+/* The peer hears a status and a reference; the reason with the rule's name is kept under that
+ * reference. */
 static void refuse(hilum_exchange *exchange, const struct hl_request *request,
                    const struct kind *kind, const struct hl_verdict *verdict)
 {
@@ -115,6 +126,8 @@ static void refuse(hilum_exchange *exchange, const struct hl_request *request,
     (void)hl_dicom_api()->respond(exchange, status, NULL, NULL, comment);
 }
 
+/* Without memory for the event the request is refused: a guard that could not be asked has not
+ * agreed. */
 static bool dispatch(hilum_exchange *exchange, const struct hl_request *request,
                      const struct kind *kind, unsigned phase)
 {
@@ -206,6 +219,7 @@ static void add_keys(hilum_exchange *exchange, struct hl_buf *json)
     hl_buf_byte(json, '}');
 }
 
+/* How it ended: the status, or that the association did, and what came of it. */
 static void add_end(hilum_exchange *exchange, const struct kind *kind, struct hl_buf *json)
 {
     const struct hl_exchange_tally *tally = hl_exchange_tally(exchange);
@@ -278,6 +292,8 @@ static void name_what(hilum_exchange *exchange, struct after *after)
         snprintf(after->what, sizeof after->what, "level %s", key(exchange, "QueryRetrieveLevel"));
 }
 
+/* Everything is copied out of the exchange here, since the exchange is gone when the row is
+ * written. */
 void hl_inquiry_end(hilum_exchange *exchange, const struct hl_request *request)
 {
     struct hl_scp *scp = request->on->scp;

@@ -1,5 +1,9 @@
-/* One DIMSE request: checked, dispatched by command field, answered. C-ECHO and C-STORE are dealt
- * with here, all else goes to plugins. SPDX-License-Identifier: Apache-2.0 */
+/* One DIMSE request: checked, dispatched by command field, answered. C-ECHO and C-STORE are
+ * dealt with here, all else goes to plugins.
+ *
+ * Runs on a message thread of the upper layer, one message of an association at a time. Whatever
+ * a request is refused for, its data set is read off the wire first: a response while the peer
+ * still sends would be taken for the end of the association. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +19,7 @@ enum {
     MISSING_DATA = 0xC000
 };
 
+/* A final response without a data set; the comment is cut and cleaned by hl_dimse_set_comment. */
 hilum_rc hl_request_answer(const struct hl_request *request, uint16_t status, const char *comment)
 {
     struct hl_dimse response = hl_dimse_response(&request->command, status);
@@ -45,6 +50,8 @@ static hilum_rc feed(void *arg, const void *bytes, size_t n)
     return HILUM_OK;
 }
 
+/* The status comes from the ingest, which knows whether the object is durable: nothing here
+ * turns a failure into a success. */
 static hilum_rc answer_store(const struct hl_request *request,
                              const struct hl_ingest_result *result)
 {
@@ -54,6 +61,7 @@ static hilum_rc answer_store(const struct hl_request *request,
     return hl_dimse_write(request->ul, &response, NULL, 0);
 }
 
+/* Borrowed from the association, which outlives the ingest. */
 static struct hl_ingest_source source_of(const struct hl_request *request)
 {
     const struct hl_ul_params *params = hl_ul_params(request->ul);
@@ -67,6 +75,8 @@ static struct hl_ingest_source source_of(const struct hl_request *request)
                                      .kind = "dimse"};
 }
 
+/* C-STORE (PS3.7 9.1.1). An ingest that could not begin leaves its status in `result`; the
+ * object is then read and dropped. */
 hilum_rc hl_request_store(const struct hl_request *request)
 {
     const struct hl_dimse *command = &request->command;
@@ -135,6 +145,7 @@ static bool fits_context(const struct hl_request *request)
     }
 }
 
+/* What hl_allow is asked for; a C-STORE is one on whatever context it came. */
 static const char *action_of(const struct hl_request *request)
 {
     return request->command.command_field == HL_C_STORE_RQ
@@ -142,6 +153,8 @@ static const char *action_of(const struct hl_request *request)
                : hl_negotiate_action(request->context->abstract_syntax);
 }
 
+/* Asked again for each message, not only at negotiation: the answer is cheap, and a command need
+ * not fit its context. */
 static hilum_rc check_and_dispatch(const struct hl_request *request)
 {
     if (request->command.command_field == HL_C_CANCEL_RQ)
@@ -153,6 +166,8 @@ static hilum_rc check_and_dispatch(const struct hl_request *request)
     return dispatch(request);
 }
 
+/* An error here ends the association by an A-ABORT; everything that can be answered is answered
+ * with HILUM_OK. */
 hilum_rc hl_assoc_message(void *ctx, struct hl_ul_assoc *ul, void *user)
 {
     struct hl_scp *scp = ctx;

@@ -1,4 +1,7 @@
 /* Who may associate, which contexts he gets and in which syntax (PS3.8 7.1, PS3.7 D.3).
+ *
+ * Pure but for what `services` asks of plugins and of the catalogue: same proposal, peer and
+ * policy, same decision. It runs on a control thread and may block there.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/negotiate.h"
 
@@ -16,6 +19,8 @@ enum { REJECTED_PERMANENT = 1, BY_USER = 1, CALLING_NOT_RECOGNIZED = 3, CALLED_N
 /* ---- peers ------------------------------------------------------------------------------------
  */
 
+/* Permanently, by the service user (PS3.8 9.3.4): a peer that is not known now is not known in a
+ * minute. */
 static void refuse(struct hl_ul_reject *reject, uint8_t reason)
 {
     *reject = (struct hl_ul_reject){REJECTED_PERMANENT, BY_USER, reason};
@@ -68,6 +73,7 @@ const char *hl_negotiate_action(const char *sop_class)
     return "store";
 }
 
+/* Storage by the standard, or by name in the configuration. */
 static bool is_stored(const struct hl_policy *policy, const char *sop_class)
 {
     if (hl_uid_is_storage(sop_class))
@@ -172,6 +178,7 @@ static void choose_for_sending(const struct hl_services *services, struct hl_ul_
 /* ---- contexts ---------------------------------------------------------------------------------
  */
 
+/* What every decision of one proposal needs. */
 struct asking {
     const struct hl_policy *policy;
     const struct hl_services *services;
@@ -186,6 +193,7 @@ static void refuse_context(struct hl_ul_context *context, uint8_t result, const 
     snprintf(why, HL_WHY_MAX, "%s", reason);
 }
 
+/* The reason of a refusal is left in hl_error() and told to the trace. */
 static bool may(const struct asking *asking, const char *action)
 {
     return hl_allow(asking->principal, action, NULL) == HILUM_OK;
@@ -218,6 +226,8 @@ static void decide_storage(const struct asking *asking, struct hl_ul_context *co
         choose_for_sending(asking->services, context);
 }
 
+/* Services of plugins and verification. Compressed syntaxes are refused: there are no pixels in
+ * a message. */
 static void decide_service(const struct asking *asking, struct hl_ul_context *context,
                            char why[HL_WHY_MAX])
 {
@@ -238,6 +248,7 @@ static void decide_service(const struct asking *asking, struct hl_ul_context *co
     context->result = HL_UL_ACCEPTED;
 }
 
+/* Every context is decided here or refused: nothing is accepted for want of a rule. */
 static void decide(const struct asking *asking, struct hl_ul_context *context, char why[HL_WHY_MAX])
 {
     const char *sop_class = context->abstract_syntax;

@@ -1,4 +1,6 @@
-/* Freezes the configuration's dicom and peers groups. SPDX-License-Identifier: Apache-2.0 */
+/* What `dicom` and `peers` of a configuration say, typed once. Immutable after hl_policy_new; a
+ * reload makes another one and the old one dies with the last association that began under it.
+ * It knows no socket. SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/policy.h"
 
 #include <stdatomic.h>
@@ -34,6 +36,7 @@ static uint32_t number(const struct hl_config *config, const char *path)
     return value < 0 ? 0 : (uint32_t)value;
 }
 
+/* Saturated: 49 days are as good as never, a wrapped value would be seconds. */
 static uint32_t ms(const struct hl_config *config, const char *path)
 {
     int64_t value = hl_config_ms(config, path);

@@ -1,5 +1,6 @@
-/* The provider as a whole: listeners, policy, reload, status. SPDX-License-Identifier: Apache-2.0
- */
+/* The provider put together: listeners, the policy in force, reload, status. It owns the policy
+ * and the counts under `lock`; the upper layer owns connections and threads. What a message
+ * means is message.c's. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct hl_policy *hl_scp_policy(struct hl_scp *scp)
 /* ---- listeners --------------------------------------------------------------------------------
  */
 
+/* In the configuration's order, which is that of ports and certificates everywhere below. */
 static const struct hl_node *listen_list(const struct hl_policy *policy)
 {
     return hl_config_node(policy->config, "dicom.listen");
@@ -44,6 +46,7 @@ static void free_listeners(struct listeners *listeners)
     free(listeners->items);
 }
 
+/* On failure too the caller frees what is in `out`. */
 static hilum_rc read_listeners(const struct hl_policy *policy, struct listeners *out)
 {
     static const char fallback[] = "127.0.0.1:11112";
@@ -104,6 +107,7 @@ static hilum_rc start_server(struct hl_scp *scp)
 /* ---- life -------------------------------------------------------------------------------------
  */
 
+/* Drains the pool `after`, which writes what the last associations left to be written: the record outlives the provider. */
 static void free_scp(struct hl_scp *scp)
 {
     for (struct hl_peer_count *count = scp->counts, *next; count; count = next) {
@@ -145,6 +149,8 @@ const char *hl_scp_address(const struct hl_scp *scp)
     return scp->address;
 }
 
+/* Listeners close at once; associations with a message in progress get `ms`. Nothing of ours
+ * runs afterwards. */
 void hl_scp_stop(struct hl_scp *scp, uint32_t ms)
 {
     if (!scp)
@@ -185,6 +191,8 @@ static hilum_rc reload_server(struct hl_scp *scp, const struct hl_policy *policy
     return rc;
 }
 
+/* Certificates are read before anything is replaced: a reload that fails leaves the provider as
+ * it was. */
 hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_buf *needs_restart)
 {
     struct hl_policy *policy;

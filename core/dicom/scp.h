@@ -26,8 +26,12 @@ hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config
 hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_buf *needs_restart);
 /* First listener as "127.0.0.1:11112" with the bound port. */
 const char *hl_scp_address(const struct hl_scp *scp);
+/* Stops and frees: no new associations, up to `ms` for messages in progress, then aborts.
+ * Blocks. NULL is fine. */
 void hl_scp_stop(struct hl_scp *scp, uint32_t ms);
 
+/* Appends one JSON object: address, associations open, busy and connecting, and counts since
+ * start. Any thread. */
 void hl_scp_status(struct hl_scp *scp, struct hl_buf *json);
 
 /* The table plugins get as host->dicom and what it stands on (struct hl_host_services). */

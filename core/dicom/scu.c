@@ -1,5 +1,9 @@
-/* Sending to peers: which objects share an association, what became of each, and C-ECHO.
- * It knows nothing of who wants them sent and of retries. SPDX-License-Identifier: Apache-2.0 */
+/* Sending to peers: which objects share an association, what became of each, and C-ECHO. It
+ * knows nothing of who wants them sent and of retries.
+ *
+ * Callers are job lanes, the exchange of a C-MOVE and commands, each on a thread of its own; the
+ * lock covers the shared lists and is never held while a peer is talked to. A link (one
+ * association) belongs to one caller until it is put back. SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +15,7 @@
 #include "core/dicom/scu_internal.h"
 #include "core/dicom/uid.h"
 
+/* Workers of shared sendings over all C-MOVEs; more of them wait their turn. */
 enum { POOL_MAX = 64 };
 
 struct hl_peer_sent {
@@ -60,6 +65,8 @@ void hl_scu_free(struct hl_scu *scu)
     free(scu);
 }
 
+/* Links of before are released when they are put back or by the reaper; those in use finish what
+ * they carry. */
 hilum_rc hl_scu_configure(struct hl_scu *scu, const struct hl_config *config)
 {
     struct hl_policy *policy;
@@ -90,6 +97,7 @@ struct hl_policy *hl_scu_policy(struct hl_scu *scu, unsigned *generation)
 /* ---- status -----------------------------------------------------------------------------------
  */
 
+/* By name, so that a count survives a reload of the peer. Without memory nothing is counted. */
 void hl_scu_count(struct hl_scu *scu, const char *peer, bool is_sent)
 {
     pthread_mutex_lock(&scu->lock);
@@ -106,6 +114,7 @@ void hl_scu_count(struct hl_scu *scu, const char *peer, bool is_sent)
     pthread_mutex_unlock(&scu->lock);
 }
 
+/* Lock held. */
 static unsigned kept_of(const struct hl_scu *scu, const char *peer)
 {
     unsigned n = 0;
@@ -132,6 +141,8 @@ void hl_scu_status(struct hl_scu *scu, struct hl_buf *json)
 /* ---- C-ECHO -----------------------------------------------------------------------------------
  */
 
+/* PS3.7 9.1.5. A peer that answers at all but refuses verification is told apart from one that
+ * is not there. */
 static hilum_rc echo_on(struct hl_link *link, const char *peer)
 {
     const struct hl_ul_params *params = hl_ul_params(link->ul);
@@ -154,6 +165,8 @@ static hilum_rc echo_on(struct hl_link *link, const char *peer)
     return HILUM_OK;
 }
 
+/* Always over a new association: a kept one would say nothing about whether the peer lets us in
+ * now. */
 hilum_rc hl_scu_echo(struct hl_scu *scu, const struct hl_peer *peer, int64_t *ms)
 {
     struct hl_pairs *pairs = calloc(1, sizeof *pairs);
@@ -191,6 +204,7 @@ struct call {
     bool only_fresh; /* a kept association turned out dead: the others may be too */
 };
 
+/* Each object ends exactly once; the caller may stop the rest here. */
 static void end_item(struct call *call, struct hl_send_item *item)
 {
     hl_scu_count(call->scu, call->peer->name, item->rc == HILUM_OK);
@@ -199,6 +213,7 @@ static void end_item(struct call *call, struct hl_send_item *item)
         call->is_stopped = true;
 }
 
+/* The reason is that of hl_error() now; status 0 says that the peer never answered. */
 static void note_failure(struct hl_send_item *item, hilum_rc rc)
 {
     item->rc = rc;
@@ -242,6 +257,8 @@ static hilum_rc send_item(struct call *call, struct hl_send_item *item)
     }
 }
 
+/* Once there is no association to be had, the rest of the batch fails for that reason without
+ * trying again. */
 static hilum_rc send_batch(struct call *call, struct hl_send_item *items, size_t n)
 {
     hilum_rc rc = HILUM_OK;
@@ -276,7 +293,8 @@ static bool plan_item(struct call *call, struct hl_send_item *item)
     return hl_pairs_add(&call->pairs, stored.sop_class, stored.transfer_syntax);
 }
 
-/* Batches of as many objects as share one association's contexts. */
+/* Batches of as many objects as share one association's contexts. The result is that of the
+ * first batch: only it tells whether anything could be tried. */
 static hilum_rc send_all(struct call *call, struct hl_send_item *items, size_t n)
 {
     hilum_rc first = HILUM_OK;

@@ -15,8 +15,13 @@ hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_
                     struct hl_scu **out);
 /* New certificates, AE title, limits. Kept associations of changed peers are released when idle. */
 hilum_rc hl_scu_configure(struct hl_scu *scu, const struct hl_config *config);
+/* Ends the workers, releases kept associations and frees. No other call may be under way. NULL
+ * is fine. */
 void hl_scu_free(struct hl_scu *scu);
 
+/* C-ECHO (PS3.7 9.1.5) over an association of its own. *ms (may be NULL): negotiation and echo
+ * together. HILUM_EUNSUP: the peer takes no verification; otherwise as hl_ul_open, and HILUM_EIO
+ * for another answer. Blocks; any thread. */
 hilum_rc hl_scu_echo(struct hl_scu *scu, const struct hl_peer *peer, int64_t *ms);
 
 /* One object to be sent. */

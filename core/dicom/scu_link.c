@@ -1,6 +1,10 @@
 /* Associations to peers: opened with the contexts that are needed, kept for the next object,
- * released when nobody came for a while. It knows nothing of messages. SPDX-License-Identifier:
- * Apache-2.0 */
+ * released when nobody came for a while. It knows nothing of messages.
+ *
+ * Kept links are in one list under the lock, marked with the generation of the configuration
+ * they were opened under; one of an older generation is never handed out again. The reaper
+ * thread releases those whose time is over, outside the lock, since a release waits for the
+ * peer. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +26,7 @@ struct hl_scu_tls {
 /* ---- TLS --------------------------------------------------------------------------------------
  */
 
+/* No require_peer_certificate: a requestor always verifies. */
 static hilum_rc new_tls(const struct hl_peer *peer, struct hl_ul_tls **out)
 {
     struct hl_ul_tls_config config = {.certificate = peer->tls.certificate,
@@ -32,7 +37,8 @@ static hilum_rc new_tls(const struct hl_peer *peer, struct hl_ul_tls **out)
     return rc ? hl_fail_in(rc, "peer %s", peer->name) : HILUM_OK;
 }
 
-/* With a reference for the caller; NULL for a peer without TLS. */
+/* With a reference for the caller; NULL for a peer without TLS. Made outside the lock, for it
+ * reads files; two threads may make the same one, which costs a context and no more. */
 static hilum_rc tls_for(struct hl_scu *scu, const struct hl_peer *peer, unsigned generation,
                         struct hl_ul_tls **out)
 {
@@ -90,7 +96,8 @@ static hilum_rc connect_to(const struct hl_policy *policy, const struct hl_peer 
     return hl_ul_open(&how, out);
 }
 
-/* What the peer answered, or how it failed: hl_error(). */
+/* What the peer answered, or how it failed: hl_error(). The proposal is lent to the trace as if
+ * it were the negotiated one, hence address and TLS are filled in here. */
 static void remember(struct hl_scu *scu, const struct hl_policy *policy, const struct hl_peer *peer,
                      const struct hl_ul_failure *failure, struct hl_ul_params *proposed,
                      struct hl_link *link)
@@ -116,6 +123,7 @@ struct hl_opening {
     const char *peer;
 };
 
+/* On the caller's stack and taken off before it returns: the list holds no memory of its own. */
 static void opening_begin(struct hl_scu *scu, struct hl_opening *opening)
 {
     pthread_mutex_lock(&scu->lock);
@@ -165,6 +173,7 @@ static hilum_rc open_link(struct hl_scu *scu, const struct hl_policy *policy,
     return rc ? hl_fail_in(rc, "peer %s", peer->name) : HILUM_OK;
 }
 
+/* Remembers the pairs, so that a later batch can be told whether this link was proposed for it. */
 static struct hl_link *make_link(const struct hl_pairs *pairs)
 {
     struct hl_link *link = calloc(1, sizeof *link);
@@ -230,6 +239,7 @@ bool hl_link_covers(const struct hl_link *link, const struct hl_pairs *pairs)
     return true;
 }
 
+/* The trace learns how it ended before the association's own words are gone. */
 static void forget(struct hl_link *link, const char *how)
 {
     const char *why = hl_ul_why(link->ul);
@@ -243,6 +253,7 @@ void hl_link_release(struct hl_link *link)
     free_link(link);
 }
 
+/* Aborts; up to a second is spent on the peer's close. */
 void hl_link_drop(struct hl_link *link, const char *why)
 {
     forget(link, why);
@@ -250,7 +261,8 @@ void hl_link_drop(struct hl_link *link, const char *why)
     free_link(link);
 }
 
-/* pairs NULL: any of the peer's, also of an older configuration. */
+/* pairs NULL: any of the peer's, also of an older configuration. The first that fits. It is the
+ * taker's from here on. */
 static struct hl_link *take_kept(struct hl_scu *scu, const char *peer, const struct hl_pairs *pairs)
 {
     pthread_mutex_lock(&scu->lock);
@@ -340,6 +352,7 @@ static struct hl_link *take_over(struct hl_scu *scu, int64_t now, int64_t *next)
     return NULL;
 }
 
+/* Lock held; 0: until somebody keeps a link or stops the reaper. */
 static void wait_until(struct hl_scu *scu, int64_t due_ms)
 {
     struct timespec due = {due_ms / 1000, due_ms % 1000 * 1000000};
@@ -349,6 +362,8 @@ static void wait_until(struct hl_scu *scu, int64_t due_ms)
         pthread_cond_wait(&scu->wake, &scu->lock);
 }
 
+/* One at a time, so that a peer that does not answer a release delays other releases and nothing
+ * else. */
 static void *reap(void *arg)
 {
     struct hl_scu *scu = arg;

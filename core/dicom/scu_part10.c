@@ -39,6 +39,8 @@ static hilum_rc split_address(const char *address, struct call *call)
     return HILUM_OK;
 }
 
+/* Kept is meaningless for an address that is no peer (its idle time is 0): putting it back
+ * releases it. */
 static void close_link(struct call *call, bool is_sound)
 {
     if (call->link && is_sound)
@@ -48,6 +50,8 @@ static void close_link(struct call *call, bool is_sound)
     call->link = NULL;
 }
 
+/* An association that has the object's context, or a new one with all contexts seen so far. When
+ * those are 128 the list begins anew. */
 static hilum_rc link_for(struct call *call, const struct hl_part10 *head)
 {
     size_t before = call->pairs.n;
@@ -63,6 +67,7 @@ static hilum_rc link_for(struct call *call, const struct hl_part10 *head)
     return hl_link_get(call->scu, &call->peer, &call->pairs, true, &call->link);
 }
 
+/* The file's data set goes out as it lies in memory, without a copy. */
 static hilum_rc transmit(struct call *call, const struct hl_part10 *head, const uint8_t *dataset,
                          uint64_t n)
 {

@@ -17,6 +17,7 @@ static const struct hl_send_options *options_of(const struct hl_sending *sending
 /* ---- contexts ---------------------------------------------------------------------------------
  */
 
+/* By C-GET only contexts on which the requester took the SCP role may be used (PS3.4 C.5.3). */
 static bool carries(const struct hl_sending *sending, const struct hl_ul_context *context,
                     const char *syntax)
 {
@@ -176,6 +177,7 @@ static hilum_rc send_bytes(const struct hl_sending *sending, const struct hl_ul_
     return HILUM_OK;
 }
 
+/* Request, data set, answer. An error leaves the association in the middle of a message. */
 static hilum_rc exchange(const struct hl_sending *sending, const struct hl_ul_context *context,
                          struct hl_outgoing *outgoing, struct hl_dimse *response)
 {
@@ -192,6 +194,8 @@ static void note_failure(struct hl_send_item *item, hilum_rc rc)
     snprintf(item->detail, sizeof item->detail, "%s", hl_error());
 }
 
+/* Failures before the first byte (the object is gone, no context) are the item's alone; the
+ * association can go on. */
 hilum_rc hl_sending_object(const struct hl_sending *sending, struct hl_store *store,
                            struct hl_send_item *item)
 {

@@ -1,6 +1,11 @@
-/* One sending shared by several associations (C-MOVE). The first association has to come about; the others are
- * a gift: a receiver that serves one at a time lets them wait, and nobody waits for them here.
- * SPDX-License-Identifier: Apache-2.0 */
+/* One sending shared by several associations (C-MOVE). The first association has to come about;
+ * the others are a gift: a receiver that serves one at a time lets them wait, and nobody waits
+ * for them here.
+ *
+ * Workers run in scu->pool, the caller in follow(). Everything shared is under `lock`; it is not
+ * held while a peer or the caller's progress is called. Invariant: an index enters `ended`
+ * exactly once, and the caller returns when all n are there, after which no worker touches
+ * `items`. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +17,8 @@
 #include "core/base/pool.h"
 #include "core/dicom/scu_internal.h"
 
+/* How often the caller is asked whether to go on while nothing ends, and the most objects a
+ * worker takes at once. */
 enum { ASK_EVERY_MS = 200, CHUNK_MAX = 32 };
 
 /* Lives until the last worker has left, which may be long after the call returned; `items` only while one of
@@ -34,6 +41,7 @@ struct shared {
     bool is_stopped;
 };
 
+/* One association's thread. `n_ended` is its own and needs no lock. */
 struct worker {
     struct shared *shared;
     bool is_first;
@@ -56,6 +64,7 @@ static void unref(struct shared *shared)
 
 /* ---- workers ---------------------------------------------------------------------------------- */
 
+/* The next chunk; false when there is none or nothing more is to be begun. */
 static bool take(struct shared *shared, size_t *start, size_t *n)
 {
     pthread_mutex_lock(&shared->lock);
@@ -68,6 +77,7 @@ static bool take(struct shared *shared, size_t *start, size_t *n)
     return *n > 0;
 }
 
+/* Progress of hl_scu_store_over, on the worker's thread: files the end and passes a stop on. */
 static hilum_rc note_end(void *arg, const struct hl_send_item *item)
 {
     struct worker *worker = arg;
@@ -95,6 +105,7 @@ static void give_back(struct worker *worker, size_t start, size_t n)
     pthread_mutex_unlock(&shared->lock);
 }
 
+/* Only the first worker's: failing to get a second association is no failure. */
 static void note_broken(struct shared *shared, hilum_rc rc)
 {
     pthread_mutex_lock(&shared->lock);
@@ -142,6 +153,8 @@ static void run_worker(void *arg)
     unref(shared);
 }
 
+/* The reference is taken for the worker before it can run, and given back by whoever ends up not
+ * running. */
 static hilum_rc start_worker(struct shared *shared, bool is_first)
 {
     struct worker *worker = malloc(sizeof *worker);
@@ -269,6 +282,8 @@ static void init_news(struct shared *shared)
     pthread_condattr_destroy(&attributes);
 }
 
+/* Chunks are small enough that every association gets several, so that a slow one does not end
+ * last with many left. */
 static struct shared *new_shared(struct hl_scu *scu, const struct hl_peer *peer,
                                  struct hl_send_item *items, size_t n,
                                  const struct hl_send_options *options)
@@ -301,6 +316,8 @@ static struct shared *new_shared(struct hl_scu *scu, const struct hl_peer *peer,
     return shared;
 }
 
+/* Returns when every item has ended; workers whose association is still being asked for may
+ * outlive the call. */
 hilum_rc hl_scu_store_shared(struct hl_scu *scu, const struct hl_peer *peer,
                              struct hl_send_item *items, size_t n,
                              const struct hl_send_options *options)

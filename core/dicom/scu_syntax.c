@@ -13,6 +13,7 @@ static const char *const plain[] = {HL_UID_EXPLICIT_LITTLE_ENDIAN, HL_UID_IMPLIC
                                     HL_UID_DEFLATED_LITTLE_ENDIAN, HL_UID_EXPLICIT_BIG_ENDIAN};
 enum { N_PLAIN = sizeof plain / sizeof plain[0] };
 
+/* Once each, in order; a list of a peer longer than the room keeps its first. */
 static void add(struct hl_candidates *out, const char *syntax)
 {
     for (size_t i = 0; i < out->n; i++)
@@ -22,6 +23,7 @@ static void add(struct hl_candidates *out, const char *syntax)
         out->syntaxes[out->n++] = syntax;
 }
 
+/* As stored, by conversion between uncompressed syntaxes, or by decoding. */
 static bool can_leave(const char *stored, const char *syntax)
 {
     return !strcmp(stored, syntax) || hl_recode_can(stored, syntax) ||
@@ -75,6 +77,7 @@ bool hl_pairs_add(struct hl_pairs *pairs, const char *sop_class, const char *syn
     return true;
 }
 
+/* The next batch begins; `peer` and `is_exact` stay. */
 void hl_pairs_clear(struct hl_pairs *pairs)
 {
     pairs->n = pairs->n_contexts = 0;
@@ -93,6 +96,7 @@ static bool is_proposed(const struct hl_proposal *proposal, const char *sop_clas
     return false;
 }
 
+/* Ids are odd and ascend (PS3.8 9.3.2.2); hl_pairs_add has bounded their number. */
 static struct hl_ul_context *add_context(struct hl_proposal *proposal, const char *sop_class)
 {
     size_t i = proposal->params.n_contexts++;
@@ -145,6 +149,8 @@ static void propose_rest(const struct hl_pairs *pairs, const struct hl_pair *pai
     }
 }
 
+/* Contexts of one syntax first, the shared ones after: an acceptor that answers only some takes
+ * those that need no conversion. */
 void hl_propose(const struct hl_pairs *pairs, struct hl_proposal *proposal)
 {
     proposal->params.contexts = proposal->contexts;

@@ -1,4 +1,8 @@
-/* Services of plugins as the provider sees them: looked up by SOP class, one call of a serial one at a time.
+/* Services of plugins as the provider sees them: looked up by SOP class, one call of a serial
+ * one at a time.
+ *
+ * Calls into a plugin are bracketed by hl_plugins_enter and _leave, which make a serial plugin's
+ * calls wait for each other and keep a version from being swapped away under one.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
@@ -26,6 +30,7 @@ static bool has(void *arg, const char *sop_class)
     return service_for(arg, sop_class, &instance) != NULL;
 }
 
+/* For negotiation: what the service says to an extended negotiation item (PS3.7 D.3.3.5). */
 static hilum_rc extended(void *arg, const char *sop_class, const uint8_t *info, uint64_t length,
                          uint8_t *answer, uint64_t capacity, uint64_t *n)
 {
@@ -81,6 +86,7 @@ static hilum_rc answer_failure(hilum_exchange *exchange, const struct hl_request
     return hl_dicom_api()->respond(exchange, status, NULL, NULL, comment);
 }
 
+/* Whatever the plugin does, the peer gets exactly one final response or the association ends. */
 hilum_rc hl_request_service(const struct hl_request *request)
 {
     struct hl_scp *scp = request->on->scp;

@@ -36,6 +36,7 @@ static const struct row rows[] = {
     {HILUM_ECANCELLED, CANCELLED, CANCELLED, CANCELLED, CANCELLED},
 };
 
+/* Codes without a row are failures of ours: processing failure, never success. */
 uint16_t hl_dimse_status(hilum_rc rc, uint16_t command_field)
 {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

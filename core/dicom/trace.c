@@ -1,4 +1,9 @@
-/* Associations remembered as JSON texts, written once, in one list from the newest to the oldest.
+/* Associations remembered as JSON texts, written once, in one list from the newest to the
+ * oldest.
+ *
+ * One list under one lock: entries are small, writing one is a copy of a text made outside the
+ * lock, and readers are people. Bounded per peer (by the caller's `keep`) and over all
+ * (BYTES_MAX), for a peer decides how often it comes and what it proposes.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/trace.h"
 
@@ -14,6 +19,7 @@
 enum { BYTES_MAX = 8 * 1024 * 1024 }; /* over all peers: a scanner of ports must not fill memory */
 enum { NOTES_MAX = 16 };
 
+/* The closing brace is added when read: until the association ends, members are still to come. */
 struct entry {
     struct entry *newer, *older;
     uint64_t number;
@@ -41,6 +47,8 @@ hilum_rc hl_trace_new(struct hl_trace **out)
     return HILUM_OK;
 }
 
+/* Lock held. An association that is still open may be dropped; what it has to say later finds no
+ * entry. */
 static void drop(struct hl_trace *trace, struct entry *entry)
 {
     *(entry->newer ? &entry->newer->older : &trace->newest) = entry->older;
@@ -64,6 +72,7 @@ void hl_trace_free(struct hl_trace *trace)
 /* ---- writing ----------------------------------------------------------------------------------
  */
 
+/* All but the first of an object; add_head begins it. */
 static void member(struct hl_buf *json, const char *name, const char *text)
 {
     hl_buf_printf(json, ",\"%s\":", name);
@@ -128,6 +137,7 @@ static void add_contexts(struct hl_buf *json, const struct hl_trace_note *note, 
     hl_buf_text(json, "]");
 }
 
+/* Made once, at negotiation, so that a reader costs nothing but copying. */
 static void describe(const struct hl_trace_note *note, struct hl_buf *json)
 {
     const struct hl_ul_params *params = note->params;
@@ -150,6 +160,8 @@ static void describe(const struct hl_trace_note *note, struct hl_buf *json)
     add_contexts(json, note, !is_rejected && !note->has_failed);
 }
 
+/* Strangers are told apart by title and address, so that one scanner does not push out another
+ * stranger's failure. */
 static bool is_same_peer(const struct entry *a, const struct entry *b)
 {
     if (a->is_outbound != b->is_outbound)
@@ -173,6 +185,7 @@ static void make_room(struct hl_trace *trace, const struct entry *newcomer, unsi
         drop(trace, trace->oldest);
 }
 
+/* Takes the entry. Numbers ascend and are never used again. */
 static uint64_t insert(struct hl_trace *trace, struct entry *entry, unsigned keep)
 {
     pthread_mutex_lock(&trace->lock);
@@ -186,6 +199,7 @@ static uint64_t insert(struct hl_trace *trace, struct entry *entry, unsigned kee
     return number;
 }
 
+/* Without memory the association goes on untraced. */
 uint64_t hl_trace_add(struct hl_trace *trace, const struct hl_trace_note *note)
 {
     struct entry *entry = note->keep ? calloc(1, sizeof *entry) : NULL;
@@ -259,6 +273,7 @@ static bool is_wanted(const struct entry *entry, const char *peer)
            !strcmp(entry->address, peer);
 }
 
+/* Copied under the lock: 8 MiB at most, for a command of a person. */
 void hl_trace_json(struct hl_trace *trace, const char *peer, struct hl_buf *json)
 {
     bool is_first = true;

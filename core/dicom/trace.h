@@ -8,6 +8,8 @@
 
 struct hl_trace; /* thread-safe; bounded in entries per peer and in bytes over all */
 
+/* Empty; HILUM_ENOMEM. free: no other call may be under way, NULL is fine. All other functions:
+ * any thread. */
 hilum_rc hl_trace_new(struct hl_trace **out);
 void hl_trace_free(struct hl_trace *trace);
 
@@ -27,6 +29,8 @@ struct hl_trace_note {
 uint64_t hl_trace_add(struct hl_trace *trace, const struct hl_trace_note *note);
 /* Something worth telling happened on it: a sentence. The first few of an association are kept. */
 void hl_trace_say(struct hl_trace *trace, uint64_t number, const char *what);
+/* It is over: how ("released", or what was wrong) and after how many messages. An entry
+ * forgotten meanwhile is no fault. */
 void hl_trace_end(struct hl_trace *trace, uint64_t number, const char *how, unsigned messages);
 /* A connection that never became a proposal. */
 void hl_trace_refused(struct hl_trace *trace, const char *address, const char *why, unsigned keep);

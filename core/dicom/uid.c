@@ -56,6 +56,7 @@ bool hl_uid_is_storage(const char *uid)
            storage_class(uid) != NULL;
 }
 
+/* Storage classes by halves first: they are asked for most often. */
 const char *hl_uid_name(const char *uid)
 {
     const struct hl_uid_entry *found = storage_class(uid);

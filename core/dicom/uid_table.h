@@ -13,6 +13,8 @@ enum {
     RETIRED = HL_SYNTAX_RETIRED
 };
 
+/* PS3.6 table A-1 and two that are met in the field: Papyrus 3 and GE's private one. A lossy
+ * flag means that the syntax allows loss, not that an image has suffered it. */
 static const struct hl_syntax syntaxes[] = {
     {"1.2.840.10008.1.2", "ImplicitVRLittleEndian", IMPLICIT},
     {"1.2.840.10008.1.2.1", "ExplicitVRLittleEndian", 0},
@@ -295,6 +297,7 @@ static const struct hl_uid_entry storage_classes[] = {
     {"1.2.840.10008.5.1.4.45.1", "ImplantTemplateGroupStorage"},
 };
 
+/* What is no storage class and no transfer syntax but has a name in logs, traces and rules. */
 static const struct hl_uid_entry others[] = {
     {HL_UID_APPLICATION_CONTEXT, "DICOMApplicationContext"},
     {HL_UID_VERIFICATION, "Verification"},

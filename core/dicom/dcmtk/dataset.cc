@@ -1,4 +1,8 @@
 // Data sets whole: made, read, written. It knows nothing of paths and text.
+//
+// Everything a peer sends is checked by nesting.cc and bounded in bytes before DCMTK sees it:
+// DCMTK recurses and allocates as a length says. Objects are owned by unique_ptr, and no
+// exception leaves a function with C linkage.
 // SPDX-License-Identifier: Apache-2.0
 #include "core/dicom/dcmtk/dataset_internal.h"
 
@@ -23,6 +27,7 @@ extern "C" {
 namespace
 {
 
+// Bytes read, inflated or written at a time.
 constexpr size_t CHUNK = 65536;
 
 // Unknown syntaxes have no flags: explicit little endian, as PS3.5 10 demands of them.
@@ -32,6 +37,7 @@ unsigned flags_of(const char *syntax)
     return found ? found->flags : 0u;
 }
 
+// Implicit big endian is neither in PS3.5 nor in DCMTK: it is refused.
 E_TransferSyntax native(hl_coding coding)
 {
     if (coding.is_implicit)
@@ -50,6 +56,7 @@ E_TransferSyntax xfer_of(const char *syntax, hl_coding coding)
     return native(coding);
 }
 
+// The dictionary first: without it DCMTK would take implicit elements for UN.
 hilum_rc make(hl_dataset **out)
 {
     const hilum_rc rc = hl_dicom_init();
@@ -59,6 +66,8 @@ hilum_rc make(hl_dataset **out)
     return HILUM_OK;
 }
 
+// The coding is guessed from the first element where the bytes contradict the syntax's name:
+// senders mistake one for the other.
 hilum_rc read_native(const uint8_t *bytes, size_t n, const char *syntax, hl_dataset **out)
 {
     const unsigned flags = flags_of(syntax);
@@ -140,6 +149,7 @@ hilum_rc parse(const uint8_t *bytes, size_t n, const char *syntax, hl_dataset **
 
 // ---- files ----
 
+// Closes at the end of its scope, whatever ended it.
 struct File {
     int fd;
     explicit File(const char *path) : fd(open(path, O_RDONLY | O_CLOEXEC))
@@ -178,6 +188,7 @@ const hl_element *pixel_data(const hl_scan *scan)
 
 using Scan = std::unique_ptr<hl_scan, decltype(&hl_scan_free)>;
 
+// No limits of its own: the caller bounds what it feeds.
 hilum_rc new_scan(const char *syntax, Scan &out)
 {
     hl_scan *scan = nullptr;
@@ -210,6 +221,7 @@ hilum_rc read_to_pixels(int fd, const hl_part10 &head, size_t max, std::vector<u
     return *n > max ? too_large(max) : rc;
 }
 
+// Only as far as `max` inflated bytes; the pixel data behind is never unpacked.
 hilum_rc open_deflated(int fd, const hl_part10 &head, size_t max, std::vector<uint8_t> &bytes,
                        hl_dataset **out)
 {
@@ -259,6 +271,8 @@ hilum_rc open_file(const char *path, size_t max, char *transfer_syntax, hl_datas
 
 // ---- writing ----
 
+// HILUM_EUNSUP rather than a data set whose pixels are not in the syntax it claims: coding is
+// the codecs' business.
 hilum_rc output_syntax(DcmDataset &set, const char *syntax, E_TransferSyntax *out)
 {
     const unsigned flags = flags_of(syntax);

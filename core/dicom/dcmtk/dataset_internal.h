@@ -1,4 +1,6 @@
-/* What the .cc files of this folder share. SPDX-License-Identifier: Apache-2.0 */
+/* What the .cc files of this folder share.
+ *
+ * Only this folder includes it. SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_DICOM_DATASET_INTERNAL_H
 #define HL_DICOM_DATASET_INTERNAL_H
 

@@ -1,4 +1,5 @@
-/* No C++ exception leaves this folder. SPDX-License-Identifier: Apache-2.0 */
+/* The border of C++: every function of the C interface runs inside guarded(), which turns
+ * exceptions into codes. Nothing may be thrown through C. SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_DICOM_DCMTK_GUARD_H
 #define HL_DICOM_DCMTK_GUARD_H
 

@@ -1,4 +1,7 @@
 // The DICOM JSON Model (PS3.18 annex F). It knows nothing of paths and files.
+//
+// Depth is that of the data set, which was bounded when it was parsed (HL_DATASET_DEPTH). All
+// text comes out as UTF-8.
 // SPDX-License-Identifier: Apache-2.0
 #include "core/dicom/dcmtk/dataset_internal.h"
 
@@ -31,6 +34,7 @@ std::vector<std::string> split(const std::string &text, char by)
     return parts;
 }
 
+// Spaces around a value carry nothing but for long texts (PS3.5 6.2).
 std::string trimmed(const std::string &text)
 {
     const size_t begin = text.find_first_not_of(' ');
@@ -56,6 +60,7 @@ void write_name(const std::string &name, hl_buf *out)
     hl_buf_byte(out, '}');
 }
 
+// How many digits stand at `at`.
 size_t digits(const std::string &text, size_t at)
 {
     size_t n = 0;
@@ -104,6 +109,7 @@ void write_number(const std::string &text, hl_buf *out)
         hl_buf_text(out, number.c_str());
 }
 
+// One value of an attribute, in the JSON type table F.2.3-1 gives its VR.
 void write_value(DcmEVR vr, const std::string &text, hl_buf *out)
 {
     switch (vr) {
@@ -166,6 +172,7 @@ void write_base64(const uint8_t *p, size_t n, hl_buf *out)
     }
 }
 
+// The path of the attribute below the base, with the indexes of items on the way.
 void write_uri(const Place &place, uint32_t tag, hl_buf *out)
 {
     char name[9];
@@ -174,6 +181,7 @@ void write_uri(const Place &place, uint32_t tag, hl_buf *out)
     hl_buf_json_string(out, (place.options.bulk_url + ("/" + place.path) + name).c_str());
 }
 
+// Small ones inline; large ones as a URI where there is a base, else without any value.
 void write_binary(DcmElement &element, const Place &place, hl_buf *out)
 {
     const void *bytes = nullptr;
@@ -215,6 +223,8 @@ bool is_binary(DcmEVR vr)
            vr == EVR_OV || vr == EVR_UN;
 }
 
+// The VR is the one PS3.5 knows: DCMTK's own (pixel items, overlays) are told by their valid
+// names.
 void write_element(DcmElement &element, const Place &place, hl_buf *out)
 {
     const DcmEVR vr = DcmVR(DcmVR(element.getVR()).getValidVRName()).getEVR();

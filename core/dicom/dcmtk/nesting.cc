@@ -1,4 +1,7 @@
 // Depth and lengths of a data set before DCMTK sees it. It knows nothing of DCMTK.
+//
+// A walk over heads that never recurses and never allocates by a length: levels are on a stack
+// that the check of depth bounds.
 // SPDX-License-Identifier: Apache-2.0
 #include <cctype>
 #include <cstring>
@@ -18,8 +21,11 @@ namespace
 // show that the stack suffices.
 constexpr size_t ITEMS_SAFE = 400;
 
+// What stands directly inside a level: elements, items of a sequence, or fragments of
+// encapsulated pixel data (PS3.5 A.4).
 enum class Holds { elements, items, fragments };
 
+// `end` is UINT64_MAX for an undefined length, which a delimiter ends (PS3.5 7.5.2).
 struct Level {
     uint64_t end;
     Holds holds;
@@ -35,6 +41,8 @@ struct Walk {
     bool is_foreign; // an element DCMTK takes to be of another length
 };
 
+// Anywhere in the bytes, in both orders of bytes: an upper bound, whatever a reader takes for
+// structure.
 size_t count_items(const uint8_t *bytes, size_t n)
 {
     size_t count = 0;
@@ -49,6 +57,7 @@ bool begins_with_item(const Walk &walk, size_t at, hl_coding coding)
     return at + 4 <= walk.n && hl_get_tag(walk.bytes + at, coding.is_big_endian) == HL_TAG_ITEM;
 }
 
+// One level down; `at` is behind the head then.
 void push(Walk &walk, const hl_head &head, Holds holds, hl_coding coding)
 {
     const bool is_undefined = head.length == HL_LENGTH_UNDEFINED;
@@ -57,6 +66,7 @@ void push(Walk &walk, const hl_head &head, Holds holds, hl_coding coding)
     walk.at = begin;
 }
 
+// A value is skipped by its length, unless it is, or could be taken for, a sequence.
 void take_element(Walk &walk, const hl_head &head, hl_coding coding)
 {
     const bool is_unknown = std::strcmp(head.vr, "UN") == 0;
@@ -121,6 +131,7 @@ bool step(Walk &walk)
 
 } // namespace
 
+// Two levels a nesting: the sequence and its item.
 hilum_rc hilum::check_shape(const uint8_t *bytes, size_t n, bool is_implicit, bool is_big_endian)
 {
     Walk walk{bytes, n,     0,    {{UINT64_MAX, Holds::elements, {is_implicit, is_big_endian}}},

@@ -1,5 +1,8 @@
-// Attributes by path: got, put, removed, listed.
-// It knows nothing of streams and files. SPDX-License-Identifier: Apache-2.0
+// Attributes by path: got, put, removed, listed. It knows nothing of streams and files.
+//
+// A path is parsed whole before anything is touched, so that a bad one changes nothing. It knows
+// no value's form.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/dicom/dcmtk/dataset_internal.h"
 
 #include <cstdlib>
@@ -15,6 +18,7 @@ using hilum::guarded;
 namespace
 {
 
+// One attribute on the way, with the item to enter; without an index it is item 0.
 struct Step {
     uint32_t tag;
     unsigned long index;
@@ -64,6 +68,7 @@ hilum_rc parse_path(const std::string &path, Path &out)
     return HILUM_OK;
 }
 
+// nullptr: absent, or no sequence.
 DcmSequenceOfItems *sequence(DcmItem &item, uint32_t tag)
 {
     DcmElement *element = nullptr;
@@ -87,12 +92,14 @@ bool find_place(DcmDataset &set, const Path &path, Place &out)
     return true;
 }
 
+// In this item only, not below.
 DcmElement *element_at(const Place &place, uint32_t tag)
 {
     DcmElement *element = nullptr;
     return place.item->findAndGetElement(hilum::key_of(tag), element).good() ? element : nullptr;
 }
 
+// HILUM_ENOTFOUND when any step of the way is absent.
 hilum_rc find_element(const hl_dataset *dataset, const std::string &path, Place &place,
                       DcmElement **out)
 {
@@ -121,6 +128,7 @@ hilum_rc get_text(const hl_dataset *dataset, const char *path, std::string &out)
 
 // ---- putting ----
 
+// Takes the element, also when it fails; one of that tag is replaced.
 hilum_rc insert(DcmItem &item, DcmElement *element, const std::string &path)
 {
     std::unique_ptr<DcmElement> owned(element);
@@ -176,6 +184,7 @@ hilum_rc put_leaf(Place &place, const Step &step, const std::string &path, const
     return insert(*place.item, element, path);
 }
 
+// Items made on the way stay when the last step fails: an empty item says nothing wrong.
 hilum_rc put(hl_dataset *dataset, const std::string &path, const std::string &utf8)
 {
     Path steps;

@@ -1,5 +1,9 @@
-// Values of single elements: raw, as UTF-8 text, and set from it.
-// It knows nothing of paths and of whole data sets. SPDX-License-Identifier: Apache-2.0
+// Values of single elements: raw, as UTF-8 text, and set from it. It knows nothing of paths and
+// of whole data sets.
+//
+// DCMTK's accessors load and convert values lazily, hence the const_casts: reading may change an
+// element's inside, never its value. One thread at a time.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/dicom/dcmtk/dataset_internal.h"
 
 #include <cstring>
@@ -18,6 +22,8 @@ template <class T, class Get> bool array(Get get, size_t size, const void **byte
     return true;
 }
 
+// By the element's class or by the VR of its tag: text read under an unknown VR is text all the
+// same.
 bool is_string(const DcmElement &element)
 {
     return const_cast<DcmElement &>(element).isaString() || element.getTag().getVR().isaString();
@@ -100,6 +106,8 @@ bool hilum::has_charset(const DcmElement &element)
     }
 }
 
+// UN is tried as text too: what unknown attributes hold mostly is. No repair here; that belongs
+// to the ingest, which knows the source.
 std::string hilum::text_of(DcmElement &element, const std::string &charset)
 {
     const bool is_unknown = element.getVR() == EVR_UN;

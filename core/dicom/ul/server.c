@@ -364,7 +364,7 @@ static unsigned handshake_threads(void)
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     if (processors < 2)
         return 1;
-    return processors < 2 * HANDSHAKE_THREADS_MAX ? (unsigned)processors / 2
+    return processors / 2 < HANDSHAKE_THREADS_MAX ? (unsigned)processors / 2
                                                   : HANDSHAKE_THREADS_MAX;
 }
 

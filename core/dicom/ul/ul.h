@@ -191,9 +191,10 @@ void hl_ul_release(struct hl_ul_assoc *assoc);
  * a second at most for the peer's close. NULL is fine. */
 void hl_ul_abort(struct hl_ul_assoc *assoc);
 
-/* ---- both sides
- * -------------------------------------------------------------------------------  What was
- * negotiated, borrowed for as long as the association lives; not to be changed after
+/* ---- both sides -------------------------------------------------------------------------------
+ */
+
+/* What was negotiated, borrowed for as long as the association lives; not to be changed after
  * negotiate(). */
 const struct hl_ul_params *hl_ul_params(const struct hl_ul_assoc *assoc);
 /* Why it is over, in words; "" while it lives. Valid as long as the association. */
