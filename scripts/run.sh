@@ -4,19 +4,21 @@ set -euo pipefail
 
 usage() {
     cat <<'TXT'
-usage: scripts/run.sh [--data DIR] [--site DIR] [--dicom-port N] [--http-port N] [--no-demo]
+usage: scripts/run.sh [--data DIR] [--site DIR] [--dicom-port N] [--http-port N] [--no-viewer] [--no-demo]
 
   --data DIR      where studies and the catalogue are kept (default: build/data)
   --site DIR      your configuration: *.cfg, rules/*.lua, tables/*.csv. Without it Hilum listens on
                   127.0.0.1 only and accepts every peer from this machine
   --dicom-port N  DICOM port on 127.0.0.1 (0: any free port); default 11112, with --site what it says
-  --http-port N   HTTP too, on this port of 127.0.0.1 (0: any free port); otherwise only if --site says so
+  --http-port N   HTTP too, on this port of 127.0.0.1 (0: any free port), with pages and the OHIF viewer, which npm
+                  fetches once (50 MB); otherwise only if --site says so
+  --no-viewer     without fetching it
   --no-demo       do not send the demo studies (rules and routes of --site see them too)
 TXT
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-data=$root/build/data site="" port="" http="" demo=yes
+data=$root/build/data site="" port="" http="" demo=yes viewer=yes
 while [ $# -gt 0 ]; do
     case $1 in
     --data | --site | --dicom-port | --http-port)
@@ -30,6 +32,7 @@ while [ $# -gt 0 ]; do
         shift 2
         ;;
     --no-demo) demo=no; shift ;;
+    --no-viewer) viewer=no; shift ;;
     -h | --help) usage; exit 0 ;;
     *) echo "unknown option $1" >&2; usage >&2; exit 2 ;;
     esac
@@ -79,6 +82,18 @@ else
         exit 1
     }
 fi
+# Pages and the viewer are a convenience: without them everything else still runs, and says so.
+if [ -n "$http" ] && [ -w "$root/build/release" ]; then
+    command -v npm >/dev/null || need_packages nodejs npm ||
+        echo "without node and npm there are no pages, only DICOMweb" >&2
+    [ -f "$root/build/release/lib/hilum/web/web-shell/index.html" ] || build_preset "$root" release web-shell ||
+        echo "the lines above say why there are no pages; DICOMweb is served all the same" >&2
+    if [ "$viewer" = yes ] && [ ! -f "$root/build/release/lib/hilum/web/viewer-ohif/index.html" ]; then
+        echo "fetching the OHIF viewer (50 MB, the first time only)"
+        build_preset "$root" release viewer ||
+            echo "the lines above say why there is no viewer; everything else is served all the same" >&2
+    fi
+fi
 bin=$root/build/release/bin
 
 args=(--config "$root/etc/hilum.cfg" --conf-dir "$root/etc/conf.d" --data "$data"
@@ -92,7 +107,9 @@ dicom=""
 plugins=""
 [ "$demo" = no ] || plugins='{ name = "demo-phantom"; }'
 if [ -n "$http" ]; then
-    plugins+="${plugins:+, }{ name = \"web-dicomweb\"; }, { name = \"http\"; required = true; options = { listen = \"127.0.0.1:$http\";"
+    plugins+="${plugins:+, }{ name = \"web-dicomweb\"; }, { name = \"auth-local\"; }, { name = \"web-shell\"; }, "
+    plugins+='{ name = "viewer-ohif"; }, '
+    plugins+="{ name = \"http\"; required = true; options = { listen = \"127.0.0.1:$http\";"
     [ -n "$site" ] || plugins+=' unknown_clients = "accept";'
     plugins+=' }; }'
 fi
@@ -165,6 +182,12 @@ else
   $hilum import /path/to/dicom/files
   storescu -aec HILUM +sd +r $host $number /path/to/dicom/files   # package dcmtk
 TXT
+fi
+url=${ready_line##* http=}
+if [ "$url" != "$ready_line" ]; then
+    [ -n "$site" ] && how="sign in first" || how="from this machine without signing in"
+    echo "Pages: ${url%% *}/ ($how)"
+    echo "The first administrator: $hilum user create NAME --admin"
 fi
 echo "All commands: $hilum help"
 echo "Stop with Ctrl-C."

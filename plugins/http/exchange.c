@@ -463,4 +463,5 @@ const struct hilum_http_api http_api = {
     .resume = api_resume,
     .lend = api_lend,
     .stream = http_stream,
+    .respond_file = http_respond_file,
 };

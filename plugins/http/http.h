@@ -291,6 +291,11 @@ void http_finish(struct hilum_http *request, hilum_rc rc);
 /* exchange.c: checks and begins a response */
 hilum_rc http_response_begin(struct hilum_http *request, uint32_t status, const char *media_type);
 
+/* bundle.c: a file below a directory, as hilum_http_api.respond_file */
+hilum_rc http_respond_file(struct hilum_http *request, const char *root, const char *path);
+const char *http_media_type(const char *path); /* of a file's ending; never NULL */
+bool http_is_immutable(const char *path);      /* does its name carry a hash of its content? */
+
 /* respond.c: builds request->response of what the route gave. Never fails: at worst an empty 500. */
 void http_build(struct hilum_http *request);
 /* Drops what was collected for a body. */

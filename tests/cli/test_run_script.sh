@@ -31,7 +31,7 @@ echo "SIGTERM drained, exit 0"
 
 # A second start takes seconds and does not store the demo again.
 begin=$(date +%s)
-"$root/scripts/run.sh" --data "$work/data" --dicom-port 0 --http-port 0 >"$work/out2" 2>&1 &
+"$root/scripts/run.sh" --data "$work/data" --dicom-port 0 --http-port 0 --no-viewer >"$work/out2" 2>&1 &
 server=$!
 for _ in $(seq 300); do grep -qs "^READY dicom=" "$work/out2" && break; sleep 0.1; done
 grep -q '^READY dicom=' "$work/out2"
@@ -40,6 +40,11 @@ took=$(($(date +%s) - begin))
 [ "$("$hilum" --data "$work/data" --json study find | grep -o StudyInstanceUID | wc -l)" -eq 3 ]
 url=$(sed -n 's/^READY dicom=[^ ]* http=//p' "$work/out2")
 [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/ready")" = 200 ] || { echo "READY names no server: $url"; exit 1; }
+for _ in $(seq 100); do grep -qs "^The first administrator: .* user create" "$work/out2" && break; sleep 0.1; done
+grep -q "^Pages: $url/ (from this machine without signing in)" "$work/out2"
+if command -v npm >/dev/null; then
+    [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/")" = 200 ] || { echo "no page at $url/"; cat "$work/out2"; exit 1; }
+fi
 kill -TERM "$server"
 wait "$server"
 server=""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-start_web 'unknown_clients = "refuse"; max_sign_in_failures = 100000;' '' '{ name = "auth-local"; required = true; },'
+start_web 'unknown_clients = "refuse"; max_sign_in_failures = 100000;' '' '{ name = "auth-local"; required = true; }, { name = "web-shell"; }, { name = "viewer-ohif"; },'
 check "the tables agree" $python - "$build/bin/hilum" "$work/server/data" "$url" "$root" <<'PY'
 import http.client, json, subprocess, sys
 hilum, data, url, root = sys.argv[1:]

@@ -110,6 +110,12 @@ struct hilum_http_api {
      * case, also when it fails. */
     hilum_rc (*stream)(hilum_http *http, uint32_t status, const char *media_type, uint64_t length,
                        const struct hilum_http_source *source);
+    /* A whole response from a static bundle: the file `path`, as the client asked for it, below the directory `root`,
+     * with the media type of its ending, an entity tag, and NAME.gz in its place where that is there and taken. A
+     * name that carries a hash (app-7KQX2MNB.js, 0ddf166f7a343eda.wasm) is kept by clients for good. Links, names
+     * that begin with '.', and whatever is not below root are not there. HILUM_ENOTFOUND: no such file, and no
+     * response was begun. */
+    hilum_rc (*respond_file)(hilum_http *http, const char *root, const char *path);
     /* since preview 1: append here */
 };
 
