@@ -155,6 +155,7 @@ static hilum_rc type_peer(struct hl_peers *peers, const struct hl_node *node, st
                         &peer->transfer_syntaxes, &peer->n_transfer_syntaxes);
     peer->only_listed_syntaxes =
         peer->n_transfer_syntaxes > 0 && hl_node_bool(node, "transfer_syntaxes_only", false);
+    peer->may_lose = hl_node_bool(node, "lossy", false);
     return rc;
 }
 

@@ -61,6 +61,7 @@ struct hl_peer {
     const char **transfer_syntaxes;
     size_t n_transfer_syntaxes;
     bool only_listed_syntaxes;      /* no other is accepted or sent; false without a list */
+    bool may_lose;                  /* lossy syntaxes of its list are encoded to */
     bool has_tls;                   /* connect to it with TLS */
     struct hl_peer_tls tls;         /* falls back to dicom.tls member by member */
     const char *certificate_sha256; /* 64 lower-case hex digits; NULL: not pinned */

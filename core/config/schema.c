@@ -58,6 +58,7 @@ const struct hl_option hl_options[] = {
     {"peers[].services", HL_KIND_CHOICE, LIST | RELOAD, "( \"echo\", \"store\", \"find\", \"move\", \"get\" )", "echo|store|find|move|get", 0, 0, "What it may ask of us."},
     {"peers[].transfer_syntaxes", HL_KIND_SYNTAX, LIST | RELOAD, NULL, NULL, 0, 0, "Preference, best first, of what we accept from it and send to it; default as proposed and as stored."},
     {"peers[].transfer_syntaxes_only", HL_KIND_BOOL, RELOAD, "false", NULL, 0, 0, "true: no other syntax is accepted from it or sent to it."},
+    {"peers[].lossy", HL_KIND_BOOL, RELOAD, "false", NULL, 0, 0, "true: images are encoded to the lossy syntaxes of its list and leave as objects of their own, derived from the stored ones."},
     {"peers[].tls", HL_KIND_TLS, RELOAD, "false", NULL, 0, 0, "Connect to it with TLS: true takes dicom.tls, a group names other files."},
     {"peers[].tls.certificate", HL_KIND_FILE, RELOAD, NULL, NULL, 0, 0, "Our certificate towards it, PEM."},
     {"peers[].tls.key", HL_KIND_FILE, RELOAD, NULL, NULL, 0, 0, "Its private key, PEM."},

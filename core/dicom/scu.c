@@ -175,7 +175,7 @@ hilum_rc hl_scu_echo(struct hl_scu *scu, const struct hl_peer *peer, int64_t *ms
     if (!pairs)
         return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
     pairs->is_exact = true;
-    (void)hl_pairs_add(pairs, HL_UID_VERIFICATION, HL_UID_IMPLICIT_LITTLE_ENDIAN);
+    (void)hl_pairs_add(pairs, HL_UID_VERIFICATION, HL_UID_IMPLICIT_LITTLE_ENDIAN, NULL);
     hilum_rc rc = hl_link_get(scu, peer, pairs, true, &link);
     free(pairs);
     if (rc)
@@ -290,7 +290,8 @@ static bool plan_item(struct call *call, struct hl_send_item *item)
         note_failure(item, rc);
         return true;
     }
-    return hl_pairs_add(&call->pairs, stored.sop_class, stored.transfer_syntax);
+    return hl_pairs_add(&call->pairs, stored.sop_class, stored.transfer_syntax,
+                        item->wish ? item->wish->transfer_syntax : NULL);
 }
 
 /* Batches of as many objects as share one association's contexts. The result is that of the

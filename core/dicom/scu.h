@@ -27,6 +27,8 @@ hilum_rc hl_scu_echo(struct hl_scu *scu, const struct hl_peer *peer, int64_t *ms
 /* One object to be sent. */
 struct hl_send_item {
     int64_t instance_id;
+    const struct hl_pack_wish
+        *wish; /* the syntax a rule wants it sent in, before the peer's own; NULL */
     /* out */
     hilum_rc rc;      /* HILUM_OK: success or warning; else why not */
     uint16_t status;  /* the peer's; 0 with rc != HILUM_OK: never answered */

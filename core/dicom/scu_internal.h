@@ -12,19 +12,23 @@
 
 enum { HL_PAIRS_MAX = 128 }; /* presentation contexts of one association (PS3.8 7.1.1.13) */
 
-/* Syntaxes an object stored in one may go to a peer in, best first: those of the peer's list, the stored one, the
- * uncompressed ones, to which compressed images are decoded. n_alone: how many of them deserve a context each. */
-enum { HL_CANDIDATES_MAX = 8 };
+/* Syntaxes an object stored in one may go to a peer in, best first: what a rule wishes, those of the peer's list, the
+ * stored one, the uncompressed ones, to which compressed images are decoded. n_alone: how many of them deserve a
+ * context each. */
+enum { HL_CANDIDATES_MAX = 16 };
 struct hl_candidates {
     const char *syntaxes[HL_CANDIDATES_MAX]; /* `stored`, the peer's, or static */
     size_t n, n_alone;
 };
-/* peer may be NULL. n 0: only listed syntaxes, and it cannot become one of them. */
-void hl_candidates(const struct hl_peer *peer, const char *stored, struct hl_candidates *out);
+/* peer and wish (UID, "" likewise) may be NULL. n 0: only listed syntaxes, and it cannot become one of them. */
+void hl_candidates(const struct hl_peer *peer, const char *wish, const char *stored,
+                   struct hl_candidates *out);
+/* What nobody asked for and every image can be encoded to, for a requestor of C-GET that takes nothing else: appended. */
+void hl_candidates_last(const char *stored, struct hl_candidates *out);
 
-/* A SOP class in the syntax it is stored in. */
+/* A SOP class in the syntax it is stored in, and one it is wished in; "": none. */
 struct hl_pair {
-    char sop_class[HL_UID_MAX], syntax[HL_UID_MAX];
+    char sop_class[HL_UID_MAX], syntax[HL_UID_MAX], wish[HL_UID_MAX];
 };
 struct hl_pairs {
     const struct hl_peer *peer; /* whose preference holds; NULL: none */
@@ -34,7 +38,8 @@ struct hl_pairs {
     struct hl_pair items[HL_PAIRS_MAX];
 };
 /* Adds it unless it is there. false: full. */
-bool hl_pairs_add(struct hl_pairs *pairs, const char *sop_class, const char *syntax);
+bool hl_pairs_add(struct hl_pairs *pairs, const char *sop_class, const char *syntax,
+                  const char *wish);
 void hl_pairs_clear(struct hl_pairs *pairs);
 
 /* The contexts for pairs. Zeroed before hl_propose. */

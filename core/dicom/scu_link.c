@@ -283,7 +283,8 @@ static void give_way(struct hl_scu *scu, const char *peer, struct hl_pairs *want
 {
     for (struct hl_link *idle; (idle = take_kept(scu, peer, NULL)); hl_link_release(idle))
         for (size_t i = 0; i < idle->n_pairs && !wanted->is_exact; i++)
-            (void)hl_pairs_add(wanted, idle->pairs[i].sop_class, idle->pairs[i].syntax);
+            (void)hl_pairs_add(wanted, idle->pairs[i].sop_class, idle->pairs[i].syntax,
+                               idle->pairs[i].wish);
 }
 
 hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struct hl_pairs *pairs,

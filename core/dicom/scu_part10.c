@@ -55,10 +55,10 @@ static void close_link(struct call *call, bool is_sound)
 static hilum_rc link_for(struct call *call, const struct hl_part10 *head)
 {
     size_t before = call->pairs.n;
-    if (!hl_pairs_add(&call->pairs, head->sop_class, head->transfer_syntax)) {
+    if (!hl_pairs_add(&call->pairs, head->sop_class, head->transfer_syntax, NULL)) {
         hl_pairs_clear(&call->pairs);
         before = 0;
-        (void)hl_pairs_add(&call->pairs, head->sop_class, head->transfer_syntax);
+        (void)hl_pairs_add(&call->pairs, head->sop_class, head->transfer_syntax, NULL);
         close_link(call, true);
     }
     if (call->link && call->pairs.n == before)

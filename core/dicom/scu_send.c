@@ -43,21 +43,46 @@ const struct hl_ul_context *hl_sending_context(const struct hl_sending *sending,
     return NULL;
 }
 
-/* The context an object leaves on, converted where it has to be: one whose pixels cannot be decoded may still leave as
+/* Makes the object leave in that syntax. What loses is asked for by a rule, or allowed of the peer. */
+static hilum_rc convert(const struct hl_sending *sending, struct hl_outgoing *outgoing,
+                        const struct hl_pack_wish *wish, const char *syntax)
+{
+    const struct hl_syntax *target = hl_uid_syntax(syntax);
+    struct hl_pack_wish own = {.may_lose = sending->preference && sending->preference->may_lose};
+    if (!strcmp(syntax, hl_outgoing_stored(outgoing)->transfer_syntax))
+        return HILUM_OK;
+    if (wish && !strcmp(wish->transfer_syntax, syntax) && target &&
+        target->flags & HL_SYNTAX_ENCAPSULATED)
+        return hl_outgoing_encode(outgoing, wish);
+    if (!target || !(target->flags & HL_SYNTAX_LOSSY) || !own.may_lose)
+        return hl_outgoing_recode(outgoing, syntax);
+    snprintf(own.transfer_syntax, sizeof own.transfer_syntax, "%s", syntax);
+    return hl_outgoing_encode(outgoing, &own);
+}
+
+static void candidates_of(const struct hl_sending *sending, const struct hl_pack_wish *wish,
+                          const char *stored, struct hl_candidates *out)
+{
+    hl_candidates(sending->preference, wish ? wish->transfer_syntax : NULL, stored, out);
+    if (sending->by_get && !(sending->preference && sending->preference->only_listed_syntaxes))
+        hl_candidates_last(stored, out);
+}
+
+/* The context an object leaves on, converted where it has to be: one whose pixels cannot be had otherwise may still leave as
  * stored. NULL: it does not, and hl_error() tells why it cannot be converted, or does not leave as stored. */
 static const struct hl_ul_context *choose_context(const struct hl_sending *sending,
+                                                  const struct hl_pack_wish *wish,
                                                   struct hl_outgoing *outgoing)
 {
     const struct hl_stored *stored = hl_outgoing_stored(outgoing);
     const struct hl_ul_context *context = NULL;
     struct hl_candidates candidates;
     char why[512] = "";
-    hl_candidates(sending->preference, stored->transfer_syntax, &candidates);
+    candidates_of(sending, wish, stored->transfer_syntax, &candidates);
     for (size_t i = 0; i < candidates.n && !context; i++) {
         const char *syntax = candidates.syntaxes[i];
         context = hl_sending_context(sending, stored->sop_class, syntax);
-        if (context && strcmp(syntax, stored->transfer_syntax) &&
-            hl_outgoing_recode(outgoing, syntax)) {
+        if (context && convert(sending, outgoing, wish, syntax)) {
             if (!why[0])
                 snprintf(why, sizeof why, "%s", hl_error());
             context = NULL;
@@ -182,7 +207,8 @@ static hilum_rc exchange(const struct hl_sending *sending, const struct hl_ul_co
                          struct hl_outgoing *outgoing, struct hl_dimse *response)
 {
     const struct hl_stored *stored = hl_outgoing_stored(outgoing);
-    hilum_rc rc = hl_sending_request(sending, context, stored->sop_class, stored->sop_instance);
+    hilum_rc rc =
+        hl_sending_request(sending, context, stored->sop_class, hl_outgoing_sop_instance(outgoing));
     if (!rc)
         rc = send_bytes(sending, context, outgoing);
     return rc ? rc : hl_sending_answer(sending, response);
@@ -206,7 +232,7 @@ hilum_rc hl_sending_object(const struct hl_sending *sending, struct hl_store *st
         note_failure(item, rc);
         return HILUM_OK;
     }
-    const struct hl_ul_context *context = choose_context(sending, outgoing);
+    const struct hl_ul_context *context = choose_context(sending, item->wish, outgoing);
     struct hl_dimse response = {0};
     if (!context) {
         note_failure(item, HILUM_EUNSUP);

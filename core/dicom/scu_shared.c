@@ -268,7 +268,7 @@ static void sample_pairs(struct shared *shared)
     for (size_t i = 0; i < shared->n; i += shared->chunk)
         if (hl_record_stored_by_id(shared->scu->record, shared->items[i].instance_id, &stored) ==
                 HILUM_OK &&
-            !hl_pairs_add(&shared->pairs, stored.sop_class, stored.transfer_syntax))
+            !hl_pairs_add(&shared->pairs, stored.sop_class, stored.transfer_syntax, NULL))
             break;
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/dicom/scu_internal.h"
 #include "core/dicom/uid.h"
+#include "core/store/pack.h"
 #include "core/store/recode.h"
 #include "core/store/unpack.h"
 
@@ -23,19 +24,31 @@ static void add(struct hl_candidates *out, const char *syntax)
         out->syntaxes[out->n++] = syntax;
 }
 
-/* As stored, by conversion between uncompressed syntaxes, or by decoding. */
-static bool can_leave(const char *stored, const char *syntax)
+/* As stored, by conversion between uncompressed syntaxes, by decoding or by encoding. */
+static bool can_leave(const struct hl_peer *peer, const char *stored, const char *syntax)
 {
     return !strcmp(stored, syntax) || hl_recode_can(stored, syntax) ||
-           hl_unpack_can(stored, syntax);
+           hl_unpack_can(stored, syntax) || hl_pack_can(stored, syntax, peer && peer->may_lose);
 }
 
-void hl_candidates(const struct hl_peer *peer, const char *stored, struct hl_candidates *out)
+static bool may_take(const struct hl_peer *peer, const char *syntax)
+{
+    for (size_t i = 0; peer && i < peer->n_transfer_syntaxes; i++)
+        if (!strcmp(hl_uid_syntax_of(peer->transfer_syntaxes[i]), syntax))
+            return true;
+    return !peer || !peer->only_listed_syntaxes;
+}
+
+void hl_candidates(const struct hl_peer *peer, const char *wish, const char *stored,
+                   struct hl_candidates *out)
 {
     *out = (struct hl_candidates){0};
+    if (wish && *wish && may_take(peer, wish) &&
+        (!strcmp(stored, wish) || hl_pack_can(stored, wish, true) || can_leave(peer, stored, wish)))
+        add(out, wish);
     for (size_t i = 0; peer && i < peer->n_transfer_syntaxes; i++) {
         const char *listed = hl_uid_syntax_of(peer->transfer_syntaxes[i]);
-        if (can_leave(stored, listed))
+        if (can_leave(peer, stored, listed))
             add(out, listed);
     }
     out->n_alone = out->n;
@@ -44,36 +57,59 @@ void hl_candidates(const struct hl_peer *peer, const char *stored, struct hl_can
     add(out, stored);
     out->n_alone = out->n;
     for (size_t i = 0; i < N_PLAIN; i++)
-        if (can_leave(stored, plain[i]))
+        if (can_leave(peer, stored, plain[i]))
             add(out, plain[i]);
+}
+
+void hl_candidates_last(const char *stored, struct hl_candidates *out)
+{
+    static const char *const lossless[] = {HL_UID_JPEG_LS_LOSSLESS, HL_UID_HTJ2K_LOSSLESS,
+                                           HL_UID_JPEG_2000_LOSSLESS, HL_UID_JPEG_LOSSLESS_SV1,
+                                           HL_UID_RLE_LOSSLESS};
+    for (size_t i = 0; i < sizeof lossless / sizeof lossless[0]; i++)
+        if (hl_pack_can(stored, lossless[i], false))
+            add(out, lossless[i]);
 }
 
 /* ---- what a batch needs ----------------------------------------------------------------------- */
 
-/* Contexts a pair may come to. All uncompressed syntaxes of a class are four, listed or not, and a compressed one comes
- * to them; unless the peer has a list, the stored one is proposed alone and the others together. */
-static size_t cost_of(const struct hl_pairs *pairs, const char *syntax)
+static void candidates_of(const struct hl_pairs *pairs, const struct hl_pair *pair,
+                          struct hl_candidates *out)
 {
-    bool is_convertible =
-        hl_recode_can(syntax, syntax) || hl_unpack_can(syntax, HL_UID_EXPLICIT_LITTLE_ENDIAN);
-    if (pairs->is_exact || !is_convertible)
-        return 1;
-    return pairs->peer && pairs->peer->n_transfer_syntaxes ? N_PLAIN + 1 : 2;
+    if (!pairs->is_exact) {
+        hl_candidates(pairs->peer, pair->wish, pair->syntax, out);
+        return;
+    }
+    *out = (struct hl_candidates){.syntaxes = {pair->syntax}, .n = 1, .n_alone = 1};
 }
 
-bool hl_pairs_add(struct hl_pairs *pairs, const char *sop_class, const char *syntax)
+/* Contexts a pair may come to: one for each syntax of its own, and one for all that any will do of. */
+static size_t cost_of(const struct hl_pairs *pairs, const struct hl_pair *pair)
 {
+    struct hl_candidates candidates;
+    candidates_of(pairs, pair, &candidates);
+    return candidates.n_alone + (candidates.n > candidates.n_alone);
+}
+
+bool hl_pairs_add(struct hl_pairs *pairs, const char *sop_class, const char *syntax,
+                  const char *wish)
+{
+    struct hl_pair *pair = &pairs->items[pairs->n];
     for (size_t i = 0; i < pairs->n; i++)
         if (!strcmp(pairs->items[i].sop_class, sop_class) &&
-            !strcmp(pairs->items[i].syntax, syntax))
+            !strcmp(pairs->items[i].syntax, syntax) &&
+            !strcmp(pairs->items[i].wish, wish ? wish : ""))
             return true;
-    size_t cost = cost_of(pairs, syntax);
+    if (pairs->n == HL_PAIRS_MAX)
+        return false;
+    snprintf(pair->sop_class, sizeof pair->sop_class, "%s", sop_class);
+    snprintf(pair->syntax, sizeof pair->syntax, "%s", syntax);
+    snprintf(pair->wish, sizeof pair->wish, "%s", wish ? wish : "");
+    size_t cost = cost_of(pairs, pair);
     if (pairs->n_contexts + cost > HL_PAIRS_MAX)
         return false;
     pairs->n_contexts += cost;
-    struct hl_pair *pair = &pairs->items[pairs->n++];
-    snprintf(pair->sop_class, sizeof pair->sop_class, "%s", sop_class);
-    snprintf(pair->syntax, sizeof pair->syntax, "%s", syntax);
+    pairs->n++;
     return true;
 }
 
@@ -110,16 +146,6 @@ static struct hl_ul_context *add_context(struct hl_proposal *proposal, const cha
 static void add_syntax(struct hl_ul_context *context, const char *syntax)
 {
     snprintf(context->transfer_syntaxes[context->n_transfer_syntaxes++], HL_UID_MAX, "%s", syntax);
-}
-
-static void candidates_of(const struct hl_pairs *pairs, const struct hl_pair *pair,
-                          struct hl_candidates *out)
-{
-    if (!pairs->is_exact) {
-        hl_candidates(pairs->peer, pair->syntax, out);
-        return;
-    }
-    *out = (struct hl_candidates){.syntaxes = {pair->syntax}, .n = 1, .n_alone = 1};
 }
 
 /* A context of one syntax leaves the acceptor no choice, so that an object goes as it is stored or as the peer's

@@ -26,6 +26,28 @@ const char *hl_uid_syntax_of(const char *uid_or_keyword)
     return uid_or_keyword;
 }
 
+const struct hl_syntax *hl_uid_syntax_named(const char *name)
+{
+    static const struct {
+        const char *name, *keyword;
+    } shorts[] = {{"jpegls", "JPEGLSLossless"},
+                  {"htj2k", "HTJ2KLossless"},
+                  {"htj2k-rpcl", "HTJ2KLosslessRPCL"},
+                  {"j2k", "JPEG2000Lossless"},
+                  {"jpeg-lossless", "JPEGLosslessSV1"},
+                  {"rle", "RLELossless"},
+                  {"explicit", "ExplicitVRLittleEndian"},
+                  {"implicit", "ImplicitVRLittleEndian"},
+                  {"jpeg", "JPEGBaseline8Bit"},
+                  {"jpegls-near", "JPEGLSNearLossless"},
+                  {"j2k-lossy", "JPEG2000"},
+                  {"htj2k-lossy", "HTJ2K"}};
+    for (size_t i = 0; i < COUNT(shorts); i++)
+        if (strcmp(shorts[i].name, name) == 0)
+            name = shorts[i].keyword;
+    return hl_uid_syntax(hl_uid_syntax_of(name));
+}
+
 size_t hl_uid_syntaxes(const struct hl_syntax **out)
 {
     *out = syntaxes;

@@ -69,6 +69,9 @@ struct hl_uid_entry {
 const struct hl_syntax *hl_uid_syntax(const char *uid);
 /* The UID of a transfer syntax given by UID or keyword; what is neither comes back as it is. */
 const char *hl_uid_syntax_of(const char *uid_or_keyword);
+/* The same for rules, which may say "jpegls", "htj2k", "j2k", "rle", "jpeg-lossless", "explicit" and, with loss, "jpeg",
+ * "jpegls-near", "j2k-lossy", "htj2k-lossy". NULL: no syntax known here. */
+const struct hl_syntax *hl_uid_syntax_named(const char *name);
 /* All of them, in the order of the standard. Returns how many. */
 size_t hl_uid_syntaxes(const struct hl_syntax **out);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/dicom/uid.h"
 #include "core/script/internal.h"
 
 #define EVENT_TYPE "hilum.event"
@@ -249,10 +250,32 @@ static void delay_add(lua_State *lua, struct hl_buf *out)
     hl_buf_printf(out, ",\"delay_ms\":%lld", (long long)ms);
 }
 
+static void syntax_add(lua_State *lua, struct hl_buf *out)
+{
+    const struct hl_syntax *syntax =
+        lua_type(lua, -1) == LUA_TSTRING ? hl_uid_syntax_named(lua_tostring(lua, -1)) : NULL;
+    if (!syntax) {
+        luaL_error(lua, "send: syntax: expected a name like \"jpegls\", \"htj2k\" or \"jpeg\", a "
+                        "keyword or a UID of a transfer syntax");
+    }
+    hl_buf_text(out, ",\"syntax\":");
+    hl_buf_json_string(out, syntax->uid);
+}
+
+static void quality_add(lua_State *lua, struct hl_buf *out)
+{
+    int is_number = 0;
+    lua_Integer quality = lua_tointegerx(lua, -1, &is_number);
+    if (!is_number || quality < 1 || quality > 100) {
+        luaL_error(lua, "send: quality: expected 1 to 100");
+    }
+    hl_buf_printf(out, ",\"quality\":%d", (int)quality);
+}
+
 /* The options of ev:send at index 3. */
 static void send_options(lua_State *lua, struct hl_buf *out)
 {
-    static const char *const names[] = {"priority", "delay"};
+    static const char *const names[] = {"priority", "delay", "syntax", "quality"};
     luaL_checktype(lua, 3, LUA_TTABLE);
     lua_pushnil(lua);
     while (lua_next(lua, 3)) {
@@ -261,16 +284,22 @@ static void send_options(lua_State *lua, struct hl_buf *out)
             priority_add(lua, out);
         } else if (strcmp(key, "delay") == 0) {
             delay_add(lua, out);
+        } else if (strcmp(key, "syntax") == 0) {
+            syntax_add(lua, out);
+        } else if (strcmp(key, "quality") == 0) {
+            quality_add(lua, out);
         } else {
-            const char *near = hl_nearest(key, names, 2);
-            luaL_error(lua, "send: unknown option \"%s\": expected priority or delay%s%s%s", key,
-                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+            const char *near = hl_nearest(key, names, 4);
+            luaL_error(
+                lua,
+                "send: unknown option \"%s\": expected priority, delay, syntax or quality%s%s%s",
+                key, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
         }
         lua_pop(lua, 1);
     }
 }
 
-/* ev:send(peer [, {priority = "high", delay = "10m"}]) */
+/* ev:send(peer [, {priority = "high", delay = "10m", syntax = "jpegls", quality = 90}]) */
 static int verb_send(lua_State *lua)
 {
     struct hl_run *run = run_check(lua);

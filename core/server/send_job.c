@@ -2,7 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
+#include <jansson.h>
+
 #include "core/base/error.h"
+#include "core/dicom/uid.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,16 +30,37 @@ static bool is_permanent(const struct hl_send_item *item)
     return family == 0xC000 || (item->status & 0xFF00) == 0xA900 || item->rc == HILUM_ENOTFOUND;
 }
 
+/* What the rule wishes; false: nothing. */
+static bool read_wish(const struct hl_job *job, struct hl_pack_wish *out)
+{
+    json_t *arguments = json_loads(job->arguments ? job->arguments : "{}", 0, NULL);
+    const char *syntax = json_string_value(json_object_get(arguments, "syntax"));
+    const struct hl_syntax *known = syntax ? hl_uid_syntax_named(syntax) : NULL;
+    *out = (struct hl_pack_wish){0};
+    if (known) {
+        snprintf(out->transfer_syntax, sizeof out->transfer_syntax, "%s", known->uid);
+        out->may_lose = (known->flags & HL_SYNTAX_LOSSY) != 0;
+        out->quality = (uint32_t)json_integer_value(json_object_get(arguments, "quality"));
+    }
+    json_decref(arguments);
+    return known != NULL;
+}
+
 static void send_batch(struct hl_server *server, const struct hl_peer *peer,
                        struct hl_job_attempt *attempts, size_t n)
 {
     struct hl_send_item *items = calloc(n, sizeof *items);
-    if (!items) {
+    struct hl_pack_wish *wishes = calloc(n, sizeof *wishes);
+    if (!items || !wishes) {
+        free(items);
+        free(wishes);
         fail_all(attempts, n, hl_fail(HILUM_ENOMEM, "out of memory"), false);
         return;
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         items[i].instance_id = attempts[i].job.instance_id;
+        items[i].wish = read_wish(&attempts[i].job, &wishes[i]) ? &wishes[i] : NULL;
+    }
     struct hl_send_options options = {.as_of = attempts[0].job.as_of};
     hilum_rc rc = hl_scu_store(server->scu, peer, items, n, &options);
     if (rc < 0)
@@ -47,6 +71,7 @@ static void send_batch(struct hl_server *server, const struct hl_peer *peer,
         snprintf(attempts[i].result, sizeof attempts[i].result, "%s", items[i].detail);
     }
     free(items);
+    free(wishes);
 }
 
 static void run_send(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n)

@@ -195,6 +195,7 @@ static hilum_rc open_store(struct hl_server *server)
         .vr = hl_dict_vr,
         .duplicates = duplicate_policy(config),
         .codecs = &server->codecs,
+        .spool_dir = server->options.data_dir,
     };
     hl_server_codecs(server->plugins, &server->codecs);
     return hl_store_open(stores.items, stores.n, server->record, server->bus, &options,

@@ -9,6 +9,7 @@
 #include "core/bus/bus.h"
 #include "core/record/record.h"
 #include "core/store/codecs.h"
+#include "core/store/pack.h"
 #include "hilum/store.h"
 
 /* The keys of the log beside the objects begin so. */
@@ -29,8 +30,9 @@ struct hl_store_options {
     uint32_t (*tag)(
         const char *keyword);        /* the dictionary, for rules; NULL: common keywords only */
     const char *(*vr)(uint32_t tag); /* likewise, for overlays; NULL: common attributes, else LO */
-    const struct hl_codecs *codecs;  /* for what leaves decoded; NULL: none */
-    bool trust_medium;               /* do not digest what leaves: fsck alone finds rot */
+    const struct hl_codecs *codecs;  /* for what leaves decoded or encoded; NULL: none */
+    const char *spool_dir; /* for temporary files of large objects that are; NULL: memory only */
+    bool trust_medium;     /* do not digest what leaves: fsck alone finds rot */
 };
 
 /* `stores`: tables by name; the first is where new objects go unless a rule chooses another. */
@@ -125,11 +127,17 @@ const struct hl_stored *hl_outgoing_stored(const struct hl_outgoing *outgoing);
 /* Data set bytes (without file meta information) in all, as stored; of a converted or corrected deflated
  * one nobody knows. */
 uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing);
-/* Before the first piece: let it leave in this uncompressed syntax, decoded if it is stored compressed. Reads what is no
- * value once and decodes the first frame, so that what has no conversion is refused here: HILUM_EUNSUP,
- * HILUM_ECORRUPT (broken code stream), HILUM_EINVAL (damaged nested content), HILUM_ENOMEM. Corrections are applied.
- * Memory is a frame, whatever the size. */
+/* Before the first piece: let it leave in this syntax, decoded if it is stored compressed, encoded without loss if that
+ * is a compressed one. Reads what is no value once and decodes (encodes) all frames (of over 1 GiB of native ones only
+ * the first), so that what has no conversion is refused here: HILUM_EUNSUP, HILUM_ECORRUPT (broken code stream),
+ * HILUM_EINVAL (damaged nested content), HILUM_EFULL (no room for temporary files), HILUM_ENOMEM. After a failure it leaves as
+ * it would have before. Corrections are applied. Memory is two frames and HL_SPOOL_MEMORY, whatever the size. */
 hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax);
+/* The same to a compressed syntax with everything that can be wished for, loss included: then it leaves as another
+ * object, see hl_outgoing_sop_instance. */
+hilum_rc hl_outgoing_encode(struct hl_outgoing *outgoing, const struct hl_pack_wish *wish);
+/* The SOP Instance UID it leaves under; the stored one's but for what was encoded with loss. Borrowed. */
+const char *hl_outgoing_sop_instance(const struct hl_outgoing *outgoing);
 /* Next piece, borrowed until the next call; *n 0 at the end. HILUM_ECORRUPT: the stored bytes are not what
  * was stored (instance.corrupted was published). Memory-mapped where the store has open_fd. */
 hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size_t *n);

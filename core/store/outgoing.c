@@ -269,6 +269,7 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
     hl_recode_free(outgoing->recode);
     hl_unpack_free(outgoing->unpack);
     hl_unpack_free(outgoing->view);
+    hl_pack_free(outgoing->pack);
     hl_splice_fini(&outgoing->splice);
     hl_splice_fini(&outgoing->under);
     XXH3_freeState(outgoing->hash);
@@ -283,14 +284,22 @@ const struct hl_stored *hl_outgoing_stored(const struct hl_outgoing *outgoing)
 
 uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing)
 {
+    if (outgoing->pack != NULL)
+        return hl_pack_length(outgoing->pack);
     return outgoing->splice.count > 0 ? outgoing->splice.length : outgoing->length;
+}
+
+const char *hl_outgoing_sop_instance(const struct hl_outgoing *outgoing)
+{
+    const char *derived = outgoing->pack != NULL ? hl_pack_sop_instance(outgoing->pack) : "";
+    return derived[0] != '\0' ? derived : outgoing->stored.sop_instance;
 }
 
 void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_syntax,
                       struct hl_buf *out)
 {
-    hl_meta_write(outgoing->stored.sop_class, outgoing->stored.sop_instance, transfer_syntax, "",
-                  out);
+    hl_meta_write(outgoing->stored.sop_class, hl_outgoing_sop_instance(outgoing), transfer_syntax,
+                  "", out);
 }
 
 /* ---- piece by piece ---- */
@@ -392,7 +401,26 @@ static hilum_rc recode_check(struct hl_outgoing *outgoing, struct hl_recode *rec
     return rc;
 }
 
-hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax)
+void hl_outgoing_reset(struct hl_outgoing *outgoing)
+{
+    hl_recode_free(outgoing->recode);
+    outgoing->recode = NULL;
+    if (outgoing->unpack != NULL) {
+        hl_splice_fini(&outgoing->splice);
+        outgoing->splice = outgoing->under;
+        outgoing->under = (struct hl_splice){0};
+        hl_unpack_free(outgoing->unpack);
+        outgoing->unpack = NULL;
+    }
+    outgoing->cursor = (struct hl_outgoing_cursor){0};
+    outgoing->is_recoded = false;
+    outgoing->n_given = 0;
+    hl_buf_clear(&outgoing->recoded);
+    if (outgoing->hash != NULL) /* begun, and not compared yet */
+        XXH3_128bits_reset(outgoing->hash);
+}
+
+static hilum_rc recode(struct hl_outgoing *outgoing, const char *transfer_syntax, bool is_whole)
 {
     const char *stored = outgoing->stored.transfer_syntax;
     const char *from = outgoing->inflated != NULL ? HL_UID_EXPLICIT_LITTLE_ENDIAN : stored;
@@ -402,7 +430,7 @@ hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_s
         return hl_fail(HILUM_EUNSUP, "no dictionary to convert a data set by");
     hilum_rc rc = HILUM_OK;
     if (!hl_recode_can(from, transfer_syntax) && hl_unpack_can(stored, transfer_syntax)) {
-        rc = hl_outgoing_unpack(outgoing);
+        rc = hl_outgoing_unpack(outgoing, is_whole);
         from = HL_UID_EXPLICIT_LITTLE_ENDIAN;
     }
     if (rc == HILUM_OK)
@@ -412,6 +440,25 @@ hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_s
     hl_recode_free(trial);
     if (rc == HILUM_OK)
         rc = hl_recode_new(from, transfer_syntax, vr, &outgoing->recode);
+    if (rc != HILUM_OK)
+        hl_outgoing_reset(outgoing);
+    return rc;
+}
+
+hilum_rc hl_outgoing_to_native(struct hl_outgoing *outgoing)
+{
+    return recode(outgoing, HL_UID_EXPLICIT_LITTLE_ENDIAN, false);
+}
+
+hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax)
+{
+    const char *stored = outgoing->stored.transfer_syntax;
+    if (hl_pack_can(stored, transfer_syntax, false)) {
+        struct hl_pack_wish wish = {0};
+        snprintf(wish.transfer_syntax, sizeof wish.transfer_syntax, "%s", transfer_syntax);
+        return hl_outgoing_encode(outgoing, &wish);
+    }
+    hilum_rc rc = recode(outgoing, transfer_syntax, true);
     return rc == HILUM_OK
                ? HILUM_OK
                : hl_fail_in(rc, "%s stays %s", outgoing->stored.sop_instance, hl_uid_name(stored));
@@ -456,11 +503,17 @@ static hilum_rc recoded_next(struct hl_outgoing *outgoing, const uint8_t **bytes
     return rc;
 }
 
+hilum_rc hl_outgoing_next_native(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
+{
+    return is_made_anew(outgoing) ? recoded_next(outgoing, bytes, n)
+                                  : source_next(outgoing, bytes, n);
+}
+
 hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size_t *n)
 {
     const uint8_t *at = NULL;
-    hilum_rc rc =
-        is_made_anew(outgoing) ? recoded_next(outgoing, &at, n) : source_next(outgoing, &at, n);
+    hilum_rc rc = outgoing->pack != NULL ? hl_pack_next(outgoing->pack, &at, n)
+                                         : hl_outgoing_next_native(outgoing, &at, n);
     *bytes = at;
     if (rc != HILUM_OK)
         *n = 0;
@@ -469,6 +522,8 @@ hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size
 
 bool hl_outgoing_is_end(const struct hl_outgoing *outgoing)
 {
+    if (outgoing->pack != NULL)
+        return hl_pack_is_end(outgoing->pack);
     return is_made_anew(outgoing) ? outgoing->is_recoded
                                   : hl_outgoing_at_end(outgoing, &outgoing->cursor);
 }

@@ -3,6 +3,7 @@
 #define HL_STORE_OUTGOING_INTERNAL_H
 
 #include "core/store/store_internal.h"
+#include "core/store/pack.h"
 #include "core/store/unpack.h"
 
 enum { HL_OUTGOING_PIECE = 256 * 1024 };
@@ -33,6 +34,7 @@ struct hl_outgoing {
     struct hl_unpack *unpack; /* NULL: pixels leave as they are stored */
     struct hl_unpack *view;   /* frames asked for one by one; NULL: none yet */
     struct hl_splice under;   /* corrections, where the splice that decodes lies over them */
+    struct hl_pack *pack;     /* NULL: not encoded; else all that leaves */
     struct hl_recode *recode; /* NULL: leaves in the syntax it is stored in */
     struct hl_buf recoded;    /* by either; of the call under way, and a few bytes of the next */
     size_t n_given;           /* of them, by the last call */
@@ -47,8 +49,15 @@ bool hl_outgoing_at_end(const struct hl_outgoing *outgoing,
 /* Feeds the whole stored data set to a scan, and to the digest if that is still to be checked. */
 hilum_rc hl_outgoing_scan(struct hl_outgoing *outgoing, struct hl_scan *scan);
 
-/* outgoing_pixels.c: from now on the data set is one in explicit little endian with native pixels. After a failure it
+/* outgoing_pixels.c: from now on the data set is one in explicit little endian with native pixels; is_whole: all frames
+ * are decoded at once, where there is room, rather than as they leave. After a failure it
  * leaves as it would have before. HILUM_EUNSUP, HILUM_ECORRUPT, HILUM_ENOTFOUND, HILUM_ENOMEM as of hl_unpack_new. */
-hilum_rc hl_outgoing_unpack(struct hl_outgoing *outgoing);
+hilum_rc hl_outgoing_unpack(struct hl_outgoing *outgoing, bool is_whole);
+
+/* outgoing.c: the data set as explicit little endian from its start, and back to how it leaves by itself. */
+hilum_rc hl_outgoing_to_native(struct hl_outgoing *outgoing);
+void hl_outgoing_reset(struct hl_outgoing *outgoing);
+/* Pieces before they are encoded, and whether that was the last. */
+hilum_rc hl_outgoing_next_native(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n);
 
 #endif

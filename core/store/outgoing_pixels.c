@@ -47,7 +47,7 @@ static hilum_rc plan(struct hl_outgoing *outgoing, const struct hl_scan *scan,
     size_t n = hl_unpack_edits(unpack, &edits);
     hilum_rc rc = hl_splice_plan(scan, edits, n, &over);
     if (rc == HILUM_OK)
-        rc = hl_splice_compose(&outgoing->splice, hl_unpack_length(unpack), &over);
+        rc = hl_splice_compose(&outgoing->splice, hl_unpack_length(unpack), false, &over);
     if (rc != HILUM_OK)
         return rc;
     outgoing->under = outgoing->splice;
@@ -55,14 +55,16 @@ static hilum_rc plan(struct hl_outgoing *outgoing, const struct hl_scan *scan,
     return HILUM_OK;
 }
 
-static hilum_rc unpack_scanned(struct hl_outgoing *outgoing, const struct hl_scan *scan)
+static hilum_rc unpack_scanned(struct hl_outgoing *outgoing, const struct hl_scan *scan,
+                               bool is_whole)
 {
     const struct hl_element *pixels = hl_scan_find(scan, HL_TAG_PIXEL_DATA);
     struct hl_frame_source source = {read_stored, outgoing};
     struct hl_unpack *unpack = NULL;
     int64_t shift = pixels ? shift_at(&outgoing->splice, pixels->offset) : 0;
-    hilum_rc rc = hl_unpack_new(outgoing->store->options.codecs, outgoing->stored.transfer_syntax,
-                                scan, shift, &source, &unpack);
+    hilum_rc rc =
+        hl_unpack_new(outgoing->store->options.codecs, outgoing->stored.transfer_syntax, scan,
+                      shift, &source, is_whole ? &outgoing->store->spool : NULL, &unpack);
     if (rc == HILUM_OK)
         rc = plan(outgoing, scan, unpack);
     if (rc == HILUM_OK)
@@ -72,14 +74,14 @@ static hilum_rc unpack_scanned(struct hl_outgoing *outgoing, const struct hl_sca
     return rc;
 }
 
-hilum_rc hl_outgoing_unpack(struct hl_outgoing *outgoing)
+hilum_rc hl_outgoing_unpack(struct hl_outgoing *outgoing, bool is_whole)
 {
     struct hl_scan *scan = NULL;
     hilum_rc rc = hl_scan_new(outgoing->stored.transfer_syntax, NULL, &scan);
     if (rc == HILUM_OK)
         rc = scan_leaving(outgoing, true, scan);
     if (rc == HILUM_OK)
-        rc = unpack_scanned(outgoing, scan);
+        rc = unpack_scanned(outgoing, scan, is_whole);
     hl_scan_free(scan);
     return rc;
 }

@@ -192,7 +192,7 @@ static hilum_rc add_range(const struct hl_splice *under, uint64_t at, uint64_t n
 {
     uint64_t begin = 0;
     hilum_rc rc = HILUM_OK;
-    if (under->count == 0)
+    if (!under || under->count == 0)
         return add_piece(out, (struct hl_piece){.offset = at, .length = n});
     for (size_t i = 0; i < under->count && n && rc == HILUM_OK; i++) {
         struct hl_piece piece = under->pieces[i];
@@ -212,14 +212,15 @@ static hilum_rc add_range(const struct hl_splice *under, uint64_t at, uint64_t n
 }
 
 /* The head of Pixel Data in explicit little endian, with its length. */
-static hilum_rc add_pixels(const struct hl_piece *head, uint64_t pixels, struct hl_splice *out)
+static hilum_rc add_pixels(const struct hl_piece *head, uint64_t pixels, uint32_t length,
+                           struct hl_splice *out)
 {
     uint8_t *bytes = hl_arena_alloc(&out->arena, head->length);
     if (!bytes)
         return hl_fail(HILUM_ENOMEM, "edit of a data set: no memory");
     memcpy(bytes, head->bytes, head->length);
     for (unsigned i = 0; i < 4; i++)
-        bytes[head->length - 4 + i] = (uint8_t)(pixels >> (8 * i));
+        bytes[head->length - 4 + i] = (uint8_t)(length >> (8 * i));
     hilum_rc rc = add_piece(out, (struct hl_piece){.bytes = bytes, .length = head->length});
     if (rc != HILUM_OK)
         return rc;
@@ -232,14 +233,14 @@ static bool is_pixel_head(const struct hl_piece *piece)
            hl_get_tag(piece->bytes, false) == HL_TAG_PIXEL_DATA;
 }
 
-static hilum_rc compose(const struct hl_splice *under, uint64_t pixels,
+static hilum_rc compose(const struct hl_splice *under, uint64_t pixels, uint32_t length,
                         const struct hl_splice *over, struct hl_splice *out)
 {
     hilum_rc rc = HILUM_OK;
     for (size_t i = 0; i < over->count && rc == HILUM_OK; i++) {
         const struct hl_piece *piece = &over->pieces[i];
         if (is_pixel_head(piece))
-            rc = add_pixels(piece, pixels, out);
+            rc = add_pixels(piece, pixels, length, out);
         else if (piece->bytes)
             rc = add_piece(out, *piece);
         else
@@ -248,13 +249,15 @@ static hilum_rc compose(const struct hl_splice *under, uint64_t pixels,
     return rc;
 }
 
-hilum_rc hl_splice_compose(const struct hl_splice *under, uint64_t pixels, struct hl_splice *over)
+hilum_rc hl_splice_compose(const struct hl_splice *under, uint64_t pixels, bool is_fragments,
+                           struct hl_splice *over)
 {
+    uint32_t length = is_fragments ? HL_LENGTH_UNDEFINED : (uint32_t)pixels;
     struct hl_splice out = {.arena = over->arena}; /* the edits' bytes go on living in it */
     over->arena = (struct hl_arena){0};
     hilum_rc rc =
-        pixels < HL_LENGTH_UNDEFINED - 1
-            ? compose(under, pixels, over, &out)
+        is_fragments || pixels < HL_LENGTH_UNDEFINED - 1
+            ? compose(under, pixels, length, over, &out)
             : hl_fail(HILUM_EUNSUP, "%llu bytes of native pixels: more than one element holds",
                       (unsigned long long)pixels);
     hl_splice_fini(over);

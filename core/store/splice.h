@@ -49,10 +49,12 @@ struct hl_splice {
  * element to be added behind pixel data that was cut short; HILUM_ENOMEM. On failure *out is empty. */
 hilum_rc hl_splice_plan(const struct hl_scan *scan, const struct hl_edit *edits, size_t n,
                         struct hl_splice *out);
-/* `over` was planned over the data set that `under` makes (count 0: the stored one itself): its ranges become
- * those of the stored one, and `pixels` bytes follow the head of its Pixel Data, which has no value yet. `under` must
- * outlive it. HILUM_EUNSUP: more pixels than an element can have; HILUM_ENOMEM. On failure `over` is empty. */
-hilum_rc hl_splice_compose(const struct hl_splice *under, uint64_t pixels, struct hl_splice *over);
+/* `over` was planned over the data set that `under` makes (NULL or count 0: the stored one itself): its ranges become
+ * those of the stored one, and `pixels` bytes follow the head of its Pixel Data, which has no value yet: native ones, or
+ * fragments with all their items, and then its length is undefined. `under` must outlive it. HILUM_EUNSUP: more
+ * native pixels than an element can have; HILUM_ENOMEM. On failure `over` is empty. */
+hilum_rc hl_splice_compose(const struct hl_splice *under, uint64_t pixels, bool is_fragments,
+                           struct hl_splice *over);
 void hl_splice_fini(struct hl_splice *splice);
 
 /* Appends one element as it is coded in data sets of that kind: a short VR over 65534 bytes becomes

@@ -65,6 +65,7 @@ struct hl_store {
     struct hl_record *record;
     struct hl_bus *bus;
     struct hl_store_options options;
+    struct hl_spool_place spool; /* for what is made before it leaves */
 
     pthread_mutex_t queue_lock;  /* of the queue, its leaders, is_done in jobs */
     pthread_cond_t queue_filled; /* and nobody else sees to it */

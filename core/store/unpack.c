@@ -7,27 +7,12 @@
 
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
+#include "core/store/pack.h"
+#include "core/store/pixels.h"
 #include "core/store/recode.h"
 #include "core/store/scan_head.h"
 
-enum {
-    TAG_SAMPLES = 0x00280002,
-    TAG_PHOTOMETRIC = 0x00280004,
-    TAG_PLANAR = 0x00280006,
-    TAG_ROWS = 0x00280010,
-    TAG_COLUMNS = 0x00280011,
-    TAG_ALLOCATED = 0x00280100,
-    TAG_STORED = 0x00280101,
-    TAG_HIGH_BIT = 0x00280102,
-    TAG_REPRESENTATION = 0x00280103,
-    TAG_LOSSY = 0x00282110,
-    TAG_LOSSY_RATIO = 0x00282112,
-    TAG_LOSSY_METHOD = 0x00282114,
-    TAG_EXTENDED_TABLE = 0x7FE00001,
-    TAG_EXTENDED_LENGTHS = 0x7FE00002,
-    TAG_TOTAL_LENGTH = 0x7FE00003,
-    EDITS_MAX = 16
-};
+enum { EDITS_MAX = 16 };
 static const uint64_t frame_max = (uint64_t)2 << 30; /* bytes of one frame, coded or not */
 static const uint64_t none = UINT64_MAX;
 
@@ -39,6 +24,8 @@ struct hl_unpack {
     struct hilum_frame declared; /* by the data set */
     struct hilum_frame frame;    /* as every frame comes out */
     uint64_t frame_bytes, length, current;
+    struct hl_spool
+        spool; /* all frames, one behind the other; length 0: they are decoded as they leave */
     uint8_t *coded, *pixels;
     uint64_t cap_coded;
     struct hl_edit edits[EDITS_MAX];
@@ -46,66 +33,6 @@ struct hl_unpack {
     uint8_t numbers[EDITS_MAX][2]; /* values of edits */
     char ratio[17];
 };
-
-/* ---- what the data set says ---- */
-
-static const struct {
-    const char *name;
-    uint32_t value;
-} photometrics[] = {
-    {"MONOCHROME1", HILUM_PHOTO_MONOCHROME1},
-    {"MONOCHROME2", HILUM_PHOTO_MONOCHROME2},
-    {"PALETTE COLOR", HILUM_PHOTO_PALETTE},
-    {"RGB", HILUM_PHOTO_RGB},
-    {"YBR_FULL", HILUM_PHOTO_YBR_FULL},
-    {"YBR_FULL_422", HILUM_PHOTO_YBR_FULL_422},
-    {"YBR_PARTIAL_420", HILUM_PHOTO_YBR_PARTIAL_420},
-    {"YBR_ICT", HILUM_PHOTO_YBR_ICT},
-    {"YBR_RCT", HILUM_PHOTO_YBR_RCT},
-};
-enum { N_PHOTOMETRICS = sizeof photometrics / sizeof photometrics[0] };
-
-static uint32_t photometric_of(const char *name)
-{
-    for (size_t i = 0; i < N_PHOTOMETRICS; i++)
-        if (strcmp(photometrics[i].name, name) == 0)
-            return photometrics[i].value;
-    return HILUM_PHOTO_UNKNOWN;
-}
-
-static const char *photometric_name(uint32_t value)
-{
-    for (size_t i = 0; i < N_PHOTOMETRICS; i++)
-        if (photometrics[i].value == value)
-            return photometrics[i].name;
-    return NULL;
-}
-
-static uint32_t number_of(const struct hl_scan *scan, uint32_t tag, uint32_t fallback)
-{
-    int64_t value = 0;
-    if (hl_scan_int(scan, tag, &value) != HILUM_OK || value < 0 || value > UINT16_MAX)
-        return fallback;
-    return (uint32_t)value;
-}
-
-static void read_declared(const struct hl_scan *scan, struct hilum_frame *out)
-{
-    char photometric[17];
-    hl_scan_text(scan, TAG_PHOTOMETRIC, photometric, sizeof photometric);
-    *out = (struct hilum_frame){.size = sizeof *out,
-                                .columns = number_of(scan, TAG_COLUMNS, 0),
-                                .rows = number_of(scan, TAG_ROWS, 0),
-                                .samples = number_of(scan, TAG_SAMPLES, 1),
-                                .bits_allocated = number_of(scan, TAG_ALLOCATED, 0),
-                                .bits_stored = number_of(scan, TAG_STORED, 0),
-                                .is_planar = number_of(scan, TAG_PLANAR, 0) == 1,
-                                .photometric = photometric_of(photometric)};
-    if (number_of(scan, TAG_REPRESENTATION, 0) == 1)
-        out->sample_type = HILUM_SAMPLE_SIGNED;
-    if (!out->bits_stored)
-        out->bits_stored = out->bits_allocated;
-}
 
 /* ---- a frame ---- */
 
@@ -294,17 +221,17 @@ static void edit_lossy(struct hl_unpack *unpack, const struct hl_scan *scan)
         : strncmp(unpack->transfer_syntax, "1.2.840.10008.1.2.4.20", 22) == 0 ? "ISO_15444_15"
                                                                               : "ISO_10918_1";
     uint64_t coded = 0;
-    hl_scan_text(scan, TAG_LOSSY, lossy, sizeof lossy);
+    hl_scan_text(scan, HL_TAG_LOSSY, lossy, sizeof lossy);
     for (size_t i = 0; i < unpack->frames.n_fragments; i++)
         coded += unpack->frames.fragments[i].n;
     if (strcmp(lossy, "01") != 0)
-        edit_text(unpack, TAG_LOSSY, "CS", "01");
-    if (hl_scan_text(scan, TAG_LOSSY_METHOD, method, sizeof method) > 0)
+        edit_text(unpack, HL_TAG_LOSSY, "CS", "01");
+    if (hl_scan_text(scan, HL_TAG_LOSSY_METHOD, method, sizeof method) > 0)
         return;
     snprintf(unpack->ratio, sizeof unpack->ratio, "%.6g",
              (double)(unpack->frame_bytes * unpack->frames.n) / (double)(coded ? coded : 1));
-    edit_text(unpack, TAG_LOSSY_RATIO, "DS", unpack->ratio);
-    edit_text(unpack, TAG_LOSSY_METHOD, "CS", name);
+    edit_text(unpack, HL_TAG_LOSSY_RATIO, "DS", unpack->ratio);
+    edit_text(unpack, HL_TAG_LOSSY_METHOD, "CS", name);
 }
 
 /* Bits Stored stays where the samples still fit: streams of a library's own depth are deeper than what they carry. */
@@ -313,27 +240,27 @@ static void edit_depth(struct hl_unpack *unpack)
     const struct hilum_frame *declared = &unpack->declared, *frame = &unpack->frame;
     if (frame->bits_allocated == declared->bits_allocated)
         return;
-    edit_number(unpack, TAG_ALLOCATED, frame->bits_allocated);
+    edit_number(unpack, HL_TAG_ALLOCATED, frame->bits_allocated);
     if (declared->bits_stored && declared->bits_stored <= frame->bits_allocated)
         return;
-    edit_number(unpack, TAG_STORED, frame->bits_stored);
-    edit_number(unpack, TAG_HIGH_BIT, frame->bits_stored - 1);
+    edit_number(unpack, HL_TAG_STORED, frame->bits_stored);
+    edit_number(unpack, HL_TAG_HIGH_BIT, frame->bits_stored - 1);
 }
 
 static void make_edits(struct hl_unpack *unpack, const struct hl_scan *scan, bool is_lossy)
 {
     const struct hilum_frame *frame = &unpack->frame;
-    const char *photometric = photometric_name(frame->photometric);
+    const char *photometric = hl_photometric_name(frame->photometric);
     if (frame->photometric != unpack->declared.photometric && photometric)
-        edit_text(unpack, TAG_PHOTOMETRIC, "CS", photometric);
+        edit_text(unpack, HL_TAG_PHOTOMETRIC, "CS", photometric);
     if (frame->samples > 1)
-        edit_number(unpack, TAG_PLANAR, frame->is_planar);
+        edit_number(unpack, HL_TAG_PLANAR, frame->is_planar);
     edit_depth(unpack);
     if (is_lossy)
         edit_lossy(unpack, scan);
-    edit_delete(unpack, scan, TAG_EXTENDED_TABLE);
-    edit_delete(unpack, scan, TAG_EXTENDED_LENGTHS);
-    edit_delete(unpack, scan, TAG_TOTAL_LENGTH);
+    edit_delete(unpack, scan, HL_TAG_EXTENDED_TABLE);
+    edit_delete(unpack, scan, HL_TAG_EXTENDED_LENGTHS);
+    edit_delete(unpack, scan, HL_TAG_TOTAL_LENGTH);
     (void)edit_add(unpack, HL_TAG_PIXEL_DATA, frame->bits_allocated > 8 ? "OW" : "OB");
 }
 
@@ -361,6 +288,16 @@ bool hl_unpack_can(const char *from, const char *to)
     return false;
 }
 
+bool hl_pack_can(const char *from, const char *to, bool may_lose)
+{
+    const struct hl_syntax *target = hl_uid_syntax(to);
+    const unsigned no = HL_SYNTAX_VIDEO | HL_SYNTAX_REFERENCED | HL_SYNTAX_PRIVATE |
+                        HL_SYNTAX_RETIRED | (may_lose ? 0 : HL_SYNTAX_LOSSY);
+    if (!target || !(target->flags & HL_SYNTAX_ENCAPSULATED) || target->flags & no)
+        return false;
+    return hl_recode_can(from, from) || hl_unpack_can(from, HL_UID_EXPLICIT_LITTLE_ENDIAN);
+}
+
 static hilum_rc check_info(struct hl_unpack *unpack, const struct hilum_frame *frame)
 {
     const struct hilum_frame *declared = &unpack->declared;
@@ -376,11 +313,9 @@ static hilum_rc check_info(struct hl_unpack *unpack, const struct hilum_frame *f
         unpack->frames.n > UINT64_MAX / 2 / frame_max)
         return hl_fail(HILUM_EUNSUP, "frames of %llu bytes",
                        (unsigned long long)unpack->frame_bytes);
-    /* In native pixel data the next frame of 1-bit pixels begins in the middle of a byte. */
-    if (frame->bits_allocated == 1 && unpack->frames.n > 1 &&
-        (uint64_t)frame->columns * frame->rows % 8)
-        return hl_fail(HILUM_EUNSUP, "frames of 1-bit pixels that do not end at bytes");
-    unpack->length = unpack->frame_bytes * unpack->frames.n;
+    uint64_t bits = (uint64_t)frame->columns * frame->rows * unpack->frames.n;
+    unpack->length =
+        frame->bits_allocated == 1 ? (bits + 7) / 8 : unpack->frame_bytes * unpack->frames.n;
     unpack->length += unpack->length % 2;
     unpack->pixels =
         calloc(1, (size_t)unpack->frame_bytes + 2); /* a frame of bits may begin late */
@@ -404,12 +339,78 @@ static hilum_rc open_native(struct hl_unpack *unpack, const struct hl_scan *scan
     return unpack->pixels ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory for a frame");
 }
 
+/* ---- all frames before the first leaves ---- */
+
+/* In native pixel data a frame of 1-bit pixels may begin in the middle of a byte (PS3.5 8.1.1). */
+static bool is_split(const struct hl_unpack *unpack)
+{
+    const struct hilum_frame *frame = &unpack->frame;
+    return frame->bits_allocated == 1 && unpack->frames.n > 1 &&
+           (uint64_t)frame->columns * frame->rows % 8;
+}
+
+/* The frame behind the `filled` bits (0 to 7) that wait in *waiting; what is left of it waits for the next. */
+static hilum_rc add_bits(struct hl_unpack *unpack, uint8_t *waiting, unsigned *filled)
+{
+    uint64_t bits = (uint64_t)unpack->frame.columns * unpack->frame.rows, all = *filled + bits;
+    uint8_t *p = unpack->pixels;
+    for (uint64_t k = 0; *filled && k < unpack->frame_bytes; k++) {
+        uint8_t byte = p[k];
+        p[k] = (uint8_t)(byte << *filled | *waiting);
+        *waiting = (uint8_t)(byte >> (8 - *filled));
+    }
+    p[unpack->frame_bytes] = *filled ? *waiting : 0;
+    unpack->current = none; /* it has been moved */
+    *filled = (unsigned)(all % 8);
+    *waiting = (uint8_t)(p[all / 8] & ((1u << *filled) - 1));
+    return hl_spool_add(&unpack->spool, p, (size_t)(all / 8));
+}
+
+static hilum_rc spool_split(struct hl_unpack *unpack)
+{
+    uint8_t waiting = 0;
+    unsigned filled = 0;
+    hilum_rc rc = HILUM_OK;
+    for (uint64_t i = 0; rc == HILUM_OK && i < unpack->frames.n; i++) {
+        rc = load(unpack, i);
+        if (rc == HILUM_OK)
+            rc = add_bits(unpack, &waiting, &filled);
+    }
+    return rc == HILUM_OK && filled ? hl_spool_add(&unpack->spool, &waiting, 1) : rc;
+}
+
+static hilum_rc spool_frames(struct hl_unpack *unpack)
+{
+    hilum_rc rc = HILUM_OK;
+    for (uint64_t i = 0; rc == HILUM_OK && i < unpack->frames.n; i++) {
+        rc = load(unpack, i);
+        if (rc == HILUM_OK)
+            rc = hl_spool_add(&unpack->spool, unpack->pixels, (size_t)unpack->frame_bytes);
+    }
+    return rc;
+}
+
+/* No room is no reason to refuse what may be sound. */
+static hilum_rc spool(struct hl_unpack *unpack, const struct hl_spool_place *place)
+{
+    unpack->spool.place = place;
+    if (is_split(unpack))
+        return spool_split(unpack);
+    if (!place || unpack->frames.n == 1 || unpack->length > HL_UNPACK_SPOOLED)
+        return HILUM_OK;
+    hilum_rc rc = spool_frames(unpack);
+    if (rc != HILUM_EFULL)
+        return rc;
+    hl_spool_fini(&unpack->spool);
+    return HILUM_OK;
+}
+
 static hilum_rc open_unpack(struct hl_unpack *unpack, const struct hl_scan *scan, int64_t shift,
-                            bool is_view)
+                            bool is_view, const struct hl_spool_place *place)
 {
     struct hilum_frame frame = {.size = sizeof frame};
     struct hilum_code_info info = {.size = sizeof info, .frame = &frame};
-    read_declared(scan, &unpack->declared);
+    hl_pixels_declared(scan, &unpack->declared);
     hilum_rc rc =
         hl_frames_map(scan, shift, unpack->transfer_syntax, &unpack->source, &unpack->frames);
     if (rc == HILUM_OK && unpack->frames.is_native && is_view)
@@ -422,6 +423,8 @@ static hilum_rc open_unpack(struct hl_unpack *unpack, const struct hl_scan *scan
         rc = check_info(unpack, &frame);
     if (rc == HILUM_OK)
         rc = load(unpack, 0);
+    if (rc == HILUM_OK && !is_view)
+        rc = spool(unpack, place);
     if (rc == HILUM_OK)
         make_edits(unpack, scan, info.is_lossless == 0);
     return rc;
@@ -429,7 +432,8 @@ static hilum_rc open_unpack(struct hl_unpack *unpack, const struct hl_scan *scan
 
 static hilum_rc unpack_new(const struct hl_codecs *codecs, const char *transfer_syntax,
                            const struct hl_scan *scan, int64_t shift, bool is_view,
-                           const struct hl_frame_source *source, struct hl_unpack **out)
+                           const struct hl_frame_source *source, const struct hl_spool_place *place,
+                           struct hl_unpack **out)
 {
     struct hl_unpack *unpack = calloc(1, sizeof *unpack);
     *out = NULL;
@@ -439,7 +443,7 @@ static hilum_rc unpack_new(const struct hl_codecs *codecs, const char *transfer_
     unpack->source = *source;
     unpack->current = none;
     snprintf(unpack->transfer_syntax, sizeof unpack->transfer_syntax, "%s", transfer_syntax);
-    hilum_rc rc = open_unpack(unpack, scan, shift, is_view);
+    hilum_rc rc = open_unpack(unpack, scan, shift, is_view, place);
     if (rc == HILUM_OK)
         *out = unpack;
     else
@@ -449,16 +453,17 @@ static hilum_rc unpack_new(const struct hl_codecs *codecs, const char *transfer_
 
 hilum_rc hl_unpack_new(const struct hl_codecs *codecs, const char *transfer_syntax,
                        const struct hl_scan *scan, int64_t shift,
-                       const struct hl_frame_source *source, struct hl_unpack **out)
+                       const struct hl_frame_source *source, const struct hl_spool_place *place,
+                       struct hl_unpack **out)
 {
-    return unpack_new(codecs, transfer_syntax, scan, shift, false, source, out);
+    return unpack_new(codecs, transfer_syntax, scan, shift, false, source, place, out);
 }
 
 hilum_rc hl_unpack_view(const struct hl_codecs *codecs, const char *transfer_syntax,
                         const struct hl_scan *scan, int64_t shift,
                         const struct hl_frame_source *source, struct hl_unpack **out)
 {
-    return unpack_new(codecs, transfer_syntax, scan, shift, true, source, out);
+    return unpack_new(codecs, transfer_syntax, scan, shift, true, source, NULL, out);
 }
 
 void hl_unpack_free(struct hl_unpack *unpack)
@@ -466,6 +471,7 @@ void hl_unpack_free(struct hl_unpack *unpack)
     if (!unpack)
         return;
     hl_frames_fini(&unpack->frames);
+    hl_spool_fini(&unpack->spool);
     free(unpack->coded);
     free(unpack->pixels);
     free(unpack);
@@ -501,8 +507,10 @@ hilum_rc hl_unpack_frame(struct hl_unpack *unpack, uint64_t i, struct hilum_fram
 hilum_rc hl_unpack_bytes(struct hl_unpack *unpack, uint64_t at, size_t *n, const uint8_t **bytes)
 {
     static const uint8_t padding = 0;
+    if (at < unpack->spool.length)
+        return hl_spool_read(&unpack->spool, at, n, bytes);
     uint64_t i = at / unpack->frame_bytes, within = at % unpack->frame_bytes;
-    if (i >= unpack->frames.n) {
+    if (unpack->spool.length || i >= unpack->frames.n) {
         *bytes = &padding;
         *n = at < unpack->length && *n ? 1 : 0;
         return HILUM_OK;

@@ -6,20 +6,24 @@
 
 #include "core/store/codecs.h"
 #include "core/store/frames.h"
+#include "core/store/spool.h"
 #include "core/store/splice.h"
 
-struct hl_unpack; /* one thread at a time; a code stream and a decoded frame in memory */
+struct hl_unpack; /* one thread at a time; a code stream, a decoded frame and a spool in memory */
 
 /* May objects of this syntax leave in that uncompressed one, if there is a codec? */
 bool hl_unpack_can(const char *from, const char *to);
 
-/* Reads the map and decodes the first frame, so that what cannot be decoded is known before anything leaves. The
- * scan has ended and is not needed afterwards; `shift` as for hl_frames_map. HILUM_EUNSUP: no codec, or one that does
- * not know this stream; HILUM_ECORRUPT: the stream is broken, or contradicts the data set; HILUM_ENOTFOUND: no
- * pixels; HILUM_ENOMEM. */
+/* Reads the map and decodes the first frame, and with a `place` all of them if they fit there, so that what cannot be
+ * decoded is known before anything leaves. Without one, and beyond HL_UNPACK_SPOOLED bytes, later frames are decoded
+ * as they leave. The scan has ended and is not needed afterwards; `shift` as for hl_frames_map. HILUM_EUNSUP: no codec, or
+ * one that does not know this stream; HILUM_ECORRUPT: a stream is broken, or contradicts the data set; HILUM_EFULL: no
+ * room for frames that do not end at bytes; HILUM_ENOTFOUND: no pixels; HILUM_ENOMEM. */
+#define HL_UNPACK_SPOOLED ((uint64_t)1 << 30)
 hilum_rc hl_unpack_new(const struct hl_codecs *codecs, const char *transfer_syntax,
                        const struct hl_scan *scan, int64_t shift,
-                       const struct hl_frame_source *source, struct hl_unpack **out);
+                       const struct hl_frame_source *source, const struct hl_spool_place *place,
+                       struct hl_unpack **out);
 void hl_unpack_free(struct hl_unpack *unpack);
 
 /* What the data set has to say instead, ascending by tag, Pixel Data last and without a value. Lives as long as

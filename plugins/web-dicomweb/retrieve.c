@@ -17,15 +17,24 @@ struct retrieve {
     char targets[WEB_SYNTAXES][68]; /* for each syntax stored; "": the client takes none */
     size_t at;
     hilum_object *object;
+    hilum_object
+        *ready; /* the first of the list, converted when that was tried; NULL: it was not */
 };
 
 /* ---- negotiation ---- */
 
 static const char *const natives[] = {EXPLICIT, IMPLICIT, DEFLATED, "1.2.840.10008.1.2.2"};
 
+/* What pixels are encoded to where a client asks for it: nothing here loses anything. */
+static const char *const encoded[] = {
+    "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202",
+    "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.70",  "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.5",    "1.2.840.10008.1.2.8.1",   "1.2.840.10008.1.2.1.98"};
+enum { N_NATIVES = sizeof natives / sizeof *natives, N_ENCODED = sizeof encoded / sizeof *encoded };
+
 static bool is_native(const char *syntax)
 {
-    for (size_t i = 0; i < sizeof natives / sizeof *natives; i++)
+    for (size_t i = 0; i < N_NATIVES; i++)
         if (strcmp(natives[i], syntax) == 0)
             return true;
     return false;
@@ -43,16 +52,16 @@ static bool names_no_syntax(const char *accept, bool is_single)
     return false;
 }
 
-/* The stored syntax first: what a client likes as well is not worth a conversion. Of compressed pixels only what is
- * stored and, where a codec can, explicit little endian. */
+/* The stored syntax first: what a client likes as well is not worth a conversion. Then what is uncompressed (of compressed
+ * pixels explicit little endian), then what can be encoded without loss. */
 static const char *best_syntax(const char *accept, const char *stored, bool is_single)
 {
-    struct web_offer offers[1 + sizeof natives / sizeof *natives];
-    size_t n = 0, n_natives = is_native(stored) ? sizeof natives / sizeof *natives : 1;
+    struct web_offer offers[1 + N_NATIVES + N_ENCODED];
+    size_t n = 0, n_natives = is_native(stored) ? N_NATIVES : 1;
     offers[n++] = (struct web_offer){is_single ? DICOM : NULL, is_single ? NULL : DICOM, stored};
-    for (size_t i = 0; i < n_natives; i++) {
+    for (size_t i = 0; i < n_natives + N_ENCODED; i++) {
         offers[n] = offers[0];
-        offers[n++].syntax = natives[i];
+        offers[n++].syntax = i < n_natives ? natives[i] : encoded[i - n_natives];
     }
     int best = web_accept(accept, offers, n);
     return best < 0 ? NULL : offers[best].syntax;
@@ -65,7 +74,7 @@ static bool can_convert(struct retrieve *retrieve, unsigned syntax, const char *
     const struct web_list *list = &retrieve->list;
     hilum_object *object = NULL;
     size_t i = 0;
-    if (is_native(list->syntaxes[syntax]))
+    if (is_native(list->syntaxes[syntax]) && is_native(target))
         return true;
     while (list->items[i].syntax != syntax)
         i++;
@@ -73,6 +82,10 @@ static bool can_convert(struct retrieve *retrieve, unsigned syntax, const char *
                                            list->as_of, &object);
     if (rc == HILUM_OK)
         rc = web->host->objects->convert(object, target);
+    if (rc == HILUM_OK && i == 0) { /* it leaves first: all that work is not done twice */
+        retrieve->ready = object;
+        return true;
+    }
     web->host->objects->close(object);
     return rc == HILUM_OK;
 }
@@ -124,6 +137,12 @@ static hilum_rc instance_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
         return 0;
     const struct web_item *item = &retrieve->list.items[retrieve->at++];
     const char *target = retrieve->targets[item->syntax];
+    snprintf(type, WEB_TYPE_MAX, DICOM "; transfer-syntax=%s", target);
+    if (retrieve->ready != NULL) {
+        retrieve->object = retrieve->ready;
+        retrieve->ready = NULL;
+        return 1;
+    }
     hilum_rc rc = objects->open(parts->web->self, parts->who, item->instance, retrieve->list.as_of,
                                 &retrieve->object);
     if (rc != HILUM_OK)
@@ -145,6 +164,7 @@ static void retrieve_free(struct web_parts *parts)
 {
     struct retrieve *retrieve = (struct retrieve *)parts;
     parts->web->host->objects->close(retrieve->object);
+    parts->web->host->objects->close(retrieve->ready);
     web_list_fini(&retrieve->list);
     free(retrieve);
 }

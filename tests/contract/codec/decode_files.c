@@ -94,7 +94,7 @@ static hilum_rc open_file(struct file *file, const struct hl_codecs *codecs,
     if (rc == HILUM_OK)
         rc = hl_scan_end(scan);
     if (rc == HILUM_OK)
-        rc = hl_unpack_new(codecs, file->head.transfer_syntax, scan, 0, &source, unpack);
+        rc = hl_unpack_new(codecs, file->head.transfer_syntax, scan, 0, &source, NULL, unpack);
     hl_scan_free(scan);
     return rc;
 }

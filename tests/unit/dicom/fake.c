@@ -185,6 +185,16 @@ bool hl_outgoing_is_end(const struct hl_outgoing *outgoing)
     return outgoing->at == outgoing->object->bytes.len;
 }
 
+hilum_rc hl_outgoing_encode(struct hl_outgoing *outgoing, const struct hl_pack_wish *wish)
+{
+    return hl_outgoing_recode(outgoing, wish->transfer_syntax);
+}
+
+const char *hl_outgoing_sop_instance(const struct hl_outgoing *outgoing)
+{
+    return hl_outgoing_stored(outgoing)->sop_instance;
+}
+
 hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax)
 {
     /* The objects here are no data sets: that it was asked is enough to see. */

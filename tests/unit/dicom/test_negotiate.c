@@ -277,20 +277,30 @@ struct sendable {
     const char *stored;
     size_t alone; /* of the expected ones */
     const char *expected[6];
+    const char *wish;
 };
 
 static const struct sendable sendables[] = {
-    {{NULL}, false, EXPLICIT, 1, {EXPLICIT, IMPLICIT, DEFLATED, BIG}},
-    {{NULL}, false, BIG, 1, {BIG, EXPLICIT, IMPLICIT, DEFLATED}},
-    {{NULL}, false, J2K, 1, {J2K, EXPLICIT, IMPLICIT, DEFLATED, BIG}},
-    {{NULL}, false, STRANGE, 1, {STRANGE}},
-    {{"ImplicitVRLittleEndian"}, false, EXPLICIT, 2, {IMPLICIT, EXPLICIT, DEFLATED, BIG}},
-    {{IMPLICIT}, true, EXPLICIT, 1, {IMPLICIT}},
-    {{J2K, BIG, IMPLICIT}, true, EXPLICIT, 2, {BIG, IMPLICIT}},
-    {{J2K, BIG}, true, J2K, 2, {J2K, BIG}},
-    {{JPEG}, false, J2K, 1, {J2K, EXPLICIT, IMPLICIT, DEFLATED, BIG}},
-    {{EXPLICIT}, false, J2K, 2, {EXPLICIT, J2K, IMPLICIT, DEFLATED, BIG}},
-    {{JPEG}, true, J2K, 0, {NULL}},
+    {{NULL}, false, EXPLICIT, 1, {EXPLICIT, IMPLICIT, DEFLATED, BIG}, NULL},
+    {{NULL}, false, BIG, 1, {BIG, EXPLICIT, IMPLICIT, DEFLATED}, NULL},
+    {{NULL}, false, J2K, 1, {J2K, EXPLICIT, IMPLICIT, DEFLATED, BIG}, NULL},
+    {{NULL}, false, STRANGE, 1, {STRANGE}, NULL},
+    {{"ImplicitVRLittleEndian"}, false, EXPLICIT, 2, {IMPLICIT, EXPLICIT, DEFLATED, BIG}, NULL},
+    {{IMPLICIT}, true, EXPLICIT, 1, {IMPLICIT}, NULL},
+    {{J2K, BIG, IMPLICIT},
+     true,
+     EXPLICIT,
+     3,
+     {J2K, BIG, IMPLICIT},
+     NULL}, /* encoded: the list says so */
+    {{J2K, BIG}, true, J2K, 2, {J2K, BIG}, NULL},
+    {{JPEG}, false, J2K, 1, {J2K, EXPLICIT, IMPLICIT, DEFLATED, BIG}, NULL},
+    {{EXPLICIT}, false, J2K, 2, {EXPLICIT, J2K, IMPLICIT, DEFLATED, BIG}, NULL},
+    {{JPEG}, true, J2K, 0, {NULL}, NULL},
+    {{NULL}, false, EXPLICIT, 2, {J2K, EXPLICIT, IMPLICIT, DEFLATED, BIG}, J2K},
+    {{NULL}, false, EXPLICIT, 2, {JPEG, EXPLICIT, IMPLICIT, DEFLATED, BIG}, JPEG},
+    {{BIG}, true, EXPLICIT, 1, {BIG}, J2K}, /* a rule's wish is not above the peer's word */
+    {{BIG}, true, EXPLICIT, 1, {BIG}, STRANGE},
 };
 
 static void candidates__are_what_the_list_says_then_as_stored(void **state)
@@ -303,7 +313,7 @@ static void candidates__are_what_the_list_says_then_as_stored(void **state)
         while (peer.n_transfer_syntaxes < 3 && row->listed[peer.n_transfer_syntaxes])
             peer.n_transfer_syntaxes++;
         struct hl_candidates found;
-        hl_candidates(&peer, row->stored, &found);
+        hl_candidates(&peer, row->wish, row->stored, &found);
         for (size_t k = 0; k < found.n; k++)
             if (!row->expected[k] || strcmp(found.syntaxes[k], row->expected[k]))
                 fail_msg("row %zu: candidate %zu is %s", i, k, found.syntaxes[k]);
@@ -317,9 +327,9 @@ static void proposal__gives_each_syntax_of_a_class_once(void **state)
     (void)state;
     static struct hl_pairs pairs;
     static struct hl_proposal proposal;
-    assert_true(hl_pairs_add(&pairs, CT, EXPLICIT));
-    assert_true(hl_pairs_add(&pairs, CT, IMPLICIT));
-    assert_true(hl_pairs_add(&pairs, CT, J2K));
+    assert_true(hl_pairs_add(&pairs, CT, EXPLICIT, NULL));
+    assert_true(hl_pairs_add(&pairs, CT, IMPLICIT, NULL));
+    assert_true(hl_pairs_add(&pairs, CT, J2K, NULL));
     hl_propose(&pairs, &proposal);
     assert_int_equal(proposal.params.n_contexts, 4);
     assert_string_equal(proposal.contexts[2].transfer_syntaxes[0], J2K);

@@ -285,7 +285,7 @@ static struct hl_unpack *unpack_of(struct hl_buf *b, const struct hl_codecs *cod
     struct hl_frame_source source = {read_buf, b};
     struct hl_scan *scan = scan_of(b, HL_UID_RLE_LOSSLESS);
     struct hl_unpack *unpack = NULL;
-    hilum_rc rc = hl_unpack_new(codecs, HL_UID_RLE_LOSSLESS, scan, 0, &source, &unpack);
+    hilum_rc rc = hl_unpack_new(codecs, HL_UID_RLE_LOSSLESS, scan, 0, &source, NULL, &unpack);
     hl_scan_free(scan);
     if (rc != HILUM_OK)
         print_message("%s\n", hl_error());

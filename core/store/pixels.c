@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/pixels.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    uint32_t value;
+} photometrics[] = {
+    {"MONOCHROME1", HILUM_PHOTO_MONOCHROME1},
+    {"MONOCHROME2", HILUM_PHOTO_MONOCHROME2},
+    {"PALETTE COLOR", HILUM_PHOTO_PALETTE},
+    {"RGB", HILUM_PHOTO_RGB},
+    {"YBR_FULL", HILUM_PHOTO_YBR_FULL},
+    {"YBR_FULL_422", HILUM_PHOTO_YBR_FULL_422},
+    {"YBR_PARTIAL_420", HILUM_PHOTO_YBR_PARTIAL_420},
+    {"YBR_ICT", HILUM_PHOTO_YBR_ICT},
+    {"YBR_RCT", HILUM_PHOTO_YBR_RCT},
+};
+enum { N_PHOTOMETRICS = sizeof photometrics / sizeof photometrics[0] };
+
+uint32_t hl_photometric_of(const char *name)
+{
+    for (size_t i = 0; i < N_PHOTOMETRICS; i++)
+        if (strcmp(photometrics[i].name, name) == 0)
+            return photometrics[i].value;
+    return HILUM_PHOTO_UNKNOWN;
+}
+
+const char *hl_photometric_name(uint32_t value)
+{
+    for (size_t i = 0; i < N_PHOTOMETRICS; i++)
+        if (photometrics[i].value == value)
+            return photometrics[i].name;
+    return NULL;
+}
+
+uint32_t hl_pixels_number(const struct hl_scan *scan, uint32_t tag, uint32_t fallback)
+{
+    int64_t value = 0;
+    if (hl_scan_int(scan, tag, &value) != HILUM_OK || value < 0 || value > UINT16_MAX)
+        return fallback;
+    return (uint32_t)value;
+}
+
+uint64_t hl_pixels_frames(const struct hl_scan *scan)
+{
+    int64_t n = 0;
+    return hl_scan_int(scan, HL_TAG_FRAMES, &n) == HILUM_OK && n > 0 ? (uint64_t)n : 1;
+}
+
+void hl_pixels_declared(const struct hl_scan *scan, struct hilum_frame *out)
+{
+    char photometric[17];
+    hl_scan_text(scan, HL_TAG_PHOTOMETRIC, photometric, sizeof photometric);
+    *out = (struct hilum_frame){.size = sizeof *out,
+                                .columns = hl_pixels_number(scan, HL_TAG_COLUMNS, 0),
+                                .rows = hl_pixels_number(scan, HL_TAG_ROWS, 0),
+                                .samples = hl_pixels_number(scan, HL_TAG_SAMPLES, 1),
+                                .bits_allocated = hl_pixels_number(scan, HL_TAG_ALLOCATED, 0),
+                                .bits_stored = hl_pixels_number(scan, HL_TAG_STORED, 0),
+                                .is_planar = hl_pixels_number(scan, HL_TAG_PLANAR, 0) == 1,
+                                .photometric = hl_photometric_of(photometric)};
+    if (hl_pixels_number(scan, HL_TAG_REPRESENTATION, 0) == 1)
+        out->sample_type = HILUM_SAMPLE_SIGNED;
+    if (!out->bits_stored)
+        out->bits_stored = out->bits_allocated;
+}
