@@ -280,7 +280,7 @@ hilum_rc hl_record_housekeep(struct hl_record *record, int64_t keep_ms,
         rc = erase_due(record, erase, arg);
     if (rc == HILUM_OK)
         rc = hl_refusals_write(record, false);
-    if (rc == HILUM_OK)
+    if (rc == HILUM_OK && keep_ms != 0 && keep_ms < INT64_MAX / 1000)
         rc = prune_all(record, hl_now_us() - keep_ms * 1000);
     return rc;
 }

@@ -61,6 +61,9 @@ static const char STUDY_SQL[] =
     "WHERE s.uid = ?9 AND i.state = 0 AND i.is_held = 0 "
     "ON CONFLICT (entry, rule, ordinal) DO NOTHING";
 
+/* A longer delay of a rule is a slip; cut, since a failing plan would hold up what it belongs to. */
+#define DELAY_MAX_MS (10 * 365 * INT64_C(86400000))
+
 static hilum_rc job_write(const struct context *context, const struct hl_plan_step *step,
                           const json_t *arguments)
 {
@@ -71,6 +74,8 @@ static hilum_rc job_write(const struct context *context, const struct hl_plan_st
     int64_t delay = json_integer_value(json_object_get(arguments, "delay_ms"));
     int64_t due = context->due_us;
     char lane[72];
+    if (delay > DELAY_MAX_MS)
+        delay = DELAY_MAX_MS;
     if (delay > 0 && due < INT64_MAX) /* INT64_MAX: waits for release from quarantine */
         due = hl_now_us() + delay * 1000;
     if (is_send && (!to || !*to || strlen(to) >= 64))

@@ -386,7 +386,7 @@ hilum_rc hl_record_kv_set(struct hl_record *record, const char *space, const cha
 /* Counts for `hilum status`: patients, studies, series, instances, bytes, journal, jobs by state, ... */
 hilum_rc hl_record_status(struct hl_record *record, struct hl_buf *json);
 /* Periodic housekeeping: studies gone idle -> `study.complete`, erasures that are due (calls erase), pruning
- * of traces and journal older than keep_ms, counted refusals whose minute is over. */
+ * of traces and journal older than keep_ms (0: never), counted refusals whose minute is over. */
 void hl_record_end_housekeeping(
     struct hl_record *record); /* any thread; a pass ends soon, as do later ones */
 hilum_rc hl_record_housekeep(struct hl_record *record, int64_t keep_ms,

@@ -412,6 +412,10 @@ static void housekeeping__completes_idle_studies_once_and_prunes(void **state)
     const struct hl_hook_result result = {.hook = "x"};
     for (unsigned i = 0; i < 2; i++)
         hl_record_journal_done(f->record, seen.ids[i], &result, 1, 0);
+    /* 0: never; and what no clock can count is never too. */
+    assert_int_equal(hl_record_housekeep(f->record, 0, erase_count, &erased), HILUM_OK);
+    assert_int_equal(hl_record_housekeep(f->record, INT64_MAX, erase_count, &erased), HILUM_OK);
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM journal"), 3);
     assert_int_equal(hl_record_housekeep(f->record, -1000, erase_count, &erased), HILUM_OK);
     assert_int_equal(sql_int(f, "SELECT count(*) FROM journal"), 1); /* the unhandled one */
     assert_int_equal(sql_int(f, "SELECT count(*) FROM hook_trace"), 0);
