@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* A sorted array: objects have some dozen attributes here, and look-ups are by halves. It knows
+ * nothing of VRs. SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/attrs.h"
 
 #include <stdlib.h>
@@ -21,6 +22,7 @@ static size_t lower_bound(const struct hl_attrs *attrs, uint32_t tag)
     return low;
 }
 
+/* An earlier text of the tag stays in the arena until the end: others may have borrowed it. */
 hilum_rc hl_attrs_set(struct hl_attrs *attrs, uint32_t tag, const char *utf8)
 {
     size_t at = lower_bound(attrs, tag);

@@ -1,9 +1,12 @@
-/* The append-only record of who did what, and key-value. Knows nothing of the
- * catalogue. SPDX-License-Identifier: Apache-2.0 */
+/* The append-only record of who did what, and key-value. Knows nothing of the catalogue.
+ *
+ * Rows are only ever added: nothing in the kernel updates or deletes one.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/record/record_private.h"
 
+/* Within a unit, so that what was done and that it was done are durable together, or neither is. */
 hilum_rc hl_audit_add(struct hl_session *session, const char *who, const char *action,
                       const char *what, const char *before, const char *after)
 {
@@ -13,6 +16,7 @@ hilum_rc hl_audit_add(struct hl_session *session, const char *who, const char *a
                           "ittttt", hl_now_us(), who, action, what, before, after);
 }
 
+/* The arguments of a unit, borrowed from the caller, who waits for it. */
 struct texts {
     const char *text[5];
     int64_t number;
@@ -54,6 +58,7 @@ hilum_rc hl_record_kv_get(struct hl_record *record, const char *space, const cha
     return rc > 0 ? HILUM_OK : rc;
 }
 
+/* value NULL: the key goes. */
 static hilum_rc kv_write(struct hl_session *session, void *arg)
 {
     struct texts *t = arg;

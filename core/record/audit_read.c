@@ -3,6 +3,7 @@
 #include "core/base/error.h"
 #include "core/record/record_private.h"
 
+/* Rows read while one session is held. */
 enum { PAGE = 500 };
 
 #define COLUMNS "SELECT id, at_us, who, action, what, before_json, after_json FROM audit "
@@ -18,6 +19,8 @@ static struct hl_audit_row row_of(struct hl_stmt *stmt)
                                  .after = hl_stmt_text_or_null(stmt, 6)};
 }
 
+/* *last and *n tell where the page ended and whether it was full, also when the callback ends
+ * it. */
 static hilum_rc each_row(struct hl_stmt *stmt, hl_audit_cb each, void *arg, int64_t *last,
                          unsigned *n)
 {
@@ -33,6 +36,8 @@ static hilum_rc each_row(struct hl_stmt *stmt, hl_audit_cb each, void *arg, int6
     return rc;
 }
 
+/* Numbers are never given twice and rows never deleted, so "above the last number" misses
+ * nothing between two pages. */
 hilum_rc hl_record_audit_rows(struct hl_record *record, int64_t after, int64_t until,
                               hl_audit_cb each, void *arg)
 {

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* The list itself. Adding a row here and a migration for its column is all that a new matching
+ * or return key needs; keys of higher levels are seen by queries of lower ones (PS3.4 C.6.1.1,
+ * C.6.2.1 and extensions). SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/columns.h"
 
 #include "hilum/catalog.h"
@@ -104,6 +106,7 @@ const struct hl_column hl_columns[] = {
 };
 const size_t hl_columns_count = sizeof hl_columns / sizeof *hl_columns;
 
+/* The same tag is never kept on two levels, so the first that is high enough is the one. */
 const struct hl_column *hl_column_find(uint32_t level, uint32_t tag)
 {
     for (size_t i = 0; i < hl_columns_count; i++)
@@ -118,6 +121,7 @@ const char *hl_level_table(unsigned level)
     return names[level];
 }
 
+/* Tables are called p, s, e and i in every statement: i is the instance, e the series. */
 char hl_level_letter(unsigned level)
 {
     return " psei"[level];

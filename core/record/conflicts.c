@@ -1,4 +1,8 @@
-/* Identity conflicts: shown to people, decided by people. SPDX-License-Identifier: Apache-2.0 */
+/* Identity conflicts: shown to people, decided by people.
+ *
+ * Two people under one ID: listed for a person, and decided by one. Until then the newcomer's
+ * studies hang on a provisional patient and leave with what they came with.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -6,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/record/former.h"
 
+/* A list for people; more are reached by deciding these. */
 enum { LIST_MAX = 1000 };
 
 /* ---- the list ------------------------------------------------------------------------------------------------ */
@@ -84,6 +89,7 @@ hilum_rc hl_record_conflicts(struct hl_record *record, struct hl_buf *json)
 
 /* ---- the decision ---------------------------------------------------------------------------------------------- */
 
+/* `correction` is how what follows is told: by whom, why, and as which version of the overlays. */
 struct decision {
     struct hl_record *record;
     int64_t conflict, provisional, known;
@@ -91,6 +97,8 @@ struct decision {
     struct hl_correction correction;
 };
 
+/* Read again within the transaction: two people may decide at once, and the second finds nothing
+ * open. */
 static hilum_rc decision_read(struct decision *d, struct hl_session *session)
 {
     struct hl_stmt *stmt = NULL;
@@ -146,6 +154,8 @@ static hilum_rc differences_overlay(struct decision *d, struct hl_session *sessi
     return rc;
 }
 
+/* Counts before the studies move, while both rows still have theirs. The provisional row goes;
+ * its conflict row stays for the story. */
 static hilum_rc studies_join(struct decision *d, struct hl_session *session)
 {
     hilum_rc rc = hl_overlay_seq_next(session, &d->correction.seq);
@@ -184,6 +194,8 @@ static hilum_rc decision_event(struct decision *d, struct hl_session *session)
     return hl_journal_add(d->record, session, &entry, &id);
 }
 
+/* A decision is nobody's event, so it is noted to be saved beside the objects before its caller
+ * is told (HL_NOTE_SAVE). */
 static hilum_rc decision_write(struct hl_session *session, void *arg)
 {
     struct decision *d = arg;

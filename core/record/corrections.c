@@ -31,6 +31,8 @@ static hilum_rc overlay_read(struct hl_overlays *out, struct hl_stmt *stmt, size
     return is_whole ? HILUM_OK : hl_fail(HILUM_ENOMEM, "overlays: out of memory");
 }
 
+/* By study, since corrections are made per patient and a study has one; `as_of` keeps a
+ * retrieval under way consistent. */
 static hilum_rc overlays_query(struct hl_session *session, int64_t instance, int64_t as_of,
                                struct hl_overlays *out)
 {
@@ -98,6 +100,8 @@ struct edit {
     struct hl_buf before, after;
 };
 
+/* Group 0010 is the patient's. Study, series and instance attributes have no editing verb, and
+ * UIDs must never have one. */
 static bool may_edit(uint32_t tag)
 {
     return tag >> 16 == 0x0010;
@@ -119,6 +123,7 @@ static hilum_rc changes_check(const struct hl_attrs *changes)
     return HILUM_OK;
 }
 
+/* A known patient before a provisional one of the same ID. */
 static hilum_rc patient_find(struct edit *edit, struct hl_session *session)
 {
     hilum_rc rc = hl_session_int(session, &edit->patient,
@@ -151,6 +156,7 @@ static hilum_rc key_check(struct edit *edit, struct hl_session *session)
                         "patient edit: the new PatientID belongs to another patient: merge them");
 }
 
+/* For the audit row: keywords where we have one, hexadecimal tags otherwise. */
 static void json_field(struct hl_buf *out, const char *keyword, uint32_t tag, const char *text)
 {
     hl_buf_byte(out, out->len ? ',' : '{');
@@ -161,6 +167,7 @@ static void json_field(struct hl_buf *out, const char *keyword, uint32_t tag, co
     hl_buf_json_string(out, text);
 }
 
+/* NULL: an attribute that is corrected in what leaves but not kept in the catalogue. */
 static const struct hl_column *patient_column(uint32_t tag)
 {
     const struct hl_column *column = hl_column_find(HILUM_LEVEL_PATIENT, tag);
@@ -182,6 +189,8 @@ static hilum_rc old_text(struct hl_session *session, int64_t patient,
     return rc > 0 ? HILUM_OK : rc;
 }
 
+/* Names carry their search keys with them: a patient must be found under the new name at once,
+ * and not under the old. */
 static hilum_rc column_set(struct hl_session *session, int64_t patient,
                            const struct hl_column *column, const char *text)
 {
@@ -203,6 +212,8 @@ static hilum_rc column_set(struct hl_session *session, int64_t patient,
     return rc;
 }
 
+/* Overlay for what leaves, row for what is found, JSON for the audit: one change, in one
+ * transaction. */
 static hilum_rc change_write(struct edit *edit, struct hl_session *session,
                              const struct hl_attr *change)
 {

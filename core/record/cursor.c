@@ -61,6 +61,7 @@ static hilum_rc keys_copy(hilum_cursor *cursor, const struct hilum_catalog_query
     return HILUM_OK;
 }
 
+/* Everything is copied: the caller's memory may go, and a cursor lives as long as a peer reads. */
 static hilum_rc query_copy(hilum_cursor *cursor, const struct hilum_catalog_query *query)
 {
     struct hl_find *find = &cursor->find;
@@ -111,6 +112,8 @@ static bool hex_read(struct hl_arena *arena, const char *hex, size_t n, struct h
     return true;
 }
 
+/* One value of a position. A position comes back from a web client, so it is parsed like any
+ * foreign input. */
 static bool part_read(struct hl_arena *arena, const char *part, size_t n, bool is_text,
                       struct hilum_value *out)
 {
@@ -126,6 +129,8 @@ static bool part_read(struct hl_arena *arena, const char *part, size_t n, bool i
     return true;
 }
 
+/* The signature says in which order the position was made; in another order it would skip or
+ * repeat answers. */
 static hilum_rc position_read(hilum_cursor *cursor, const char *text)
 {
     const struct hl_order *by = &cursor->find.by;
@@ -164,6 +169,7 @@ const char *hl_cursor_position(hilum_cursor *cursor)
 
 /* ---- pages ----------------------------------------------------------------------------------------------- */
 
+/* NULL: not kept at all; "" : kept and empty. */
 static const char *value_text(struct hl_arena *arena, const struct hilum_value *value)
 {
     char number[24];
@@ -197,6 +203,7 @@ static hilum_rc answer_read(hilum_cursor *cursor, struct hl_stmt *stmt, struct a
     return HILUM_OK;
 }
 
+/* Stops at the page's size: the LIMIT in the statement is the same number. */
 static hilum_rc page_run(hilum_cursor *cursor, struct hl_session *session, struct hl_sql *sql)
 {
     struct hl_stmt *stmt = NULL;
@@ -228,6 +235,8 @@ static hilum_rc after_keep(hilum_cursor *cursor, struct hl_arena *arena)
     return HILUM_OK;
 }
 
+/* A session is held from hl_readers_get to _put only, never while the caller looks at answers: a
+ * peer that stops reading holds memory of one page and nothing else. */
 static hilum_rc page_read(hilum_cursor *cursor, unsigned size)
 {
     struct hl_sql sql = {0};
@@ -284,6 +293,8 @@ hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_que
     return HILUM_OK;
 }
 
+/* 1: there is one, 0: no more. Rows added meanwhile behind the position are seen, ones before it
+ * are not. */
 hilum_rc hl_cursor_next(hilum_cursor *cursor)
 {
     bool has_more = !cursor->is_last_page && !(cursor->is_limited && cursor->left == 0);
@@ -298,6 +309,7 @@ hilum_rc hl_cursor_next(hilum_cursor *cursor)
     return 1;
 }
 
+/* NULL: not asked for, or not kept. Borrowed until the next page. */
 const char *hl_cursor_value(hilum_cursor *cursor, uint32_t tag)
 {
     if (cursor->at == 0)
@@ -318,6 +330,7 @@ void hl_cursor_close(hilum_cursor *cursor)
     free(cursor);
 }
 
+/* By making the condition and throwing it away: what the matcher refuses is what it cannot do. */
 int32_t hl_record_takes_key(uint32_t level, const struct hilum_catalog_key *key)
 {
     const struct hl_column *column = hl_column_find(level, key->tag);

@@ -16,6 +16,7 @@ struct row {
     const char *name;
 };
 
+/* One unit's worth: the level it is at and the rows of the page. */
 struct pass {
     struct hl_arena arena;
     struct row rows[PAGE];
@@ -80,6 +81,8 @@ static hilum_rc page_derive(struct hl_session *session, struct pass *pass)
     return rc;
 }
 
+/* The table `derivation` has a row for each level that is not done: a stop in between costs one
+ * page. */
 static hilum_rc pass_read(struct hl_session *session, struct pass *pass)
 {
     struct hl_stmt *stmt = NULL;
@@ -110,6 +113,7 @@ static hilum_rc pass_write(struct hl_session *session, void *arg)
                           pass->level, pass->rows[PAGE - 1].id);
 }
 
+/* On the housekeeper's thread; is_derived spares the question on every later round. */
 hilum_rc hl_derive_again(struct hl_record *record)
 {
     hilum_rc rc = HILUM_OK;

@@ -40,6 +40,7 @@ static void row_json(struct hl_stmt *stmt, const char *const *names, struct hl_b
     hl_buf_byte(json, '}');
 }
 
+/* One query of the story with the names of its columns, ended by NULL. */
 struct section {
     const char *title, *sql; /* ?1: the study's UID, ?2: most rows */
     const char *names[10];
@@ -135,6 +136,7 @@ static hilum_rc study_json(struct hl_session *session, const char *which, char u
     return rc > 0 ? HILUM_OK : rc;
 }
 
+/* One session for all sections; they are short, and a page of each is all there is. */
 hilum_rc hl_record_explain_study(struct hl_record *record, const char *which, struct hl_buf *json)
 {
     struct hl_session *session = NULL;

@@ -28,6 +28,8 @@ static const struct hilum_catalog_key *key_of(const struct hl_find *find, uint32
 
 /* ---- which table leads ------------------------------------------------------------------------------ */
 
+/* A UID, an accession number or an ID by itself finds few rows: whatever else is asked filters
+ * those. */
 static bool lead_by_unique(const struct hl_find *find, struct lead *lead)
 {
     static const struct {
@@ -49,6 +51,8 @@ static bool lead_by_unique(const struct hl_find *find, struct lead *lead)
     return false;
 }
 
+/* Grows with the date and by one a day within a month: enough to tell a short range from a long
+ * one. */
 static int days_of(const char *date)
 {
     return ((date[0] - '0') * 1000 + (date[1] - '0') * 100 + (date[2] - '0') * 10 + date[3] - '0') *
@@ -105,6 +109,8 @@ static bool lead_by_prefix(const struct hl_find *find, struct lead *lead)
     return false;
 }
 
+/* Few rows first: exact keys, a short range of days, a prefix, a name; else the newest studies,
+ * or all rows by number. */
 static void lead_choose(const struct hl_find *find, struct lead *lead)
 {
     int date = date_kind(find);
@@ -122,6 +128,7 @@ static void lead_choose(const struct hl_find *find, struct lead *lead)
 
 /* ---- order ------------------------------------------------------------------------------------------- */
 
+/* A column the answers are sorted by, which the keyset position is made of. */
 static void order_add(struct hl_order *order, char letter, const char *column, bool is_text)
 {
     snprintf(order->columns[order->n].ref, sizeof order->columns[0].ref, "%c.%s", letter, column);
@@ -156,6 +163,7 @@ static void order_make(struct hl_find *find, const struct lead *lead)
     }
 }
 
+/* Row values, (a, b) > (x, y): one comparison along the index instead of a chain of ORs. */
 static void after_add(struct hl_sql *sql, const struct hl_order *order,
                       const struct hilum_value *after)
 {
@@ -175,6 +183,7 @@ static void after_add(struct hl_sql *sql, const struct hl_order *order,
 
 /* ---- the statement ------------------------------------------------------------------------------------ */
 
+/* The order columns first, then what was asked for in its order: cursor.c counts on it. */
 static void select_add(struct hl_sql *sql, const struct hl_find *find)
 {
     hl_buf_text(&sql->text, "SELECT ");
@@ -285,6 +294,8 @@ static hilum_rc keys_add(struct hl_sql *sql, const struct hl_find *find, const s
     return rc;
 }
 
+/* Parameters only: no text of a peer becomes part of the statement. The same shape of query
+ * gives the same text, so sessions find it in their cache. */
 hilum_rc hl_find_write(struct hl_find *find, const struct hilum_value *after, unsigned limit,
                        struct hl_sql *sql)
 {

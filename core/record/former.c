@@ -111,6 +111,7 @@ hilum_rc hl_former_find(struct hl_session *session, const struct hl_identity *ne
 
 /* ---- correcting what was recognised ---------------------------------------------------------------------- */
 
+/* All corrections since a former identity, merged: what the person is called now, in full. */
 struct chain {
     struct hl_attrs changes; /* of the former identity and all corrections since: the last word */
     char who[128];
@@ -149,6 +150,7 @@ static hilum_rc chain_read(struct hl_session *session, int64_t former, struct ch
     return rc;
 }
 
+/* Only what differs: an object that is right already gets no correction. */
 static hilum_rc overlays_add(struct hl_session *session, const struct chain *chain, int64_t study,
                              const struct hl_attrs *attrs)
 {

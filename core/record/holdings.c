@@ -1,4 +1,7 @@
-/* In which transfer syntaxes objects are kept, by SOP class: a sample. SPDX-License-Identifier: Apache-2.0 */
+/* In which transfer syntaxes objects are kept, by SOP class: a sample.
+ *
+ * A sample for negotiation (core/dicom/holdings.c): no count of everything, which would read
+ * everything. SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/record_private.h"
 
 /* A walk over the newest rows by their key, whatever the catalogue's size. */

@@ -1,5 +1,8 @@
-/* What is done now and then: studies gone idle, erasures that are due, pruning. In small units, so that ingest
- * passes between them. SPDX-License-Identifier: Apache-2.0 */
+/* What is done now and then: studies gone idle, erasures that are due, pruning. In small units,
+ * so that ingest passes between them.
+ *
+ * Runs on the housekeeper's thread; every page is a unit of its own in the lane behind ingest.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +81,8 @@ static hilum_rc idle_write(struct hl_session *session, void *arg)
     return rc;
 }
 
+/* A study that gets objects again is incomplete again (instances.c) and will be told complete
+ * once more. */
 static hilum_rc studies_complete(struct hl_record *record)
 {
     struct idle idle = {
@@ -90,6 +95,7 @@ static hilum_rc studies_complete(struct hl_record *record)
 
 /* ---- erasures --------------------------------------------------------------------------------------------------- */
 
+/* An object whose time has come, and whether the store has let go of it. */
 struct erasure {
     int64_t id;
     char store[32], key[201];
@@ -102,6 +108,7 @@ struct erasures {
     unsigned n;
 };
 
+/* By a reader: the store is asked outside of any transaction, since erasing may take long. */
 static hilum_rc erasures_read(struct hl_record *record, struct erasures *out)
 {
     struct hl_session *session = NULL;
@@ -126,6 +133,7 @@ static hilum_rc erasures_read(struct hl_record *record, struct erasures *out)
     return rc;
 }
 
+/* Row, event and audit go together; the object is gone already. */
 static hilum_rc erased_write(struct hl_record *record, struct hl_session *session,
                              const struct erasure *item)
 {
@@ -195,6 +203,7 @@ static hilum_rc erase_due(struct hl_record *record,
 
 /* ---- pruning ------------------------------------------------------------------------------------------------------ */
 
+/* `find` tells the time of the first row from a number on, `remove` takes a page below a number. */
 struct prune {
     const char *find, *remove;
     int64_t before_us, last_id;
@@ -219,6 +228,7 @@ static hilum_rc boundary_find(struct hl_session *session, struct prune *prune)
     return HILUM_OK;
 }
 
+/* The boundary is found once a table; last_id -1 says that it was not. */
 static hilum_rc prune_write(struct hl_session *session, void *arg)
 {
     struct prune *prune = arg;
@@ -240,6 +250,7 @@ static hilum_rc refusals_prune(struct hl_session *session, void *arg)
     return rc;
 }
 
+/* What still waits (journal state 0, jobs waiting, running or failed) stays however old it is. */
 static hilum_rc prune_all(struct hl_record *record, int64_t before_us)
 {
     static const char *const tables[][2] = {

@@ -1,5 +1,8 @@
-/* Which patient a new study belongs to: issuer and ID, unless birth date, sex or name say otherwise; then a
- * person decides. Knows nothing of instances. SPDX-License-Identifier: Apache-2.0 */
+/* Which patient a new study belongs to: issuer and ID, unless birth date, sex or name say
+ * otherwise; then a person decides. Knows nothing of instances.
+ *
+ * Everything here runs within the unit that records the study, so that two instances of one new
+ * patient cannot make two rows. SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +13,12 @@
 #include "core/record/former.h"
 #include "hilum/catalog.h"
 
+/* patient.standing; 2 is a newcomer a person has decided to keep apart. */
 enum { KNOWN = 0, PROVISIONAL = 1, WITHOUT_ID = 3, KEYS_MAX = 64 };
 
 /* ---- search keys of names ------------------------------------------------------------------------- */
 
+/* Collects keys with the first error, so that the callers need not look after each. */
 struct keys {
     struct hl_session *session;
     int64_t patient;
@@ -21,6 +26,8 @@ struct keys {
     hilum_rc rc;
 };
 
+/* Of one name at most KEYS_MAX: a peer chooses how long a name is. The same key twice is one
+ * row. */
 static void key_add(struct keys *keys, const char *folded, int kind)
 {
     if (keys->rc != HILUM_OK || !*folded || strcmp(folded, "^") == 0 || keys->n++ >= KEYS_MAX)
@@ -89,11 +96,13 @@ hilum_rc hl_identity_keys(struct hl_session *session, int64_t patient, const cha
 
 /* ---- comparing ------------------------------------------------------------------------------------- */
 
+/* A row of the same issuer and ID. */
 struct candidate {
     int64_t id;
     int standing;
 };
 
+/* Two values that are both said and not the same. */
 static bool differs(const char *a, const char *b)
 {
     return *a && *b && strcmp(a, b) != 0;
@@ -144,6 +153,7 @@ static hilum_rc candidates(struct hl_session *session, const char *issuer, const
 
 /* ---- making ---------------------------------------------------------------------------------------- */
 
+/* What the object says, what its peer is configured to mean, what the site means: in this order. */
 static const char *issuer_of(const struct hl_record *record, const struct hl_instance *instance)
 {
     const char *issuer = hl_attrs_text(instance->attrs, HL_ISSUER_OF_PATIENT_ID);
@@ -154,6 +164,8 @@ static const char *issuer_of(const struct hl_record *record, const struct hl_ins
     return record->default_issuer;
 }
 
+/* Without an ID the study is the key: each such study is a patient of its own until a person
+ * says otherwise. */
 static hilum_rc patient_make(struct hl_record *record, struct hl_session *session,
                              const struct hl_instance *instance, int standing, int64_t *id)
 {
@@ -171,6 +183,7 @@ static hilum_rc patient_make(struct hl_record *record, struct hl_session *sessio
     return rc;
 }
 
+/* The event names the differing attributes, not their values: it goes to rules and logs. */
 static hilum_rc conflict_make(struct hl_record *record, struct hl_session *session,
                               const struct hl_instance *instance, int64_t known, const char *why,
                               int64_t *patient)
@@ -285,6 +298,8 @@ static hilum_rc recognise(struct hl_record *record, struct hl_session *session,
     return rc;
 }
 
+/* A former identity first: a late study under the old name of a corrected patient must not look
+ * like a conflict. */
 hilum_rc hl_identity_find(struct hl_record *record, struct hl_session *session,
                           const struct hl_instance *instance, struct hl_place *place)
 {

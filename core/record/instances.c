@@ -17,6 +17,7 @@ struct tally {
     int new_series, new_studies;
 };
 
+/* `rows` are the callers'; tallies are per series, `sum` is for the totals. */
 struct batch {
     struct hl_record *record;
     struct hl_instance *const *rows;
@@ -33,6 +34,8 @@ static const char *or_empty(const char *text)
 
 /* ---- one instance ----------------------------------------------------------------------------------- */
 
+/* One row for each peer, titles and address. The last one is remembered: senders come in bursts.
+ * A failing unit makes places.c forget it, so a row that was undone is not referred to. */
 static hilum_rc source_find(struct hl_record *record, struct hl_session *session,
                             const struct hl_instance *row, int64_t *out)
 {
@@ -95,6 +98,8 @@ static void field(struct hl_buf *out, const char *name, const char *value)
     hl_buf_json_string(out, or_empty(value));
 }
 
+/* What rules and plugins see of the event. No name, no ID: the object itself has them for who
+ * may look. */
 static void fields_write(const struct hl_instance *row, struct hl_buf *fields)
 {
     const struct hl_attrs *attrs = row->attrs;
@@ -133,6 +138,8 @@ static hilum_rc journal_write(struct batch *batch, struct hl_session *session,
     return rc;
 }
 
+/* The plan of filter and transform rules is durable with the row it is about. What is held aside
+ * gets due INT64_MAX: its jobs wait for its release. */
 static hilum_rc event_write(struct batch *batch, struct hl_session *session,
                             struct hl_instance *row)
 {
@@ -153,6 +160,7 @@ static hilum_rc event_write(struct batch *batch, struct hl_session *session,
     return rc;
 }
 
+/* Few series in a batch: a scan is shorter than a table. */
 static void tally_add(struct batch *batch, const struct hl_place *place,
                       const struct hl_instance *row)
 {
@@ -195,6 +203,8 @@ static hilum_rc superseding_add(struct batch *batch, struct hl_session *session,
     return rc == HILUM_OK ? event_write(batch, session, row) : rc;
 }
 
+/* Other content under a known UID: in its place where the rule says so and nothing but the
+ * content changed, else aside. */
 static hilum_rc contradiction_add(struct batch *batch, struct hl_session *session,
                                   struct hl_instance *row, int64_t known_id)
 {
@@ -233,6 +243,8 @@ static hilum_rc restored_place(struct batch *batch, struct hl_session *session,
     return rc;
 }
 
+/* The row gets the sender, the time and the state that were saved; `row` gets its own texts back
+ * before `was` goes. */
 static hilum_rc restored_write(struct batch *batch, struct hl_session *session,
                                struct hl_instance *row, const struct hl_restored *was)
 {
@@ -295,6 +307,7 @@ static hilum_rc restored_add(struct batch *batch, struct hl_session *session,
     return rc;
 }
 
+/* Looked up within the transaction: two senders of one UID meet here, and only one is new. */
 static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
                              struct hl_instance *row)
 {
@@ -345,6 +358,7 @@ void hl_instance_who(const struct hl_instance *row, char *out, size_t size)
         snprintf(out, size, row->is_restored ? "rebuild" : "import");
 }
 
+/* One audit row a series and batch, not one an instance. */
 static hilum_rc tally_audit(struct hl_session *session, const struct tally *tally)
 {
     const struct hl_instance *row = tally->any;
@@ -409,6 +423,7 @@ static hilum_rc tally_write(struct hl_session *session, struct batch *batch, str
     return rc == HILUM_OK ? tally_audit(session, tally) : rc;
 }
 
+/* One row for the whole archive, so counting is one write a batch and no query. */
 static hilum_rc totals_write(struct hl_session *session, const struct tally *sum)
 {
     return hl_session_run(session,
@@ -417,6 +432,8 @@ static hilum_rc totals_write(struct hl_session *session, const struct tally *sum
                           "iidd", sum->n, sum->bytes, sum->new_series, sum->new_studies);
 }
 
+/* All rows or none. May run twice when a group is undone by another unit's fault, hence nothing
+ * is kept from the first time. */
 static hilum_rc batch_write(struct hl_session *session, void *arg)
 {
     struct batch *batch = arg;
@@ -433,6 +450,8 @@ static hilum_rc batch_write(struct hl_session *session, void *arg)
     return rc == HILUM_OK && is_restored ? hl_restore_silence(session, false) : rc;
 }
 
+/* Before anything is queued: a fault of one instance is told to its caller and costs nobody a
+ * transaction. */
 static hilum_rc row_check(const struct hl_instance *row)
 {
     static const uint32_t needed[] = {HL_SOP_INSTANCE_UID, HL_SOP_CLASS_UID, HL_STUDY_INSTANCE_UID,

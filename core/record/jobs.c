@@ -1,4 +1,7 @@
 /* Jobs and the outbox: lanes, leases, retries. Knows nothing of what a job does.
+ *
+ * A job is waiting, running under a lease, or ended. A lease that runs out makes it due again,
+ * which is how the work of a process that died is taken up; nothing else is kept in memory.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +12,15 @@
 #include "core/record/record_private.h"
 
 enum { WAITING, RUNNING, DONE, FAILED, CANCELLED };
+/* Jobs claimed at once, rows of a list, newest jobs a grouped list without a state looks at. */
 enum { CLAIM_MAX = 1000, LIST_MAX = 10000, GROUPED_MAX = 200000 };
 
 static const char *const state_names[] = {"waiting", "running", "done", "failed", "cancelled"};
 
 /* ---- claiming ----------------------------------------------------------------------------------------- */
 
+/* What one claim is for and what it got; jobs and their texts live in the arena until all have
+ * been handed out. */
 struct claim {
     const char *lane;
     unsigned limit, n;
@@ -23,6 +29,7 @@ struct claim {
     struct hl_job *jobs;
 };
 
+/* Due from the moment the lease ended, so that an old job does not lose its place. */
 static hilum_rc leases_expire(struct hl_session *session, int64_t now)
 {
     return hl_session_run(session,
@@ -74,6 +81,7 @@ static hilum_rc priority_next(struct hl_session *session, const char *lane, int6
                           "ti", lane, below);
 }
 
+/* Read and marked in one transaction: no job is ever claimed twice. */
 static hilum_rc claim_write(struct hl_session *session, void *arg)
 {
     struct claim *claim = arg;
@@ -112,6 +120,7 @@ hilum_rc hl_record_jobs_claim(struct hl_record *record, const char *lane, unsign
 
 /* ---- lanes ----------------------------------------------------------------------------------------------- */
 
+/* What the scheduler asks: which lanes have something to do, and when to ask again. */
 struct lanes {
     struct hl_buf due; /* names, NUL-terminated */
     int64_t next_us;
@@ -213,6 +222,7 @@ struct ends {
     struct hl_sent sent;
 };
 
+/* The journal tells it once, durable with the job's end, so that an alert can be a rule. */
 static hilum_rc failed_event(struct ends *ends, struct hl_session *session,
                              const struct hl_job_end *end)
 {
@@ -306,6 +316,7 @@ struct add {
     int64_t instance, as_of, due_us, id;
 };
 
+/* The study is looked up here, so that a job's story is found under it. */
 static hilum_rc add_write(struct hl_session *session, void *arg)
 {
     struct add *add = arg;
@@ -342,6 +353,7 @@ hilum_rc hl_record_job_add(struct hl_record *record, const char *type, const cha
 
 /* ---- people ---------------------------------------------------------------------------------------------------- */
 
+/* NULL and "" mean any: -1. */
 static hilum_rc state_of(const char *name, int *out)
 {
     *out = -1;
@@ -487,6 +499,8 @@ struct decide {
     bool is_retry;
 };
 
+/* id 0 with is_retry: every failed one. A job in hand may be cancelled too; what it is doing is
+ * not interrupted. */
 static hilum_rc decide_write(struct hl_session *session, void *arg)
 {
     struct decide *decide = arg;

@@ -1,5 +1,9 @@
-/* The journal: events that survive, until each hook that wants one has had it. Knows nothing of hooks.
- * SPDX-License-Identifier: Apache-2.0 */
+/* The journal: events that survive, until each hook that wants one has had it. Knows nothing of
+ * hooks.
+ *
+ * An entry is handled when every hook that wanted it has had it; until then it is due, in the
+ * order of its number. Entries of one study are kept in order by the runner (core/job), not
+ * here. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,8 +13,10 @@
 #include "core/bus/bus.h"
 #include "core/record/record_private.h"
 
+/* Entries read at once: with their texts some megabytes at most. */
 enum { DUE_MAX = 1000 };
 
+/* Within the unit that makes what it tells: an event is never told of something that was undone. */
 hilum_rc hl_journal_add(struct hl_record *record, struct hl_session *session,
                         const struct hl_entry *entry, int64_t *id)
 {
@@ -54,6 +60,7 @@ hilum_rc hl_record_journal_append(struct hl_record *record, const char *event,
 
 /* ---- what is due ------------------------------------------------------------------------------------------ */
 
+/* A page of entries: read first, then handed out without a session. */
 struct due {
     struct hl_arena arena;
     struct hl_journal_entry *entries;
@@ -118,6 +125,7 @@ struct done {
     size_t n;
 };
 
+/* For the trace: "" where there was no plan. */
 static void plan_json(const struct hl_hook_result *result, struct hl_buf *out)
 {
     for (size_t i = 0; i < result->n_plan; i++) {
@@ -147,6 +155,8 @@ static hilum_rc result_write(struct done *done, struct hl_session *session,
     return rc;
 }
 
+/* Traces, plans and the mark in one transaction: a crash between them would run a hook again
+ * whose plan is there. */
 static hilum_rc done_write(struct hl_session *session, void *arg)
 {
     struct done *done = arg;

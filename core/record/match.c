@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* One key of PS3.4 C.2.2.2 as a condition on one column. All texts are bound, never written into
+ * the statement. SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/match.h"
 
 #include <stdio.h>
@@ -10,6 +11,7 @@
 /* Values of a peer are bounded: a key longer than this is no key, a list longer than this no list. */
 enum { KEY_BYTES_MAX = 1024, UIDS_MAX = 2048, VALUES_MAX = 64 };
 
+/* A part of the key's text. */
 struct slice {
     const char *text;
     size_t n;
@@ -22,6 +24,7 @@ void hl_sql_fini(struct hl_sql *sql)
     free(sql->values);
 }
 
+/* Parameters are numbered in the order they are written. */
 static void value_bind(struct hl_sql *sql, struct hilum_value value)
 {
     if (!hl_grow(&sql->values, &sql->cap, sql->n, sizeof *sql->values)) {
@@ -96,6 +99,7 @@ static void like_pattern(const char *text, size_t n, struct hl_buf *out)
     }
 }
 
+/* Both databases are set to compare LIKE by case (db-sqlite's pragma; PostgreSQL does). */
 static void like_add(struct hl_sql *sql, const char *ref, const struct hl_buf *pattern)
 {
     hl_buf_printf(&sql->text, "%s LIKE ", ref);
@@ -103,6 +107,7 @@ static void like_add(struct hl_sql *sql, const char *ref, const struct hl_buf *p
     hl_buf_text(&sql->text, " ESCAPE '!'");
 }
 
+/* What stands before the first wild card. */
 static size_t literal_prefix(const char *text, size_t n)
 {
     size_t i = 0;
@@ -153,6 +158,7 @@ static void among_add(struct hl_sql *sql, const char *ref, const struct slice *v
     hl_buf_fini(&pattern);
 }
 
+/* Single value and wild card matching (C.2.2.2.1, C.2.2.2.4); of several values any may match. */
 static hilum_rc text_add(struct hl_sql *sql, const struct hl_column *column, const char *ref,
                          const struct slice *value)
 {
@@ -186,6 +192,7 @@ static hilum_rc name_add(struct hl_sql *sql, const char *ref, const struct slice
 
 /* ---- numbers, dates, times -------------------------------------------------------------------------- */
 
+/* The keyword and never the value, which may be a patient's. */
 static hilum_rc bad_form(const struct hl_column *column)
 {
     return hl_fail(HILUM_EINVAL, "matching key %04x,%04x %s: value is not of the form of its VR",
@@ -225,6 +232,7 @@ static struct range range_split(const struct slice *value, bool is_datetime)
     return range;
 }
 
+/* Both ends belong to the range (C.2.2.2.5). Texts compare as dates do, since they are padded. */
 static void bounds_add(struct hl_sql *sql, const char *ref, const char *low, const char *high)
 {
     hl_buf_byte(&sql->text, '(');
@@ -340,6 +348,7 @@ static hilum_rc datetime_add(struct hl_sql *sql, const struct hl_column *column,
 
 /* ---- a key -------------------------------------------------------------------------------------------- */
 
+/* List of UID matching (C.2.2.2.2). */
 static hilum_rc uids_add(struct hl_sql *sql, const char *ref, const char *values)
 {
     struct slice value;
@@ -409,6 +418,8 @@ static hilum_rc combined_add(struct hl_sql *sql, const struct hl_column *column,
     return HILUM_OK;
 }
 
+/* Several values are ORed: for all but UIDs the standard leaves them open, and this is what
+ * people mean. */
 hilum_rc hl_match_add(struct hl_sql *sql, const struct hl_column *column, const char *ref,
                       const struct hilum_catalog_key *key, const struct hilum_catalog_key *date)
 {

@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 #include "core/record/match.h"
 
+/* Bounds on what a peer may ask: bytes of the key, values in it. */
 enum { NAME_BYTES_MAX = 1024, VALUES_MAX = 64 };
 
 /* Is it one or two characters of the kind bigrams are made of? */
@@ -27,6 +28,8 @@ static bool is_gram(const char *text, size_t n)
     return is_one;
 }
 
+/* NULL: there are enough; more words of a fuzzy key would only narrow the answer, so they are
+ * not asked. */
 static struct hl_name_term *term_new(struct hl_name_match *match)
 {
     if (match->n == HL_NAME_TERMS)
@@ -36,6 +39,7 @@ static struct hl_name_term *term_new(struct hl_name_match *match)
     return term;
 }
 
+/* `max_kind`: 0 whole names, 1 parts of them too. */
 static void term_add(struct hl_name_match *match, const char *text, size_t n, int max_kind)
 {
     struct hl_name_term *term = n ? term_new(match) : NULL;
@@ -126,6 +130,8 @@ void hl_name_term_add(struct hl_sql *sql, const struct hl_name_term *term, char 
     hl_buf_byte(&sql->text, ')');
 }
 
+/* Every term must match some key of the patient, not all the same one: "Wang Xiao" matches
+ * family and given name. */
 static void one_value_add(struct hl_sql *sql, const struct hl_name_match *match, unsigned skip)
 {
     hl_buf_byte(&sql->text, '(');

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* The schema as numbered steps. The files are in sql/, turned into hl_migrations when Hilum is
+ * built. SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/migrate.h"
 
 #include <stdbool.h>
@@ -45,6 +46,7 @@ static void translate(const char *sql, bool is_sqlite, struct hl_buf *out)
     }
 }
 
+/* 0 for a new database: the table is made on the way. */
 static hilum_rc version_get(const struct hilum_database *db, void *session, int *out)
 {
     void *statement;
@@ -65,6 +67,7 @@ static hilum_rc version_get(const struct hilum_database *db, void *session, int 
     return rc;
 }
 
+/* The file of this dialect before the portable one; NULL: this number changes nothing here. */
 static const struct hl_migration *variant(const struct hl_migration *first, const char *dialect)
 {
     const struct hl_migration *portable = NULL;
@@ -77,6 +80,7 @@ static const struct hl_migration *variant(const struct hl_migration *first, cons
     return portable;
 }
 
+/* The step and its number in one transaction: a crash leaves either both or none. */
 static hilum_rc apply(const struct hilum_database *db, void *session, const struct hl_migration *m)
 {
     const struct hl_migration *chosen = variant(m, db->dialect);

@@ -1,4 +1,8 @@
-/* Objects below unique keys, in series and instance number order. SPDX-License-Identifier: Apache-2.0 */
+/* Objects below unique keys, in series and instance number order.
+ *
+ * The objects of a retrieval (PS3.4 C.4.2, C.4.3): by series, in order of number, a page at a
+ * time, so that a peer that stops reading holds no session. It knows nothing of sending.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +14,7 @@ enum { PAGE = 256 };
 
 /* ---- which series ----------------------------------------------------------------------------------------- */
 
+/* Numbers only: a patient's series are few beside the instances. */
 struct series_list {
     int64_t *ids;
     size_t n, cap;
@@ -47,6 +52,8 @@ static hilum_rc keys_add(struct hl_sql *sql, const struct hilum_catalog_key *key
     return rc;
 }
 
+/* A retrieval names unique keys (PS3.4 C.4.2, C.4.3); without one it
+ * would be everything. */
 static hilum_rc keys_check(const struct hilum_catalog_key *keys, uint32_t n_keys)
 {
     static const uint32_t unique[] = {HL_PATIENT_ID, HL_STUDY_INSTANCE_UID, HL_SERIES_INSTANCE_UID,
@@ -145,6 +152,7 @@ static hilum_rc ref_read(struct page *page, struct hl_stmt *stmt)
     return failed ? hl_fail(HILUM_ENOMEM, "retrieve: out of memory") : HILUM_OK;
 }
 
+/* Keyset by instance number and row: instances that arrive meanwhile at the end are taken along. */
 static hilum_rc page_query(struct hl_session *session, int64_t series, struct page *page,
                            const struct hilum_catalog_key *sop)
 {
@@ -189,6 +197,7 @@ static hilum_rc page_read(struct hl_record *record, int64_t series, struct page 
     return rc;
 }
 
+/* Rows of a page are handed out after the session went back. */
 static hilum_rc series_visit(struct hl_record *record, int64_t series,
                              const struct hilum_catalog_key *sop, hilum_object_cb each, void *arg)
 {
@@ -207,6 +216,8 @@ static hilum_rc series_visit(struct hl_record *record, int64_t series,
     return rc;
 }
 
+/* *as_of fixes the corrections for the whole retrieval: an edit in the middle does not split a
+ * study in two versions. */
 hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_key *keys,
                            uint32_t n_keys, int64_t *as_of, hilum_object_cb each, void *arg)
 {

@@ -17,6 +17,7 @@ struct context {
     char study_uid[65];
 };
 
+/* What the steps are about is that of the journal entry, never what a rule says. */
 static hilum_rc context_read(struct context *context)
 {
     struct hl_stmt *stmt = NULL;
@@ -35,6 +36,7 @@ static hilum_rc context_read(struct context *context)
     return rc > 0 ? HILUM_OK : rc;
 }
 
+/* A label twice is one. */
 static hilum_rc label_add(const struct context *context, const json_t *arguments)
 {
     const char *label = json_string_value(json_object_get(arguments, "label"));

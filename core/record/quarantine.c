@@ -1,5 +1,9 @@
-/* What is held until somebody decides: by a rule, or because other content came under a known UID.
- * SPDX-License-Identifier: Apache-2.0 */
+/* What is held until somebody decides: by a rule, or because other content came under a known
+ * UID.
+ *
+ * A held instance has its row and is counted and found like any other; of other content under a
+ * known UID only the row is there (state 1). Both wait with their jobs until somebody releases
+ * or discards them. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/record/record_private.h"
 
+/* Rows shown, and instances one decision may be about: it is one transaction. */
 enum { LIST_MAX = 10000, RELEASE_MAX = 100000 };
 
 hilum_rc hl_record_quarantine_list(struct hl_record *record, struct hl_buf *json)
@@ -46,6 +51,7 @@ hilum_rc hl_record_quarantine_list(struct hl_record *record, struct hl_buf *json
 
 /* ---- deciding ------------------------------------------------------------------------------------------------ */
 
+/* One held instance with all that a decision changes. */
 struct item {
     int64_t id, instance, entry, series, study, patient, bytes;
     bool is_other; /* other content under a known UID */
@@ -79,6 +85,8 @@ static hilum_rc item_read(struct decision *d, struct hl_stmt *stmt)
     return HILUM_OK;
 }
 
+/* By number, by SOP Instance UID or by Study Instance UID: text that is no number is no number
+ * here. */
 static hilum_rc items_read(struct decision *d, struct hl_session *session)
 {
     struct hl_stmt *stmt = NULL;
@@ -179,6 +187,7 @@ static hilum_rc replace(struct decision *d, struct hl_session *session, const st
     return rc;
 }
 
+/* From now on its event reaches rules and its jobs are due. */
 static hilum_rc release(struct decision *d, struct hl_session *session, const struct item *item)
 {
     hilum_rc rc = item->is_other ? replace(d, session, item) : HILUM_OK;
@@ -192,6 +201,7 @@ static hilum_rc release(struct decision *d, struct hl_session *session, const st
     return rc == HILUM_OK ? stored_event(d, session, item) : rc;
 }
 
+/* The object goes after the grace like any other; the row stays, so that it can be explained. */
 static hilum_rc discard(struct decision *d, struct hl_session *session, const struct item *item)
 {
     hilum_rc rc = item->is_other ? HILUM_OK : uncount(session, item);
@@ -206,6 +216,7 @@ static hilum_rc discard(struct decision *d, struct hl_session *session, const st
     return rc;
 }
 
+/* May run twice: items are read anew each time. */
 static hilum_rc decision_write(struct hl_session *session, void *arg)
 {
     struct decision *d = arg;

@@ -12,6 +12,7 @@
 
 enum { WAIT_SECONDS = 5 };
 
+/* `out` counts sessions in use, also one that is just being opened; n_idle those that wait. */
 struct hl_readers {
     const struct hilum_database *db;
     void *instance;
@@ -51,6 +52,7 @@ void hl_readers_free(struct hl_readers *readers)
     free(readers);
 }
 
+/* Opened outside the lock: opening may block on the medium, and others can read meanwhile. */
 hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
 {
     struct timespec until;

@@ -1,4 +1,8 @@
-/* Opening and closing the record, and what has no better place. SPDX-License-Identifier: Apache-2.0 */
+/* Opening and closing the record, and what has no better place.
+ *
+ * The record put together: writer, readers, saving, refusals, and who is told of what. Lock
+ * order: the writer's turn, then saving.lock or wake_lock, which are leaves but for the
+ * callbacks under them; those must not call the record. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,12 +12,14 @@
 
 enum { READERS_DEFAULT = 4, READERS_MAX = 64 };
 
+/* With the turn: what was cached of a transaction that is gone. */
 static void undone(void *arg)
 {
     struct hl_record *record = arg;
     hl_places_forget(record->places);
 }
 
+/* Under wake_lock, so that whoever took his callback back is not called after that. */
 static void noted(void *arg, unsigned notes)
 {
     struct hl_record *record = arg;
@@ -44,6 +50,7 @@ static void durable(void *arg, uint64_t ticket)
     pthread_mutex_unlock(&record->wake_lock);
 }
 
+/* The writer first, for it migrates; readers open their sessions when needed. */
 hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
                         const struct hl_record_options *options, struct hl_record **out)
 {
@@ -84,6 +91,8 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
     return HILUM_OK;
 }
 
+/* Counted refusals first, while there is a writer; then the readers, so that nobody reads when
+ * the log is copied back. */
 void hl_record_close(struct hl_record *record)
 {
     if (!record)

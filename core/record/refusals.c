@@ -16,6 +16,7 @@ enum { APART = 8, KINDS = 32, ENTRIES = 512 };
 #define WINDOW_US (60 * INT64_C(1000000))
 #define OTHER     "other reasons"
 
+/* A reason seen within the window. The texts are cut: they are compared and shown, never parsed. */
 struct entry {
     struct entry *next;
     char reference[16];
@@ -64,6 +65,7 @@ static uint64_t hash_of(const char *text)
     return hash;
 }
 
+/* A clock that was set back ends the window too. */
 static bool is_over(const struct entry *entry, int64_t now_us)
 {
     return now_us - entry->first_us >= WINDOW_US || now_us < entry->first_us;
@@ -131,6 +133,7 @@ static hilum_rc row_write(struct hl_session *session, void *arg)
                           row->why);
 }
 
+/* Again with another number where one is taken: of 2^40 that is not going to happen three times. */
 static hilum_rc first_write(struct hl_record *record, struct entry *entry, const char *what,
                             const char *why)
 {
@@ -164,6 +167,8 @@ static hilum_rc first(struct hl_record *record, const struct entry *like, const 
     return HILUM_OK;
 }
 
+/* The lock is held over the write, so that ten threads refused at once get one number. The
+ * writer's hooks never take it. */
 hilum_rc hl_record_refusal(struct hl_record *record, const struct hl_refusal *refusal,
                            char reference[16])
 {
@@ -198,6 +203,7 @@ static void repeats_json(const struct entry *entry, struct hl_buf *json)
     hl_buf_byte(json, '}');
 }
 
+/* Of the whole list in one transaction. */
 static hilum_rc repeats_write(struct hl_session *session, void *arg)
 {
     hilum_rc rc = HILUM_OK;

@@ -26,6 +26,7 @@ int64_t hl_line_int(const json_t *row, size_t i)
     return (int64_t)json_integer_value(json_array_get(row, i));
 }
 
+/* Which database wrote the line: numbers mean something within one database only. */
 static const char *catalogue_of(const json_t *line)
 {
     const char *text = json_string_value(json_object_get(line, "c"));
@@ -133,7 +134,8 @@ struct put {
     size_t n;
 };
 
-/* Of this very database nothing has to come back. */
+/* Of this very database nothing has to come back. The newest line of each thing wins (`number`
+ * grows with the log); one that was done is done again when a newer one comes. */
 static hilum_rc line_put(struct put *put, struct hl_session *session, const char *text, size_t n)
 {
     char name[300];
@@ -203,6 +205,7 @@ hilum_rc hl_restore_new_id(struct hl_session *session, int kind, const char *nam
     return rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
 }
 
+/* Marked in the transaction that made the rows: a crash repeats no line. */
 static hilum_rc done_write(struct hl_session *session, int kind, const char *name, int64_t new_id)
 {
     return hl_session_run(session,
@@ -210,6 +213,7 @@ static hilum_rc done_write(struct hl_session *session, int kind, const char *nam
                           "dti", kind, name, new_id);
 }
 
+/* Anything but 32 digits leaves zeros, which no digest equals. */
 static void digest_read(const char *hex, uint8_t out[16])
 {
     for (size_t i = 0; i < 16 && strlen(hex) == 32; i++) {
@@ -366,6 +370,7 @@ hilum_rc hl_restore_known_study(struct hl_restoring *restoring, struct hl_sessio
     return rc == HILUM_OK ? study_rows(session, line, *study) : rc;
 }
 
+/* One number out of lines, without a unit: asked before anything is written. */
 static hilum_rc number_read(struct hl_record *record, const char *sql, int kind, const char *name,
                             size_t at, bool is_least, int64_t *out)
 {
@@ -425,6 +430,8 @@ static hilum_rc page_collect(struct hl_restoring *restoring, struct hl_session *
     return rc;
 }
 
+/* One page of lines in one transaction, marked as silent: what comes from the log must not be
+ * written to it again. */
 static hilum_rc page_write(struct hl_session *session, void *arg)
 {
     struct hl_restoring *restoring = arg;

@@ -40,6 +40,8 @@ static hilum_rc patient_insert(struct hl_session *session, const json_t *line, i
     return rc;
 }
 
+/* A person may have come again before the rebuild did; the saved line knows more (corrections),
+ * so it is written over that row. */
 static hilum_rc patient_apply(struct hl_restoring *restoring, struct hl_session *session,
                               const json_t *line, int64_t *id)
 {
@@ -219,6 +221,7 @@ static const char *const highest[] = {"SELECT coalesce(max(id), 0) FROM series",
                                       "SELECT coalesce(max(id), 0) FROM study",
                                       "SELECT coalesce(max(id), 0) FROM patient"};
 
+/* A page of rows of one level. */
 struct counting {
     struct hl_record *record;
     unsigned level;
@@ -234,6 +237,8 @@ static hilum_rc count_write(struct hl_session *session, void *arg)
                           : rc;
 }
 
+/* Last of all: only now are events of objects due, since rules that see them find everything
+ * that belongs to them. */
 static hilum_rc totals_write(struct hl_session *session, void *arg)
 {
     struct hl_record *record = arg;
@@ -264,6 +269,7 @@ static hilum_rc count_all(struct hl_record *record)
     return rc == HILUM_OK ? hl_writer_run(record->writer, HL_LANE_OTHER, totals_write, record) : rc;
 }
 
+/* Studies before jobs and events, which refer to them; counts when all rows are there. */
 hilum_rc hl_record_restore_rest(struct hl_record *record)
 {
     hilum_rc rc = hl_restore_pages(record, HL_FACT_STUDY, hl_restore_known_study, 0);

@@ -7,7 +7,8 @@
 #include "core/record/record_private.h"
 #include "hilum/catalog.h"
 
-/* A value longer than any VR that is matched may be; the object itself keeps the whole. */
+/* A value longer than any VR that is matched may be; the object itself keeps the whole.
+ * VALUES_MAX: columns of one row, the record's own included. */
 enum { TEXT_MAX = 4096, VALUES_MAX = 64 };
 
 const char *const hl_row_fixed[5] = {
@@ -19,6 +20,7 @@ const char *const hl_row_fixed[5] = {
      "received_us"),
 };
 
+/* Columns of the level that come from the header; the others are the record's own. */
 static bool is_copied(const struct hl_column *column, unsigned level)
 {
     return column->level == level && !(column->flags & HL_COLUMN_KEPT);
@@ -60,6 +62,7 @@ static char *insert_make(unsigned level)
     return hl_buf_take(&sql);
 }
 
+/* Once at start: the texts are the same for every instance, and sessions cache by text. */
 hilum_rc hl_inserts_make(struct hl_record *record)
 {
     for (unsigned level = HILUM_LEVEL_PATIENT; level <= HILUM_LEVEL_IMAGE; level++) {
@@ -82,6 +85,8 @@ static struct hilum_value text_value(const char *text)
     return value;
 }
 
+/* Numbers and dates in the form they are compared in; a date that is none stays as it came and
+ * is found by nothing but itself. */
 static struct hilum_value column_value(struct hl_arena *arena, const struct hl_column *column,
                                        const char *text)
 {

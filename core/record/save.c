@@ -11,6 +11,8 @@
 #include "core/base/log.h"
 #include "core/record/record_private.h"
 
+/* Pause between two savings, and between two lines that say only until when events are handled;
+ * bytes of a piece, rows of a page. */
 enum { SAVE_MS = 1000, UNTIL_MS = 30000, CHUNK = 1 << 20, PAGE = 2000 };
 /* Ended jobs are told for so long after all events of their time were handled, so that none is planned twice. */
 #define ENDED_US   (180 * INT64_C(1000000))
@@ -117,6 +119,7 @@ static void row_json(struct hl_stmt *stmt, unsigned columns, struct hl_buf *out)
     hl_buf_byte(out, ']');
 }
 
+/* Rows of a thing that has several: quarantine rows, overlays, labels. */
 static hilum_rc list_json(struct hl_session *session, const char *sql, unsigned columns, int64_t id,
                           struct hl_buf *out)
 {
@@ -264,6 +267,7 @@ static hilum_rc save(struct hl_record *record, struct hl_session *session, int64
     return rc;
 }
 
+/* Told once when it begins and once when it ends, not every second. */
 static void health_set(struct hl_saving *saving, hilum_rc rc)
 {
     pthread_mutex_lock(&saving->health_lock);
@@ -291,6 +295,9 @@ hilum_rc hl_save_began(struct hl_record *record, struct hl_session *session)
                : rc;
 }
 
+/* With the turn, after each commit. HL_NOTE_SAVE writes before the caller is told; all else
+ * within SAVE_MS. What could not be written stays in the table `unsaved`, also over a restart,
+ * and is tried again. */
 void hl_save_committed(struct hl_record *record, struct hl_session *session, unsigned notes,
                        bool is_idle)
 {
@@ -321,6 +328,7 @@ static hilum_rc nothing_write(struct hl_session *session, void *arg)
     return HILUM_OK;
 }
 
+/* An empty unit with the note: returns when the lines are durable. */
 hilum_rc hl_record_save_now(struct hl_record *record)
 {
     hilum_rc rc = hl_writer_run(record->writer, HL_LANE_OTHER, nothing_write, record);
@@ -365,6 +373,7 @@ static hilum_rc page_read(struct hl_record *record, struct hl_session *session, 
     return rc == HILUM_OK ? n == PAGE : rc; /* 1: there is more */
 }
 
+/* A page is written out before the next is read: no session is held over the saver's I/O. */
 static hilum_rc kind_write(struct hl_record *record, int kind, int64_t since_us,
                            hilum_rc (*write)(void *arg, const char *lines, size_t n), void *arg)
 {

@@ -60,6 +60,7 @@ hilum_rc hl_sent_add(struct hl_sent *sent, struct hl_session *session, int64_t j
 
 /* ---- asked for ---------------------------------------------------------------------------------------------- */
 
+/* One request of a person: all its jobs and its audit row in one transaction. */
 struct asked {
     struct hl_record *record;
     const struct hl_send_request *request;

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Statements are prepared once a session and found by their text. A statement is in use from
+ * query to done; the cache starts over only when none is. One thread at a time uses a session;
+ * it knows no table. SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/session.h"
 
 #include <stdarg.h>
@@ -10,6 +12,7 @@
 /* Fixed statements are about 150; find() makes the others. A full cache starts over. */
 enum { CACHE_MAX = 256, SLOTS = 512, PARAMETERS_MAX = 32 };
 
+/* One prepared statement. Never freed while in use. */
 struct hl_stmt {
     struct hl_session *session;
     char *sql;
@@ -41,6 +44,7 @@ hilum_rc hl_session_open(const struct hilum_database *db, void *instance, uint32
     return HILUM_OK;
 }
 
+/* Open addressing cannot delete single entries, and starting over is rare. */
 static void cache_clear(struct hl_session *session)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
@@ -74,6 +78,7 @@ hilum_rc hl_session_commit(struct hl_session *session)
     return session->db->commit(session->handle);
 }
 
+/* Databases from before the pair of members commit as ever. */
 static bool has_flush(const struct hilum_database *db)
 {
     return HILUM_HAS(struct hilum_database, db->cap.size, flush) && db->commit_unflushed &&
@@ -155,6 +160,7 @@ static unsigned in_use(const struct hl_session *session)
     return n;
 }
 
+/* The slot of this text, filled if it was empty. Never full: an empty slot ends every search. */
 static hilum_rc stmt_find(struct hl_session *session, const char *sql, struct hl_stmt **out)
 {
     uint64_t hash = hash_of(sql);
@@ -189,6 +195,7 @@ hilum_rc hl_session_query(struct hl_session *session, const char *sql,
     return HILUM_OK;
 }
 
+/* The letters are ours, never a caller's from outside: their number is bounded by the array. */
 static unsigned values_read(const char *letters, va_list args, struct hilum_value *values)
 {
     unsigned n = 0;
@@ -317,6 +324,7 @@ struct hilum_value hl_value_blob(const void *bytes, size_t n)
 
 /* ---- a plugin's statements: compiled anew each time, since the cache is the kernel's ---- */
 
+/* Rows that are returned are read and dropped: a unit writes. */
 static hilum_rc step_run(struct hl_session *session, const struct hilum_record_step *step)
 {
     void *stmt = NULL;

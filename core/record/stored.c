@@ -1,4 +1,7 @@
-/* What is stored and where. Knows nothing of how it came. SPDX-License-Identifier: Apache-2.0 */
+/* What is stored and where. Knows nothing of how it came.
+ *
+ * Where an instance is: read for whoever serves it, and what becomes of it when it comes again
+ * or its copy is found bad. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +123,7 @@ struct visit {
     char state[16];
 };
 
+/* Above the last key: no snapshot is held, and what is added behind is seen. */
 static hilum_rc locations_page(struct hl_record *record, const char *store, const char *after,
                                struct visit *visits, unsigned *n)
 {
@@ -164,6 +168,7 @@ hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_loc
 
 /* ---- a resend, a repair ---------------------------------------------------------------------------------- */
 
+/* Arguments of both units below. */
 struct duplicate {
     struct hl_record *record;
     int64_t instance;
@@ -229,6 +234,8 @@ hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, cons
     return hl_writer_run(record->writer, HL_LANE_INGEST, duplicate_write, &d);
 }
 
+/* Within a unit. The object stays readable for the grace: a retrieval or a backup that has begun
+ * can end. */
 hilum_rc hl_erasure_add(struct hl_record *record, struct hl_session *session, int64_t instance,
                         const char *why)
 {
@@ -245,6 +252,8 @@ hilum_rc hl_erasure_add(struct hl_record *record, struct hl_session *session, in
     return rc;
 }
 
+/* The old location is marked before the new one is made: an instance has one current location at
+ * any time. */
 static hilum_rc relocate_write(struct hl_session *session, void *arg)
 {
     struct duplicate *d = arg;

@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "core/record/record_private.h"
 
+/* Not isdigit: that asks the locale. */
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -72,6 +73,7 @@ bool hl_time_normal(const char *text, size_t n, bool is_end, char out[14])
     return memcmp(out, "24", 2) < 0 && out[2] < '6' && memcmp(out + 4, "61", 2) < 0;
 }
 
+/* HL_NO_NUMBER is no value: it stands for an absent one. */
 bool hl_int_parse(const char *text, size_t n, int64_t *out)
 {
     char copy[24];

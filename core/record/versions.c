@@ -10,6 +10,7 @@
 
 enum { GONE = 2, EARLIER = 3, LIST_MAX = 10000 };
 
+/* Digests as people and JSON see them. */
 static void hex_of(const uint8_t digest[16], char out[33])
 {
     for (size_t i = 0; i < 16; i++)
@@ -97,6 +98,7 @@ hilum_rc hl_known_retire(struct hl_record *record, struct hl_session *session,
     return rc;
 }
 
+/* The study had news: it is incomplete again until it is quiet. */
 hilum_rc hl_known_recount(struct hl_session *session, const struct hl_known *known, int64_t bytes)
 {
     int64_t more = bytes - known->bytes;
@@ -113,6 +115,7 @@ hilum_rc hl_known_recount(struct hl_session *session, const struct hl_known *kno
     return rc;
 }
 
+/* What waits to be sent is the current content, whichever it was when the job was planned. */
 hilum_rc hl_known_jobs(struct hl_session *session, const struct hl_known *known, int64_t heir)
 {
     return hl_session_run(session,

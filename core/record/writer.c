@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Invariant: only who has the turn (is_taken) touches the session, runs units and calls hooks;
+ * it is had by one thread at a time and never while the lock is held. A unit is on its caller's
+ * stack, and the caller leaves only after is_done was set under the lock.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/writer.h"
 
 #include <errno.h>
@@ -17,6 +20,8 @@
 /* A flush takes at most so many units: the first in it should not wait for hundreds. */
 enum { GROUP_MAX = 128, IDLE_MS = 200, PROBE_MS = 1000, WHY_BYTES = 512 };
 
+/* One piece of work that waits for its group. `why` is the reason for its own caller, whose
+ * thread may not have run it. */
 struct unit {
     struct unit *next;
     hl_unit run;
@@ -62,6 +67,7 @@ static bool is_fatal(hilum_rc rc)
 
 /* ---- health --------------------------------------------------------------------------------------- */
 
+/* Written under the lock, for others read it; the keeper is woken, to probe in time. */
 static void health_set(struct hl_writer *writer, hilum_rc rc, const char *why)
 {
     pthread_mutex_lock(&writer->lock);
@@ -147,6 +153,8 @@ static void durable_tell(struct hl_writer *writer)
     writer->hooks.durable(writer->hooks.arg, writer->flushed);
 }
 
+/* A group is committed without a flush only if every unit of it can be brought back by something
+ * else. The next flush of any kind makes it durable too, and is told. */
 static hilum_rc group_commit(struct hl_writer *writer, struct unit *group)
 {
     bool is_logged = true, is_durable = true;
@@ -164,6 +172,9 @@ static hilum_rc group_commit(struct hl_writer *writer, struct unit *group)
     return rc;
 }
 
+/* A unit that fails by its own fault is undone to its savepoint and the others commit; a fault
+ * of the medium fails them all. The hook `committed` runs before anybody is told: decisions are
+ * beside the objects by then. */
 static hilum_rc group_run(struct hl_writer *writer, struct unit *group)
 {
     bool is_alone = !group->next;
@@ -194,6 +205,7 @@ static hilum_rc group_run(struct hl_writer *writer, struct unit *group)
     return rc;
 }
 
+/* The last touch of the units: after the signal their callers may be gone. */
 static void group_end(struct hl_writer *writer, struct unit *group)
 {
     unsigned notes = 0;
@@ -242,6 +254,8 @@ static void idle(struct hl_writer *writer)
     hl_session_checkpoint(writer->session);
 }
 
+/* While the medium is sick units fail at once instead of waiting: a peer hears "out of
+ * resources" and tries again. */
 static void serve(struct hl_writer *writer, struct unit *group)
 {
     if (writer->health != HILUM_OK && hl_mono_ms() >= writer->next_probe_ms)
@@ -356,6 +370,7 @@ static void keeper_wait(struct hl_writer *writer)
     pthread_cond_timedwait(&writer->news, &writer->lock, &until);
 }
 
+/* Ends when the last caller has left: queued work is served, not dropped. */
 static void *keeper_main(void *arg)
 {
     struct hl_writer *writer = arg;
@@ -391,6 +406,7 @@ hilum_rc hl_writer_health(struct hl_writer *writer)
 
 /* ---- life ----------------------------------------------------------------------------------------- */
 
+/* In a session of its own: what it did to the schema would spoil prepared statements. */
 static hilum_rc migrate(const struct hilum_database *db, void *instance)
 {
     void *session = NULL;
@@ -431,6 +447,7 @@ hilum_rc hl_writer_new(const struct hilum_database *db, void *instance,
     return HILUM_OK;
 }
 
+/* Callers first, then the keeper, then what idleness would have done. */
 void hl_writer_free(struct hl_writer *writer)
 {
     if (!writer)
