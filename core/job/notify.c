@@ -39,6 +39,7 @@ struct hl_notify {
     struct hl_entry *over; /* ended while the feeder was reading */
     size_t n_pending;
     bool is_reading, is_woken, is_stopping;
+    bool has_feeder; /* its thread was started: only then it is joined */
     int64_t rescan_ms; /* monotonic */
     int64_t read_ms;   /* monotonic, of the last reading */
     unsigned n_threads, n_alive;
@@ -441,6 +442,7 @@ hilum_rc hl_notify_start(struct hl_jobs *jobs, struct hl_notify **out)
         return hl_fail(HILUM_ENOMEM, "journal runner: no thread");
     }
     pthread_mutex_lock(&notify->lock);
+    notify->has_feeder = true;
     notify->n_alive++;
     while (notify->n_threads < wanted &&
            pthread_create(&notify->threads[notify->n_threads], NULL, worker_main, notify) == 0) {
@@ -478,7 +480,9 @@ void hl_notify_free(struct hl_notify *notify)
     }
     hl_notify_stop(notify);
     hl_record_on_journal(notify->jobs->record, NULL, NULL);
-    pthread_join(notify->feeder, NULL);
+    if (notify->has_feeder) {
+        pthread_join(notify->feeder, NULL);
+    }
     for (unsigned i = 0; i < notify->n_threads; i++) {
         pthread_join(notify->threads[i], NULL);
     }
