@@ -1,6 +1,9 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Every member answers as an archive without objects would, so that a plugin's start runs
+ * through its ordinary paths. Nothing is allocated. SPDX-License-Identifier: Apache-2.0 */
 #include "core/check/empty.h"
 
+/* HILUM_EAGAIN: the catalogue cannot be asked now, which a plugin has to bear from a real one as
+ * well. */
 static hilum_rc none_open(hilum_self *self, const hilum_principal *who,
                           const struct hilum_catalog_query *query, hilum_cursor **out)
 {

@@ -1,4 +1,8 @@
-/* A plugin's two lives in the plugin host. SPDX-License-Identifier: Apache-2.0 */
+/* A plugin's two lives in the plugin host.
+ *
+ * Two lives of a plugin under the real plugin host. Runs in a child process (main.c), so a crash
+ * ends the checks and not the checker; what it found until then lies in shared memory.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/check/check.h"
 #include "core/check/empty.h"
 
@@ -14,6 +18,7 @@
 #include "core/dicom/scp.h"
 #include "core/plugin/plugin.h"
 
+/* Drain may take so long, as in a server that stops. */
 enum { DRAIN_MS = 5000 };
 
 /* One life: from opening to close. */
@@ -47,6 +52,7 @@ void hl_check_bad(struct hl_check_state *state, const char *format, ...)
     fflush(stdout);
 }
 
+/* What is being done now: the parent names it when the child does not come back. */
 static void step(struct hl_check_state *state, const char *name)
 {
     snprintf(state->step, sizeof state->step, "%s", name);
@@ -54,6 +60,8 @@ static void step(struct hl_check_state *state, const char *name)
 
 /* ---- what the server would lend ---- */
 
+/* Lent functions refuse or answer plainly: a plugin must be able to start where nothing is there
+ * yet. */
 static hilum_rc nobody_may(void *arg, const char *plugin, const hilum_principal *who,
                            const char *action, const char *resource)
 {
@@ -191,6 +199,7 @@ static const char *said(const struct life *life, const char *key)
     return text ? text : "";
 }
 
+/* Lower case letters, digits and `marks`; not empty. */
 static bool is_word(const char *text, const char *marks)
 {
     for (const char *c = text; *c; c++)
@@ -218,6 +227,7 @@ static void check_descriptor(struct life *life)
         hl_check_good(state, "identity, version, vendor and licence are stated");
 }
 
+/* An option without help cannot be in the generated list of options. */
 static void check_options(struct life *life)
 {
     struct hl_check_state *state = life->state;
@@ -238,6 +248,7 @@ static void check_options(struct life *life)
         hl_check_good(state, json_array_size(options) ? "each is documented" : "none");
 }
 
+/* The plugin host's own word for it, with its reason when it is another. */
 static bool is_in_state(struct life *life, const char *wanted)
 {
     look(life);
@@ -247,6 +258,7 @@ static bool is_in_state(struct life *life, const char *wanted)
     return false;
 }
 
+/* "codec:1.2.840..." gives "codec": a suite is per kind. */
 static void note_kinds(struct life *life)
 {
     struct hl_check_state *state = life->state;
@@ -265,6 +277,7 @@ static void note_kinds(struct life *life)
     }
 }
 
+/* Init and start; only the first life is told line by line. */
 static bool begin(struct life *life, bool is_first)
 {
     struct hl_check_state *state = life->state;
@@ -285,6 +298,7 @@ static bool begin(struct life *life, bool is_first)
     return true;
 }
 
+/* Also after a failure half way: NULL parts are fine. */
 static void end(struct life *life)
 {
     step(life->state, "drain and fini");
@@ -309,6 +323,7 @@ static int entries(const char *folder)
     return n;
 }
 
+/* One life. The same directory for both: a second start finds what the first one wrote. */
 static bool live(const struct hl_check_request *request, const char *work, bool is_first,
                  struct hl_check_state *state)
 {

@@ -1,5 +1,8 @@
-/* The hilum-plugin-check program: arguments, the process the plugin runs in, the contract suites.
- * SPDX-License-Identifier: Apache-2.0 */
+/* The hilum-plugin-check program: arguments, the process the plugin runs in, the contract
+ * suites.
+ *
+ * The parent never opens the plugin: it forks, waits, and reads from shared memory how far the
+ * child came. SPDX-License-Identifier: Apache-2.0 */
 #include "core/check/check.h"
 
 #include <ftw.h>
@@ -47,6 +50,7 @@ static int take_option(struct hl_check_request *request, const char *option, con
     return 0;
 }
 
+/* 0, or the exit status after the reason was told. */
 static int take_arguments(int argc, char **argv, struct hl_check_request *request)
 {
     for (int i = 1; i < argc; i++) {
@@ -82,6 +86,8 @@ static int wait_for(pid_t child, struct hl_check_state *state, const char *after
     return WIFSIGNALED(status) ? -1 : WEXITSTATUS(status);
 }
 
+/* The child ends by _exit: destructors of the plugin and its libraries are not what is asked
+ * here. */
 static void inspect(const struct hl_check_request *request, const char *work,
                     struct hl_check_state *state)
 {
@@ -130,6 +136,7 @@ static void run_suite(const struct hl_check_request *request, const char *suite)
     _exit(127);
 }
 
+/* A suite is a program of its own, found by name; a kind without one is skipped, not failed. */
 static void check_kind(const struct hl_check_request *request, const char *kind,
                        struct hl_check_state *state)
 {
@@ -153,6 +160,7 @@ static void check_kind(const struct hl_check_request *request, const char *kind,
 
 enum { FILES = 16 }; /* open at once while removing */
 
+/* Depth first, without following links: the plugin wrote there. */
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *place)
 {
     (void)info;

@@ -1,4 +1,7 @@
-/* The client's end of the control socket. SPDX-License-Identifier: Apache-2.0 */
+/* The client's end of the control socket.
+ *
+ * The connection to the control socket: lines of JSON out and in, and the words for when nobody
+ * answers. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -11,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/cli/cli.h"
 
+/* Bytes held of an answer: a line longer than that is no answer of ours. */
 enum { ANSWER_MAX = 1 << 28 };
 
 /* A packaged server's: in its run-time directory if the configuration says so, else with its data. */
@@ -64,6 +68,7 @@ hilum_rc hl_client_open(const char *path, struct hl_client *out)
     return rc;
 }
 
+/* Hanging up is how a command is cancelled. */
 void hl_client_close(struct hl_client *client)
 {
     if (client->fd >= 0)
@@ -96,6 +101,7 @@ hilum_rc hl_client_send(struct hl_client *client, const char *command, json_t *a
     return rc;
 }
 
+/* deadline < 0: for ever, as for a command that runs a day. */
 static hilum_rc read_more(struct hl_client *client, int64_t deadline)
 {
     struct pollfd fd = {client->fd, POLLIN, 0};

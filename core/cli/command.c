@@ -1,4 +1,6 @@
 /* Words of a command line to a command and its arguments, by the server's tables.
+ *
+ * Pure but for getcwd: words and tables in, a JSON object of arguments out.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
@@ -111,6 +113,7 @@ static hilum_rc set_int(json_t *args, const char *name, const char *text)
     return HILUM_OK;
 }
 
+/* Lists grow with each word; anything else is replaced by the last. */
 static hilum_rc set_arg(json_t *args, const json_t *arg, const char *text)
 {
     const char *name = text_of(arg, "name"), *type = text_of(arg, "type");
@@ -156,6 +159,7 @@ static hilum_rc take_option(const json_t *declared, char *const *words, int n, j
     return HILUM_OK;
 }
 
+/* The first place that is free; a list takes all that is left. */
 static hilum_rc take_positional(const json_t *declared, const char *word, json_t *args)
 {
     size_t i;
@@ -170,6 +174,7 @@ static hilum_rc take_positional(const json_t *declared, const char *word, json_t
     return hl_fail(HILUM_EINVAL, "\"%.80s\" is one argument too many", word);
 }
 
+/* Names are kept to 63 letters for the comparison: nobody mistypes longer ones. */
 static hilum_rc unknown_option(const json_t *declared, const char *word)
 {
     const char *names[64];

@@ -1,4 +1,7 @@
-/* Help, made from the server's list of commands. SPDX-License-Identifier: Apache-2.0 */
+/* Help, made from the server's list of commands.
+ *
+ * Help, made of what the server says of its commands; only what holds for every server is
+ * written here. SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
 #include "core/cli/cli.h"
@@ -25,6 +28,7 @@ void hl_cli_usage(struct hl_buf *out)
              "argument; 3 no server answers\n");
 }
 
+/* At least one blank, however long what stands before. */
 static void pad(struct hl_buf *out, size_t from, size_t to)
 {
     hl_buf_printf(out, "%*s", (int)(to > from ? to - from : 1), "");
@@ -50,6 +54,7 @@ void hl_cli_help(const json_t *list, struct hl_buf *out)
     }
 }
 
+/* FILE..., --flag, --name N: as one would type it. */
 static void add_arg_form(const json_t *arg, struct hl_buf *out)
 {
     const char *name = text_of(arg, "name"), *type = text_of(arg, "type");

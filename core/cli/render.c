@@ -1,4 +1,7 @@
-/* JSON for people: key and value, lines; tables are table.c's. SPDX-License-Identifier: Apache-2.0 */
+/* JSON for people: key and value, lines; tables are table.c's.
+ *
+ * JSON for people. Everything that is printed passes add_clean or is a number of ours: values
+ * come out of DICOM objects and must not command a terminal. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <string.h>
 #include <wchar.h>
@@ -74,6 +77,7 @@ static void add_clean(struct hl_buf *out, const char *text)
     }
 }
 
+/* On one line, whatever is inside; deeper than DEPTH it is cut. */
 static void add_inline(struct hl_buf *out, const json_t *value, int depth)
 {
     size_t i;
@@ -199,6 +203,7 @@ static void render_object(const struct view *view, const json_t *object, int dep
     }
 }
 
+/* By shape: object, table, list, single value. */
 static void render(const struct view *view, const json_t *value, int depth)
 {
     size_t i, indent = 2 * (size_t)depth;
@@ -228,6 +233,8 @@ void hl_cli_render(const json_t *value, size_t width, struct hl_buf *out)
         render(&view, value, 0);
 }
 
+/* Values of an object side by side without their keys: a stream of items has the same ones in
+ * each. */
 void hl_cli_render_item(const json_t *item, struct hl_buf *out)
 {
     const char *key, *sep = "";

@@ -1,5 +1,7 @@
-/* One run of `hilum`: ask the server what it can do, match, ask, show. SPDX-License-Identifier:
- * Apache-2.0 */
+/* One run of `hilum`: ask the server what it can do, match, ask, show.
+ *
+ * One run from words to exit status: the server's commands are asked for first, then the words
+ * are matched against them. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -9,8 +11,11 @@
 #include "core/base/error.h"
 #include "core/cli/cli.h"
 
+/* A list of commands is there at once or not at all; progress on something that is no terminal
+ * comes a line a second. */
 enum { LIST_MS = 10000, PLAIN_PROGRESS_MS = 1000 };
 
+/* All of one run; lists and answers are borrowed from `answer`. */
 struct run {
     struct hl_cli_options options;
     FILE *out, *err;
@@ -22,6 +27,7 @@ struct run {
     int64_t last_progress_ms;
 };
 
+/* The reason of the last failure, and the status to end with. */
 static int complain(struct run *run, int status)
 {
     fprintf(run->err, "hilum: %s\n", hl_error());
@@ -168,6 +174,7 @@ static int show_answers(struct run *run)
 
 /* ---- commands */
 
+/* The connection stays open for the command itself. */
 static int connect_and_list(struct run *run)
 {
     struct hl_buf path = {0};
@@ -264,6 +271,7 @@ static int take_globals(struct run *run, char *const *words, int n)
     return HL_CLI_DONE;
 }
 
+/* Where the command begins, behind global options. */
 static int first_word(char *const *words, int n)
 {
     struct hl_cli_options ignored = {0};

@@ -1,4 +1,6 @@
 /* A list of objects as a table that fits a terminal. Knows nothing of what the rows are about.
+ *
+ * Measured whole before a line is printed: columns are as wide as what is in them.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
@@ -27,6 +29,7 @@ static bool is_uid(const char *key)
     return n >= 3 && strcmp(key + n - 3, "UID") == 0;
 }
 
+/* NULL: a column too many, which is left out. */
 static struct column *column_of(struct table *table, const char *key)
 {
     for (size_t i = 0; i < table->n; i++)
@@ -88,6 +91,7 @@ static size_t total_width(const struct table *table)
     return total;
 }
 
+/* Numbers and UIDs are never cut: half of one is another one. */
 static struct column *widest_to_cut(struct table *table)
 {
     struct column *widest = NULL;

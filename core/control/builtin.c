@@ -1,4 +1,6 @@
 /* The commands every server has: what commands there are, and the log.
+ *
+ * Registered by hl_control_new, so that a server without any other command can be looked at.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
@@ -34,8 +36,10 @@ static hilum_rc run_commands(void *ctx, struct hl_call *call)
                                json_pack("{s:s, s:o}", "version", HILUM_VERSION, "commands", list));
 }
 
+/* What the log's ring holds, and the pause between two looks of `log --follow`. */
 enum { TAIL_MAX = 1000, FOLLOW_MS = 200 };
 
+/* What collect_line gathers: lines of at least that level. */
 struct tail {
     int least_level;
     json_t *lines;

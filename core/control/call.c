@@ -1,5 +1,7 @@
-/* One request while it is being answered: arguments in, lines out. SPDX-License-Identifier:
- * Apache-2.0 */
+/* One request while it is being answered: arguments in, lines out.
+ *
+ * One request being answered, on its connection's thread; nothing here is shared with other
+ * calls. SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -64,6 +66,8 @@ const struct hl_principal *hl_call_principal(struct hl_call *call)
     return &call->principal;
 }
 
+/* HILUM_OK: try again. The deadline counts from the last byte that went through, so a slow
+ * reader may take long, a stopped one not. */
 static hilum_rc wait_writable(struct hl_call *call)
 {
     struct pollfd fds[] = {{call->fd, POLLOUT, 0}, {call->control->stop_fd, POLLIN, 0}};
@@ -120,6 +124,8 @@ void hl_call_send_error(struct hl_call *call, hilum_rc rc)
     hl_buf_fini(&line);
 }
 
+/* Ten a second at most, however often a command tells: an import would otherwise spend its time
+ * here. */
 void hl_call_progress(struct hl_call *call, uint64_t done, uint64_t total, const char *format, ...)
 {
     int64_t now = hl_mono_ms();
@@ -141,6 +147,7 @@ void hl_call_progress(struct hl_call *call, uint64_t done, uint64_t total, const
     hl_buf_fini(&line);
 }
 
+/* Takes the reference also when it fails. */
 hilum_rc hl_call_item(struct hl_call *call, json_t *item)
 {
     if (!item)

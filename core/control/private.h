@@ -9,6 +9,7 @@
 #include "core/base/pool.h"
 #include "core/control/control.h"
 
+/* At once, and bytes of one request: the socket is for a handful of people and scripts. */
 enum { HL_CONTROL_CONNECTIONS = 32, HL_CONTROL_REQUEST_MAX = 1 << 20 };
 
 /* Members, not constants, so that a test of a deadline need not wait for it. */
@@ -31,6 +32,7 @@ struct hl_control {
     struct hl_control_deadlines deadlines; /* set before start */
 };
 
+/* A call's members belong to its thread; `control` is read only once the server has started. */
 struct hl_call {
     const struct hl_control *control;
     const struct hl_command *command;

@@ -78,6 +78,7 @@ static hilum_rc check_arg_table(const struct hl_command *command)
     return HILUM_OK;
 }
 
+/* All checks are here, at start: a table that passes cannot fail a user later. */
 hilum_rc hl_control_register(struct hl_control *control, const struct hl_command *command)
 {
     assert(control->listen_fd < 0 && "commands are registered before the server starts");
@@ -165,6 +166,8 @@ static hilum_rc unknown_arg(const struct hl_command *command, const char *name)
                    nearest ? "\"?" : "");
 }
 
+/* Types and choices are exact: nothing is converted, so a script's "10" is told to be no
+ * integer. */
 hilum_rc hl_command_check_args(const struct hl_command *command, json_t *args)
 {
     const char *name;

@@ -1,5 +1,9 @@
 /* The socket: who connects, which lines he sends, when he is given up. Knows nothing of commands
- * but how to find and run one. SPDX-License-Identifier: Apache-2.0 */
+ * but how to find and run one.
+ *
+ * One acceptor thread, and a pool thread a connection; a stop wakes all of them by an eventfd
+ * that nobody reads. Everything a client can hold is bounded: connections, bytes of a request,
+ * time to send one, time without reading. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -26,6 +30,7 @@ struct client {
         deadline; /* for more bytes; begins with the first of a request: dripping gains no time */
 };
 
+/* Each request is a call of its own, with the user the kernel named at connect. */
 static struct hl_call call_of(const struct client *client)
 {
     struct hl_call call = {.control = client->control, .fd = client->fd};
@@ -138,6 +143,7 @@ static bool read_some(struct client *client)
     return true;
 }
 
+/* Until the client goes, is late, asks too much, or the server stops. */
 static void converse(struct client *client)
 {
     client->deadline = hl_mono_ms() + client->control->deadlines.silent_ms;
@@ -216,6 +222,7 @@ static void *accept_loop(void *arg)
     }
 }
 
+/* On failure everything made so far is freed again. */
 hilum_rc hl_control_new(struct hl_control **out)
 {
     *out = NULL;
@@ -240,6 +247,7 @@ hilum_rc hl_control_new(struct hl_control **out)
     return rc;
 }
 
+/* A left-over socket refuses at once; a living one accepts or has a full queue. */
 static bool is_answered(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -1,5 +1,9 @@
-/* One journal entry: its event rebuilt, its hooks run one by one, its end written. Knows nothing of threads.
- * SPDX-License-Identifier: Apache-2.0 */
+/* One journal entry: its event rebuilt, its hooks run one by one, its end written. Knows nothing
+ * of threads.
+ *
+ * A worker owns the entry from the queue to its end, so nothing here is locked. What hooks
+ * planned is taken from the event when all of them have run; the record writes traces, plans and
+ * the mark in one transaction. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,8 +11,11 @@
 #include "core/base/log.h"
 #include "core/job/internal.h"
 
+/* Runs again after a failure, and entries ended in one transaction at most (notify.c's BATCH is
+ * below it). */
 enum { RETRIES = 3, ENDS_MAX = 512 };
 
+/* One allocation: the texts lie behind the struct, and freeing one frees both. NULL: no memory. */
 struct hl_entry *hl_entry_copy(const struct hl_journal_entry *journal)
 {
     const char *fields = journal->fields ? journal->fields : "{}";
@@ -35,6 +42,8 @@ void hl_entry_free(struct hl_entry *entry)
     }
 }
 
+/* How `where` and rules reach attributes of the object the entry is about; lives as long as the
+ * hooks run. */
 struct resolving {
     const struct hl_jobs_env *env;
     const struct hl_journal_entry *journal;
@@ -46,6 +55,7 @@ static bool resolve(void *arg, const char *keyword, struct hl_buf *out)
     return resolving->env->resolve(resolving->env->arg, resolving->journal, keyword, out);
 }
 
+/* Which rule text decided, for `hilum explain`: a rule may have changed since. */
 static const char *version_of(struct hl_jobs *jobs, struct hl_entry *entry, const char *hook)
 {
     char version[17];
@@ -104,6 +114,8 @@ static size_t count_lines(const char *text)
     return n;
 }
 
+/* `list` has a hook a line: those that match, or in a retry those that failed. false: no memory,
+ * and nothing is recorded. */
 static bool hooks_run(struct hl_jobs *jobs, struct hl_entry *entry, const char *list)
 {
     size_t n = count_lines(list);
@@ -199,6 +211,7 @@ static void results_refuse(struct hl_entry *entry, hilum_rc rc, const char *why)
     entry->retry_us = 0;
 }
 
+/* Borrows the entry's results; it must live until the record has them. */
 static struct hl_journal_end end_of(const struct hl_entry *entry)
 {
     return (struct hl_journal_end){.id = entry->journal.id,
@@ -207,6 +220,7 @@ static struct hl_journal_end end_of(const struct hl_entry *entry)
                                    .retry_us = entry->retry_us};
 }
 
+/* Alone, to find out whose plan it is that the record refuses. */
 static bool end_one(struct hl_jobs *jobs, struct hl_entry *entry)
 {
     struct hl_journal_end end = end_of(entry);
@@ -222,6 +236,8 @@ static bool end_one(struct hl_jobs *jobs, struct hl_entry *entry)
     return rc >= 0;
 }
 
+/* All in one transaction; only when that is refused as invalid one by one, which costs a flush
+ * each. */
 bool hl_entries_end(struct hl_jobs *jobs, struct hl_entry *const *entries, size_t n)
 {
     struct hl_journal_end ends[ENDS_MAX] = {0};

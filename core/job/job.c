@@ -1,5 +1,7 @@
 /* The runner as a whole: options, types, start, stop. Knows nothing of entries and lanes.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * Options are under the lock and read as a copy; types are fixed once started, so they are read
+ * without one. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,6 +24,7 @@ void hl_jobs_cond_init(pthread_cond_t *cond)
     pthread_condattr_destroy(&monotonic);
 }
 
+/* With `lock` held. May return early, like any condition: callers look again. */
 void hl_jobs_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms)
 {
     if (ms <= 0) {
@@ -58,6 +61,7 @@ hilum_rc hl_jobs_new(struct hl_record *record, struct hl_bus *bus,
     return HILUM_OK;
 }
 
+/* Zero and nonsense become defaults here, so that nobody below divides or waits by them. */
 void hl_jobs_configure(struct hl_jobs *jobs, const struct hl_jobs_options *options)
 {
     struct hl_jobs_options o = *options;
@@ -99,6 +103,7 @@ hilum_rc hl_jobs_register(struct hl_jobs *jobs, const struct hl_job_type *type)
     return HILUM_OK;
 }
 
+/* Lanes first: what the journal plans finds them there. */
 hilum_rc hl_jobs_start(struct hl_jobs *jobs)
 {
     hilum_rc rc = hl_lanes_start(jobs, &jobs->lanes);
@@ -129,6 +134,7 @@ void hl_jobs_status(struct hl_jobs *jobs, struct hl_buf *json)
     hl_buf_byte(json, '}');
 }
 
+/* The journal runner plans no more while lanes finish; `ms` is for both together. */
 void hl_jobs_stop(struct hl_jobs *jobs, uint32_t ms)
 {
     int64_t until = hl_mono_ms() + ms;

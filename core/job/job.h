@@ -47,17 +47,24 @@ struct hl_jobs_env {
     bool (*version)(void *arg, const char *hook, char out[17]);
 };
 
+/* Does nothing yet. `env` may be NULL; what it and `record`, `bus` point to must outlive the
+ * runner. HILUM_ENOMEM. */
 hilum_rc hl_jobs_new(struct hl_record *record, struct hl_bus *bus,
                      const struct hl_jobs_options *options, const struct hl_jobs_env *env,
                      struct hl_jobs **out);
 hilum_rc hl_jobs_register(struct hl_jobs *jobs, const struct hl_job_type *type); /* before start */
+/* Starts the threads. HILUM_ENOMEM; hl_jobs_free is due in any case. */
 hilum_rc hl_jobs_start(struct hl_jobs *jobs);
+/* New options for what begins from now on. Any thread. */
 void hl_jobs_configure(struct hl_jobs *jobs, const struct hl_jobs_options *options);
 /* A destination is known to be back (association from it, `hilum job retry`): its lane is due now. */
 void hl_jobs_nudge(struct hl_jobs *jobs, const char *lane);
+/* Appends counts of the journal runner and of each lane as one JSON object. Any thread. */
 void hl_jobs_status(struct hl_jobs *jobs, struct hl_buf *json);
 /* Stops taking work, waits up to ms for what runs; unfinished jobs are due again after their lease. */
 void hl_jobs_stop(struct hl_jobs *jobs, uint32_t ms);
+/* Joins all threads, so it may wait for a job at work. No other call may be under way. NULL is
+ * fine. */
 void hl_jobs_free(struct hl_jobs *jobs);
 
 #endif

@@ -1,5 +1,11 @@
-/* The outbox: a lane per destination, with a thread while it has work. A destination that cannot be reached
- * stops its own lane and no other. Knows nothing of what a job does. SPDX-License-Identifier: Apache-2.0 */
+/* The outbox: a lane per destination, with a thread while it has work. A destination that cannot
+ * be reached stops its own lane and no other. Knows nothing of what a job does.
+ *
+ * One scheduler thread looks at what is due and gives lanes workers from a pool; a worker claims
+ * a batch, runs it, writes its ends and goes on while there is more. Everything in a lane is
+ * under the one lock, which is never held over a job or the record. A job is in `running` from
+ * its claim until its end is written, so that an expired lease does not run it twice.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +24,7 @@ enum {
     RUNNING_MAX = 256  /* jobs of one lane at work */
 };
 
+/* Made when a job of that name is first due, and kept: failures and counts are its memory. */
 struct lane {
     struct hl_lanes *lanes;
     struct lane *next;
@@ -59,6 +66,7 @@ static struct lane *lane_find(struct hl_lanes *lanes, const char *name)
     return lane;
 }
 
+/* NULL: no memory. */
 static struct lane *lane_obtain(struct hl_lanes *lanes, const char *name)
 {
     struct lane *lane = lane_find(lanes, name);
@@ -101,6 +109,7 @@ static unsigned lane_batch(const struct lane *lane)
     return batch < BATCH_MAX ? batch : BATCH_MAX;
 }
 
+/* A peer's own values over the common ones. */
 static struct hl_jobs_options options_of(struct hl_jobs *jobs, const char *lane)
 {
     struct hl_jobs_options options = hl_jobs_options_now(jobs);
@@ -127,6 +136,7 @@ static int64_t backoff_ms(const struct hl_jobs_options *options, unsigned attemp
 
 /* ---- scheduler ------------------------------------------------------------------------------------ */
 
+/* Callback of the record, on the scheduler's thread. */
 static hilum_rc due_mark(void *arg, const char *name)
 {
     struct hl_lanes *lanes = arg;
@@ -200,6 +210,7 @@ static int64_t schedule(struct hl_lanes *lanes)
     return next_due_us > 0 && due_ms > 0 && due_ms < soonest ? due_ms : soonest;
 }
 
+/* is_woken is cleared before looking: what becomes due while it looks makes it look again. */
 static void *scheduler_main(void *arg)
 {
     struct hl_lanes *lanes = arg;
@@ -228,6 +239,7 @@ void hl_lanes_wake(struct hl_lanes *lanes)
 
 /* ---- one batch ------------------------------------------------------------------------------------ */
 
+/* One batch. `ends` are in the order of `attempts`; texts are in the arena. */
 struct claim {
     struct lane *lane;
     struct hl_job_attempt attempts[BATCH_MAX];
@@ -283,6 +295,8 @@ static void attempts_run(struct hl_jobs *jobs, struct claim *claim)
     }
 }
 
+/* What an attempt came to: done, tried again at a time, or failed for good. Attempts count from
+ * 1, this one included. */
 static struct hl_job_end end_of(const struct hl_job_attempt *attempt,
                                 const struct hl_jobs_options *options)
 {
@@ -320,6 +334,7 @@ static void ends_write(struct hl_lanes *lanes, const struct claim *claim)
     }
 }
 
+/* Lock held. Order means nothing, so the last one takes the place. */
 static void running_remove(struct lane *lane, int64_t id)
 {
     for (size_t i = 0; i < lane->n_running; i++) {
@@ -385,6 +400,8 @@ static bool batch_run(struct hl_lanes *lanes, struct lane *lane, unsigned limit)
     return is_full && rc >= 0;
 }
 
+/* A worker ends when there is nothing more, when its lane is closed, when others starve, or when
+ * the lane has more workers than it may have. */
 static void lane_main(void *arg)
 {
     struct lane *lane = arg;
@@ -408,6 +425,7 @@ static void lane_main(void *arg)
 
 /* ---- life ----------------------------------------------------------------------------------------- */
 
+/* Of the record, after a commit: under its wake_lock, so it only sets a flag and signals. */
 static void jobs_wake(void *arg)
 {
     hl_lanes_wake(arg);
@@ -473,6 +491,8 @@ bool hl_lanes_wait(struct hl_lanes *lanes, int64_t until_ms)
     return is_idle;
 }
 
+/* The record first, so that it wakes nobody who is gone; then the scheduler, who gives out work;
+ * then the workers. */
 void hl_lanes_free(struct hl_lanes *lanes)
 {
     if (!lanes) {

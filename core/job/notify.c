@@ -1,5 +1,11 @@
-/* The journal runner: a feeder reads what is due, workers take a study at a time, ends are written in
- * batches. Entries of one study run in order; studies run side by side. Knows nothing of what hooks do.
+/* The journal runner: a feeder reads what is due, workers take a study at a time, ends are
+ * written in batches. Entries of one study run in order; studies run side by side. Knows nothing
+ * of what hooks do.
+ *
+ * An entry is in the table `entries` from when it was read until its end is durable, which is
+ * how a page that still shows it does not run it again. A study is with one worker at a time
+ * (is_busy) and freed only after the ends of its entries are written: that keeps the order
+ * within a study. The lock covers tables and queues and is never held over a hook or the record.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +45,7 @@ struct hl_notify {
     struct hl_entry *over; /* ended while the feeder was reading */
     size_t n_pending;
     bool is_reading, is_woken, is_stopping;
-    bool has_feeder; /* its thread was started: only then it is joined */
+    bool has_feeder;   /* its thread was started: only then it is joined */
     int64_t rescan_ms; /* monotonic */
     int64_t read_ms;   /* monotonic, of the last reading */
     unsigned n_threads, n_alive;
@@ -58,6 +64,7 @@ static size_t hash_text(const char *text)
     return (size_t)(hash & (TABLE - 1));
 }
 
+/* Read already: in a queue, with a worker, or ended while the page was read. */
 static bool is_in_flight(const struct hl_notify *notify, int64_t id)
 {
     const struct hl_entry *entry = notify->entries[(uint64_t)id & (TABLE - 1)];
@@ -67,6 +74,7 @@ static bool is_in_flight(const struct hl_notify *notify, int64_t id)
     return entry != NULL;
 }
 
+/* NULL: no memory. */
 static struct hl_study *study_obtain(struct hl_notify *notify, const struct hl_entry *entry)
 {
     char key[80];
@@ -90,6 +98,7 @@ static struct hl_study *study_obtain(struct hl_notify *notify, const struct hl_e
     return study;
 }
 
+/* Only when it has no entries and no worker. */
 static void study_drop(struct hl_notify *notify, struct hl_study *study)
 {
     struct hl_study **at = &notify->studies[hash_text(study->key)];
@@ -100,6 +109,7 @@ static void study_drop(struct hl_notify *notify, struct hl_study *study)
     free(study);
 }
 
+/* At the end of the line: studies take turns. */
 static void study_ready(struct hl_notify *notify, struct hl_study *study)
 {
     study->next_ready = NULL;
@@ -159,6 +169,7 @@ static void entry_over(struct hl_notify *notify, struct hl_entry *entry)
     }
 }
 
+/* The page has been sorted: what ended meanwhile is known to nobody any more. */
 static void reading_done(struct hl_notify *notify)
 {
     notify->is_reading = false;
@@ -177,6 +188,7 @@ struct page {
     int64_t last;
 };
 
+/* A page that could not be copied whole is used as far as it goes; the rest is read again. */
 static hilum_rc page_add(void *arg, const struct hl_journal_entry *journal)
 {
     struct page *page = arg;
@@ -276,6 +288,7 @@ static bool feeder_wait(struct hl_notify *notify)
     return is_rescan;
 }
 
+/* The journal is read from its beginning after at most so long. */
 static void rescan_in(struct hl_notify *notify, int64_t ms)
 {
     int64_t at = hl_mono_ms() + (ms > 0 ? ms : 0);
@@ -303,6 +316,8 @@ static bool is_stopping(struct hl_notify *notify)
     return answer;
 }
 
+/* `after` moves on with what was read, so a wake-up costs a page of news and not the whole
+ * journal; entries that are due again lie behind it and are found by a rescan. */
 static void *feeder_main(void *arg)
 {
     struct hl_notify *notify = arg;
@@ -321,6 +336,7 @@ static void *feeder_main(void *arg)
 
 /* ---- workers ------------------------------------------------------------------------------------- */
 
+/* What one worker has in hand: its entries in order, and the studies they belong to. */
 struct batch {
     struct hl_entry *entries[BATCH];
     size_t n;
@@ -381,6 +397,8 @@ static void batch_release(struct hl_notify *notify, struct batch *batch, bool is
     pthread_cond_signal(&notify->feed);
 }
 
+/* Studies are added while the batch is young, so that a flush ends many entries, and old ones do
+ * not wait for it. */
 static void *worker_main(void *arg)
 {
     struct hl_notify *notify = arg;
@@ -473,6 +491,8 @@ bool hl_notify_wait(struct hl_notify *notify, int64_t until_ms)
     return is_idle;
 }
 
+/* The record's callback is taken back first; then the threads; what is left in the tables is
+ * still due in the journal. */
 void hl_notify_free(struct hl_notify *notify)
 {
     if (!notify) {
