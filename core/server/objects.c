@@ -67,6 +67,23 @@ static hilum_rc object_convert(hilum_object *object, const char *transfer_syntax
     rc = hl_outgoing_recode(object->out, transfer_syntax);
     if (rc == HILUM_OK)
         snprintf(object->syntax, sizeof object->syntax, "%s", transfer_syntax);
+    hl_buf_clear(&object->meta);
+    return rc;
+}
+
+static hilum_rc meta_make(hilum_object *object)
+{
+    if (object->meta.len == 0)
+        hl_outgoing_meta(object->out, object->syntax, &object->meta);
+    return object->meta.failed ? hl_fail(HILUM_ENOMEM, "no memory for a file's head") : HILUM_OK;
+}
+
+static hilum_rc object_lends(hilum_object *object, uint64_t *length)
+{
+    if (!hl_outgoing_stays(object->out))
+        return hl_fail(HILUM_EUNSUP, "this object is made as it leaves");
+    hilum_rc rc = meta_make(object);
+    *length = object->meta.len + hl_outgoing_length(object->out);
     return rc;
 }
 
@@ -74,12 +91,11 @@ static hilum_rc object_next(hilum_object *object, const void **bytes, uint64_t *
 {
     size_t got = 0;
     if (!object->is_meta_given) {
+        hilum_rc made = meta_make(object);
         object->is_meta_given = true;
-        hl_outgoing_meta(object->out, object->syntax, &object->meta);
         *bytes = object->meta.data;
         *n = object->meta.len;
-        return object->meta.failed ? hl_fail(HILUM_ENOMEM, "no memory for a file's head")
-                                   : HILUM_OK;
+        return made;
     }
     hilum_rc rc = hl_outgoing_next(object->out, bytes, &got);
     *n = got;
@@ -111,4 +127,5 @@ const struct hilum_object_api hl_object_api = {
     .intake_end = hl_intake_end,
     .intake_close = hl_intake_close,
     .pixels = object_pixels,
+    .lends = object_lends,
 };

@@ -66,6 +66,7 @@ void hl_corrupted_publish(struct hl_store *store, const struct hl_stored *stored
     hl_buf_text(&fields, "}");
     hl_log(HL_ERROR, "store", "%s at %s:%s is not what was stored: %s", stored->sop_instance,
            stored->location.store, stored->location.key, why);
+    hl_verified_forget(store->verified);
     if (hl_record_journal_append(store->record, "instance.corrupted", stored->study_uid,
                                  hl_buf_str(&fields), &id) != HILUM_OK)
         hl_log(HL_ERROR, "store", "instance.corrupted not journaled: %s", hl_error());

@@ -153,6 +153,8 @@ void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_s
 hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilum_frame *out,
                            const void **pixels, uint64_t *n);
 /* Was that the last piece? True from the start for an empty data set. */
+/* Does what hl_outgoing_next gives stay where it is until it is closed? */
+bool hl_outgoing_stays(const struct hl_outgoing *outgoing);
 bool hl_outgoing_is_end(const struct hl_outgoing *outgoing);
 void hl_outgoing_close(struct hl_outgoing *outgoing);
 /* Writes a whole Part 10 file (preamble, meta header, data set) to a path, durable. For export. */

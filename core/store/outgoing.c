@@ -15,7 +15,7 @@
 #include "core/dicom/uid.h"
 #include "core/store/recode.h"
 
-enum { CHECK_STEP = 4096, HELD_BACK = 8 };
+enum { CHECK_STEP = 4096, HELD_BACK = 8, POPULATE_MAX = 4 * 1024 * 1024 };
 
 /* ---- bytes ---- */
 
@@ -41,6 +41,7 @@ static void map_try(struct hl_outgoing *outgoing)
             outgoing->map_size = size;
             outgoing->bytes = (const uint8_t *)map + (first - start);
             madvise(map, size, MADV_SEQUENTIAL);
+            outgoing->stamp = hl_verified_stamp(&outgoing->stored, &st);
         }
     }
     close(fd);
@@ -101,8 +102,10 @@ static hilum_rc digest_check(struct hl_outgoing *outgoing)
     hl_digest_final(outgoing->hash, digest);
     XXH3_freeState(outgoing->hash);
     outgoing->hash = NULL;
-    if (memcmp(digest, outgoing->stored.location.digest_stored, 16) == 0)
+    if (memcmp(digest, outgoing->stored.location.digest_stored, 16) == 0) {
+        hl_verified_note(outgoing->store->verified, outgoing->stamp);
         return HILUM_OK;
+    }
     return corrupted(outgoing, "digest differs");
 }
 
@@ -214,7 +217,8 @@ static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
     map_try(outgoing);
     if (outgoing->map == NULL)
         outgoing->buffer = malloc(HL_OUTGOING_PIECE);
-    if (!outgoing->store->options.trust_medium)
+    if (!outgoing->store->options.trust_medium &&
+        !hl_verified_knows(outgoing->store->verified, outgoing->stamp))
         outgoing->hash = XXH3_createState();
     if (outgoing->hash != NULL)
         XXH3_128bits_reset(outgoing->hash);
@@ -360,6 +364,9 @@ hilum_rc hl_outgoing_at(struct hl_outgoing *outgoing, uint64_t at, size_t max, c
 /* A corrupt object never leaves whole. What is spliced was digested before its first piece. */
 static hilum_rc source_next(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
 {
+    if (outgoing->cursor.at == 0 && outgoing->cursor.piece == 0 && outgoing->map != NULL &&
+        outgoing->map_size <= POPULATE_MAX)
+        madvise(outgoing->map, outgoing->map_size, MADV_POPULATE_READ); /* one fault, not many */
     hilum_rc rc = hl_outgoing_take(outgoing, &outgoing->cursor, HL_OUTGOING_PIECE, bytes, n);
     if (rc == HILUM_OK && *n > 0 && outgoing->hash != NULL) {
         XXH3_128bits_update(outgoing->hash, *bytes, *n);
@@ -518,6 +525,12 @@ hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size
     if (rc != HILUM_OK)
         *n = 0;
     return rc;
+}
+
+bool hl_outgoing_stays(const struct hl_outgoing *outgoing)
+{
+    return outgoing->map != NULL && outgoing->inflated == NULL && outgoing->unpack == NULL &&
+           outgoing->pack == NULL && !is_made_anew(outgoing);
 }
 
 bool hl_outgoing_is_end(const struct hl_outgoing *outgoing)

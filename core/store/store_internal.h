@@ -105,6 +105,7 @@ struct hl_store {
     bool has_whole;
     bool is_stale; /* since the start: the log knows more than the catalogue */
     atomic_bool is_rebuilding;
+    struct hl_verified *verified; /* NULL: nothing is remembered */
 };
 
 struct hl_ingest {
@@ -298,6 +299,16 @@ hilum_rc hl_digest_object(const struct hl_store_provider *provider, const char *
 void hl_corrupted_publish(struct hl_store *store, const struct hl_stored *stored, const char *why);
 /* NULL with the reason. */
 const struct hl_store_provider *hl_provider_find(const struct hl_store *store, const char *name);
+
+/* ---- verified.c: what was found sound lately; NULL and stamp 0 are fine ---- */
+struct stat;
+struct hl_verified *hl_verified_new(void);
+void hl_verified_free(struct hl_verified *verified);
+/* Of an object and of the file it lies in as it is now. */
+uint64_t hl_verified_stamp(const struct hl_stored *stored, const struct stat *st);
+void hl_verified_note(struct hl_verified *verified, uint64_t stamp);
+bool hl_verified_knows(struct hl_verified *verified, uint64_t stamp);
+void hl_verified_forget(struct hl_verified *verified); /* all: something was found that is not */
 
 /* ---- outgoing.c ---- */
 /* The object `stored` says, catalogued or not, with these overlays (borrowed during the call). */

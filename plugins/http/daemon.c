@@ -152,6 +152,7 @@ static struct hilum_http *request_new(struct http_server *server, struct MHD_Con
     request->connection = connection;
     request->conn = info->socket_context;
     memcpy(request->address, request->conn->address, sizeof request->address);
+    memcpy(request->peer, request->conn->address, sizeof request->peer);
     request->is_loopback = request->conn->is_loopback;
     request->is_tls = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_PROTOCOL) != NULL;
     request->last_header = &request->headers;
@@ -406,7 +407,7 @@ static bool has_body(const struct hilum_http *request)
 static void queue_or_refuse(struct hilum_http *request)
 {
     pthread_mutex_lock(&request->lock);
-    request->is_eof = !has_body(request);
+    request->is_eof = request->is_eof || !has_body(request);
     request->is_queued = true;
     pthread_mutex_unlock(&request->lock);
     if (http_enqueue(request))
@@ -454,8 +455,10 @@ static enum MHD_Result begin(struct hilum_http *request, const char *method)
     http_conn_phase(request->conn, has_body(request) ? HTTP_RECEIVING : HTTP_WORKING);
     if (has_body(request) && (request->ring = malloc(HTTP_RING)) == NULL)
         return refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory");
-    queue_or_refuse(request);
-    return MHD_YES;
+    request->is_long_body = request->asked.content_length > HTTP_RING;
+    if (request->is_long_body || !has_body(request))
+        queue_or_refuse(request);
+    return MHD_YES; /* a short body comes first, so that no thread waits for its sender */
 }
 
 /* ---- the body ---- */
@@ -512,6 +515,11 @@ static enum MHD_Result finish(struct hilum_http *request)
         http_conn_phase(request->conn, HTTP_WORKING);
         pthread_cond_broadcast(&request->changed);
     }
+    bool is_to_queue = !request->is_queued && !request->is_answered;
+    pthread_mutex_unlock(&request->lock);
+    if (is_to_queue)
+        queue_or_refuse(request);
+    pthread_mutex_lock(&request->lock);
     if (!request->is_answered) {
         wait_for_worker(request);
         pthread_mutex_unlock(&request->lock);

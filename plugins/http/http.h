@@ -27,7 +27,8 @@ enum {
 
 struct http_conf {
     const char *listen, *certificate, *key, *unknown_clients, *public_url, *proxies, *cors;
-    int64_t threads, workers, queue, max_connections, max_per_address, max_requests_per_user;
+    int64_t threads, workers, bodies, queue, max_connections, max_per_address,
+        max_requests_per_user;
     const char *plain_sign_in;
     int64_t session_idle, session_life, max_sign_in_failures;
     int64_t header_timeout, idle_timeout, body_grace, min_rate, max_header, max_response;
@@ -176,7 +177,8 @@ struct hilum_http {
     struct hilum_http *queue_next;                    /* of the workers */
     struct hilum_http *next_active, *previous_active; /* of all; under the server's lock */
     struct http_header *shown, **last_shown;          /* what the client sent */
-    char address[48], user[80];                       /* user: under the server's lock */
+    char peer[48];              /* whose connection it is: a proxy of ours, or the client */
+    char address[48], user[80]; /* user: under the server's lock */
     bool is_loopback, is_tls, is_proxied;
     bool is_private;           /* nobody on the way reads along: TLS, or this machine */
     const char *cookie, *csrf; /* of its session; NULL: none */
@@ -200,7 +202,9 @@ struct hilum_http {
     size_t ring_at, ring_fill;
     uint64_t received;
     bool is_eof, is_gone, is_suspended, is_queued,
-        is_answered; /* answered: response may be queued */
+        is_answered;      /* answered: response may be queued */
+    bool is_long_body;    /* read while it arrives: by a thread of its own */
+    bool is_reading_body; /* has one; under the server's lock */
 
     /* ---- the response: the worker's until is_answered ---- */
     uint32_t status;
@@ -253,12 +257,14 @@ struct http_server {
     struct http_conn *conns;
     struct hilum_http *first, **last;
     struct hilum_http *first_pull, **last_pull; /* bodies that leave: before all others */
+    struct hilum_http *first_body, **last_body; /* long bodies that arrive: beside all others */
     struct hilum_http *active;
-    unsigned n_running;                  /* requests, not pulls, that workers have */
+    unsigned n_running;                  /* requests, neither pulls nor long bodies, in work */
+    unsigned n_bodies, n_body_queue;     /* long bodies in work, and waiting */
     unsigned n_conns, n_queue, n_active; /* active: requests begun and not completed */
     bool is_draining, is_stopping, is_watched_out;
-    bool is_cut; /* bodies that still leave are cut short */
-    pthread_t workers[256], watcher;
+    bool is_cut;                 /* bodies that still leave are cut short */
+    pthread_t *workers, watcher; /* threads are made as they are wanted: up to workers + bodies */
     unsigned n_workers;
     bool has_watcher;
     atomic_uint_fast64_t statuses[6], cuts, refused;

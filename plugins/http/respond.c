@@ -156,6 +156,18 @@ static const char *coding_chosen(const struct hilum_http *request)
     return zstd >= gzip ? "zstd" : "gzip";
 }
 
+/* Compressed it is another representation, of the same meaning. */
+static void etag_weaken(struct hilum_http *request)
+{
+    char weak[128];
+    for (struct http_header *h = request->headers; h != NULL; h = h->next)
+        if (strcasecmp(h->name, "ETag") == 0 && h->value[0] == '"') {
+            snprintf(weak, sizeof weak, "W/%s", h->value);
+            char *kept = http_arena_text(&request->arena, weak, strlen(weak));
+            h->value = kept != NULL ? kept : h->value;
+        }
+}
+
 static void compress_try(struct hilum_http *request)
 {
     struct http_piece *piece = request->pieces;
@@ -177,6 +189,7 @@ static void compress_try(struct hilum_http *request)
     request->open_piece = 0;
     if (http_api.write(request, small, n) == HILUM_OK)
         http_header_add(request, "Content-Encoding", coding);
+    etag_weaken(request);
     request->is_ended = true;
     free(small);
 }
@@ -328,15 +341,13 @@ static uint64_t pieces_total(const struct hilum_http *request)
 
 void http_build(struct hilum_http *request)
 {
-    compress_try(request);
-    if (!request->has_source)
-        request->total = pieces_total(request);
     if (is_not_modified(request)) {
-        http_stream_drop(request);
-        pieces_slice(request, 0, 0);
-        request->total = 0;
+        http_pieces_drop(request);
         request->status = MHD_HTTP_NOT_MODIFIED;
     } else {
+        compress_try(request);
+        if (!request->has_source)
+            request->total = pieces_total(request);
         range_apply(request);
     }
     request->response = body_respond(request);

@@ -3,6 +3,7 @@
 #include "http.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -126,20 +127,55 @@ void http_finish(struct hilum_http *request, hilum_rc rc)
         http_request_end(request);
 }
 
-/* ---- threads ---- */
+/* ---- queues ---- */
+
+static void put(struct hilum_http ***last, struct hilum_http *request)
+{
+    request->queue_next = NULL;
+    **last = request;
+    *last = &request->queue_next;
+}
+
+/* Takes out what *at points to. */
+static struct hilum_http *unlink_at(struct hilum_http **at, struct hilum_http ***last)
+{
+    struct hilum_http *request = *at;
+    *at = request->queue_next;
+    if (*last == &request->queue_next)
+        *last = at;
+    return request;
+}
+
+static void *work(void *arg);
+
+/* As many threads as have something to do at most: who reads a long body waits for its sender. Holds server->lock. */
+static hilum_rc threads_make(struct http_server *server)
+{
+    unsigned bodies = server->n_bodies + server->n_body_queue;
+    unsigned limit = (unsigned)server->conf->bodies;
+    unsigned wanted = (unsigned)server->conf->workers + (bodies < limit ? bodies : limit);
+    for (; server->n_workers < wanted; server->n_workers++)
+        if (pthread_create(&server->workers[server->n_workers], NULL, work, server) != 0)
+            return HILUM_ENOMEM;
+    return HILUM_OK;
+}
 
 bool http_enqueue(struct hilum_http *request)
 {
     struct http_server *server = request->server;
     pthread_mutex_lock(&server->lock);
-    bool fits = !server->is_draining && server->n_queue < (unsigned)server->conf->queue;
-    if (fits) {
-        request->queue_next = NULL;
-        *server->last = request;
-        server->last = &request->queue_next;
+    unsigned n = server->n_queue + server->n_body_queue;
+    bool fits = !server->is_draining && n < (unsigned)server->conf->queue;
+    if (fits && request->is_long_body) {
+        put(&server->last_body, request);
+        server->n_body_queue++;
+        (void)threads_make(server); /* without one more it waits for one of those there are */
+    } else if (fits) {
+        put(&server->last, request);
         server->n_queue++;
-        pthread_cond_signal(&server->queued);
     }
+    if (fits)
+        pthread_cond_signal(&server->queued);
     pthread_mutex_unlock(&server->lock);
     return fits;
 }
@@ -150,40 +186,59 @@ bool http_enqueue_pull(struct hilum_http *request)
     pthread_mutex_lock(&server->lock);
     bool goes_on = !server->is_cut;
     if (goes_on) {
-        request->queue_next = NULL;
-        *server->last_pull = request;
-        server->last_pull = &request->queue_next;
+        put(&server->last_pull, request);
         pthread_cond_signal(&server->queued);
     }
     pthread_mutex_unlock(&server->lock);
     return goes_on;
 }
 
-/* Slow senders of bodies keep workers waiting; some are left for what leaves. */
+/* Slow handlers keep workers busy; some are left for what leaves. */
 static bool may_run(const struct http_server *server)
 {
     unsigned n = (unsigned)server->conf->workers, spared = n >= 8 ? 2 : n > 1 ? 1 : 0;
     return server->first != NULL && server->n_running < n - spared;
 }
 
+static unsigned bodies_of(const struct http_server *server, const char *address)
+{
+    unsigned n = 0;
+    for (const struct hilum_http *r = server->active; r != NULL; r = r->next_active)
+        n += r->is_reading_body && strcmp(r->peer, address) == 0;
+    return n;
+}
+
+/* The first whose address does not send half of all that may. NULL: none. */
+static struct hilum_http *take_body(struct http_server *server)
+{
+    unsigned limit = (unsigned)server->conf->bodies;
+    for (struct hilum_http **at = &server->first_body; *at != NULL; at = &(*at)->queue_next) {
+        if (server->n_bodies == limit || bodies_of(server, (*at)->peer) >= limit / 2)
+            continue;
+        (*at)->is_reading_body = true;
+        server->n_bodies++;
+        server->n_body_queue--;
+        return unlink_at(at, &server->last_body);
+    }
+    return NULL;
+}
+
 /* Holds server->lock. NULL: nothing to do now. */
 static struct hilum_http *take(struct http_server *server, bool *is_pull)
 {
-    struct hilum_http *request = server->first_pull;
-    *is_pull = request != NULL;
-    if (request != NULL) {
-        server->first_pull = request->queue_next;
-        if (server->first_pull == NULL)
-            server->last_pull = &server->first_pull;
-    } else if (may_run(server)) {
-        request = server->first;
-        server->first = request->queue_next;
-        if (server->first == NULL)
-            server->last = &server->first;
-        server->n_queue--;
-        server->n_running++;
-    }
-    return request;
+    *is_pull = server->first_pull != NULL;
+    if (*is_pull)
+        return unlink_at(&server->first_pull, &server->last_pull);
+    if (!may_run(server))
+        return take_body(server);
+    server->n_queue--;
+    server->n_running++;
+    return unlink_at(&server->first, &server->last);
+}
+
+static bool has_waiting(const struct http_server *server)
+{
+    return server->first != NULL || server->first_body != NULL;
 }
 
 static struct hilum_http *dequeue(struct http_server *server, bool *is_pull)
@@ -191,10 +246,28 @@ static struct hilum_http *dequeue(struct http_server *server, bool *is_pull)
     struct hilum_http *request;
     pthread_mutex_lock(&server->lock);
     while ((request = take(server, is_pull)) == NULL &&
-           (!server->is_stopping || server->first != NULL))
+           (!server->is_stopping || has_waiting(server)))
         pthread_cond_wait(&server->queued, &server->lock);
     pthread_mutex_unlock(&server->lock);
     return request;
+}
+
+/* ---- threads ---- */
+
+static void serve_counted(struct http_server *server, struct hilum_http *request)
+{
+    bool is_body = request->is_long_body;
+    serve(request); /* may free it */
+    pthread_mutex_lock(&server->lock);
+    if (is_body)
+        server->n_bodies--;
+    else
+        server->n_running--;
+    if (server->is_stopping)
+        pthread_cond_broadcast(&server->queued);
+    else if (has_waiting(server))
+        pthread_cond_signal(&server->queued);
+    pthread_mutex_unlock(&server->lock);
 }
 
 static void *work(void *arg)
@@ -202,18 +275,10 @@ static void *work(void *arg)
     struct http_server *server = arg;
     bool is_pull = false;
     for (struct hilum_http *request; (request = dequeue(server, &is_pull)) != NULL;) {
-        if (is_pull) {
+        if (is_pull)
             http_stream_pull(request);
-            continue;
-        }
-        serve(request);
-        pthread_mutex_lock(&server->lock);
-        server->n_running--;
-        if (server->is_stopping)
-            pthread_cond_broadcast(&server->queued);
-        else if (server->first != NULL)
-            pthread_cond_signal(&server->queued);
-        pthread_mutex_unlock(&server->lock);
+        else
+            serve_counted(server, request);
     }
     return NULL;
 }
@@ -222,12 +287,17 @@ hilum_rc http_workers_start(struct http_server *server)
 {
     server->last = &server->first;
     server->last_pull = &server->first_pull;
-    while (server->n_workers < (unsigned)server->conf->workers) {
-        if (pthread_create(&server->workers[server->n_workers], NULL, work, server) != 0)
-            return server->host->fail(server->self, HILUM_ENOMEM, "http: no threads for workers");
-        server->n_workers++;
+    server->last_body = &server->first_body;
+    server->workers =
+        calloc((size_t)(server->conf->workers + server->conf->bodies), sizeof *server->workers);
+    hilum_rc rc = HILUM_ENOMEM;
+    if (server->workers != NULL) {
+        pthread_mutex_lock(&server->lock);
+        rc = threads_make(server);
+        pthread_mutex_unlock(&server->lock);
     }
-    return HILUM_OK;
+    return rc == HILUM_OK ? rc
+                          : server->host->fail(server->self, rc, "http: no threads for workers");
 }
 
 bool http_workers_stop(struct http_server *server, unsigned ms)
@@ -236,11 +306,15 @@ bool http_workers_stop(struct http_server *server, unsigned ms)
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += ms / 1000;
     pthread_mutex_lock(&server->lock);
-    server->is_stopping = true;
+    server->is_stopping = server->is_draining = true; /* no thread is made from here on */
+    unsigned n = server->n_workers;
     pthread_cond_broadcast(&server->queued);
     pthread_mutex_unlock(&server->lock);
-    for (; server->n_workers > 0; server->n_workers--)
-        if (pthread_timedjoin_np(server->workers[server->n_workers - 1], NULL, &until) != 0)
+    for (; n > 0; n--)
+        if (pthread_timedjoin_np(server->workers[n - 1], NULL, &until) != 0)
             return false;
+    server->n_workers = 0;
+    free(server->workers);
+    server->workers = NULL;
     return true;
 }

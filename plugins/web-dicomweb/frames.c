@@ -17,6 +17,7 @@ struct frames {
     uint64_t n, at;
     bool is_bulk, is_decoded;
     struct hilum_extent extent;
+    struct web_tag tag;
     char type[WEB_TYPE_MAX];
 };
 
@@ -214,24 +215,47 @@ static hilum_rc lend(const struct web_call *call, struct frames *frames, const c
     return rc == HILUM_OK ? call->api->end(call->http) : rc;
 }
 
+/* Everything the body depends on. */
+static void tag_finish(struct frames *frames, const char *path)
+{
+    struct web_tag *tag = &frames->tag;
+    web_tag_text(tag, frames->type);
+    web_tag_text(tag, path != NULL ? path : "");
+    web_tag_add(tag, frames->is_decoded);
+    for (uint64_t i = 0; frames->numbers != NULL && i < frames->n; i++)
+        web_tag_add(tag, frames->numbers[i]);
+    web_tag_form(tag, frames->parts.web, frames->parts.is_single);
+    web_tag_boundary(frames->parts.web, tag, frames->parts.boundary);
+}
+
+/* As chosen; frees. native_length: of one frame that lies as it leaves; 0: none does. */
+static hilum_rc send_chosen(const struct web_call *call, struct frames *frames, const char *media,
+                            uint64_t native_length)
+{
+    const struct hilum_object_api *objects = call->web->host->objects;
+    const void *bytes = NULL;
+    uint64_t n = 0;
+    if (native_length > 0 && frames->n == 1 &&
+        objects->frame(frames->object, frames->numbers != NULL ? frames->numbers[0] - 1 : 0) ==
+            HILUM_OK &&
+        objects->next_part(frames->object, &bytes, &n) == HILUM_OK && n == native_length)
+        return lend(call, frames, media, bytes, n);
+    return web_parts_send(call, 200, media, &frames->parts);
+}
+
 /* Sends, or answers why not; frees. */
 static hilum_rc send(const struct web_call *call, struct frames *frames, const char *syntax,
                      uint64_t native_length)
 {
     const char *media = NULL;
-    const void *bytes = NULL;
-    uint64_t n = 0;
-    if (choose_form(call, frames, syntax, &media)) {
+    bool is_chosen = choose_form(call, frames, syntax, &media);
+    if (is_chosen) {
+        tag_finish(frames, call->api->param(call->http, "path"));
         web_audit_retrieve(call, frames->is_bulk ? "bulk data" : "frames", frames->n, true);
-        const struct hilum_object_api *objects = call->web->host->objects;
-        if (native_length > 0 && frames->n == 1 &&
-            objects->frame(frames->object, frames->numbers != NULL ? frames->numbers[0] - 1 : 0) ==
-                HILUM_OK &&
-            objects->next_part(frames->object, &bytes, &n) == HILUM_OK && n == native_length)
-            return lend(call, frames, media, bytes, n);
-        return web_parts_send(call, 200, media, &frames->parts);
     }
-    hilum_rc rc = refuse_form(call, syntax);
+    if (is_chosen && !web_tag_show(call, &frames->tag))
+        return send_chosen(call, frames, media, native_length);
+    hilum_rc rc = is_chosen ? web_unchanged(call) : refuse_form(call, syntax);
     frames_free(&frames->parts);
     return rc;
 }
@@ -256,7 +280,7 @@ hilum_rc web_frames(const struct web_call *call)
     struct frames *frames = frames_new(call);
     if (frames == NULL)
         return HILUM_ENOMEM;
-    hilum_rc rc = web_open_one(call, &frames->object);
+    hilum_rc rc = web_open_one(call, &frames->object, &frames->tag);
     if (rc == HILUM_OK)
         return send_frames(call, frames);
     frames_free(&frames->parts);
@@ -272,7 +296,7 @@ hilum_rc web_bulk(const struct web_call *call)
     struct frames *frames = frames_new(call);
     if (frames == NULL)
         return HILUM_ENOMEM;
-    hilum_rc rc = web_open_one(call, &frames->object);
+    hilum_rc rc = web_open_one(call, &frames->object, &frames->tag);
     bool is_pixels = strcasecmp(path, "7FE00010") == 0;
     if (rc == HILUM_OK && is_pixels && objects->frames(frames->object, &known) == HILUM_OK &&
         known.is_encapsulated)

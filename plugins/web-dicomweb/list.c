@@ -63,7 +63,7 @@ void web_list_fini(struct web_list *list)
     list->n = 0;
 }
 
-hilum_rc web_open_one(const struct web_call *call, hilum_object **out)
+hilum_rc web_open_one(const struct web_call *call, hilum_object **out, struct web_tag *tag)
 {
     const struct web *web = call->web;
     struct web_list *list = calloc(1, sizeof *list);
@@ -74,6 +74,8 @@ hilum_rc web_open_one(const struct web_call *call, hilum_object **out)
     if (rc == HILUM_OK)
         rc = web->host->objects->open(web->self, call->api->request(call->http)->who,
                                       list->items[0].instance, list->as_of, out);
+    if (rc == HILUM_OK)
+        web_tag_list(tag, list);
     web_list_fini(list);
     free(list);
     return rc;

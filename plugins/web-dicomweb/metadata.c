@@ -134,6 +134,12 @@ hilum_rc web_metadata(const struct web_call *call)
         return rc;
     }
     web_audit_retrieve(call, "metadata", metadata->list.n, true);
+    struct web_tag tag = {.a = metadata->base_hash};
+    web_tag_list(&tag, &metadata->list);
+    if (web_tag_show(call, &tag)) {
+        metadata_free(metadata);
+        return web_unchanged(call);
+    }
     if (metadata->list.n <= COLLECT_MAX)
         return collect(call, metadata);
     const struct hilum_http_source source = {

@@ -3,17 +3,6 @@
 #include "web.h"
 
 #include <stdio.h>
-#include <sys/random.h>
-
-static bool boundary_make(char out[33])
-{
-    unsigned char random[16];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return false;
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(out + 2 * i, 3, "%02x", random[i]);
-    return true;
-}
 
 /* The line between two parts, with the head of the second. */
 static hilum_rc part_begin(struct web_parts *parts, const void **bytes, uint64_t *n)
@@ -58,7 +47,7 @@ void web_parts_texts(struct web_parts *parts, const char *type, const char *part
 {
     head[0] = tail[0] = '\0';
     snprintf(whole, WEB_TYPE_MAX + 80, "%s", part_type);
-    if (parts->is_single || !boundary_make(parts->boundary))
+    if (parts->is_single)
         return;
     snprintf(whole, WEB_TYPE_MAX + 80, "multipart/related; type=\"%s\"; boundary=%s", type,
              parts->boundary);
@@ -77,8 +66,8 @@ hilum_rc web_parts_send(const struct web_call *call, uint32_t status, const char
                         struct web_parts *parts)
 {
     char whole[WEB_TYPE_MAX + 80], first[WEB_TYPE_MAX];
-    hilum_rc rc = boundary_make(parts->boundary) ? HILUM_OK : HILUM_EIO;
-    if (rc == HILUM_OK && parts->is_single) {
+    hilum_rc rc = HILUM_OK;
+    if (parts->is_single) {
         rc = parts->begin(parts, first);
         parts->is_in_part = true;
         snprintf(whole, sizeof whole, "%s", first);

@@ -180,6 +180,45 @@ static hilum_rc refuse_syntaxes(const struct web_call *call, const struct web_li
     return web_refuse(call, 406, text);
 }
 
+/* Everything the body depends on, but for the secret its boundary is made of. */
+static void tag_make(const struct retrieve *retrieve, struct web_tag *tag)
+{
+    web_tag_list(tag, &retrieve->list);
+    for (unsigned i = 0; i < retrieve->list.n_syntaxes; i++)
+        web_tag_text(tag, retrieve->targets[i]);
+    web_tag_form(tag, retrieve->parts.web, retrieve->parts.is_single);
+}
+
+static bool is_as_stored(const struct retrieve *retrieve)
+{
+    for (size_t i = 0; i < retrieve->list.n; i++) {
+        unsigned syntax = retrieve->list.items[i].syntax;
+        if (strcmp(retrieve->targets[syntax], retrieve->list.syntaxes[syntax]) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Frees. */
+static hilum_rc answer(const struct web_call *call, struct retrieve *retrieve, uint32_t status)
+{
+    struct web_tag tag = {0};
+    struct web_parts *parts = &retrieve->parts;
+    tag_make(retrieve, &tag);
+    web_tag_boundary(call->web, &tag, parts->boundary);
+    bool is_known = web_tag_show(call, &tag) && status == 200;
+    hilum_rc rc = is_known ? web_unchanged(call) : HILUM_EUNSUP;
+    if (rc == HILUM_EUNSUP) {
+        web_audit_retrieve(call, "instances", retrieve->list.n, call->uids[2] != NULL);
+        if (is_as_stored(retrieve))
+            rc = web_lend(call, status, &retrieve->list, parts->is_single ? NULL : parts->boundary);
+        if (rc == HILUM_EUNSUP)
+            return web_parts_send(call, status, DICOM, parts);
+    }
+    retrieve_free(parts);
+    return rc;
+}
+
 hilum_rc web_retrieve(const struct web_call *call, const char *accept)
 {
     int form = form_choose(call, accept);
@@ -197,10 +236,8 @@ hilum_rc web_retrieve(const struct web_call *call, const char *accept)
                                          .free = retrieve_free};
     hilum_rc rc = web_list_make(call, &retrieve->list);
     size_t n = retrieve->list.n;
-    if (rc == HILUM_OK && negotiate(retrieve, accept) > 0) {
-        web_audit_retrieve(call, "instances", retrieve->list.n, call->uids[2] != NULL);
-        return web_parts_send(call, retrieve->list.n < n ? 206 : 200, DICOM, &retrieve->parts);
-    }
+    if (rc == HILUM_OK && negotiate(retrieve, accept) > 0)
+        return answer(call, retrieve, retrieve->list.n < n ? 206 : 200);
     if (rc == HILUM_OK)
         rc = refuse_syntaxes(call, &retrieve->list);
     retrieve_free(&retrieve->parts);

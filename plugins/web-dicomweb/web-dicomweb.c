@@ -3,6 +3,7 @@
 #include "web.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 
 static const struct hilum_option options[] = {
     {"max_results", HILUM_OPT_INT, offsetof(struct web_conf, max_results), "10000", "1..1000000",
@@ -137,6 +138,10 @@ static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const 
         return host->fail(self, HILUM_ENOMEM, "web-dicomweb: no memory");
     *web = (struct web){.host = host, .self = self, .conf = conf};
     pthread_mutex_init(&web->lock, NULL);
+    if (getrandom(web->secret, sizeof web->secret, 0) != (ssize_t)sizeof web->secret) {
+        web_fini(web);
+        return host->fail(self, HILUM_EIO, "web-dicomweb: no random numbers");
+    }
     web->blobs = web_blobs_new((uint64_t)web->conf->metadata_cache);
     hilum_rc rc = HILUM_OK;
     for (size_t i = 0; rc == HILUM_OK && i < sizeof routes / sizeof *routes; i++)

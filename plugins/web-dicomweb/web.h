@@ -4,6 +4,7 @@
 #define WEB_DICOMWEB_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -31,6 +32,8 @@ struct web {
     } seen[WEB_SEEN]; /* who looked at which study lately */
     unsigned next_seen;
     struct web_blobs *blobs;
+    atomic_size_t n_lent; /* objects open for answers under way (lend.c) */
+    uint64_t secret[3];   /* of boundaries; and what tells one life of the server from another */
 };
 
 /* One exchange, as the handlers pass it on. */
@@ -116,6 +119,30 @@ struct web_list {
 hilum_rc web_list_make(const struct web_call *call, struct web_list *out);
 void web_list_fini(struct web_list *list);
 
+/* ---- entity tags (etag.c) ---- */
+
+/* A digest of everything an answer depends on. Zero-initialised is empty. */
+struct web_tag {
+    uint64_t a, b;
+};
+void web_tag_add(struct web_tag *tag, uint64_t value);
+void web_tag_text(struct web_tag *tag, const char *text);
+/* One part alone, or several with a boundary, which is of this life of the server. */
+void web_tag_form(struct web_tag *tag, const struct web *web, bool is_single);
+void web_tag_list(struct web_tag *tag, const struct web_list *list);
+/* The same for the same tag, while the server runs; nobody can foretell it. */
+void web_tag_boundary(const struct web *web, const struct web_tag *tag, char out[33]);
+/* Adds it as ETag. Does the client have that already? Then web_unchanged() answers. */
+bool web_tag_show(const struct web_call *call, const struct web_tag *tag);
+hilum_rc web_unchanged(const struct web_call *call);
+
+/* ---- whole answers without a copy (lend.c) ---- */
+
+/* Answers with the list's objects as stored, in parts; boundary NULL: its only one alone. HILUM_EUNSUP: not this way, and
+ * nothing was begun. */
+hilum_rc web_lend(const struct web_call *call, uint32_t status, const struct web_list *list,
+                  const char *boundary);
+
 /* ---- bodies of parts (parts.c) ---- */
 
 enum { WEB_TYPE_MAX = 200 };
@@ -129,8 +156,8 @@ struct web_parts {
     hilum_rc (*begin)(struct web_parts *parts, char type[WEB_TYPE_MAX]);
     hilum_rc (*read)(struct web_parts *parts, const void **bytes, uint64_t *n); /* *n 0: its end */
     void (*free)(struct web_parts *parts);
+    char boundary[33]; /* web_tag_boundary */
     /* ---- of parts.c ---- */
-    char boundary[33];
     char text[WEB_TYPE_MAX + 80];
     unsigned n_begun;
     bool is_in_part, is_over;
@@ -211,7 +238,7 @@ hilum_rc web_bulk(const struct web_call *call);
 hilum_rc web_store(const struct web_call *call);
 hilum_rc web_uri(struct web_call *call); /* WADO-URI */
 hilum_rc web_capabilities(const struct web_call *call, const struct hilum_route *routes, size_t n);
-/* The object of the path, which names one instance. */
-hilum_rc web_open_one(const struct web_call *call, hilum_object **out);
+/* The object of the path, which names one instance; adds it to the tag. */
+hilum_rc web_open_one(const struct web_call *call, hilum_object **out, struct web_tag *tag);
 
 #endif

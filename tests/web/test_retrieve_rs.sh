@@ -42,6 +42,20 @@ equal "has its instances" 65 "$(unpack)"
 check "each is a file" sh -c "for f in '$work'/part-*; do dcmdump -q +P 0008,0018 \"\$f\" >/dev/null || exit 1; done"
 check "its parts tell their syntax" grep -q 'application/dicom; transfer-syntax=1.2.840' "$work/head-0"
 equal "a series" 200 "$(status -H "Accept: $dicom" "$dw/studies/$study/series/$series")"
+# The same bytes for the same entity tag: what is known is not sent again, and a part of the body is a part of it.
+whole() { status -H "Accept: $dicom" "$@" "$dw/studies/$study/series/$series"; }
+whole >/dev/null && cp "$work/body" "$work/whole"
+tag=$(sed -n 's/^[Ee][Tt]ag: *\("[^"]*"\).*/\1/p' "$work/head")
+size=$(stat -c %s "$work/whole")
+equal "its length is told" "$size" "$(sed -n 's/^[Cc]ontent-[Ll]ength: *\([0-9]*\).*/\1/p' "$work/head")"
+equal "not again" 304 "$(whole -H "If-None-Match: $tag")"
+equal "another form is not that" 200 "$(status -H 'Accept: application/dicom; transfer-syntax=*' -H "If-None-Match: $tag" "$one")"
+equal "a range of a series" 206 "$(whole -r 1000-200999 -H "If-Range: $tag")"
+check "is that range" cmp <(tail -c +1001 "$work/whole" | head -c 200000) "$work/body"
+equal "its end" 206 "$(whole -r -500)"
+check "is its end" cmp <(tail -c 500 "$work/whole") "$work/body"
+equal "beyond its end" 416 "$(whole -r "$size-")"
+equal "a range of something else" 200 "$(whole -r 0-9 -H 'If-Range: "other"')"
 equal "an instance" 200 "$(status -H "Accept: $dicom" "$one")"
 equal "is one" 1 "$(unpack)"
 hilum export "$study" "$work/exported" >/dev/null
@@ -82,6 +96,12 @@ assert list(x) == sorted(x)
 PY
 equal "metadata of a series" 200 "$(status -H 'Accept: application/json' "$dw/studies/$study/series/$series/metadata")"
 equal "metadata of an instance" 200 "$(status "$one/metadata")"
+tag=$(sed -n 's/^[Ee][Tt]ag: *\("[^"]*"\).*/\1/p' "$work/head")
+equal "metadata again" 304 "$(status -H "If-None-Match: $tag" "$one/metadata")"
+status -H 'Accept-Encoding: zstd' "$one/metadata" >/dev/null
+check "compressed they are another representation" grep -qi '^etag: W/"' "$work/head"
+equal "that is known too" 304 "$(status -H 'Accept-Encoding: zstd' -H "If-None-Match: W/$tag" "$one/metadata")"
+status "$one/metadata" >/dev/null
 rows=$(value 0 00280010) columns=$(value 0 00280011)
 check "gzip" sh -c "curl -s -H 'Accept-Encoding: gzip' '$dw/studies/$study/metadata' | gzip -t"
 
@@ -142,7 +162,7 @@ equal "whole" 2000 "$(stat -c %s "$work/body")"
 hilum patient edit DEMO-0001 PatientName='Corrected^Name' --why test >/dev/null || echo "no edit"
 status -H 'Accept: application/dicom; transfer-syntax=*' "$one" >/dev/null
 check "a corrected instance" sh -c "dcmdump -q +P 0010,0010 '$work/body' | grep -q Corrected"
-status "$one/metadata" >/dev/null
+equal "metadata known before" 200 "$(status -H "If-None-Match: $tag" "$one/metadata")"
 check "corrected metadata" grep -q 'Corrected^Name' "$work/body"
 status -H 'Accept: application/octet-stream' "$one/frames/1" >/dev/null
 check "and its pixels" cmp "$work/pixels" "$work/body"

@@ -110,6 +110,9 @@ struct hilum_object_api {
      * no such frame; HILUM_EUNSUP: no codec knows it; HILUM_ECORRUPT: its stream is broken. */
     hilum_rc (*pixels)(hilum_object *object, uint64_t i, struct hilum_frame *out,
                        const void **pixels, uint64_t *n);
+    /* HILUM_OK: whatever next() gives stays where it is until close(), *length bytes in all, so that all of it can leave
+     * at once. HILUM_EUNSUP: it is made as it leaves. Before the first next(). */
+    hilum_rc (*lends)(hilum_object *object, uint64_t *length);
     /* since preview 1: append here */
 };
 
