@@ -125,25 +125,30 @@ static void group_answer(struct hl_store *store, struct group *group)
     }
 }
 
-/* With the lock held; it is given up meanwhile. */
+/* With the lock held; it is given up meanwhile. One group at a time is flushed: two flushes at once would share the
+ * medium and split what came in between them. The next begins while this one's rows are written. */
 static void group_lead(struct hl_store *store)
 {
     struct group group;
     queue_take(store, &group);
-    store->n_leading++;
+    store->is_syncing = true;
     pthread_mutex_unlock(&store->queue_lock);
     atomic_fetch_add(&store->groups, 1);
     atomic_fetch_add(&store->grouped, group.n);
     group_sync(store, &group);
+    pthread_mutex_lock(&store->queue_lock);
+    store->is_syncing = false;
+    if (store->head != NULL)
+        pthread_cond_signal(&store->queue_filled);
+    pthread_mutex_unlock(&store->queue_lock);
     group_record(store, &group);
     group_answer(store, &group);
     pthread_mutex_lock(&store->queue_lock);
-    store->n_leading--;
 }
 
 static bool may_lead(const struct hl_store *store)
 {
-    return store->head != NULL && store->n_leading < HL_LEADERS;
+    return store->head != NULL && !store->is_syncing;
 }
 
 static void *committer_run(void *arg)
@@ -174,11 +179,8 @@ hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job)
     else
         store->head = job;
     store->tail = job;
-    if (may_lead(store)) {
+    if (may_lead(store))
         group_lead(store);
-        if (store->head != NULL) /* a committer goes on, so that this answer does not wait */
-            pthread_cond_signal(&store->queue_filled);
-    }
     while (!job->is_done)
         pthread_cond_wait(&done, &store->queue_lock);
     pthread_mutex_unlock(&store->queue_lock);
@@ -195,7 +197,7 @@ hilum_rc hl_commit_open(struct hl_store *store)
 {
     pthread_mutex_init(&store->queue_lock, NULL);
     pthread_cond_init(&store->queue_filled, NULL);
-    for (; store->n_committers < HL_LEADERS; store->n_committers++) {
+    for (; store->n_committers < HL_COMMITTERS; store->n_committers++) {
         if (pthread_create(&store->committers[store->n_committers], NULL, committer_run, store) !=
             0)
             return hl_fail(HILUM_ENOMEM, "store: no thread for a committer");

@@ -12,7 +12,7 @@
 #include "core/store/scan.h"
 #include "core/store/splice.h"
 
-enum { HL_LEADERS = 2, HL_GROUP_MAX = 64, HL_PROVIDERS_MAX = 8 };
+enum { HL_COMMITTERS = 2, HL_GROUP_MAX = 64, HL_PROVIDERS_MAX = 8 };
 
 /* A finished object waiting for its group. Lives in the ingest; whoever leads its group touches it until is_done. */
 struct hl_commit_job {
@@ -70,9 +70,9 @@ struct hl_store {
     pthread_mutex_t queue_lock;  /* of the queue, its leaders, is_done in jobs */
     pthread_cond_t queue_filled; /* and nobody else sees to it */
     struct hl_commit_job *head, *tail;
-    unsigned n_leading; /* threads that lead a group */
+    bool is_syncing; /* a group is being made durable */
     bool is_stopping;
-    pthread_t committers[HL_LEADERS];
+    pthread_t committers[HL_COMMITTERS];
     unsigned n_committers;
 
     pthread_mutex_t health_lock; /* of the following five */

@@ -151,7 +151,11 @@ static bool segment_prewrite(int fd, uint64_t size)
         if (!fs_write_all(fd, zeros, sizeof zeros, at))
             return false;
     }
-    return fsync(fd) == 0;
+    bool is_written = fsync(fd) == 0;
+    int number = errno;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* zeros nobody reads */
+    errno = number;
+    return is_written;
 }
 
 /* false: there is none. */
@@ -168,6 +172,8 @@ static bool segment_open(struct fs_intake *intake, int i)
         return false;
     }
     segment->fd = fd;
+    int direct_fd = openat(intake->dir_fd, name, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    segment->direct_fd = direct_fd > 0 ? direct_fd : 0;
     segment->size = (uint64_t)st.st_size; /* as it was made, whatever the option says now */
     segment->state = SEGMENT_FREE;
     return true;
@@ -379,6 +385,8 @@ void fs_intake_close(struct fs_intake *intake)
     for (int i = 0; i < INTAKE_SEGMENTS_MAX; i++) {
         if (intake->segments[i].fd > 0)
             close(intake->segments[i].fd);
+        if (intake->segments[i].direct_fd > 0)
+            close(intake->segments[i].direct_fd);
     }
     if (intake->dir_fd >= 0)
         close(intake->dir_fd);

@@ -47,6 +47,7 @@ enum segment_state { SEGMENT_ABSENT, SEGMENT_FREE, SEGMENT_ACTIVE, SEGMENT_FULL 
 
 struct segment {
     int fd;
+    int direct_fd; /* the same file past the page cache, for records; 0: the file system cannot */
     enum segment_state state;
     uint64_t generation; /* records of another one are remains */
     uint64_t size, used;
@@ -98,10 +99,21 @@ void fs_record_head(const struct fs_intake *intake, int segment, const struct fs
 bool fs_intake_begin(struct fs_intake *intake, struct fs_txn *txn);
 hilum_rc fs_intake_append(struct fs_intake *intake, struct fs_txn *txn, const void *bytes,
                           uint64_t n);
-/* Writes and flushes those of the group that are in memory. Those that do not fit become files. */
-hilum_rc fs_intake_sync(struct fs_intake *intake, void *const txns[], uint64_t n);
 void fs_intake_commit(struct fs_intake *intake, struct fs_txn *txn);
 void fs_intake_abort(struct fs_intake *intake, struct fs_txn *txn);
+/* The object becomes a file after all: too large, no memory, or no segment. */
+hilum_rc fs_intake_spill(struct fs_intake *intake, struct fs_txn *txn);
+
+/* ---- intake_memory.c: chunks ---- */
+/* One more at the end of the list; false: the budget is used up. */
+bool fs_chunk_add(struct fs_intake *intake, struct fs_txn *txn);
+void fs_chunks_give(struct fs_intake *intake, struct fs_txn *txn);
+/* Under lock: gives memory back that a burst has left. */
+void fs_chunks_trim(struct fs_intake *intake);
+
+/* ---- intake_sync.c ---- */
+/* Writes and flushes those of the group that are in memory. Those that do not fit become files. */
+hilum_rc fs_intake_sync(struct fs_intake *intake, void *const txns[], uint64_t n);
 
 /* ---- intake_read.c: HILUM_EAGAIN: not in the log ---- */
 hilum_rc fs_intake_stat(struct fs_intake *intake, const char *key, struct hilum_object_info *info);

@@ -42,6 +42,26 @@ static bool bytes_pass(int from, uint64_t at, int to, uint64_t n)
     return true;
 }
 
+/* Records are not in the page cache unless somebody has read them: they were written past it. */
+static void batch_fetch(struct fs_intake *intake, const struct cut *cut)
+{
+    for (size_t i = 0; i < cut->n; i++) {
+        const struct fs_entry *entry = cut->entries[i];
+        posix_fadvise(intake->segments[entry->segment].fd, (off_t)entry->offset,
+                      (off_t)entry->length, POSIX_FADV_WILLNEED);
+    }
+}
+
+/* From here on the file is read, not the record. */
+static void batch_forget(struct fs_intake *intake, const struct cut *cut)
+{
+    for (size_t i = 0; i < cut->n; i++) {
+        const struct fs_entry *entry = cut->entries[i];
+        posix_fadvise(intake->segments[entry->segment].fd, (off_t)entry->offset,
+                      (off_t)entry->length, POSIX_FADV_DONTNEED);
+    }
+}
+
 static bool bytes_copy(int from, uint64_t at, int to, uint64_t n)
 {
     off_t source = (off_t)at;
@@ -103,8 +123,10 @@ static hilum_rc dirs_sync(struct fs_intake *intake, const struct cut *cut)
 static hilum_rc batch_write(struct fs_intake *intake, struct cut *cut)
 {
     hilum_rc rc = HILUM_OK;
+    batch_fetch(intake, cut);
     for (size_t i = 0; i < cut->n && rc == HILUM_OK; i++)
         rc = part_write(intake, cut->entries[i], &cut->fds[i]);
+    batch_forget(intake, cut);
     for (size_t i = 0; i < cut->n && rc == HILUM_OK; i++) {
         if (fdatasync(cut->fds[i]) != 0)
             rc = fs_fail_errno(intake->fs, "fdatasync", cut->entries[i]->key);
@@ -234,6 +256,8 @@ void *fs_cutter_run(void *arg)
         if (i < 0 && intake->is_stopping)
             break;
         if (i < 0) {
+            if (fs_intake_is_quiet(intake))
+                fs_chunks_trim(intake);
             fs_intake_wait(intake, INTAKE_QUIET_MS);
         } else if (cut_some(intake, i) != HILUM_OK) {
             if (intake->is_stopping)

@@ -47,7 +47,7 @@ class Watch:
     def kind(self, call, path, text):
         if "/pending/log+" in path or "/pending/+log+" in path or '"+log+' in text or "log/n" in text:
             return None  # lines beside the objects are objects too, and promised to nobody here
-        if "/intake/segment" in path and call in ("pwrite64", "fdatasync"):
+        if "/intake/segment" in path and call in ("pwrite64", "pwritev", "fdatasync"):
             return "object synced" if call == "fdatasync" else "object written"
         if "/objects/pending/" in path and call in ("pwrite64", "write", "fdatasync"):
             return "file synced" if call == "fdatasync" else "file written"
@@ -75,7 +75,7 @@ class Watch:
             if self.unsynced.get(path):
                 self.faults.append((self.successes, f"{os.path.basename(path)} used again before its rows were synced"))
             self.unsynced[path] = False
-        elif "/intake/segment" in path and call == "pwrite64":
+        elif "/intake/segment" in path and call in ("pwrite64", "pwritev"):
             self.unsynced[path] = True
         elif path.endswith("catalog.db-wal") and call == "fdatasync":
             self.unsynced = {p: False for p in self.unsynced}
