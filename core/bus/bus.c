@@ -87,6 +87,8 @@ static size_t event_find(const struct event_catalogue *events, const char *name)
     return SIZE_MAX;
 }
 
+/* Lock held (in hl_bus_new nobody else has the bus yet). Two parallel arrays: names alone go to
+ * "did you mean". */
 static hilum_rc event_add(struct hl_bus *bus, const char *name, unsigned phases)
 {
     struct event_catalogue *events = &bus->events;
@@ -126,6 +128,7 @@ void hl_bus_set_keywords(struct hl_bus *bus, bool (*is_keyword)(const char *name
     bus->events.is_keyword = is_keyword;
 }
 
+/* Under the lock, since a plugin may declare at the same time. */
 bool hl_bus_has_event(struct hl_bus *bus, const char *event)
 {
     pthread_mutex_lock(&bus->lock);
@@ -182,6 +185,7 @@ static void retire(struct hl_bus *bus, struct generation *generation, uint64_t p
         reclaim(bus, generation);
 }
 
+/* Lock held. Only reclaim() empties a slot, from any thread; acquire pairs with its release. */
 static unsigned free_slot(struct hl_bus *bus)
 {
     unsigned slot = 0;
@@ -192,6 +196,7 @@ static unsigned free_slot(struct hl_bus *bus)
 
 /* ---- replacing ---- */
 
+/* n_sets: the owner has registered nothing yet, and that is its place. */
 static size_t owner_find(const struct hl_bus *bus, const char *owner)
 {
     for (size_t i = 0; i < bus->n_sets; i++)
@@ -207,6 +212,8 @@ struct aftermath {
     struct hook_set *dropped; /* the set replaced, NULL if there was none */
 };
 
+/* Lock held. From here on readers get the new generation; the old one lives until its last
+ * reader leaves. */
 static hilum_rc publish(struct hl_bus *bus, struct generation *next, struct hook_set *set,
                         size_t place, struct aftermath *after)
 {
@@ -309,6 +316,7 @@ hilum_rc hl_bus_replace(struct hl_bus *bus, const char *owner, const struct hl_h
 
 /* ---- life ---- */
 
+/* Generation 0 has no hooks, so that there is always one in force. */
 hilum_rc hl_bus_new(struct hl_bus **out)
 {
     *out = NULL;

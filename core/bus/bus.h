@@ -14,7 +14,10 @@
 struct hl_bus;
 struct hl_faults; /* core/config/config.h */
 
+/* A bus with the kernel's events and no hooks. HILUM_ENOMEM. */
 hilum_rc hl_bus_new(struct hl_bus **out);
+/* NULL is fine. Nobody may dispatch, replace or settle any more; release callbacks of hooks
+ * still registered run here. */
 void hl_bus_free(struct hl_bus *bus);
 
 /* Declares an event ("instance.received") with the phases it has (or-ed 1 << HILUM_FILTER ...). The
@@ -23,6 +26,7 @@ hilum_rc hl_bus_declare(struct hl_bus *bus, const char *event, unsigned phases);
 /* How to know a DICOM keyword, so that a misspelt one in a `where` is a fault. Event fields begin with a small
  * letter and are not checked. Before the first hl_bus_replace; without it nothing is checked. */
 void hl_bus_set_keywords(struct hl_bus *bus, bool (*is_keyword)(const char *name));
+/* Is the event declared? Any thread. */
 bool hl_bus_has_event(struct hl_bus *bus, const char *event);
 
 /* A hook with where it was written, for faults. `owner` groups hooks that are replaced together:
@@ -69,9 +73,14 @@ struct hl_plan_step {
 
 hilum_event *hl_event_new(const char *name); /* NULL: out of memory */
 void hl_event_free(hilum_event *event);
+/* Borrowed until the event is freed. */
 const char *hl_event_name(const hilum_event *event);
+/* Sets a field of the event's own; texts are copied. A field lost for want of memory, or beyond
+ * 512, makes every later dispatch treat the event as incomplete: at best HOLD. */
 void hl_event_set_text(hilum_event *event, const char *field, const char *utf8);
 void hl_event_set_int(hilum_event *event, const char *field, int64_t value);
+/* Where attributes come from, and who edits them; any may be NULL. What an earlier resolver said
+ * is forgotten. `arg` is borrowed for as long as it is set. */
 void hl_event_set_resolver(hilum_event *event, hl_event_resolver resolve, hl_event_editor edit,
                            void *arg);
 /* Journal number; 0 while not journaled. Hooks read it as the field "event_id". */
@@ -80,14 +89,22 @@ int64_t hl_event_id(const hilum_event *event);
 /* A field or, through the resolver, an attribute; NULL if absent. Borrowed until the event is
  * freed. */
 const char *hl_event_text(hilum_event *event, const char *field);
+/* As a number: an integer field, or a text that is one (IS). false: absent, or no number. */
 bool hl_event_int(hilum_event *event, const char *field, int64_t *out);
+/* From within a TRANSFORM hook only: HILUM_EDENIED otherwise, or when the event has no editor;
+ * else what the editor says. */
 hilum_rc hl_event_edit(hilum_event *event, const char *keyword, const char *utf8);
+/* Adds a verb to the running hook's plan; texts are copied. HILUM_EDENIED: no hook is running;
+ * HILUM_EINVAL: no JSON object; HILUM_ENOMEM, also beyond 1,000 steps. Dropped again if the hook
+ * fails. */
 hilum_rc hl_event_plan(hilum_event *event, const char *verb, const char *arguments_json);
+/* Why the running hook decides as it does; cut to 255 bytes, between characters. */
 void hl_event_reason(hilum_event *event, const char *utf8);
 /* The hook that is running will answer HILUM_SUSPEND; hl_bus_settle of this ticket answers for it. Once a hook.
  * HILUM_EDENIED: no hook of a bus is running, or it has suspended already; HILUM_EFULL. */
 hilum_rc hl_event_suspend(hilum_event *event, uint32_t deadline_ms, void (*on_cancel)(void *arg),
                           void *arg, uint64_t *ticket);
+/* All steps so far, in order; the pointer is good until the next step is added. */
 size_t hl_event_plan_count(const hilum_event *event);
 const struct hl_plan_step *hl_event_plan_at(const hilum_event *event, size_t i);
 /* The event's own fields as a JSON object and back, for the journal. */
@@ -140,6 +157,8 @@ hilum_rc hl_where_parse(const char *text, struct hl_where **out);
 /* The first field that cannot be: no keyword although it looks like one, or a keyword but for its first
  * letter. NULL: none. */
 const char *hl_where_unknown(const struct hl_where *where, bool (*is_keyword)(const char *name));
+/* Does every condition hold? Any thread; the event belongs to the calling one. Allocates only
+ * through the event's cache. */
 bool hl_where_match(const struct hl_where *where, hilum_event *event);
 void hl_where_free(struct hl_where *where);
 

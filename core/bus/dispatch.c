@@ -25,6 +25,7 @@ static const struct {
     [HILUM_NOTIFY] = {1u << HILUM_PASS | 1u << HILUM_ACCEPT, HILUM_PASS, 10000},
 };
 
+/* One phase of one event, on the stack of the thread that dispatches. */
 struct dispatch {
     hilum_event *event;
     unsigned phase;
@@ -60,6 +61,7 @@ static void verdict_init(struct hl_verdict *out)
     out->matched = out->failed = out->overran = 0;
 }
 
+/* Who and why, for the trace and the peer; an earlier decision is overwritten. */
 static void decide(struct dispatch *d, int32_t verdict, const char *hook, const char *reason)
 {
     d->out->verdict = verdict;
@@ -104,6 +106,7 @@ static void take_failure(struct dispatch *d, const char *hook, hilum_rc code)
     take_verdict(d, phase_rules[d->phase].on_failure, hook, reason);
 }
 
+/* Errors are negative and never legal; unknown numbers neither. */
 static bool is_legal(unsigned phase, int32_t verdict)
 {
     return verdict >= 0 && verdict < 32 && (phase_rules[phase].verdicts & 1u << verdict);
@@ -126,6 +129,7 @@ static int32_t call_serial(struct dispatch *d, struct hook *hook)
     return verdict;
 }
 
+/* Told, not enforced: C code cannot be stopped safely. Lua has limits of its own (core/script). */
 static void check_deadline(struct dispatch *d, const struct hook *hook)
 {
     unsigned deadline = hook->def.deadline_ms;
@@ -162,6 +166,8 @@ static int32_t final_verdict(struct dispatch *d, struct hook *hook, int32_t verd
     return verdict;
 }
 
+/* Enter and leave bracket everything a hook may ask of the event; its plan counts only if its
+ * verdict does. */
 static void run_hook(struct dispatch *d, struct hook *hook)
 {
     size_t steps = d->event->n_plan;
@@ -242,6 +248,7 @@ hilum_rc hl_bus_dispatch_one(struct hl_bus *bus, hilum_event *event, unsigned ph
                                     hl_phase_name(phase));
 }
 
+/* Without running anything: names only, and `where` may read attributes. */
 void hl_bus_matching(struct hl_bus *bus, hilum_event *event, unsigned phase, struct hl_buf *out)
 {
     struct generation *generation = hl_bus_pin(bus);
@@ -267,6 +274,7 @@ bool hl_bus_wants(struct hl_bus *bus, const char *event, unsigned phase)
     return wanted;
 }
 
+/* As text for `hilum rule graph` and people: in the order in which they would run. */
 void hl_bus_describe(struct hl_bus *bus, const char *event, struct hl_buf *out)
 {
     struct generation *generation = hl_bus_pin(bus);

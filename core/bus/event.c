@@ -1,5 +1,7 @@
 /* Events: fields, cached look-ups, edits and plans. It knows nothing of hooks and their order.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * One thread at a time uses an event, so nothing is locked. Everything a hook was handed stays
+ * valid until the event is freed. SPDX-License-Identifier: Apache-2.0 */
 #include "core/bus/event.h"
 
 #include <errno.h>
@@ -156,6 +158,7 @@ static struct event_field *field_add(hilum_event *event, const char *name, uint3
     return field;
 }
 
+/* The field of that name, made if there is none; NULL without memory. */
 static struct event_field *field_obtain(hilum_event *event, const char *name)
 {
     uint32_t hash = hl_event_hash(name, strlen(name));
@@ -345,6 +348,7 @@ const struct hl_plan_step *hl_event_plan_at(const hilum_event *event, size_t i)
     return i < event->n_plan ? &event->plan[i] : NULL;
 }
 
+/* From here on plan, edit, reason and suspend belong to this hook. */
 void hl_event_enter(hilum_event *event, const char *rule, unsigned phase)
 {
     event->rule = rule;
@@ -404,6 +408,7 @@ void hl_event_to_json(const hilum_event *event, struct hl_buf *out)
     hl_buf_byte(out, '}');
 }
 
+/* false for lists, objects and reals: no field is one. */
 static bool field_from_json(hilum_event *event, const char *key, const json_t *value)
 {
     if (json_is_string(value))

@@ -42,6 +42,7 @@ static bool copy_strings(struct hook_set *set, struct hook *hook)
     return true;
 }
 
+/* Adds a fault for an event that is not declared, or a phase it does not have. */
 static void check_event(const struct hook *hook, const struct event_catalogue *events,
                         struct hl_faults *faults)
 {
@@ -66,6 +67,8 @@ static void check_event(const struct hook *hook, const struct event_catalogue *e
                   def->event);
 }
 
+/* A condition that does not parse, or that names an attribute nobody has: it would never match
+ * and never tell. */
 static void check_where(struct hook *hook, const struct event_catalogue *events,
                         struct hl_faults *faults)
 {
@@ -104,6 +107,7 @@ static void check_hook(struct hook *hook, const struct event_catalogue *events,
     check_where(hook, events, faults);
 }
 
+/* false: no memory. What is filled by then is cleaned by hl_hook_set_unref. */
 static bool hook_init(struct hook *hook, const struct hl_hook_source *source, struct hook_set *set)
 {
     hook->def = source->hook;
@@ -160,6 +164,7 @@ struct hook_set *hl_hook_set_new(const char *owner, const struct hl_hook_source 
     return set;
 }
 
+/* Any thread: often the last one to leave a generation, in the middle of somebody's dispatch. */
 void hl_hook_set_unref(struct hook_set *set)
 {
     if (!set || atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) != 1)

@@ -1,5 +1,9 @@
-/* One order out of many names: a generation is all hooks of all owners, sorted per event and phase.
- * It knows nothing of dispatch. SPDX-License-Identifier: Apache-2.0 */
+/* One order out of many names: a generation is all hooks of all owners, sorted per event and
+ * phase. It knows nothing of dispatch.
+ *
+ * Runs only when hooks are replaced, under the bus's lock, and produces something that is never
+ * changed again. Faults of all places are collected before it gives up.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +77,7 @@ static const struct hook *other_phase(const struct run *run, const char *event, 
     return NULL;
 }
 
+/* Says what is nearest, or that the name is right and the phase is not. */
 static void fault_unknown(const struct run *run, const struct hook *hook, const char *key,
                           const char *name)
 {
@@ -115,6 +120,7 @@ static bool add_reference(struct run *run, size_t self, const char *key, const c
     return edge_add(run, is_before ? self : other, is_before ? other : self);
 }
 
+/* "a, b ?c" of one hook. false: no memory; unknown names are faults and the walk goes on. */
 static bool add_references(struct run *run, size_t self, const char *key, const char *names)
 {
     for (const char *at = names ? names : ""; *at;) {
@@ -188,6 +194,7 @@ static void run_sort(struct run *run, struct hook **out)
     }
 }
 
+/* false: no memory. With faults `out` is left as it is: nothing is published then. */
 static bool run_order(struct run *run, struct hook **out)
 {
     size_t faults = run->faults->count;
@@ -344,6 +351,7 @@ struct generation *hl_generation_new(struct hook_set *const *sets, size_t n,
     return NULL;
 }
 
+/* The last reference to a hook set may go here, and with it the owner's release callback runs. */
 void hl_generation_free(struct generation *g)
 {
     if (!g)

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* One list under one lock; a ticket is taken out by whoever waits for it, after it was settled
+ * or too late, so it ends exactly once. Callbacks of plugins run outside the lock.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/bus/ticket.h"
 
 #include <errno.h>
@@ -23,6 +25,7 @@ struct ticket {
     void *arg;
 };
 
+/* `settled` wakes all who wait: there are few, and each looks at its own ticket. */
 struct hl_tickets {
     pthread_mutex_t lock;
     pthread_cond_t settled;
@@ -118,6 +121,7 @@ hilum_rc hl_ticket_settle(struct hl_tickets *tickets, uint64_t id, int32_t verdi
                              "the ticket was settled before, or its deadline has passed");
 }
 
+/* The plugin is told, so that it can stop what it began for this event. */
 static void give_up(struct ticket *ticket)
 {
     if (ticket->on_cancel)

@@ -13,6 +13,7 @@ enum { MAX_WHERE = 4096, MAX_CONDITIONS = 64, MAX_VALUES = 256, MAX_GLOB_SUBJECT
 
 enum where_op { OP_EQ, OP_NE, OP_GLOB, OP_NOT_GLOB, OP_LT, OP_LE, OP_GT, OP_GE };
 
+/* One alternative of a condition, with its number made once. */
 struct value {
     const char *text;
     size_t n;
@@ -28,6 +29,7 @@ struct condition {
     struct value *values;
 };
 
+/* Immutable after parsing: any thread may match. All memory is in the arena; n 0 matches always. */
 struct hl_where {
     size_t n;
     struct condition *conditions;
@@ -277,6 +279,7 @@ static bool any_glob(const struct condition *c, const char *text, size_t n)
     return false;
 }
 
+/* `sign` as strcmp has it. */
 static bool order_holds(enum where_op op, int sign)
 {
     switch (op) {
