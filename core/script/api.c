@@ -102,7 +102,6 @@ struct hl_script_verdict *hl_script_verdict_test(lua_State *lua, int index)
 /* ---- clock ------------------------------------------------------------------------------------
  */
 
-/* "20:00" -> minutes since midnight. "24:00" is the end of the day. */
 /* One or two digits; -1 for anything else. */
 static int digits_read(const char **text)
 {
@@ -112,6 +111,7 @@ static int digits_read(const char **text)
     return count > 0 ? n : -1;
 }
 
+/* "20:00" -> minutes since midnight. "24:00" is the end of the day. */
 static int minutes_check(lua_State *lua, int index)
 {
     const char *text = luaL_checkstring(lua, index);

@@ -230,7 +230,8 @@ enum { HL_CAPTURE_OPEN = -1, HL_CAPTURE_POSITION = -2 };
 struct hl_pattern {
     lua_State *lua;
     const char *text, *text_end, *end; /* subject, its end, end of the pattern */
-    unsigned depth, level, steps;
+    unsigned depth, level;
+    size_t steps; /* bytes looked at since the last look at the clock */
     struct hl_capture capture[HL_PATTERN_CAPTURES];
 };
 /* End of the match of `pattern` at `at`, NULL if there is none. Raises Lua errors: malformed

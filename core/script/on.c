@@ -6,7 +6,7 @@
 #include "core/base/error.h"
 #include "core/script/internal.h"
 
-enum { NAME_MAX_BYTES = 95, DEADLINE_MAX_MS = 60000 };
+enum { NAME_MAX_BYTES = 95, DEADLINE_MAX_MS = 60000, ORDER_MAX = 64 };
 
 /* The hilum.on being checked. The table is at index 1. */
 struct check {
@@ -85,7 +85,7 @@ static const char *names_get(struct check *c, const char *key)
     char text[1024] = "";
     size_t n = 0;
     lua_Unsigned count = lua_rawlen(c->lua, -1);
-    for (lua_Unsigned i = 1; i <= count && i <= 64; i++) {
+    for (lua_Unsigned i = 1; i <= count && i <= ORDER_MAX; i++) {
         lua_rawgeti(c->lua, -1, (lua_Integer)i);
         const char *name = lua_type(c->lua, -1) == LUA_TSTRING ? lua_tostring(c->lua, -1) : NULL;
         if (!name) {
@@ -96,6 +96,10 @@ static const char *names_get(struct check *c, const char *key)
         lua_pop(c->lua, 1);
     }
     lua_pop(c->lua, 1);
+    if (count > ORDER_MAX || n >= sizeof text) {
+        fault(c, key, "expected at most %d names of together %zu bytes", ORDER_MAX,
+              sizeof text - 1);
+    }
     return hl_arena_strdup(&c->state->set->arena, text);
 }
 
@@ -105,7 +109,15 @@ static bool is_name(const char *name)
     return n > 0 && name[n] == '\0' && name[0] != '/' && name[n - 1] != '/';
 }
 
-/* "ct-fanout" becomes "site/ct-fanout" (in scripts/core: "core/..."). */
+/* "ct-fanout" becomes "site/ct-fanout" (in scripts/core: "core/..."). Its length, also if it was
+ * cut. */
+static int name_full(const struct hl_script_state *state, const char *name,
+                     char out[NAME_MAX_BYTES + 2])
+{
+    const char *space = state->loading->is_core ? "core/" : "site/";
+    return snprintf(out, NAME_MAX_BYTES + 2, "%s%s", strchr(name, '/') ? "" : space, name);
+}
+
 static void check_name(struct check *c)
 {
     const char *name = text_get(c, "name", true);
@@ -114,11 +126,7 @@ static void check_name(struct check *c)
     }
     bool is_core = c->state->loading->is_core;
     char full[NAME_MAX_BYTES + 2];
-    int n = snprintf(full, sizeof full, "%s%s",
-                     strchr(name, '/') ? ""
-                     : is_core         ? "core/"
-                                       : "site/",
-                     name);
+    int n = name_full(c->state, name, full);
     if (!is_name(name) || n > NAME_MAX_BYTES) {
         fault(c, "name",
               "expected up to 90 letters, digits and - _ . as in \"site/ct-fanout\", found \"%s\"",
@@ -225,6 +233,25 @@ static void rule_check(struct check *c)
     check_on_error(c);
 }
 
+/* The place of this rule's function in a state that is not the first: that of the rule of the same
+ * name. Not the order of the calls, because a file may make its rules in a loop over `pairs`, and
+ * each state goes through a table in an order of its own. */
+static int index_of(lua_State *lua, struct hl_script_state *state)
+{
+    char full[NAME_MAX_BYTES + 2] = "";
+    if (lua_getfield(lua, 1, "name") == LUA_TSTRING) {
+        name_full(state, lua_tostring(lua, -1), full);
+    }
+    lua_pop(lua, 1);
+    for (size_t i = 0; i < state->set->n_lua; i++) {
+        if (strcmp(state->set->rules[i]->name, full) == 0) {
+            return state->set->rules[i]->index;
+        }
+    }
+    return luaL_error(lua, "rules differ from one load to the next: \"%s\" was not there before",
+                      full);
+}
+
 int hl_script_on(lua_State *lua)
 {
     struct hl_script_state *state = hl_script_state_of(lua);
@@ -239,6 +266,7 @@ int hl_script_on(lua_State *lua)
     }
     lua_settop(lua, 1);
     state->loaded++;
+    int index = (int)state->loaded;
     if (state->faults) {
         lua_Debug where;
         struct check check = {.lua = lua, .state = state};
@@ -246,9 +274,11 @@ int hl_script_on(lua_State *lua)
             check.line = (unsigned)where.currentline;
         }
         rule_check(&check);
+    } else {
+        index = index_of(lua, state);
     }
     lua_getfield(lua, LUA_REGISTRYINDEX, "hilum.rules");
     lua_getfield(lua, 1, "run");
-    lua_rawseti(lua, -2, (lua_Integer)state->loaded);
+    lua_rawseti(lua, -2, index);
     return 0;
 }

@@ -10,9 +10,13 @@ enum { DEPTH_MAX = 200, STEPS_PER_CHECK = 4096 };
 
 static const char *match_here(struct hl_pattern *m, const char *s, const char *p);
 
-static void step(struct hl_pattern *m)
+/* `work` is in bytes looked at: a set of a million bytes and a back reference over as many are one
+ * step of the pattern, but not one of the clock. */
+static void step(struct hl_pattern *m, ptrdiff_t work)
 {
-    if (++m->steps % STEPS_PER_CHECK == 0) {
+    m->steps += (size_t)work;
+    if (m->steps >= STEPS_PER_CHECK) {
+        m->steps = 0;
         hl_script_budget_check(m->lua);
     }
 }
@@ -114,7 +118,7 @@ static const char *match_balance(struct hl_pattern *m, const char *s, const char
     }
     size_t open = 1;
     for (const char *at = s + 1; at < m->text_end; at++) {
-        step(m);
+        step(m, 1);
         if (*at == p[1]) {
             if (--open == 0) {
                 return at + 1;
@@ -131,7 +135,7 @@ static const char *expand_most(struct hl_pattern *m, const char *s, const char *
 {
     ptrdiff_t n = 0;
     while (is_single(m, s + n, p, p_end)) {
-        step(m);
+        step(m, p_end - p);
         n++;
     }
     for (; n >= 0; n--) {
@@ -147,6 +151,7 @@ static const char *expand_least(struct hl_pattern *m, const char *s, const char 
                                 const char *p_end)
 {
     for (;; s++) {
+        step(m, p_end - p);
         const char *found = match_here(m, s, p_end + 1);
         if (found) {
             return found;
@@ -200,6 +205,7 @@ static const char *match_again(struct hl_pattern *m, const char *s, int digit)
     }
     const struct hl_capture *capture = &m->capture[i];
     ptrdiff_t size = capture->size < 0 ? 0 : capture->size;
+    step(m, size);
     if (m->text_end - s < size || memcmp(capture->start, s, (size_t)size) != 0) {
         return NULL;
     }
@@ -213,6 +219,7 @@ static const char *match_frontier(struct hl_pattern *m, const char *s, const cha
         luaL_error(m->lua, "missing '[' after '%%f' in pattern");
     }
     const char *p_end = class_end(m, p);
+    step(m, p_end - p);
     int before = s == m->text ? 0 : byte_at(s - 1);
     int after = s == m->text_end ? 0 : byte_at(s);
     if (is_in_set(before, p, p_end - 1) || !is_in_set(after, p, p_end - 1)) {
@@ -227,6 +234,7 @@ static const char *match_class(struct hl_pattern *m, const char **s, const char 
 {
     const char *p_end = class_end(m, p);
     char suffix = '\0';
+    step(m, p_end - p);
     if (p_end < m->end) {
         suffix = *p_end;
     }
@@ -286,7 +294,7 @@ static const char *match_loop(struct hl_pattern *m, const char *s, const char *p
 {
     while (p != m->end) {
         const char *next = NULL, *found = NULL;
-        step(m);
+        step(m, 1);
         if (*p == '(') {
             return capture_start(m, s, p + 1);
         }

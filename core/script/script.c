@@ -75,9 +75,14 @@ static bool owner_replace(struct hl_script *script, enum owner owner, struct hl_
         }
     }
     size_t before = faults->count;
+    /* The bus lets go of the old set before `sets` names the new one: it must not be freed while
+     * hl_script_status may still read it there. */
+    struct hl_script_set *old = dry_run ? NULL : script->sets[owner];
+    if (old) {
+        hl_script_set_ref(old);
+    }
     hilum_rc rc = hl_bus_replace(script->bus, owner_names[owner], hooks, n,
-                                 dry_run ? NULL : hl_script_set_unref,
-                                 dry_run ? NULL : script->sets[owner], dry_run, faults);
+                                 dry_run ? NULL : hl_script_set_unref, old, dry_run, faults);
     free(hooks);
     if (rc < 0 && faults->count == before) {
         hl_faults_add(faults, owner_names[owner], 0, "%s", hl_error());
@@ -90,6 +95,7 @@ static bool owner_replace(struct hl_script *script, enum owner owner, struct hl_
         script->sets[owner] = set;
         pthread_mutex_unlock(&script->lock);
     }
+    hl_script_set_unref(old);
     return rc == HILUM_OK;
 }
 

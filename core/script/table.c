@@ -85,7 +85,8 @@ static bool row_read(struct csv *csv, const char *fields[COLUMNS_MAX], size_t *n
     while (csv->at < csv->end && (*csv->at == '\n' || *csv->at == '\r')) {
         csv->line += *csv->at++ == '\n';
     }
-    while (csv->at < csv->end) {
+    /* A separator promises a field even if the text ends there. */
+    for (bool more = csv->at < csv->end; more;) {
         if (*n == COLUMNS_MAX) {
             hl_faults_add(csv->faults, csv->path, csv->line, "expected at most %d columns",
                           COLUMNS_MAX);
@@ -95,16 +96,14 @@ static bool row_read(struct csv *csv, const char *fields[COLUMNS_MAX], size_t *n
         if (!fields[(*n)++]) {
             return false;
         }
-        if (csv->at < csv->end && *csv->at == csv->separator) {
+        more = csv->at < csv->end && *csv->at == csv->separator;
+        if (more) {
             csv->at++;
-            continue;
-        }
-        if (csv->at < csv->end && *csv->at != '\n' && *csv->at != '\r') {
+        } else if (csv->at < csv->end && *csv->at != '\n' && *csv->at != '\r') {
             hl_faults_add(csv->faults, csv->path, csv->line, "expected '%c' after a closing \"",
                           csv->separator);
             return false;
         }
-        break;
     }
     return true;
 }

@@ -515,6 +515,8 @@ static void tables__are_read_by_key_and_column(void **unused)
     site_write(&site, "tables/bad.csv", "a,b\n1,2\n0,0\n1,3\n");
     assert_int_equal(site_load(&site, true), HILUM_EINVAL);
     assert_non_null(strstr(site.text, "key \"1\" is there twice"));
+    site_write(&site, "tables/bad.csv", "a,b\n1,2\n3,"); /* the last cell is empty, the file ends */
+    assert_int_equal(site_load(&site, true), HILUM_OK);
     site_close(&site);
 }
 
@@ -597,6 +599,62 @@ static void memory__too_small_is_a_fault(void **unused)
     site_close(&site);
 }
 
+/* `pairs` goes through a table in another order in every state: each state has a hash seed of its
+ * own. The function of a rule must be that of its name all the same. */
+static void load__finds_the_function_of_a_rule_by_its_name(void **unused)
+{
+    (void)unused;
+    struct site site;
+    site_open(&site, NULL);
+    site_rules(
+        &site,
+        "for _, half in ipairs { 'A', 'B' } do\n"
+        "  for name in pairs { CT = 1, MR = 1, US = 1, CR = 1, DX = 1, MG = 1, NM = 1, PT = 1 } "
+        "do\n"
+        "    hilum.on { event = 'instance.received', phase = 'filter', name = name .. half,\n"
+        "      where = 'Modality=' .. name .. half,\n"
+        "      run = function(ev) return hilum.reject(name .. half) end }\n"
+        "  end\n"
+        "end");
+    static const char *const names[] = {"CTA", "MRA", "USA", "CRB", "DXB", "MGB", "NMB", "PTB"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct hl_verdict verdict;
+        hilum_event *event = hl_event_new("instance.received");
+        hl_event_set_text(event, "Modality", names[i]);
+        hl_bus_dispatch(site.bus, event, HILUM_FILTER, &verdict);
+        hl_event_free(event);
+        assert_string_equal(verdict.reason, names[i]);
+    }
+    site_close(&site);
+}
+
+static void load__of_other_rules_in_another_state_is_a_fault(void **unused)
+{
+    (void)unused;
+    struct site site;
+    site_open(&site, NULL);
+    site_write(&site, "rules/a.lua",
+               "hilum.on { event = 'instance.received', name = tostring({}):gsub('[^%w]', ''),\n"
+               "  run = function(ev) end }");
+    assert_int_equal(site_load(&site, true), HILUM_EINVAL);
+    assert_non_null(strstr(site.text, "differ from one load to the next"));
+    site_close(&site);
+}
+
+static void load__of_more_names_than_fit_is_a_fault(void **unused)
+{
+    (void)unused;
+    struct site site;
+    site_open(&site, NULL);
+    site_write(&site, "rules/a.lua",
+               "local t = {} for i = 1, 65 do t[i] = '?site/r' .. i end\n"
+               "hilum.on { event = 'instance.received', name = 'a', before = t,\n"
+               "  run = function(ev) end }");
+    assert_int_equal(site_load(&site, true), HILUM_EINVAL);
+    assert_non_null(strstr(site.text, "a.lua:2: hilum.on: before: expected at most"));
+    site_close(&site);
+}
+
 struct racer {
     struct site *site;
     atomic_uint *rejected;
@@ -613,12 +671,26 @@ static void *race(void *arg)
     return NULL;
 }
 
+/* Asks for what it may find freed: the rules of a generation that is just being replaced. */
+static void *ask(void *arg)
+{
+    struct racer *racer = arg;
+    while (atomic_load(racer->rejected) < 1200) {
+        struct hl_buf json = {0};
+        char version[17];
+        hl_script_status(racer->site->script, &json);
+        hl_script_version(racer->site->script, "site/a", version);
+        hl_buf_fini(&json);
+    }
+    return NULL;
+}
+
 /* Four threads on two states while the rules are replaced: every run finds a whole generation. */
 static void reload__under_load_loses_no_run(void **unused)
 {
     (void)unused;
     struct site site;
-    pthread_t threads[4];
+    pthread_t threads[4], asking;
     atomic_uint rejected = 0;
     struct racer racer = {&site, &rejected};
     static const char rule[] =
@@ -629,6 +701,7 @@ static void reload__under_load_loses_no_run(void **unused)
     for (int i = 0; i < 4; i++) {
         pthread_create(&threads[i], NULL, race, &racer);
     }
+    pthread_create(&asking, NULL, ask, &racer);
     for (int i = 0; i < 20; i++) {
         site_rules(&site, rule);
     }
@@ -636,6 +709,7 @@ static void reload__under_load_loses_no_run(void **unused)
         pthread_join(threads[i], NULL);
     }
     assert_int_equal(rejected, 1200);
+    pthread_join(asking, NULL);
     site_close(&site);
 }
 
@@ -662,6 +736,9 @@ int main(void)
         cmocka_unit_test(routes__need_no_lua),
         cmocka_unit_test(status__counts_and_versions),
         cmocka_unit_test(memory__too_small_is_a_fault),
+        cmocka_unit_test(load__finds_the_function_of_a_rule_by_its_name),
+        cmocka_unit_test(load__of_other_rules_in_another_state_is_a_fault),
+        cmocka_unit_test(load__of_more_names_than_fit_is_a_fault),
         cmocka_unit_test(reload__under_load_loses_no_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

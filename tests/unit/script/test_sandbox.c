@@ -153,6 +153,8 @@ static void runaway__is_held_and_the_state_rebuilt(void **unused)
         "return (('a'):rep(60)):find(('a?'):rep(60) .. ('a'):rep(60) .. 'b')",
         "return (('a'):rep(300)):find(('.-'):rep(30) .. 'b')",
         "return (('a'):rep(300)):gsub(('a*'):rep(30) .. 'b', '')",
+        "local p = '[' .. ('b'):rep(1 << 20) .. ']' return (('a'):rep(1 << 20)):find(p)",
+        "return (('a'):rep(1 << 20)):find('(.-)%1b')",
         "for x in (('a'):rep(300)):gmatch(('a*'):rep(30) .. 'b') do end while true do end",
         "local s = ('x'):rep(1 << 20) while true do local t = s:upper() end",
         "local s = ('x'):rep(1 << 20) while true do s:find('y', 1, true) end",
