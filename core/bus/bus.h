@@ -91,6 +91,8 @@ int64_t hl_event_id(const hilum_event *event);
 const char *hl_event_text(hilum_event *event, const char *field);
 /* As a number: an integer field, or a text that is one (IS). false: absent, or no number. */
 bool hl_event_int(hilum_event *event, const char *field, int64_t *out);
+/* How hl_event_int reads a text: decimal digits, blanks after them ignored. false: it is no integer. */
+bool hl_event_text_int(const char *text, int64_t *out);
 /* From within a TRANSFORM hook only: HILUM_EDENIED otherwise, or when the event has no editor;
  * else what the editor says. */
 hilum_rc hl_event_edit(hilum_event *event, const char *keyword, const char *utf8);

@@ -233,16 +233,9 @@ const char *hl_event_text(hilum_event *event, const char *field)
                                hl_event_field(event, field, hl_event_hash(field, strlen(field))));
 }
 
-/* Texts count as integers when they are one, so that IS attributes (PS3.5 6.2) read like numbers. */
-bool hl_event_int(hilum_event *event, const char *field, int64_t *out)
+bool hl_event_text_int(const char *text, int64_t *out)
 {
-    struct event_field *slot = hl_event_field(event, field, hl_event_hash(field, strlen(field)));
-    if (slot && slot->kind == FIELD_INT) {
-        *out = slot->integer;
-        return true;
-    }
-    const char *text = hl_event_field_text(event, slot);
-    if (!text || !*text)
+    if (!*text)
         return false;
     char *end;
     errno = 0;
@@ -253,6 +246,18 @@ bool hl_event_int(hilum_event *event, const char *field, int64_t *out)
         return false;
     *out = value;
     return true;
+}
+
+/* Texts count as integers when they are one, so that IS attributes (PS3.5 6.2) read like numbers. */
+bool hl_event_int(hilum_event *event, const char *field, int64_t *out)
+{
+    struct event_field *slot = hl_event_field(event, field, hl_event_hash(field, strlen(field)));
+    if (slot && slot->kind == FIELD_INT) {
+        *out = slot->integer;
+        return true;
+    }
+    const char *text = hl_event_field_text(event, slot);
+    return text && hl_event_text_int(text, out);
 }
 
 /* ---- what hooks ask for ---- */

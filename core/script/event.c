@@ -38,15 +38,22 @@ static struct hl_run *run_check(lua_State *lua)
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
-/* What the rule itself set is what it reads. */
-static const char *value_get(struct hl_run *run, const char *key)
+/* What the rule itself set last; NULL if it did not. */
+static const char *edit_get(const struct hl_run *run, const char *key)
 {
     for (size_t i = run->n_edits; i > 0; i--) {
         if (strcmp(run->texts.data + run->edits[i - 1].key, key) == 0) {
             return run->texts.data + run->edits[i - 1].value;
         }
     }
-    return hl_event_text(run->event, key);
+    return NULL;
+}
+
+/* What the rule itself set is what it reads, although the event does not have it yet. */
+static const char *value_get(struct hl_run *run, const char *key)
+{
+    const char *edit = edit_get(run, key);
+    return edit ? edit : hl_event_text(run->event, key);
 }
 
 static int event_text(lua_State *lua)
@@ -68,8 +75,9 @@ static int event_has(lua_State *lua)
 static int event_int(lua_State *lua)
 {
     struct hl_run *run = run_check(lua);
+    const char *key = luaL_checkstring(lua, 2), *edit = edit_get(run, key);
     int64_t value;
-    if (hl_event_int(run->event, luaL_checkstring(lua, 2), &value)) {
+    if (edit ? hl_event_text_int(edit, &value) : hl_event_int(run->event, key, &value)) {
         lua_pushinteger(lua, value);
     } else {
         lua_pushnil(lua);

@@ -410,6 +410,8 @@ static void set__edits_in_transform_and_only_if_the_rule_ends_well(void **unused
     } cases[] = {
         {"ev:set('InstitutionName', 'A') assert(ev.InstitutionName == 'A')", "InstitutionName=A;",
          0},
+        {"ev:set('SeriesNumber', '12 ') assert(ev:int('SeriesNumber') == 12)", "SeriesNumber=12 ;",
+         0},
         {"ev:set('InstitutionName', 'A') error('x')", "", HILUM_HOLD},
         {"ev:set('SOPInstanceUID', '1.2')", "", HILUM_HOLD},
     };
