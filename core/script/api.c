@@ -1,5 +1,10 @@
-/* `hilum.*`: verdicts, clock, log, peers, tables of the site, key-value. What acts on an event is
- * in event.c. Knows nothing of how rules are loaded. SPDX-License-Identifier: Apache-2.0 */
+/* `hilum.*`: verdicts, clock, log, peers, tables of the site, key-value. What acts on an event
+ * is in event.c. Knows nothing of how rules are loaded.
+ *
+ * + Every function here is called by Lua, on the thread that runs the rule, in the state that
+ * thread has taken from the pool. So it may read the set without a lock (it is immutable), must
+ * not block, and reports errors with luaL_error, which does not return.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,7 +70,9 @@ static size_t utf8_prefix(const char *text, size_t size, size_t max)
     return max;
 }
 
-/* Upvalue 2: index into verdicts. */
+/* hilum.reject(reason) and the like: a value that run() has to return. It carries the serial of
+ * its run, so that a verdict kept in a file's local cannot answer a later object. Upvalue 1:
+ * string.format. Upvalue 2: index into verdicts. */
 static int verdict_new(lua_State *lua)
 {
     lua_Integer which = lua_tointeger(lua, lua_upvalueindex(2));
@@ -102,7 +109,7 @@ struct hl_script_verdict *hl_script_verdict_test(lua_State *lua, int index)
 /* ---- clock ------------------------------------------------------------------------------------
  */
 
-/* One or two digits; -1 for anything else. */
+/* One or two digits; -1 for anything else. Moves *text behind them. */
 static int digits_read(const char **text)
 {
     int n = 0, count = 0;
@@ -124,6 +131,8 @@ static int minutes_check(lua_State *lua, int index)
     return hour * 60 + minute;
 }
 
+/* The site's time zone, as the machine has it: "after 20:00" in a rule is a time people there
+ * mean. */
 static void local_now(struct tm *out)
 {
     time_t now = (time_t)(hl_now_us() / 1000000);
@@ -166,6 +175,7 @@ static int clock_date(lua_State *lua)
     return 1;
 }
 
+/* Seconds since 1970. */
 static int clock_now(lua_State *lua)
 {
     lua_pushinteger(lua, hl_now_us() / 1000000);
@@ -175,6 +185,9 @@ static int clock_now(lua_State *lua)
 /* ---- log, kv, peers ---------------------------------------------------------------------------
  */
 
+/* hilum.log(format, ...), also behind print. The first lines of a run only: a rule in a loop
+ * must not fill the disk. Text of a peer may come in here; hl_log makes control characters
+ * harmless. */
 static int api_log(lua_State *lua)
 {
     size_t size;
@@ -209,6 +222,7 @@ static int kv_get(lua_State *lua)
     return 1;
 }
 
+/* Names first: the title of one peer may be the name of another. */
 static const struct hl_script_peer *peer_find(const struct hl_script_set *set, const char *name)
 {
     for (size_t i = 0; i < set->n_peers; i++) {
@@ -256,6 +270,7 @@ bool hl_script_peer_is_known(const struct hl_script_set *set, const char *name)
     return false;
 }
 
+/* Only the first 64 are compared, for the text of a fault. */
 const char *hl_script_peer_nearest(const struct hl_script_set *set, const char *name)
 {
     const char *names[64];
@@ -269,6 +284,7 @@ const char *hl_script_peer_nearest(const struct hl_script_set *set, const char *
 /* ---- tables of the site -----------------------------------------------------------------------
  */
 
+/* hilum.table(name): a read-only view, the same rows for all states. */
 static int api_table(lua_State *lua)
 {
     const struct hl_script_set *set = hl_script_state_of(lua)->set;
@@ -291,6 +307,8 @@ static int api_table(lua_State *lua)
 /* ---- all of it --------------------------------------------------------------------------------
  */
 
+/* The string.format rules have, taken from the metatable of strings. It must be there already:
+ * the sandbox opens the strings first. */
 static void format_push(lua_State *lua)
 {
     lua_pushliteral(lua, "");
@@ -314,6 +332,7 @@ static void verdicts_open(lua_State *lua)
     }
 }
 
+/* Adds a read-only group of functions ("clock") to the table on top. */
 static void group_open(lua_State *lua, const char *name, const luaL_Reg *functions)
 {
     char full[32];

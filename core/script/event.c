@@ -1,6 +1,10 @@
 /* The event as a rule sees it: fields, attributes, edits, and verbs that make the plan. Nothing
- * here acts: edits and steps are kept in the run until the rule has returned well. Knows nothing of
- * what verbs do. SPDX-License-Identifier: Apache-2.0 */
+ * here acts: edits and steps are kept in the run until the rule has returned well. Knows nothing
+ * of what verbs do.
+ *
+ * + Called by Lua on the thread that runs the rule. No memory is owned by these functions: texts
+ * go into buffers of the run, which are freed even if an error jumps over everything (see
+ * README). SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +29,8 @@ void hl_script_event_push(lua_State *lua)
     luaL_setmetatable(lua, EVENT_TYPE);
 }
 
+/* The run behind the event at index 1. The serial tells an event kept from an earlier run, whose
+ * C object is freed, from the one that is under way. */
 static struct hl_run *run_check(lua_State *lua)
 {
     const struct event_ref *ref = luaL_checkudata(lua, 1, EVENT_TYPE);
@@ -56,6 +62,7 @@ static const char *value_get(struct hl_run *run, const char *key)
     return edit ? edit : hl_event_text(run->event, key);
 }
 
+/* ev:text(key): nil where there is no such field or attribute. */
 static int event_text(lua_State *lua)
 {
     struct hl_run *run = run_check(lua);
@@ -72,6 +79,7 @@ static int event_has(lua_State *lua)
     return 1;
 }
 
+/* ev:int(key): nil if it is absent or no whole number. */
 static int event_int(lua_State *lua)
 {
     struct hl_run *run = run_check(lua);
@@ -88,6 +96,8 @@ static int event_int(lua_State *lua)
 /* ---- keeping what is to be done ----------------------------------------------------------------
  */
 
+/* The line of the rule that called; 0 if it is not known. It goes into the fault when the kernel
+ * refuses the step later, after the Lua call is long over. */
 static unsigned line_of(lua_State *lua)
 {
     lua_Debug where;
@@ -95,6 +105,8 @@ static unsigned line_of(lua_State *lua)
     return is_known && where.currentline > 0 ? (unsigned)where.currentline : 0;
 }
 
+/* Copies the text with its NUL to the end of run->texts; its offset. The limit bounds what one
+ * run can make the journal keep. */
 static size_t text_keep(lua_State *lua, struct hl_run *run, const char *text)
 {
     size_t at = run->texts.len;
@@ -105,6 +117,8 @@ static size_t text_keep(lua_State *lua, struct hl_run *run, const char *text)
     return at;
 }
 
+/* ev:set(keyword, value). Whether the attribute may be edited is decided by the kernel when the
+ * run has ended well (run.c); only the phase is checked here, because it is known. */
 static int event_set(lua_State *lua)
 {
     struct hl_run *run = run_check(lua);
@@ -126,7 +140,7 @@ static int event_set(lua_State *lua)
     return 0;
 }
 
-/* A step with the arguments in run->scratch. */
+/* A step with the arguments in run->scratch. Asks first whether this rule may use the verb. */
 static int step_add(lua_State *lua, struct hl_run *run, const char *verb)
 {
     const struct hl_script_env *env = hl_script_state_of(lua)->set->env;
@@ -147,6 +161,7 @@ static int step_add(lua_State *lua, struct hl_run *run, const char *verb)
 /* ---- JSON --------------------------------------------------------------------------------------
  */
 
+/* Infinity and not-a-number have no form in JSON (RFC 8259, section 6). */
 static void json_number(lua_State *lua, int index, struct hl_buf *out)
 {
     if (lua_isinteger(lua, index)) {
@@ -160,6 +175,7 @@ static void json_number(lua_State *lua, int index, struct hl_buf *out)
     hl_buf_printf(out, "%.17g", value);
 }
 
+/* A table with anything at index 1 is a list; what else it holds is left out. */
 static void json_list(lua_State *lua, int index, struct hl_buf *out, unsigned depth)
 {
     lua_Unsigned n = lua_rawlen(lua, index);
@@ -175,6 +191,7 @@ static void json_list(lua_State *lua, int index, struct hl_buf *out, unsigned de
     hl_buf_byte(out, ']');
 }
 
+/* lua_next may not see its key converted by lua_tostring; only strings get that far. */
 static void json_object(lua_State *lua, int index, struct hl_buf *out, unsigned depth)
 {
     bool is_first = true;
@@ -197,6 +214,7 @@ static void json_object(lua_State *lua, int index, struct hl_buf *out, unsigned 
     hl_buf_byte(out, '}');
 }
 
+/* The depth also ends a table that contains itself; the length ends one that is wide. */
 void hl_script_json(lua_State *lua, int index, struct hl_buf *out, unsigned depth)
 {
     index = lua_absindex(lua, index);
@@ -225,6 +243,7 @@ void hl_script_json(lua_State *lua, int index, struct hl_buf *out, unsigned dept
 /* ---- verbs -------------------------------------------------------------------------------------
  */
 
+/* Names put together at run time are checked here; literal ones already by lint.c. */
 static void peer_check(lua_State *lua, const char *peer)
 {
     const struct hl_script_set *set = hl_script_state_of(lua)->set;
@@ -351,6 +370,7 @@ static void keeping_check(lua_State *lua, const struct hl_run *run, const char *
     }
 }
 
+/* A verb with one text, the value at index 2. */
 static int keeping_add(lua_State *lua, struct hl_run *run, const char *verb, const char *argument)
 {
     hl_buf_clear(&run->scratch);
@@ -429,6 +449,7 @@ static int event_index(lua_State *lua)
     return 1;
 }
 
+/* `ev.X = 1` would be lost without a word: rules say ev:set, whose faults are told. */
 static int event_newindex(lua_State *lua)
 {
     const char *key = luaL_tolstring(lua, 2, NULL);
@@ -441,6 +462,7 @@ static int event_tostring(lua_State *lua)
     return 1;
 }
 
+/* With __metatable false a rule can neither read nor replace what an event is. */
 void hl_script_event_open(lua_State *lua)
 {
     static const luaL_Reg methods[] = {{"text", event_text},  {"has", event_has},

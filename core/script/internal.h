@@ -127,6 +127,8 @@ struct hl_run {
 
 /* ---- set.c ------------------------------------------------------------------------------------
  */
+/* A set with one reference, the peers of `config` and no rules. `env` is borrowed for its life.
+ * HILUM_ENOMEM. */
 hilum_rc hl_script_set_new(struct hl_bus *bus, const struct hl_script_env *env,
                            const struct hl_config *config, struct hl_script_set **out);
 /* Reads what is to be loaded. Faults are added; false then. `core_only` leaves the site out. */
@@ -135,14 +137,21 @@ bool hl_script_set_read(struct hl_script_set *set, const struct hl_config *confi
 /* Runs the sources in all states and collects the rules; then the routes. */
 bool hl_script_set_build(struct hl_script_set *set, const struct hl_config *config,
                          struct hl_faults *faults);
+/* References may be taken and dropped on any thread. The last one frees states, tables and
+ * texts; hl_script_set_unref takes a void pointer, to be given to the bus as a release function,
+ * and NULL is nothing. */
 void hl_script_set_ref(struct hl_script_set *set);
 void hl_script_set_unref(void *set);
+/* A new rule of the set, zeroed but for `set`, owned by the set. NULL without memory. Only while
+ * loading. */
 struct hl_rule *hl_script_rule_add(struct hl_script_set *set);
 
 /* ---- source.c, table.c, route.c, lint.c -------------------------------------------------------
  */
+/* All *.lua of `dir` into the set, by name, each read through lint.c. Faults are added. */
 void hl_script_sources_read(struct hl_script_set *set, const char *dir, bool is_core,
                             struct hl_faults *faults);
+/* All *.csv of `dir` into the set, by name. Faults are added. */
 void hl_script_tables_read(struct hl_script_set *set, const char *dir, struct hl_faults *faults);
 /* Calls each(arg, path) for the files of `dir` that end in `suffix`, by name. A missing dir is
  * empty. */
@@ -154,9 +163,12 @@ const char *hl_script_file_read(struct hl_script_set *set, const char *path, siz
 /* CSV text into a table. false after a fault. */
 bool hl_script_table_parse(struct hl_script_set *set, const char *path, const char *text,
                            size_t size, struct hl_script_table *table, struct hl_faults *faults);
-/* NULL if there is no such row. */
+/* The row with this key, its columns in the order of the table; NULL if there is none. Borrowed
+ * from the set. */
 const char **hl_script_table_row(const struct hl_script_table *table, const char *key);
+/* Adds a rule per entry of `routes`, after those of Lua. */
 void hl_script_routes_read(struct hl_script_set *set, const struct hl_config *config);
+/* The hook of a route: plans a send to each of its peers. Any thread. */
 int32_t hl_script_route_run(void *rule, hilum_event *event);
 /* What ev:duplicates takes. */
 #define HL_SCRIPT_POLICIES "\"keep-first\", \"replace\", \"version\" or \"quarantine\""
@@ -164,6 +176,7 @@ bool hl_script_policy_is_known(const char *name);
 /* Finds ev:send("NAME") with a name that is no peer, and its like, without running anything. */
 void hl_script_lint(struct hl_script_set *set, const struct hl_script_source *source,
                     struct hl_faults *faults);
+/* Asks the server (env->has_peer), without one the configuration's peers. */
 bool hl_script_peer_is_known(const struct hl_script_set *set, const char *name);
 /* The nearest peer's name, NULL if none is near. */
 const char *hl_script_peer_nearest(const struct hl_script_set *set, const char *name);
@@ -172,11 +185,13 @@ const char *hl_script_peer_nearest(const struct hl_script_set *set, const char *
  */
 /* A fresh Lua state with all sources run. HILUM_EINVAL with hl_error() or faults. */
 hilum_rc hl_script_state_open(struct hl_script_state *state);
+/* Frees the Lua state. Nothing if there is none. */
 void hl_script_state_close(struct hl_script_state *state);
+/* The state behind a lua_State, in any function Lua calls. */
 struct hl_script_state *hl_script_state_of(lua_State *lua);
 /* Why a killed state was killed, for people. */
 const char *hl_script_killed_text(const struct hl_script_state *state);
-/* Starts the clock of a run. */
+/* Starts the clock of a run: `ms` of processor time. */
 void hl_script_budget_start(struct hl_script_state *state, uint32_t ms);
 /* Raises a Lua error when the time is used up; for C functions that work long. */
 void hl_script_budget_check(lua_State *lua);
@@ -193,12 +208,17 @@ void hl_script_sandbox_push(lua_State *lua);
 void hl_script_readonly(lua_State *lua, const char *name);
 /* The environment of one file on the stack. */
 void hl_script_env_push(lua_State *lua, int globals);
+/* `string` and `table` as rules have them, added to the table on top; `hilum`, left on top; the
+ * types of events and tables, registered. */
 void hl_script_strings_open(lua_State *lua); /* adds to the table on top */
 void hl_script_tables_open(lua_State *lua);  /* adds to the table on top */
 void hl_script_api_open(lua_State *lua);     /* leaves `hilum` on top */
 void hl_script_event_open(lua_State *lua);   /* registers the metatable */
+/* A view of the table on the stack. The table must outlive the state. */
 void hl_script_table_push(lua_State *lua, const struct hl_script_table *table);
 void hl_script_table_open(lua_State *lua);
+/* hilum.on, as Lua calls it: one table. Stores the function; checks and adds the rule in the
+ * first state of a set. Raises a Lua error while a rule runs. */
 int hl_script_on(lua_State *lua);
 /* The verdict at `index` or NULL. Borrowed. */
 struct hl_script_verdict {
@@ -217,6 +237,8 @@ struct hl_run *hl_script_run_now(lua_State *lua, const char *what);
 
 /* ---- run.c ------------------------------------------------------------------------------------
  */
+/* The hook of a rule in Lua (hilum_hook.run): the verdict, or a negative error that the bus
+ * answers as the phase asks. Any thread, many at once. */
 int32_t hl_script_rule_run(void *rule, hilum_event *event);
 
 /* ---- pattern.c --------------------------------------------------------------------------------

@@ -1,11 +1,17 @@
-/* Finds ev:send("NAME") whose name is no peer, ev:store("NAME") that is no store and ev:duplicates("WORD") that is no
- * policy, by reading the text: a typing error in a rule for the night is found by `hilumd --check` and not in
- * the night. Knows only as much Lua as tells code from comments. SPDX-License-Identifier: Apache-2.0 */
+/* Finds ev:send("NAME") whose name is no peer, ev:store("NAME") that is no store and
+ * ev:duplicates("WORD") that is no policy, by reading the text: a typing error in a rule for the
+ * night is found by `hilumd --check` and not in the night. Knows only as much Lua as tells code
+ * from comments.
+ *
+ * + Runs on the thread that loads, before any state exists. Whatever it is not sure of it leaves
+ * alone: a fault stops the load, so a false alarm would be worse than a miss.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 #include <string.h>
 
 #include "core/script/internal.h"
 
+/* A place in a source; `line` counts from 1. */
 struct lint {
     const char *at, *end;
     unsigned line;
@@ -25,6 +31,7 @@ static int long_level(const char *p, const char *end)
     return p < end && *p == '[' ? level : -1;
 }
 
+/* Every move over text that may contain line ends goes through here. */
 static void advance(struct lint *lint, const char *to)
 {
     for (; lint->at < to; lint->at++) {
@@ -52,7 +59,8 @@ static void long_skip(struct lint *lint, int level)
     advance(lint, p < lint->end ? p : lint->end);
 }
 
-/* The text behind a quote at `at`; its end is returned, `at` goes behind the closing quote. */
+/* The text of a literal that begins with the quote at `at`: its end is returned, `at` goes
+ * behind the closing quote. An unclosed one ends with its line; Lua will tell. */
 static const char *string_skip(struct lint *lint)
 {
     char quote = *lint->at++;
@@ -65,6 +73,7 @@ static const char *string_skip(struct lint *lint)
     return p;
 }
 
+/* `at` is at "--": a line, or a long bracket. */
 static void comment_skip(struct lint *lint)
 {
     lint->at += 2;
@@ -85,7 +94,8 @@ struct verb {
                   const struct hl_script_source *source, unsigned line, struct hl_faults *faults);
 };
 
-/* `at` is at ":send". Leaves it at the quote of a literal first argument, or returns false. */
+/* `at` is at ":send". Leaves it at the quote of a literal first argument, `ev:send("X")` or
+ * `ev:send "X"`; false for anything else. */
 static bool literal_find(struct lint *lint, const struct verb *verb)
 {
     lint->at += strlen(verb->call);
@@ -95,6 +105,7 @@ static bool literal_find(struct lint *lint, const struct verb *verb)
     return lint->at < lint->end && (*lint->at == '"' || *lint->at == '\'');
 }
 
+/* The three checks of a name: whether the configuration knows it. */
 static void peer_check(struct hl_script_set *set, const char *name,
                        const struct hl_script_source *source, unsigned line,
                        struct hl_faults *faults)
@@ -132,6 +143,7 @@ static void policy_check(struct hl_script_set *set, const char *name,
 static const struct verb verbs[] = {
     {":send", peer_check}, {":store", store_check}, {":duplicates", policy_check}};
 
+/* `at` is at the opening quote of the argument. */
 static void name_check(struct hl_script_set *set, const struct hl_script_source *source,
                        struct lint *lint, const struct verb *verb, struct hl_faults *faults)
 {
@@ -151,6 +163,7 @@ static void name_check(struct hl_script_set *set, const struct hl_script_source 
     verb->check(set, name, source, line, faults);
 }
 
+/* The verb at `at`, not one whose name only begins like it (":sendto"). */
 static const struct verb *verb_at(const struct lint *lint)
 {
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
@@ -163,6 +176,7 @@ static const struct verb *verb_at(const struct lint *lint)
     return NULL;
 }
 
+/* Strings and comments are skipped whole, so that code in them is not taken for code. */
 void hl_script_lint(struct hl_script_set *set, const struct hl_script_source *source,
                     struct hl_faults *faults)
 {

@@ -1,5 +1,9 @@
 /* hilum.on{...}: a rule is checked completely when it is loaded, and every fault names its line.
- * Knows nothing of running rules. SPDX-License-Identifier: Apache-2.0 */
+ * Knows nothing of running rules.
+ *
+ * + Runs while a file is loaded, once per Lua state of a set. The rule is built and checked in
+ * the first state; in the others only its function is stored, because all that can be wrong has
+ * been told and a rule is one for all states. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +36,7 @@ static void fault(struct check *c, const char *key, const char *format, ...)
                   text);
 }
 
+/* A key nobody knows is a typing error ("were = ..."): the rule would match more than it should. */
 static void check_keys(struct check *c)
 {
     lua_pushnil(c->lua);
@@ -59,7 +64,7 @@ static void check_keys(struct check *c)
     }
 }
 
-/* The text of a key, copied; NULL if it is absent or at fault. */
+/* The text of a key, copied into the set; NULL if it is absent or at fault, which is then told. */
 static const char *text_get(struct check *c, const char *key, bool is_required)
 {
     const char *out = NULL;
@@ -103,6 +108,7 @@ static const char *names_get(struct check *c, const char *key)
     return hl_arena_strdup(&c->state->set->arena, text);
 }
 
+/* Letters that need no quoting in before, after, status and journal; "a/b" has a name space. */
 static bool is_name(const char *name)
 {
     size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/");
@@ -118,6 +124,7 @@ static int name_full(const struct hl_script_state *state, const char *name,
     return snprintf(out, NAME_MAX_BYTES + 2, "%s%s", strchr(name, '/') ? "" : space, name);
 }
 
+/* Checks the name and stores it in full. Site rules cannot take a name of the core's. */
 static void check_name(struct check *c)
 {
     const char *name = text_get(c, "name", true);
@@ -138,6 +145,7 @@ static void check_name(struct check *c)
     }
 }
 
+/* Notify if nothing is said: the phase in which a mistake cannot hold an object. */
 static void check_phase(struct check *c)
 {
     c->rule->phase = HILUM_NOTIFY;
@@ -154,6 +162,8 @@ static void check_phase(struct check *c)
     }
 }
 
+/* What may happen when the rule fails depends on its phase: after a transform has begun the
+ * object cannot be refused any more, and a notify rule is tried again by the journal. */
 static void check_on_error(struct check *c)
 {
     static const struct {
@@ -183,6 +193,7 @@ static void check_on_error(struct check *c)
           text);
 }
 
+/* Processor time of one run; script.cpu if the rule does not say. */
 static void check_deadline(struct check *c)
 {
     c->rule->deadline_ms = c->state->set->cpu_ms;
@@ -198,6 +209,7 @@ static void check_deadline(struct check *c)
     }
 }
 
+/* The function stays in Lua; hl_script_on stores it where rules are called from. */
 static void check_run(struct check *c)
 {
     int type = lua_getfield(c->lua, 1, "run");
@@ -252,6 +264,8 @@ static int index_of(lua_State *lua, struct hl_script_state *state)
                       full);
 }
 
+/* hilum.on{...}, the only way a rule comes to be. The function goes into the registry's list,
+ * where run.c finds it by the index of the rule. */
 int hl_script_on(lua_State *lua)
 {
     struct hl_script_state *state = hl_script_state_of(lua);

@@ -1,11 +1,17 @@
-/* Lua text patterns (reference manual 6.4.1) with a step counter: the library's own matcher runs in
- * C where no hook can stop it, and (".-"):rep(30) takes years. Knows nothing of rules.
+/* Lua text patterns (reference manual 6.4.1) with a step counter: the library's own matcher runs
+ * in C where no hook can stop it, and (".-"):rep(30) takes years. Knows nothing of rules.
+ *
+ * + Backtracking as in the library (lstrlib.c), with the same answers and messages. One thread,
+ * one state; the only way out besides the answer is a Lua error, and there is nothing to free.
+ * Depth is bounded by DEPTH_MAX (C stack), work by the budget of the run.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 #include <string.h>
 
 #include "core/script/internal.h"
 
+/* DEPTH_MAX is that of the library (MAXCCALLS). STEPS_PER_CHECK bytes are looked at between two
+ * looks at the clock, about 10 us of work. */
 enum { DEPTH_MAX = 200, STEPS_PER_CHECK = 4096 };
 
 static const char *match_here(struct hl_pattern *m, const char *s, const char *p);
@@ -53,6 +59,8 @@ static const char *class_end(struct hl_pattern *m, const char *p)
     return p + 1;
 }
 
+/* %a and the like; an upper-case letter is the complement. The C locale: bytes above 127 are in
+ * no class. */
 static bool is_class(int c, int letter)
 {
     static const struct {
@@ -94,6 +102,7 @@ static bool is_in_set(int c, const char *p, const char *last)
     return !is_member;
 }
 
+/* Does the one-character class p..p_end take the character at s? */
 static bool is_single(struct hl_pattern *m, const char *s, const char *p, const char *p_end)
 {
     if (s >= m->text_end) {
@@ -108,6 +117,7 @@ static bool is_single(struct hl_pattern *m, const char *s, const char *p, const 
     }
 }
 
+/* %bxy at p = "xy": from x to the y that balances it. */
 static const char *match_balance(struct hl_pattern *m, const char *s, const char *p)
 {
     if (m->end - p < 2) {
@@ -130,6 +140,7 @@ static const char *match_balance(struct hl_pattern *m, const char *s, const char
     return NULL;
 }
 
+/* x*: as many as there are, then one less until the rest matches. */
 static const char *expand_most(struct hl_pattern *m, const char *s, const char *p,
                                const char *p_end)
 {
@@ -147,6 +158,7 @@ static const char *expand_most(struct hl_pattern *m, const char *s, const char *
     return NULL;
 }
 
+/* x-: as few as the rest lets. */
 static const char *expand_least(struct hl_pattern *m, const char *s, const char *p,
                                 const char *p_end)
 {
@@ -162,6 +174,8 @@ static const char *expand_least(struct hl_pattern *m, const char *s, const char 
     }
 }
 
+/* The captures of a path that failed are taken back, in capture_end too: the caller tries the
+ * next. */
 static const char *capture_start(struct hl_pattern *m, const char *s, const char *p)
 {
     if (m->level >= HL_PATTERN_CAPTURES) {
@@ -290,6 +304,8 @@ static bool match_escape(struct hl_pattern *m, const char **s, const char *p, co
     return true;
 }
 
+/* What can go on without a choice goes on in the loop; only choices recurse, so that the depth
+ * is that of the pattern's choices and not the length of the text. */
 static const char *match_loop(struct hl_pattern *m, const char *s, const char *p)
 {
     while (p != m->end) {
@@ -315,6 +331,7 @@ static const char *match_loop(struct hl_pattern *m, const char *s, const char *p
     return s;
 }
 
+/* End of the match of the pattern from p at s, NULL if there is none. */
 static const char *match_here(struct hl_pattern *m, const char *s, const char *p)
 {
     if (m->depth >= DEPTH_MAX) {

@@ -1,5 +1,9 @@
 /* `routes` of the configuration: forwarding without Lua, as notify hooks of their own. Knows
- * nothing of Lua. SPDX-License-Identifier: Apache-2.0 */
+ * nothing of Lua.
+ *
+ * + A route is a hl_rule with index 0: it shares counters, status and version with rules of Lua,
+ * and needs no Lua state to run, so it goes on even if every state is busy.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +31,7 @@ static const char *route_name(struct hl_script_set *set, const struct hl_node *n
     return hl_arena_strdup(&set->arena, name);
 }
 
+/* The step's arguments, made once at load. NULL without memory. */
 static const char *send_arguments(struct hl_script_set *set, const char *peer)
 {
     struct hl_buf json = {0};
@@ -38,6 +43,7 @@ static const char *send_arguments(struct hl_script_set *set, const char *peer)
     return out;
 }
 
+/* Peers that do not exist are found by the check of the configuration. */
 static void route_read(struct hl_script_set *set, const struct hl_node *node)
 {
     const struct hl_node *send = hl_node_get(node, "send");
@@ -70,6 +76,8 @@ void hl_script_routes_read(struct hl_script_set *set, const struct hl_config *co
     }
 }
 
+/* The hook of a route, on any thread of the bus. A step that is refused fails the hook, and the
+ * journal tries it again. */
 int32_t hl_script_route_run(void *arg, hilum_event *event)
 {
     struct hl_rule *rule = arg;

@@ -1,5 +1,9 @@
 /* One run of one rule: a state, a budget, and a plan that counts only if the rule returns well.
- * Knows nothing of what the verbs do. SPDX-License-Identifier: Apache-2.0 */
+ * Knows nothing of what the verbs do.
+ *
+ * + Runs on whatever thread dispatches the event, many at once, each with its own state. Order:
+ * take a state, run the function in protected mode, then apply edits and plan to the event, then
+ * answer. A rule that fails has changed nothing. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +41,7 @@ static void answer_take(lua_State *lua, struct hl_run *run)
     }
 }
 
+/* In protected mode, with the run as its only argument. */
 static int rule_call(lua_State *lua)
 {
     struct hl_run *run = lua_touserdata(lua, 1);
@@ -48,6 +53,9 @@ static int rule_call(lua_State *lua)
     return 0;
 }
 
+/* Runs the function; its plan is in `run` afterwards, not yet on the event. Leaves the state
+ * with an empty stack, or killed. state->run is NULL outside, so that a closure called by nobody
+ * of ours finds no event. */
 static hilum_rc run_protected(struct hl_script_state *state, struct hl_run *run)
 {
     const struct hl_rule *rule = run->rule;
@@ -101,6 +109,8 @@ static hilum_rc run_apply(struct hl_run *run)
     return run->verdict;
 }
 
+/* The rule's own choice when it fails. Without one the bus gets the error and does what the
+ * phase asks: a hold in filter and transform, another try in notify. */
 static int32_t on_error(struct hl_run *run, hilum_rc rc)
 {
     static const int32_t verdicts[] = {[HL_ON_ERROR_PASS] = HILUM_PASS,
@@ -116,6 +126,8 @@ static int32_t on_error(struct hl_run *run, hilum_rc rc)
     return verdicts[rule->on_error];
 }
 
+/* The hook of a Lua rule. A state that is not free within the deadline fails the rule like any
+ * other error: on_error decides then, too. */
 int32_t hl_script_rule_run(void *arg, hilum_event *event)
 {
     struct hl_rule *rule = arg;

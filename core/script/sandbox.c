@@ -1,5 +1,9 @@
-/* The globals of rules: what is there, that it cannot be changed, and that no rule survives the end
- * of its budget by catching errors. Knows nothing of rules. SPDX-License-Identifier: Apache-2.0 */
+/* The globals of rules: what is there, that it cannot be changed, and that no rule survives the
+ * end of its budget by catching errors. Knows nothing of rules.
+ *
+ * + All of it runs while a state is built, but for the safe_* functions, which rules call. Two
+ * rules hold everywhere: no metatable of ours can be read by rules (__metatable is false), and
+ * nothing shared between files can be written. SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include <lualib.h>
 
@@ -38,7 +42,8 @@ static int global_missing(lua_State *lua)
     return 1;
 }
 
-/* __newindex of a file's environment; upvalue 1 holds the globals of the file. */
+/* __newindex of a file's environment; upvalue 1 holds the globals of the file. After loading it
+ * is an error: states are many, and a global set in one of them is missing in the others. */
 static int global_assign(lua_State *lua)
 {
     if (!hl_script_state_of(lua)->loading) {
@@ -52,6 +57,7 @@ static int global_assign(lua_State *lua)
     return 0;
 }
 
+/* Three layers: an empty table the file sees, the globals of the file, the globals of all. */
 void hl_script_env_push(lua_State *lua, int globals)
 {
     globals = lua_absindex(lua, globals);
@@ -71,11 +77,14 @@ void hl_script_env_push(lua_State *lua, int globals)
     lua_setmetatable(lua, -2);
 }
 
+/* Upvalue 1: what is read-only, for the message. */
 static int readonly_assign(lua_State *lua)
 {
     return luaL_error(lua, "%s cannot be changed", lua_tostring(lua, lua_upvalueindex(1)));
 }
 
+/* The view is empty, so that pairs() of it shows nothing and every assignment asks the
+ * metatable. */
 void hl_script_readonly(lua_State *lua, const char *name)
 {
     lua_newtable(lua);
@@ -105,6 +114,8 @@ static void rethrow_if_killed(lua_State *lua, int status)
     }
 }
 
+/* pcall that does not give back control once the budget is used up: `while true do pcall(f) end`
+ * would go on for ever. */
 static int safe_pcall(lua_State *lua)
 {
     luaL_checkany(lua, 1);
@@ -149,6 +160,7 @@ static int safe_setmetatable(lua_State *lua)
     return lua_tocfunction(lua, lua_upvalueindex(1))(lua);
 }
 
+/* A full collection takes as long as the state is large, in C; what is used may be known. */
 static int safe_collectgarbage(lua_State *lua)
 {
     const char *what = luaL_optstring(lua, 1, "count");
@@ -157,6 +169,7 @@ static int safe_collectgarbage(lua_State *lua)
     return 1;
 }
 
+/* print goes to the log, not to the server's standard output. Upvalue 1: hilum. */
 static int safe_print(lua_State *lua)
 {
     int n = lua_gettop(lua);
@@ -175,6 +188,8 @@ static int safe_print(lua_State *lua)
     return 0;
 }
 
+/* Only what is named is taken from the library: a function a new Lua brings is not there by
+ * default. */
 static void base_open(lua_State *lua, int globals)
 {
     static const char *const kept[] = {"assert", "error",    "getmetatable", "ipairs", "next",
@@ -198,6 +213,7 @@ static void base_open(lua_State *lua, int globals)
     lua_pop(lua, 1);
 }
 
+/* Fills a table by `open` and makes a read-only global of it. */
 static void library_open(lua_State *lua, int globals, const char *name,
                          void (*open)(lua_State *lua))
 {
@@ -217,6 +233,7 @@ static void library_open(lua_State *lua, int globals, const char *name,
     lua_setfield(lua, globals, name);
 }
 
+/* The named functions of a library into the table on top; the library itself is dropped. */
 static void fields_copy(lua_State *lua, lua_CFunction library, const char *const *names)
 {
     library(lua);

@@ -1,4 +1,9 @@
 /* Rules from files to hooks on the bus, whole generations at a time. Knows nothing of Lua.
+ *
+ * + hl_script_load is called by one thread at a time (start, reload); status and version by any.
+ * A set is referenced by each owner that has hooks of it on the bus, and by nobody else for
+ * longer than a call; the bus gives the reference back when the last dispatch of the replaced
+ * hooks is over. Lock order: the bus's lock is never taken under `lock`.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
@@ -35,11 +40,14 @@ hilum_rc hl_script_new(struct hl_bus *bus, const struct hl_script_env *env, stru
     return HILUM_OK;
 }
 
+/* Which of the three owners on the bus a rule's hook belongs to. */
 static enum owner owner_of(const struct hl_rule *rule)
 {
     return rule->index == 0 ? OWNER_ROUTES : rule->is_core ? OWNER_CORE : OWNER_RULES;
 }
 
+/* The bus copies the texts of a hook; `arg` is the rule itself, which the owner's reference
+ * keeps. */
 static struct hl_hook_source hook_of(struct hl_rule *rule)
 {
     return (struct hl_hook_source){
@@ -99,6 +107,9 @@ static bool owner_replace(struct hl_script *script, enum owner owner, struct hl_
     return rc == HILUM_OK;
 }
 
+/* Checks all that can be checked before anything is replaced. The core's rules go first, for
+ * real: site rules may name them in before and after, and the bus checks that against what is in
+ * force. */
 static bool set_publish(struct hl_script *script, struct hl_script_set *set, bool dry_run,
                         struct hl_faults *faults)
 {
@@ -115,6 +126,8 @@ static bool set_publish(struct hl_script *script, struct hl_script_set *set, boo
            owner_replace(script, OWNER_ROUTES, set, false, faults);
 }
 
+/* Reads and builds a set; NULL with faults. Even then its hooks are checked on the bus, so that
+ * one run tells every fault. */
 static struct hl_script_set *set_load(struct hl_script *script, const struct hl_config *config,
                                       const char *core_dir, bool core_only,
                                       struct hl_faults *faults)
@@ -149,6 +162,8 @@ static void core_load(struct hl_script *script, const struct hl_config *config,
     hl_faults_fini(&ignored);
 }
 
+/* `is_first` is read without the lock: only this function writes `sets`, on one thread at a
+ * time. */
 hilum_rc hl_script_load(struct hl_script *script, const struct hl_config *config,
                         const char *core_dir, bool dry_run, struct hl_faults *faults)
 {
@@ -195,6 +210,8 @@ static void text_member(struct hl_buf *json, const char *key, const char *text)
     hl_buf_byte(json, ',');
 }
 
+/* The counters are read one by one: a call that ends meanwhile may be in one and not in the
+ * other. */
 static void rule_status(const struct hl_rule *rule, struct hl_buf *json)
 {
     uint64_t calls = atomic_load(&rule->calls);
@@ -233,6 +250,7 @@ void hl_script_status(struct hl_script *script, struct hl_buf *json)
     hl_buf_byte(json, ']');
 }
 
+/* In reverse order of loading: routes and site rules may name rules of the core. */
 void hl_script_free(struct hl_script *script)
 {
     if (!script) {

@@ -24,7 +24,8 @@ struct hl_script_env {
     void *arg;
 };
 
-/* `env` is copied; what it points to must outlive the script. */
+/* Without rules until hl_script_load. Freed by the caller. `env` is copied; what it points to
+ * must outlive the script. HILUM_ENOMEM. */
 hilum_rc hl_script_new(struct hl_bus *bus, const struct hl_script_env *env, struct hl_script **out);
 /* Loads core rules (core_dir, may be NULL) and the site's rules (rules/ and tables/ of its
  * directory: every .lua and .csv) and the `routes` of the configuration into fresh states; then
@@ -34,11 +35,11 @@ hilum_rc hl_script_new(struct hl_bus *bus, const struct hl_script_env *env, stru
  * time. */
 hilum_rc hl_script_load(struct hl_script *script, const struct hl_config *config,
                         const char *core_dir, bool dry_run, struct hl_faults *faults);
-/* Rules as JSON: name, event, phase, where, file, line, version (digest), calls, failures, mean us.
- */
+/* Rules as a JSON array: name, event, phase, where, file, line, version (digest), calls,
+ * failures, mean us. Any thread. */
 void hl_script_status(struct hl_script *script, struct hl_buf *json);
 /* The version (digest of all sources) a rule or route on the bus was loaded with. false: no such
- * rule. */
+ * rule. Any thread. */
 bool hl_script_version(struct hl_script *script, const char *rule, char out[17]);
 /* Takes its hooks from the bus. No dispatch may be under way. */
 void hl_script_free(struct hl_script *script);

@@ -1,6 +1,10 @@
-/* A generation of rules: what was read, what it became, and the states that run it. Immutable once
- * built, freed when the last hook of it has returned. Knows nothing of the generation before.
- * SPDX-License-Identifier: Apache-2.0 */
+/* A generation of rules: what was read, what it became, and the states that run it. Immutable
+ * once built, freed when the last hook of it has returned. Knows nothing of the generation
+ * before.
+ *
+ * + Built by the thread that loads, then read by every thread that dispatches. `lock` guards
+ * only the list of free states. References: one from the loader while it works, one per owner on
+ * the bus. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/script/internal.h"
 
+/* The rule lives in the arena and does not move: hooks on the bus point to it. */
 struct hl_rule *hl_script_rule_add(struct hl_script_set *set)
 {
     if (!hl_grow(&set->rules, &set->cap_rules, set->n_rules, sizeof *set->rules)) {
@@ -22,6 +27,7 @@ struct hl_rule *hl_script_rule_add(struct hl_script_set *set)
     return rule;
 }
 
+/* A copy, because the configuration may be reloaded and freed while this set still runs. */
 static void peers_read(struct hl_script_set *set, const struct hl_config *config)
 {
     const struct hl_node *peers = hl_config_node(config, "peers");
@@ -41,6 +47,8 @@ static void peers_read(struct hl_script_set *set, const struct hl_config *config
     }
 }
 
+/* The condition waits on the monotonic clock: a clock that is set must not make rules wait for
+ * hours. */
 hilum_rc hl_script_set_new(struct hl_bus *bus, const struct hl_script_env *env,
                            const struct hl_config *config, struct hl_script_set **out)
 {
@@ -75,6 +83,8 @@ void hl_script_set_ref(struct hl_script_set *set)
     atomic_fetch_add(&set->refs, 1);
 }
 
+/* Called by the bus on the thread of the last dispatch, or by the loader. The states go first:
+ * their Lua values point to tables in the arena. */
 void hl_script_set_unref(void *arg)
 {
     struct hl_script_set *set = arg;
@@ -120,6 +130,7 @@ static void digest(struct hl_script_set *set, XXH3_state_t *hash)
     }
 }
 
+/* 16 hex digits. It tells versions apart in status and journal; it guards nothing. */
 static void version_set(struct hl_script_set *set)
 {
     XXH3_state_t *hash = XXH3_createState();
@@ -133,6 +144,7 @@ static void version_set(struct hl_script_set *set)
     XXH3_freeState(hash);
 }
 
+/* The core's files come first, so that their rules are the first of the set. */
 bool hl_script_set_read(struct hl_script_set *set, const struct hl_config *config,
                         const char *core_dir, bool core_only, struct hl_faults *faults)
 {
@@ -151,6 +163,7 @@ bool hl_script_set_read(struct hl_script_set *set, const struct hl_config *confi
     return faults->count == before;
 }
 
+/* The first state collects the rules and their faults, the others must come to the same rules. */
 static bool state_build(struct hl_script_set *set, size_t i, struct hl_faults *faults)
 {
     size_t before = faults->count;
@@ -170,6 +183,7 @@ static bool state_build(struct hl_script_set *set, size_t i, struct hl_faults *f
     return rc == HILUM_OK && faults->count == before;
 }
 
+/* A fault in the first state ends it: another would only tell the same again. */
 bool hl_script_set_build(struct hl_script_set *set, const struct hl_config *config,
                          struct hl_faults *faults)
 {

@@ -1,4 +1,7 @@
 /* Files of rules and tables, read whole and in order of name. Knows nothing of what is in them.
+ *
+ * + Called by the thread that loads. The order of names is the order of loading, and so of rules
+ * without before and after: it must not depend on the file system.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>
@@ -10,6 +13,7 @@
 
 enum { SOURCE_MAX = 1 << 20, FILES_MAX = 4096 };
 
+/* Not for hidden files: editors keep theirs as ".ct.lua.swp" and ".#ct.lua". */
 static bool has_suffix(const char *name, const char *suffix)
 {
     size_t n = strlen(name), m = strlen(suffix);
@@ -21,6 +25,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* A site without rules or tables has no such folder: that is no fault. */
 void hl_script_files(const char *dir, const char *suffix, struct hl_faults *faults,
                      void (*each)(void *arg, const char *path), void *arg)
 {
@@ -50,6 +55,7 @@ void hl_script_files(const char *dir, const char *suffix, struct hl_faults *faul
     free(names);
 }
 
+/* Stops soon after `max` bytes: a device or a pipe in the folder does not fill the memory. */
 const char *hl_script_file_read(struct hl_script_set *set, const char *path, size_t max,
                                 struct hl_faults *faults, size_t *size)
 {
@@ -84,6 +90,8 @@ struct reading {
     bool is_core;
 };
 
+/* Copied into the set, so that a state is rebuilt later from what was checked, whatever the file
+ * holds by then. */
 static void source_read(void *arg, const char *path)
 {
     struct reading *reading = arg;

@@ -1,5 +1,8 @@
 /* One Lua state: its memory, its time, its life in the pool. A state whose rule was killed is
  * thrown away and built again from the same sources. Knows nothing of events.
+ *
+ * + A state is used by one thread at a time: the one that took it from the pool. What bounds a
+ * run: the count hook (time in Lua), hl_script_budget_check (time in C), the allocator (memory).
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,6 +22,7 @@ enum {
     LOAD_MS = 2000   /* for running all sources once */
 };
 
+/* Processor time of this thread, which runs nothing but the rule meanwhile. */
 static int64_t cpu_ns(void)
 {
     struct timespec now;
@@ -26,13 +30,14 @@ static int64_t cpu_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Lua reserves this space in front of every lua_State for its host (LUA_EXTRASPACE). */
 struct hl_script_state *hl_script_state_of(lua_State *lua)
 {
     return *(struct hl_script_state **)lua_getextraspace(lua);
 }
 
 /* The processor clock costs a system call and cannot be ahead of the wall clock: ask that one
- * first. */
+ * first. limit_ns 0: no limit, while the state is being made. */
 static bool is_out_of_time(struct hl_script_state *state)
 {
     int64_t wall = hl_mono_ns() - state->wall_start_ns;
@@ -52,6 +57,7 @@ const char *hl_script_killed_text(const struct hl_script_state *state)
                                          : "used up its time (script.cpu, or the rule's deadline)";
 }
 
+/* Lua calls it every HOOK_EVERY instructions, never while C code works. */
 static void count_hook(lua_State *lua, lua_Debug *debug)
 {
     (void)debug;
@@ -74,6 +80,8 @@ void hl_script_budget_start(struct hl_script_state *state, uint32_t ms)
     lua_sethook(state->lua, count_hook, LUA_MASKCOUNT, HOOK_EVERY);
 }
 
+/* Sets the hook to every instruction, too, so that a pcall of the library's in between, if there
+ * were one, could not go on. */
 void hl_script_budget_check(lua_State *lua)
 {
     struct hl_script_state *state = hl_script_state_of(lua);
@@ -83,7 +91,8 @@ void hl_script_budget_check(lua_State *lua)
     }
 }
 
-/* lua_Alloc. Lua answers NULL with a full collection and one more try, then with a memory error. */
+/* lua_Alloc. NULL makes Lua do a full collection and try once more, then raise a memory error. A
+ * smaller or equal block must never fail, which Lua assumes. */
 static void *allocate(void *arg, void *block, size_t old, size_t size)
 {
     struct hl_script_state *state = arg;
@@ -126,6 +135,7 @@ static unsigned split_message(const struct hl_script_source *source, const char 
     return (unsigned)line;
 }
 
+/* The message on top of the stack, as a fault with file and line, or as hl_error(). */
 static void loading_fault(struct hl_script_state *state, const struct hl_script_source *source)
 {
     const char *message = luaL_tolstring(state->lua, -1, NULL);
@@ -137,7 +147,8 @@ static void loading_fault(struct hl_script_state *state, const struct hl_script_
     hl_faults_add(state->faults, source->path, line, "%s", message);
 }
 
-/* Compiles and runs one file. The globals are at index 1. */
+/* Compiles and runs one file ("t": text only, byte code can crash Lua). The globals are at index
+ * 1. */
 static bool source_run(struct hl_script_state *state, const struct hl_script_source *source)
 {
     lua_State *lua = state->lua;
@@ -173,6 +184,7 @@ static int state_load(lua_State *lua)
     return 1;
 }
 
+/* On failure the state may still hold a lua_State: the caller closes it. */
 hilum_rc hl_script_state_open(struct hl_script_state *state)
 {
     state->limit = state->set->memory;
@@ -211,6 +223,7 @@ void hl_script_state_close(struct hl_script_state *state)
 /* ---- pool -------------------------------------------------------------------------------------
  */
 
+/* `ms` from now on the monotonic clock. */
 static void deadline_in(uint32_t ms, struct timespec *out)
 {
     clock_gettime(CLOCK_MONOTONIC, out);
@@ -222,6 +235,7 @@ static void deadline_in(uint32_t ms, struct timespec *out)
     }
 }
 
+/* Last in, first out: the state used last is the one whose memory is in the caches. */
 static void state_put(struct hl_script_state *state)
 {
     struct hl_script_set *set = state->set;
@@ -232,6 +246,8 @@ static void state_put(struct hl_script_state *state)
     pthread_mutex_unlock(&set->lock);
 }
 
+/* A state that could not be rebuilt has no `lua`: it is tried again here, on the time of the run
+ * that needs it. */
 struct hl_script_state *hl_script_state_take(struct hl_script_set *set, uint32_t ms)
 {
     struct timespec until;
@@ -259,6 +275,7 @@ struct hl_script_state *hl_script_state_take(struct hl_script_set *set, uint32_t
     return state;
 }
 
+/* Rebuilt by the thread whose rule was killed, before anybody else waits for it. */
 void hl_script_state_give(struct hl_script_state *state)
 {
     if (state->killed) {

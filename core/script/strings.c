@@ -1,11 +1,15 @@
-/* The `string` and `table` functions of rules: those of Lua where one call is bounded by the memory
- * of the state, our own where it is not. Each looks at the clock after its work, because the count
- * hook does not see what C does. Knows nothing of rules. SPDX-License-Identifier: Apache-2.0 */
+/* The `string` and `table` functions of rules: those of Lua where one call is bounded by the
+ * memory of the state, our own where it is not. Each looks at the clock after its work, because
+ * the count hook does not see what C does. Knows nothing of rules.
+ *
+ * + Held to the library's answers by tests/unit/script/test_pattern.c.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include <lualib.h>
 
 #include "core/script/internal.h"
 
+/* Pushes capture i, or the whole match if the pattern has none. */
 static void capture_push(struct hl_pattern *m, unsigned i, const char *start, const char *end)
 {
     if (i >= m->level) {
@@ -25,6 +29,7 @@ static void capture_push(struct hl_pattern *m, unsigned i, const char *start, co
     }
 }
 
+/* All captures; the whole match if there is none and `start` is given. Their number. */
 static int captures_push(struct hl_pattern *m, const char *start, const char *end)
 {
     unsigned n = m->level == 0 && start ? 1 : m->level;
@@ -35,6 +40,8 @@ static int captures_push(struct hl_pattern *m, const char *start, const char *en
     return (int)n;
 }
 
+/* The subject and the pattern stay on the stack, or in upvalues, for the whole match: their
+ * bytes do not move. */
 static void pattern_init(lua_State *lua, int text, int text_pattern, struct hl_pattern *m,
                          const char **pattern)
 {
@@ -75,6 +82,8 @@ static int find_plain(lua_State *lua, const struct hl_pattern *m, const char *pa
     return 2;
 }
 
+/* Texts without any are found by memmem, which is linear. NUL is ordinary here, but not to
+ * strchr. */
 static bool has_specials(const char *pattern, const char *end)
 {
     for (const char *p = pattern; p < end; p++) {
@@ -85,6 +94,7 @@ static bool has_specials(const char *pattern, const char *end)
     return false;
 }
 
+/* find gives positions and captures, match captures alone. */
 static int find_or_match(lua_State *lua, bool is_find)
 {
     struct hl_pattern m;
@@ -150,6 +160,7 @@ static int gmatch_next(lua_State *lua)
     return 0;
 }
 
+/* An anchor has no meaning in gmatch, as in Lua 5.4. */
 static int string_gmatch(lua_State *lua)
 {
     luaL_checkstring(lua, 1);
@@ -213,6 +224,8 @@ static void replace(struct hl_pattern *m, luaL_Buffer *out, const char *s, const
     }
 }
 
+/* The stack is cut to three values before the buffer is opened: luaL_Buffer keeps its own value
+ * on the stack, and replace() must find its top where it left it. */
 static int string_gsub(lua_State *lua)
 {
     struct hl_pattern m;
@@ -259,6 +272,7 @@ static int guarded(lua_State *lua)
     return n;
 }
 
+/* The only function of the library whose result may be much larger than what went in. */
 static int string_rep(lua_State *lua)
 {
     size_t size, between;
@@ -291,6 +305,8 @@ static int table_guarded(lua_State *lua)
     return guarded(lua);
 }
 
+/* A tenth of what others may touch: sorting compares n log n times, without a hook if the
+ * elements are plain. */
 static int table_sort(lua_State *lua)
 {
     check_list(lua, HL_SCRIPT_LIST / 10);
@@ -327,6 +343,7 @@ struct guard {
     lua_CFunction guard; /* calls the library's function of that name, its upvalue */
 };
 
+/* Puts the library's functions behind their guards into the table on top. */
 static void guards_open(lua_State *lua, lua_CFunction library, const struct guard *guards)
 {
     library(lua); /* leaves the library's own table on top */

@@ -1,5 +1,9 @@
-/* Tables of the site: tables/NAME.csv, first row the column names, first column the key; read-only
- * in Lua, one copy for all states. Knows nothing of rules. SPDX-License-Identifier: Apache-2.0 */
+/* Tables of the site: tables/NAME.csv, first row the column names, first column the key;
+ * read-only in Lua, one copy for all states. Knows nothing of rules.
+ *
+ * + Read once per load into the set's arena; afterwards immutable, so that all threads read it
+ * without a lock. A row with a fault stops the file: a table with a row too few would answer
+ * wrongly. SPDX-License-Identifier: Apache-2.0 */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +26,7 @@ struct csv {
     unsigned line;
 };
 
+/* Decided by the first line alone; one separator holds for the whole file. */
 static char separator_of(const char *text, size_t size)
 {
     size_t commas = 0, semicolons = 0;
@@ -32,7 +37,8 @@ static char separator_of(const char *text, size_t size)
     return semicolons > commas ? ';' : ',';
 }
 
-/* "a ""quoted"" field" at csv->at, which is behind the first quote. NULL after a fault. */
+/* "a ""quoted"" field" at csv->at, which is behind the first quote: it may hold separators and
+ * line ends. First pass: where it ends and how long it is. NULL after a fault. */
 static const char *quoted_read(struct csv *csv, size_t *size)
 {
     const char *start = csv->at;
@@ -56,6 +62,7 @@ static const char *quoted_read(struct csv *csv, size_t *size)
     return out;
 }
 
+/* Blanks around a field without quotes are dropped, as people align columns. */
 static const char *field_read(struct csv *csv)
 {
     size_t size = 0;
@@ -108,6 +115,7 @@ static bool row_read(struct csv *csv, const char *fields[COLUMNS_MAX], size_t *n
     return true;
 }
 
+/* By key, bytewise: for qsort here and bsearch in hl_script_table_row. */
 static int compare_rows(const void *a, const void *b)
 {
     return strcmp((*(const char **const *)a)[0], (*(const char **const *)b)[0]);
@@ -134,6 +142,7 @@ static bool row_keep(struct csv *csv, struct hl_script_table *table, const char 
     return true;
 }
 
+/* Empty lines are skipped by row_read, so the line of a row is known only after it was read. */
 static bool rows_read(struct csv *csv, struct hl_script_table *table)
 {
     const char *fields[COLUMNS_MAX];
@@ -159,6 +168,8 @@ static bool rows_read(struct csv *csv, struct hl_script_table *table)
     }
 }
 
+/* Sorts the rows, and finds keys that are there twice: which of the two rows answers would be
+ * chance. */
 static bool keys_check(struct csv *csv, struct hl_script_table *table)
 {
     size_t n = table->n_columns;
@@ -178,6 +189,7 @@ static bool keys_check(struct csv *csv, struct hl_script_table *table)
     return is_good;
 }
 
+/* Spreadsheets write a byte order mark in front of UTF-8; it is no part of the first name. */
 bool hl_script_table_parse(struct hl_script_set *set, const char *path, const char *text,
                            size_t size, struct hl_script_table *table, struct hl_faults *faults)
 {
@@ -215,6 +227,7 @@ struct reading {
     struct hl_faults *faults;
 };
 
+/* The table's name is that of the file without ".csv". */
 static void table_read(void *arg, const char *path)
 {
     struct reading *reading = arg;
@@ -237,6 +250,7 @@ void hl_script_tables_read(struct hl_script_set *set, const char *dir, struct hl
     hl_script_files(dir, ".csv", faults, table_read, &reading);
 }
 
+/* The key is dressed as a row of one column, because bsearch compares rows. */
 const char **hl_script_table_row(const struct hl_script_table *table, const char *key)
 {
     const char *row[] = {key};
@@ -252,6 +266,7 @@ const char **hl_script_table_row(const struct hl_script_table *table, const char
 /* ---- in Lua ------------------------------------------------------------------------------------
  */
 
+/* A table or a row as Lua holds it. It points into the set, which outlives its states. */
 struct table_ref {
     const struct hl_script_table *table;
     const char **row; /* of a ROW_TYPE */
@@ -264,6 +279,7 @@ void hl_script_table_push(lua_State *lua, const struct hl_script_table *table)
     luaL_setmetatable(lua, TABLE_TYPE);
 }
 
+/* hilum.table("x")[key]: the row, nil if there is none. */
 static int table_index(lua_State *lua)
 {
     const struct table_ref *ref = luaL_checkudata(lua, 1, TABLE_TYPE);
@@ -281,6 +297,7 @@ static int table_index(lua_State *lua)
     return 1;
 }
 
+/* row.column. A column that does not exist is an error: it is a typing error, not missing data. */
 static int row_index(lua_State *lua)
 {
     const struct table_ref *ref = luaL_checkudata(lua, 1, ROW_TYPE);
