@@ -5,7 +5,7 @@
 
 #include "hilum/host.h"
 
-enum { FAKE_HOST_CAPS = 64 };
+enum { FAKE_HOST_CAPS = 64, FAKE_HOST_VALUES = 64 };
 
 struct hilum_self {
     struct hilum_host host;
@@ -19,6 +19,9 @@ struct hilum_self {
         const struct hilum_cap *cap;
         void *instance;
     } caps[FAKE_HOST_CAPS];
+    struct fake_task *tasks;
+    char *keys[FAKE_HOST_VALUES], *values[FAKE_HOST_VALUES];
+    uint32_t n_metrics;
 };
 
 /* One "key", "value" pair an option is set to, as in a configuration file. NULL-ended. */

@@ -92,6 +92,9 @@ void hl_scu_count(struct hl_scu *scu, const char *peer, bool is_sent);
 /* An association on which all pairs were proposed: a kept one, or (fresh, or none kept) a new one. */
 hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struct hl_pairs *pairs,
                      bool fresh, struct hl_link **out);
+/* A new one with contexts of the caller's own; it is never kept: release or drop it. */
+hilum_rc hl_link_open(struct hl_scu *scu, const struct hl_peer *peer, struct hl_proposal *proposal,
+                      struct hl_link **out);
 /* Keeps it for the peer's idle time, or releases it. */
 void hl_link_put(struct hl_scu *scu, const struct hl_peer *peer, struct hl_link *link);
 /* Were all pairs proposed on it? */

@@ -152,15 +152,11 @@ static bool is_awaited(const struct hl_scu *scu, const char *peer)
 }
 
 static hilum_rc open_link(struct hl_scu *scu, const struct hl_policy *policy,
-                          const struct hl_peer *peer, const struct hl_pairs *pairs,
+                          const struct hl_peer *peer, struct hl_proposal *proposal,
                           struct hl_link *link)
 {
-    struct hl_proposal *proposal = calloc(1, sizeof *proposal);
     struct hl_ul_failure failure = {0};
     struct hl_ul_tls *tls = NULL;
-    if (!proposal)
-        return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
-    hl_propose(pairs, proposal);
     snprintf(proposal->params.called_aet, HL_AE_MAX, "%s", peer->aet);
     snprintf(proposal->params.calling_aet, HL_AE_MAX, "%s",
              peer->own_aet ? peer->own_aet : policy->aet);
@@ -169,7 +165,6 @@ static hilum_rc open_link(struct hl_scu *scu, const struct hl_policy *policy,
         rc = connect_to(policy, peer, &proposal->params, tls, &failure, &link->ul);
     remember(scu, policy, peer, &failure, &proposal->params, link);
     hl_ul_tls_unref(tls);
-    free(proposal);
     return rc ? hl_fail_in(rc, "peer %s", peer->name) : HILUM_OK;
 }
 
@@ -177,15 +172,17 @@ static hilum_rc open_link(struct hl_scu *scu, const struct hl_policy *policy,
 static struct hl_link *make_link(const struct hl_pairs *pairs)
 {
     struct hl_link *link = calloc(1, sizeof *link);
-    struct hl_pair *copy = calloc(pairs->n + 1, sizeof *copy);
+    size_t n = pairs ? pairs->n : 0;
+    struct hl_pair *copy = calloc(n + 1, sizeof *copy);
     if (!link || !copy) {
         free(link);
         free(copy);
         return NULL;
     }
-    memcpy(copy, pairs->items, pairs->n * sizeof *copy);
+    if (n)
+        memcpy(copy, pairs->items, n * sizeof *copy);
     link->pairs = copy;
-    link->n_pairs = pairs->n;
+    link->n_pairs = n;
     return link;
 }
 
@@ -198,7 +195,8 @@ static void free_link(struct hl_link *link)
 }
 
 static hilum_rc new_link(struct hl_scu *scu, const struct hl_peer *peer,
-                         const struct hl_pairs *pairs, struct hl_link **out)
+                         const struct hl_pairs *pairs, struct hl_proposal *proposal,
+                         struct hl_link **out)
 {
     if (!peer->host)
         return hl_fail(HILUM_EINVAL, "peer %s has no host: it can only call us", peer->name);
@@ -207,7 +205,7 @@ static hilum_rc new_link(struct hl_scu *scu, const struct hl_peer *peer,
     struct hl_link *link = make_link(pairs);
     if (link)
         link->generation = generation;
-    hilum_rc rc = policy && link ? open_link(scu, policy, peer, pairs, link)
+    hilum_rc rc = policy && link ? open_link(scu, policy, peer, proposal, link)
                                  : hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
     hl_policy_unref(policy);
     if (rc) {
@@ -217,6 +215,24 @@ static hilum_rc new_link(struct hl_scu *scu, const struct hl_peer *peer,
     snprintf(link->peer, sizeof link->peer, "%s", peer->name);
     *out = link;
     return HILUM_OK;
+}
+
+hilum_rc hl_link_open(struct hl_scu *scu, const struct hl_peer *peer, struct hl_proposal *proposal,
+                      struct hl_link **out)
+{
+    return new_link(scu, peer, NULL, proposal, out);
+}
+
+static hilum_rc link_for(struct hl_scu *scu, const struct hl_peer *peer,
+                         const struct hl_pairs *pairs, struct hl_link **out)
+{
+    struct hl_proposal *proposal = calloc(1, sizeof *proposal);
+    if (!proposal)
+        return hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name);
+    hl_propose(pairs, proposal);
+    hilum_rc rc = new_link(scu, peer, pairs, proposal, out);
+    free(proposal);
+    return rc;
 }
 
 /* ---- keeping ----------------------------------------------------------------------------------
@@ -307,7 +323,7 @@ hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struc
     *wanted = *pairs;
     opening_begin(scu, &opening);
     give_way(scu, peer->name, wanted);
-    hilum_rc rc = new_link(scu, peer, wanted, out);
+    hilum_rc rc = link_for(scu, peer, wanted, out);
     opening_end(scu, &opening);
     free(wanted);
     return rc;

@@ -50,6 +50,7 @@ struct hl_host_services {
     hilum_rc (*value_get)(void *arg, const char *plugin, const char *key, struct hl_buf *out);
     hilum_rc (*record)(void *arg, const char *plugin, const struct hilum_record_step *steps,
                        uint32_t n);
+    const struct hilum_scu_api *scu;
     hilum_rc (*start_job)(void *arg, const char *type, const char *arguments_json, int64_t *job);
     void *arg;
 };

@@ -80,6 +80,7 @@ hilum_rc hl_server_audit_seal(struct hl_server *server);
 hilum_rc hl_server_register_manage_commands(struct hl_server *server); /* commands_manage.c */
 void hl_server_plugin_services(struct hl_server *server);              /* services.c */
 extern const struct hilum_object_api hl_object_api;                    /* objects.c */
+extern const struct hilum_scu_api hl_scu_api;                          /* asking.c */
 /* A peer's own limits of delivery; the version of a rule: for core/job. */
 void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options);
 bool hl_server_rule_version(void *arg, const char *hook, char out[17]);

@@ -195,6 +195,7 @@ void hl_server_plugin_services(struct hl_server *server)
         .value_put = value_put,
         .value_get = value_get,
         .record = record,
+        .scu = &hl_scu_api,
         .start_job = hl_server_start_job,
         .arg = server,
     };

@@ -11,6 +11,7 @@
 #include "hilum/event.h"
 #include "hilum/object.h"
 #include "hilum/plugin.h"
+#include "hilum/scu.h"
 #include "hilum/service.h"
 
 #ifdef __cplusplus
@@ -191,6 +192,7 @@ struct hilum_host {
      * long as it fails, and outlives the server. *job: its number, as `hilum job list` shows it. HILUM_EDENIED: not declared. */
     hilum_rc (*start_job)(hilum_self *self, const char *type, const char *arguments_json,
                           int64_t *job);
+    const struct hilum_scu_api *scu; /* asking other DICOM systems; NULL until start */
     /* since 1.1: append here */
 };
 

@@ -90,14 +90,14 @@ static hilum_rc leak(uint64_t n)
 /* A plugin calls what the table of its ABI has, without asking whether it is there. */
 static hilum_rc look_at_table(const struct state *s)
 {
-    static const size_t absent[] = {offsetof(struct hilum_host, dicom),
-                                    offsetof(struct hilum_host, catalog),
-                                    offsetof(struct hilum_host, objects)};
+    static const size_t absent[] = {
+        offsetof(struct hilum_host, dicom), offsetof(struct hilum_host, catalog),
+        offsetof(struct hilum_host, objects), offsetof(struct hilum_host, scu)};
     for (size_t at = offsetof(struct hilum_host, log); at + sizeof(void *) <= s->host->size;
          at += sizeof(void *)) {
         const void *member;
         memcpy(&member, (const char *)s->host + at, sizeof member);
-        if (!member && at != absent[0] && at != absent[1] && at != absent[2])
+        if (!member && at != absent[0] && at != absent[1] && at != absent[2] && at != absent[3])
             return s->host->fail(s->self, HILUM_EINTERNAL, "a member of the table is missing");
     }
     return HILUM_OK;

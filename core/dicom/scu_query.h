@@ -1,0 +1,40 @@
+/* C-ECHO, C-FIND, C-MOVE, C-GET and N-services to others, for plugins (hilum/scu.h): one association a call.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_DICOM_SCU_QUERY_H
+#define HL_DICOM_SCU_QUERY_H
+
+#include "core/dicom/scu.h"
+#include "hilum/scu.h"
+
+/* Who asks whom. */
+struct hl_query_call {
+    struct hl_scu *scu;
+    const struct hl_peer *peer; /* of the configuration, or made for an address */
+    uint32_t wait_ms;
+};
+
+/* A peer that is no one's in the configuration. `host` (256 bytes) holds its text as long as it is used. HILUM_EINVAL. */
+hilum_rc hl_query_peer(const char *address, const char *called_aet, char *host,
+                       struct hl_peer *out);
+
+/* As hilum_scu_api says. */
+hilum_rc hl_query_find(const struct hl_query_call *call, const char *sop_class,
+                       hilum_dataset *identifier,
+                       hilum_rc (*each)(void *arg, hilum_dataset *answer), void *arg,
+                       uint16_t *status);
+struct hl_query_retrieve {
+    const char *sop_class;
+    const char *destination;        /* NULL: a C-GET */
+    const char *const *sop_classes; /* C-GET */
+    hilum_send_cb progress;
+    void *arg;
+    struct hilum_suboperations *total;
+};
+hilum_rc hl_query_retrieve(const struct hl_query_call *call,
+                           const struct hl_query_retrieve *retrieve, hilum_dataset *identifier,
+                           uint16_t *status);
+hilum_rc hl_query_request(const struct hl_query_call *call,
+                          const struct hilum_dimse_request *request, hilum_dataset *data,
+                          struct hilum_scu_answer *answer);
+
+#endif

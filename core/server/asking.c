@@ -1,0 +1,136 @@
+/* hilum_host.scu: which peer a plugin means, and whether it may. SPDX-License-Identifier: Apache-2.0 */
+#include "core/access/access.h"
+#include "core/base/error.h"
+#include "core/dicom/scu_query.h"
+#include "core/server/server.h"
+
+enum { WAIT_MS = 60000, LONGEST_MS = 3600000, HOST_SIZE = 256 };
+
+/* A call with what its peer's texts live in. */
+struct asked {
+    struct hl_query_call call;
+    struct hl_peers *peers;
+    struct hl_peer made;
+    char host[HOST_SIZE];
+};
+
+static const struct hl_peer *named(struct hl_peers *peers, const char *name)
+{
+    const struct hl_peer *peer = hl_peers_by_name(peers, name);
+    return peer ? peer : hl_peers_by_aet(peers, name);
+}
+
+static hilum_rc begin(hilum_self *self, const struct hilum_scu_peer *peer, struct asked *out)
+{
+    struct hl_server *server = hl_plugins_context(self);
+    uint32_t wait_ms = peer->wait_ms ? peer->wait_ms : WAIT_MS;
+    out->call = (struct hl_query_call){.scu = server->scu,
+                                       .wait_ms = wait_ms < LONGEST_MS ? wait_ms : LONGEST_MS};
+    out->peers = hl_server_peers(server);
+    if (!peer->name) {
+        out->call.peer = &out->made;
+        return hl_query_peer(peer->address, peer->called_aet, out->host, &out->made);
+    }
+    out->call.peer = named(out->peers, peer->name);
+    return out->call.peer
+               ? HILUM_OK
+               : hl_fail(HILUM_ENOTFOUND, "peer %s: none of this name or AE title is configured",
+                         peer->name);
+}
+
+static hilum_rc end(struct asked *asked, hilum_rc rc)
+{
+    hl_peers_unref(asked->peers);
+    return rc;
+}
+
+static hilum_rc echo(hilum_self *self, const struct hilum_scu_peer *peer, uint32_t *ms)
+{
+    struct asked asked;
+    int64_t took = 0;
+    hilum_rc rc = begin(self, peer, &asked);
+    if (rc == HILUM_OK)
+        rc = hl_scu_echo(asked.call.scu, asked.call.peer, &took);
+    if (ms)
+        *ms = (uint32_t)took;
+    return end(&asked, rc);
+}
+
+static hilum_rc find(hilum_self *self, const struct hilum_scu_peer *peer, const char *sop_class,
+                     hilum_dataset *identifier, hilum_rc (*each)(void *arg, hilum_dataset *answer),
+                     void *arg, uint16_t *status)
+{
+    struct asked asked;
+    hilum_rc rc = begin(self, peer, &asked);
+    if (rc == HILUM_OK)
+        rc = hl_query_find(&asked.call, sop_class, identifier, each, arg, status);
+    return end(&asked, rc);
+}
+
+static hilum_rc move(hilum_self *self, const struct hilum_scu_peer *peer, const char *sop_class,
+                     hilum_dataset *identifier, const char *destination, hilum_send_cb progress,
+                     void *arg, struct hilum_suboperations *total, uint16_t *status)
+{
+    struct asked asked;
+    struct hl_config *config = hl_server_config(hl_plugins_context(self));
+    const struct hl_query_retrieve retrieve = {
+        .sop_class = sop_class,
+        .destination = destination ? destination : hl_config_text(config, "dicom.aet"),
+        .progress = progress,
+        .arg = arg,
+        .total = total};
+    hilum_rc rc = begin(self, peer, &asked);
+    if (rc == HILUM_OK)
+        rc = hl_query_retrieve(&asked.call, &retrieve, identifier, status);
+    hl_config_unref(config);
+    return end(&asked, rc);
+}
+
+/* What comes back is stored here as if the peer had sent it, and so the peer must be one that may. */
+static hilum_rc check_store(const struct asked *asked)
+{
+    const struct hl_peer *peer = asked->call.peer;
+    const struct hl_principal sender = {
+        .kind = HL_PRINCIPAL_PEER, .peer = peer, .address = peer->host, .aet = peer->aet};
+    return peer == &asked->made
+               ? hl_fail(HILUM_EDENIED, "%s: objects are fetched from peers of the configuration",
+                         peer->name)
+               : hl_allow(&sender, "store", NULL);
+}
+
+static hilum_rc get(hilum_self *self, const struct hilum_scu_peer *peer, const char *sop_class,
+                    const char *const *sop_classes, hilum_dataset *identifier,
+                    hilum_send_cb progress, void *arg, struct hilum_suboperations *total,
+                    uint16_t *status)
+{
+    struct asked asked;
+    const struct hl_query_retrieve retrieve = {.sop_class = sop_class,
+                                               .sop_classes = sop_classes,
+                                               .progress = progress,
+                                               .arg = arg,
+                                               .total = total};
+    hilum_rc rc = begin(self, peer, &asked);
+    if (rc == HILUM_OK)
+        rc = check_store(&asked);
+    if (rc == HILUM_OK)
+        rc = hl_query_retrieve(&asked.call, &retrieve, identifier, status);
+    return end(&asked, rc);
+}
+
+static hilum_rc request(hilum_self *self, const struct hilum_scu_peer *peer,
+                        const struct hilum_dimse_request *given, hilum_dataset *data,
+                        struct hilum_scu_answer *answer)
+{
+    struct asked asked;
+    hilum_rc rc = begin(self, peer, &asked);
+    if (rc == HILUM_OK)
+        rc = hl_query_request(&asked.call, given, data, answer);
+    return end(&asked, rc);
+}
+
+const struct hilum_scu_api hl_scu_api = {.size = sizeof hl_scu_api,
+                                         .echo = echo,
+                                         .find = find,
+                                         .move = move,
+                                         .get = get,
+                                         .request = request};

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""A vendor's plugin, built against the installed SDK alone, in a whole server: it asks Orthanc (C-ECHO, C-FIND, C-MOVE,
+C-GET, N-ACTION), runs jobs that rules and commands start, counts on /metrics, listens on the host's loop."""
+import json, os, re, shutil, socket, subprocess, sys, tempfile, urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../lib"))
+from judge import equal, until, verdict
+from peers import BUILD, Hilum, Orthanc, ROOT, SMALL_STORE, free_port, has_orthanc, skip
+
+RULES = """
+hilum.on { event = "instance.stored", name = "site/tell", where = "Modality=US",
+  run = function(ev) ev:acme_tell { text = "by rule" } end }
+"""
+
+
+def build(work):
+    sdk = f"{work}/sdk"
+    subprocess.run(["cmake", "--install", BUILD, "--component", "sdk", "--prefix", sdk], check=True, capture_output=True)
+    out = f"{work}/acme-asker.so"
+    subprocess.run(["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden",
+                    "-Wl,-z,now,-z,defs", "-I", f"{sdk}/include", f"{HERE}/vendor/acme-asker.c", "-o", out], check=True)
+    checked = subprocess.run([f"{sdk}/bin/hilum-plugin-check", out], capture_output=True, text=True)
+    equal("hilum-plugin-check", 0, checked.returncode)
+    if checked.returncode:
+        print(checked.stdout, checked.stderr)
+    return out
+
+
+def objects(hilum):
+    return sorted(o["StudyInstanceUID"] for o in hilum.cli("study", "find"))
+
+
+def ask(hilum, orthanc, studies):
+    study = next(s for s, modality in studies.items() if modality == "US")
+    equal("C-ECHO", ["ms"], list(hilum.cli("acme", "echo", "orthanc")))
+    found = hilum.cli("acme", "find", "orthanc")
+    equal("C-FIND", sorted(studies), sorted(uid for uid, _ in found))
+    equal("a name beyond ASCII, asked and answered", 1, len(hilum.cli("acme", "find", "orthanc", "*王*")))
+    refused = subprocess.run([f"{BUILD}/bin/hilum", "--data", hilum.data, "acme", "find", "orthanc", "*", "1"],
+                             capture_output=True, text=True)
+    equal("C-CANCEL", (True, True), (refused.returncode != 0, "enough" in refused.stderr))
+    equal("nothing is here", [], objects(hilum))
+    got = hilum.cli("acme", "get", "orthanc", study)
+    equal("C-GET", (True, 0, 0), (got["completed"] > 0, got["failed"], got["status"]))
+    equal("what C-GET brought is stored", [study], objects(hilum))
+    other = next(s for s in studies if s != study)
+    moved = hilum.cli("acme", "move", "orthanc", other)
+    equal("C-MOVE to us", (True, 0), (moved["completed"] > 0, moved["failed"]))
+    equal("what C-MOVE brought is stored", sorted([study, other]), objects(hilum))
+    equal("N-ACTION", 0, hilum.cli("acme", "commit", "orthanc", "1.2.3")["status"])
+    nobody = subprocess.run([f"{BUILD}/bin/hilum", "--data", hilum.data, "acme", "echo", "nobody"],
+                            capture_output=True, text=True)
+    equal("an unknown peer", True, "none of this name or AE title is configured" in nobody.stderr)
+
+
+def jobs(hilum):
+    done = lambda: [j for j in hilum.cli("job", "list", "--all") if j["type"].startswith("acme")]
+    if not until(lambda: len(done()) >= 1 and all(j["state"] == "done" for j in done())):
+        print(done())
+    first = done()[0]
+    equal("a rule's verb became a job", ("acme_tell", "noted"), (first["type"], first["result"]))
+    equal("it was tried again", True, max(j["attempts"] for j in done()) >= 2)
+    number = hilum.cli("acme", "note", "by command")["job"]
+    until(lambda: any(j["id"] == number and j["state"] == "done" for j in done()))
+    equal("a job of a command", [("acme_note", "done")],
+          [(j["type"], j["state"]) for j in done() if j["id"] == number])
+    equal("what it was told", {"text": "by command"}, hilum.cli("acme", "noted"))
+
+
+def listen(log):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(10)
+        s.sendto(b"hello", ("127.0.0.1", int(re.search(r" acme=(\d+)", log).group(1))))
+        equal("a datagram is answered on the loop", b"heard", s.recv(64))
+
+
+def metrics(hilum, port):
+    token = hilum.cli("token", "create", "watcher", "administrator", "status")["token"]
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        text = answer.read().decode()
+    equal("counter on /metrics", True, 'hilum_plugin_acme_asker_asked_total{what="get",result="ok"} 1\n' in text)
+    equal("a failure is another series", True,
+          'hilum_plugin_acme_asker_asked_total{what="echo",result="failed"} 1\n' in text)
+    equal("histogram on /metrics", True, 'hilum_plugin_acme_asker_echo_ms_count 2\n' in text)
+
+
+def main():
+    if not has_orthanc():
+        skip("Orthanc is not installed (package orthanc)")
+    work = tempfile.mkdtemp(prefix="hilum-vendor-")
+    os.chmod(work, 0o755)
+    so = build(work)
+    port, http = free_port(), free_port()
+    orthanc = Orthanc(work, modalities={"hilum": ["HILUM", "127.0.0.1", port]}, DefaultEncoding="Utf8")
+    os.makedirs(f"{work}/demo")
+    subprocess.run([f"{BUILD}/bin/demo-phantom-files", f"{work}/demo"], check=True, capture_output=True)
+    for folder, _, names in os.walk(f"{work}/demo"):
+        for name in names:
+            orthanc.rest("/instances", body=open(f"{folder}/{name}", "rb").read())
+    studies = {}
+    for series in orthanc.rest("/series?expand"):
+        study = orthanc.rest(f"/studies/{series['ParentStudy']}")["MainDicomTags"]["StudyInstanceUID"]
+        studies[study] = series["MainDicomTags"]["Modality"]
+    os.makedirs(f"{work}/site/rules")
+    open(f"{work}/site/rules/tell.lua", "w").write(RULES)
+    store = SMALL_STORE.replace("plugins = ( ", 'plugins = ( { name = "acme-asker"; file = "%s"; }, { name = "auth-local"; }, { name = "http"; '
+                                'options = { listen = "127.0.0.1:%d"; }; }, ' % (so, http))
+    hilum = Hilum(work, f'{store}\npeers = ( {{ name = "orthanc"; aet = "ORTHANC"; host = "127.0.0.1"; port = {orthanc.port}; '
+                  'services = ( "echo", "store", "find", "move", "get" ); } );\noutbox = { retry_first = "100ms"; };', site=f"{work}/site", port=port)
+    ask(hilum, orthanc, studies)
+    jobs(hilum)
+    listen(open(f"{hilum.dir}/log").read())
+    metrics(hilum, http)
+    equal("it stops in order", 0, hilum.stop())
+    orthanc.stop()
+    shutil.rmtree(work)
+    verdict()
+
+
+main()
