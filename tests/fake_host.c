@@ -568,15 +568,23 @@ hilum_self *fake_host_open(const char *so_path, const char *data_dir,
     return NULL;
 }
 
-const void *fake_host_cap(hilum_self *self, uint32_t kind, void **instance)
+const void *fake_host_cap_at(hilum_self *self, uint32_t kind, uint32_t wanted, void **instance)
 {
     for (unsigned i = 0; i < self->n_caps; i++) {
-        if (self->caps[i].cap->kind == kind) {
+        if (self->caps[i].cap->kind == kind && wanted-- == 0) {
             *instance = self->caps[i].instance;
             return self->caps[i].cap;
         }
     }
-    abort();
+    return NULL;
+}
+
+const void *fake_host_cap(hilum_self *self, uint32_t kind, void **instance)
+{
+    const void *cap = fake_host_cap_at(self, kind, 0, instance);
+    if (!cap)
+        abort();
+    return cap;
 }
 
 void fake_host_close(hilum_self *self)

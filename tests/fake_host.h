@@ -34,6 +34,8 @@ hilum_self *fake_host_open(const char *so_path, const char *data_dir,
                            const struct fake_option *options);
 /* The capability of that kind; aborts when there is none. */
 const void *fake_host_cap(hilum_self *self, uint32_t kind, void **instance);
+/* The i-th of that kind, in the order they were provided; NULL past the last. */
+const void *fake_host_cap_at(hilum_self *self, uint32_t kind, uint32_t i, void **instance);
 void fake_host_close(hilum_self *self); /* drain, fini; the code stays mapped, as in the server */
 /* What hosts opened from now on lend as host->dicom, ->catalog and ->objects; NULL: nothing, as before this call. */
 void fake_host_lend(const struct hilum_dicom_api *dicom, const struct hilum_catalog_api *catalog,

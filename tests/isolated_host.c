@@ -95,6 +95,13 @@ const void *fake_host_cap(hilum_self *self, uint32_t kind, void **instance)
     return found.cap;
 }
 
+const void *fake_host_cap_at(hilum_self *self, uint32_t kind, uint32_t i, void **instance)
+{
+    const struct hilum_cap *cap = NULL;
+    (void)self;
+    return hl_plugins_nth(isolated.plugins, kind, i, &cap, instance) == HILUM_OK ? cap : NULL;
+}
+
 void fake_host_close(hilum_self *self)
 {
     hl_plugins_drain(isolated.plugins, 5000);

@@ -8,6 +8,7 @@
 #include "hilum/operator.h"
 #include "hilum/renderer.h"
 #include "hilum/report.h"
+#include "hilum/route.h"
 
 enum { MAX_LIST = 256 };
 
@@ -169,6 +170,19 @@ static void put_hl7(struct hl_wire *out, const struct hilum_cap *cap)
     put_list(out, is_whole ? hl7->makes : NULL);
 }
 
+static void put_route(struct hl_wire *out, const struct hilum_cap *cap)
+{
+    const struct hilum_route *route = (const struct hilum_route *)(const void *)cap;
+    bool is_whole = HILUM_HAS(struct hilum_route, cap->size, run);
+    hl_wire_put_u32(out, is_whole && route->run);
+    hl_wire_put_text(out, is_whole ? route->methods : NULL);
+    hl_wire_put_text(out, is_whole ? route->pattern : NULL);
+    hl_wire_put_text(out, is_whole ? route->permission : NULL);
+    hl_wire_put_text(out, is_whole ? route->summary : NULL);
+    hl_wire_put_u64(out, is_whole ? route->body_max : 0);
+    hl_wire_put_u32(out, is_whole ? route->flags : 0);
+}
+
 static void put_hooks(const struct hilum_self *self, struct hl_wire *out)
 {
     hl_wire_put_u32(out, self->n_hooks);
@@ -201,6 +215,8 @@ void worker_put_caps(struct hilum_self *self)
             put_renderer(out, cap);
         else if (cap->kind == HILUM_CAP_HL7)
             put_hl7(out, cap);
+        else if (cap->kind == HILUM_CAP_ROUTE)
+            put_route(out, cap);
         else
             put_report(out, cap);
     }

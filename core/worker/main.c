@@ -103,6 +103,7 @@ static hilum_rc call_plugin(struct hilum_self *self)
     case HILUM_CAP_OPERATOR: return worker_operator(cap, op, self);
     case HILUM_CAP_HL7: return worker_hl7(cap, op, self);
     case HILUM_CAP_RENDERER: return worker_renderer(cap, op, self);
+    case HILUM_CAP_ROUTE: return worker_route(cap, op, self);
     default: return worker_report(cap, op, self);
     }
 }

@@ -80,7 +80,7 @@ static const char *kind_name(uint32_t kind)
 static bool is_served(uint32_t kind)
 {
     return kind == HILUM_CAP_CODEC || kind == HILUM_CAP_OPERATOR || kind == HILUM_CAP_RENDERER ||
-           kind == HILUM_CAP_REPORT || kind == HILUM_CAP_HL7;
+           kind == HILUM_CAP_REPORT || kind == HILUM_CAP_HL7 || kind == HILUM_CAP_ROUTE;
 }
 
 static hilum_rc host_provide(hilum_self *self, const struct hilum_cap *cap, void *instance)
@@ -92,7 +92,8 @@ static hilum_rc host_provide(hilum_self *self, const struct hilum_cap *cap, void
     if (!is_served(cap->kind))
         return refuse(self, hl_fail(HILUM_EUNSUP,
                                     "a %s cannot run in a process of its own (codecs, operators, "
-                                    "reports and renderers can); write isolation = \"none\"",
+                                    "reports, renderers, hl7 handlers and routes can); write "
+                                    "isolation = \"none\"",
                                     kind_name(cap->kind)));
     if (self->n_caps == WORKER_MAX_CAPS)
         return refuse(self, hl_fail(HILUM_EFULL, "more than %d capabilities", WORKER_MAX_CAPS));
@@ -158,15 +159,6 @@ static hilum_rc host_run_on_worker(hilum_self *self, void (*run)(void *arg), voi
     (void)run;
     (void)arg;
     return not_here("a thread of the server");
-}
-
-static hilum_rc host_allow(hilum_self *self, const hilum_principal *who, const char *action,
-                           const char *resource)
-{
-    (void)self;
-    (void)who;
-    (void)resource;
-    return hl_fail(HILUM_EDENIED, "%s: nobody here can allow it", action);
 }
 
 static hilum_rc host_store_scu(hilum_self *self, const char *address, const char *called_aet,
@@ -358,7 +350,7 @@ void worker_table_init(struct hilum_self *self)
         .unpin = host_unpin,
         .publish = host_publish,
         .run_on_worker = host_run_on_worker,
-        .allow = host_allow,
+        .allow = worker_allow,
         .store_scu = host_store_scu,
         .data_dir = host_data_dir,
         .dicom_address = host_nothing,

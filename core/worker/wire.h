@@ -52,7 +52,10 @@ enum hl_wire_op {
     HL_OP_RENDERER_QUERY,
     HL_OP_RENDERER_CLOSE,
     HL_OP_HL7_RECEIVE,
-    HL_OP_HL7_COMPOSE
+    HL_OP_HL7_COMPOSE,
+    HL_OP_ROUTE_RUN,
+    HL_OP_ROUTE_NEXT, /* of a body that leaves: number, bytes of the window -> bytes in it; 0: the end */
+    HL_OP_ROUTE_CLOSE /* number */
 };
 
 enum hl_wire_ask {
@@ -72,7 +75,18 @@ enum hl_wire_ask {
     /* Any call: a program of the plugin's configuration. Its input first, in pieces; its output stays with the server. */
     HL_ASK_CHILD_INPUT, /* from, bytes */
     HL_ASK_CHILD, /* bytes of input, limits, wants output, wants errors, arguments -> status */
-    HL_ASK_CHILD_MORE /* 0 output, 1 errors, from -> bytes there are, up to HL_WIRE_CHUNK; fewer: the end */
+    HL_ASK_CHILD_MORE, /* 0 output, 1 errors, from -> bytes there are, up to HL_WIRE_CHUNK; fewer: the end */
+    HL_ASK_HTTP_PARAM,      /* name, 0 -> text */
+    HL_ASK_HTTP_QUERY,      /* name, i -> text */
+    HL_ASK_HTTP_QUERY_AT,   /* i -> name, value */
+    HL_ASK_HTTP_HEADER,     /* name, 0 -> text */
+    HL_ASK_HTTP_ALLOW,      /* action, resource */
+    HL_ASK_HTTP_ADD_HEADER, /* name, value */
+    HL_ASK_HTTP_BEGIN,      /* status, media type, length */
+    HL_ASK_HTTP_WRITE,      /* bytes that lie in the window */
+    HL_ASK_HTTP_END,
+    HL_ASK_HTTP_PROBLEM, /* status, code, detail */
+    HL_ASK_HTTP_STREAM   /* status, media type, length, number of the body */
 };
 enum { HL_WIRE_CHUNK = 32 * 1024 };
 /* What a report or another document may come to in the shared memory. */

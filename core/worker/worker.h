@@ -12,6 +12,7 @@ enum {
     WORKER_MAX_CAPS = 64,
     WORKER_MAX_HOOKS = 64,
     WORKER_MAX_SCENES = 64,
+    WORKER_MAX_SOURCES = 64,
     WORKER_MAX_KEPT = 1024
 };
 
@@ -30,8 +31,10 @@ struct hilum_self {
     uint32_t n_caps;
     struct hilum_hook hooks[WORKER_MAX_HOOKS];
     uint32_t n_hooks;
-    struct worker_scene *scenes[WORKER_MAX_SCENES]; /* renderer.c */
-    pthread_t thread;                               /* that serves calls; only it may ask */
+    struct worker_scene *scenes[WORKER_MAX_SCENES];    /* renderer.c */
+    struct worker_source *sources[WORKER_MAX_SOURCES]; /* route.c */
+    struct hilum_http *http;                           /* of the call under way; NULL */
+    pthread_t thread;                                  /* that serves calls; only it may ask */
     bool in_call;
     char *kept[WORKER_MAX_KEPT]; /* texts a plugin borrows until its call returns */
     uint32_t n_kept;
@@ -62,12 +65,16 @@ hilum_rc worker_read_options(struct hilum_self *self);
 /* Appends the tables provided. */
 void worker_put_caps(struct hilum_self *self);
 
-/* codec.c, operator.c, report.c, renderer.c, hl7.c: one call; arguments are read from self->in, results appended to self->out. */
+/* codec.c, operator.c, report.c, renderer.c, hl7.c, route.c: one call; arguments are read from self->in, results appended to self->out. */
 hilum_rc worker_codec(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 hilum_rc worker_operator(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 
 hilum_rc worker_renderer(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 hilum_rc worker_hl7(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
+hilum_rc worker_route(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
+/* route.c: hilum_host.allow, which knows whoever asks a route. */
+hilum_rc worker_allow(hilum_self *self, const hilum_principal *who, const char *action,
+                      const char *resource);
 hilum_rc worker_report(const struct worker_cap *cap, uint32_t op, struct hilum_self *self);
 /* hook.c: runs the index-th hook; its verdict is the result. */
 hilum_rc worker_hook(struct hilum_self *self, uint32_t index);

@@ -132,13 +132,20 @@ static hilum_rc begin_session(hilum_http *http, const struct http_identity *iden
                : rc;
 }
 
+/* Sessions and cookies are more of an exchange than the contract of routes tells: of another server's nothing is known. */
+static hilum_rc not_ours(const struct hilum_http_api *api, hilum_http *http)
+{
+    return api->problem(http, 501, HILUM_EUNSUP, "sign-in belongs to the server it came with");
+}
+
 static hilum_rc login(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     struct http_server *server = self;
     struct http_identity identity = {0};
     struct form form = {.n = 0};
     const char *why = NULL;
-    (void)api;
+    if (api != &http_api)
+        return not_ours(api, http);
     uint32_t status = not_now(http, &why);
     if (status != 0)
         return refuse(http, status, why);
@@ -171,7 +178,8 @@ static hilum_rc login(void *self, const struct hilum_http_api *api, hilum_http *
 static hilum_rc logout(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     (void)self;
-    (void)api;
+    if (api != &http_api)
+        return not_ours(api, http);
     if (http->cookie != NULL) {
         http_session_end(http->server, http->cookie);
         audit(http, "sign out", http->user);
@@ -184,7 +192,8 @@ static hilum_rc session(void *self, const struct hilum_http_api *api, hilum_http
 {
     struct http_identity identity = {0};
     char csrf[HTTP_SECRET_TEXT] = "";
-    (void)api;
+    if (api != &http_api)
+        return not_ours(api, http);
     if (http->cookie != NULL)
         (void)http_session_find(self, http->cookie, &identity, csrf);
     return answer_session(http, http->user, identity.roles, http->identity_flags, csrf);
@@ -214,7 +223,8 @@ static hilum_rc password(void *self, const struct hilum_http_api *api, hilum_htt
     struct http_server *server = self;
     struct form form = {.n = 0};
     const char *why = NULL;
-    (void)api;
+    if (api != &http_api)
+        return not_ours(api, http);
     uint32_t status = not_now(http, &why);
     if (status != 0)
         return refuse(http, status, why);

@@ -99,13 +99,9 @@ done
 echo "plugins of each ABI so far are sound"
 
 # ---- our own
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 for plugin in "$build"/lib/hilum/plugins/*.so; do
     options=()
-    [ "$(basename "$plugin")" != http.so ] || options=("listen=127.0.0.1:$port")
-    "$sdk/bin/hilum-plugin-check" "$plugin" "${options[@]}" >"$work/out" 2>"$work/err" && continue
-    # Routes of http itself know no exchange but its own, which a suite cannot make.
-    [ "$(basename "$plugin"): $(grep '^BAD' "$work/out")" = "http.so: BAD   contract of route: the suite failed; what it said stands above" ] ||
-        { cat "$work/out" "$work/err"; exit 1; }
+    [ "$(basename "$plugin")" != http.so ] || options=("listen=127.0.0.1:0")
+    "$sdk/bin/hilum-plugin-check" "$plugin" "${options[@]}" >"$work/out" 2>"$work/err" || { cat "$work/out" "$work/err"; exit 1; }
 done
 echo "our own plugins are sound"

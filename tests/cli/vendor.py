@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A vendor's plugin, built against the installed SDK alone, in a whole server: it asks Orthanc (C-ECHO, C-FIND, C-MOVE,
 C-GET, N-ACTION), runs jobs that rules and commands start, counts on /metrics, listens on the host's loop."""
-import json, os, re, shutil, socket, subprocess, sys, tempfile, urllib.request
+import json, os, re, shutil, socket, subprocess, sys, tempfile, urllib.error, urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
@@ -86,6 +86,26 @@ def metrics(hilum, port):
     equal("histogram on /metrics", True, 'hilum_plugin_acme_asker_echo_ms_count 2\n' in text)
 
 
+def isolated_route(hilum, port):
+    """A route in a worker behind the real server: signed in first, answered, and its worker's end is one answer's."""
+    states = {p["id"]: p for p in hilum.cli("plugin", "list")}
+    if states["example-route"]["state"] != "running":
+        return print("skipped: no workers here:", states["example-route"]["reason"])
+    token = hilum.cli("token", "create", "caller", "administrator", "status")["token"]
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def get(path, headers={"Authorization": f"Bearer {token}"}):
+        try:
+            answer = opener.open(urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers))
+            return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, ""
+    equal("nobody is let in", 401, get("/example/greeting/you", {})[0])
+    equal("a route in a worker", (200, "Good morning, 王\n"), get("/example/greeting/%E7%8E%8B"))
+    os.kill(states["example-route"]["workers"][0], 9)
+    equal("its worker's end costs a call at most", True, 200 in (get("/example/greeting/you")[0], get("/example/greeting/you")[0]))
+
+
 def main():
     if not has_orthanc():
         skip("Orthanc is not installed (package orthanc)")
@@ -105,7 +125,8 @@ def main():
         studies[study] = series["MainDicomTags"]["Modality"]
     os.makedirs(f"{work}/site/rules")
     open(f"{work}/site/rules/tell.lua", "w").write(RULES)
-    store = SMALL_STORE.replace("plugins = ( ", 'plugins = ( { name = "acme-asker"; file = "%s"; }, { name = "auth-local"; }, { name = "http"; '
+    store = SMALL_STORE.replace("plugins = ( ", f'plugins = ( {{ name = "example-route"; file = "{BUILD}/sdk/examples/example-route.so"; '
+                                'isolation = "process"; allow_preview = true; }, { name = "acme-asker"; file = "%s"; }, { name = "auth-local"; }, { name = "http"; '
                                 'options = { listen = "127.0.0.1:%d"; }; }, ' % (so, http))
     hilum = Hilum(work, f'{store}\npeers = ( {{ name = "orthanc"; aet = "ORTHANC"; host = "127.0.0.1"; port = {orthanc.port}; '
                   'services = ( "echo", "store", "find", "move", "get" ); } );\noutbox = { retry_first = "100ms"; };', site=f"{work}/site", port=port)
@@ -113,6 +134,7 @@ def main():
     jobs(hilum)
     listen(open(f"{hilum.dir}/log").read())
     metrics(hilum, http)
+    isolated_route(hilum, http)
     equal("it stops in order", 0, hilum.stop())
     orthanc.stop()
     shutil.rmtree(work)

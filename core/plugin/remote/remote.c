@@ -159,7 +159,8 @@ static hilum_rc provide_one(struct hl_remote *remote, uint32_t index, struct hl_
             ? hl_remote_operator(remote, index, name, wire, &cap, &instance)
         : kind == HILUM_CAP_RENDERER
             ? hl_remote_renderer(remote, index, name, wire, &cap, &instance)
-        : kind == HILUM_CAP_HL7 ? hl_remote_hl7(remote, index, name, wire, &cap, &instance)
+        : kind == HILUM_CAP_HL7   ? hl_remote_hl7(remote, index, name, wire, &cap, &instance)
+        : kind == HILUM_CAP_ROUTE ? hl_remote_route(remote, index, name, wire, &cap, &instance)
         : kind == HILUM_CAP_REPORT
             ? hl_remote_report(remote, index, name, wire, &cap, &instance)
             : hl_fail(HILUM_EUNSUP, "capability of kind %u in a worker", kind);

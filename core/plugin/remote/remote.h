@@ -70,6 +70,8 @@ hilum_rc hl_remote_renderer(struct hl_remote *remote, uint32_t index, const char
                             struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
 hilum_rc hl_remote_hl7(struct hl_remote *remote, uint32_t index, const char *name,
                        struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
+hilum_rc hl_remote_route(struct hl_remote *remote, uint32_t index, const char *name,
+                         struct hl_wire *wire, const struct hilum_cap **cap, void **instance);
 /* hook.c: what a call that has an event is asked for; arg: one of these. */
 struct hl_asked_event {
     const struct hilum_host *table;

@@ -223,14 +223,13 @@ static hilum_http http_of(const struct hilum_route *route, const char *value)
 
 static void each_route(struct provided *p, const char *value, int may, int has_gone)
 {
-    for (unsigned i = 0; i < p->host->n_caps; i++) {
-        if (p->host->caps[i].cap->kind != HILUM_CAP_ROUTE)
-            continue;
-        const struct hilum_route *route = (const void *)p->host->caps[i].cap;
+    const struct hilum_route *route;
+    void *instance;
+    for (uint32_t i = 0; (route = fake_host_cap_at(p->host, HILUM_CAP_ROUTE, i, &instance)); i++) {
         hilum_http http = http_of(route, value);
         http.may = may;
         http.has_gone = has_gone;
-        hilum_rc rc = route->run(p->host->caps[i].instance, &api, &http);
+        hilum_rc rc = route->run(instance, &api, &http);
         assert_true(rc < 0 || has_gone ||
                     http.n_begun == 1); /* an error is the server's to answer */
         assert_true(rc < 0 || has_gone || http.n_ended == 1);
