@@ -123,23 +123,32 @@ bool http_is_cross_site(const struct hilum_http *request)
     return named == NULL || host == NULL || strcasecmp(named + 3, host) != 0;
 }
 
-static hilum_rc anonymous(struct hilum_http *request, uint32_t *status)
+/* Why who has not signed in is not served, as a status; 0: is served. */
+static uint32_t stranger_refused(const struct hilum_http *request, const char **why)
 {
     const struct http_server *server = request->server;
-    const struct hilum_route *table = request->match.route->table;
     const char *host = http_shown(request, "Host");
-    if (table->flags & HILUM_ROUTE_ANONYMOUS)
-        return HILUM_OK;
+    *why = "sign in, or send a token";
     if (strcmp(server->conf->unknown_clients, "accept") != 0)
-        return deny(request, status, 401, "sign in, or send a token");
+        return 401;
+    *why = "without signing in only clients of this machine are served";
     if (!request->is_loopback)
-        return deny(request, status, 401,
-                    "without signing in only clients of this machine are served");
+        return 401;
+    *why = "call this server by its address or as localhost";
     if (host != NULL && !is_local_name(host))
-        return deny(request, status, 403, "call this server by its address or as localhost");
-    if (!is_safe_method(request->asked.method) && http_is_cross_site(request))
-        return deny(request, status, 403, "a page of another site may not change anything here");
-    return HILUM_OK;
+        return 403;
+    *why = "a page of another site may not change anything here";
+    return !is_safe_method(request->asked.method) && http_is_cross_site(request) ? 403 : 0;
+}
+
+static hilum_rc anonymous(struct hilum_http *request, uint32_t *status)
+{
+    const char *why = NULL;
+    uint32_t refused = stranger_refused(request, &why);
+    request->asked.is_admitted = refused == 0;
+    if (refused == 0 || request->match.route->table->flags & HILUM_ROUTE_ANONYMOUS)
+        return HILUM_OK;
+    return deny(request, status, refused, why);
 }
 
 /* ---- somebody ---- */
@@ -275,6 +284,7 @@ static hilum_rc somebody(struct hilum_http *request, const struct http_identity 
     snprintf(request->user, sizeof request->user, "%s", known->user);
     pthread_mutex_unlock(&request->server->lock);
     request->asked.user = request->user;
+    request->asked.is_admitted = 1;
     request->identity_flags = known->flags;
     return server->host->principal_new(server->self, &identity, request->address, &request->who);
 }

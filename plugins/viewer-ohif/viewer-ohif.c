@@ -1,5 +1,7 @@
 /* viewer-ohif: OHIF's prebuilt pages below /ohif/, with a configuration that points at this server's DICOMweb.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,8 +43,10 @@ static const char config[] =
     "window.PUBLIC_URL = base + '" MOUNT "/';\n"
     "window.browserImportFunction = url => import(url);\n"
     "try {\n"
-    "  const ours = localStorage.getItem('hilum.language');\n"
-    "  if (ours) localStorage.setItem('i18nextLng', ours === 'zh' ? 'zh' : 'en-US');\n"
+    "  const ours = localStorage.getItem('hilum.language') ?? navigator.language.toLowerCase();\n"
+    "  const theirs = ours.startsWith('zh') ? 'zh' : 'en-US';\n"
+    "  localStorage.setItem('i18nextLng', theirs);\n"
+    "  document.cookie = `i18next=${theirs}; path=/; SameSite=Strict`;\n"
     "} catch { /* no storage: its own choice */ }\n"
     "const signIn = () => location.assign(base + '/?next=' +\n"
     "  encodeURIComponent(location.pathname + location.search));\n"
@@ -139,6 +143,28 @@ static hilum_rc redirect(const struct hilum_http_api *api, hilum_http *http)
     return rc == HILUM_OK ? api->respond(http, 308, NULL, "", 0) : rc;
 }
 
+/* At the start of a page, before the viewer asks for anything: it would take a refusal for a study that is not there. */
+static hilum_rc sign_in_first(const struct hilum_http_api *api, hilum_http *http)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    const struct hilum_http_request *asked = api->request(http);
+    char where[4096], from[1024];
+    snprintf(from, sizeof from, "%s%s%s%s", prefix_of(asked), asked->path,
+             asked->query[0] != '\0' ? "?" : "", asked->query);
+    size_t at = (size_t)snprintf(where, sizeof where, "%.500s/?next=", prefix_of(asked));
+    for (const unsigned char *p = (const unsigned char *)from; *p != '\0'; p++) {
+        bool is_plain = isalnum(*p) || strchr("-._~/", *p) != NULL;
+        where[at++] = is_plain ? (char)*p : '%';
+        if (!is_plain) {
+            where[at++] = hex[*p >> 4];
+            where[at++] = hex[*p & 15];
+        }
+    }
+    where[at] = '\0';
+    hilum_rc rc = api->add_header(http, "Location", where);
+    return rc == HILUM_OK ? api->respond(http, 303, NULL, "", 0) : rc;
+}
+
 /* Paths that are no files are the viewer's own: it shows a study, a list, or says that there is nothing. */
 static hilum_rc serve(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
@@ -152,7 +178,8 @@ static hilum_rc serve(void *self, const struct hilum_http_api *api, hilum_http *
     if (strcmp(path, "app-config.js") == 0)
         return answer_config(viewer, api, http);
     if (path[0] == '\0' || strcmp(path, "index.html") == 0 || strchr(path, '.') == NULL)
-        return answer_page(viewer, api, http);
+        return api->request(http)->is_admitted ? answer_page(viewer, api, http)
+                                               : sign_in_first(api, http);
     return api->respond_file(http, viewer->root, path);
 }
 

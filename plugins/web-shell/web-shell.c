@@ -1,5 +1,6 @@
 /* web-shell: the sign-in and the list of studies, below "/". The pages ask DICOMweb and /auth as any client does;
  * nothing here knows a study. SPDX-License-Identifier: Apache-2.0 */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,10 +43,30 @@ static hilum_rc add_policy(const struct hilum_http_api *api, hilum_http *http)
                           : rc;
 }
 
+/* What the page's script will ask for first, asked for while it is still on its way. Only where it will be: a search in
+ * the address asks for something else, and who has not signed in would be refused. */
+static hilum_rc add_preloads(const struct hilum_http_api *api, hilum_http *http)
+{
+    static const char *const wanted[] = {"auth/session", "shell/config.json",
+                                         "dicom-web/studies?limit=200"};
+    const struct hilum_http_request *asked = api->request(http);
+    bool is_plain = asked->is_admitted && asked->query[0] == '\0';
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; is_plain && rc == HILUM_OK && i < sizeof wanted / sizeof *wanted; i++) {
+        char link[120];
+        snprintf(link, sizeof link, "<%s>; rel=preload; as=fetch; crossorigin=anonymous",
+                 wanted[i]);
+        rc = api->add_header(http, "Link", link);
+    }
+    return rc;
+}
+
 static hilum_rc page(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     const struct shell *shell = self;
     hilum_rc rc = add_policy(api, http);
+    if (rc == HILUM_OK)
+        rc = add_preloads(api, http);
     if (rc == HILUM_OK)
         rc = api->respond_file(http, shell->root, "index.html");
     if (rc == HILUM_ENOTFOUND)

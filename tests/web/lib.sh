@@ -55,3 +55,12 @@ PY
     dump2dcm -q +l 20000 +te "$work/rle.dump" "$work/native.dcm" && dcmcrle -q "$work/native.dcm" "$work/rle.dcm"
     storescu -q -xr -aec HILUM 127.0.0.1 "$port" "$work/rle.dcm"
 }
+
+# sign_up NAME ROLE: an account whose first password has been changed; sets $password.
+sign_up() {
+    local first csrf
+    first=$("$build/bin/hilum" --data "$work/server/data" --json user create "$1" "$2" | $python -c 'import json,sys; print(json.load(sys.stdin)["password"])')
+    password="nine quiet words 4711"
+    csrf=$(curl -s -c "$work/jar" --data-urlencode "user=$1" --data-urlencode "password=$first" "$url/auth/login" | sed 's/.*"csrf":"\([^"]*\)".*/\1/')
+    curl -s -b "$work/jar" -H "X-Hilum-CSRF: $csrf" --data-urlencode "old=$first" --data-urlencode "new=$password" "$url/auth/password"
+}

@@ -32,6 +32,9 @@ struct hilum_http_request {
     uint64_t content_length;    /* HILUM_LENGTH_UNKNOWN: chunked; 0: no body */
     const hilum_principal *who; /* signed in, token, certificate, or anonymous; never NULL */
     const char *user;           /* its name for a page's corner, "" when anonymous */
+    /* 1: has signed in, or is served without; 0: hears 401 of every route that is not anonymous. */
+    uint32_t is_admitted, reserved2;
+    /* since preview 1: append here */
 };
 
 /* A body that is made while it leaves. All but close() on threads of the server's workers, never two at once; none

@@ -60,7 +60,10 @@ async function start(): Promise<void> {
   first.catch(() => undefined);
   config = getJson<Config>('shell/config.json').catch(() => ({ viewer: '' }));
   const session = await getSession().catch(() => null);
-  if (new URLSearchParams(location.search).has('next') && session?.user === '') return showSignIn();
+  const next = nextPage();
+  if (next && session?.user === '') return showSignIn();
+  // The browser kept the session from a page that a link elsewhere led to; from here it does not.
+  if (next && session) return location.replace(next);
   const isRefused = session?.user === '' && (await first.then(() => false, error => error?.status === 401));
   if (isRefused) showSignIn();
   else await showList(session ?? { user: '', roles: '', must_change_password: false, csrf: '' }, query, first);

@@ -76,8 +76,8 @@ export class ListPage {
     replace(this.body, skeleton(8));
   }
 
-  private tool(name: Parameters<typeof icon>[0], label: string, run: () => void): HTMLElement {
-    return h('button', { type: 'button', class: 'button is-quiet', title: label, 'aria-label': label, on: { click: run } }, icon(name));
+  private tool(name: Parameters<typeof icon>[0], label: string, run: () => void, extra = ''): HTMLElement {
+    return h('button', { type: 'button', class: `button is-quiet ${extra}`, title: label, 'aria-label': label, on: { click: run } }, icon(name));
   }
 
   private tools(): HTMLElement[] {
@@ -86,10 +86,10 @@ export class ListPage {
     return [
       h('button', { type: 'button', class: 'button is-primary upload-button', title: `${texts.uploadFiles} (U)`, on: { click: () => this.dock.choose(false) } },
         icon('upload'), h('span', {}, texts.upload)),
-      this.tool('folder', texts.uploadFolder, () => this.dock.choose(true)),
+      this.tool('folder', texts.uploadFolder, () => this.dock.choose(true), 'needs-room'),
       h('button', { type: 'button', class: 'button is-quiet', lang: language() === 'zh' ? 'en' : 'zh', 'aria-label': texts.languageLabel, on: { click: () => this.switchLanguage() } }, texts.language),
       this.tool('contrast', texts.theme, toggleTheme),
-      this.tool('keyboard', texts.keys, keyHelp),
+      this.tool('keyboard', texts.keys, keyHelp, 'needs-room'),
       h('span', { class: 'who' }, icon('user'), h('span', {}, isSignedIn ? session.user : texts.thisMachine)),
       isSignedIn
         ? this.tool('exit', texts.signOut, () => void signOut().finally(this.options.signedOut))

@@ -51,7 +51,7 @@ export class Dock {
     this.element.hidden = false;
     replace(this.element,
       h('div', { class: 'dock-head' },
-        h('span', { class: `dock-icon${isGood ? ' is-good' : ''}` }, icon(isRunning ? 'upload' : isGood ? 'done' : 'alert')),
+        h('span', { class: `dock-icon${isRunning ? '' : isGood ? ' is-good' : ' is-bad'}` }, icon(isRunning ? 'upload' : isGood ? 'done' : 'alert')),
         h('strong', {}, title(progress)),
         h('button', { type: 'button', class: 'button is-quiet', on: { click: () => (isRunning ? this.abort?.abort() : this.hide()) } },
           isRunning ? t().cancel : t().close)),
