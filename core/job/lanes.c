@@ -372,6 +372,16 @@ static void lane_learn(struct lane *lane, const struct claim *claim,
     lane->failures++;
 }
 
+/* A reader may still see due work that the writer cannot claim (a database that went away): without
+ * a pause the scheduler would offer it again at once, and again. */
+static void lane_pause(struct lane *lane)
+{
+    pthread_mutex_lock(&lane->lanes->lock);
+    int64_t until = hl_mono_ms() + TROUBLE_MS;
+    lane->closed_until_ms = lane->closed_until_ms > until ? lane->closed_until_ms : until;
+    pthread_mutex_unlock(&lane->lanes->lock);
+}
+
 /* false: there is nothing (more) to do now. */
 static bool batch_run(struct hl_lanes *lanes, struct lane *lane, unsigned limit)
 {
@@ -381,6 +391,7 @@ static bool batch_run(struct hl_lanes *lanes, struct lane *lane, unsigned limit)
                                        attempts_claim, &claim);
     if (rc < 0) {
         hl_log(HL_ERROR, "job", "lane %s: %s", lane->name, hl_error());
+        lane_pause(lane);
     }
     bool is_full = claim.n == limit;
     if (claim.n > 0) {

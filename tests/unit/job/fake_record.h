@@ -48,7 +48,8 @@ struct hl_record {
     struct fake_step *steps;
     size_t n_steps;
     size_t n_transactions, n_traces;
-    unsigned fail_ends; /* so many calls of journal_end, jobs_end fail with EIO */
+    unsigned fail_ends;             /* so many calls of journal_end, jobs_end fail with EIO */
+    unsigned fail_claims, n_claims; /* so many calls of jobs_claim fail with EIO; all calls */
     unsigned refuse;    /* plans with this ordinal + 1 are refused with EINVAL; 0: none */
     bool is_unique_off; /* count replays */
     void (*on_journal)(void *);
@@ -289,6 +290,12 @@ hilum_rc hl_record_jobs_claim(struct hl_record *record, const char *lane, unsign
     hilum_rc rc = HILUM_OK;
     int64_t now = hl_now_us();
     pthread_mutex_lock(&record->lock);
+    record->n_claims++;
+    if (record->fail_claims > 0) {
+        record->fail_claims--;
+        pthread_mutex_unlock(&record->lock);
+        return hl_fail(HILUM_EIO, "database: unable to open database file");
+    }
     for (size_t i = 0; i < record->n_jobs && n < limit; i++) {
         struct fake_job *job = &record->jobs[i];
         if (strcmp(job->job.lane, lane) == 0 && fake_is_due(job, now)) {

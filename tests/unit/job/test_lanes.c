@@ -357,6 +357,26 @@ static void end__that_is_not_written_is_tried_again_and_the_job_is_not(void **un
     bench_close(&bench);
 }
 
+/* Readers that are open still show due work when the database has lost its file: the lane asked again
+ * thousands of times a second and wrote a line in the log each time. */
+static void claim__that_fails_is_not_tried_again_at_once(void **unused)
+{
+    (void)unused;
+    struct world world;
+    struct bench bench;
+    world_init(&world);
+    const struct hl_job_type type = {"send", 1, 1, world_run, &world};
+    bench_open(&bench, &type, &quick);
+    bench.record->fail_claims = 3;
+    add(&bench, "A", 1);
+    int64_t started = hl_mono_ms();
+    assert_int_equal(hl_jobs_start(bench.jobs), HILUM_OK);
+    fake_wait(bench.record, &bench.record->n_done, 1);
+    assert_true(hl_mono_ms() - started >= 2900);
+    assert_in_range(bench.record->n_claims, 4, 6); /* the last may have looked for more */
+    bench_close(&bench);
+}
+
 static void type__nobody_does_waits_with_a_reason(void **unused)
 {
     (void)unused;
@@ -393,6 +413,7 @@ int main(void)
         cmocka_unit_test(lane__per_lane_limits_the_calls_at_once),
         cmocka_unit_test(lanes__share_too_few_threads),
         cmocka_unit_test(end__that_is_not_written_is_tried_again_and_the_job_is_not),
+        cmocka_unit_test(claim__that_fails_is_not_tried_again_at_once),
         cmocka_unit_test(type__nobody_does_waits_with_a_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
