@@ -1,8 +1,24 @@
 """Servers and clients for whole-server tests and benchmarks: Hilum, Orthanc, DCMTK's tools. Loopback only."""
-import json, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
+import atexit, json, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.environ.get("HILUM_BUILD", f"{ROOT}/build/release")
+
+
+launched = []  # every server of this run
+
+
+def kill_the_rest():
+    """A test that ends early, by an exception or by a signal, leaves no server behind."""
+    for process in launched:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+atexit.register(kill_the_rest)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def free_port():
@@ -55,6 +71,7 @@ class Server:
     def launch(self, argv, env=None):
         with open(f"{self.dir}/log", "w") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, env=env)
+        launched.append(self.process)
         try:
             if self.ready:
                 wait_for_line(f"{self.dir}/log", self.ready, self.process)
