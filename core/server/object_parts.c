@@ -21,6 +21,7 @@ enum {
 
 void hl_object_parts_close(struct hilum_object *object)
 {
+    hl_object_source_free(object->source);
     hl_outgoing_close(object->anew);
     hl_scan_free(object->scan);
     hl_dataset_free(object->data);
@@ -78,7 +79,7 @@ hilum_rc hl_object_read(struct hilum_object *object, uint64_t at, size_t max, co
 }
 
 /* Exactly n bytes into out. */
-static hilum_rc read_all(struct hilum_object *object, uint64_t at, void *out, size_t n)
+hilum_rc hl_object_read_all(struct hilum_object *object, uint64_t at, void *out, size_t n)
 {
     for (size_t got = 0, step = 0; got < n; got += step) {
         const uint8_t *bytes = NULL;
@@ -166,7 +167,7 @@ static hilum_rc element_copy(struct hilum_object *object, const struct hl_elemen
         return hl_fail(HILUM_EFULL, "over %d MiB of attributes", HL_DATASET_MAX >> 20);
     if (!hl_buf_reserve(out, (size_t)n))
         return hl_fail(HILUM_ENOMEM, "no memory for an object's attributes");
-    hilum_rc rc = read_all(object, e->offset, out->data + out->len, (size_t)n);
+    hilum_rc rc = hl_object_read_all(object, e->offset, out->data + out->len, (size_t)n);
     if (rc == HILUM_OK)
         out->len += (size_t)n;
     return rc;
@@ -188,6 +189,13 @@ static hilum_rc data_make(struct hilum_object *object)
     if (rc == HILUM_OK)
         rc = hl_dataset_parse(hl_buf_str(&small), small.len, parts_syntax(object), &object->data);
     hl_buf_fini(&small);
+    return rc;
+}
+
+hilum_rc hl_object_data(hilum_object *object, struct hl_dataset **out)
+{
+    hilum_rc rc = data_make(object);
+    *out = object->data;
     return rc;
 }
 
@@ -332,7 +340,7 @@ static void ranges_clear(struct hilum_object *object)
 static hilum_rc item_at(struct hilum_object *object, uint64_t at, bool *is_item, uint32_t *length)
 {
     uint8_t head[ITEM_HEAD] = {0};
-    hilum_rc rc = read_all(object, at, head, sizeof head);
+    hilum_rc rc = hl_object_read_all(object, at, head, sizeof head);
     *is_item = rc == HILUM_OK && hl_get_tag(head, false) == HL_TAG_ITEM;
     *length = *is_item ? hl_get32(head + 4, false) : 0;
     return rc;
@@ -360,7 +368,7 @@ static hilum_rc offsets_of(struct hilum_object *object, uint64_t table, uint32_t
 {
     uint8_t words[8] = {0};
     uint64_t first = table + ITEM_HEAD + length;
-    hilum_rc rc = read_all(object, table + ITEM_HEAD + 4 * i, words, i + 1 < n ? 8 : 4);
+    hilum_rc rc = hl_object_read_all(object, table + ITEM_HEAD + 4 * i, words, i + 1 < n ? 8 : 4);
     *from = first + hl_get32(words, false);
     *to = i + 1 < n ? first + hl_get32(words + 4, false) : UINT64_MAX;
     return rc;

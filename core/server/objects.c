@@ -18,6 +18,7 @@ static void object_close(hilum_object *object)
     hl_object_parts_close(object);
     hl_outgoing_close(object->out);
     hl_buf_fini(&object->meta);
+    hl_buf_fini(&object->text);
     free(object);
 }
 
@@ -108,6 +109,17 @@ static hilum_rc object_pixels(hilum_object *object, uint64_t i, struct hilum_fra
     return hl_outgoing_frame(object->out, i, out, pixels, n);
 }
 
+static const char *object_text(hilum_object *object, const char *path)
+{
+    struct hl_dataset *data = NULL;
+    object->text.len = 0;
+    object->text.failed = false;
+    if (hl_object_data(object, &data) != HILUM_OK ||
+        hl_dataset_get(data, path, &object->text) != HILUM_OK || object->text.failed)
+        return NULL;
+    return hl_buf_str(&object->text);
+}
+
 const struct hilum_object_api hl_object_api = {
     .size = sizeof hl_object_api,
     .open = object_open,
@@ -128,4 +140,6 @@ const struct hilum_object_api hl_object_api = {
     .intake_close = hl_intake_close,
     .pixels = object_pixels,
     .lends = object_lends,
+    .source = hl_object_source,
+    .text = object_text,
 };

@@ -35,6 +35,8 @@ struct hilum_object {
     uint64_t range_at;
     const uint8_t *nested; /* in `data`: given instead of ranges */
     size_t n_nested;
+    struct hl_buf text;              /* asked for last */
+    struct hl_object_source *source; /* object_source.c; NULL: not asked for */
 };
 
 /* Of what parts are read from: up to max bytes at `at`, borrowed until the next call. *n 0: the end. */
@@ -49,6 +51,15 @@ hilum_rc hl_object_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent);
 hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t *n);
+
+/* The attributes but for large values at the top level; borrowed. */
+hilum_rc hl_object_data(hilum_object *object, struct hl_dataset **out);
+hilum_rc hl_object_read_all(hilum_object *object, uint64_t at, void *out, size_t n);
+
+/* object_source.c */
+hilum_rc hl_object_source(hilum_object *object, hilum_object *state,
+                          const struct hilum_source **out);
+void hl_object_source_free(struct hl_object_source *source); /* NULL is fine */
 
 /* intake.c */
 hilum_rc hl_object_receive(hilum_self *self, const hilum_principal *who,

@@ -152,6 +152,13 @@ void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_s
  * order. HILUM_ENOTFOUND: no such frame, no pixels; HILUM_EUNSUP, HILUM_ECORRUPT, HILUM_ENOMEM as when it leaves. */
 hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilum_frame *out,
                            const void **pixels, uint64_t *n);
+/* What every frame will be, and how many there are, without decoding one; *levels: they can be halved so many times
+ * while they are decoded. Errors as hl_outgoing_frame. */
+hilum_rc hl_outgoing_kind(struct hl_outgoing *outgoing, struct hilum_frame *out, uint32_t *levels,
+                          uint64_t *n_frames);
+/* Frame i at 1 / 2^reduce of its size, each side rounded up. n: bytes of that size. HILUM_EUNSUP: not to be had so. */
+hilum_rc hl_outgoing_reduced(struct hl_outgoing *outgoing, uint64_t i, uint32_t reduce, void *dst,
+                             uint64_t n);
 /* Was that the last piece? True from the start for an empty data set. */
 /* Does what hl_outgoing_next gives stay where it is until it is closed? */
 bool hl_outgoing_stays(const struct hl_outgoing *outgoing);

@@ -112,3 +112,21 @@ hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilu
     hilum_rc rc = outgoing->view != NULL ? HILUM_OK : view_open(outgoing);
     return rc == HILUM_OK ? hl_unpack_frame(outgoing->view, i, out, pixels, n) : rc;
 }
+
+hilum_rc hl_outgoing_kind(struct hl_outgoing *outgoing, struct hilum_frame *out, uint32_t *levels,
+                          uint64_t *n_frames)
+{
+    hilum_rc rc = outgoing->view != NULL ? HILUM_OK : view_open(outgoing);
+    if (rc != HILUM_OK)
+        return rc;
+    *levels = hl_unpack_kind(outgoing->view, out);
+    *n_frames = hl_unpack_frames(outgoing->view);
+    return HILUM_OK;
+}
+
+hilum_rc hl_outgoing_reduced(struct hl_outgoing *outgoing, uint64_t i, uint32_t reduce, void *dst,
+                             uint64_t n)
+{
+    hilum_rc rc = outgoing->view != NULL ? HILUM_OK : view_open(outgoing);
+    return rc == HILUM_OK ? hl_unpack_reduced(outgoing->view, i, reduce, dst, n) : rc;
+}

@@ -23,6 +23,7 @@ struct hl_unpack {
     struct hl_frames frames;
     struct hilum_frame declared; /* by the data set */
     struct hilum_frame frame;    /* as every frame comes out */
+    uint32_t levels;             /* every frame can be halved so many times while it is decoded */
     uint64_t frame_bytes, length, current;
     struct hl_spool
         spool; /* all frames, one behind the other; length 0: they are decoded as they leave */
@@ -71,7 +72,10 @@ struct call {
     struct hilum_coded coded;
     struct hilum_fragment fragment;
     struct hilum_frame *out;
-    struct hilum_code_info *info; /* not NULL: only ask what it is */
+    struct hilum_code_info *info;      /* not NULL: only ask what it is */
+    const struct hilum_decode *wanted; /* NULL: the whole frame */
+    void *dst;
+    uint64_t dst_size;
 };
 
 static hilum_rc ask_codec(const struct call *call, const struct hilum_codec *codec, void *instance)
@@ -80,8 +84,8 @@ static hilum_rc ask_codec(const struct call *call, const struct hilum_codec *cod
     codecs->enter(codecs->arg, &codec->cap);
     *call->out = (struct hilum_frame){.size = sizeof *call->out};
     hilum_rc rc = call->info ? codec->info(instance, &call->coded, call->info)
-                             : codec->decode(instance, &call->coded, NULL, call->unpack->pixels,
-                                             call->unpack->frame_bytes, call->out);
+                             : codec->decode(instance, &call->coded, call->wanted, call->dst,
+                                             call->dst_size, call->out);
     codecs->leave(codecs->arg, &codec->cap);
     return rc;
 }
@@ -106,21 +110,28 @@ static hilum_rc ask_codecs(const struct call *call)
     return rc;
 }
 
-static hilum_rc call_codecs(struct hl_unpack *unpack, uint64_t i, struct hilum_frame *out,
-                            struct hilum_code_info *info)
+static hilum_rc call_codecs(struct call *call, uint64_t i)
 {
+    struct hl_unpack *unpack = call->unpack;
     uint64_t n = 0;
     hilum_rc rc = read_coded(unpack, i, &n);
     if (rc != HILUM_OK)
         return rc;
-    struct call call = {.unpack = unpack, .fragment = {unpack->coded, n}, .out = out, .info = info};
-    call.coded = (struct hilum_coded){.size = sizeof call.coded,
-                                      .n_fragments = 1,
-                                      .fragments = &call.fragment,
-                                      .transfer_syntax = unpack->transfer_syntax,
-                                      .declared = &unpack->declared};
-    rc = ask_codecs(&call);
+    call->fragment = (struct hilum_fragment){unpack->coded, n};
+    call->coded = (struct hilum_coded){.size = sizeof call->coded,
+                                       .n_fragments = 1,
+                                       .fragments = &call->fragment,
+                                       .transfer_syntax = unpack->transfer_syntax,
+                                       .declared = &unpack->declared};
+    rc = ask_codecs(call);
     return rc == HILUM_OK ? rc : hl_fail_in(rc, "frame %llu", (unsigned long long)i + 1);
+}
+
+static hilum_rc decode(struct hl_unpack *unpack, uint64_t i, struct hilum_frame *out)
+{
+    struct call call = {
+        .unpack = unpack, .out = out, .dst = unpack->pixels, .dst_size = unpack->frame_bytes};
+    return call_codecs(&call, i);
 }
 
 static bool is_same_frame(const struct hilum_frame *a, const struct hilum_frame *b)
@@ -168,8 +179,7 @@ static hilum_rc load(struct hl_unpack *unpack, uint64_t i)
     if (unpack->current == i)
         return HILUM_OK;
     unpack->current = none;
-    hilum_rc rc =
-        unpack->frames.is_native ? read_native(unpack, i) : call_codecs(unpack, i, &frame, NULL);
+    hilum_rc rc = unpack->frames.is_native ? read_native(unpack, i) : decode(unpack, i, &frame);
     if (rc == HILUM_OK && !is_same_frame(&frame, &unpack->frame))
         rc = hl_fail(HILUM_ECORRUPT, "frame %llu is of another kind than the first",
                      (unsigned long long)i + 1);
@@ -417,10 +427,14 @@ static hilum_rc open_unpack(struct hl_unpack *unpack, const struct hl_scan *scan
         return open_native(unpack, scan);
     if (rc == HILUM_OK && unpack->frames.is_native)
         rc = hl_fail(HILUM_EUNSUP, "pixel data is not in fragments");
+    struct call call = {.unpack = unpack, .out = &frame, .info = &info};
     if (rc == HILUM_OK)
-        rc = call_codecs(unpack, 0, &frame, &info);
+        rc = call_codecs(&call, 0);
     if (rc == HILUM_OK)
         rc = check_info(unpack, &frame);
+    unpack->levels = info.levels;
+    if (rc == HILUM_OK && is_view) /* which frame is wanted is not known yet */
+        return HILUM_OK;
     if (rc == HILUM_OK)
         rc = load(unpack, 0);
     if (rc == HILUM_OK && !is_view)
@@ -502,6 +516,33 @@ hilum_rc hl_unpack_frame(struct hl_unpack *unpack, uint64_t i, struct hilum_fram
     *pixels = unpack->pixels;
     *n = unpack->frame_bytes;
     return HILUM_OK;
+}
+
+uint32_t hl_unpack_kind(const struct hl_unpack *unpack, struct hilum_frame *out)
+{
+    *out = unpack->frame;
+    return unpack->levels;
+}
+
+hilum_rc hl_unpack_reduced(struct hl_unpack *unpack, uint64_t i, uint32_t reduce, void *dst,
+                           uint64_t n)
+{
+    struct hilum_frame frame = {.size = sizeof frame};
+    const struct hilum_decode wanted = {.size = sizeof wanted, .reduce = reduce};
+    struct call call = {
+        .unpack = unpack, .out = &frame, .wanted = &wanted, .dst = dst, .dst_size = n};
+    if (i >= unpack->frames.n)
+        return hl_fail(HILUM_ENOTFOUND, "frame %llu of %llu", (unsigned long long)i + 1,
+                       (unsigned long long)unpack->frames.n);
+    if (reduce == 0 || reduce > unpack->levels)
+        return hl_fail(HILUM_EUNSUP, "frames that cannot be halved %u times", reduce);
+    hilum_rc rc = call_codecs(&call, i);
+    if (rc == HILUM_OK &&
+        (frame.samples != unpack->frame.samples ||
+         frame.bits_allocated != unpack->frame.bits_allocated || hilum_frame_bytes(&frame) != n))
+        rc = hl_fail(HILUM_ECORRUPT, "frame %llu is of another kind than the first",
+                     (unsigned long long)i + 1);
+    return rc;
 }
 
 hilum_rc hl_unpack_bytes(struct hl_unpack *unpack, uint64_t at, size_t *n, const uint8_t **bytes)

@@ -17,6 +17,7 @@ struct worker_scene {
     char *names[4];
     char *texts[TEXTS]; /* borrowed by the renderer until its next question */
     struct hilum_frame frame;
+    unsigned char *bytes; /* of the attribute asked for last */
     void *scene;
 };
 
@@ -80,6 +81,62 @@ static hilum_rc read_slice(void *ctx, uint32_t i, void *dst, uint64_t n)
     return worker_pour(s->self, &sink);
 }
 
+static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, uint64_t n)
+{
+    struct worker_scene *s = ctx;
+    struct pixels pixels = {dst, n};
+    struct hilum_sink sink = {.size = sizeof sink, .write = take_pixels, .ctx = &pixels};
+    begin(s, HL_ASK_REDUCED, i);
+    hl_wire_put_u64(&s->self->ask, n);
+    hl_wire_put_u32(&s->self->ask, reduce);
+    return worker_pour(s->self, &sink);
+}
+
+/* Bytes of unknown length. */
+struct gathered {
+    unsigned char *bytes;
+    uint64_t n, cap;
+};
+
+static hilum_rc gather(void *ctx, const void *bytes, uint64_t n)
+{
+    struct gathered *g = ctx;
+    if (n > g->cap - g->n) {
+        uint64_t cap = (g->n + n) * 2;
+        unsigned char *more = realloc(g->bytes, (size_t)cap);
+        if (!more)
+            return hl_fail(HILUM_ENOMEM, "no memory for an attribute");
+        g->bytes = more;
+        g->cap = cap;
+    }
+    memcpy(g->bytes + g->n, bytes, (size_t)n);
+    g->n += n;
+    return HILUM_OK;
+}
+
+static hilum_rc value(void *ctx, uint32_t i, const char *path, const void **bytes, uint64_t *n)
+{
+    struct worker_scene *s = ctx;
+    struct gathered gathered = {0};
+    struct hilum_sink sink = {.size = sizeof sink, .write = gather, .ctx = &gathered};
+    begin(s, HL_ASK_BYTES, i);
+    hl_wire_put_text(&s->self->ask, path);
+    hilum_rc rc = worker_pour(s->self, &sink);
+    free(s->bytes);
+    s->bytes = gathered.bytes;
+    *bytes = gathered.bytes;
+    *n = gathered.n;
+    return rc;
+}
+
+static uint64_t items(void *ctx, uint32_t i, const char *path)
+{
+    struct worker_scene *s = ctx;
+    begin(s, HL_ASK_ITEMS, i);
+    hl_wire_put_text(&s->self->ask, path);
+    return worker_ask_send(s->self) == HILUM_OK ? hl_wire_u64(&s->self->ask) : 0;
+}
+
 static const char *text(void *ctx, uint32_t i, const char *path)
 {
     struct worker_scene *s = ctx;
@@ -96,6 +153,8 @@ static void scene_free(struct worker_scene *s)
         free(s->names[i]);
     for (size_t i = 0; s && i < TEXTS; i++)
         free(s->texts[i]);
+    if (s)
+        free(s->bytes);
     free(s);
 }
 
@@ -119,7 +178,11 @@ static struct worker_scene *scene_new(struct hilum_self *self)
                                       .describe = describe,
                                       .read = read_slice,
                                       .text = text,
-                                      .ctx = s};
+                                      .ctx = s,
+                                      .n_states = hl_wire_u32(&self->in),
+                                      .bytes = value,
+                                      .items = items,
+                                      .read_reduced = read_reduced};
     return s;
 }
 

@@ -72,6 +72,9 @@ enum hl_wire_ask {
     HL_ASK_ATTRIBUTE, /* i, path -> text */
     HL_ASK_HL7_TEXT,  /* path -> text */
     HL_ASK_HL7_COUNT, /* path -> number */
+    HL_ASK_BYTES,     /* i, path -> bytes in all, for HL_ASK_MORE */
+    HL_ASK_ITEMS,     /* i, path -> number */
+    HL_ASK_REDUCED,   /* i, bytes, reduce -> as HL_ASK_PIXELS */
     /* Any call: a program of the plugin's configuration. Its input first, in pieces; its output stays with the server. */
     HL_ASK_CHILD_INPUT, /* from, bytes */
     HL_ASK_CHILD, /* bytes of input, limits, wants output, wants errors, arguments -> status */

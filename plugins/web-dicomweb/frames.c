@@ -24,7 +24,7 @@ struct frames {
 /* ---- which frames ---- */
 
 /* "1,2,7"; 0: no such list. */
-static uint64_t numbers_read(const char *text, uint64_t *out, uint64_t max)
+uint64_t web_frame_numbers(const char *text, uint64_t *out, uint64_t max)
 {
     uint64_t n = 0;
     for (const char *p = text;; p++) {
@@ -53,7 +53,7 @@ static hilum_rc choose_frames(const struct web_call *call, struct frames *frames
     frames->numbers = calloc(max, sizeof *frames->numbers);
     if (frames->numbers == NULL)
         return HILUM_ENOMEM;
-    frames->n = numbers_read(list, frames->numbers, max);
+    frames->n = web_frame_numbers(list, frames->numbers, max);
     if (frames->n == 0)
         return call->web->host->fail(call->web->self, HILUM_EINVAL,
                                      "expected frame numbers from 1, separated by commas");

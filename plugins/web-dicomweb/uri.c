@@ -1,5 +1,5 @@
-/* WADO-URI (PS3.18 9.4): one DICOM object by query parameters. What would have to be rendered or made anonymous is
- * refused, never sent as it is. SPDX-License-Identifier: Apache-2.0 */
+/* WADO-URI (PS3.18 9.4): one DICOM object by query parameters, as it is or as a picture. What would have to be made
+ * anonymous is refused, never sent as it is. SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdio.h>
@@ -13,8 +13,6 @@ static const char *query(const struct web_call *call, const char *name)
 /* What it asks for and is not here; NULL: nothing. */
 static const char *not_here(const struct web_call *call, uint32_t *status)
 {
-    static const struct web_offer offer = {"application/dicom", NULL, NULL};
-    const char *type = query(call, "contentType");
     *status = 400;
     if (strcmp(query(call, "requestType"), "WADO") != 0)
         return "requestType=WADO is wanted";
@@ -22,8 +20,6 @@ static const char *not_here(const struct web_call *call, uint32_t *status)
         !web_is_uid(query(call, "objectUID")))
         return "studyUID, seriesUID and objectUID are wanted, each a UID";
     *status = 406;
-    if (*type == '\0' || web_accept(type, &offer, 1) < 0)
-        return "nothing is rendered here yet: ask for contentType=application/dicom";
     if (*query(call, "anonymize") != '\0' && strcmp(query(call, "anonymize"), "no") != 0)
         return "objects are not made anonymous here";
     return NULL;
@@ -31,6 +27,8 @@ static const char *not_here(const struct web_call *call, uint32_t *status)
 
 hilum_rc web_uri(struct web_call *call)
 {
+    static const struct web_offer offer = {"application/dicom", NULL, NULL};
+    const char *type = query(call, "contentType");
     char accept[120];
     uint32_t status = 0;
     const char *syntax = query(call, "transferSyntax"), *why = not_here(call, &status);
@@ -43,6 +41,9 @@ hilum_rc web_uri(struct web_call *call)
     call->uids[0] = query(call, "studyUID");
     call->uids[1] = query(call, "seriesUID");
     call->uids[2] = query(call, "objectUID");
+    if (*type == '\0' ||
+        web_accept(type, &offer, 1) < 0) /* PS3.18 9.4.1.1.1: a picture if nobody says */
+        return web_uri_rendered(call, type);
     snprintf(accept, sizeof accept, "application/dicom%s%s",
              *syntax != '\0' ? "; transfer-syntax=" : "", syntax);
     return web_retrieve(call, accept);

@@ -56,6 +56,7 @@ HANDLER(metadata, web_metadata(&call))
 HANDLER(frames, web_frames(&call))
 HANDLER(bulk, web_bulk(&call))
 HANDLER(store, web_store(&call))
+HANDLER(rendered, web_rendered(&call))
 HANDLER(uri, web_uri(&call))
 static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum_http *http);
 
@@ -103,6 +104,14 @@ static const struct hilum_route routes[] = {
           "All frames of an instance."),
     ROUTE("bulkdata", "GET", INSTANCE "/bulkdata/{path...}", "retrieve", 0, bulk,
           "One binary value of an instance."),
+    ROUTE("rendered/study", "GET", STUDY "/rendered", "retrieve", 0, rendered,
+          "Pictures of a study's instances."),
+    ROUTE("rendered/series", "GET", SERIES "/rendered", "retrieve", 0, rendered,
+          "Pictures of a series' instances."),
+    ROUTE("rendered/instance", "GET", INSTANCE "/rendered", "retrieve", 0, rendered,
+          "An instance as picture or pictures."),
+    ROUTE("rendered/frames", "GET", INSTANCE "/frames/{frames}/rendered", "retrieve", 0, rendered,
+          "Frames of an instance as pictures."),
     ROUTE("store/studies", "POST", WEB_ROOT "/studies", "store", HILUM_LENGTH_UNKNOWN, store,
           "Store instances (STOW-RS)."),
     ROUTE("store/study", "POST", STUDY, "store", HILUM_LENGTH_UNKNOWN, store,
@@ -161,6 +170,8 @@ static hilum_rc web_start(void *state)
     return HILUM_OK;
 }
 
+static const char *const wants[] = {"render-2d", NULL};
+
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),
@@ -172,6 +183,7 @@ static const struct hilum_plugin plugin = {
     .vendor = "Hilum",
     .licence = "Apache-2.0",
     .options = options,
+    .wants = wants,
     .init = web_init,
     .start = web_start,
     .fini = web_fini,

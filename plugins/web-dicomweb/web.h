@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "hilum/host.h"
+#include "hilum/renderer.h"
 #include "hilum/route.h"
 
 #define WEB_ROOT "/dicom-web"
@@ -228,6 +229,37 @@ void web_audit_query(const struct web_call *call, uint64_t n_answers);
 /* is_piece: one of many requests that show a study to a viewer; told once in five minutes. */
 void web_audit_retrieve(const struct web_call *call, const char *what, uint64_t n, bool is_piece);
 
+/* ---- pictures (view.c, rendered.c) ---- */
+
+/* A view as the query asks for it. Texts and parameters live as long as this. */
+struct web_view {
+    struct hilum_view view;
+    char *parameters;                 /* JSON */
+    const char *state, *state_series; /* UIDs of a presentation state to draw by; NULL: none */
+    uint64_t frame;                   /* from 1; 0: not named */
+    bool has_region;
+    double region[4]; /* left, top, right, bottom from 0 to 1 */
+};
+/* From the query parameters of WADO-RS (PS3.18 8.3.5), or those of WADO-URI (9.4.1.2). HILUM_EINVAL: with the reason.
+ * Free with web_view_fini in every case. */
+hilum_rc web_view_read(const struct web_call *call, struct web_view *out);
+hilum_rc web_view_read_uri(const struct web_call *call, struct web_view *out);
+void web_view_fini(struct web_view *view);
+
+/* A picture in memory. */
+struct web_picture {
+    char *bytes;
+    size_t n, cap;
+};
+void web_picture_fini(struct web_picture *picture);
+/* Draws a frame (from 1; 0: the one that stands for all) of an object; a presentation state is drawn as its first image.
+ * HILUM_ENOTFOUND: it has no pixels. */
+hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
+                          const struct web_view *view, uint64_t frame, struct web_picture *out);
+
+/* "1,2,7" into out; how many, 0: no such list (frames.c). */
+uint64_t web_frame_numbers(const char *text, uint64_t *out, uint64_t max);
+
 /* ---- transactions ---- */
 hilum_rc web_search(const struct web_call *call, uint32_t level);
 /* Study, series or instance (PS3.18 10.4.1.1.1). */
@@ -236,6 +268,8 @@ hilum_rc web_metadata(const struct web_call *call);
 hilum_rc web_frames(const struct web_call *call);
 hilum_rc web_bulk(const struct web_call *call);
 hilum_rc web_store(const struct web_call *call);
+hilum_rc web_rendered(const struct web_call *call); /* of any level */
+hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type);
 hilum_rc web_uri(struct web_call *call); /* WADO-URI */
 hilum_rc web_capabilities(const struct web_call *call, const struct hilum_route *routes, size_t n);
 /* The object of the path, which names one instance; adds it to the tag. */

@@ -43,8 +43,8 @@ static hilum_rc ask_slice(const struct hilum_source *source, uint32_t i, struct 
     return HILUM_OK;
 }
 
-static hilum_rc ask_pixels(struct remote_scene *scene, uint32_t i, uint64_t n,
-                           struct hl_wire *answer)
+/* Room for n bytes that the worker then fetches in pieces. */
+static hilum_rc reserve(struct remote_scene *scene, uint64_t n)
 {
     if (!n || n > MAX_FRAME)
         return hl_fail(HILUM_EINVAL, "a frame of %llu bytes", (unsigned long long)n);
@@ -53,10 +53,36 @@ static hilum_rc ask_pixels(struct remote_scene *scene, uint32_t i, uint64_t n,
         scene->pixels = malloc((size_t)n);
         scene->n_pixels = scene->pixels ? n : 0;
     }
-    if (!scene->pixels)
-        return hl_fail(HILUM_ENOMEM, "no memory for a frame");
+    return scene->pixels ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory for a frame");
+}
+
+static hilum_rc ask_pixels(struct remote_scene *scene, uint32_t i, struct hl_wire *question,
+                           bool is_reduced, struct hl_wire *answer)
+{
+    uint64_t n = hl_wire_u64(question);
+    uint32_t reduce = is_reduced ? hl_wire_u32(question) : 0;
+    hilum_rc rc = reserve(scene, n);
+    if (rc != HILUM_OK)
+        return rc;
     hl_wire_put_u64(answer, n);
+    if (is_reduced)
+        return scene->source->read_reduced(scene->source->ctx, i, reduce, scene->pixels, n);
     return scene->source->read(scene->source->ctx, i, scene->pixels, n);
+}
+
+static hilum_rc ask_bytes(struct remote_scene *scene, uint32_t i, const char *path,
+                          struct hl_wire *answer)
+{
+    const void *bytes = NULL;
+    uint64_t n = 0;
+    hilum_rc rc = scene->source->bytes(scene->source->ctx, i, path, &bytes, &n);
+    if (rc == HILUM_OK)
+        rc = reserve(scene, n);
+    if (rc != HILUM_OK)
+        return rc;
+    memcpy(scene->pixels, bytes, (size_t)n);
+    hl_wire_put_u64(answer, n);
+    return HILUM_OK;
 }
 
 static hilum_rc ask_more(const struct remote_scene *scene, uint64_t at, struct hl_wire *answer)
@@ -68,6 +94,26 @@ static hilum_rc ask_more(const struct remote_scene *scene, uint64_t at, struct h
     return HILUM_OK;
 }
 
+/* Questions for an attribute, of a slice or a presentation state. */
+static hilum_rc ask_attribute(struct remote_scene *scene, uint32_t what, uint32_t i,
+                              struct hl_wire *question, struct hl_wire *answer)
+{
+    const struct hilum_source *source = scene->source;
+    const char *path = hl_wire_text(question);
+    bool is_new = HILUM_HAS(struct hilum_source, source->size, items) && source->items;
+    if (!path || i >= source->n_slices + (uint64_t)(is_new ? source->n_states : 0))
+        return hl_fail(HILUM_EINVAL, "a series is not asked for that");
+    if (what == HL_ASK_ATTRIBUTE)
+        hl_wire_put_text(answer, source->text(source->ctx, i, path));
+    else if (!is_new)
+        return hl_fail(HILUM_EUNSUP, "this series does not tell that");
+    else if (what == HL_ASK_BYTES)
+        return ask_bytes(scene, i, path, answer);
+    else
+        hl_wire_put_u64(answer, source->items(source->ctx, i, path));
+    return HILUM_OK;
+}
+
 static hilum_rc ask(void *arg, uint32_t what, struct hl_wire *question, struct hl_wire *answer)
 {
     struct remote_scene *scene = arg;
@@ -75,17 +121,18 @@ static hilum_rc ask(void *arg, uint32_t what, struct hl_wire *question, struct h
     if (what == HL_ASK_MORE)
         return ask_more(scene, hl_wire_u64(question), answer);
     uint32_t i = hl_wire_u32(question);
+    if (what == HL_ASK_ATTRIBUTE || what == HL_ASK_BYTES || what == HL_ASK_ITEMS)
+        return ask_attribute(scene, what, i, question, answer);
     if (i >= source->n_slices)
         return hl_fail(HILUM_EINVAL, "slice %u of %u", i, source->n_slices);
     if (what == HL_ASK_SLICE)
         return ask_slice(source, i, answer);
     if (what == HL_ASK_PIXELS)
-        return ask_pixels(scene, i, hl_wire_u64(question), answer);
-    const char *path = what == HL_ASK_ATTRIBUTE ? hl_wire_text(question) : NULL;
-    if (!path)
-        return hl_fail(HILUM_EINVAL, "a series is not asked for that");
-    hl_wire_put_text(answer, source->text(source->ctx, i, path));
-    return HILUM_OK;
+        return ask_pixels(scene, i, question, false, answer);
+    if (what == HL_ASK_REDUCED && HILUM_HAS(struct hilum_source, source->size, read_reduced) &&
+        source->read_reduced)
+        return ask_pixels(scene, i, question, true, answer);
+    return hl_fail(HILUM_EINVAL, "a series is not asked for that");
 }
 
 /* ---- scenes ---- */
@@ -100,6 +147,8 @@ static bool open_there(struct remote_scene *scene, struct hl_process *process, h
     hl_wire_put_text(wire, source->series_uid);
     hl_wire_put_text(wire, source->modality);
     hl_wire_put_text(wire, source->frame_of_reference);
+    hl_wire_put_u32(wire,
+                    HILUM_HAS(struct hilum_source, source->size, items) ? source->n_states : 0);
     hl_remote_answers(process, ask, scene);
     if (!hl_remote_run(process, rc) || *rc != HILUM_OK)
         return false;

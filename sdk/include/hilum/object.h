@@ -13,6 +13,7 @@ extern "C" {
 
 typedef struct hilum_object hilum_object; /* on its way out; one thread at a time */
 typedef struct hilum_intake hilum_intake; /* on its way in; likewise */
+struct hilum_source;                      /* hilum/renderer.h */
 
 /* Where a piece of an object's data set lies, as it leaves. */
 struct hilum_extent {
@@ -113,6 +114,13 @@ struct hilum_object_api {
     /* HILUM_OK: whatever next() gives stays where it is until close(), *length bytes in all, so that all of it can leave
      * at once. HILUM_EUNSUP: it is made as it leaves. Before the first next(). */
     hilum_rc (*lends)(hilum_object *object, uint64_t *length);
+    /* Its frames as what renderers draw (hilum/renderer.h): slice i is frame i + 1. `state`: a presentation state to
+     * draw by, or NULL; it is left open as long as *out is in use. Borrowed until close() of `object`, or the next call
+     * for it. HILUM_ENOTFOUND: it has no pixels. */
+    hilum_rc (*source)(hilum_object *object, hilum_object *state, const struct hilum_source **out);
+    /* Text of an attribute by keyword or path ("ReferencedSeriesSequence[0].SeriesInstanceUID"), UTF-8, backslash between
+     * values. NULL: absent. Borrowed until the next call for this object. */
+    const char *(*text)(hilum_object *object, const char *path);
     /* since preview 1: append here */
 };
 

@@ -24,10 +24,11 @@ struct hilum_slice {
     double window, level;    /* as recorded; window 0: none */
     const char *unit;        /* "HU", "SUV", "" */
     uint32_t has_position;   /* 0: position and orientation mean nothing */
-    uint32_t reserved;
+    uint32_t levels;         /* read_reduced() may halve the frame so many times; 0: it may not */
 };
 
-/* Where frames come from: lent by the host from open() to close(). Functions: one thread at a time. */
+/* Where frames come from: lent by the host from open() to close(). Functions: one thread at a time. What lies behind
+ * `ctx` may be absent (HILUM_HAS of `size`, and not NULL). */
 struct hilum_source {
     uint32_t size;
     uint32_t n_slices;
@@ -39,6 +40,17 @@ struct hilum_source {
     /* Text of an attribute of slice i by keyword or path, UTF-8; NULL: absent. */
     const char *(*text)(void *ctx, uint32_t i, const char *path);
     void *ctx;
+    /* Presentation states to draw by (PS3.3 A.33), in order: attributes only, which text(), bytes() and items() answer
+     * under the indices n_slices, n_slices + 1 ... */
+    uint32_t n_states;
+    uint32_t reserved;
+    /* As text(), the value's bytes: little endian, whatever its length. HILUM_ENOTFOUND: absent or empty. Borrowed until
+     * the next question. */
+    hilum_rc (*bytes)(void *ctx, uint32_t i, const char *path, const void **bytes, uint64_t *n);
+    /* Items of a sequence; 0: absent, empty or none. */
+    uint64_t (*items)(void *ctx, uint32_t i, const char *path);
+    /* The frame at 1 / 2^reduce of its size, each side rounded up (struct hilum_decode): n as for that size. */
+    hilum_rc (*read_reduced)(void *ctx, uint32_t i, uint32_t reduce, void *dst, uint64_t n);
 };
 
 /* What is to be drawn. Zero is the renderer's choice. */

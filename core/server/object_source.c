@@ -1,0 +1,300 @@
+/* An object's frames as renderers see them (hilum/renderer.h): where each lies in the patient, its pixels, its
+ * attributes and those of a presentation state. SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/objects.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/server/server.h"
+#include "core/store/pixels.h"
+#include "hilum/renderer.h"
+
+enum { PATH_MAX_LENGTH = 400 };
+
+struct hl_object_source {
+    struct hilum_source table;
+    hilum_object *object, *state; /* state NULL: none */
+    struct hl_dataset *data, *state_data;
+    struct hilum_frame frame;
+    uint32_t levels;
+    bool is_streamed; /* deflated: frames have no place of their own */
+    char modality[17], reference[65], unit[17];
+    struct hl_buf text; /* answered last */
+    uint8_t *bytes;     /* likewise, where it is no part of a data set */
+};
+
+/* ---- attributes ---- */
+
+static struct hl_dataset *data_of(const struct hl_object_source *s, uint32_t i)
+{
+    if (i < s->table.n_slices)
+        return s->data;
+    return i == s->table.n_slices ? s->state_data : NULL;
+}
+
+static const char *text(void *ctx, uint32_t i, const char *path)
+{
+    struct hl_object_source *s = ctx;
+    const struct hl_dataset *data = data_of(s, i);
+    s->text.len = 0;
+    s->text.failed = false;
+    if (data == NULL || hl_dataset_get(data, path, &s->text) != HILUM_OK || s->text.failed)
+        return NULL;
+    return hl_buf_str(&s->text);
+}
+
+static uint64_t items(void *ctx, uint32_t i, const char *path)
+{
+    const struct hl_dataset *data = data_of(ctx, i);
+    return data != NULL ? hl_dataset_items(data, path) : 0;
+}
+
+/* What is large at the top level is not in the data set. */
+static hilum_rc large_bytes(struct hl_object_source *s, hilum_object *object, const char *path,
+                            const void **bytes, uint64_t *n)
+{
+    struct hilum_extent extent;
+    char name[9];
+    uint32_t tag = strchr(path, '.') == NULL ? hl_dict_tag(path) : 0;
+    if (tag == 0)
+        return HILUM_ENOTFOUND;
+    snprintf(name, sizeof name, "%08X", (unsigned)tag);
+    hilum_rc rc = hl_object_find(object, name, &extent);
+    if (rc != HILUM_OK)
+        return rc;
+    if (extent.length == 0 || extent.length > HL_DATASET_MAX)
+        return hl_fail(HILUM_ENOTFOUND, "%s is empty or over 16 MiB", name);
+    free(s->bytes);
+    s->bytes = malloc((size_t)extent.length);
+    if (s->bytes == NULL)
+        return hl_fail(HILUM_ENOMEM, "no memory for %s", name);
+    *bytes = s->bytes;
+    *n = extent.length;
+    return hl_object_read_all(object, extent.offset, s->bytes, (size_t)extent.length);
+}
+
+static hilum_rc bytes(void *ctx, uint32_t i, const char *path, const void **out, uint64_t *n)
+{
+    struct hl_object_source *s = ctx;
+    const struct hl_dataset *data = data_of(s, i);
+    size_t length = 0;
+    *n = 0;
+    if (data == NULL)
+        return hl_fail(HILUM_ENOTFOUND, "no slice %u", i);
+    hilum_rc rc = hl_dataset_raw(data, path, out, &length);
+    *n = length;
+    if (rc == HILUM_ENOTFOUND)
+        rc = large_bytes(s, i < s->table.n_slices ? s->object : s->state, path, out, n);
+    return rc;
+}
+
+/* ---- where a frame lies ---- */
+
+/* An attribute of a functional group (PS3.3 C.7.6.16): of the frame, of all frames, or at the top level. */
+static const char *grouped(struct hl_object_source *s, uint32_t i, const char *group,
+                           const char *name)
+{
+    char path[PATH_MAX_LENGTH];
+    snprintf(path, sizeof path, "PerFrameFunctionalGroupsSequence[%u].%s[0].%s", i, group, name);
+    const char *value = text(s, i, path);
+    if (value != NULL && *value != '\0')
+        return value;
+    snprintf(path, sizeof path, "SharedFunctionalGroupsSequence[0].%s[0].%s", group, name);
+    value = text(s, i, path);
+    return value != NULL && *value != '\0' ? value : text(s, i, name);
+}
+
+/* Up to max numbers joined by backslash. Returns how many. */
+static size_t numbers(const char *value, double *out, size_t max)
+{
+    size_t n = 0;
+    for (const char *p = value; p != NULL && n < max; n++) {
+        char *end = NULL;
+        double number = strtod(p, &end);
+        if (end == p || !isfinite(number))
+            break;
+        out[n] = number;
+        p = *end == '\\' ? end + 1 : NULL;
+    }
+    return n;
+}
+
+static void describe_place(struct hl_object_source *s, uint32_t i, struct hilum_slice *out)
+{
+    if (numbers(grouped(s, i, "PixelMeasuresSequence", "PixelSpacing"), out->spacing, 2) != 2 &&
+        numbers(text(s, i, "ImagerPixelSpacing"), out->spacing, 2) != 2)
+        out->spacing[0] = out->spacing[1] = 0;
+    numbers(grouped(s, i, "PixelMeasuresSequence", "SliceThickness"), &out->thickness, 1);
+    out->has_position =
+        numbers(grouped(s, i, "PlanePositionSequence", "ImagePositionPatient"), out->position, 3) ==
+            3 &&
+        numbers(grouped(s, i, "PlaneOrientationSequence", "ImageOrientationPatient"),
+                out->orientation, 6) == 6;
+}
+
+static const char *unit_of(const char *modality, const char *rescale_type)
+{
+    if (rescale_type != NULL && *rescale_type != '\0' && strcmp(rescale_type, "US") != 0)
+        return rescale_type;
+    return strcmp(modality, "CT") == 0 ? "HU" : "";
+}
+
+static void describe_values(struct hl_object_source *s, uint32_t i, struct hilum_slice *out)
+{
+    static const char values[] = "PixelValueTransformationSequence", voi[] = "FrameVOILUTSequence";
+    out->slope = 1;
+    if (numbers(grouped(s, i, values, "RescaleSlope"), &out->slope, 1) != 1 || out->slope == 0)
+        out->slope = 1;
+    numbers(grouped(s, i, values, "RescaleIntercept"), &out->intercept, 1);
+    if (numbers(grouped(s, i, voi, "WindowCenter"), &out->level, 1) != 1 ||
+        numbers(grouped(s, i, voi, "WindowWidth"), &out->window, 1) != 1)
+        out->level = out->window = 0;
+    snprintf(s->unit, sizeof s->unit, "%s",
+             unit_of(s->modality, grouped(s, i, values, "RescaleType")));
+    out->unit = s->unit;
+}
+
+static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
+{
+    struct hl_object_source *s = ctx;
+    struct hilum_object_names names;
+    struct hilum_slice slice = {.size = out->size, .frame_number = i + 1, .frame = &s->frame};
+    if (i >= s->table.n_slices)
+        return hl_fail(HILUM_ENOTFOUND, "frame %u of %u", i + 1, s->table.n_slices);
+    hl_object_api.names(s->object, &names);
+    slice.sop_instance = names.sop_instance;
+    slice.levels = s->levels;
+    describe_place(s, i, &slice);
+    describe_values(s, i, &slice);
+    memcpy(out, &slice, out->size < sizeof slice ? out->size : sizeof slice);
+    return HILUM_OK;
+}
+
+/* ---- pixels ---- */
+
+/* Of a deflated object: in pieces, as it is inflated. */
+static hilum_rc read_streamed(struct hl_object_source *s, uint32_t i, uint8_t *dst, uint64_t n)
+{
+    hilum_rc rc = hl_object_frame(s->object, i);
+    for (uint64_t at = 0; rc == HILUM_OK && at < n;) {
+        const void *piece = NULL;
+        uint64_t got = 0;
+        rc = hl_object_next_part(s->object, &piece, &got);
+        if (rc == HILUM_OK && (got == 0 || got > n - at))
+            return hl_fail(HILUM_ECORRUPT, "frame %u is of another length than it should", i + 1);
+        if (rc == HILUM_OK)
+            memcpy(dst + at, piece, (size_t)got);
+        at += got;
+    }
+    return rc;
+}
+
+static hilum_rc read_frame(void *ctx, uint32_t i, void *dst, uint64_t n)
+{
+    struct hl_object_source *s = ctx;
+    struct hilum_frame frame = {.size = sizeof frame};
+    const void *pixels = NULL;
+    uint64_t length = 0;
+    if (n != hilum_frame_bytes(&s->frame))
+        return hl_fail(HILUM_EINVAL, "a frame has %llu bytes",
+                       (unsigned long long)hilum_frame_bytes(&s->frame));
+    if (s->is_streamed)
+        return read_streamed(s, i, dst, n);
+    hilum_rc rc = hl_outgoing_frame(s->object->out, i, &frame, &pixels, &length);
+    if (rc == HILUM_OK && length != n)
+        return hl_fail(HILUM_ECORRUPT, "frame %u is of another kind than the first", i + 1);
+    if (rc == HILUM_OK)
+        memcpy(dst, pixels, (size_t)n);
+    return rc;
+}
+
+static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, uint64_t n)
+{
+    struct hl_object_source *s = ctx;
+    if (s->is_streamed)
+        return hl_fail(HILUM_EUNSUP, "frames that cannot be halved");
+    return hl_outgoing_reduced(s->object->out, i, reduce, dst, n);
+}
+
+/* ---- life ---- */
+
+static hilum_rc kind_make(struct hl_object_source *s)
+{
+    struct hilum_frames frames;
+    uint64_t n = 0;
+    hilum_rc rc = hl_outgoing_kind(s->object->out, &s->frame, &s->levels, &n);
+    if (rc == HILUM_EUNSUP && hl_object_frames(s->object, &frames) == HILUM_OK && frames.n > 0 &&
+        !frames.is_encapsulated) {
+        hl_pixels_declared(s->object->scan, &s->frame);
+        s->is_streamed = true;
+        n = frames.n;
+        rc = hilum_frame_bytes(&s->frame) == frames.length ? HILUM_OK : HILUM_EUNSUP;
+    }
+    if (rc == HILUM_OK && n > UINT32_MAX - 1)
+        return hl_fail(HILUM_EUNSUP, "too many frames");
+    s->table.n_slices = (uint32_t)n;
+    return rc;
+}
+
+static hilum_rc source_fill(struct hl_object_source *s)
+{
+    struct hilum_object_names names;
+    hilum_rc rc = hl_object_data(s->object, &s->data);
+    if (rc == HILUM_OK && s->state != NULL)
+        rc = hl_object_data(s->state, &s->state_data);
+    if (rc == HILUM_OK)
+        rc = kind_make(s);
+    if (rc != HILUM_OK)
+        return rc;
+    hl_dataset_text(s->data, "Modality", s->modality, sizeof s->modality);
+    hl_dataset_text(s->data, "FrameOfReferenceUID", s->reference, sizeof s->reference);
+    hl_object_api.names(s->object, &names);
+    s->table.size = sizeof s->table;
+    s->table.study_uid = names.study_uid;
+    s->table.series_uid = names.series_uid;
+    s->table.modality = s->modality;
+    s->table.frame_of_reference = s->reference;
+    s->table.n_states = s->state != NULL;
+    return HILUM_OK;
+}
+
+void hl_object_source_free(struct hl_object_source *source)
+{
+    if (source == NULL)
+        return;
+    hl_buf_fini(&source->text);
+    free(source->bytes);
+    free(source);
+}
+
+hilum_rc hl_object_source(hilum_object *object, hilum_object *state,
+                          const struct hilum_source **out)
+{
+    struct hl_object_source *s = calloc(1, sizeof *s);
+    *out = NULL;
+    if (s == NULL)
+        return hl_fail(HILUM_ENOMEM, "no memory for an object's frames");
+    *s = (struct hl_object_source){.object = object,
+                                   .state = state,
+                                   .frame = {.size = sizeof s->frame},
+                                   .table = {.describe = describe,
+                                             .read = read_frame,
+                                             .text = text,
+                                             .bytes = bytes,
+                                             .items = items,
+                                             .read_reduced = read_reduced,
+                                             .ctx = s}};
+    hilum_rc rc = source_fill(s);
+    hl_object_source_free(object->source);
+    object->source = NULL;
+    if (rc != HILUM_OK) {
+        hl_object_source_free(s);
+        return rc;
+    }
+    object->source = s;
+    *out = &s->table;
+    return HILUM_OK;
+}

@@ -1,0 +1,77 @@
+/* Attributes of what is drawn. SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *attribute(const struct scene *scene, uint32_t i, const char *path)
+{
+    const char *value = scene->source->text(scene->source->ctx, i, path);
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+const char *attribute_grouped(const struct scene *scene, uint32_t i, const char *group,
+                              const char *name)
+{
+    char path[ATTRIBUTE_PATH];
+    snprintf(path, sizeof path, "PerFrameFunctionalGroupsSequence[%u].%s[0].%s", i, group, name);
+    const char *value = attribute(scene, i, path);
+    if (value != NULL)
+        return value;
+    snprintf(path, sizeof path, "SharedFunctionalGroupsSequence[0].%s[0].%s", group, name);
+    value = attribute(scene, i, path);
+    return value != NULL ? value : attribute(scene, i, name);
+}
+
+size_t attribute_numbers(const char *value, double *out, size_t max)
+{
+    size_t n = 0;
+    for (const char *p = value; p != NULL && n < max; n++) {
+        char *end = NULL;
+        double number = strtod(p, &end);
+        if (end == p || !isfinite(number))
+            break;
+        out[n] = number;
+        p = *end == '\\' ? end + 1 : NULL;
+    }
+    return n;
+}
+
+double attribute_number(const struct scene *scene, uint32_t i, const char *path, double otherwise)
+{
+    double value = otherwise;
+    attribute_numbers(attribute(scene, i, path), &value, 1);
+    return value;
+}
+
+bool attribute_is(const struct scene *scene, uint32_t i, const char *path, const char *value)
+{
+    const char *text = attribute(scene, i, path);
+    return text != NULL && strcmp(text, value) == 0;
+}
+
+static bool is_whole(const struct scene *scene)
+{
+    return HILUM_HAS(struct hilum_source, scene->source->size, items) &&
+           scene->source->items != NULL && scene->source->bytes != NULL;
+}
+
+hilum_rc attribute_bytes(const struct scene *scene, uint32_t i, const char *path,
+                         const void **bytes, uint64_t *n)
+{
+    return is_whole(scene) ? scene->source->bytes(scene->source->ctx, i, path, bytes, n)
+                           : HILUM_ENOTFOUND;
+}
+
+uint64_t attribute_items(const struct scene *scene, uint32_t i, const char *path)
+{
+    return is_whole(scene) ? scene->source->items(scene->source->ctx, i, path) : 0;
+}
+
+bool scene_state(const struct scene *scene, uint32_t *i)
+{
+    *i = scene->source->n_slices;
+    return is_whole(scene) && scene->source->n_states > 0;
+}

@@ -1,0 +1,96 @@
+/* Pictures as JPEG (JFIF) by libjpeg-turbo. SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jpeglib.h>
+
+struct failure {
+    struct jpeg_error_mgr base;
+    jmp_buf back;
+    char why[JMSG_LENGTH_MAX];
+};
+
+static void fail(j_common_ptr common)
+{
+    struct failure *failure = (struct failure *)common->err;
+    common->err->format_message(common, failure->why);
+    longjmp(failure->back, 1);
+}
+
+static void say_nothing(j_common_ptr common)
+{
+    (void)common;
+}
+
+static void density(struct jpeg_compress_struct *jpeg, const double spacing[2])
+{
+    double across = spacing[1] > 0 ? 10 / spacing[1] : 0,
+           down = spacing[0] > 0 ? 10 / spacing[0] : 0;
+    if (across < 1 || down < 1 || across > 65535 || down > 65535)
+        return;
+    jpeg->density_unit = 2; /* a centimetre */
+    jpeg->X_density = (UINT16)lround(across);
+    jpeg->Y_density = (UINT16)lround(down);
+}
+
+static void settings(struct jpeg_compress_struct *jpeg, const struct picture *picture,
+                     uint32_t quality, const double spacing[2])
+{
+    jpeg->image_width = picture->width;
+    jpeg->image_height = picture->height;
+    jpeg->input_components = (int)picture->channels;
+    jpeg->in_color_space = picture->channels == 3 ? JCS_RGB : JCS_GRAYSCALE;
+    jpeg_set_defaults(jpeg);
+    jpeg_set_quality(jpeg, quality < 1 ? 1 : quality > 100 ? 100 : (int)quality, TRUE);
+    if (picture->channels == 3 && quality >= 85) { /* thin coloured lines stay coloured */
+        jpeg->comp_info[0].h_samp_factor = 1;
+        jpeg->comp_info[0].v_samp_factor = 1;
+    }
+    density(jpeg, spacing);
+}
+
+/* longjmp comes back here: nothing between holds anything but what is static in memory. */
+static hilum_rc compress(const struct picture *picture, uint32_t quality, const double spacing[2],
+                         unsigned char **bytes, unsigned long *n, struct failure *failure)
+{
+    struct jpeg_compress_struct jpeg = {.err = jpeg_std_error(&failure->base)};
+    failure->base.error_exit = fail;
+    failure->base.output_message = say_nothing;
+    jpeg_create_compress(&jpeg);
+    if (setjmp(failure->back) != 0) {
+        jpeg_destroy_compress(&jpeg);
+        return HILUM_EINTERNAL;
+    }
+    jpeg_mem_dest(&jpeg, bytes, n);
+    settings(&jpeg, picture, quality, spacing);
+    jpeg_start_compress(&jpeg, TRUE);
+    size_t row = (size_t)picture->width * picture->channels;
+    while (jpeg.next_scanline < jpeg.image_height) {
+        JSAMPROW line = (JSAMPROW)picture->pixels + jpeg.next_scanline * row;
+        jpeg_write_scanlines(&jpeg, &line, 1);
+    }
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    return HILUM_OK;
+}
+
+hilum_rc encode_jpeg(const struct render *render, const struct picture *picture, uint32_t quality,
+                     const double spacing[2], struct hilum_sink *out)
+{
+    struct failure failure;
+    unsigned char *bytes = NULL;
+    unsigned long n = 0;
+    if (picture->depth != 8)
+        return render_fail(render, HILUM_EUNSUP, "JPEG has 8 bits: ask for image/png");
+    hilum_rc rc = compress(picture, quality, spacing, &bytes, &n, &failure);
+    if (rc != HILUM_OK)
+        rc = render_fail(render, rc, "JPEG: %s", failure.why);
+    else
+        rc = out->write(out->ctx, bytes, n);
+    free(bytes);
+    return rc;
+}

@@ -1,0 +1,108 @@
+/* Pictures as PNG by libpng, and bare. SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdlib.h>
+
+#include <png.h>
+
+enum { LEVEL = 3, PIECE = 65536 };
+
+struct writer {
+    const struct render *render;
+    struct hilum_sink *out;
+    hilum_rc rc; /* of the sink, where that failed */
+};
+
+static void put(png_structp png, png_bytep bytes, png_size_t n)
+{
+    struct writer *writer = png_get_io_ptr(png);
+    writer->rc = writer->out->write(writer->out->ctx, bytes, n);
+    if (writer->rc != HILUM_OK)
+        png_error(png, "the reader has gone");
+}
+
+static void flush(png_structp png)
+{
+    (void)png;
+}
+
+static void fail(png_structp png, png_const_charp why)
+{
+    struct writer *writer = png_get_error_ptr(png);
+    if (writer->rc == HILUM_OK)
+        writer->rc = render_fail(writer->render, HILUM_EINTERNAL, "PNG: %s", why);
+    longjmp(*png_set_longjmp_fn(png, longjmp, sizeof(jmp_buf)), 1);
+}
+
+static void warn(png_structp png, png_const_charp why)
+{
+    (void)png;
+    (void)why;
+}
+
+static void head(png_structp png, png_infop info, const struct picture *picture,
+                 const double spacing[2])
+{
+    png_set_IHDR(png, info, picture->width, picture->height, (int)picture->depth,
+                 picture->channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    if (spacing[0] > 1e-5 && spacing[1] > 1e-5)
+        png_set_pHYs(png, info, (png_uint_32)lround(1000 / spacing[1]),
+                     (png_uint_32)lround(1000 / spacing[0]), PNG_RESOLUTION_METER);
+    png_set_compression_level(png, LEVEL);
+    png_set_filter(png, 0, PNG_FILTER_SUB | PNG_FILTER_UP);
+    png_write_info(png, info);
+    if (picture->depth == 16 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+        png_set_swap(png);
+}
+
+static void write_all(png_structp png, png_infop info, const struct picture *picture,
+                      const double spacing[2])
+{
+    size_t row = (size_t)picture->width * picture->channels * (picture->depth / 8);
+    head(png, info, picture, spacing);
+    for (uint32_t y = 0; y < picture->height; y++)
+        png_write_row(png, (png_const_bytep)picture->pixels + y * row);
+    png_write_end(png, info);
+}
+
+hilum_rc encode_png(const struct render *render, const struct picture *picture,
+                    const double spacing[2], struct hilum_sink *out)
+{
+    struct writer writer = {render, out, HILUM_OK};
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &writer, fail, warn);
+    png_infop info = png != NULL ? png_create_info_struct(png) : NULL;
+    if (info == NULL) {
+        png_destroy_write_struct(&png, NULL);
+        return render_fail(render, HILUM_ENOMEM, "no memory for a PNG");
+    }
+    if (setjmp(png_jmpbuf(png)) == 0) {
+        png_set_write_fn(png, &writer, put, flush);
+        write_all(png, info, picture, spacing);
+    }
+    png_destroy_write_struct(&png, &info);
+    return writer.rc;
+}
+
+hilum_rc encode_raw(const struct render *render, const struct picture *picture,
+                    struct hilum_sink *out)
+{
+    size_t n = picture_bytes(picture);
+    uint8_t piece[PIECE];
+    if (picture->depth == 8 || __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+        return out->write(out->ctx, picture->pixels, n);
+    (void)render;
+    const uint16_t *from = picture->pixels;
+    hilum_rc rc = HILUM_OK;
+    for (size_t at = 0; rc == HILUM_OK && at < n / 2;) {
+        size_t k = 0;
+        for (; k < PIECE / 2 && at < n / 2; k++, at++) {
+            piece[2 * k] = (uint8_t)from[at];
+            piece[2 * k + 1] = (uint8_t)(from[at] >> 8);
+        }
+        rc = out->write(out->ctx, piece, 2 * k);
+    }
+    return rc;
+}

@@ -1,0 +1,209 @@
+/* Which part of a frame is drawn, turned and flipped how, how large: what the caller wants, what a presentation state
+ * says (PS3.3 C.10.4, C.10.6), what the pixels' shape asks for. SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void affine_apply(const struct affine *affine, double x, double y, double *out_x, double *out_y)
+{
+    const double *m = affine->m;
+    *out_x = m[0] * x + m[1] * y + m[2];
+    *out_y = m[3] * x + m[4] * y + m[5];
+}
+
+/* after(before(x)). */
+static struct affine compose(const struct affine *after, const struct affine *before)
+{
+    const double *a = after->m, *b = before->m;
+    return (struct affine){{a[0] * b[0] + a[1] * b[3], a[0] * b[1] + a[1] * b[4],
+                            a[0] * b[2] + a[1] * b[5] + a[2], a[3] * b[0] + a[4] * b[3],
+                            a[3] * b[1] + a[4] * b[4], a[3] * b[2] + a[4] * b[5] + a[5]}};
+}
+
+/* ---- turning ---- */
+
+static void turn_once(const struct picture *from, struct picture *to)
+{
+    size_t unit = (size_t)from->channels * (from->depth / 8);
+    const uint8_t *source = from->pixels;
+    uint8_t *target = to->pixels;
+    for (uint32_t y = 0; y < from->height; y++)
+        for (uint32_t x = 0; x < from->width; x++, source += unit)
+            memcpy(target + ((size_t)x * to->width + (from->height - 1 - y)) * unit, source, unit);
+}
+
+static void flip(struct picture *picture)
+{
+    size_t unit = (size_t)picture->channels * (picture->depth / 8), row = unit * picture->width;
+    uint8_t held[6];
+    for (uint32_t y = 0; y < picture->height; y++) {
+        uint8_t *left = (uint8_t *)picture->pixels + y * row, *right = left + row - unit;
+        for (; left < right; left += unit, right -= unit) {
+            memcpy(held, left, unit);
+            memcpy(left, right, unit);
+            memcpy(right, held, unit);
+        }
+    }
+}
+
+hilum_rc picture_turn(const struct render *render, struct picture *picture, uint32_t turns,
+                      bool is_flipped)
+{
+    for (uint32_t k = 0; k < turns % 4; k++) {
+        struct picture turned;
+        hilum_rc rc = picture_make(render, picture->height, picture->width, picture->channels,
+                                   picture->depth, &turned);
+        if (rc != HILUM_OK)
+            return rc;
+        turn_once(picture, &turned);
+        picture_fini(picture);
+        *picture = turned;
+    }
+    if (is_flipped)
+        flip(picture);
+    return HILUM_OK;
+}
+
+/* ---- the layout ---- */
+
+static void read_turn(const struct scene *scene, uint32_t state, struct layout *out)
+{
+    int degrees = (int)attribute_number(scene, state, "ImageRotation", 0) % 360;
+    out->turns = (uint32_t)((degrees + 360) % 360 / 90);
+    out->is_flipped = attribute_is(scene, state, "ImageHorizontalFlip", "Y");
+}
+
+static void turn_affine(struct layout *layout)
+{
+    double width = layout->columns, height = layout->rows;
+    layout->affine = (struct affine){{1, 0, 0, 0, 1, 0}};
+    for (uint32_t k = 0; k < layout->turns; k++) {
+        const struct affine quarter = {{0, -1, height, 1, 0, 0}};
+        layout->affine = compose(&quarter, &layout->affine);
+        double swapped = width;
+        width = height;
+        height = swapped;
+    }
+    const struct affine mirror = {{-1, 0, width, 0, 1, 0}};
+    if (layout->is_flipped)
+        layout->affine = compose(&mirror, &layout->affine);
+    layout->region[0] = layout->region[1] = 0;
+    layout->region[2] = width;
+    layout->region[3] = height;
+}
+
+/* The displayed area in pixels of the frame, counted from 1, becomes the region. */
+static void read_area(const struct scene *scene, uint32_t state, struct layout *out)
+{
+    double a[2], b[2], x0, y0, x1, y1;
+#define AREA "DisplayedAreaSelectionSequence[0]."
+    if (attribute_numbers(attribute(scene, state, AREA "DisplayedAreaTopLeftHandCorner"), a, 2) !=
+            2 ||
+        attribute_numbers(attribute(scene, state, AREA "DisplayedAreaBottomRightHandCorner"), b,
+                          2) != 2)
+        return;
+    affine_apply(&out->affine, fmin(a[0], b[0]) - 1, fmin(a[1], b[1]) - 1, &x0, &y0);
+    affine_apply(&out->affine, fmax(a[0], b[0]), fmax(a[1], b[1]), &x1, &y1);
+    if (fabs(x1 - x0) < 1 || fabs(y1 - y0) < 1 || fabs(x1 - x0) > 1e6 || fabs(y1 - y0) > 1e6)
+        return;
+    out->region[0] = fmin(x0, x1);
+    out->region[1] = fmin(y0, y1);
+    out->region[2] = fabs(x1 - x0);
+    out->region[3] = fabs(y1 - y0);
+}
+
+static void zoom_in(double zoom, double region[4])
+{
+    if (!(zoom > 0) || zoom == 1 || zoom > 1000 || zoom < 0.001)
+        return;
+    for (int axis = 0; axis < 2; axis++) {
+        region[axis] += region[axis + 2] * (1 - 1 / zoom) / 2;
+        region[axis + 2] /= zoom;
+    }
+}
+
+/* Height over width of a pixel. */
+static double aspect_of(const struct scene *scene, const struct request *request,
+                        const struct hilum_slice *slice)
+{
+    double ratio[2];
+    if (attribute_numbers(attribute(scene, request->slice, "PixelAspectRatio"), ratio, 2) == 2 &&
+        ratio[0] > 0 && ratio[1] > 0)
+        return ratio[0] / ratio[1];
+    if (slice->spacing[0] > 0 && slice->spacing[1] > 0)
+        return slice->spacing[0] / slice->spacing[1];
+    return 1;
+}
+
+static uint32_t side_of(double pixels)
+{
+    return pixels < 1 ? 1 : pixels > SIDE_MAX ? SIDE_MAX : (uint32_t)(pixels + 0.5);
+}
+
+/* Without a size pixels are drawn one to one, whatever their shape; within a size their shape counts. */
+static void fit(const struct request *request, double aspect, double magnified, struct layout *out)
+{
+    double width = out->region[2], height = out->region[3], scale = magnified;
+    if (request->width > 0 || request->height > 0 || magnified != 1) {
+        if (aspect < 0.02 || aspect > 50)
+            aspect = 1;
+        height *= aspect;
+    }
+    if (request->width > 0 || request->height > 0) {
+        double across = request->width > 0 ? request->width / width : INFINITY;
+        double down = request->height > 0 ? request->height / height : INFINITY;
+        scale = fmin(across, down);
+    }
+    out->width = side_of(width * scale);
+    out->height = side_of(height * scale);
+}
+
+/* From the turned frame to the picture. */
+static void finish(const struct hilum_slice *slice, struct layout *out)
+{
+    double across = out->width / out->region[2], down = out->height / out->region[3];
+    const struct affine scale = {
+        {across, 0, -out->region[0] * across, 0, down, -out->region[1] * down}};
+    const struct affine mirror = {
+        {out->is_mirrored_x ? -1 : 1, 0, out->is_mirrored_x ? out->width : 0, 0,
+         out->is_mirrored_y ? -1 : 1, out->is_mirrored_y ? out->height : 0}};
+    double spacing[2] = {slice->spacing[0], slice->spacing[1]};
+    out->affine = compose(&scale, &out->affine);
+    out->affine = compose(&mirror, &out->affine);
+    if (out->turns % 2 == 1) {
+        spacing[0] = slice->spacing[1];
+        spacing[1] = slice->spacing[0];
+    }
+    out->spacing[0] = spacing[0] / down;
+    out->spacing[1] = spacing[1] / across;
+}
+
+hilum_rc layout_make(const struct scene *scene, const struct request *request,
+                     const struct hilum_slice *slice, struct layout *out)
+{
+    uint32_t state;
+    double magnified = 1;
+    *out = (struct layout){.columns = slice->frame->columns,
+                           .rows = slice->frame->rows,
+                           .is_mirrored_x = request->is_flipped_x,
+                           .is_mirrored_y = request->is_flipped_y};
+    bool has_state = scene_state(scene, &state);
+    if (has_state)
+        read_turn(scene, state, out);
+    turn_affine(out);
+    if (has_state) {
+        read_area(scene, state, out);
+        magnified = attribute_number(scene, state, AREA "PresentationPixelMagnificationRatio", 1);
+        if (!(magnified > 0.001 && magnified < 1000))
+            magnified = 1;
+    }
+    if (request->has_region)
+        memcpy(out->region, request->region, sizeof out->region);
+    zoom_in(request->zoom, out->region);
+    double aspect = aspect_of(scene, request, slice);
+    fit(request, out->turns % 2 == 1 ? 1 / aspect : aspect, magnified, out);
+    finish(slice, out);
+    return HILUM_OK;
+}

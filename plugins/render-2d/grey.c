@@ -1,0 +1,185 @@
+/* Samples of one channel to shades. Up to 16 stored bits go through a table of integers, the rest one by one.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- a sample ---- */
+
+static uint32_t stored_bits(const struct samples *s)
+{
+    uint32_t bits = s->frame.bits_stored;
+    return bits > 0 && bits < s->frame.bits_allocated ? bits : s->frame.bits_allocated;
+}
+
+static double widen(uint32_t raw, uint32_t bits, bool is_signed)
+{
+    uint64_t sign = (uint64_t)1 << (bits - 1);
+    return is_signed && raw & sign ? (double)raw - 2.0 * (double)sign : (double)raw;
+}
+
+static uint64_t wide(const uint8_t *p, uint32_t n)
+{
+    uint64_t value = 0;
+    for (uint32_t k = n; k-- > 0;)
+        value = value << 8 | p[k];
+    return value;
+}
+
+/* Sample i, whatever its kind. */
+static double sample_at(const struct samples *s, uint64_t i)
+{
+    uint32_t unit = s->frame.bits_allocated / 8, bits = stored_bits(s);
+    if (s->frame.bits_allocated == 1)
+        return s->pixels[i / 8] >> i % 8 & 1;
+    uint64_t raw = wide(s->pixels + i * unit, unit);
+    if (s->frame.sample_type == HILUM_SAMPLE_FLOAT) {
+        float single;
+        double value;
+        uint32_t low = (uint32_t)raw;
+        memcpy(&single, &low, sizeof single);
+        memcpy(&value, &raw, sizeof value);
+        return unit == 4 ? (double)single : value;
+    }
+    raw >>= s->shift;
+    if (bits < 64)
+        raw &= ((uint64_t)1 << bits) - 1;
+    if (bits > 32)
+        return s->frame.sample_type == HILUM_SAMPLE_SIGNED ? (double)(int64_t)raw : (double)raw;
+    return widen((uint32_t)raw, bits, s->frame.sample_type == HILUM_SAMPLE_SIGNED);
+}
+
+/* ---- how far the pixels go ---- */
+
+static uint64_t count(const struct samples *s)
+{
+    return (uint64_t)s->frame.columns * s->frame.rows;
+}
+
+/* A picture of 8 bits without any hint is as it is to be seen; of the others, what there is is spread. */
+static void window_make(struct ramp *ramp, const struct samples *s)
+{
+    double low = INFINITY, high = -INFINITY;
+    uint32_t bits = stored_bits(s);
+    bool is_plain = ramp->modality.n == 0 && ramp->slope == 1 && ramp->intercept == 0;
+    ramp->function = VOI_LINEAR_EXACT;
+    if (bits <= 8 && is_plain && s->frame.sample_type == HILUM_SAMPLE_UNSIGNED) {
+        ramp->window = (1 << bits) - 1;
+        ramp->level = ramp->window / 2;
+        return;
+    }
+    for (uint64_t i = 0; i < count(s); i++) {
+        double stored = sample_at(s, i);
+        if (!isfinite(stored) || ramp_is_padding(ramp, stored))
+            continue;
+        double value = ramp_value(ramp, stored);
+        low = value < low ? value : low;
+        high = value > high ? value : high;
+    }
+    ramp->window = high > low ? high - low : 1;
+    ramp->level = high >= low ? low + (high - low) / 2 : 0;
+}
+
+/* ---- shades ---- */
+
+static uint16_t shade_of(const struct ramp *ramp, double stored, double most)
+{
+    if (ramp_is_padding(ramp, stored))
+        return 0;
+    return (uint16_t)(ramp_shade(ramp, stored) * most + 0.5);
+}
+
+/* Every value that can be stored. */
+static hilum_rc table_make(const struct scene *scene, const struct ramp *ramp,
+                           const struct samples *s, double most, uint16_t **out)
+{
+    uint32_t bits = stored_bits(s), n = 1u << bits;
+    bool is_signed = s->frame.sample_type == HILUM_SAMPLE_SIGNED;
+    *out = malloc(n * sizeof **out);
+    if (*out == NULL)
+        return render_fail(scene->render, HILUM_ENOMEM, "no memory for a table of shades");
+    for (uint32_t raw = 0; raw < n; raw++)
+        (*out)[raw] = shade_of(ramp, widen(raw, bits, is_signed), most);
+    return HILUM_OK;
+}
+
+static void look_up8(const struct samples *s, const uint16_t *table, struct picture *out)
+{
+    uint8_t narrow[256], *to = out->pixels;
+    uint32_t mask = (1u << stored_bits(s)) - 1;
+    for (uint32_t k = 0; k < 256; k++)
+        narrow[k] = (uint8_t)table[k >> s->shift & mask];
+    for (uint64_t i = 0; i < count(s); i++)
+        to[i] = narrow[s->pixels[i]];
+}
+
+static void look_up16(const struct samples *s, const uint16_t *table, struct picture *out)
+{
+    uint32_t mask = (1u << stored_bits(s)) - 1, shift = s->shift;
+    uint8_t *to = out->pixels;
+    const uint8_t *from = s->pixels;
+    uint64_t n = count(s);
+    for (uint64_t i = 0; i < n; i++)
+        to[i] = (uint8_t)
+            table[((uint32_t)from[2 * i] | (uint32_t)from[2 * i + 1] << 8) >> shift & mask];
+}
+
+static void look_up_deep(const struct samples *s, const uint16_t *table, struct picture *out)
+{
+    uint32_t mask = (1u << stored_bits(s)) - 1, unit = s->frame.bits_allocated / 8;
+    uint16_t *to = out->pixels;
+    for (uint64_t i = 0; i < count(s); i++)
+        to[i] = table[wide(s->pixels + i * unit, unit) >> s->shift & mask];
+}
+
+static hilum_rc shade_by_table(const struct scene *scene, const struct ramp *ramp,
+                               const struct samples *s, struct picture *out)
+{
+    uint16_t *table = NULL;
+    hilum_rc rc = table_make(scene, ramp, s, out->depth == 8 ? 255 : 65535, &table);
+    if (rc != HILUM_OK)
+        return rc;
+    if (out->depth == 16)
+        look_up_deep(s, table, out);
+    else if (s->frame.bits_allocated == 8)
+        look_up8(s, table, out);
+    else
+        look_up16(s, table, out);
+    free(table);
+    return HILUM_OK;
+}
+
+static void shade_each(const struct ramp *ramp, const struct samples *s, struct picture *out)
+{
+    double most = out->depth == 8 ? 255 : 65535;
+    for (uint64_t i = 0; i < count(s); i++) {
+        uint16_t shade = shade_of(ramp, sample_at(s, i), most);
+        if (out->depth == 8)
+            ((uint8_t *)out->pixels)[i] = (uint8_t)shade;
+        else
+            ((uint16_t *)out->pixels)[i] = shade;
+    }
+}
+
+hilum_rc grey_picture(const struct scene *scene, const struct request *request,
+                      const struct hilum_slice *slice, const struct samples *samples,
+                      struct picture *out)
+{
+    struct ramp ramp;
+    uint32_t allocated = samples->frame.bits_allocated;
+    hilum_rc rc = ramp_read(scene, request, slice, &ramp);
+    if (rc == HILUM_OK && ramp.voi.n == 0 && ramp.window == 0)
+        window_make(&ramp, samples);
+    if (rc == HILUM_OK)
+        rc = picture_make(scene->render, samples->frame.columns, samples->frame.rows, 1,
+                          request->depth, out);
+    if (rc == HILUM_OK && (allocated == 8 || allocated == 16) &&
+        samples->frame.sample_type != HILUM_SAMPLE_FLOAT)
+        rc = shade_by_table(scene, &ramp, samples, out);
+    else if (rc == HILUM_OK)
+        shade_each(&ramp, samples, out);
+    ramp_fini(&ramp);
+    return rc;
+}

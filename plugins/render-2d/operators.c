@@ -1,0 +1,143 @@
+/* Operators by name (hilum/operator.h), from whichever plugin provides them: those of two inputs work on stored samples,
+ * the others on the picture. SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include "hilum/operator.h"
+
+#include <stdlib.h>
+
+struct applied {
+    const struct hilum_operator *table;
+    const struct hilum_cap *cap;
+    void *instance;
+};
+
+static hilum_rc take(const struct scene *scene, const struct wanted_operator *wanted,
+                     struct applied *out)
+{
+    const struct render *render = scene->render;
+    hilum_rc rc = render->host->acquire(render->self, HILUM_CAP_OPERATOR, wanted->name, &out->cap,
+                                        &out->instance);
+    if (rc == HILUM_ENOTFOUND)
+        return render_fail(render, HILUM_EINVAL, "no operator is called %s", wanted->name);
+    out->table = (const struct hilum_operator *)(const void *)out->cap;
+    return rc;
+}
+
+/* Applies it to n images, all of the same kind as the first. Allocates *pixels. */
+static hilum_rc apply(const struct scene *scene, const struct wanted_operator *wanted,
+                      const struct applied *op, const struct hilum_image *images, uint32_t n,
+                      struct hilum_frame *frame, uint8_t **pixels)
+{
+    *frame = (struct hilum_frame){.size = sizeof *frame};
+    *pixels = NULL;
+    hilum_rc rc = op->table->plan(op->instance, wanted->parameters, images[0].frame, frame);
+    uint64_t size = rc == HILUM_OK ? hilum_frame_bytes(frame) : 0;
+    if (rc == HILUM_OK && (size == 0 || size > (uint64_t)1 << 31))
+        return render_fail(scene->render, HILUM_EUNSUP, "%s: an impossible picture", wanted->name);
+    if (rc != HILUM_OK)
+        return rc;
+    *pixels = malloc((size_t)size);
+    if (*pixels == NULL)
+        return render_fail(scene->render, HILUM_ENOMEM, "no memory for %s", wanted->name);
+    rc = op->table->apply(op->instance, wanted->parameters, images, n, *pixels, size);
+    if (rc != HILUM_OK) {
+        free(*pixels);
+        *pixels = NULL;
+    }
+    return rc;
+}
+
+/* ---- on stored samples ---- */
+
+static hilum_rc subtract(const struct scene *scene, const struct wanted_operator *wanted,
+                         const struct applied *op, struct samples *samples)
+{
+    uint32_t mask = wanted->mask != UINT32_MAX ? wanted->mask : 0;
+    struct hilum_frame frame;
+    uint8_t *other = malloc((size_t)samples->n), *pixels = NULL;
+    if (other == NULL)
+        return render_fail(scene->render, HILUM_ENOMEM, "no memory for a mask");
+    hilum_rc rc = mask < scene->source->n_slices
+                      ? scene->source->read(scene->source->ctx, mask, other, samples->n)
+                      : render_fail(scene->render, HILUM_EINVAL, "%s: there is no frame %u",
+                                    wanted->name, mask + 1);
+    const struct hilum_image images[] = {
+        {.size = sizeof *images, .frame = &samples->frame, .pixels = samples->pixels},
+        {.size = sizeof *images, .frame = &samples->frame, .pixels = other}};
+    if (rc == HILUM_OK)
+        rc = apply(scene, wanted, op, images, 2, &frame, &pixels);
+    free(other);
+    if (rc != HILUM_OK)
+        return rc;
+    free(samples->pixels);
+    samples->pixels = pixels;
+    samples->frame = frame;
+    samples->n = hilum_frame_bytes(&frame);
+    samples->shift = 0;
+    return HILUM_OK;
+}
+
+hilum_rc operators_samples(const struct scene *scene, const struct request *request,
+                           struct samples *samples)
+{
+    hilum_rc rc = HILUM_OK;
+    for (uint32_t i = 0; rc == HILUM_OK && i < request->n_operators; i++) {
+        struct applied op;
+        rc = take(scene, &request->operators[i], &op);
+        if (rc != HILUM_OK)
+            return rc;
+        if (op.table->n_inputs == 2)
+            rc = subtract(scene, &request->operators[i], &op, samples);
+        scene->render->host->unpin(scene->render->self, op.cap);
+    }
+    return rc;
+}
+
+/* ---- on the picture ---- */
+
+static hilum_rc filter(const struct scene *scene, const struct wanted_operator *wanted,
+                       const struct applied *op, struct picture *picture)
+{
+    const struct hilum_frame in = {.size = sizeof in,
+                                   .columns = picture->width,
+                                   .rows = picture->height,
+                                   .samples = picture->channels,
+                                   .bits_allocated = picture->depth,
+                                   .bits_stored = picture->depth,
+                                   .photometric = picture->channels == 3 ? HILUM_PHOTO_RGB
+                                                                         : HILUM_PHOTO_MONOCHROME2};
+    const struct hilum_image image = {
+        .size = sizeof image, .frame = &in, .pixels = picture->pixels};
+    struct hilum_frame out;
+    uint8_t *pixels = NULL;
+    hilum_rc rc = apply(scene, wanted, op, &image, 1, &out, &pixels);
+    if (rc != HILUM_OK)
+        return rc;
+    if (out.columns != in.columns || out.rows != in.rows || out.is_planar ||
+        (out.samples != 1 && out.samples != 3) || out.bits_allocated != in.bits_allocated) {
+        free(pixels);
+        return render_fail(scene->render, HILUM_EUNSUP, "%s changes the kind of picture",
+                           wanted->name);
+    }
+    picture_fini(picture);
+    picture->pixels = pixels;
+    picture->channels = out.samples;
+    return HILUM_OK;
+}
+
+hilum_rc operators_picture(const struct scene *scene, const struct request *request,
+                           struct picture *picture)
+{
+    hilum_rc rc = HILUM_OK;
+    for (uint32_t i = 0; rc == HILUM_OK && i < request->n_operators; i++) {
+        struct applied op;
+        rc = take(scene, &request->operators[i], &op);
+        if (rc != HILUM_OK)
+            return rc;
+        if (op.table->n_inputs == 1)
+            rc = filter(scene, &request->operators[i], &op, picture);
+        scene->render->host->unpin(scene->render->self, op.cap);
+    }
+    return rc;
+}

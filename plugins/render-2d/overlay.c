@@ -1,0 +1,102 @@
+/* Overlay planes 60xx: of their own, or in unused bits of the samples (PS3.3 C.9.2). SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct plane {
+    uint32_t rows, columns;
+    int64_t x, y; /* of its first pixel, from 0 */
+    const uint8_t *bits;
+    uint64_t n_bits, first; /* bits in all, the frame's first */
+    uint32_t position;      /* in the sample; 0: a plane of its own */
+};
+
+static double number(const struct scene *scene, uint32_t i, unsigned group, unsigned element,
+                     double otherwise)
+{
+    char path[20];
+    snprintf(path, sizeof path, "%04X%04X", group, element);
+    return attribute_number(scene, i, path, otherwise);
+}
+
+/* False: there is none of this group, or none for this frame. */
+static bool read_plane(const struct scene *scene, uint32_t i, uint32_t frame, unsigned group,
+                       struct plane *out)
+{
+    double origin[2] = {1, 1};
+    char path[20];
+    double rows = number(scene, i, group, 0x10, 0), columns = number(scene, i, group, 0x11, 0);
+    if (!(rows >= 1 && rows <= 65535 && columns >= 1 && columns <= 65535))
+        return false;
+    snprintf(path, sizeof path, "%04X0050", group);
+    attribute_numbers(attribute(scene, i, path), origin, 2);
+    double n = number(scene, i, group, 0x15, 1), from = number(scene, i, group, 0x51, 1);
+    if (n > 1 && (frame + 1 < from || frame + 1 >= from + n))
+        return false;
+    *out = (struct plane){.rows = (uint32_t)rows,
+                          .columns = (uint32_t)columns,
+                          .x = (int64_t)origin[1] - 1,
+                          .y = (int64_t)origin[0] - 1};
+    if (number(scene, i, group, 0x100, 1) > 1)
+        out->position = (uint32_t)number(scene, i, group, 0x102, 0);
+    if (n > 1)
+        out->first = (uint64_t)(frame + 1 - from) * out->rows * out->columns;
+    return true;
+}
+
+static bool bit_of(const struct plane *plane, uint32_t x, uint32_t y)
+{
+    uint64_t at = plane->first + (uint64_t)y * plane->columns + x;
+    return at < plane->n_bits && plane->bits[at / 8] >> at % 8 & 1;
+}
+
+static void draw_plane(const struct plane *plane, uint32_t reduce, struct picture *picture)
+{
+    static const struct ink white = {1, 1, 1, 1};
+    for (uint32_t y = 0; y < plane->rows; y++)
+        for (uint32_t x = 0; x < plane->columns; x++) {
+            int64_t px = plane->x + x, py = plane->y + y;
+            if (px >= 0 && py >= 0 && bit_of(plane, x, y))
+                draw_pixel(picture, (uint32_t)(px >> reduce), (uint32_t)(py >> reduce), 1, &white);
+        }
+}
+
+/* Bits above those of the pixel, in samples of 16 bits. */
+static void draw_embedded(const struct plane *plane, const struct samples *samples,
+                          struct picture *picture)
+{
+    static const struct ink white = {1, 1, 1, 1};
+    const struct hilum_frame *frame = &samples->frame;
+    if (frame->bits_allocated != 16 || plane->position > 15 || samples->reduce > 0)
+        return;
+    for (uint32_t y = 0; y < frame->rows; y++)
+        for (uint32_t x = 0; x < frame->columns; x++) {
+            const uint8_t *p = samples->pixels + 2 * ((size_t)y * frame->columns + x);
+            if ((p[0] | p[1] << 8) >> plane->position & 1)
+                draw_pixel(picture, x, y, 1, &white);
+        }
+}
+
+hilum_rc overlay_draw(const struct scene *scene, const struct hilum_slice *slice, uint32_t i,
+                      uint32_t frame, const struct samples *samples, struct picture *picture)
+{
+    char path[20];
+    (void)slice;
+    for (unsigned group = 0x6000; group <= 0x601E; group += 2) {
+        struct plane plane;
+        const void *bytes = NULL;
+        uint64_t n = 0;
+        if (!read_plane(scene, i, frame, group, &plane))
+            continue;
+        snprintf(path, sizeof path, "%04X3000", group);
+        if (attribute_bytes(scene, i, path, &bytes, &n) == HILUM_OK) {
+            plane.bits = bytes;
+            plane.n_bits = n * 8;
+            draw_plane(&plane, samples->reduce, picture);
+        } else if (plane.position > 0) {
+            draw_embedded(&plane, samples, picture);
+        }
+    }
+    return HILUM_OK;
+}

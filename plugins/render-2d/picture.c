@@ -1,0 +1,48 @@
+/* Pictures in memory. SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+size_t picture_bytes(const struct picture *picture)
+{
+    return (size_t)picture->width * picture->height * picture->channels * (picture->depth / 8);
+}
+
+hilum_rc picture_make(const struct render *render, uint32_t width, uint32_t height,
+                      uint32_t channels, uint32_t depth, struct picture *out)
+{
+    *out = (struct picture){width, height, channels, depth, NULL};
+    if ((uint64_t)width * height > (uint64_t)1 << 30)
+        return render_fail(render, HILUM_EUNSUP, "a picture of %ux%u pixels", width, height);
+    out->pixels = calloc(1, picture_bytes(out) + 1);
+    return out->pixels != NULL
+               ? HILUM_OK
+               : render_fail(render, HILUM_ENOMEM, "no memory for %ux%u pixels", width, height);
+}
+
+void picture_fini(struct picture *picture)
+{
+    free(picture->pixels);
+    picture->pixels = NULL;
+}
+
+hilum_rc picture_colour(const struct render *render, struct picture *picture)
+{
+    struct picture colours;
+    if (picture->channels == 3)
+        return HILUM_OK;
+    hilum_rc rc =
+        picture_make(render, picture->width, picture->height, 3, picture->depth, &colours);
+    if (rc != HILUM_OK)
+        return rc;
+    size_t unit = picture->depth / 8, n = (size_t)picture->width * picture->height;
+    const uint8_t *from = picture->pixels;
+    uint8_t *to = colours.pixels;
+    for (size_t i = 0; i < n; i++, from += unit)
+        for (int c = 0; c < 3; c++, to += unit)
+            memcpy(to, from, unit);
+    picture_fini(picture);
+    *picture = colours;
+    return HILUM_OK;
+}

@@ -1,0 +1,327 @@
+/* render-2d: flat pictures of frames, windowed and annotated, as PNG, JPEG or bare samples. The plugin's options, its
+ * table and the order of the steps. SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FONTS                                                                                      \
+    "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc:"                                              \
+    "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:"                                      \
+    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
+
+static const struct hilum_option options[] = {
+    {"fonts", HILUM_OPT_STR, offsetof(struct render_conf, fonts), FONTS, NULL,
+     "Fonts to write with, joined by ':'; the first that has a character is taken."},
+    {"quality", HILUM_OPT_INT, offsetof(struct render_conf, quality), "90", "1..100",
+     "Quality of JPEG where a request names none."},
+    {NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static const char schema[] =
+    "{\"type\":\"object\",\"properties\":{"
+    "\"region\":{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"minItems\":4,\"maxItems\":4},"
+    "\"voi\":{\"enum\":[\"linear\",\"linear-exact\",\"sigmoid\"]},"
+    "\"window_index\":{\"type\":\"integer\",\"minimum\":0},"
+    "\"suv\":{\"type\":\"boolean\"},\"invert\":{\"type\":\"boolean\"},"
+    "\"overlays\":{\"type\":\"boolean\",\"default\":true},\"scale_bar\":{\"type\":\"boolean\"},"
+    "\"annotation\":{\"type\":\"array\",\"items\":{\"enum\":[\"patient\",\"technique\"]}},"
+    "\"depth\":{\"enum\":[8,16],\"default\":8},"
+    "\"operators\":{\"type\":\"array\",\"maxItems\":8,\"items\":{\"type\":\"object\","
+    "\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\"},"
+    "\"mask\":{\"type\":\"integer\",\"minimum\":0},\"parameters\":{\"type\":\"object\"}}}}}}";
+
+hilum_rc render_fail(const struct render *render, hilum_rc code, const char *format, ...)
+{
+    char why[300];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, sizeof why, format, arguments);
+    va_end(arguments);
+    return render->host->fail(render->self, code, why);
+}
+
+/* ---- samples ---- */
+
+/* How often the frame can be halved and still have more pixels than are drawn. Marks in its bits want the whole. */
+static uint32_t reduce_of(const struct scene *scene, const struct request *request,
+                          const struct hilum_slice *slice, const struct layout *layout)
+{
+    uint32_t reduce = 0;
+    double across = layout->width / layout->region[2], down = layout->height / layout->region[3];
+    double scale = across > down ? across : down;
+    if (!HILUM_HAS(struct hilum_source, scene->source->size, read_reduced) ||
+        scene->source->read_reduced == NULL ||
+        !HILUM_HAS(struct hilum_slice, slice->size, levels) || request->n_operators > 0)
+        return 0;
+    while (reduce < slice->levels && reduce < 10 && scale * (1 << (reduce + 1)) <= 1)
+        reduce++;
+    return reduce;
+}
+
+static uint32_t reduced(uint32_t side, uint32_t reduce)
+{
+    return (uint32_t)(((uint64_t)side + (1u << reduce) - 1) >> reduce);
+}
+
+/* Bits below the stored ones, where High Bit says so (PS3.5 8.1.1). */
+static uint32_t shift_of(const struct scene *scene, uint32_t slice, const struct hilum_frame *frame)
+{
+    double high = attribute_number(scene, slice, "HighBit", frame->bits_stored - 1.0);
+    double stored = attribute_number(scene, slice, "BitsStored", frame->bits_stored);
+    if (high < frame->bits_stored || high >= frame->bits_allocated || stored != frame->bits_stored)
+        return 0;
+    return (uint32_t)(high + 1 - frame->bits_stored);
+}
+
+static hilum_rc samples_read(const struct scene *scene, const struct request *request,
+                             const struct hilum_slice *slice, uint32_t reduce, struct samples *out)
+{
+    const struct hilum_source *source = scene->source;
+    *out = (struct samples){.frame = *slice->frame, .reduce = reduce};
+    out->frame.columns = reduced(out->frame.columns, reduce);
+    out->frame.rows = reduced(out->frame.rows, reduce);
+    out->shift = shift_of(scene, request->slice, &out->frame);
+    out->n = hilum_frame_bytes(&out->frame);
+    if (out->n == 0 || out->n > (uint64_t)1 << 31)
+        return render_fail(scene->render, HILUM_EUNSUP, "a frame of %llu bytes",
+                           (unsigned long long)out->n);
+    out->pixels = malloc((size_t)out->n);
+    if (out->pixels == NULL)
+        return render_fail(scene->render, HILUM_ENOMEM, "no memory for a frame");
+    return reduce > 0
+               ? source->read_reduced(source->ctx, request->slice, reduce, out->pixels, out->n)
+               : source->read(source->ctx, request->slice, out->pixels, out->n);
+}
+
+/* ---- the steps ---- */
+
+static hilum_rc frame_picture(const struct scene *scene, const struct request *request,
+                              const struct hilum_slice *slice, const struct samples *samples,
+                              struct picture *out)
+{
+    if (samples->frame.samples >= 3)
+        return colour_picture(scene, samples, out);
+    if (samples->frame.samples != 1)
+        return render_fail(scene->render, HILUM_EUNSUP, "%u samples a pixel",
+                           samples->frame.samples);
+    if (samples->frame.photometric == HILUM_PHOTO_PALETTE)
+        return palette_picture(scene, request->slice, samples, out);
+    hilum_rc rc = grey_picture(scene, request, slice, samples, out);
+    return rc == HILUM_OK ? palette_supplement(scene, request->slice, samples, out) : rc;
+}
+
+static hilum_rc overlays(const struct scene *scene, const struct request *request,
+                         const struct hilum_slice *slice, const struct samples *samples,
+                         struct picture *picture)
+{
+    uint32_t state;
+    if (!request->has_overlays)
+        return HILUM_OK;
+    hilum_rc rc = overlay_draw(scene, slice, request->slice, request->slice, samples, picture);
+    if (rc == HILUM_OK && scene_state(scene, &state))
+        rc = overlay_draw(scene, slice, state, 0, samples, picture);
+    return rc;
+}
+
+/* The frame as a picture of its own size, with what belongs to its pixels. */
+static hilum_rc draw_frame(const struct scene *scene, const struct request *request,
+                           const struct hilum_slice *slice, const struct layout *layout,
+                           struct picture *out)
+{
+    struct samples samples;
+    uint32_t reduce = reduce_of(scene, request, slice, layout);
+    hilum_rc rc = samples_read(scene, request, slice, reduce, &samples);
+    if (rc == HILUM_EUNSUP && reduce > 0) {
+        free(samples.pixels);
+        rc = samples_read(scene, request, slice, 0, &samples);
+    }
+    if (rc == HILUM_OK)
+        rc = operators_samples(scene, request, &samples);
+    if (rc == HILUM_OK)
+        rc = frame_picture(scene, request, slice, &samples, out);
+    if (rc == HILUM_OK)
+        rc = operators_picture(scene, request, out);
+    if (rc == HILUM_OK)
+        rc = overlays(scene, request, slice, &samples, out);
+    free(samples.pixels);
+    return rc;
+}
+
+static hilum_rc fit_picture(const struct scene *scene, const struct layout *layout,
+                            struct picture *from, struct picture *out)
+{
+    const struct render *render = scene->render;
+    double turned = layout->turns % 2 == 1 ? layout->rows : layout->columns;
+    double region[4], factor;
+    hilum_rc rc = picture_turn(render, from, layout->turns, layout->is_flipped);
+    factor = from->width / turned; /* where the frame was read reduced */
+    for (int i = 0; i < 4; i++)
+        region[i] = layout->region[i] * factor;
+    if (factor != 1) { /* a side that was rounded up holds less than it seems */
+        double height = layout->turns % 2 == 1 ? layout->columns : layout->rows;
+        region[1] = layout->region[1] * from->height / height;
+        region[3] = layout->region[3] * from->height / height;
+    }
+    if (rc == HILUM_OK)
+        rc = picture_scale(render, from, region, layout->width, layout->height, out);
+    if (rc == HILUM_OK && (layout->is_mirrored_x || layout->is_mirrored_y))
+        rc = picture_turn(render, out, layout->is_mirrored_y ? 2 : 0,
+                          layout->is_mirrored_x != layout->is_mirrored_y);
+    return rc;
+}
+
+static hilum_rc marks(const struct scene *scene, const struct request *request,
+                      const struct hilum_slice *slice, const struct layout *layout,
+                      struct picture *picture)
+{
+    uint32_t state;
+    bool has_state = scene_state(scene, &state);
+    hilum_rc rc = shutter_draw(scene, has_state ? state : request->slice, layout, picture);
+    if (rc == HILUM_OK)
+        rc = state_draw(scene, slice, layout, picture);
+    if (rc == HILUM_OK)
+        rc = legend_draw(scene, request, layout, picture);
+    return rc;
+}
+
+static hilum_rc encode(const struct scene *scene, const struct request *request,
+                       const struct layout *layout, const char *media_type,
+                       const struct picture *picture, struct hilum_sink *out)
+{
+    if (media_type == NULL || *media_type == '\0' || strcmp(media_type, "image/jpeg") == 0)
+        return encode_jpeg(scene->render, picture, request->quality, layout->spacing, out);
+    if (strcmp(media_type, "image/png") == 0)
+        return encode_png(scene->render, picture, layout->spacing, out);
+    if (strcmp(media_type, "application/octet-stream") == 0)
+        return encode_raw(scene->render, picture, out);
+    return render_fail(scene->render, HILUM_EUNSUP, "pictures are not written as %s", media_type);
+}
+
+static hilum_rc draw(const struct scene *scene, const struct request *request,
+                     const char *media_type, struct hilum_sink *out, struct hilum_rendered *done)
+{
+    struct hilum_slice slice = {.size = sizeof slice};
+    struct picture frame = {.pixels = NULL}, picture = {.pixels = NULL};
+    struct layout layout;
+    hilum_rc rc = scene->source->describe(scene->source->ctx, request->slice, &slice);
+    if (rc == HILUM_OK)
+        rc = layout_make(scene, request, &slice, &layout);
+    if (rc == HILUM_OK)
+        rc = draw_frame(scene, request, &slice, &layout, &frame);
+    if (rc == HILUM_OK)
+        rc = fit_picture(scene, &layout, &frame, &picture);
+    picture_fini(&frame);
+    if (rc == HILUM_OK)
+        rc = marks(scene, request, &slice, &layout, &picture);
+    if (rc == HILUM_OK)
+        rc = encode(scene, request, &layout, media_type, &picture, out);
+    if (rc == HILUM_OK) {
+        done->width = layout.width;
+        done->height = layout.height;
+        done->pixel_spacing[0] = layout.spacing[0];
+        done->pixel_spacing[1] = layout.spacing[1];
+    }
+    picture_fini(&picture);
+    return rc;
+}
+
+/* ---- the table ---- */
+
+static hilum_rc render_open(void *self, const struct hilum_source *source, void **out)
+{
+    const struct render *render = self;
+    *out = NULL;
+    if (source->n_slices == 0)
+        return render_fail(render, HILUM_EUNSUP, "a series without frames");
+    struct scene *scene = calloc(1, sizeof *scene);
+    if (scene == NULL)
+        return render_fail(render, HILUM_ENOMEM, "no memory for a scene");
+    scene->render = render;
+    scene->source = source;
+    *out = scene;
+    return HILUM_OK;
+}
+
+static hilum_rc render_render(void *self, void *opened, const struct hilum_view *view,
+                              struct hilum_sink *out, struct hilum_rendered *done)
+{
+    const struct scene *scene = opened;
+    struct request request;
+    (void)self;
+    hilum_rc rc = request_read(scene, view, &request);
+    if (rc == HILUM_OK)
+        rc = draw(scene, &request, view->media_type, out, done);
+    request_fini(&request);
+    return rc;
+}
+
+static void render_close(void *self, void *scene)
+{
+    (void)self;
+    free(scene);
+}
+
+static const struct hilum_renderer table = {
+    .cap = {.size = sizeof table,
+            .kind = HILUM_CAP_RENDERER,
+            .threads = HILUM_PARALLEL,
+            .name = "2d"},
+    .modes = "flat",
+    .media_types = "image/jpeg,image/png,application/octet-stream",
+    .parameters_schema = schema,
+    .open = render_open,
+    .render = render_render,
+    .close = render_close,
+};
+
+/* ---- life ---- */
+
+static void render_fini(void *state)
+{
+    struct render *render = state;
+    letters_free(render->letters);
+    free(render);
+}
+
+static hilum_rc render_init(const struct hilum_host *host, hilum_self *self, const void *conf,
+                            void **state)
+{
+    struct render *render = calloc(1, sizeof *render);
+    if (render == NULL)
+        return host->fail(self, HILUM_ENOMEM, "render-2d: no memory");
+    *render = (struct render){.host = host, .self = self, .conf = conf};
+    render->letters = letters_new(render->conf->fonts != NULL ? render->conf->fonts : FONTS);
+    hilum_rc rc = render->letters != NULL ? host->provide(self, &table.cap, render)
+                                          : host->fail(self, HILUM_ENOMEM, "render-2d: no memory");
+    if (rc != HILUM_OK) {
+        render_fini(render);
+        return rc;
+    }
+    *state = render;
+    return HILUM_OK;
+}
+
+static const struct hilum_plugin plugin = {
+    .magic = HILUM_MAGIC,
+    .size = sizeof(struct hilum_plugin),
+    .abi_major = HILUM_ABI_MAJOR,
+    .abi_minor = HILUM_ABI_MINOR,
+    .conf_size = sizeof(struct render_conf),
+    .id = "render-2d",
+    .version = HILUM_VERSION,
+    .vendor = "Hilum",
+    .licence = "Apache-2.0",
+    .options = options,
+    .init = render_init,
+    .fini = render_fini,
+    .swap = HILUM_SWAP_RESTART,
+};
+
+const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)
+{
+    (void)host_minor;
+    return host_major == HILUM_ABI_MAJOR ? &plugin : NULL;
+}

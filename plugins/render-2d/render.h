@@ -1,0 +1,250 @@
+/* What the files of render-2d share. Pictures are made in steps: samples, shades or colours, marks, turn and scale,
+ * file. Knows nothing of stores, codecs and HTTP. SPDX-License-Identifier: Apache-2.0 */
+#ifndef RENDER_2D_H
+#define RENDER_2D_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hilum/host.h"
+#include "hilum/renderer.h"
+
+enum {
+    SIDE_MAX = 16384,    /* pixels of a picture's side */
+    OPERATORS_MAX = 8,   /* in one request */
+    ATTRIBUTE_PATH = 300 /* characters */
+};
+
+struct render_conf {
+    const char *fonts; /* paths, joined by ':' */
+    int64_t quality;   /* of JPEG where nobody says */
+};
+
+struct letters; /* text.c */
+
+struct render {
+    const struct hilum_host *host;
+    hilum_self *self;
+    const struct render_conf *conf;
+    struct letters *letters;
+};
+
+/* A series being looked at. */
+struct scene {
+    const struct render *render;
+    const struct hilum_source *source;
+};
+
+/* Records why and returns code. */
+hilum_rc render_fail(const struct render *render, hilum_rc code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- pictures: rows without gaps, samples of one pixel beside each other ---- */
+
+struct picture {
+    uint32_t width, height;
+    uint32_t channels; /* 1 or 3 (RGB) */
+    uint32_t depth;    /* 8, or 16 in the machine's byte order */
+    void *pixels;
+};
+/* HILUM_ENOMEM; all zero. */
+hilum_rc picture_make(const struct render *render, uint32_t width, uint32_t height,
+                      uint32_t channels, uint32_t depth, struct picture *out);
+void picture_fini(struct picture *picture);
+size_t picture_bytes(const struct picture *picture);
+/* Grey becomes colour; nothing happens to what has colours. */
+hilum_rc picture_colour(const struct render *render, struct picture *picture);
+
+/* ---- what is asked for (request.c) ---- */
+
+enum voi_function { VOI_AS_RECORDED, VOI_LINEAR, VOI_LINEAR_EXACT, VOI_SIGMOID };
+
+struct wanted_operator {
+    char name[64];
+    char *parameters; /* JSON */
+    uint32_t mask;    /* slice, from 0, that a second input is; UINT32_MAX: the first */
+};
+
+struct request {
+    uint32_t width, height; /* the picture is to lie within; 0: as large as it is */
+    uint32_t slice, depth, quality;
+    double window, level; /* window 0: as recorded */
+    enum voi_function function;
+    uint32_t voi; /* which of the recorded windows */
+    bool is_suv, is_inverted, has_overlays, has_patient, has_technique, has_scale_bar;
+    bool has_region, is_flipped_x, is_flipped_y; /* of the region */
+    double region[4]; /* x, y, width, height; in pixels of the turned picture */
+    double zoom;
+    struct wanted_operator operators[OPERATORS_MAX];
+    uint32_t n_operators;
+};
+/* HILUM_EINVAL: the parameters, with the reason. Free with request_fini in every case. */
+hilum_rc request_read(const struct scene *scene, const struct hilum_view *view,
+                      struct request *out);
+void request_fini(struct request *request);
+
+/* ---- attributes (attributes.c): of slice or presentation state i; texts borrowed until the next question ---- */
+
+const char *attribute(const struct scene *scene, uint32_t i, const char *path);
+/* Of the frame's functional group, of all frames', or of the top level (PS3.3 C.7.6.16). */
+const char *attribute_grouped(const struct scene *scene, uint32_t i, const char *group,
+                              const char *name);
+/* Up to max numbers joined by backslash; how many there are. value may be NULL. */
+size_t attribute_numbers(const char *value, double *out, size_t max);
+double attribute_number(const struct scene *scene, uint32_t i, const char *path, double otherwise);
+bool attribute_is(const struct scene *scene, uint32_t i, const char *path, const char *value);
+hilum_rc attribute_bytes(const struct scene *scene, uint32_t i, const char *path,
+                         const void **bytes, uint64_t *n);
+uint64_t attribute_items(const struct scene *scene, uint32_t i, const char *path);
+/* Is there a presentation state? Its index then. */
+bool scene_state(const struct scene *scene, uint32_t *i);
+
+/* ---- look-up tables (table.c) ---- */
+
+struct table {
+    uint32_t n; /* 0: there is none */
+    int32_t first;
+    double scale; /* entry times scale: 0 to 1 */
+    uint16_t *entries;
+};
+/* From descriptor and data below `prefix` ("VOILUTSequence[0]."); is_signed: what it is applied to. HILUM_ENOTFOUND:
+ * there is none. */
+hilum_rc table_read(const struct scene *scene, uint32_t i, const char *descriptor, const char *data,
+                    bool is_signed, struct table *out);
+/* n entries of bytes of 8 or 16 bits, packed or not. HILUM_EINVAL: too few. */
+hilum_rc table_unpack(const struct scene *scene, const uint8_t *bytes, uint64_t length, uint32_t n,
+                      uint32_t bits, uint16_t **out);
+/* Segments of PS3.3 C.7.9.2 to n entries. */
+hilum_rc table_expand(const struct scene *scene, const uint8_t *bytes, uint64_t length, uint32_t n,
+                      uint16_t **out);
+double table_entry(const struct table *table, double value); /* as stored in the table */
+void table_fini(struct table *table);
+
+/* ---- samples become shades (grey.c, ramp.c) or colours (colour.c, palette.c) ---- */
+
+/* How a stored value becomes a shade: modality, VOI, presentation (PS3.4 N.2). */
+struct ramp {
+    double slope, intercept;
+    struct table modality, voi, presentation;
+    enum voi_function function;
+    double window, level; /* 0: as far as the pixels go */
+    bool is_inverse;
+    bool has_padding;
+    double padding[2]; /* stored values from, to */
+};
+hilum_rc ramp_read(const struct scene *scene, const struct request *request,
+                   const struct hilum_slice *slice, struct ramp *out);
+void ramp_fini(struct ramp *ramp);
+double ramp_value(const struct ramp *ramp, double stored); /* in output units */
+double ramp_shade(const struct ramp *ramp, double stored); /* 0 black to 1 white */
+bool ramp_is_padding(const struct ramp *ramp, double stored);
+
+/* A frame's pixels, as read. */
+struct samples {
+    struct hilum_frame frame; /* of what is in pixels: reduced, perhaps */
+    uint32_t shift;           /* below the stored bits */
+    uint32_t reduce;
+    uint8_t *pixels;
+    uint64_t n;
+};
+hilum_rc grey_picture(const struct scene *scene, const struct request *request,
+                      const struct hilum_slice *slice, const struct samples *samples,
+                      struct picture *out);
+hilum_rc colour_picture(const struct scene *scene, const struct samples *samples,
+                        struct picture *out);
+hilum_rc palette_picture(const struct scene *scene, uint32_t slice, const struct samples *samples,
+                         struct picture *out);
+/* Stored values of the supplemental palette's range in its colours (PS3.3 C.7.6.23), if there is one. */
+hilum_rc palette_supplement(const struct scene *scene, uint32_t slice,
+                            const struct samples *samples, struct picture *picture);
+/* PET: output units times this are SUV by body weight; 0: the object does not tell. (suv.c) */
+double suv_factor(const struct scene *scene, uint32_t slice);
+
+/* ---- turn and scale (geometry.c, scale.c) ---- */
+
+/* From pixels of the stored picture to those of what is drawn: x' = m[0] x + m[1] y + m[2]. */
+struct affine {
+    double m[6];
+};
+void affine_apply(const struct affine *affine, double x, double y, double *out_x, double *out_y);
+
+/* A quarter turn clockwise `turns` times, then a flip to the left and right. */
+hilum_rc picture_turn(const struct render *render, struct picture *picture, uint32_t turns,
+                      bool is_flipped);
+/* x, y, width, height of the picture, fractions allowed, to a new picture; outside is black. */
+hilum_rc picture_scale(const struct render *render, const struct picture *from,
+                       const double region[4], uint32_t width, uint32_t height,
+                       struct picture *out);
+
+/* What of a frame is to be seen, and how large. */
+struct layout {
+    uint32_t columns, rows; /* of the stored frame */
+    uint32_t turns;
+    bool is_flipped;
+    double region[4];                  /* of the turned frame, pixels */
+    bool is_mirrored_x, is_mirrored_y; /* the region */
+    uint32_t width, height;            /* of the picture */
+    struct affine affine;
+    double spacing[2]; /* millimetres of the picture's pixels, down and across; 0: unknown */
+};
+hilum_rc layout_make(const struct scene *scene, const struct request *request,
+                     const struct hilum_slice *slice, struct layout *out);
+
+/* ---- marks (draw.c, text.c, overlay.c, state.c, legend.c) ---- */
+
+struct ink {
+    double red, green, blue; /* 0 to 1 */
+    double width;            /* of lines, pixels */
+};
+void draw_line(struct picture *picture, double x0, double y0, double x1, double y1,
+               const struct ink *ink);
+/* n points x, y, x, y ... */
+void draw_lines(struct picture *picture, const double *points, size_t n, bool is_closed,
+                const struct ink *ink);
+hilum_rc draw_filled(struct picture *picture, const double *points, size_t n,
+                     const struct ink *ink);
+void draw_pixel(struct picture *picture, uint32_t x, uint32_t y, double cover,
+                const struct ink *ink);
+
+struct letters *letters_new(const char *paths);
+void letters_free(struct letters *letters);
+/* Where the text's upper left corner lies and how high its letters are; lines end with LF. HILUM_EUNSUP: no font. */
+hilum_rc letters_draw(const struct render *render, struct picture *picture, double x, double y,
+                      double height, const char *utf8, const struct ink *ink);
+hilum_rc letters_measure(const struct render *render, double height, const char *utf8,
+                         double *width, double *total_height);
+
+/* Bit planes 60xx of slice or state i, into the frame's picture. */
+hilum_rc overlay_draw(const struct scene *scene, const struct hilum_slice *slice, uint32_t i,
+                      uint32_t frame, const struct samples *samples, struct picture *picture);
+/* What a presentation state draws on the finished picture. */
+hilum_rc state_draw(const struct scene *scene, const struct hilum_slice *slice,
+                    const struct layout *layout, struct picture *picture);
+/* Shutters of slice or state i, over everything. */
+hilum_rc shutter_draw(const struct scene *scene, uint32_t i, const struct layout *layout,
+                      struct picture *picture);
+/* Patient and technique in the corners, the bar. */
+hilum_rc legend_draw(const struct scene *scene, const struct request *request,
+                     const struct layout *layout, struct picture *picture);
+
+/* ---- operators (operators.c) ---- */
+
+/* Those of two inputs on samples, before anything else. */
+hilum_rc operators_samples(const struct scene *scene, const struct request *request,
+                           struct samples *samples);
+/* The others on the picture. */
+hilum_rc operators_picture(const struct scene *scene, const struct request *request,
+                           struct picture *picture);
+
+/* ---- files (encode_jpeg.c, encode_png.c) ---- */
+
+hilum_rc encode_jpeg(const struct render *render, const struct picture *picture, uint32_t quality,
+                     const double spacing[2], struct hilum_sink *out);
+hilum_rc encode_png(const struct render *render, const struct picture *picture,
+                    const double spacing[2], struct hilum_sink *out);
+/* Samples of 16 bits little endian. */
+hilum_rc encode_raw(const struct render *render, const struct picture *picture,
+                    struct hilum_sink *out);
+
+#endif

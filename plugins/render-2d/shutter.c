@@ -1,0 +1,100 @@
+/* Shutters (PS3.3 C.7.6.11): what lies outside is covered. SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CORNERS_MAX = 1000 };
+
+/* In pixels of the frame, counted from 1; an absent one lets everything through. */
+struct shutter {
+    bool has_rectangle, has_circle;
+    double left, right, top, bottom, centre[2], radius;
+    double *corners; /* row, column ... */
+    size_t n_corners;
+};
+
+static void read_polygon(const struct scene *scene, uint32_t i, struct shutter *out)
+{
+    out->corners = malloc(2 * (size_t)CORNERS_MAX * sizeof *out->corners);
+    if (out->corners != NULL)
+        out->n_corners = attribute_numbers(attribute(scene, i, "VerticesOfThePolygonalShutter"),
+                                           out->corners, 2 * (size_t)CORNERS_MAX) /
+                         2;
+}
+
+static bool read_shutter(const struct scene *scene, uint32_t i, struct shutter *out)
+{
+    char shapes[64] = "";
+    const char *value = attribute(scene, i, "ShutterShape");
+    *out = (struct shutter){.right = INFINITY};
+    if (value == NULL)
+        return false;
+    snprintf(shapes, sizeof shapes, "%s", value);
+    out->has_rectangle = strstr(shapes, "RECTANGULAR") != NULL;
+    out->left = attribute_number(scene, i, "ShutterLeftVerticalEdge", -INFINITY);
+    out->right = attribute_number(scene, i, "ShutterRightVerticalEdge", INFINITY);
+    out->top = attribute_number(scene, i, "ShutterUpperHorizontalEdge", -INFINITY);
+    out->bottom = attribute_number(scene, i, "ShutterLowerHorizontalEdge", INFINITY);
+    out->radius = attribute_number(scene, i, "RadiusOfCircularShutter", 0);
+    out->has_circle =
+        strstr(shapes, "CIRCULAR") != NULL && out->radius > 0 &&
+        attribute_numbers(attribute(scene, i, "CenterOfCircularShutter"), out->centre, 2) == 2;
+    if (strstr(shapes, "POLYGONAL") != NULL)
+        read_polygon(scene, i, out);
+    return out->has_rectangle || out->has_circle || out->n_corners > 2;
+}
+
+static bool in_polygon(const struct shutter *s, double row, double column)
+{
+    bool is_inside = false;
+    for (size_t i = 0; i < s->n_corners; i++) {
+        const double *a = s->corners + 2 * i, *b = s->corners + 2 * ((i + 1) % s->n_corners);
+        if ((a[0] > row) != (b[0] > row) &&
+            column < a[1] + (row - a[0]) * (b[1] - a[1]) / (b[0] - a[0]))
+            is_inside = !is_inside;
+    }
+    return is_inside;
+}
+
+static bool is_covered(const struct shutter *s, double column, double row)
+{
+    if (s->has_rectangle &&
+        (column < s->left || column > s->right || row < s->top || row > s->bottom))
+        return true;
+    if (s->has_circle && hypot(row - s->centre[0], column - s->centre[1]) > s->radius)
+        return true;
+    return s->n_corners > 2 && !in_polygon(s, row, column);
+}
+
+/* From the picture back to the frame. */
+static struct affine inverse(const struct affine *of)
+{
+    const double *m = of->m;
+    double det = m[0] * m[4] - m[1] * m[3];
+    det = det != 0 ? det : 1;
+    return (struct affine){{m[4] / det, -m[1] / det, (m[1] * m[5] - m[4] * m[2]) / det, -m[3] / det,
+                            m[0] / det, (m[3] * m[2] - m[0] * m[5]) / det}};
+}
+
+hilum_rc shutter_draw(const struct scene *scene, uint32_t i, const struct layout *layout,
+                      struct picture *picture)
+{
+    struct shutter shutter;
+    if (read_shutter(scene, i, &shutter)) {
+        double grey = attribute_number(scene, i, "ShutterPresentationValue", 0) / 65535;
+        const struct ink ink = {grey, grey, grey, 1};
+        const struct affine back = inverse(&layout->affine);
+        for (uint32_t y = 0; y < picture->height; y++)
+            for (uint32_t x = 0; x < picture->width; x++) {
+                double column, row;
+                affine_apply(&back, x + 0.5, y + 0.5, &column, &row);
+                if (is_covered(&shutter, column + 0.5, row + 0.5))
+                    draw_pixel(picture, x, y, 1, &ink);
+            }
+    }
+    free(shutter.corners);
+    return HILUM_OK;
+}

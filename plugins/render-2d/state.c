@@ -1,0 +1,239 @@
+/* What a presentation state draws: graphics, texts (PS3.3 C.10.5), shutters (C.7.6.11). SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POINTS_MAX = 20000, CURVE = 96, OBJECTS_MAX = 2000 };
+
+/* An annotation being drawn. */
+struct drawing {
+    const struct scene *scene;
+    const struct layout *layout;
+    struct picture *picture;
+    uint32_t state;
+    char item[80]; /* "GraphicAnnotationSequence[0]." */
+    struct ink ink;
+};
+
+static const char *text_of(const struct drawing *d, const char *object, const char *name)
+{
+    char path[ATTRIBUTE_PATH];
+    snprintf(path, sizeof path, "%s%s%s", d->item, object, name);
+    return attribute(d->scene, d->state, path);
+}
+
+static bool is_of(const struct drawing *d, const char *object, const char *name, const char *value)
+{
+    const char *text = text_of(d, object, name);
+    return text != NULL && strcmp(text, value) == 0;
+}
+
+/* From what a coordinate counts in to the picture's pixels: PIXEL of the frame, DISPLAY of the area shown. */
+static void place(const struct drawing *d, bool is_display, const double in[2], double out[2])
+{
+    if (is_display) {
+        out[0] = in[0] * d->picture->width;
+        out[1] = in[1] * d->picture->height;
+    } else {
+        affine_apply(&d->layout->affine, in[0], in[1], &out[0], &out[1]);
+    }
+}
+
+/* ---- graphics ---- */
+
+static size_t read_points(const char *text, double **out)
+{
+    *out = NULL;
+    size_t most = 2;
+    for (const char *p = text; p != NULL && *p != '\0'; p++)
+        most += *p == '\\';
+    if (text == NULL || most > POINTS_MAX)
+        return 0;
+    *out = malloc(most * sizeof **out);
+    return *out != NULL ? attribute_numbers(text, *out, most) / 2 : 0;
+}
+
+/* Centre and a point of a circle; ends of both axes of an ellipse: as many points on it. */
+static void curve(const double *p, bool is_circle, double out[2 * CURVE])
+{
+    double cx = is_circle ? p[0] : (p[0] + p[2]) / 2, cy = is_circle ? p[1] : (p[1] + p[3]) / 2;
+    double ax = is_circle ? p[2] - p[0] : (p[2] - p[0]) / 2;
+    double ay = is_circle ? p[3] - p[1] : (p[3] - p[1]) / 2;
+    double bx = is_circle ? -ay : (p[6] - p[4]) / 2, by = is_circle ? ax : (p[7] - p[5]) / 2;
+    for (size_t k = 0; k < CURVE; k++) {
+        double angle = 2 * 3.14159265358979323846 * (double)k / CURVE;
+        out[2 * k] = cx + ax * cos(angle) + bx * sin(angle);
+        out[2 * k + 1] = cy + ay * cos(angle) + by * sin(angle);
+    }
+}
+
+static void draw_shape(const struct drawing *d, const double *points, size_t n, bool is_closed,
+                       bool is_display, bool is_filled)
+{
+    double *placed = malloc(n * 2 * sizeof *placed);
+    if (placed == NULL)
+        return;
+    for (size_t i = 0; i < n; i++)
+        place(d, is_display, points + 2 * i, placed + 2 * i);
+    if (is_filled)
+        draw_filled(d->picture, placed, n, &d->ink);
+    draw_lines(d->picture, placed, n, is_closed, &d->ink);
+    free(placed);
+}
+
+static void draw_point(const struct drawing *d, const double *point, bool is_display)
+{
+    double at[2], reach = 3 + d->ink.width;
+    place(d, is_display, point, at);
+    draw_line(d->picture, at[0] - reach, at[1], at[0] + reach, at[1], &d->ink);
+    draw_line(d->picture, at[0], at[1] - reach, at[0], at[1] + reach, &d->ink);
+}
+
+static void draw_graphic(const struct drawing *d, unsigned k)
+{
+    char object[64], type[17] = "";
+    double *points, on[2 * CURVE];
+    snprintf(object, sizeof object, "GraphicObjectSequence[%u].", k);
+    const char *name = text_of(d, object, "GraphicType");
+    snprintf(type, sizeof type, "%s", name != NULL ? name : "");
+    bool is_display = is_of(d, object, "GraphicAnnotationUnits", "DISPLAY");
+    bool is_filled = is_of(d, object, "GraphicFilled", "Y");
+    size_t n = read_points(text_of(d, object, "GraphicData"), &points);
+    bool is_circle = strcmp(type, "CIRCLE") == 0, is_ellipse = strcmp(type, "ELLIPSE") == 0;
+    if (strcmp(type, "POINT") == 0 && n >= 1) {
+        draw_point(d, points, is_display);
+    } else if ((is_circle && n >= 2) || (is_ellipse && n >= 4)) {
+        curve(points, is_circle, on);
+        draw_shape(d, on, CURVE, true, is_display, is_filled);
+    } else if (n >= 2) {
+        bool is_closed = points[0] == points[2 * n - 2] && points[1] == points[2 * n - 1];
+        draw_shape(d, points, n, is_closed, is_display, is_filled && is_closed);
+    }
+    free(points);
+}
+
+/* ---- texts ---- */
+
+static double letter_height(const struct drawing *d)
+{
+    double height = d->picture->height / 32.0;
+    return height < 12 ? 12 : height > 48 ? 48 : height;
+}
+
+/* A text and, where it points at something, a line to that. */
+static hilum_rc draw_text(const struct drawing *d, unsigned k)
+{
+    char object[64], *text;
+    double corner[2], other[2], anchor[2], at[2], height = letter_height(d), width, total;
+    snprintf(object, sizeof object, "TextObjectSequence[%u].", k);
+    bool is_display = is_of(d, object, "BoundingBoxAnnotationUnits", "DISPLAY");
+    bool is_anchored = is_of(d, object, "AnchorPointAnnotationUnits", "DISPLAY");
+    bool is_visible = is_of(d, object, "AnchorPointVisibility", "Y");
+    bool has_box =
+        attribute_numbers(text_of(d, object, "BoundingBoxTopLeftHandCorner"), corner, 2) == 2 &&
+        attribute_numbers(text_of(d, object, "BoundingBoxBottomRightHandCorner"), other, 2) == 2;
+    bool has_anchor = attribute_numbers(text_of(d, object, "AnchorPoint"), anchor, 2) == 2;
+    const char *value = text_of(d, object, "UnformattedTextValue");
+    if (value == NULL || (!has_box && !has_anchor))
+        return HILUM_OK;
+    text = strdup(value);
+    if (text == NULL)
+        return HILUM_ENOMEM;
+    for (char *p = text; *p != '\0'; p++) /* CR LF and CR are line ends (PS3.5 6.1.3) */
+        if (*p == '\r')
+            *p = p[1] == '\n' ? ' ' : '\n';
+    hilum_rc rc = letters_measure(d->scene->render, height, text, &width, &total);
+    if (has_anchor)
+        place(d, is_anchored, anchor, anchor);
+    if (has_box) {
+        place(d, is_display, corner, corner);
+        place(d, is_display, other, other);
+        at[0] = fmin(corner[0], other[0]);
+        at[1] = fmin(corner[1], other[1]);
+    } else {
+        at[0] = anchor[0] + height / 2;
+        at[1] = anchor[1] - height / 2;
+    }
+    if (has_anchor && is_visible && has_box)
+        draw_line(d->picture, anchor[0], anchor[1], at[0], at[1] + height / 2, &d->ink);
+    if (rc == HILUM_OK)
+        rc = letters_draw(d->scene->render, d->picture, at[0], at[1], height, text, &d->ink);
+    free(text);
+    return rc;
+}
+
+/* ---- annotations ---- */
+
+/* Those that name images belong to these alone, and to these frames of them. */
+static bool belongs(const struct drawing *d, const struct hilum_slice *slice)
+{
+    char path[ATTRIBUTE_PATH];
+    double frames[64];
+    snprintf(path, sizeof path, "%sReferencedImageSequence", d->item);
+    uint64_t n = attribute_items(d->scene, d->state, path);
+    for (unsigned k = 0; k < n && k < OBJECTS_MAX; k++) {
+        snprintf(path, sizeof path, "%sReferencedImageSequence[%u].ReferencedSOPInstanceUID",
+                 d->item, k);
+        if (slice->sop_instance == NULL ||
+            !attribute_is(d->scene, d->state, path, slice->sop_instance))
+            continue;
+        snprintf(path, sizeof path, "%sReferencedImageSequence[%u].ReferencedFrameNumber", d->item,
+                 k);
+        size_t listed = attribute_numbers(attribute(d->scene, d->state, path), frames, 64);
+        for (size_t f = 0; f < listed; f++)
+            if (frames[f] == slice->frame_number)
+                return true;
+        if (listed == 0)
+            return true;
+    }
+    return n == 0;
+}
+
+/* The colour its layer recommends; yellow, where pictures have colours, or white. */
+static void choose_ink(struct drawing *d)
+{
+    char path[ATTRIBUTE_PATH], layer[65] = "";
+    const char *name = text_of(d, "", "GraphicLayer");
+    snprintf(layer, sizeof layer, "%s", name != NULL ? name : "");
+    d->ink = (struct ink){1, 1, d->picture->channels == 3 ? 0.2 : 1, 1.5};
+    uint64_t n = attribute_items(d->scene, d->state, "GraphicLayerSequence");
+    for (unsigned k = 0; k < n && k < 256; k++) {
+        snprintf(path, sizeof path, "GraphicLayerSequence[%u].GraphicLayer", k);
+        if (!attribute_is(d->scene, d->state, path, layer))
+            continue;
+        snprintf(path, sizeof path,
+                 "GraphicLayerSequence[%u].GraphicLayerRecommendedDisplayGrayscaleValue", k);
+        double grey = attribute_number(d->scene, d->state, path, -1);
+        if (grey >= 0 && grey <= 65535)
+            d->ink.red = d->ink.green = d->ink.blue = grey / 65535;
+    }
+}
+
+hilum_rc state_draw(const struct scene *scene, const struct hilum_slice *slice,
+                    const struct layout *layout, struct picture *picture)
+{
+    struct drawing d = {.scene = scene, .layout = layout, .picture = picture};
+    char path[ATTRIBUTE_PATH];
+    hilum_rc rc = HILUM_OK;
+    if (!scene_state(scene, &d.state))
+        return HILUM_OK;
+    uint64_t n = attribute_items(scene, d.state, "GraphicAnnotationSequence");
+    for (unsigned k = 0; rc == HILUM_OK && k < n && k < OBJECTS_MAX; k++) {
+        snprintf(d.item, sizeof d.item, "GraphicAnnotationSequence[%u].", k);
+        if (!belongs(&d, slice))
+            continue;
+        choose_ink(&d);
+        snprintf(path, sizeof path, "%sGraphicObjectSequence", d.item);
+        uint64_t graphics = attribute_items(scene, d.state, path);
+        for (unsigned g = 0; g < graphics && g < OBJECTS_MAX; g++)
+            draw_graphic(&d, g);
+        snprintf(path, sizeof path, "%sTextObjectSequence", d.item);
+        uint64_t texts = attribute_items(scene, d.state, path);
+        for (unsigned t = 0; rc == HILUM_OK && t < texts && t < OBJECTS_MAX; t++)
+            rc = draw_text(&d, t);
+    }
+    return rc;
+}

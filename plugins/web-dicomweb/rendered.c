@@ -1,0 +1,362 @@
+/* Rendered resources (PS3.18 10.4.1.1.4) and WADO-URI pictures: frames drawn by the renderer `2d`, one by one as they
+ * leave. SPDX-License-Identifier: Apache-2.0 */
+#include "web.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "hilum/renderer.h"
+
+enum { FRAMES_MAX = 100000, PICTURE_MAX = 256 * 1024 * 1024 };
+#define STATES "1.2.840.10008.5.1.4.1.1.11." /* presentation states (PS3.4 A.33) */
+
+/* ---- a picture ---- */
+
+static hilum_rc picture_write(void *ctx, const void *bytes, uint64_t n)
+{
+    struct web_picture *picture = ctx;
+    if (n > PICTURE_MAX - picture->n)
+        return HILUM_EFULL;
+    if (n > picture->cap - picture->n) {
+        size_t cap = (picture->n + (size_t)n) * 2;
+        char *grown = realloc(picture->bytes, cap);
+        if (grown == NULL)
+            return HILUM_ENOMEM;
+        picture->bytes = grown;
+        picture->cap = cap;
+    }
+    memcpy(picture->bytes + picture->n, bytes, (size_t)n);
+    picture->n += (size_t)n;
+    return HILUM_OK;
+}
+
+void web_picture_fini(struct web_picture *picture)
+{
+    free(picture->bytes);
+    *picture = (struct web_picture){NULL, 0, 0};
+}
+
+/* The frame that stands for all (PS3.3 C.7.6.6), or the one in the middle. */
+static uint32_t representative(const struct hilum_source *source)
+{
+    const char *named = source->text(source->ctx, 0, "RepresentativeFrameNumber");
+    unsigned long number = named != NULL ? strtoul(named, NULL, 10) : 0;
+    if (number >= 1 && number <= source->n_slices)
+        return (uint32_t)number - 1;
+    return source->n_slices / 2;
+}
+
+/* Part of the whole to pixels of the frame. */
+static void region_place(const struct web_view *wanted, const struct hilum_frame *frame, char *out,
+                         size_t size, const char *parameters)
+{
+    double width = frame->columns, height = frame->rows;
+    const double *v = wanted->region;
+    snprintf(out, size, "{\"region\":[%.6f,%.6f,%.6f,%.6f]%s%s", v[0] * width, v[1] * height,
+             (v[2] - v[0]) * width, (v[3] - v[1]) * height, parameters[1] == '}' ? "" : ",",
+             parameters + 1);
+}
+
+static hilum_rc draw(const struct web_call *call, const struct hilum_source *source,
+                     const struct web_view *wanted, uint64_t frame, struct web_picture *out)
+{
+    const struct web *web = call->web;
+    const struct hilum_cap *cap = NULL;
+    void *instance = NULL, *scene = NULL;
+    char region[2048];
+    struct hilum_view view = wanted->view;
+    struct hilum_slice slice = {.size = sizeof slice};
+    struct hilum_rendered done = {.size = sizeof done};
+    struct hilum_sink sink = {.size = sizeof sink, .write = picture_write, .ctx = out};
+    if (frame > source->n_slices)
+        return web->host->fail(web->self, HILUM_ENOTFOUND, "the instance has fewer frames");
+    view.slice = frame > 0 ? (uint32_t)frame - 1 : representative(source);
+    hilum_rc rc = web->host->acquire(web->self, HILUM_CAP_RENDERER, "2d", &cap, &instance);
+    if (rc != HILUM_OK)
+        return web->host->fail(web->self, HILUM_EUNSUP, "no renderer is loaded: plugin render-2d");
+    const struct hilum_renderer *table = (const struct hilum_renderer *)(const void *)cap;
+    if (wanted->has_region && strlen(wanted->parameters) < 1024 &&
+        source->describe(source->ctx, view.slice, &slice) == HILUM_OK) {
+        region_place(wanted, slice.frame, region, sizeof region, wanted->parameters);
+        view.parameters = region;
+    }
+    rc = table->open(instance, source, &scene);
+    if (rc == HILUM_OK) {
+        rc = table->render(instance, scene, &view, &sink, &done);
+        table->close(instance, scene);
+    }
+    web->host->unpin(web->self, cap);
+    return rc;
+}
+
+/* ---- presentation states ---- */
+
+static bool is_state(const struct web *web, hilum_object *object)
+{
+    struct hilum_object_names names;
+    return web->host->objects->names(object, &names) == HILUM_OK &&
+           strncmp(names.sop_class, STATES, strlen(STATES)) == 0;
+}
+
+static hilum_rc open_named(const struct web_call *call, const char *series, const char *instance,
+                           hilum_object **out)
+{
+    struct web_call other = *call;
+    struct web_tag tag = {0, 0};
+    other.uids[1] = series;
+    other.uids[2] = instance;
+    return web_open_one(&other, out, &tag);
+}
+
+/* The first image a state is made for. */
+static hilum_rc open_image(const struct web_call *call, hilum_object *state, hilum_object **out)
+{
+    const struct hilum_object_api *objects = call->web->host->objects;
+    char series[65] = "", image[65] = "";
+    const char *value = objects->text(state, "ReferencedSeriesSequence[0].SeriesInstanceUID");
+    if (value != NULL)
+        snprintf(series, sizeof series, "%s", value);
+    value = objects->text(
+        state, "ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID");
+    if (value != NULL)
+        snprintf(image, sizeof image, "%s", value);
+    if (!web_is_uid(series) || !web_is_uid(image))
+        return call->web->host->fail(call->web->self, HILUM_ENOTFOUND,
+                                     "the presentation state names no image");
+    return open_named(call, series, image, out);
+}
+
+hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
+                          const struct web_view *view, uint64_t frame, struct web_picture *out)
+{
+    const struct hilum_object_api *objects = call->web->host->objects;
+    const struct hilum_source *source = NULL;
+    hilum_object *image = NULL, *state = NULL;
+    hilum_rc rc = HILUM_OK;
+    if (view->state != NULL)
+        rc = open_named(call, view->state_series, view->state, &state);
+    else if (is_state(call->web, object))
+        rc = open_image(call, object, &image);
+    if (rc == HILUM_OK)
+        rc = objects->source(image != NULL ? image : object, image != NULL ? object : state,
+                             &source);
+    if (rc == HILUM_OK)
+        rc = draw(call, source, view, frame, out);
+    objects->close(image);
+    objects->close(state);
+    return rc;
+}
+
+/* ---- what is drawn, one after the other ---- */
+
+struct rendered {
+    struct web_parts parts; /* first: freed as such */
+    struct web_call call;   /* its exchange outlives the body */
+    struct web_view view;
+    struct web_list list;
+    size_t at;                /* in the list */
+    hilum_object *object;     /* the one of the list under way */
+    uint64_t n_frames, frame; /* of it, from 0 */
+    uint64_t *numbers;        /* of frames, from 1; NULL: all */
+    size_t n_numbers;
+    struct web_picture picture;
+    bool is_given;
+    const char *type;
+};
+
+static hilum_rc open_next(struct rendered *r)
+{
+    const struct web *web = r->call.web;
+    struct hilum_frames known;
+    web->host->objects->close(r->object);
+    r->object = NULL;
+    if (r->at == r->list.n)
+        return 0;
+    hilum_rc rc = web->host->objects->open(web->self, r->parts.who, r->list.items[r->at++].instance,
+                                           r->list.as_of, &r->object);
+    if (rc != HILUM_OK)
+        return rc;
+    r->frame = 0;
+    r->n_frames = r->n_numbers;
+    if (r->numbers == NULL)
+        r->n_frames =
+            web->host->objects->frames(r->object, &known) == HILUM_OK && known.n > 0 ? known.n : 1;
+    return 1;
+}
+
+/* What cannot be drawn (reports, video) is left out, where there are others; a picture alone fails with its reason. */
+static hilum_rc rendered_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
+{
+    struct rendered *r = (struct rendered *)parts;
+    bool is_alone = r->parts.is_single;
+    for (;;) {
+        while (r->object == NULL || r->frame == r->n_frames) {
+            hilum_rc rc = open_next(r);
+            if (rc <= 0)
+                return rc;
+        }
+        uint64_t number = r->numbers != NULL ? r->numbers[r->frame] : is_alone ? 0 : r->frame + 1;
+        r->frame++;
+        r->picture.n = 0;
+        r->is_given = false;
+        hilum_rc rc = web_picture_draw(&r->call, r->object, &r->view, number, &r->picture);
+        if (rc == HILUM_OK) {
+            snprintf(type, WEB_TYPE_MAX, "%s", r->type);
+            return 1;
+        }
+        if (is_alone || r->numbers != NULL || rc == HILUM_EINVAL || rc == HILUM_ENOMEM)
+            return rc;
+    }
+}
+
+static hilum_rc rendered_read(struct web_parts *parts, const void **bytes, uint64_t *n)
+{
+    struct rendered *r = (struct rendered *)parts;
+    *bytes = r->picture.bytes;
+    *n = r->is_given ? 0 : r->picture.n;
+    r->is_given = true;
+    return HILUM_OK;
+}
+
+static void rendered_free(struct web_parts *parts)
+{
+    struct rendered *r = (struct rendered *)parts;
+    r->call.web->host->objects->close(r->object);
+    web_list_fini(&r->list);
+    web_view_fini(&r->view);
+    web_picture_fini(&r->picture);
+    free(r->numbers);
+    free(r);
+}
+
+static struct rendered *rendered_new(const struct web_call *call)
+{
+    struct rendered *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    r->call = *call;
+    r->parts = (struct web_parts){.web = call->web,
+                                  .who = call->api->request(call->http)->who,
+                                  .begin = rendered_begin,
+                                  .read = rendered_read,
+                                  .free = rendered_free};
+    return r;
+}
+
+/* ---- requests ---- */
+
+static hilum_rc read_frames(const struct web_call *call, struct rendered *r)
+{
+    const char *list = call->api->param(call->http, "frames");
+    if (list == NULL)
+        return HILUM_OK;
+    size_t most = strlen(list) / 2 + 1;
+    r->numbers = most <= FRAMES_MAX ? calloc(most, sizeof *r->numbers) : NULL;
+    if (r->numbers == NULL)
+        return call->web->host->fail(call->web->self, HILUM_EINVAL, "too many frames");
+    r->n_numbers = (size_t)web_frame_numbers(list, r->numbers, most);
+    return r->n_numbers > 0
+               ? HILUM_OK
+               : call->web->host->fail(call->web->self, HILUM_EINVAL,
+                                       "expected frame numbers from 1, separated by commas");
+}
+
+/* One picture alone, or several as parts; where one is wanted of several it is the one in the middle. */
+static bool choose_type(const struct web_call *call, struct rendered *r)
+{
+    static const char *const types[] = {"image/jpeg", "image/png"};
+    struct web_offer offers[4];
+    bool is_one = r->n_numbers == 1 || (r->list.n == 1 && r->n_numbers == 0);
+    for (size_t i = 0; i < 4; i++) {
+        bool is_bare = (i < 2) == is_one;
+        offers[i] = is_bare ? (struct web_offer){types[i % 2], NULL, NULL}
+                            : (struct web_offer){NULL, types[i % 2], NULL};
+    }
+    int best = web_accept(web_accept_of(call), offers, 4);
+    if (best < 0)
+        return false;
+    r->type = types[best % 2];
+    r->view.view.media_type = r->type;
+    r->parts.is_single = offers[best].type == NULL;
+    if (r->parts.is_single && r->list.n > 1)
+        r->at = r->list.n / 2;
+    return true;
+}
+
+/* Pictures are the same as long as objects, corrections, the request and this Hilum are. */
+static void tag_make(const struct web_call *call, struct rendered *r, struct web_tag *tag)
+{
+    *tag = (struct web_tag){0, 0};
+    web_tag_text(tag, call->api->request(call->http)->path);
+    web_tag_text(tag, call->api->request(call->http)->query);
+    web_tag_text(tag, r->type);
+    web_tag_text(tag, HILUM_VERSION);
+    web_tag_list(tag, &r->list);
+    web_tag_form(tag, call->web, r->parts.is_single);
+    web_tag_boundary(call->web, tag, r->parts.boundary);
+}
+
+static hilum_rc send(const struct web_call *call, struct rendered *r)
+{
+    struct web_tag tag;
+    if (!choose_type(call, r)) {
+        rendered_free(&r->parts);
+        return web_refuse(call, 406, "pictures are made as image/jpeg and image/png");
+    }
+    tag_make(call, r, &tag);
+    if (web_tag_show(call, &tag)) {
+        rendered_free(&r->parts);
+        return web_unchanged(call);
+    }
+    web_audit_retrieve(call, "rendered", r->n_numbers > 0 ? r->n_numbers : r->list.n, true);
+    if (r->parts.is_single && r->list.n > 1)
+        call->api->add_header(call->http, "Warning",
+                              "299 - \"one of several pictures; ask for multipart/related\"");
+    return web_parts_send(call, 200, r->type, &r->parts);
+}
+
+hilum_rc web_rendered(const struct web_call *call)
+{
+    struct rendered *r = rendered_new(call);
+    if (r == NULL)
+        return HILUM_ENOMEM;
+    hilum_rc rc = web_view_read(call, &r->view);
+    if (rc == HILUM_OK)
+        rc = read_frames(call, r);
+    if (rc == HILUM_OK)
+        rc = web_list_make(call, &r->list);
+    if (rc == HILUM_OK)
+        return send(call, r);
+    rendered_free(&r->parts);
+    return rc;
+}
+
+/* ---- WADO-URI ---- */
+
+hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type)
+{
+    static const struct web_offer offers[] = {{"image/jpeg", NULL, NULL},
+                                              {"image/png", NULL, NULL}};
+    struct web_view view;
+    struct web_picture picture = {NULL, 0, 0};
+    hilum_object *object = NULL;
+    struct web_tag tag = {0, 0};
+    int best = web_accept(content_type, offers, 2);
+    if (best < 0)
+        return web_refuse(call, 406,
+                          "contentType: application/dicom, image/jpeg and image/png can be had");
+    hilum_rc rc = web_view_read_uri(call, &view);
+    view.view.media_type = offers[best].media;
+    if (rc == HILUM_OK)
+        rc = web_open_one(call, &object, &tag);
+    if (rc == HILUM_OK)
+        rc = web_picture_draw(call, object, &view, view.frame, &picture);
+    if (rc == HILUM_OK) {
+        web_audit_retrieve(call, "rendered", 1, true);
+        rc = call->api->respond(call->http, 200, offers[best].media, picture.bytes, picture.n);
+    }
+    call->web->host->objects->close(object);
+    web_picture_fini(&picture);
+    web_view_fini(&view);
+    return rc;
+}

@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+# Pictures from WADO-RS rendered and WADO-URI: against dcmj2pnm on shared files, and on pictures made here whose every
+# pixel is known. SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import numpy
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import png
+
+URL, DATA, WORK = sys.argv[1:4]
+failures, done = [], 0
+
+
+def check(what, is_true, more=""):
+    global done
+    done += 1
+    if not is_true:
+        failures.append("%s %s" % (what, more))
+        print("FAILED:", what, more)
+
+
+def put(body):
+    request = urllib.request.Request(URL + "/dicom-web/studies", data=body, headers={
+        "Content-Type": "application/dicom", "Accept": "application/dicom+json"})
+    answer = json.load(urllib.request.urlopen(request))
+    return answer["00081199"]["Value"][0]["00081190"]["Value"][0]
+
+
+def get(url, accept="image/png"):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept})) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def picture(url, query=""):
+    status, body = get(url + "/rendered" + query)
+    assert status == 200, (url, query, status, body[:300])
+    return png.read_png(body).astype(int)
+
+
+# ---- beside DCMTK: file, options of dcmj2pnm, largest difference of a sample (it cuts fractions, we round) ----
+
+FILES = [
+    ("lut/cplx_p02.dcm", [], 0),
+    ("lut/mlut_18.dcm", ["+Wm"], 1),
+    ("lut/ovly_p01.dcm", [], 0),
+    ("us/OBXXXX1A.dcm", [], 1),
+    ("us/US-YBR_FULL_422-EVRLE.dcm", [], 1),
+    ("us/YBR_FULL-RLE.dcm", [], 2),
+    ("colour_sc/SC_rgb_dcmtk_+eb+cy+np.dcm", [], 0),
+    ("colour_sc/SC_rgb_dcmtk_+eb+cy+s2.dcm", [], 0),
+    ("colour_sc/SC_rgb_rle_16bit.dcm", [], 0),
+    ("colour_sc/SC_rgb_rle_32bit.dcm", [], 0),
+    ("colour_sc/SC_rgb_small_odd_jpeg.dcm", [], 0),
+    ("colour_sc/SC_ybr_full_422_uncompressed.dcm", [], 1),
+    ("colour_sc/examples_overlay.dcm", ["+Wi", "1"], 1),
+    ("small/CT_small.dcm", ["+Wm"], 1),
+    ("small/ExplVR_BigEnd.dcm", [], 0),
+    ("small/JPGExtended.dcm", ["+Wm"], 1),
+    ("small/MR_small_RLE.dcm", ["+Wi", "1"], 1),
+    ("small/image_dfl.dcm", [], 0),
+    ("large_dx_mg/CR-ModalitySequenceLUT.dcm", ["+Wm"], 1),
+    ("large_dx_mg/GH133.dcm", ["+Wl", "1"], 1),
+    ("large_dx_mg/dx_image.dcm", ["+Wi", "1"], 1),
+    ("pt_nm/GH184.dcm", ["+Wm"], 1),
+]
+
+
+def beside_dcmtk():
+    for name, options, most in FILES:
+        path = os.path.join(DATA, "dicom", name)
+        if not os.path.exists(path):
+            continue
+        with open(path, "rb") as file:
+            url = put(file.read())
+        ours = picture(url)
+        frames = int(getattr(pydicom.dcmread(path, stop_before_pixels=True, force=True), "NumberOfFrames", 1) or 1)
+        out = os.path.join(WORK, "peer.pnm")
+        subprocess.run(["dcmj2pnm", "-q", "+F", str(frames // 2 + 1 if frames > 1 else 1)] + options + [path, out], check=True)
+        with open(out, "rb") as file:
+            theirs = png.read_pnm(file.read()).astype(int)
+        if theirs.shape[2] < ours.shape[2]:
+            theirs = numpy.repeat(theirs, 3, 2)
+        largest = abs(ours - theirs).max() if ours.shape == theirs.shape else None
+        check(name, largest is not None and largest <= most, "differs by %s" % largest)
+
+
+# ---- pictures made here ----
+
+def dataset(number, sop_class="1.2.840.10008.5.1.4.1.1.7"):
+    d = Dataset()
+    d.file_meta = FileMetaDataset()
+    d.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    d.file_meta.MediaStorageSOPClassUID = d.SOPClassUID = sop_class
+    d.file_meta.MediaStorageSOPInstanceUID = d.SOPInstanceUID = "2.25.91%d" % number
+    d.is_little_endian, d.is_implicit_VR = True, False
+    d.SpecificCharacterSet = "ISO_IR 192"
+    d.StudyInstanceUID, d.SeriesInstanceUID = "2.25.9000", "2.25.900%d" % (1 if sop_class[-2:] == ".7" else 2)
+    d.PatientID, d.PatientName, d.Modality = "RENDER", "Wang^Xiaoming=王^小明", "OT"
+    return d
+
+
+def image(number, pixels, **more):
+    d = dataset(number)
+    kind = pixels.dtype
+    d.Rows, d.Columns = pixels.shape[-2:] if pixels.ndim < 3 or pixels.shape[-1] != 3 else pixels.shape[:2]
+    d.SamplesPerPixel = 1
+    d.PhotometricInterpretation = "MONOCHROME2"
+    d.BitsAllocated = d.BitsStored = kind.itemsize * 8
+    d.HighBit = d.BitsStored - 1
+    d.PixelRepresentation = int(kind.kind == "i")
+    d.PixelData = pixels.tobytes() + (b"\0" if pixels.nbytes % 2 else b"")
+    for name, value in more.items():
+        setattr(d, name, value)
+    d["PixelData"].VR = "OW" if d.BitsAllocated > 8 else "OB"
+    return d
+
+
+def stored(d):
+    path = os.path.join(WORK, "made.dcm")
+    d.save_as(path, write_like_original=False)
+    with open(path, "rb") as file:
+        return put(file.read())
+
+
+def ramps():
+    values = numpy.arange(-2048, 2048, dtype=numpy.int16).reshape(64, 64)
+    url = stored(image(1, values, RescaleSlope="2", RescaleIntercept="-100", WindowCenter="40", WindowWidth="400"))
+    hu = values.astype(float) * 2 - 100
+    linear = numpy.clip((hu - 39.5) / 399 + 0.5, 0, 1) * 255
+    check("linear window", abs(picture(url)[:, :, 0] - linear).max() <= 0.5 + 1e-9)
+    exact = numpy.clip((hu - 300) / 500 + 0.5, 0, 1) * 255
+    check("exact window", abs(picture(url, "?window=300,500,linear-exact")[:, :, 0] - exact).max() <= 0.5 + 1e-9)
+    sigmoid = 255 / (1 + numpy.exp(-4 * (hu - 300) / 500))
+    check("sigmoid", abs(picture(url, "?window=300,500,sigmoid")[:, :, 0] - sigmoid).max() <= 0.5 + 1e-9)
+    inverted = picture(url, "?parameters=" + urllib.parse.quote('{"invert":true}'))
+    check("inverted", abs(inverted[:, :, 0] - (255 - linear)).max() <= 0.5 + 1e-9)
+    deep = picture(url, "?parameters=" + urllib.parse.quote('{"depth":16}'))
+    check("sixteen bits", abs(deep[:, :, 0] - linear * 257).max() <= 0.5 + 1e-6)
+    check("JPEG has eight", get(url + '/rendered?parameters=' + urllib.parse.quote('{"depth":16}'), "image/jpeg")[0] == 501)
+    one = stored(image(2, values, PhotometricInterpretation="MONOCHROME1", RescaleSlope="2", RescaleIntercept="-100",
+                       WindowCenter="40", WindowWidth="400", PresentationLUTShape="INVERSE"))
+    check("MONOCHROME1", abs(picture(one)[:, :, 0] - (255 - linear)).max() <= 0.5 + 1e-9)
+    padded = values.copy()
+    padded[0, :] = -2000
+    url = stored(image(3, padded, PixelPaddingValue=-2000, PhotometricInterpretation="MONOCHROME1"))
+    got = picture(url)[:, :, 0]
+    check("padding is black", (got[0] == 0).all() and got[1, 0] == 255 and got[63, 63] == 0, str(got[:2, 0]))
+
+
+def bits():
+    rng = numpy.random.default_rng(7)
+    flat = rng.integers(0, 2, (3, 5, 7), dtype=numpy.uint8)
+    d = image(4, numpy.zeros((5, 7), numpy.uint8))
+    d.BitsAllocated = d.BitsStored = 1
+    d.HighBit, d.NumberOfFrames = 0, 3
+    packed = numpy.packbits(flat.ravel(), bitorder="little").tobytes()
+    d.PixelData = packed + b"\0" * (len(packed) % 2)
+    url = stored(d)
+    for frame in (1, 2, 3):
+        got = png.read_png(get(url + "/frames/%d/rendered" % frame)[1])[:, :, 0]
+        check("frame %d of bits" % frame, (got == flat[frame - 1] * 255).all())
+    wide = rng.integers(0, 2**32, (8, 8), dtype=numpy.uint32)
+    url = stored(image(5, wide, WindowCenter=str(2**31), WindowWidth=str(2**32), VOILUTFunction="LINEAR_EXACT"))
+    check("32 bits", abs(picture(url)[:, :, 0] - wide / 2**32 * 255).max() <= 0.51)
+    high = (numpy.arange(64, dtype=numpy.uint16).reshape(8, 8) << 4) | 5
+    d = image(6, high, WindowCenter="32", WindowWidth="64", VOILUTFunction="LINEAR_EXACT")
+    d.BitsStored, d.HighBit = 12, 15
+    check("high bit 15 of 12", abs(picture(stored(d))[:, :, 0] - (high >> 4) / 64 * 255).max() <= 0.51)
+    d = image(7, numpy.arange(256, dtype=numpy.uint8).reshape(16, 16), PhotometricInterpretation="PALETTE COLOR")
+    for i, name in enumerate(("Red", "Green", "Blue")):
+        setattr(d, name + "PaletteColorLookupTableDescriptor", [256, 0, 16])
+        end = 65535 if i < 2 else 0
+        segments = numpy.array([0, 1, 0, 1, 254, end, 0, 1, 257 * (i + 1)], dtype="<u2")
+        setattr(d, "Segmented" + name + "PaletteColorLookupTableData", segments.tobytes())
+    got = picture(stored(d)).reshape(256, 3)
+    line = numpy.floor(65535 * numpy.arange(255) / 254) / 65535 * 255
+    check("segmented palette", abs(got[:255, 0] - line).max() <= 0.51 and (got[:255, 2] == 0).all() and
+          list(got[255]) == [1, 2, 3], str(got[[0, 100, 254, 255]]))
+
+
+def shapes():
+    values = (numpy.add.outer(numpy.arange(40) * 4, numpy.arange(60) * 1)).astype(numpy.uint8)
+    values[:4, :4] = 255
+    url = stored(image(8, values, PixelSpacing=["1", "1"]))
+    check("as large as it is", picture(url).shape == (40, 60, 1))
+    check("within a viewport", picture(url, "?viewport=30,30").shape == (20, 30, 1))
+    check("larger", picture(url, "?viewport=600,600").shape == (400, 600, 1))
+    same = picture(url, "?viewport=20,10,30,20,20,10")[:, :, 0]
+    check("a region", (same == values[20:30, 30:50]).all())
+    same = picture(url, "?viewport=20,10,30,20,-20,10")[:, :, 0]
+    check("flipped across", (same == values[20:30, 30:50][:, ::-1]).all())
+    same = picture(url, "?viewport=20,10,30,20,20,-10")[:, :, 0]
+    check("flipped down", (same == values[20:30, 30:50][::-1]).all())
+    half = picture(url, "?viewport=30,20")[:, :, 0]
+    mean = values.reshape(20, 2, 30, 2).mean(axis=(1, 3))
+    check("halved is the mean", abs(half[4:, 4:] - mean[4:, 4:]).max() <= 2, str(abs(half[4:, 4:] - mean[4:, 4:]).max()))
+    url = stored(image(9, values, PixelSpacing=["2", "1"]))
+    check("pixels that are no squares", picture(url, "?viewport=60,60").shape[:2] == (60, 45))
+    bar = picture(url, "?parameters=" + urllib.parse.quote('{"scale_bar":true}'))
+    check("a bar", (bar[:, :, 0] != values).sum() > 20)
+    named = picture(url, "?viewport=600,600&annotation=patient")
+    check("a name", (named[:60, :200] != picture(url, "?viewport=600,600")[:60, :200]).sum() > 500)
+
+
+def state(number, target, **more):
+    d = dataset(number, "1.2.840.10008.5.1.4.1.1.11.1")
+    d.Modality = "PR"
+    item, series = Dataset(), Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = target.SOPClassUID, target.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedImageSequence = target.SeriesInstanceUID, Sequence([item])
+    d.ReferencedSeriesSequence = Sequence([series])
+    d.PresentationLUTShape = "IDENTITY"
+    for name, value in more.items():
+        setattr(d, name, value)
+    return d
+
+
+def items(**more):
+    d = Dataset()
+    for name, value in more.items():
+        setattr(d, name, value)
+    return d
+
+
+def states():
+    values = numpy.add.outer(numpy.arange(100) * 2, numpy.zeros(120)).astype(numpy.uint8)
+    values[:10, :10] = 255
+    target = image(10, values)
+    stored(target)
+    url = stored(state(11, target, ImageRotation=90, ImageHorizontalFlip="N"))
+    check("turned", (picture(url)[:, :, 0] == numpy.rot90(values, -1)).all())
+    url = stored(state(12, target, ImageRotation=180, ImageHorizontalFlip="Y"))
+    check("turned and flipped", (picture(url)[:, :, 0] == numpy.rot90(values, 2)[:, ::-1]).all())
+    area = items(DisplayedAreaTopLeftHandCorner=[11, 21], DisplayedAreaBottomRightHandCorner=[70, 50],
+                 PresentationSizeMode="SCALE TO FIT")
+    url = stored(state(13, target, DisplayedAreaSelectionSequence=Sequence([area]), PresentationLUTShape="INVERSE"))
+    check("an area, inverted", (picture(url)[:, :, 0] == 255 - values[20:50, 10:70]).all())
+    voi = items(WindowCenter="100", WindowWidth="50")
+    url = stored(state(14, target, SoftcopyVOILUTSequence=Sequence([voi])))
+    expected = numpy.clip((values - 99.5) / 49 + 0.5, 0, 1) * 255
+    check("its window", abs(picture(url)[:, :, 0] - expected).max() <= 0.51)
+    url = stored(state(15, target, ShutterShape="CIRCULAR", CenterOfCircularShutter=[50, 60], RadiusOfCircularShutter=30,
+                       ShutterPresentationValue=65535))
+    got = picture(url)[:, :, 0]
+    check("a shutter", got[0, 0] == 255 and got[50, 100] == 255 and got[50, 60] == values[50, 60])
+    text = items(BoundingBoxAnnotationUnits="PIXEL", UnformattedTextValue="左肺上叶结节 8 mm",
+                 BoundingBoxTopLeftHandCorner=[10.0, 40.0], BoundingBoxBottomRightHandCorner=[110.0, 60.0],
+                 BoundingBoxTextHorizontalJustification="LEFT")
+    circle = items(GraphicAnnotationUnits="PIXEL", GraphicDimensions=2, NumberOfGraphicPoints=2,
+                   GraphicData=[60.0, 80.0, 70.0, 80.0], GraphicType="CIRCLE", GraphicFilled="N")
+    drawn = items(GraphicLayer="ONE", TextObjectSequence=Sequence([text]), GraphicObjectSequence=Sequence([circle]))
+    layer = items(GraphicLayer="ONE", GraphicLayerOrder=1, GraphicLayerRecommendedDisplayGrayscaleValue=65535)
+    url = stored(state(16, target, GraphicAnnotationSequence=Sequence([drawn]), GraphicLayerSequence=Sequence([layer])))
+    got = picture(url, "?viewport=1200,1000")[:, :, 0]
+    plain = picture(url.replace("2.25.9116", "2.25.9110").replace("2.25.9002", "2.25.9001"), "?viewport=1200,1000")[:, :, 0]
+    changed = got != plain
+    check("Han characters", changed[400:500, 100:500].sum() > 2000, str(changed[400:500, 100:500].sum()))
+    check("a circle", changed[800, 699:701].all() and changed[800, 499:501].all() and not changed[800, 600])
+    query = urllib.parse.urlencode({"requestType": "WADO", "studyUID": "2.25.9000", "seriesUID": "2.25.9001",
+                                    "objectUID": "2.25.9110", "contentType": "image/png",
+                                    "presentationSeriesUID": "2.25.9002", "presentationUID": "2.25.9111"})
+    status, body = get(URL + "/wado?" + query)
+    check("WADO-URI with a state", status == 200 and (png.read_png(body)[:, :, 0] == numpy.rot90(values, -1)).all())
+
+
+def overlays():
+    values = numpy.zeros((20, 30), numpy.uint8)
+    d = image(17, values)
+    plane = numpy.zeros((20, 30), numpy.uint8)
+    plane[5, 6:20] = 1
+    for element, vr, value in ((0x10, "US", 20), (0x11, "US", 30), (0x40, "CS", "G"), (0x50, "SS", [1, 1]),
+                               (0x100, "US", 1), (0x102, "US", 0)):
+        d.add_new(0x60000000 + element, vr, value)
+    packed = numpy.packbits(plane.ravel(), bitorder="little").tobytes()
+    d.add_new(0x60003000, "OW", packed + b"\0" * (len(packed) % 2))
+    url = stored(d)
+    check("an overlay", (picture(url)[:, :, 0] == plane * 255).all())
+    off = picture(url, "?parameters=" + urllib.parse.quote('{"overlays":false}'))
+    check("without", (off == 0).all())
+
+
+def uptake():
+    values = numpy.arange(256, dtype=numpy.uint16).reshape(16, 16) * 100
+    d = image(18, values, Modality="PT", Units="BQML", DecayCorrection="START", PatientWeight="70", SeriesTime="110000",
+              AcquisitionTime="110000", RescaleSlope="2", RescaleIntercept="0")
+    d.RadiopharmaceuticalInformationSequence = Sequence([items(
+        RadiopharmaceuticalStartTime="100000", RadionuclideTotalDose="370000000", RadionuclideHalfLife="6586.2")])
+    url = stored(d)
+    suv = values * 2.0 * 70000 / (370e6 * 2 ** (-3600 / 6586.2))
+    got = picture(url, "?window=5,10,linear-exact&parameters=" + urllib.parse.quote('{"suv":true}'))
+    check("SUV", abs(got[:, :, 0] - numpy.clip(suv / 10, 0, 1) * 255).max() <= 0.51)
+
+
+def several():
+    status, body = get(URL + "/dicom-web/studies/2.25.9000/rendered", 'multipart/related; type="image/png"')
+    check("a study's pictures", status == 200 and body.count(b"\x89PNG\r\n\x1a\n") >= 18)
+    status, body = get(URL + "/dicom-web/studies/2.25.9000/series/2.25.9001/rendered", "image/jpeg")
+    check("one for a series", status == 200 and body[:3] == b"\xff\xd8\xff")
+
+
+for test in (beside_dcmtk, ramps, bits, shapes, states, overlays, uptake, several):
+    test()
+print("%d checks, %d failed" % (done, len(failures)))
+sys.exit(1 if failures else 0)
