@@ -4,7 +4,7 @@ hilum_build_packages="g++ cmake ninja-build pkg-config libltdl-dev libconfig-dev
     liblua5.4-dev libsqlite3-dev libssl-dev libicu-dev libxxhash-dev libjansson-dev zlib1g-dev
     uuid-dev libcmocka-dev libmicrohttpd-dev libgnutls28-dev libzstd-dev
     libseccomp-dev libsodium-dev libcharls-dev libopenjp2-7-dev libopenjph-dev libjpeg62-turbo-dev libpng-dev
-    libfreetype-dev"
+    libfreetype-dev libsimde-dev"
 
 # need_packages NAME...: needs root or sudo only when something is missing.
 need_packages() {

@@ -163,6 +163,18 @@ static void shade_each(const struct ramp *ramp, const struct samples *s, struct 
     }
 }
 
+/* Differences have no modality and no recorded window. */
+static void forget(struct ramp *ramp, const struct request *request)
+{
+    table_fini(&ramp->modality);
+    table_fini(&ramp->voi);
+    ramp->slope = 1;
+    ramp->intercept = 0;
+    ramp->has_padding = false;
+    ramp->window = request->window;
+    ramp->level = request->level;
+}
+
 hilum_rc grey_picture(const struct scene *scene, const struct request *request,
                       const struct hilum_slice *slice, const struct samples *samples,
                       struct picture *out)
@@ -170,6 +182,8 @@ hilum_rc grey_picture(const struct scene *scene, const struct request *request,
     struct ramp ramp;
     uint32_t allocated = samples->frame.bits_allocated;
     hilum_rc rc = ramp_read(scene, request, slice, &ramp);
+    if (rc == HILUM_OK && samples->is_difference)
+        forget(&ramp, request);
     if (rc == HILUM_OK && ramp.voi.n == 0 && ramp.window == 0)
         window_make(&ramp, samples);
     if (rc == HILUM_OK)

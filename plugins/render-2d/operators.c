@@ -75,6 +75,7 @@ static hilum_rc subtract(const struct scene *scene, const struct wanted_operator
     samples->frame = frame;
     samples->n = hilum_frame_bytes(&frame);
     samples->shift = 0;
+    samples->is_difference = true;
     return HILUM_OK;
 }
 

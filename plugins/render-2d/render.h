@@ -145,6 +145,7 @@ struct samples {
     struct hilum_frame frame; /* of what is in pixels: reduced, perhaps */
     uint32_t shift;           /* below the stored bits */
     uint32_t reduce;
+    bool is_difference; /* no stored values any more: what was recorded of these does not apply */
     uint8_t *pixels;
     uint64_t n;
 };

@@ -304,6 +304,27 @@ def uptake():
     check("SUV", abs(got[:, :, 0] - numpy.clip(suv / 10, 0, 1) * 255).max() <= 0.51)
 
 
+def filters():
+    values = numpy.zeros((64, 64), numpy.uint8)
+    values[:, 32:] = 100
+    url = stored(image(19, values, WindowCenter="128", WindowWidth="256"))
+    def through(*operators):
+        return picture(url, "?parameters=" + urllib.parse.quote(json.dumps({"operators": list(operators)})))
+    edges = through({"name": "edge"})[:, :, 0]
+    check("edges", edges[10, 31] == edges[10, 32] > 90 and edges[10, 10] == 0)
+    check("colours", through({"name": "pseudocolour", "parameters": {"scale": "rainbow"}}).shape == (64, 64, 3))
+    check("one after the other", through({"name": "smooth"}, {"name": "edge"})[10, 31, 0] not in (0, edges[10, 31]))
+    status, body = get(url + "/rendered?parameters=" + urllib.parse.quote('{"operators":[{"name":"none"}]}'))
+    check("a filter that is not there", status == 400 and b"no operator is called none" in body)
+    frames = numpy.stack([values, values, values])
+    frames[2, 20:30, 20:30] += 50
+    d = image(20, frames, NumberOfFrames=3)
+    url = stored(d)
+    query = "/frames/3/rendered?parameters=" + urllib.parse.quote('{"operators":[{"name":"subtract","mask":0}]}')
+    got = png.read_png(get(url + query)[1])[:, :, 0]
+    check("subtraction", (got[20:30, 20:30] == 255).all() and (got == 0).sum() == 64 * 64 - 100)
+
+
 def several():
     status, body = get(URL + "/dicom-web/studies/2.25.9000/rendered", 'multipart/related; type="image/png"')
     check("a study's pictures", status == 200 and body.count(b"\x89PNG\r\n\x1a\n") >= 18)
@@ -311,7 +332,7 @@ def several():
     check("one for a series", status == 200 and body[:3] == b"\xff\xd8\xff")
 
 
-for test in (beside_dcmtk, ramps, bits, shapes, states, overlays, uptake, several):
+for test in (beside_dcmtk, ramps, bits, shapes, states, overlays, uptake, filters, several):
     test()
 print("%d checks, %d failed" % (done, len(failures)))
 sys.exit(1 if failures else 0)
