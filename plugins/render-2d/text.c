@@ -172,7 +172,7 @@ static hilum_rc fonts_take(const struct render *render)
     pthread_mutex_unlock(&letters->lock);
     return render_fail(
         render, HILUM_EUNSUP,
-        "no font to write with: install fonts-wqy-microhei or fonts-noto-cjk, or name "
+        "no font to write with: install fonts-noto-cjk or fonts-wqy-microhei, or name "
         "one in the option fonts");
 }
 
