@@ -84,6 +84,7 @@ const struct hl_option hl_options[] = {
     {"storage.duplicates", HL_KIND_CHOICE, RELOAD, "keep-first", "keep-first|replace|version|quarantine", 0, 0, "Same SOP Instance UID, other content: what to do."},
     {"storage.study_idle", HL_KIND_MS, RELOAD, "60s", NULL, 0, 0, "A study without a new object for this long is complete."},
     {"storage.erase_grace", HL_KIND_MS, RELOAD, "24h", NULL, 0, 0, "Deleted objects stay on the medium for this long."},
+    {"storage.keep_original", HL_KIND_MS, RELOAD, "7d", NULL, 0, 0, "What was compressed by rule stays as it came beside it for this long."},
     {"storage.memory_budget", HL_KIND_BYTES, 0, "64MiB", NULL, 0, 0, "Memory for buffers of all objects on their way in."},
     {"storage.header_limit", HL_KIND_BYTES, RELOAD, "4MiB", NULL, 0, 0, "Memory for the catalogued header of one object."},
     {"storage.sync_window", HL_KIND_MS, RELOAD, "0", NULL, 0, 0, "Wait this long for more objects to share one sync; 0: never wait."},
@@ -116,6 +117,12 @@ const struct hl_option hl_options[] = {
     {"routes[].enabled", HL_KIND_BOOL, RELOAD, "true", NULL, 0, 0, "false: as if it were not listed."},
     {"routes[].where", HL_KIND_TEXT, RELOAD, "", NULL, 0, 0, "Which objects, \"Modality=CT\"; empty: all."},
     {"routes[].send", HL_KIND_PEER, LIST | REQUIRED | RELOAD, NULL, NULL, 0, 0, "Names of the peers that get them."},
+
+    {"schedules", HL_KIND_GROUPS, RELOAD, NULL, NULL, 0, 0, "Times with names: rules hear of them as schedule.due."},
+    {"schedules[].name", HL_KIND_NAME, REQUIRED | RELOAD, NULL, NULL, 0, 0, "What rules ask for: where = \"schedule=nightly\"."},
+    {"schedules[].enabled", HL_KIND_BOOL, RELOAD, "true", NULL, 0, 0, "false: as if it were not listed."},
+    {"schedules[].every", HL_KIND_MS, RELOAD, "24h", NULL, 0, 0, "How often; with `at` in whole days."},
+    {"schedules[].at", HL_KIND_TEXT, RELOAD, "", NULL, 0, 0, "Time of day, local, \"02:30\"; empty: counted from the last time."},
 
     {"script", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "Limits of Lua rules."},
     {"script.memory", HL_KIND_BYTES, RELOAD, "16MiB", NULL, 0, 0, "Memory of one Lua state."},

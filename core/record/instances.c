@@ -85,10 +85,12 @@ static hilum_rc row_write(struct batch *batch, struct hl_session *session, struc
                            &row->instance_id);
     if (rc == HILUM_OK)
         rc = hl_session_run(session,
-                            "INSERT INTO location VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7)",
-                            "ttiiibi", at->store, at->key, row->instance_id, (int64_t)at->length,
+                            "INSERT INTO location (store, object_key, instance, state, bytes, "
+                            "dataset_offset, digest, since_us, received_as) "
+                            "VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7, ?8)",
+                            "ttiiibit", at->store, at->key, row->instance_id, (int64_t)at->length,
                             (int64_t)at->dataset_offset, (const void *)at->digest_stored,
-                            sizeof at->digest_stored, hl_now_us());
+                            sizeof at->digest_stored, hl_now_us(), or_empty(row->received_as));
     return rc;
 }
 
@@ -257,6 +259,7 @@ static hilum_rc restored_write(struct batch *batch, struct hl_session *session,
     row->called_aet = was->called_aet;
     row->address = was->address;
     row->received_us = was->received_us;
+    row->received_as = was->received_as;
     row->is_history = row->is_history || !is_open || was->is_held;
     memcpy(row->digest_received, was->digest_received, sizeof row->digest_received);
     hilum_rc rc = restored_place(batch, session, row, &place);
@@ -269,6 +272,7 @@ static hilum_rc restored_write(struct batch *batch, struct hl_session *session,
     if (rc == HILUM_OK && was->state == 0)
         rc = hl_known_levels(session, &place, row);
     row->peer = adopted.peer; /* the texts are gone with `was` */
+    row->received_as = NULL;
     row->calling_aet = adopted.calling_aet;
     row->called_aet = adopted.called_aet;
     row->address = adopted.address;

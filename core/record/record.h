@@ -120,6 +120,8 @@ struct hl_instance {
     bool
         is_history; /* then: its events were handled: kept for the story, no rule runs a second time */
     int64_t received_us; /* 0: now */
+    const char
+        *received_as; /* its syntax before it was compressed on its way in; NULL: it was not */
     /* out */
     enum hl_ingest_outcome outcome;
     int64_t instance_id, journal_id;
@@ -177,7 +179,51 @@ hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, cons
                              bool repaired);
 /* A second sound copy replaces a bad one (digest mismatch found): new location, old one erased later. */
 hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id,
-                            const struct hl_location *to);
+                            const struct hl_location *to, const char *transfer_syntax);
+
+/* ---- objects that become smaller where they lie ------------------------------------------------------ */
+
+/* An object has been encoded and proven: the new location counts, the old one stays for keep_us. */
+struct hl_compressed_row {
+    int64_t instance_id;
+    const char *from_key; /* the location that was encoded; another one by now: HILUM_ECONFLICT */
+    const struct hl_location *to;
+    const char *syntax, *syntax_before;
+    const char *rule; /* who wanted it */
+    int64_t keep_us;
+};
+/* One transaction: locations, sizes, erasure, audit; durable, beside the objects too. */
+hilum_rc hl_record_compressed(struct hl_record *record, const struct hl_compressed_row *row);
+/* It was tried and left as it was: no schedule tries that syntax again. */
+hilum_rc hl_record_compression_tried(struct hl_record *record, int64_t instance_id,
+                                     const char *syntax);
+/* Current objects that may be encoded, by ascending number; those that were compressed or tried before are left out. */
+struct hl_compressible {
+    int64_t after_id, before_us; /* received before; numbers above */
+    const char *modality;        /* "": any */
+    const char *study_uid;       /* "": all */
+    uint64_t min_bytes;
+    const char *syntax; /* wanted */
+};
+hilum_rc hl_record_compressible(struct hl_record *record, const struct hl_compressible *query,
+                                int64_t *ids, size_t max, size_t *n);
+/* What a rule's compression came to, to be added to what is known. */
+struct hl_compression_sum {
+    char rule[96], syntax[65], last_kept[160];
+    uint64_t done, kept, bytes_before, bytes_after;
+    int64_t work_us;
+};
+hilum_rc hl_record_compression_add(struct hl_record *record, const struct hl_compression_sum *items,
+                                   size_t n);
+/* A JSON array: all sums, and originals that still wait for their end. */
+hilum_rc hl_record_compression_report(struct hl_record *record, struct hl_buf *json);
+/* The object as it was received, while its original is there; else as hl_record_stored_by_id. */
+hilum_rc hl_record_stored_original(struct hl_record *record, int64_t instance_id,
+                                   struct hl_stored *out);
+
+/* Remembers in key-value `schedule` when `name` is due next and, with fields, journals schedule.due: in one transaction. */
+hilum_rc hl_record_schedule_due(struct hl_record *record, const char *name, int64_t next_us,
+                                const char *fields_json);
 
 /* Visits every location row in key order (fsck, rebuild): HILUM_OK to go on. Pages; no snapshot held. */
 typedef hilum_rc (*hl_location_cb)(void *arg, int64_t instance_id,
@@ -217,6 +263,8 @@ struct hl_overlays { /* ascending tags; texts in the arena, items from malloc */
 };
 /* A point before the first correction: what leaves as of then is what was stored. */
 #define HL_AS_RECEIVED 1
+/* The same of the bytes that came, where they were compressed since and are still there (core/store only). */
+#define HL_AS_ORIGINAL (-1)
 /* The corrections that apply to an instance as of that point (0: now). Empty for most. */
 hilum_rc hl_record_overlays(struct hl_record *record, int64_t instance_id, int64_t as_of,
                             struct hl_overlays *out);

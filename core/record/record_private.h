@@ -189,7 +189,7 @@ struct hl_restored {
     int64_t state, received_us, due_us;
     bool is_held, is_erasing;
     uint8_t digest_received[16];
-    const char *why, *fields, *peer, *calling_aet, *called_aet, *address;
+    const char *why, *fields, *peer, *calling_aet, *called_aet, *address, *received_as;
 };
 hilum_rc hl_restore_object(struct hl_session *session, const struct hl_location *at,
                            struct hl_restored *out);

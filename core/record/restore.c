@@ -244,7 +244,8 @@ hilum_rc hl_restore_object(struct hl_session *session, const struct hl_location 
                                 .calling_aet = hl_line_text(v, 10),
                                 .called_aet = hl_line_text(v, 11),
                                 .address = hl_line_text(v, 12),
-                                .fields = hl_line_text(v, 13)};
+                                .fields = hl_line_text(v, 13),
+                                .received_as = hl_line_text(v, 14)};
     digest_read(hl_line_text(v, 5), out->digest_received);
     return HILUM_OK;
 }
@@ -282,8 +283,10 @@ hilum_rc hl_restore_aside(struct hl_session *session, const struct hl_restored *
                         restored->due_us ? restored->due_us : hl_now_us(), restored->why);
     return rc == HILUM_OK
                ? hl_session_run(session,
-                                "INSERT INTO location VALUES (?1, ?2, ?3, 'erasing', ?4, ?5, ?6, "
-                                "?7) ON CONFLICT (store, object_key) DO UPDATE SET "
+                                "INSERT INTO location (store, object_key, instance, state, bytes, "
+                                "dataset_offset, digest, since_us) "
+                                "VALUES (?1, ?2, ?3, 'erasing', ?4, ?5, ?6, ?7) ON CONFLICT "
+                                "(store, object_key) DO UPDATE SET "
                                 "state = 'erasing'",
                                 "ttiiibi", at->store, at->key, row->instance_id,
                                 (int64_t)at->length, (int64_t)at->dataset_offset,

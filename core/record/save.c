@@ -32,7 +32,7 @@ static const struct {
          "coalesce(x.due_us, 0), coalesce(x.why, ''), o.peer, o.calling_aet, o.called_aet, "
          "o.address, "
          "coalesce((SELECT j.fields FROM quarantine q JOIN journal j ON j.id = q.entry "
-         "WHERE q.instance = i.id ORDER BY q.id DESC LIMIT 1), '') FROM instance i "
+         "WHERE q.instance = i.id ORDER BY q.id DESC LIMIT 1), ''), l.received_as FROM instance i "
          "JOIN location l ON l.instance = i.id JOIN source o ON o.id = i.source "
          "LEFT JOIN erasure x ON x.store = l.store AND x.object_key = l.object_key WHERE i.id = ?1",
          {"SELECT id, rule, reason, state, at_us, who, decided_us FROM quarantine "
@@ -42,7 +42,9 @@ static const struct {
          "UNION SELECT c.id FROM instance i JOIN instance c ON c.uid = i.uid AND c.state = 0 "
          "WHERE i.state <> 0 UNION SELECT instance FROM quarantine "
          "UNION SELECT l.instance FROM erasure x JOIN location l ON l.store = x.store "
-         "AND l.object_key = x.object_key) WHERE id > ?1 AND ?3 = ?3 ORDER BY id LIMIT ?2"},
+         "AND l.object_key = x.object_key UNION SELECT instance FROM location WHERE received_as <> "
+         "'') "
+         "WHERE id > ?1 AND ?3 = ?3 ORDER BY id LIMIT ?2"},
     [HL_FACT_PATIENT] =
         {"SELECT standing, study_key, patient_id, issuer, name, birth_date, birth_time, sex, "
          "other_ids, "

@@ -12,7 +12,8 @@
 #include "hilum/catalog.h"
 
 #define STORED_COLUMNS                                                                             \
-    "SELECT i.id, i.sop_class, i.uid, e.uid, s.uid, i.transfer_syntax, i.digest_received, "        \
+    "SELECT i.id, i.sop_class, i.uid, e.uid, s.uid, CASE WHEN l.transfer_syntax <> '' THEN "       \
+    "l.transfer_syntax ELSE i.transfer_syntax END, i.digest_received, "                            \
     "i.is_held, l.store, l.object_key, l.bytes, l.dataset_offset, l.digest FROM instance i "       \
     "JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study "                             \
     "JOIN location l ON l.instance = i.id "
@@ -87,6 +88,18 @@ hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
     return rc == HILUM_ENOTFOUND
                ? hl_fail(rc, "instance number %lld: not in the catalogue", (long long)instance_id)
                : rc;
+}
+
+hilum_rc hl_record_stored_original(struct hl_record *record, int64_t instance_id,
+                                   struct hl_stored *out)
+{
+    struct hilum_value key = hl_value_int(instance_id);
+    hilum_rc rc = stored_query(
+        record,
+        STORED_COLUMNS "AND l.state = 'erasing' AND l.transfer_syntax <> '' WHERE i.id = ?1 "
+                       "ORDER BY l.since_us LIMIT 1",
+        &key, 1, out);
+    return rc == HILUM_ENOTFOUND ? hl_record_stored_by_id(record, instance_id, out) : rc;
 }
 
 hilum_rc hl_record_stored_aside(struct hl_record *record, const char *sop_instance,
@@ -175,6 +188,7 @@ struct duplicate {
     const char *peer;
     bool is_repaired;
     const struct hl_location *to;
+    const char *transfer_syntax;
 };
 
 static hilum_rc uids_of(struct hl_session *session, int64_t instance, char sop[65], char study[65])
@@ -266,18 +280,24 @@ static hilum_rc relocate_write(struct hl_session *session, void *arg)
         rc = hl_erasure_add(d->record, session, d->instance, "replaced by a sound copy");
     if (rc == HILUM_OK)
         rc = hl_session_run(session,
-                            "INSERT INTO location VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7)",
+                            "INSERT INTO location (store, object_key, instance, state, bytes, "
+                            "dataset_offset, digest, since_us) "
+                            "VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7)",
                             "ttiiibi", to->store, to->key, d->instance, (int64_t)to->length,
                             (int64_t)to->dataset_offset, (const void *)to->digest_stored,
                             sizeof to->digest_stored, hl_now_us());
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session, "UPDATE instance SET transfer_syntax = ?2 WHERE id = ?1", "it",
+                            d->instance, d->transfer_syntax);
     if (rc == HILUM_OK)
         rc = hl_audit_add(session, "kernel", "instance.relocate", sop, NULL, NULL);
     return rc;
 }
 
 hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id,
-                            const struct hl_location *to)
+                            const struct hl_location *to, const char *transfer_syntax)
 {
-    struct duplicate d = {.record = record, .instance = instance_id, .to = to};
+    struct duplicate d = {
+        .record = record, .instance = instance_id, .to = to, .transfer_syntax = transfer_syntax};
     return hl_writer_run(record->writer, HL_LANE_OTHER, relocate_write, &d);
 }

@@ -410,6 +410,113 @@ static int verb_duplicates(lua_State *lua)
     return keeping_add(lua, run, "duplicates", "policy");
 }
 
+/* ---- ev:compress -------------------------------------------------------------------------------
+ */
+
+static void compress_time(lua_State *lua, const char *option, const char *name, struct hl_buf *out)
+{
+    int64_t ms;
+    if (lua_type(lua, -1) != LUA_TSTRING || hl_parse_ms(lua_tostring(lua, -1), &ms) < 0 || ms < 0) {
+        luaL_error(lua, "compress: %s: expected a time like \"7d\"", option);
+    }
+    hl_buf_printf(out, ",\"%s\":%lld", name, (long long)ms);
+}
+
+static void compress_option(lua_State *lua, const char *key, bool is_object, struct hl_buf *out)
+{
+    static const char *const names[] = {"when",       "keep_original", "larger_than",
+                                        "older_than", "modality",      "limit"};
+    uint64_t bytes;
+    if (strcmp(key, "when") == 0) {
+        return; /* looked at before */
+    } else if (strcmp(key, "keep_original") == 0) {
+        compress_time(lua, key, "keep_ms", out);
+    } else if (strcmp(key, "older_than") == 0) {
+        compress_time(lua, key, is_object ? "delay_ms" : "older_ms", out);
+    } else if (strcmp(key, "larger_than") == 0) {
+        if (lua_type(lua, -1) != LUA_TSTRING || hl_parse_bytes(lua_tostring(lua, -1), &bytes) < 0) {
+            luaL_error(lua, "compress: larger_than: expected a size like \"64KiB\"");
+        }
+        hl_buf_printf(out, ",\"min_bytes\":%llu", (unsigned long long)bytes);
+    } else if (strcmp(key, "modality") == 0 && lua_type(lua, -1) == LUA_TSTRING) {
+        hl_buf_text(out, ",\"modality\":");
+        hl_buf_json_string(out, lua_tostring(lua, -1));
+    } else if (strcmp(key, "limit") == 0 && lua_isinteger(lua, -1) && lua_tointeger(lua, -1) > 0) {
+        hl_buf_printf(out, ",\"limit\":%lld", (long long)lua_tointeger(lua, -1));
+    } else {
+        const char *near = hl_nearest(key, names, sizeof names / sizeof *names);
+        luaL_error(
+            lua,
+            "compress: option \"%s\" or its value: expected when, keep_original, larger_than, "
+            "older_than, modality or limit%s%s%s",
+            key, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    }
+}
+
+/* "ingest" or "after", which is the default. */
+static bool compress_is_ingest(lua_State *lua, const struct hl_run *run)
+{
+    bool is_ingest = false;
+    if (lua_istable(lua, 3) && lua_getfield(lua, 3, "when") != LUA_TNIL) {
+        const char *when = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "";
+        is_ingest = strcmp(when, "ingest") == 0;
+        if (!is_ingest && strcmp(when, "after") != 0) {
+            luaL_error(lua, "compress: when: expected \"ingest\" or \"after\"");
+        }
+        lua_pop(lua, 1);
+    }
+    if (is_ingest) {
+        keeping_check(lua, run, "compress{when = \"ingest\"}");
+    }
+    return is_ingest;
+}
+
+/* What a job about no object is about: a study, or all that its options describe. */
+static void compress_about(struct hl_run *run, struct hl_buf *out)
+{
+    const char *study = value_get(run, "StudyInstanceUID");
+    if (study && *study) {
+        hl_buf_text(out, ",\"study\":");
+        hl_buf_json_string(out, study);
+    }
+}
+
+/* ev:compress(syntax [, {when = "ingest" | "after", keep_original = "7d", larger_than = "64KiB", older_than = "30d",
+ * modality = "CT", limit = 1000}]) */
+static int verb_compress(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    const char *name = luaL_checkstring(lua, 2);
+    const struct hl_syntax *syntax = hl_uid_syntax_named(name);
+    bool is_object = strncmp(run->rule->event, "instance.", 9) == 0;
+    if (!syntax || !(syntax->flags & HL_SYNTAX_ENCAPSULATED) ||
+        syntax->flags & (HL_SYNTAX_LOSSY | HL_SYNTAX_VIDEO | HL_SYNTAX_RETIRED)) {
+        return luaL_error(lua,
+                          "compress to \"%s\": expected what loses nothing: \"htj2k\", \"jpegls\", "
+                          "\"j2k\", \"jpeg-lossless\", \"rle\"",
+                          name);
+    }
+    bool is_ingest = compress_is_ingest(lua, run);
+    hl_buf_clear(&run->scratch);
+    hl_buf_printf(&run->scratch, "{\"syntax\":\"%s\",\"when\":\"%s\",\"rule\":", syntax->uid,
+                  is_ingest ? "ingest" : "after");
+    hl_buf_json_string(&run->scratch, run->rule->name);
+    if (!lua_isnoneornil(lua, 3)) {
+        luaL_checktype(lua, 3, LUA_TTABLE);
+        lua_pushnil(lua);
+        while (lua_next(lua, 3)) {
+            compress_option(lua, lua_type(lua, -2) == LUA_TSTRING ? lua_tostring(lua, -2) : "",
+                            is_object, &run->scratch);
+            lua_pop(lua, 1);
+        }
+    }
+    if (!is_object) {
+        compress_about(run, &run->scratch);
+    }
+    hl_buf_byte(&run->scratch, '}');
+    return step_add(lua, run, "compress");
+}
+
 /* A verb some plugin declared: ev:verb{...}. Upvalue 1: its name. */
 static int verb_other(lua_State *lua)
 {
@@ -465,11 +572,11 @@ static int event_tostring(lua_State *lua)
 /* With __metatable false a rule can neither read nor replace what an event is. */
 void hl_script_event_open(lua_State *lua)
 {
-    static const luaL_Reg methods[] = {{"text", event_text},  {"has", event_has},
-                                       {"int", event_int},    {"set", event_set},
-                                       {"send", verb_send},   {"tag", verb_tag},
-                                       {"store", verb_store}, {"duplicates", verb_duplicates},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"text", event_text},        {"has", event_has},
+                                       {"int", event_int},          {"set", event_set},
+                                       {"send", verb_send},         {"tag", verb_tag},
+                                       {"store", verb_store},       {"duplicates", verb_duplicates},
+                                       {"compress", verb_compress}, {NULL, NULL}};
     luaL_newmetatable(lua, EVENT_TYPE);
     luaL_newlib(lua, methods);
     lua_pushcclosure(lua, event_index, 1);

@@ -214,7 +214,7 @@ static hilum_rc export_study(void *ctx, struct hl_call *call)
     int64_t as_of = 0;
     rc = export_choose(&export, &as_of);
     if (rc >= 0)
-        rc = export_objects(&export, is_as_received ? HL_AS_RECEIVED : as_of);
+        rc = export_objects(&export, is_as_received ? HL_AS_ORIGINAL : as_of);
     if (rc >= 0)
         rc = export_audit(&export, is_as_received);
     free(export.items);

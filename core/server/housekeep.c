@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
+#include "core/job/schedule.h"
 
 #include <time.h>
 
@@ -39,6 +40,25 @@ static void seal(struct hl_server *server, int64_t *sealed_ms)
         hl_log(HL_ERROR, "audit", "rows are not sealed: %s", hl_error());
 }
 
+/* Read anew each time: schedules come and go with the configuration. What cannot be read was said by the check. */
+static hilum_rc schedules(struct hl_server *server, const struct hl_config *config)
+{
+    const struct hl_node *list = hl_config_node(config, "schedules");
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; list && i < list->n_children && rc == HILUM_OK; i++) {
+        const struct hl_node *node = list->children[i];
+        struct hl_schedule schedule = {.name = hl_node_text(node, "name", ""),
+                                       .every_ms = hl_node_ms(node, "every", 86400000)};
+        if (!hl_node_bool(node, "enabled", true))
+            continue;
+        rc = hl_schedule_parse(hl_node_text(node, "at", ""), &schedule.at_minute);
+        if (rc == HILUM_OK)
+            rc = hl_schedules_tick(server->record, &schedule, 1, hl_now_us());
+        rc = rc == HILUM_OK ? rc : hl_fail_in(rc, "schedule %s", schedule.name);
+    }
+    return rc;
+}
+
 static void *housekeep(void *arg)
 {
     struct hl_server *server = arg;
@@ -48,8 +68,10 @@ static void *housekeep(void *arg)
     while (!atomic_load(&server->stopping)) {
         struct hl_config *config = hl_server_config(server);
         int64_t keep_ms = hl_config_ms(config, "journal.keep");
-        hl_config_unref(config);
         hilum_rc rc = hl_record_housekeep(server->record, keep_ms, erase, server);
+        if (rc >= 0)
+            rc = schedules(server, config);
+        hl_config_unref(config);
         if (rc >= 0)
             rc = hl_store_tidy(server->store);
         if (rc < 0 && rc != last)

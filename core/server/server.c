@@ -213,7 +213,7 @@ static bool has_peer(void *arg, const char *name)
 static bool has_verb(void *arg, const char *verb)
 {
     struct hl_server *server = arg;
-    return strcmp(verb, "send") == 0 || strcmp(verb, "tag") == 0 ||
+    return strcmp(verb, "send") == 0 || strcmp(verb, "tag") == 0 || strcmp(verb, "compress") == 0 ||
            hl_plugins_decl_find(server->plugins, HILUM_DECL_VERB, verb, NULL) != NULL;
 }
 
@@ -229,8 +229,10 @@ static bool has_store(void *arg, const char *name)
 
 static hilum_rc allow_verb(void *arg, const char *rule, const char *verb)
 {
-    static const char *const actions[][2] = {
-        {"tag", "instance.tag"}, {"store", "instance.keep"}, {"duplicates", "instance.keep"}};
+    static const char *const actions[][2] = {{"tag", "instance.tag"},
+                                             {"store", "instance.keep"},
+                                             {"duplicates", "instance.keep"},
+                                             {"compress", "instance.keep"}};
     (void)arg;
     const struct hl_principal principal = {.kind = HL_PRINCIPAL_RULE, .name = rule};
     const char *action = "study.send";
@@ -283,6 +285,8 @@ static hilum_rc open_jobs(struct hl_server *server)
     if (rc == HILUM_OK)
         rc = hl_server_register_jobs(server);
     if (rc == HILUM_OK)
+        rc = hl_server_register_compress_job(server);
+    if (rc == HILUM_OK)
         rc = hl_server_register_plugin_jobs(server);
     return rc;
 }
@@ -320,6 +324,8 @@ static hilum_rc start_control(struct hl_server *server)
         rc = hl_server_register_catalog_commands(server);
     if (rc == HILUM_OK)
         rc = hl_server_register_archive_commands(server);
+    if (rc == HILUM_OK)
+        rc = hl_server_register_store_commands(server);
     if (rc == HILUM_OK)
         rc = hl_server_register_plugin_commands(server);
     if (rc == HILUM_OK)

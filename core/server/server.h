@@ -73,8 +73,10 @@ struct hl_peers *hl_server_peers(struct hl_server *server);
 hilum_rc hl_server_register_commands(struct hl_server *server);         /* commands.c */
 hilum_rc hl_server_register_catalog_commands(struct hl_server *server); /* commands_catalog.c */
 hilum_rc hl_server_register_archive_commands(struct hl_server *server); /* commands_archive.c */
-hilum_rc hl_server_register_plugin_commands(struct hl_server *server);  /* commands_plugin.c */
-hilum_rc hl_server_register_audit_commands(struct hl_server *server);   /* audit_seal.c */
+hilum_rc hl_server_register_store_commands(struct hl_server *server);   /* compress_job.c */
+hilum_rc hl_server_register_compress_job(struct hl_server *server);
+hilum_rc hl_server_register_plugin_commands(struct hl_server *server); /* commands_plugin.c */
+hilum_rc hl_server_register_audit_commands(struct hl_server *server);  /* audit_seal.c */
 /* The digest of all audit rows so far to the file of seals and the log; nothing where no row is new. */
 hilum_rc hl_server_audit_seal(struct hl_server *server);
 hilum_rc hl_server_register_manage_commands(struct hl_server *server); /* commands_manage.c */
@@ -108,6 +110,7 @@ hilum_rc hl_server_metrics(void *arg, const struct hilum_sink *sink);
 json_t *hl_server_view_status(const json_t *status);
 json_t *hl_server_view_explain(const json_t *explained);
 json_t *hl_server_view_rebuilt(const json_t *record);
+json_t *hl_server_view_store_report(const json_t *sums);
 json_t *hl_server_view_jobs(const json_t *jobs, const json_t *lanes);
 json_t *hl_server_view_trace(const json_t *associations);
 json_t *hl_server_view_trace_full(const json_t *associations);

@@ -3,6 +3,7 @@
 #include "core/server/server.h"
 
 #include "core/dicom/dcmtk/dataset.h"
+#include "core/dicom/uid.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -234,6 +235,47 @@ json_t *hl_server_view_rebuilt(const json_t *record)
     json_object_set_new(view, "not restored",
                         json_string("the audit record; who sent what is simply current"));
     return view;
+}
+
+/* ---- store report ---- */
+
+static void size_set(json_t *row, const char *key, long long bytes)
+{
+    struct hl_buf text = {0};
+    add_size(&text, bytes);
+    json_object_set_new(row, key, json_string(hl_buf_str(&text) + 2)); /* without ", " */
+    hl_buf_fini(&text);
+}
+
+static json_t *report_row(const json_t *sum)
+{
+    long long before = number_of(sum, "bytes_before"), after = number_of(sum, "bytes_after");
+    long long n = number_of(sum, "done") + number_of(sum, "kept");
+    json_t *row = json_object();
+    json_object_set_new(row, "rule", json_string(text_of(sum, "rule")));
+    json_object_set_new(row, "syntax", json_string(hl_uid_name(text_of(sum, "syntax"))));
+    json_object_set_new(row, "objects", json_integer(number_of(sum, "done")));
+    size_set(row, "before", before);
+    size_set(row, "after", after);
+    json_object_set_new(
+        row, "saved",
+        json_sprintf("%.1f %%", before ? 100.0 * (double)(before - after) / (double)before : 0));
+    json_object_set_new(row, "left", json_integer(number_of(sum, "kept")));
+    json_object_set_new(
+        row, "ms an object",
+        json_sprintf("%.1f", n ? (double)number_of(sum, "work_us") / 1000 / (double)n : 0));
+    json_object_set_new(row, "originals waiting", json_integer(number_of(sum, "waiting")));
+    json_object_set_new(row, "last left because", json_string(text_of(sum, "last_kept")));
+    return row;
+}
+
+json_t *hl_server_view_store_report(const json_t *sums)
+{
+    json_t *rows = json_array();
+    const json_t *sum;
+    size_t i;
+    json_array_foreach(sums, i, sum) json_array_append_new(rows, report_row(sum));
+    return rows;
 }
 
 /* ---- study explain ---- */

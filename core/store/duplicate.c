@@ -63,7 +63,10 @@ static enum likeness likeness_of(struct hl_ingest *ingest, const struct hl_store
                          digest) != HILUM_OK ||
         memcmp(digest, stored->location.digest_stored, 16) != 0)
         return LIKE_STORED_BROKEN;
-    return ingest->edits.n > 0 || length != ingest->length ? LIKE_SAME : LIKE_DIFFERENT;
+    bool is_encoded = ingest->received_as[0] != '\0' ||
+                      strcmp(stored->transfer_syntax, ingest->transfer_syntax) != 0;
+    return ingest->edits.n > 0 || is_encoded || length != ingest->length ? LIKE_SAME
+                                                                         : LIKE_DIFFERENT;
 }
 
 static void drop(struct hl_ingest *ingest)
@@ -90,8 +93,8 @@ static hilum_rc repair(struct hl_ingest *ingest, const struct hl_commit_job *job
                        const struct hl_stored *stored)
 {
     hl_corrupted_publish(ingest->store, stored, "found by a resend, which replaces it");
-    hilum_rc rc =
-        hl_record_relocate(ingest->store->record, stored->instance_id, &job->row->location);
+    hilum_rc rc = hl_record_relocate(ingest->store->record, stored->instance_id,
+                                     &job->row->location, ingest->transfer_syntax);
     if (rc != HILUM_OK)
         return hl_ingest_fail(ingest, NULL, rc, "cannot repair");
     atomic_fetch_add(&ingest->store->repaired, 1);

@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
+#include "core/store/compress.h"
 
 enum { CHARGE_STEP = 64 * 1024, PLAN_MAX = 256 };
 
@@ -276,7 +277,7 @@ static size_t plan_collect(const struct hl_ingest *ingest, struct hl_plan_step *
         size_t count = events[e] != NULL ? hl_event_plan_count(events[e]) : 0;
         for (size_t i = 0; i < count && n < PLAN_MAX; i++) {
             const struct hl_plan_step *step = hl_event_plan_at(events[e], i);
-            if (!hl_choice_is(step->verb))
+            if (!hl_choice_is(step))
                 steps[n++] = *step;
         }
     }
@@ -303,7 +304,11 @@ static void row_fill(struct hl_ingest *ingest, struct hl_instance *row)
     };
     snprintf(row->location.store, sizeof row->location.store, "%s", ingest->provider->name);
     snprintf(row->location.key, sizeof row->location.key, "%s", ingest->key);
-    hl_digest_final(ingest->hash, row->location.digest_stored);
+    if (ingest->has_digest)
+        memcpy(row->location.digest_stored, ingest->digest_stored, 16);
+    else
+        hl_digest_final(ingest->hash, row->location.digest_stored);
+    row->received_as = ingest->received_as[0] != '\0' ? ingest->received_as : NULL;
     memcpy(row->digest_received, ingest->digest_received, 16);
 }
 
@@ -358,6 +363,10 @@ static hilum_rc store_object(struct hl_ingest *ingest)
         return ingest->rc;
     if (rc == HILUM_OK && (ingest->edits.n > 0 || is_elsewhere))
         rc = hl_rewrite(ingest, &failed);
+    if (rc == HILUM_OK && ingest->has_compress && !(ingest->remarks & HL_SCAN_TRUNCATED)) {
+        rc = hl_compress_arriving(ingest);
+        failed = rc != HILUM_OK ? ingest->provider : NULL;
+    }
     if (rc != HILUM_OK)
         return hl_ingest_fail(ingest, failed, rc, "cannot store as a rule wants");
     row_fill(ingest, &row);
@@ -370,7 +379,10 @@ static hilum_rc store_object(struct hl_ingest *ingest)
     if (ingest->is_derived)
         hl_buf_printf(&remark, "%sUIDs derived by Hilum", remark.len > 0 ? "; " : "");
     row.remark_text = remark.len > 0 ? hl_buf_str(&remark) : NULL;
-    struct hl_commit_job job = {.provider = ingest->provider, .txn = ingest->txn, .row = &row};
+    struct hl_commit_job job = {.provider = ingest->provider,
+                                .txn = ingest->txn,
+                                .is_synced = ingest->is_synced,
+                                .row = &row};
     rc = outcome_take(ingest, &job, hl_commit_run(ingest->store, &job));
     hl_buf_fini(&remark);
     return rc;

@@ -118,7 +118,7 @@ void hl_upload_free(struct hl_upload *upload); /* without end: leaves nothing. N
 
 /* ---- what leaves ------------------------------------------------------------------------------------ */
 
-/* A stored object's data set on its way out, overlays applied as of a point (hilum_catalog_api.objects);
+/* A stored object's data set on its way out, overlays applied as of a point (hilum_catalog_api.objects; HL_AS_ORIGINAL);
  * pixels stream from the store untouched. */
 struct hl_outgoing;
 hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t as_of,

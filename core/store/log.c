@@ -2,6 +2,7 @@
  * durable as they are. "log/nNUMBER.lines" holds what changed; "log/nNUMBER.whole" holds everything, and what has a
  * smaller number is erased then. Every object ends with its digest: one cut short by a crash was promised to nobody.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/compress.h"
 #include "core/store/store_internal.h"
 
 #include <inttypes.h>
@@ -218,6 +219,9 @@ hilum_rc hl_log_whole(struct hl_store *store)
 /* Writing everything costs no more than what was written since, twice. */
 hilum_rc hl_store_tidy(struct hl_store *store)
 {
+    hilum_rc counted = hl_compress_flush(store);
+    if (counted != HILUM_OK)
+        return counted;
     pthread_mutex_lock(&store->log_lock);
     uint64_t enough = store->log_whole_bytes > LITTLE_BYTES ? store->log_whole_bytes : LITTLE_BYTES;
     bool is_due = !store->has_whole || store->log_bytes > enough ||

@@ -29,7 +29,8 @@ enum field {
     FIELD_RULE,      /* begins a step of a plan */
     FIELD_ORDINAL,
     FIELD_VERB,
-    FIELD_ARGUMENTS
+    FIELD_ARGUMENTS,
+    FIELD_RECEIVED_AS
 };
 
 struct field_head {
@@ -90,6 +91,7 @@ bool hl_note_write(const struct hl_instance *row, int64_t time, struct hl_buf *o
     add_text(out, FIELD_CALLED, row->called_aet);
     add_text(out, FIELD_ADDRESS, row->address);
     add_text(out, FIELD_ISSUER, row->default_issuer);
+    add_text(out, FIELD_RECEIVED_AS, row->received_as);
     add(out, FIELD_REMARKS, &remarks, sizeof remarks);
     add_text(out, FIELD_REMARK_TEXT, row->remark_text);
     if (row->is_held) {
@@ -170,6 +172,7 @@ static bool take(struct hl_note *note, enum field number, const uint8_t *bytes, 
     case FIELD_CALLED: return take_text(note, bytes, n, &row->called_aet);
     case FIELD_ADDRESS: return take_text(note, bytes, n, &row->address);
     case FIELD_ISSUER: return take_text(note, bytes, n, &row->default_issuer);
+    case FIELD_RECEIVED_AS: return take_text(note, bytes, n, &row->received_as);
     case FIELD_REMARKS:
         is_good = take_number(bytes, n, &remarks);
         row->remarks = (unsigned)remarks;

@@ -251,9 +251,12 @@ hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t a
     struct hl_stored stored;
     struct hl_overlays overlays = {0};
     *out = NULL;
-    hilum_rc rc = hl_record_stored_by_id(store->record, instance_id, &stored);
+    hilum_rc rc = as_of == HL_AS_ORIGINAL
+                      ? hl_record_stored_original(store->record, instance_id, &stored)
+                      : hl_record_stored_by_id(store->record, instance_id, &stored);
     if (rc == HILUM_OK)
-        rc = hl_record_overlays(store->record, instance_id, as_of, &overlays);
+        rc = hl_record_overlays(store->record, instance_id,
+                                as_of == HL_AS_ORIGINAL ? HL_AS_RECEIVED : as_of, &overlays);
     if (rc == HILUM_OK)
         rc = hl_outgoing_of(store, &stored, &overlays, out);
     hl_overlays_fini(&overlays);
@@ -452,8 +455,21 @@ static hilum_rc recode(struct hl_outgoing *outgoing, const char *transfer_syntax
     return rc;
 }
 
-hilum_rc hl_outgoing_to_native(struct hl_outgoing *outgoing)
+/* Really explicit little endian, whatever its label says. */
+static bool is_explicit(struct hl_outgoing *outgoing)
 {
+    struct hl_coding coding = {0};
+    uint8_t head[HL_HEAD_PEEK];
+    return strcmp(outgoing->stored.transfer_syntax, HL_UID_EXPLICIT_LITTLE_ENDIAN) == 0 &&
+           outgoing->splice.count == 0 && outgoing->length >= sizeof head &&
+           hl_outgoing_read_stored(outgoing, 0, head, sizeof head) == HILUM_OK &&
+           !hl_head_sniff(head, &coding);
+}
+
+hilum_rc hl_outgoing_to_native(struct hl_outgoing *outgoing, bool is_raw)
+{
+    if (is_raw && is_explicit(outgoing))
+        return HILUM_OK;
     return recode(outgoing, HL_UID_EXPLICIT_LITTLE_ENDIAN, false);
 }
 

@@ -55,8 +55,9 @@ hilum_rc hl_outgoing_scan(struct hl_outgoing *outgoing, struct hl_scan *scan);
  * leaves as it would have before. HILUM_EUNSUP, HILUM_ECORRUPT, HILUM_ENOTFOUND, HILUM_ENOMEM as of hl_unpack_new. */
 hilum_rc hl_outgoing_unpack(struct hl_outgoing *outgoing, bool is_whole);
 
-/* outgoing.c: the data set as explicit little endian from its start, and back to how it leaves by itself. */
-hilum_rc hl_outgoing_to_native(struct hl_outgoing *outgoing);
+/* outgoing.c: the data set as explicit little endian from its start, and back to how it leaves by itself. is_raw: one that
+ * is so already stays as it lies. */
+hilum_rc hl_outgoing_to_native(struct hl_outgoing *outgoing, bool is_raw);
 void hl_outgoing_reset(struct hl_outgoing *outgoing);
 /* Pieces before they are encoded, and whether that was the last. */
 hilum_rc hl_outgoing_next_native(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n);

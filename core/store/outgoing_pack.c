@@ -27,7 +27,7 @@ hilum_rc hl_outgoing_encode(struct hl_outgoing *outgoing, const struct hl_pack_w
     struct hl_pack *pack = NULL;
     hilum_rc rc =
         hl_pack_can(stored, wish->transfer_syntax, wish->may_lose)
-            ? hl_outgoing_to_native(outgoing)
+            ? hl_outgoing_to_native(outgoing, wish->keeps_elements)
             : hl_fail(HILUM_EUNSUP, "no encoding to %s", hl_uid_name(wish->transfer_syntax));
     if (rc == HILUM_OK)
         rc = hl_pack_new(outgoing->store->options.codecs, &outgoing->store->spool, wish, &pack);

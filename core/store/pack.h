@@ -19,6 +19,8 @@ struct hl_pack_wish {
     uint32_t max_error; /* JPEG-LS NEAR */
     double ratio;       /* 10.0 for 10:1 */
     uint32_t effort;    /* 1 fast .. 9 small; 0: default */
+    bool
+        keeps_elements; /* those of explicit little endian stay as they lie, wrong or unusual ones too */
 };
 
 struct

@@ -88,6 +88,7 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     atomic_init(&store->duplicates_policy, (unsigned)options->duplicates);
     pthread_mutex_init(&store->holds_lock, NULL);
     store->verified = hl_verified_new();
+    pthread_mutex_init(&store->compress_lock, NULL);
     pthread_mutex_init(&store->log_lock, NULL);
     hl_unflushed_open(store);
     hilum_rc rc = hl_health_open(store);
@@ -136,6 +137,7 @@ void hl_store_close(struct hl_store *store)
     hl_unflushed_close(store);
     pthread_mutex_destroy(&store->holds_lock);
     hl_verified_free(store->verified);
+    pthread_mutex_destroy(&store->compress_lock);
     pthread_mutex_destroy(&store->log_lock);
     free(store);
 }

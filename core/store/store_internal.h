@@ -12,7 +12,7 @@
 #include "core/store/scan.h"
 #include "core/store/splice.h"
 
-enum { HL_COMMITTERS = 2, HL_GROUP_MAX = 64, HL_PROVIDERS_MAX = 8 };
+enum { HL_COMMITTERS = 2, HL_GROUP_MAX = 64, HL_PROVIDERS_MAX = 8, HL_COMPRESS_SUMS = 64 };
 
 /* A finished object waiting for its group. Lives in the ingest; whoever leads its group touches it until is_done. */
 struct hl_commit_job {
@@ -95,6 +95,10 @@ struct hl_store {
     pthread_mutex_t holds_lock;
     struct hl_hold *holds;
 
+    pthread_mutex_t compress_lock; /* of the two: what is not recorded yet */
+    struct hl_compression_sum compressed[HL_COMPRESS_SUMS];
+    size_t n_compressed;
+
     atomic_uint_fast64_t objects, bytes, refused, duplicates, superseded, held, discarded, repaired,
         groups, grouped;
     atomic_uint duplicates_policy; /* enum hl_duplicate_policy */
@@ -136,6 +140,13 @@ struct hl_ingest {
     bool has_policy; /* a rule chose what becomes of other content under a known UID */
     enum hl_duplicate_policy policy;
     const struct hl_store_provider *chosen; /* by a rule; NULL: the default store */
+    bool has_compress;                      /* a rule wants it encoded before it is committed */
+    struct hl_pack_wish compress;
+    char compress_rule[96], received_as[65]; /* received_as: its syntax before that; "" */
+    uint64_t compress_min;
+    bool is_synced;  /* durable under its pending key already */
+    bool has_digest; /* digest_stored is that of what is stored, not `hash` */
+    uint8_t digest_stored[16];
 
     hilum_rc rc; /* first failure: what follows is swallowed */
     struct hl_ingest_result result;
@@ -242,9 +253,10 @@ void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job);
 hilum_rc hl_memory_charge(struct hl_ingest *ingest, uint64_t held);
 
 /* ---- choose.c: verbs that say how an object is kept, not what happens next ---- */
-/* "store" and "duplicates" among the event's steps, the last of each. HILUM_EINVAL: arguments. */
+/* "store", "duplicates" and "compress" (when = "ingest") among the event's steps, the last of each. HILUM_EINVAL:
+ * arguments. */
 hilum_rc hl_choices_take(struct hl_ingest *ingest, const hilum_event *event);
-bool hl_choice_is(const char *verb);
+bool hl_choice_is(const struct hl_plan_step *step);
 
 /* ---- commit.c ---- */
 hilum_rc hl_commit_open(struct hl_store *store);

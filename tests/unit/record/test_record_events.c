@@ -442,7 +442,7 @@ static void relocated__erases_the_old_object_after_its_row(void **state)
     unsigned erased = 0;
     int64_t id = sample_store_id(f, sample_new(1, "00100020", "P1", NULL));
     const struct hl_location to = {.store = "fs", .key = "new", .length = 5};
-    assert_int_equal(hl_record_relocate(f->record, id, &to), HILUM_OK);
+    assert_int_equal(hl_record_relocate(f->record, id, &to, "1.2.840.10008.1.2.1"), HILUM_OK);
     assert_int_equal(hl_record_stored(f->record, "1.2.826.4.1", &stored), HILUM_OK);
     assert_string_equal(stored.location.key, "new");
     bool has = false;

@@ -188,8 +188,9 @@ hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, cons
 }
 
 hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id,
-                            const struct hl_location *to)
+                            const struct hl_location *to, const char *transfer_syntax)
 {
+    (void)transfer_syntax;
     record->rows[instance_id - 1].stored.location = *to;
     return HILUM_OK;
 }
@@ -370,4 +371,37 @@ hilum_rc hl_record_save_health(struct hl_record *record)
 {
     (void)record;
     return HILUM_OK;
+}
+
+hilum_rc hl_record_compressed(struct hl_record *record, const struct hl_compressed_row *row)
+{
+    pthread_mutex_lock(&record->lock);
+    for (size_t i = 0; i < record->n; i++)
+        if (record->rows[i].stored.instance_id == row->instance_id) {
+            record->rows[i].stored.location = *row->to;
+            snprintf(record->rows[i].stored.transfer_syntax,
+                     sizeof record->rows[i].stored.transfer_syntax, "%s", row->syntax);
+        }
+    pthread_mutex_unlock(&record->lock);
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_compression_tried(struct hl_record *record, int64_t instance_id,
+                                     const char *syntax)
+{
+    (void)record, (void)instance_id, (void)syntax;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_compression_add(struct hl_record *record, const struct hl_compression_sum *items,
+                                   size_t n)
+{
+    (void)record, (void)items, (void)n;
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_stored_original(struct hl_record *record, int64_t instance_id,
+                                   struct hl_stored *out)
+{
+    return hl_record_stored_by_id(record, instance_id, out);
 }

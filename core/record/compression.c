@@ -1,0 +1,296 @@
+/* Objects that become smaller where they lie: which of them may, the exchange of one location for another, and what it
+ * has saved. Knows no pixels. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/record/record_private.h"
+
+/* ---- one object ------------------------------------------------------------------------------------- */
+
+struct exchange {
+    struct hl_record *record;
+    const struct hl_compressed_row *row;
+};
+
+struct held_place {
+    char key[201], uid[65], study[65];
+    int64_t bytes, series, study_id;
+};
+
+static hilum_rc place_read(struct hl_session *session, int64_t instance, struct held_place *out)
+{
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_session_ask(
+        session, &stmt,
+        "SELECT l.object_key, i.uid, s.uid, l.bytes, e.id, s.id FROM instance i JOIN series e ON "
+        "e.id = i.series JOIN study s ON s.id = e.study JOIN location l ON l.instance = i.id AND "
+        "l.state = 'current' WHERE i.id = ?1",
+        "i", instance);
+    if (rc == HILUM_OK)
+        rc = hl_stmt_step(stmt);
+    if (rc == 1) {
+        snprintf(out->key, sizeof out->key, "%s", hl_stmt_text(stmt, 0));
+        snprintf(out->uid, sizeof out->uid, "%s", hl_stmt_text(stmt, 1));
+        snprintf(out->study, sizeof out->study, "%s", hl_stmt_text(stmt, 2));
+        out->bytes = hl_stmt_int(stmt, 3);
+        out->series = hl_stmt_int(stmt, 4);
+        out->study_id = hl_stmt_int(stmt, 5);
+    }
+    hl_stmt_done(stmt);
+    if (rc == 0)
+        return hl_fail(HILUM_ENOTFOUND, "instance number %lld: not in the catalogue",
+                       (long long)instance);
+    return rc > 0 ? HILUM_OK : rc;
+}
+
+/* The old location, from now on in a syntax of its own, goes when it is due. */
+static hilum_rc old_retire(struct hl_session *session, const struct hl_compressed_row *row,
+                           const char *key)
+{
+    char why[160];
+    snprintf(why, sizeof why, "compressed by %.120s", row->rule);
+    hilum_rc rc = hl_session_run(session,
+                                 "INSERT INTO erasure (store, object_key, due_us, why) SELECT "
+                                 "store, object_key, ?3, ?4 FROM location WHERE instance = ?1 AND "
+                                 "object_key = ?2",
+                                 "itit", row->instance_id, key, hl_now_us() + row->keep_us, why);
+    return rc == HILUM_OK
+               ? hl_session_run(session,
+                                "UPDATE location SET state = 'erasing', since_us = ?3, "
+                                "transfer_syntax = ?4 WHERE instance = ?1 AND object_key = ?2",
+                                "itit", row->instance_id, key, hl_now_us(), row->syntax_before)
+               : rc;
+}
+
+static hilum_rc new_insert(struct hl_session *session, const struct hl_compressed_row *row)
+{
+    const struct hl_location *to = row->to;
+    hilum_rc rc = hl_session_run(
+        session,
+        "INSERT INTO location (store, object_key, instance, state, bytes, dataset_offset, digest, "
+        "since_us, received_as) VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7, ?8)",
+        "ttiiibit", to->store, to->key, row->instance_id, (int64_t)to->length,
+        (int64_t)to->dataset_offset, (const void *)to->digest_stored, sizeof to->digest_stored,
+        hl_now_us(), row->syntax_before);
+    return rc == HILUM_OK
+               ? hl_session_run(session, "UPDATE instance SET transfer_syntax = ?2 WHERE id = ?1",
+                                "it", row->instance_id, row->syntax)
+               : rc;
+}
+
+static hilum_rc sizes_update(struct hl_session *session, const struct held_place *place,
+                             int64_t more)
+{
+    hilum_rc rc = hl_session_run(session, "UPDATE series SET bytes = bytes + ?2 WHERE id = ?1",
+                                 "ii", place->series, more);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session, "UPDATE study SET bytes = bytes + ?2 WHERE id = ?1", "ii",
+                            place->study_id, more);
+    return rc == HILUM_OK
+               ? hl_session_run(session, "UPDATE totals SET bytes = bytes + ?1", "i", more)
+               : rc;
+}
+
+static hilum_rc exchange_audit(struct hl_session *session, const struct exchange *exchange,
+                               const struct held_place *place)
+{
+    const struct hl_compressed_row *row = exchange->row;
+    struct hl_buf before = {0}, after = {0};
+    char who[128];
+    snprintf(who, sizeof who, "rule %.100s", row->rule);
+    hl_buf_printf(&before, "{\"TransferSyntaxUID\":\"%s\",\"bytes\":%lld}", row->syntax_before,
+                  (long long)place->bytes);
+    hl_buf_printf(&after, "{\"TransferSyntaxUID\":\"%s\",\"bytes\":%llu}", row->syntax,
+                  (unsigned long long)row->to->length);
+    hilum_rc rc = hl_audit_add(session, who, "instance.compress", place->uid, hl_buf_str(&before),
+                               hl_buf_str(&after));
+    hl_buf_fini(&before);
+    hl_buf_fini(&after);
+    return rc;
+}
+
+static hilum_rc exchange_write(struct hl_session *session, void *arg)
+{
+    const struct exchange *exchange = arg;
+    const struct hl_compressed_row *row = exchange->row;
+    struct held_place place = {0};
+    hilum_rc rc = place_read(session, row->instance_id, &place);
+    if (rc == HILUM_OK && strcmp(place.key, row->from_key) != 0)
+        return hl_fail(HILUM_ECONFLICT, "instance number %lld was replaced meanwhile",
+                       (long long)row->instance_id);
+    /* Else a rebuild would find two objects of one UID and no word which of them counts. */
+    hl_writer_note(exchange->record->writer, HL_NOTE_SAVE);
+    if (rc == HILUM_OK)
+        rc = old_retire(session, row, place.key);
+    if (rc == HILUM_OK)
+        rc = new_insert(session, row);
+    if (rc == HILUM_OK)
+        rc = sizes_update(session, &place, (int64_t)row->to->length - place.bytes);
+    return rc == HILUM_OK ? exchange_audit(session, exchange, &place) : rc;
+}
+
+hilum_rc hl_record_compressed(struct hl_record *record, const struct hl_compressed_row *row)
+{
+    struct exchange exchange = {record, row};
+    return hl_writer_run(record->writer, HL_LANE_OTHER, exchange_write, &exchange);
+}
+
+struct trial {
+    int64_t instance;
+    const char *syntax;
+};
+
+static hilum_rc trial_write(struct hl_session *session, void *arg)
+{
+    const struct trial *trial = arg;
+    return hl_session_run(
+        session, "UPDATE location SET tried = ?2 WHERE instance = ?1 AND state = 'current'", "it",
+        trial->instance, trial->syntax);
+}
+
+hilum_rc hl_record_compression_tried(struct hl_record *record, int64_t instance_id,
+                                     const char *syntax)
+{
+    struct trial trial = {instance_id, syntax};
+    return hl_writer_run(record->writer, HL_LANE_OTHER, trial_write, &trial);
+}
+
+/* ---- which objects may ---------------------------------------------------------------------------------- */
+
+hilum_rc hl_record_compressible(struct hl_record *record, const struct hl_compressible *query,
+                                int64_t *ids, size_t max, size_t *n)
+{
+    struct hl_session *session = NULL;
+    struct hl_stmt *stmt = NULL;
+    *n = 0;
+    hilum_rc rc = hl_readers_get(record->readers, &session);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = hl_session_ask(
+        session, &stmt,
+        "SELECT i.id FROM instance i JOIN location l ON l.instance = i.id AND l.state = 'current' "
+        "JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study WHERE i.id > ?1 AND "
+        "i.state = 0 AND i.is_held = 0 AND "
+        "i.received_us < ?2 AND (?3 = '' OR e.modality = ?3) AND l.bytes >= ?4 AND "
+        "i.transfer_syntax <> ?5 AND l.tried <> ?5 AND l.received_as = '' AND (?7 = '' OR s.uid = "
+        "?7) ORDER BY i.id LIMIT ?6",
+        "iititit", query->after_id, query->before_us, query->modality, (int64_t)query->min_bytes,
+        query->syntax, (int64_t)max, query->study_uid);
+    while (rc == HILUM_OK && *n < max && (rc = hl_stmt_step(stmt)) == 1) {
+        ids[(*n)++] = hl_stmt_int(stmt, 0);
+        rc = HILUM_OK;
+    }
+    hl_stmt_done(stmt);
+    hl_readers_put(record->readers, session, rc);
+    return rc;
+}
+
+/* ---- what it has saved ------------------------------------------------------------------------------------ */
+
+struct sums {
+    const struct hl_compression_sum *items;
+    size_t n;
+};
+
+static hilum_rc sums_write(struct hl_session *session, void *arg)
+{
+    const struct sums *sums = arg;
+    hilum_rc rc = HILUM_OK;
+    for (size_t i = 0; i < sums->n && rc == HILUM_OK; i++) {
+        const struct hl_compression_sum *sum = &sums->items[i];
+        rc = hl_session_run(
+            session,
+            "INSERT INTO compression VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT "
+            "(rule, syntax) DO UPDATE SET done = compression.done + excluded.done, kept = "
+            "compression.kept + excluded.kept, bytes_before = compression.bytes_before + "
+            "excluded.bytes_before, bytes_after = compression.bytes_after + excluded.bytes_after, "
+            "work_us = compression.work_us + excluded.work_us, last_us = excluded.last_us, "
+            "last_kept = CASE WHEN excluded.last_kept <> '' THEN excluded.last_kept ELSE "
+            "compression.last_kept END",
+            "ttiiiiiit", sum->rule, sum->syntax, (int64_t)sum->done, (int64_t)sum->kept,
+            (int64_t)sum->bytes_before, (int64_t)sum->bytes_after, sum->work_us, hl_now_us(),
+            sum->last_kept);
+    }
+    return rc;
+}
+
+hilum_rc hl_record_compression_add(struct hl_record *record, const struct hl_compression_sum *items,
+                                   size_t n)
+{
+    struct sums sums = {items, n};
+    return n ? hl_writer_run(record->writer, HL_LANE_OTHER, sums_write, &sums) : HILUM_OK;
+}
+
+static void sum_json(struct hl_stmt *stmt, struct hl_buf *json)
+{
+    static const char *const names[] = {"done",        "kept",    "bytes_before",
+                                        "bytes_after", "work_us", "last_us"};
+    hl_buf_text(json, "{\"rule\":");
+    hl_buf_json_string(json, hl_stmt_text(stmt, 0));
+    hl_buf_text(json, ",\"syntax\":");
+    hl_buf_json_string(json, hl_stmt_text(stmt, 1));
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        hl_buf_printf(json, ",\"%s\":%lld", names[i], (long long)hl_stmt_int(stmt, 2 + i));
+    hl_buf_text(json, ",\"last_kept\":");
+    hl_buf_json_string(json, hl_stmt_text(stmt, 8));
+    hl_buf_printf(json, ",\"waiting\":%lld,\"waiting_bytes\":%lld}",
+                  (long long)hl_stmt_int(stmt, 9), (long long)hl_stmt_int(stmt, 10));
+}
+
+hilum_rc hl_record_compression_report(struct hl_record *record, struct hl_buf *json)
+{
+    struct hl_session *session = NULL;
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_readers_get(record->readers, &session);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = hl_session_ask(
+        session, &stmt,
+        "SELECT c.rule, c.syntax, c.done, c.kept, c.bytes_before, c.bytes_after, c.work_us, "
+        "c.last_us, c.last_kept, (SELECT count(*) FROM erasure x WHERE x.why = 'compressed by ' || "
+        "c.rule), (SELECT coalesce(sum(l.bytes), 0) FROM erasure x JOIN location l ON l.store = "
+        "x.store AND l.object_key = x.object_key WHERE x.why = 'compressed by ' || c.rule) "
+        "FROM compression c ORDER BY c.rule, c.syntax",
+        "");
+    hl_buf_byte(json, '[');
+    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
+        hl_buf_text(json, is_first ? "" : ",");
+        sum_json(stmt, json);
+        rc = HILUM_OK;
+    }
+    hl_buf_byte(json, ']');
+    hl_stmt_done(stmt);
+    hl_readers_put(record->readers, session, rc);
+    return rc;
+}
+
+/* ---- schedules ---------------------------------------------------------------------------------------------- */
+
+struct due {
+    struct hl_record *record;
+    const char *name, *value, *fields;
+};
+
+/* Once for each time it is due, whatever happens between two steps. */
+static hilum_rc due_write(struct hl_session *session, void *arg)
+{
+    struct due *due = arg;
+    int64_t id = 0;
+    const struct hl_entry entry = {.event = "schedule.due", .study_uid = "", .fields = due->fields};
+    hilum_rc rc = hl_session_run(session,
+                                 "INSERT INTO kv VALUES ('schedule', ?1, ?2) ON CONFLICT (space, "
+                                 "name) DO UPDATE SET value = excluded.value",
+                                 "tt", due->name, due->value);
+    return rc == HILUM_OK && due->fields ? hl_journal_add(due->record, session, &entry, &id) : rc;
+}
+
+hilum_rc hl_record_schedule_due(struct hl_record *record, const char *name, int64_t next_us,
+                                const char *fields_json)
+{
+    char value[32];
+    snprintf(value, sizeof value, "%lld", (long long)next_us);
+    struct due due = {record, name, value, fields_json};
+    return hl_writer_run(record->writer, HL_LANE_OTHER, due_write, &due);
+}

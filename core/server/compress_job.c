@@ -1,0 +1,170 @@
+/* The job type `compress`: one object, a study's, or all that a schedule's rule describes, encoded where they lie.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/server.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/dicom/uid.h"
+#include "core/store/compress.h"
+
+enum { BATCH = 16, AT_ONCE = 2, PAGE = 256 };
+
+/* A job's arguments. */
+struct wanted {
+    struct hl_compress compress;
+    struct hl_compressible query;
+    char rule[96], modality[17], study[65];
+    uint64_t limit; /* objects; 0: no end */
+};
+
+struct progress {
+    uint64_t done, kept;
+};
+
+static void text_take(const json_t *arguments, const char *name, char *out, size_t size)
+{
+    const char *text = json_string_value(json_object_get(arguments, name));
+    snprintf(out, size, "%s", text ? text : "");
+}
+
+static int64_t number_of(const json_t *arguments, const char *name, int64_t otherwise)
+{
+    const json_t *value = json_object_get(arguments, name);
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+static hilum_rc wanted_read(struct hl_server *server, const struct hl_job *job, struct wanted *out)
+{
+    struct hl_config *config = hl_server_config(server);
+    json_t *arguments = json_loads(job->arguments ? job->arguments : "{}", 0, NULL);
+    char syntax[65];
+    *out = (struct wanted){0};
+    text_take(arguments, "syntax", syntax, sizeof syntax);
+    text_take(arguments, "rule", out->rule, sizeof out->rule);
+    text_take(arguments, "modality", out->modality, sizeof out->modality);
+    text_take(arguments, "study", out->study, sizeof out->study);
+    const struct hl_syntax *known = hl_uid_syntax_named(syntax);
+    out->compress.rule = out->rule;
+    out->compress.keep_ms =
+        number_of(arguments, "keep_ms", hl_config_ms(config, "storage.keep_original"));
+    out->compress.min_bytes = (uint64_t)number_of(arguments, "min_bytes", 0);
+    out->query.before_us = hl_now_us() - number_of(arguments, "older_ms", 0) * 1000;
+    out->query.min_bytes = out->compress.min_bytes;
+    out->query.modality = out->modality;
+    out->query.study_uid = out->study;
+    out->limit = (uint64_t)number_of(arguments, "limit", 0);
+    if (known)
+        snprintf(out->compress.pack.transfer_syntax, sizeof out->compress.pack.transfer_syntax,
+                 "%s", known->uid);
+    json_decref(arguments);
+    hl_config_unref(config);
+    return known ? HILUM_OK : hl_fail(HILUM_EINVAL, "compress: \"%s\": no such syntax", syntax);
+}
+
+/* What stays as it is for good counts as done; what may pass by itself ends the job, to be tried again. */
+static hilum_rc compress_one(struct hl_server *server, int64_t instance,
+                             const struct wanted *wanted, struct progress *progress)
+{
+    hilum_rc rc = hl_store_compress(server->store, instance, &wanted->compress);
+    bool is_left = rc == HILUM_EUNSUP || rc == HILUM_ENOTFOUND || rc == HILUM_ECORRUPT ||
+                   rc == HILUM_ECONFLICT;
+    progress->done += rc == HILUM_OK;
+    progress->kept += is_left;
+    return is_left ? HILUM_OK : rc;
+}
+
+static hilum_rc compress_page(struct hl_server *server, struct wanted *wanted,
+                              struct progress *progress, size_t *n)
+{
+    int64_t ids[PAGE];
+    uint64_t seen = progress->done + progress->kept;
+    uint64_t left = wanted->limit ? wanted->limit - seen : PAGE;
+    *n = 0;
+    if (left == 0)
+        return HILUM_OK;
+    hilum_rc rc = hl_record_compressible(server->record, &wanted->query, ids,
+                                         left < PAGE ? (size_t)left : PAGE, n);
+    for (size_t i = 0; i < *n && rc == HILUM_OK; i++) {
+        if (atomic_load(&server->stopping))
+            return hl_fail(HILUM_EAGAIN, "stopped with the server");
+        wanted->query.after_id = ids[i];
+        rc = compress_one(server, ids[i], wanted, progress);
+    }
+    return rc;
+}
+
+static hilum_rc compress_many(struct hl_server *server, struct wanted *wanted,
+                              struct progress *progress)
+{
+    hilum_rc rc = HILUM_OK;
+    wanted->query.syntax = wanted->compress.pack.transfer_syntax;
+    for (size_t n = 1; n > 0 && rc == HILUM_OK;)
+        rc = compress_page(server, wanted, progress, &n);
+    return rc;
+}
+
+static void run_one(struct hl_server *server, struct hl_job_attempt *attempt)
+{
+    struct wanted wanted;
+    struct progress progress = {0};
+    hilum_rc rc = wanted_read(server, &attempt->job, &wanted);
+    attempt->is_permanent = rc != HILUM_OK;
+    if (rc == HILUM_OK && attempt->job.instance_id)
+        rc = compress_one(server, attempt->job.instance_id, &wanted, &progress);
+    else if (rc == HILUM_OK)
+        rc = compress_many(server, &wanted, &progress);
+    attempt->rc = rc;
+    attempt->is_unreachable = rc == HILUM_EAGAIN || rc == HILUM_EFULL; /* no fault of the object */
+    if (rc != HILUM_OK || (attempt->job.instance_id && progress.kept))
+        snprintf(attempt->result, sizeof attempt->result, "%s", hl_error());
+    else
+        snprintf(attempt->result, sizeof attempt->result, "%llu compressed, %llu left as they were",
+                 (unsigned long long)progress.done, (unsigned long long)progress.kept);
+}
+
+static void run_compress(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n)
+{
+    struct hl_server *server = arg;
+    (void)lane;
+    for (size_t i = 0; i < n; i++)
+        run_one(server, &attempts[i]);
+}
+
+hilum_rc hl_server_register_compress_job(struct hl_server *server)
+{
+    const struct hl_job_type type = {.type = "compress",
+                                     .batch = BATCH,
+                                     .per_lane = AT_ONCE,
+                                     .run = run_compress,
+                                     .arg = server};
+    return hl_jobs_register(server->jobs, &type);
+}
+
+/* ---- hilum store report ---------------------------------------------------------------------------- */
+
+static hilum_rc store_report(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    struct hl_buf json = {0};
+    hilum_rc rc = hl_compress_flush(server->store);
+    if (rc == HILUM_OK)
+        rc = hl_record_compression_report(server->record, &json);
+    if (rc != HILUM_OK) {
+        hl_buf_fini(&json);
+        return rc;
+    }
+    return hl_server_answer_view(call, &json, hl_server_view_store_report);
+}
+
+hilum_rc hl_server_register_store_commands(struct hl_server *server)
+{
+    const struct hl_command commands[] = {{"store report",
+                                           "What compression by rules has saved, and what it cost.",
+                                           "archive.check", NULL, store_report, server},
+                                          {0}};
+    return hl_control_register_all(server->control, commands);
+}
