@@ -418,15 +418,10 @@ static hilum_rc send_back(struct sending *sending, struct hl_send_item *items, u
                           const struct hl_send_options *options)
 {
     const struct hl_request *wire = sending->exchange->wire;
-    struct hl_store *store = wire->on->scp->parts.store;
-    for (uint64_t i = 0; i < n; i++) {
-        uint16_t message_id = ++wire->on->next_message_id;
-        if (hl_scu_store_on(wire->ul, store, &items[i], message_id, options))
-            return over(sending->exchange);
-        if (on_progress(sending, &items[i]))
-            return sending->stopped;
-    }
-    return HILUM_OK;
+    if (hl_scu_store_on(wire->ul, wire->on->scp->parts.store, items, n, options,
+                        &wire->on->next_message_id))
+        return over(sending->exchange);
+    return sending->stopped;
 }
 
 /* Over associations of our own to the destination (C-MOVE). The place in the message pool is

@@ -201,6 +201,7 @@ struct call {
     struct hl_pairs pairs; /* of the batch */
     struct hl_link *link;
     bool is_stopped;
+    struct hl_ahead ahead;
     bool only_fresh; /* a kept association turned out dead: the others may be too */
 };
 
@@ -221,13 +222,16 @@ static void note_failure(struct hl_send_item *item, hilum_rc rc)
     snprintf(item->detail, sizeof item->detail, "%s", hl_error());
 }
 
-static hilum_rc send_on_link(struct call *call, struct hl_send_item *item)
+static hilum_rc send_on_link(struct call *call, struct hl_send_item *item,
+                             const struct hl_send_item *next)
 {
     struct hl_sending sending = {.ul = call->link->ul,
                                  .peer = call->peer->name,
                                  .preference = call->peer,
                                  .message_id = ++call->link->last_message_id,
-                                 .options = call->options};
+                                 .options = call->options,
+                                 .ahead = &call->ahead,
+                                 .next = next};
     hilum_rc rc = hl_sending_object(&sending, call->scu->store, item);
     call->link->answered += item->rc == HILUM_OK || item->status;
     return rc;
@@ -235,7 +239,8 @@ static hilum_rc send_on_link(struct call *call, struct hl_send_item *item)
 
 /* A kept association may have died unnoticed: its first object is tried once more on a new one. Later a break
  * is the object's failure, since the peer may have it. An error: there is no association to be had. */
-static hilum_rc send_item(struct call *call, struct hl_send_item *item)
+static hilum_rc send_item(struct call *call, struct hl_send_item *item,
+                          const struct hl_send_item *next)
 {
     for (;;) {
         hilum_rc rc = call->link ? HILUM_OK
@@ -245,7 +250,7 @@ static hilum_rc send_item(struct call *call, struct hl_send_item *item)
             return rc;
         assert(call->link);
         bool was_reused = call->link->is_reused;
-        if (!send_on_link(call, item)) {
+        if (!send_on_link(call, item, next)) {
             call->link->is_reused = false;
             return HILUM_OK;
         }
@@ -268,7 +273,7 @@ static hilum_rc send_batch(struct call *call, struct hl_send_item *items, size_t
     }
     for (size_t i = 0; i < n; i++) {
         if (items[i].rc == HILUM_OK && !rc && !call->is_stopped)
-            rc = send_item(call, &items[i]);
+            rc = send_item(call, &items[i], i + 1 < n ? &items[i + 1] : NULL);
         if (call->is_stopped)
             note_failure(&items[i], hl_fail(HILUM_ECANCELLED, "stopped before this object"));
         else if (rc && items[i].rc == HILUM_OK)
@@ -276,6 +281,7 @@ static hilum_rc send_batch(struct call *call, struct hl_send_item *items, size_t
         if (!call->is_stopped)
             end_item(call, &items[i]);
     }
+    hl_ahead_drop(&call->ahead);
     hl_pairs_clear(&call->pairs);
     return rc;
 }

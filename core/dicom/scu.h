@@ -56,10 +56,12 @@ struct hl_send_options {
  * no connection, rejected; each item says what became of it. */
 hilum_rc hl_scu_store(struct hl_scu *scu, const struct hl_peer *peer, struct hl_send_item *items,
                       size_t n, const struct hl_send_options *options);
-/* Sends over an association that is open already (C-GET sub-operations, PS3.4 C.4.3). */
+/* Sends over an association that is open already (C-GET sub-operations, PS3.4 C.4.3), one after another, each while the next is
+ * being opened. *message_id: the last one used, in and out. The result is an error only when the association cannot be used
+ * any more; what progress stopped stays as it was. */
 hilum_rc hl_scu_store_on(struct hl_ul_assoc *assoc, struct hl_store *store,
-                         struct hl_send_item *item, uint16_t message_id,
-                         const struct hl_send_options *options);
+                         struct hl_send_item *items, size_t n,
+                         const struct hl_send_options *options, uint16_t *message_id);
 /* An address that is no peer of the configuration. */
 struct hl_scu_target {
     const char *address, *called_aet;

@@ -119,6 +119,16 @@ hilum_rc hl_scu_store_shared(struct hl_scu *scu, const struct hl_peer *peer,
                              struct hl_send_item *items, size_t n,
                              const struct hl_send_options *options);
 
+/* The next object, opened while the peer still answers for the one before: its rows, its pages and its digest cost nobody's
+ * time then. Lives in whoever sends several, who ends with hl_ahead_drop. */
+struct hl_ahead {
+    struct hl_outgoing *outgoing; /* NULL: none */
+    int64_t instance_id;
+    hilum_rc rc; /* of its digest */
+    char why[160];
+};
+void hl_ahead_drop(struct hl_ahead *ahead);
+
 /* One C-STORE on an open association. */
 struct hl_sending {
     struct hl_ul_assoc *ul;
@@ -127,6 +137,8 @@ struct hl_sending {
     bool by_get;                      /* we are the acceptor and send as SCU by role selection */
     uint16_t message_id;
     const struct hl_send_options *options; /* may be NULL */
+    struct hl_ahead *ahead;                /* NULL: nothing is opened ahead */
+    const struct hl_send_item *next;       /* what to open; NULL: none */
 };
 /* The accepted context for what is to be sent, NULL with the reason in hl_error(). */
 const struct hl_ul_context *hl_sending_context(const struct hl_sending *sending,

@@ -202,16 +202,77 @@ static hilum_rc send_bytes(const struct hl_sending *sending, const struct hl_ul_
     return HILUM_OK;
 }
 
+/* ---- ahead ------------------------------------------------------------------------------------
+ */
+
+void hl_ahead_drop(struct hl_ahead *ahead)
+{
+    hl_outgoing_close(ahead->outgoing);
+    ahead->outgoing = NULL;
+}
+
+/* One that cannot be opened is tried again in its turn; one that is not what was stored is told then, not read again. */
+static void open_ahead(const struct hl_sending *sending, struct hl_store *store)
+{
+    struct hl_ahead *ahead = sending->ahead;
+    if (!ahead || !sending->next || ahead->outgoing)
+        return;
+    ahead->instance_id = sending->next->instance_id;
+    ahead->rc = HILUM_OK;
+    if (hl_outgoing_open(store, ahead->instance_id, options_of(sending)->as_of, &ahead->outgoing)) {
+        ahead->outgoing = NULL;
+        return;
+    }
+    ahead->rc = hl_outgoing_verify(ahead->outgoing);
+    if (ahead->rc)
+        snprintf(ahead->why, sizeof ahead->why, "%s", hl_error());
+}
+
+static bool take_ahead(struct hl_ahead *ahead, int64_t instance_id, struct hl_outgoing **out)
+{
+    if (!ahead || !ahead->outgoing || ahead->instance_id != instance_id)
+        return false;
+    *out = ahead->outgoing;
+    ahead->outgoing = NULL;
+    return true;
+}
+
+/* Corrupt objects of a moderate size are found before their first byte leaves. */
+static hilum_rc open_now(const struct hl_sending *sending, struct hl_store *store,
+                         int64_t instance_id, struct hl_outgoing **out)
+{
+    bool is_ahead = take_ahead(sending->ahead, instance_id, out);
+    hilum_rc rc = HILUM_OK;
+    if (!is_ahead)
+        rc = hl_outgoing_open(store, instance_id, options_of(sending)->as_of, out);
+    if (rc)
+        return rc;
+    rc = is_ahead ? sending->ahead->rc : hl_outgoing_verify(*out);
+    if (rc) {
+        if (is_ahead)
+            (void)hl_fail(rc, "%s", sending->ahead->why);
+        hl_outgoing_close(*out);
+    }
+    return rc;
+}
+
+/* ---- one object -------------------------------------------------------------------------------
+ */
+
 /* Request, data set, answer. An error leaves the association in the middle of a message. */
 static hilum_rc exchange(const struct hl_sending *sending, const struct hl_ul_context *context,
-                         struct hl_outgoing *outgoing, struct hl_dimse *response)
+                         struct hl_store *store, struct hl_outgoing *outgoing,
+                         struct hl_dimse *response)
 {
     const struct hl_stored *stored = hl_outgoing_stored(outgoing);
     hilum_rc rc =
         hl_sending_request(sending, context, stored->sop_class, hl_outgoing_sop_instance(outgoing));
     if (!rc)
         rc = send_bytes(sending, context, outgoing);
-    return rc ? rc : hl_sending_answer(sending, response);
+    if (rc)
+        return rc;
+    open_ahead(sending, store);
+    return hl_sending_answer(sending, response);
 }
 
 static void note_failure(struct hl_send_item *item, hilum_rc rc)
@@ -227,7 +288,7 @@ hilum_rc hl_sending_object(const struct hl_sending *sending, struct hl_store *st
 {
     struct hl_outgoing *outgoing;
     item->status = 0;
-    hilum_rc rc = hl_outgoing_open(store, item->instance_id, options_of(sending)->as_of, &outgoing);
+    hilum_rc rc = open_now(sending, store, item->instance_id, &outgoing);
     if (rc) {
         note_failure(item, rc);
         return HILUM_OK;
@@ -237,7 +298,7 @@ hilum_rc hl_sending_object(const struct hl_sending *sending, struct hl_store *st
     if (!context) {
         note_failure(item, HILUM_EUNSUP);
     } else {
-        rc = exchange(sending, context, outgoing, &response);
+        rc = exchange(sending, context, store, outgoing, &response);
         if (rc)
             note_failure(item, rc);
         else
@@ -248,14 +309,24 @@ hilum_rc hl_sending_object(const struct hl_sending *sending, struct hl_store *st
 }
 
 hilum_rc hl_scu_store_on(struct hl_ul_assoc *assoc, struct hl_store *store,
-                         struct hl_send_item *item, uint16_t message_id,
-                         const struct hl_send_options *options)
+                         struct hl_send_item *items, size_t n,
+                         const struct hl_send_options *options, uint16_t *message_id)
 {
-    struct hl_sending sending = {.ul = assoc,
-                                 .peer = hl_ul_params(assoc)->calling_aet,
-                                 .preference = options ? options->preference : NULL,
-                                 .by_get = true,
-                                 .message_id = message_id,
-                                 .options = options};
-    return hl_sending_object(&sending, store, item);
+    struct hl_ahead ahead = {0};
+    hilum_rc rc = HILUM_OK, stopped = HILUM_OK;
+    for (size_t i = 0; i < n && !rc && !stopped; i++) {
+        struct hl_sending sending = {.ul = assoc,
+                                     .peer = hl_ul_params(assoc)->calling_aet,
+                                     .preference = options->preference,
+                                     .by_get = true,
+                                     .message_id = ++*message_id,
+                                     .options = options,
+                                     .ahead = &ahead,
+                                     .next = i + 1 < n ? &items[i + 1] : NULL};
+        rc = hl_sending_object(&sending, store, &items[i]);
+        if (!rc && options->progress)
+            stopped = options->progress(options->arg, &items[i]);
+    }
+    hl_ahead_drop(&ahead);
+    return rc;
 }

@@ -17,9 +17,9 @@
 #include "core/base/pool.h"
 #include "core/dicom/scu_internal.h"
 
-/* How often the caller is asked whether to go on while nothing ends, and the most objects a
- * worker takes at once. */
-enum { ASK_EVERY_MS = 200, CHUNK_MAX = 32 };
+/* How often the caller is asked whether to go on while little ends, after how many ends it is woken before that, and the most
+ * objects a worker takes at once. */
+enum { ASK_EVERY_MS = 100, TELL_EVERY = 8, CHUNK_MAX = 32 };
 
 /* Lives until the last worker has left, which may be long after the call returned; `items` only while one of
  * them is under way. */
@@ -85,8 +85,10 @@ static hilum_rc note_end(void *arg, const struct hl_send_item *item)
     pthread_mutex_lock(&shared->lock);
     shared->ended[shared->n_ended++] = (size_t)(item - shared->items);
     worker->n_ended++;
-    bool is_stopped = shared->is_stopped;
-    pthread_cond_signal(&shared->news);
+    bool is_stopped = shared->is_stopped, is_failed = item->rc != HILUM_OK;
+    /* The first brings more hands; of the others each would only wake the caller in order to be counted. */
+    if (shared->n_ended % TELL_EVERY == 1 || shared->n_ended == shared->n || is_failed)
+        pthread_cond_signal(&shared->news);
     pthread_mutex_unlock(&shared->lock);
     return is_stopped ? HILUM_ECANCELLED : HILUM_OK;
 }

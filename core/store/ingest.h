@@ -123,6 +123,9 @@ void hl_upload_free(struct hl_upload *upload); /* without end: leaves nothing. N
 struct hl_outgoing;
 hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t as_of,
                           struct hl_outgoing **out);
+/* Digests what is stored now, if it is mapped and of up to 16 MiB, rather than as it leaves: HILUM_ECORRUPT comes before the
+ * first byte then. */
+hilum_rc hl_outgoing_verify(struct hl_outgoing *outgoing);
 const struct hl_stored *hl_outgoing_stored(const struct hl_outgoing *outgoing);
 /* Data set bytes (without file meta information) in all, as stored; of a converted or corrected deflated
  * one nobody knows. */

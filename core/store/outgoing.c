@@ -15,7 +15,13 @@
 #include "core/dicom/uid.h"
 #include "core/store/recode.h"
 
-enum { CHECK_STEP = 4096, HELD_BACK = 8, POPULATE_MAX = 4 * 1024 * 1024 };
+enum {
+    CHECK_STEP = 4096,
+    HELD_BACK = 8,
+    POPULATE_MAX = 4 * 1024 * 1024,
+    VERIFY_MAX = 16 * 1024 * 1024,
+    PLAIN_PIECE = 1024 * 1024
+};
 
 /* ---- bytes ---- */
 
@@ -73,6 +79,15 @@ hilum_rc hl_outgoing_read(struct hl_outgoing *outgoing, uint64_t at, void *dst, 
 {
     return outgoing->inflated != NULL ? hl_inflated_read(outgoing->inflated, at, dst, (size_t)n)
                                       : hl_outgoing_read_stored(outgoing, at, dst, n);
+}
+
+/* One fault, not many, for who reads all of it. */
+static void populate(struct hl_outgoing *outgoing)
+{
+    if (outgoing->map == NULL || outgoing->map_size > POPULATE_MAX || outgoing->is_populated)
+        return;
+    madvise(outgoing->map, outgoing->map_size, MADV_POPULATE_READ);
+    outgoing->is_populated = true;
 }
 
 /* n bytes of the data set, borrowed until the next call. n <= HL_OUTGOING_PIECE. */
@@ -143,6 +158,13 @@ static hilum_rc stored_verify(struct hl_outgoing *outgoing)
         at += n;
     }
     return rc == HILUM_OK && outgoing->hash != NULL ? digest_check(outgoing) : rc;
+}
+
+hilum_rc hl_outgoing_verify(struct hl_outgoing *outgoing)
+{
+    populate(outgoing);
+    bool is_small = outgoing->bytes != NULL && outgoing->length <= VERIFY_MAX;
+    return is_small && outgoing->cursor.at == 0 ? stored_verify(outgoing) : HILUM_OK;
 }
 
 static hilum_rc scan_inflated(struct hl_outgoing *outgoing, struct hl_scan *scan)
@@ -364,13 +386,22 @@ hilum_rc hl_outgoing_at(struct hl_outgoing *outgoing, uint64_t at, size_t max, c
     return rc;
 }
 
+/* Leaves as other bytes than those that lie in the store: converted, or deflated again. */
+static bool is_made_anew(const struct hl_outgoing *outgoing)
+{
+    return outgoing->recode != NULL || outgoing->deflating != NULL;
+}
+
 /* A corrupt object never leaves whole. What is spliced was digested before its first piece. */
 static hilum_rc source_next(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
 {
-    if (outgoing->cursor.at == 0 && outgoing->cursor.piece == 0 && outgoing->map != NULL &&
-        outgoing->map_size <= POPULATE_MAX)
-        madvise(outgoing->map, outgoing->map_size, MADV_POPULATE_READ); /* one fault, not many */
-    hilum_rc rc = hl_outgoing_take(outgoing, &outgoing->cursor, HL_OUTGOING_PIECE, bytes, n);
+    if (outgoing->cursor.at == 0 && outgoing->cursor.piece == 0)
+        populate(outgoing);
+    /* With its digest known and nothing made of it, what is mapped leaves in few and large writes. */
+    bool is_plain = outgoing->map != NULL && outgoing->hash == NULL &&
+                    outgoing->splice.count == 0 && !is_made_anew(outgoing);
+    hilum_rc rc = hl_outgoing_take(outgoing, &outgoing->cursor,
+                                   is_plain ? PLAIN_PIECE : HL_OUTGOING_PIECE, bytes, n);
     if (rc == HILUM_OK && *n > 0 && outgoing->hash != NULL) {
         XXH3_128bits_update(outgoing->hash, *bytes, *n);
         if (hl_outgoing_at_end(outgoing, &outgoing->cursor))
@@ -485,12 +516,6 @@ hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_s
     return rc == HILUM_OK
                ? HILUM_OK
                : hl_fail_in(rc, "%s stays %s", outgoing->stored.sop_instance, hl_uid_name(stored));
-}
-
-/* Leaves as other bytes than those that lie in the store: converted, or deflated again. */
-static bool is_made_anew(const struct hl_outgoing *outgoing)
-{
-    return outgoing->recode != NULL || outgoing->deflating != NULL;
 }
 
 static hilum_rc recode_step(struct hl_outgoing *outgoing)

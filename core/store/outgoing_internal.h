@@ -22,6 +22,7 @@ struct hl_outgoing {
     uint64_t length; /* of the stored data set */
     void *map;       /* NULL: read() into buffer */
     size_t map_size;
+    bool is_populated;
     uint64_t stamp;       /* of it as it lies now; 0: not mapped */
     const uint8_t *bytes; /* in the map: first byte of the data set */
     uint8_t *buffer;

@@ -102,6 +102,23 @@ getscu -d -P -aet WS1 -aec HILUM -od "$work/get" 127.0.0.1 "$port" -k QueryRetri
 equal "status of the get by patient" 0000 "$(status_of <"$work/get.log")"
 equal "files by C-GET" 5 "$(received "$work/get")"
 
+# ---- one object is not what was stored: it is refused before its first byte, and the association goes on
+for _ in $(seq 100); do # until it is a file
+    spoiled=$(grep -rlaF 1.2.999.6.2.2 "$work/server/data/objects/objects" 2>/dev/null | head -n 1)
+    [ -z "$spoiled" ] || break
+    sleep 0.1
+done
+$python -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(-1, 2); b = f.read(1); f.seek(-1, 2); f.write(bytes([b[0] ^ 1]))' "$spoiled"
+mkdir "$work/spoiled"
+getscu -d -S -aet WS1 -aec HILUM -od "$work/spoiled" 127.0.0.1 "$port" -k QueryRetrieveLevel=STUDY -k StudyInstanceUID=1.2.999.6 \
+    >"$work/get.log" 2>&1
+equal "status with a spoiled object" b000 "$(status_of <"$work/get.log")"
+equal "spoiled" 1 "$(count_of Failed <"$work/get.log")"
+equal "the others arrive" "1.2.999.6.1.1 1.2.999.6.2.1 1.2.999.6.2.3" \
+    "$(dcmdump +P SOPInstanceUID "$work"/spoiled/* | sed 's/.*\[\(.*\)\].*/\1/' | sort | xargs)"
+log=$(move WS1 S QueryRetrieveLevel=STUDY StudyInstanceUID=1.2.999.6)
+equal "moved with a spoiled object" "b000 3 1" "$(echo "$log" | status_of) $(echo "$log" | count_of Completed) $(echo "$log" | count_of Failed)"
+
 # ---- character sets of the answer
 names() {
     findscu -S -aet WS1 -aec HILUM -X -od "$work/names" 127.0.0.1 "$port" -k QueryRetrieveLevel=STUDY -k PatientName "$@" >/dev/null 2>&1

@@ -669,8 +669,9 @@ hilum_rc hl_ul_write(struct hl_ul_assoc *assoc, uint8_t context_id, bool is_comm
     do {
         rc = send_some(assoc, context_id, flags, &at, &n);
     } while (rc == HILUM_OK && n > 0);
-    if (last)
-        assoc->out_rate = (struct hl_ul_rate){0};
+    if (!last)
+        return rc;
+    assoc->out_rate = (struct hl_ul_rate){0};
     hl_ul_io_quickack(&assoc->io);
     return rc;
 }
