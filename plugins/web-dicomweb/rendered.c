@@ -7,7 +7,7 @@
 
 #include "hilum/renderer.h"
 
-enum { FRAMES_MAX = 100000, PICTURE_MAX = 256 * 1024 * 1024 };
+enum { FRAMES_MAX = 100000, PICTURE_MAX = 256 * 1024 * 1024, KEPT_MAX = 16 * 1024 * 1024 };
 #define STATES "1.2.840.10008.5.1.4.1.1.11." /* presentation states (PS3.4 A.33) */
 
 /* ---- a picture ---- */
@@ -57,10 +57,9 @@ static void region_place(const struct web_view *wanted, const struct hilum_frame
              parameters + 1);
 }
 
-static hilum_rc draw(const struct web_call *call, const struct hilum_source *source,
+static hilum_rc draw(const struct web *web, const struct hilum_source *source,
                      const struct web_view *wanted, uint64_t frame, struct web_picture *out)
 {
-    const struct web *web = call->web;
     const struct hilum_cap *cap = NULL;
     void *instance = NULL, *scene = NULL;
     char region[2048];
@@ -87,6 +86,33 @@ static hilum_rc draw(const struct web_call *call, const struct hilum_source *sou
     }
     web->host->unpin(web->self, cap);
     return rc;
+}
+
+hilum_rc web_picture_draw_plain(const struct web *web, hilum_object *object,
+                                const struct web_view *view, uint64_t frame,
+                                struct web_picture *out)
+{
+    const struct hilum_source *source = NULL;
+    hilum_rc rc = web->host->objects->source(object, NULL, &source);
+    return rc == HILUM_OK ? draw(web, source, view, frame, out) : rc;
+}
+
+bool web_picture_read(const char *path, struct web_picture *out)
+{
+    char piece[16384];
+    size_t n = 0;
+    FILE *file = fopen(path, "rbe");
+    out->n = 0;
+    if (file == NULL)
+        return false;
+    bool is_good = true;
+    while (is_good && (n = fread(piece, 1, sizeof piece, file)) > 0)
+        is_good = out->n < KEPT_MAX && picture_write(out, piece, n) == HILUM_OK;
+    is_good = is_good && !ferror(file) && out->n > 0;
+    fclose(file);
+    if (!is_good)
+        out->n = 0;
+    return is_good;
 }
 
 /* ---- presentation states ---- */
@@ -141,7 +167,7 @@ hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
         rc = objects->source(image != NULL ? image : object, image != NULL ? object : state,
                              &source);
     if (rc == HILUM_OK)
-        rc = draw(call, source, view, frame, out);
+        rc = draw(call->web, source, view, frame, out);
     objects->close(image);
     objects->close(state);
     return rc;

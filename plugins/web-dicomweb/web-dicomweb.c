@@ -10,6 +10,8 @@ static const struct hilum_option options[] = {
      "Answers to one search at most, whatever limit it asks for."},
     {"metadata_cache", HILUM_OPT_BYTES, offsetof(struct web_conf, metadata_cache), "64MiB", NULL,
      "Metadata sent lately and kept in memory; 0: none."},
+    {"thumbnails", HILUM_OPT_BYTES, offsetof(struct web_conf, thumbnails), "1GiB", NULL,
+     "Thumbnails kept as files; 0: none, each is drawn when it is asked for."},
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -57,6 +59,7 @@ HANDLER(frames, web_frames(&call))
 HANDLER(bulk, web_bulk(&call))
 HANDLER(store, web_store(&call))
 HANDLER(rendered, web_rendered(&call))
+HANDLER(thumbnail, web_thumbnail(&call))
 HANDLER(uri, web_uri(&call))
 static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum_http *http);
 
@@ -112,6 +115,14 @@ static const struct hilum_route routes[] = {
           "An instance as picture or pictures."),
     ROUTE("rendered/frames", "GET", INSTANCE "/frames/{frames}/rendered", "retrieve", 0, rendered,
           "Frames of an instance as pictures."),
+    ROUTE("thumbnail/study", "GET", STUDY "/thumbnail", "retrieve", 0, thumbnail,
+          "A small picture of a study."),
+    ROUTE("thumbnail/series", "GET", SERIES "/thumbnail", "retrieve", 0, thumbnail,
+          "A small picture of a series."),
+    ROUTE("thumbnail/instance", "GET", INSTANCE "/thumbnail", "retrieve", 0, thumbnail,
+          "A small picture of an instance."),
+    ROUTE("thumbnail/frames", "GET", INSTANCE "/frames/{frames}/thumbnail", "retrieve", 0,
+          thumbnail, "A small picture of a frame."),
     ROUTE("store/studies", "POST", WEB_ROOT "/studies", "store", HILUM_LENGTH_UNKNOWN, store,
           "Store instances (STOW-RS)."),
     ROUTE("store/study", "POST", STUDY, "store", HILUM_LENGTH_UNKNOWN, store,
@@ -155,6 +166,8 @@ static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const 
     hilum_rc rc = HILUM_OK;
     for (size_t i = 0; rc == HILUM_OK && i < sizeof routes / sizeof *routes; i++)
         rc = host->provide(self, &routes[i].cap, web);
+    if (rc == HILUM_OK)
+        rc = web_thumbnails_init(web);
     if (rc != HILUM_OK)
         web_fini(web);
     else

@@ -18,6 +18,7 @@
 struct web_conf {
     int64_t max_results;    /* of one search */
     int64_t metadata_cache; /* bytes */
+    int64_t thumbnails;     /* bytes of files */
 };
 
 enum { WEB_SEEN = 256 };
@@ -33,8 +34,9 @@ struct web {
     } seen[WEB_SEEN]; /* who looked at which study lately */
     unsigned next_seen;
     struct web_blobs *blobs;
-    atomic_size_t n_lent; /* objects open for answers under way (lend.c) */
-    uint64_t secret[3];   /* of boundaries; and what tells one life of the server from another */
+    atomic_uint n_thumbnails; /* written */
+    atomic_size_t n_lent;     /* objects open for answers under way (lend.c) */
+    uint64_t secret[3]; /* of boundaries; and what tells one life of the server from another */
 };
 
 /* One exchange, as the handlers pass it on. */
@@ -260,6 +262,16 @@ hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
 /* "1,2,7" into out; how many, 0: no such list (frames.c). */
 uint64_t web_frame_numbers(const char *text, uint64_t *out, uint64_t max);
 
+/* The same for an image, without an exchange. */
+hilum_rc web_picture_draw_plain(const struct web *web, hilum_object *object,
+                                const struct web_view *view, uint64_t frame,
+                                struct web_picture *out);
+/* A file of at most 16 MiB. */
+bool web_picture_read(const char *path, struct web_picture *out);
+
+/* Declares the job that makes them and the hook that plans it. */
+hilum_rc web_thumbnails_init(struct web *web);
+
 /* ---- transactions ---- */
 hilum_rc web_search(const struct web_call *call, uint32_t level);
 /* Study, series or instance (PS3.18 10.4.1.1.1). */
@@ -269,6 +281,7 @@ hilum_rc web_frames(const struct web_call *call);
 hilum_rc web_bulk(const struct web_call *call);
 hilum_rc web_store(const struct web_call *call);
 hilum_rc web_rendered(const struct web_call *call); /* of any level */
+hilum_rc web_thumbnail(const struct web_call *call);
 hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type);
 hilum_rc web_uri(struct web_call *call); /* WADO-URI */
 hilum_rc web_capabilities(const struct web_call *call, const struct hilum_route *routes, size_t n);

@@ -66,7 +66,7 @@ struct hilum_intake_result {
 struct hilum_object_api {
     uint32_t size, reserved;
     /* ---- out ---- */
-    /* instance, as_of: from hilum_catalog_api.objects. HILUM_EDENIED: `who` may not retrieve; HILUM_ENOTFOUND;
+    /* instance, as_of: from hilum_catalog_api.objects. who NULL: the plugin itself, for jobs. HILUM_EDENIED: `who` may not retrieve; HILUM_ENOTFOUND;
      * HILUM_ECORRUPT. */
     hilum_rc (*open)(hilum_self *self, const hilum_principal *who, int64_t instance, int64_t as_of,
                      hilum_object **out);

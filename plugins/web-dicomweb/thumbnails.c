@@ -1,0 +1,406 @@
+/* Thumbnails (PS3.18 10.4.1.1.4): made once by a job when a study is complete, kept as files, made again when one is
+ * lost; any other size is drawn when it is asked for. SPDX-License-Identifier: Apache-2.0 */
+#include "web.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+enum {
+    SIDE = 256, /* of a kept picture: it lies within */
+    TRIES = 16, /* objects looked at for one that can be drawn */
+    PATH_LENGTH = 1024,
+    PRUNE_EVERY = 64 /* pictures written */
+};
+#define JPEG "image/jpeg"
+
+/* ---- files ---- */
+
+static bool folder_make(const struct web *web, char out[PATH_LENGTH])
+{
+    const char *data = web->host->data_dir(web->self);
+    if (web->conf->thumbnails <= 0 || strlen(data) > PATH_LENGTH - 100)
+        return false;
+    snprintf(out, PATH_LENGTH, "%s/web-dicomweb", data);
+    mkdir(out, 0700);
+    snprintf(out, PATH_LENGTH, "%s/web-dicomweb/thumbnails", data);
+    return mkdir(out, 0700) == 0 || errno == EEXIST;
+}
+
+/* False: thumbnails are not kept. The number is part of the name, since other content may replace what is stored under a
+ * UID; after a rebuild, which numbers anew, they are made again. */
+static bool path_make(const struct web *web, const char *sop_instance, int64_t instance,
+                      uint64_t frame, char out[PATH_LENGTH])
+{
+    struct web_tag tag = {0, 0};
+    web_tag_text(&tag, sop_instance);
+    web_tag_text(&tag, HILUM_VERSION);
+    web_tag_add(&tag, (uint64_t)instance);
+    web_tag_add(&tag, frame);
+    if (!folder_make(web, out))
+        return false;
+    size_t n = strlen(out);
+    snprintf(out + n, PATH_LENGTH - n, "/%02x", (unsigned)(tag.a >> 56));
+    mkdir(out, 0700);
+    snprintf(out + n, PATH_LENGTH - n, "/%02x/%016llx%016llx.jpg", (unsigned)(tag.a >> 56),
+             (unsigned long long)tag.a, (unsigned long long)tag.b);
+    return true;
+}
+
+/* Whole or not at all; lost with the power at worst, and made again then. */
+static void file_write(const char *path, const struct web_picture *picture)
+{
+    char temporary[PATH_LENGTH + 40];
+    snprintf(temporary, sizeof temporary, "%s.%p", path, (const void *)picture);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    bool is_good = write(fd, picture->bytes, picture->n) == (ssize_t)picture->n;
+    is_good = close(fd) == 0 && is_good;
+    if (!is_good || rename(temporary, path) != 0)
+        unlink(temporary);
+}
+
+/* ---- no more than the budget ---- */
+
+struct kept_file {
+    char path[PATH_LENGTH];
+    int64_t used_s;
+    uint64_t n;
+};
+struct kept_files {
+    struct kept_file *items;
+    size_t n, cap;
+    uint64_t bytes;
+};
+
+static void file_add(struct kept_files *files, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return;
+    if (files->n == files->cap) {
+        size_t cap = files->cap > 0 ? files->cap * 2 : 256;
+        struct kept_file *grown = realloc(files->items, cap * sizeof *grown);
+        if (grown == NULL)
+            return;
+        files->items = grown;
+        files->cap = cap;
+    }
+    struct kept_file *file = &files->items[files->n++];
+    snprintf(file->path, sizeof file->path, "%s", path);
+    file->used_s = (int64_t)(st.st_atime > st.st_mtime ? st.st_atime : st.st_mtime);
+    file->n = (uint64_t)st.st_size;
+    files->bytes += file->n;
+}
+
+static void files_list(const char *folder, int depth, struct kept_files *files)
+{
+    char path[PATH_LENGTH];
+    DIR *dir = opendir(folder);
+    for (struct dirent *e = dir != NULL ? readdir(dir) : NULL; e != NULL; e = readdir(dir)) {
+        if (e->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (depth > 0)
+            files_list(path, depth - 1, files);
+        else
+            file_add(files, path);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+static int by_age(const void *a, const void *b)
+{
+    int64_t x = ((const struct kept_file *)a)->used_s, y = ((const struct kept_file *)b)->used_s;
+    return (x > y) - (x < y);
+}
+
+/* The least recently used go until a tenth of the budget is free. */
+static void prune(const struct web *web)
+{
+    char folder[PATH_LENGTH];
+    struct kept_files files = {NULL, 0, 0, 0};
+    uint64_t budget = (uint64_t)web->conf->thumbnails;
+    if (!folder_make(web, folder))
+        return;
+    files_list(folder, 1, &files);
+    if (files.bytes > budget) {
+        qsort(files.items, files.n, sizeof *files.items, by_age);
+        for (size_t i = 0; i < files.n && files.bytes > budget - budget / 10; i++) {
+            unlink(files.items[i].path);
+            files.bytes -= files.items[i].n;
+        }
+    }
+    free(files.items);
+}
+
+static void keep(struct web *web, const char *path, const struct web_picture *picture)
+{
+    file_write(path, picture);
+    if (atomic_fetch_add(&web->n_thumbnails, 1) % PRUNE_EVERY == PRUNE_EVERY - 1)
+        prune(web);
+}
+
+/* ---- a thumbnail ---- */
+
+/* Of an object that is open: from its file, or drawn and kept. frame 0: the one that stands for all. */
+static hilum_rc thumbnail(struct web *web, hilum_object *object, int64_t instance, uint64_t frame,
+                          struct web_picture *out)
+{
+    const struct web_view view = {.view = {.size = sizeof view.view,
+                                           .mode = "flat",
+                                           .media_type = JPEG,
+                                           .width = SIDE,
+                                           .height = SIDE,
+                                           .quality = 80}};
+    struct hilum_object_names names;
+    char path[PATH_LENGTH];
+    web->host->objects->names(object, &names);
+    bool is_kept = path_make(web, names.sop_instance, instance, frame, path);
+    if (is_kept && web_picture_read(path, out))
+        return HILUM_OK;
+    hilum_rc rc = web_picture_draw_plain(web, object, &view, frame, out);
+    if (rc == HILUM_OK && is_kept)
+        keep(web, path, out);
+    return rc;
+}
+
+/* The i-th place to look at: the middle, then outwards. */
+static bool place(size_t n, size_t i, size_t *out)
+{
+    size_t middle = n / 2, step = (i + 1) / 2;
+    if (i % 2 == 0 ? middle + step >= n : step > middle)
+        return false;
+    *out = i % 2 == 0 ? middle + step : middle - step;
+    return true;
+}
+
+typedef hilum_rc (*draw_one)(void *arg, hilum_object *object, int64_t instance);
+
+/* Draws the first of n objects that can be drawn, from the middle on. */
+static hilum_rc draw_any(struct web *web, const hilum_principal *who, const struct web_item *items,
+                         size_t n, int64_t as_of, draw_one draw, void *arg)
+{
+    hilum_rc rc = HILUM_ENOTFOUND;
+    for (size_t i = 0; i < 2 * n && i < TRIES; i++) {
+        hilum_object *object = NULL;
+        size_t at;
+        if (!place(n, i, &at))
+            continue;
+        rc = web->host->objects->open(web->self, who, items[at].instance, as_of, &object);
+        if (rc == HILUM_OK)
+            rc = draw(arg, object, items[at].instance);
+        web->host->objects->close(object);
+        if (rc == HILUM_OK || rc == HILUM_EDENIED || rc == HILUM_ENOMEM)
+            return rc;
+    }
+    return rc;
+}
+
+/* ---- requests ---- */
+
+struct asked {
+    const struct web_call *call;
+    struct web_view view;
+    bool is_usual; /* no size of its own */
+    uint64_t frame;
+    struct web_picture picture;
+};
+
+static hilum_rc draw_asked(void *arg, hilum_object *object, int64_t instance)
+{
+    struct asked *asked = arg;
+    asked->picture.n = 0;
+    if (asked->is_usual)
+        return thumbnail(asked->call->web, object, instance, asked->frame, &asked->picture);
+    return web_picture_draw(asked->call, object, &asked->view, asked->frame, &asked->picture);
+}
+
+static hilum_rc read_frame(const struct web_call *call, uint64_t *out)
+{
+    const char *list = call->api->param(call->http, "frames");
+    if (list != NULL && web_frame_numbers(list, out, 1) != 1)
+        return call->web->host->fail(call->web->self, HILUM_EINVAL,
+                                     "expected the number of one frame, from 1");
+    return HILUM_OK;
+}
+
+static hilum_rc answer(const struct web_call *call, struct asked *asked,
+                       const struct web_list *list)
+{
+    struct web_tag tag = {0, 0};
+    web_tag_text(&tag, call->api->request(call->http)->path);
+    web_tag_text(&tag, call->api->request(call->http)->query);
+    web_tag_text(&tag, "thumbnail " HILUM_VERSION);
+    web_tag_list(&tag, list);
+    if (web_tag_show(call, &tag))
+        return web_unchanged(call);
+    hilum_rc rc = draw_any(call->web, call->api->request(call->http)->who, list->items, list->n,
+                           list->as_of, draw_asked, asked);
+    if (rc == HILUM_OK) {
+        web_audit_retrieve(call, "thumbnail", 1, true);
+        return call->api->respond(call->http, 200, JPEG, asked->picture.bytes, asked->picture.n);
+    }
+    if (rc == HILUM_EUNSUP || rc == HILUM_ENOTFOUND)
+        return web_refuse(call, 404, "nothing here can be shown as a thumbnail");
+    return rc;
+}
+
+hilum_rc web_thumbnail(const struct web_call *call)
+{
+    static const struct web_offer offer = {JPEG, NULL, NULL};
+    struct web_list *list = calloc(1, sizeof *list);
+    struct asked asked = {.call = call};
+    if (list == NULL)
+        return HILUM_ENOMEM;
+    if (web_accept(web_accept_of(call), &offer, 1) < 0) {
+        free(list);
+        return web_refuse(call, 406, "thumbnails are image/jpeg");
+    }
+    hilum_rc rc = web_view_read(call, &asked.view);
+    asked.view.view.media_type = JPEG;
+    asked.is_usual = *call->api->request(call->http)->query == '\0';
+    if (rc == HILUM_OK && asked.view.view.width == 0)
+        asked.view.view.width = asked.view.view.height = SIDE;
+    if (rc == HILUM_OK)
+        rc = read_frame(call, &asked.frame);
+    if (rc == HILUM_OK)
+        rc = web_list_make(call, list);
+    if (rc == HILUM_OK)
+        rc = answer(call, &asked, list);
+    web_view_fini(&asked.view);
+    web_picture_fini(&asked.picture);
+    web_list_fini(list);
+    free(list);
+    return rc;
+}
+
+/* ---- the job ---- */
+
+/* Objects of a study; `series` counts up where the next one begins. */
+struct gathered {
+    struct web_item *items;
+    size_t n, cap;
+    char uid[65];
+    unsigned series;
+};
+
+static hilum_rc draw_kept(void *arg, hilum_object *object, int64_t instance)
+{
+    struct web_picture picture = {NULL, 0, 0};
+    hilum_rc rc = thumbnail(arg, object, instance, 0, &picture);
+    web_picture_fini(&picture);
+    return rc;
+}
+
+static hilum_rc gather(void *arg, const struct hilum_object_ref *object)
+{
+    struct gathered *g = arg;
+    if (strcmp(g->uid, object->series_uid) != 0) {
+        snprintf(g->uid, sizeof g->uid, "%s", object->series_uid);
+        g->series++;
+    }
+    if (g->n == g->cap) {
+        size_t cap = g->cap > 0 ? g->cap * 2 : 256;
+        struct web_item *grown = realloc(g->items, cap * sizeof *grown);
+        if (grown == NULL)
+            return HILUM_ENOMEM;
+        g->items = grown;
+        g->cap = cap;
+    }
+    g->items[g->n++] = (struct web_item){.instance = object->instance, .syntax = g->series};
+    return HILUM_OK;
+}
+
+/* What cannot be shown has no thumbnail, and that is no failure. */
+static unsigned make_all(struct web *web, const struct gathered *g, int64_t as_of,
+                         struct hilum_call *call)
+{
+    unsigned made = 0;
+    for (size_t first = 0, end = 0; first < g->n; first = end) {
+        while (end < g->n && g->items[end].syntax == g->items[first].syntax)
+            end++;
+        made +=
+            draw_any(web, NULL, g->items + first, end - first, as_of, draw_kept, web) == HILUM_OK;
+        if (call->progress != NULL && call->progress(call->ctx, end, g->n, "objects") < 0)
+            break;
+    }
+    return made;
+}
+
+static hilum_rc make_for(struct web *web, const char *study, struct hilum_call *call)
+{
+    const struct hilum_catalog_key key = {TAG_STUDY, 0, study};
+    struct gathered g = {.n = 0};
+    int64_t as_of = 0;
+    char text[64];
+    hilum_rc rc = web->host->catalog->objects(web->self, NULL, &key, 1, &as_of, gather, &g);
+    unsigned made = rc >= 0 ? make_all(web, &g, as_of, call) : 0;
+    int n = snprintf(text, sizeof text, "{\"series\":%u,\"thumbnails\":%u}", g.series, made);
+    free(g.items);
+    return rc < 0 ? rc : call->result.write(call->result.ctx, text, (uint64_t)n);
+}
+
+static hilum_rc job_run(void *arg, struct hilum_call *call)
+{
+    struct web *web = arg;
+    json_t *arguments = json_loads(call->arguments, 0, NULL);
+    const char *study = json_string_value(json_object_get(arguments, "study"));
+    hilum_rc rc = study != NULL && web_is_uid(study)
+                      ? make_for(web, study, call)
+                      : web->host->fail(web->self, HILUM_EINVAL, "study: expected a UID");
+    json_decref(arguments);
+    return rc;
+}
+
+/* A study is complete: its thumbnails are made when there is time. */
+static int32_t study_is_complete(void *arg, hilum_event *event)
+{
+    const struct web *web = arg;
+    const char *study = NULL;
+    char arguments[100];
+    if (web->host->event_text(event, "StudyInstanceUID", &study) != HILUM_OK || !web_is_uid(study))
+        return HILUM_PASS;
+    snprintf(arguments, sizeof arguments, "{\"study\":\"%s\"}", study);
+    hilum_rc rc = web->host->event_plan(event, "thumbnails", arguments);
+    return rc < 0 ? rc : HILUM_PASS;
+}
+
+hilum_rc web_thumbnails_init(struct web *web)
+{
+    const struct hilum_decl job = {.size = sizeof job,
+                                   .type = HILUM_DECL_JOB,
+                                   .name = "thumbnails",
+                                   .summary = "Makes the thumbnails of a study's series.",
+                                   .fields = "study:text",
+                                   .run = job_run,
+                                   .arg = web};
+    const struct hilum_decl verb = {.size = sizeof verb,
+                                    .type = HILUM_DECL_VERB,
+                                    .name = "thumbnails",
+                                    .summary = "Makes the thumbnails of a study's series.",
+                                    .fields = "study:text",
+                                    .job = "thumbnails",
+                                    .arg = web};
+    const struct hilum_hook hook = {.size = sizeof hook,
+                                    .phase = HILUM_NOTIFY,
+                                    .event = "study.complete",
+                                    .name = "web-dicomweb/thumbnails",
+                                    .run = study_is_complete,
+                                    .arg = web,
+                                    .threads = HILUM_PARALLEL};
+    if (web->conf->thumbnails <= 0)
+        return HILUM_OK;
+    hilum_rc rc = web->host->declare(web->self, &job);
+    if (rc == HILUM_OK)
+        rc = web->host->declare(web->self, &verb);
+    return rc == HILUM_OK ? web->host->subscribe(web->self, &hook) : rc;
+}

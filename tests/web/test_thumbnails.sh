@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Thumbnails: made by the job when a study is complete, kept, made again when lost, no more than the budget.
+# SPDX-License-Identifier: Apache-2.0
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+start_web "" 'storage = { study_idle = "1s"; };'
+send_demo
+kept() { find "$work/server/data/web-dicomweb/thumbnails" -name '*.jpg' 2>/dev/null | wc -l; }
+series() { status "$url/dicom-web/series?limit=1000" >/dev/null; grep -o '"0020000E"' "$work/body" | wc -l; }
+total=$(series)
+all_kept() { [ "$(kept)" -ge "$total" ]; }
+check "one of each series is made by itself" await 20 all_kept
+equal "and of nothing else" "$total" "$(kept)"
+status "$url/dicom-web/series?limit=1" >/dev/null
+study=$(grep -o '"0020000D":{"vr":"UI","Value":\["[0-9.]*' "$work/body" | head -1 | sed 's/.*"//')
+one=$(grep -o '"0020000E":{"vr":"UI","Value":\["[0-9.]*' "$work/body" | head -1 | sed 's/.*"//')
+at=$url/dicom-web/studies/$study/series/$one/thumbnail
+equal "is there" 200 "$(status "$at")"
+cp "$work/body" "$work/first"
+equal "nothing was drawn for it" "$total" "$(kept)"
+etag=$(sed -n 's/^[Ee][Tt]ag: *\(.*\)\r/\1/p' "$work/head")
+equal "and not sent twice" 304 "$(status -H "If-None-Match: $etag" "$at")"
+rm -r "$work/server/data/web-dicomweb/thumbnails"
+equal "lost, it is made again" 200 "$(status "$at")"
+check "as it was" cmp "$work/first" "$work/body"
+equal "and kept" 1 "$(kept)"
+equal "of a study" 200 "$(status "$url/dicom-web/studies/$study/thumbnail")"
+check "is a JPEG" sh -c "head -c 3 '$work/body' | od -An -tx1 | grep -q 'ff d8 ff'"
+: >"$(find "$work/server/data/web-dicomweb/thumbnails" -name '*.jpg' | head -1)"
+equal "an empty file is none" 200 "$(status "$at")"
+check "it is drawn" cmp "$work/first" "$work/body"
+check "it stops" stop_server
+report
