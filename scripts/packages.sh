@@ -1,6 +1,6 @@
 # Sourced by run.sh and tests/run.sh: installs Debian packages that are missing, and says so.
 
-hilum_build_packages="g++ cmake ninja-build pkg-config libltdl-dev libconfig-dev libdcmtk-dev
+hilum_build_packages="g++ python3-minimal cmake ninja-build pkg-config libltdl-dev libconfig-dev libdcmtk-dev
     liblua5.4-dev libsqlite3-dev libssl-dev libicu-dev libxxhash-dev libjansson-dev zlib1g-dev
     uuid-dev libcmocka-dev libmicrohttpd-dev libgnutls28-dev libzstd-dev
     libseccomp-dev libsodium-dev libcharls-dev libopenjp2-7-dev libopenjph-dev libjpeg62-turbo-dev libpng-dev

@@ -10,6 +10,7 @@ sdk=$work/package/usr
 cpack --config "$build/CPackConfig.cmake" -B "$work/deb" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 dpkg-deb -x "$work"/deb/hilum-sdk_*.deb "$work/package"
 [ ! -e "$sdk/sbin/hilumd" ]
+grep -q "hilum_host" "$sdk/share/doc/hilum-sdk/reference.html"
 cd "$work"
 
 # ---- one of each kind, by its CMake package, without anything of ours in the environment
@@ -27,7 +28,7 @@ for kind in $kinds; do
     begin "$kind" >"$work/log" 2>&1 || { cat "$work/log"; echo "kind $kind failed"; exit 1; }
     ! grep -rq "example-$kind" "acme-$kind"/*.c || { echo "acme-$kind still calls itself an example"; exit 1; }
 done
-[ "$(echo "$kinds" | wc -w)" -ge 11 ]
+[ "$(echo "$kinds" | wc -w)" -ge 12 ]
 echo "a plugin of each kind begun, built and checked: $kinds"
 
 # ---- the one command of the tutorial, with pkg-config's flags

@@ -52,8 +52,9 @@ typedef struct hilum_self hilum_self; /* this plugin, as the host knows it */
  * any number of times, from the thread that was given the sink. */
 struct hilum_sink {
     uint32_t size, reserved;
+    /* Takes all n bytes and copies what it keeps, or fails; the writer stops then and returns that error. */
     hilum_rc (*write)(void *ctx, const void *bytes, uint64_t n);
-    void *ctx;
+    void *ctx; /* whoever made the sink: write()'s first argument */
 };
 
 /* First member of every capability table. `size` is that of the whole table that follows. */

@@ -31,6 +31,7 @@ struct hilum_catalog_key {
     const char *value;
 };
 
+/* A question. Borrowed until open() has returned. */
 struct hilum_catalog_query {
     uint32_t size;
     uint32_t level;                       /* HILUM_LEVEL_* of the answers */
@@ -57,6 +58,7 @@ typedef hilum_rc (*hilum_object_cb)(void *arg, const struct hilum_object_ref *ob
 
 typedef struct hilum_principal hilum_principal; /* who asks; borrowed from the exchange */
 
+/* What the kernel offers. Any thread; a cursor one thread at a time. */
 struct hilum_catalog_api {
     uint32_t size, reserved;
     /* HILUM_EINVAL: a key's value is not of its VR's form, or a required unique key is missing (the

@@ -23,10 +23,12 @@ struct hilum_call {
     uint32_t size, reserved;
     const char *arguments; /* JSON object, UTF-8 */
     struct hilum_sink result;
+    /* NULL, or told now and then, on the thread of the call. HILUM_ECANCELLED: stop and return that. what: one line, or NULL. */
     hilum_rc (*progress)(void *ctx, uint64_t done, uint64_t total, const char *what);
     void *ctx;
 };
 
+/* One word of that vocabulary. The struct is copied by declare(); its strings outlive the process. */
 struct hilum_decl {
     uint32_t size, type; /* HILUM_DECL_* */
     const char *name;    /* "hl7.received", "hl7_send", "demo send" */

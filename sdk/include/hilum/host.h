@@ -49,6 +49,8 @@ enum { HILUM_METRIC_COUNTER = 1, HILUM_METRIC_GAUGE = 2, HILUM_METRIC_HISTOGRAM 
 /* What a watched descriptor is (watch). */
 enum { HILUM_READABLE = 1, HILUM_WRITABLE = 2, HILUM_HUNG_UP = 4 };
 
+/* The table a plugin is given in init; the same for as long as the process lives. Members are never NULL unless they say
+ * so; `self` is what init was given. */
 struct hilum_host {
     uint32_t size;
     uint16_t abi_major, abi_minor;

@@ -63,6 +63,7 @@ struct hilum_intake_result {
     const char *study_uid, *series_uid;   /* "" where nothing was stored */
 };
 
+/* What the kernel offers. Any thread; one object, or one intake, one thread at a time. */
 struct hilum_object_api {
     uint32_t size, reserved;
     /* ---- out ---- */
@@ -71,6 +72,7 @@ struct hilum_object_api {
     hilum_rc (*open)(hilum_self *self, const hilum_principal *who, int64_t instance, int64_t as_of,
                      hilum_object **out);
     void (*close)(hilum_object *object); /* NULL is fine */
+    /* What it is; out->size is filled in by the caller. HILUM_OK always. */
     hilum_rc (*names)(hilum_object *object, struct hilum_object_names *out);
     /* Before anything is read: let it leave in this transfer syntax. HILUM_EUNSUP, HILUM_EINVAL: it has no such
      * form; it then can still leave as stored. */

@@ -54,6 +54,8 @@ struct hilum_option {
 
 enum { HILUM_SWAP_RESTART = 0, HILUM_SWAP_BESIDE = 1, HILUM_SWAP_HANDOVER = 2 };
 
+/* The descriptor: who the plugin is, what it needs, its life. Static; the host reads it and never writes. Members of its
+ * life are called by the host one at a time. */
 struct hilum_plugin {
     uint32_t magic, size;          /* HILUM_MAGIC, sizeof(struct hilum_plugin) */
     uint16_t abi_major, abi_minor; /* major must equal the host's, minor must not exceed it */

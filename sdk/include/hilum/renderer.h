@@ -33,6 +33,7 @@ struct hilum_source {
     uint32_t size;
     uint32_t n_slices;
     const char *study_uid, *series_uid, *modality, *frame_of_reference;
+    /* The i-th slice; out->size is filled in by the caller. HILUM_EINVAL: there are fewer. */
     hilum_rc (*describe)(void *ctx, uint32_t i, struct hilum_slice *out);
     /* Decoded pixels of slice i: n must be hilum_frame_bytes of its frame. HILUM_ECORRUPT: this frame cannot
      * be decoded; draw without it or fail. */

@@ -54,6 +54,7 @@ struct hilum_http_api {
     uint32_t size, reserved;
 
     /* ---- the request; answers are borrowed for the exchange ---- */
+    /* Never NULL. */
     const struct hilum_http_request *(*request)(hilum_http *http);
     /* Value of {name} in the pattern, percent-decoded, checked to be UTF-8. NULL: no such name. */
     const char *(*param)(hilum_http *http, const char *name);

@@ -91,7 +91,9 @@ struct hilum_dicom_api {
     uint32_t size, reserved;
 
     /* ---- the exchange (only on the thread that runs handle()) ---- */
+    /* The command set of what was asked; never NULL, borrowed for the exchange. */
     const struct hilum_dimse_request *(*request)(hilum_exchange *exchange);
+    /* Who asks, for allow, the catalogue and objects; never NULL, borrowed for the exchange. */
     const hilum_principal *(*principal)(hilum_exchange *exchange);
     /* The request's data set, parsed (at most 16 MiB); NULL when there was none or it is malformed (the
      * reason is recorded). Owned by the exchange. */
@@ -115,6 +117,7 @@ struct hilum_dicom_api {
 
     /* ---- data sets ---- */
     hilum_dataset *(*dataset_new)(void); /* NULL: out of memory */
+    /* Only of dataset_new, parse and answers of others; NULL is fine. */
     void (*dataset_free)(hilum_dataset *data);
     /* Text (UTF-8) of an element by keyword, tag or path ("PatientID", "00100020",
      * "RequestAttributesSequence[0].AccessionNumber"). NULL: absent; "": empty. Borrowed until changed. */

@@ -12,6 +12,7 @@ extern "C" {
 
 enum { HILUM_OBJECT_PENDING = 1 }; /* synced, not yet final */
 
+/* What a store knows of an object. */
 struct hilum_object_info {
     uint32_t size, flags; /* HILUM_OBJECT_* */
     uint64_t length;      /* bytes */
