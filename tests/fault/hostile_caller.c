@@ -16,10 +16,10 @@ struct state {
     atomic_uint next, good, lost, wrong;
 };
 
-static const char *const words[] = {"work",   "null", "work", "loop",     "work",   "fork",
-                                    "work",   "exec", "work", "malloc",   "work",   "destructor",
-                                    "work",   "exit", "work", "nonsense", "work",   "lie",
-                                    "socket", "work", "kill", "work",     "thread", "work"};
+static const char *const words[] = {
+    "work",   "null", "work",       "loop", "work",   "fork", "work",     "exec",  "work",
+    "malloc", "work", "destructor", "work", "exit",   "work", "nonsense", "work",  "lie",
+    "socket", "work", "kill",       "work", "thread", "work", "settle",   "tables"};
 
 static hilum_rc decode(const struct state *s, const char *word, unsigned char *pixels)
 {

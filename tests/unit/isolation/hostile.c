@@ -28,6 +28,11 @@ struct state {
     uint32_t calls, sizes; /* metrics */
 };
 
+static const struct hilum_host *late_host;
+#ifndef LATE
+#define LATE 0
+#endif
+
 static void *burn(void *arg)
 {
     for (volatile unsigned long i = 0;; i++)
@@ -169,8 +174,34 @@ static hilum_rc ask_for_sleeper(const struct state *s)
     return s->host->run_child(s->self, &child, &status);
 }
 
+/* A ticket that is nobody's, settled twice. */
+static hilum_rc settle_twice(const struct state *s)
+{
+    hilum_rc first = s->host->settle(s->self, 1, HILUM_PASS, "mine");
+    hilum_rc second = s->host->settle(s->self, 1, HILUM_ACCEPT, "mine again");
+    return first < 0 && second < 0 ? s->host->fail(s->self, first, "no ticket for me") : HILUM_OK;
+}
+
+/* Tables and events of others, by every door there is. */
+static hilum_rc reach_for_others(const struct state *s)
+{
+    const struct hilum_record_step step = {.sql = "DELETE FROM \"p_acme_queue\"", .rows = -1};
+    const struct hilum_cap *cap;
+    void *instance;
+    if (s->host->record(s->self, &step, 1) == HILUM_OK ||
+        s->host->acquire(s->self, HILUM_CAP_DATABASE, NULL, &cap, &instance) == HILUM_OK ||
+        s->host->publish(s->self, "instance.stored", "{}") == HILUM_OK ||
+        s->host->value_put(s->self, "k", "v") == HILUM_OK)
+        return HILUM_OK;
+    return s->host->fail(s->self, HILUM_EDENIED, "no table for me");
+}
+
 static hilum_rc harm(const struct state *s, const char *what)
 {
+    if (strcmp(what, "settle") == 0)
+        return settle_twice(s);
+    if (strcmp(what, "tables") == 0)
+        return reach_for_others(s);
     if (strcmp(what, "count") == 0)
         return count(s);
     if (strcmp(what, "child") == 0)
@@ -524,8 +555,25 @@ static hilum_rc start(void *state)
     return HILUM_OK;
 }
 
+/* After fini, on a thread nobody knows of, with memory that is gone. */
+static void *call_late(void *arg)
+{
+    struct hilum_self *self = arg;
+    for (int i = 0; i < 1000; i++) {
+        late_host->log(self, HILUM_LOG_INFO, "still here");
+        late_host->fail(self, HILUM_EIO, "still here");
+        late_host->publish(self, "instance.stored", "{}");
+    }
+    return NULL;
+}
+
 static void fini(void *state)
 {
+    const struct state *s = state;
+    pthread_t thread;
+    late_host = s->host;
+    if (LATE)
+        pthread_create(&thread, NULL, call_late, s->self);
     free(state);
 #ifdef ABORT_IN_FINI
     abort();

@@ -16,6 +16,7 @@
 #include "core/base/error.h"
 #include "core/plugin/plugin.h"
 #include "hilum/route.h"
+#include "tests/unit/isolation/bench.h"
 
 /* ---- an exchange as a server keeps it ---- */
 
@@ -144,55 +145,25 @@ static const struct hilum_http_api api = {.size = sizeof api,
 
 /* ---- the host ---- */
 
-static struct hl_bus *bus;
-static struct hl_config *config;
-static struct hl_plugins *plugins;
-static struct hl_faults faults;
-static char directory[64];
 static const struct hilum_route *route;
 static void *instance;
 static hilum_http http;
 
-static int setup(void **state)
+static int route_setup(void **state)
 {
-    char path[128];
     const struct hilum_cap *cap;
-    (void)state;
-    strcpy(directory, "/tmp/hilum-test-XXXXXX");
-    faults = (struct hl_faults){0};
-    if (!mkdtemp(directory) || hl_bus_new(&bus) != HILUM_OK)
+    if (setup(state) != 0)
         return -1;
-    snprintf(path, sizeof path, "%s/test.cfg", directory);
-    FILE *f = fopen(path, "w");
-    fprintf(f,
-            "worker_program = \"%s\"; plugins = ( { name = \"router\"; file = \"%s/router.so\"; "
-            "allow_preview = true; isolation = \"process\"; limits = { crashes = 100; workers = 2; "
-            "}; } );\n",
-            WORKER_PROGRAM, TEST_PLUGIN_DIR);
-    fclose(f);
-    struct hl_config_paths paths = {.main = path};
-    assert_int_equal(hl_config_load(&paths, &faults, &config), HILUM_OK);
-    assert_int_equal(hl_plugins_open(config, directory, directory, bus, &faults, &plugins),
-                     HILUM_OK);
-    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
-    assert_int_equal(hl_plugins_start(plugins), HILUM_OK);
+    bench_bring_up("router", "isolation = \"process\"; limits = { crashes = 100; workers = 1; };");
     assert_int_equal(hl_plugins_acquire(plugins, HILUM_CAP_ROUTE, NULL, &cap, &instance), HILUM_OK);
     route = (const struct hilum_route *)(const void *)cap;
     return 0;
 }
 
-static int teardown(void **state)
+static int route_teardown(void **state)
 {
-    char command[128];
-    (void)state;
     hl_buf_fini(&http.sent);
-    hl_plugins_drain(plugins, 5000);
-    hl_plugins_close(plugins);
-    hl_config_unref(config);
-    hl_bus_free(bus);
-    hl_faults_fini(&faults);
-    snprintf(command, sizeof command, "rm -r '%s'", directory);
-    return system(command);
+    return teardown(state);
 }
 
 static hilum_rc ask(const char *word, uint64_t body)
@@ -332,7 +303,7 @@ static void route__left_streaming_ends_with_the_host(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, route_setup, route_teardown)
     const struct CMUnitTest tests[] = {
         T(route__is_described_as_in_process),
         T(route__sees_its_request_and_answers),

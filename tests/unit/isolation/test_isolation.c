@@ -23,72 +23,16 @@
 #include "hilum/operator.h"
 #include "hilum/renderer.h"
 #include "hilum/report.h"
+#include "tests/unit/isolation/bench.h"
 
 enum { SIDE = 64, PIXELS = SIDE * SIDE };
 
-static struct hl_bus *bus;
-static struct hl_config *config;
-static struct hl_plugins *plugins;
-static struct hl_faults faults;
-static char directory[64];
 static const struct hilum_codec *codec;
 static void *instance;
-static atomic_int n_crashed, n_quarantined;
 
-static int setup(void **state)
-{
-    (void)state;
-    strcpy(directory, "/tmp/hilum-test-XXXXXX");
-    faults = (struct hl_faults){0};
-    plugins = NULL;
-    config = NULL;
-    n_crashed = n_quarantined = 0;
-    return mkdtemp(directory) ? hl_bus_new(&bus) : -1;
-}
-
-static int teardown(void **state)
-{
-    char command[128];
-    (void)state;
-    if (plugins)
-        hl_plugins_drain(plugins, 1000);
-    hl_plugins_close(plugins);
-    hl_config_unref(config);
-    hl_bus_free(bus);
-    hl_faults_fini(&faults);
-    snprintf(command, sizeof command, "rm -r '%s'", directory);
-    return system(command);
-}
-
-static hilum_rc publish(void *arg, const char *plugin, const char *event, const char *fields_json)
-{
-    (void)arg;
-    assert_string_equal(plugin, "hostile");
-    assert_non_null(strstr(fields_json, "\"plugin\":\"hostile\",\"reason\":"));
-    n_crashed += strcmp(event, "plugin.crashed") == 0;
-    n_quarantined += strcmp(event, "plugin.quarantined") == 0;
-    return HILUM_OK;
-}
-
-/* The folder is not our own, so nothing here is trusted. */
 static void bring_up(const char *name, const char *extra)
 {
-    char path[128];
-    snprintf(path, sizeof path, "%s/test.cfg", directory);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fprintf(f,
-            "worker_program = \"%s\"; plugins = ( { name = \"%s\"; file = \"%s/%s.so\"; "
-            "allow_preview = true; %s } );\n",
-            WORKER_PROGRAM, name, TEST_PLUGIN_DIR, name, extra);
-    assert_int_equal(fclose(f), 0);
-    struct hl_config_paths paths = {.main = path};
-    assert_int_equal(hl_config_load(&paths, &faults, &config), HILUM_OK);
-    assert_int_equal(hl_plugins_open(config, directory, directory, bus, &faults, &plugins),
-                     HILUM_OK);
-    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
-    hl_plugins_set_publish(plugins, publish, NULL);
-    assert_int_equal(hl_plugins_start(plugins), HILUM_OK);
+    bench_bring_up(name, extra);
     codec = hl_plugins_codec_for(plugins, "1.2.3.4", HILUM_CODEC_DECODES, 0, &instance);
 }
 
@@ -445,6 +389,15 @@ static void harm__costs_one_call(void **state)
     assert_int_equal(n_quarantined, 0);
 }
 
+static void harm__tickets_and_tables_of_others_are_out_of_reach(void **state)
+{
+    (void)state;
+    bring_up("hostile", ISOLATED PATIENT);
+    assert_costs_one_call("settle", HILUM_EUNSUP, "no ticket for me");
+    assert_costs_one_call("tables", HILUM_EDENIED, "no table for me");
+    assert_int_equal(n_crashed, 0);
+}
+
 static void assert_metric(const char *line)
 {
     struct hl_buf text = {0};
@@ -614,6 +567,18 @@ static void harm__at_the_end_is_only_told(void **state)
     assert_works();
 }
 
+static void harm__calls_after_fini_reach_nobody(void **state)
+{
+    (void)state;
+    bring_up("hostile-late", ISOLATED);
+    assert_non_null(codec);
+    int64_t began = hl_mono_ms();
+    hl_plugins_drain(plugins, 1000);
+    hl_plugins_close(plugins);
+    plugins = NULL;
+    assert_in_range(hl_mono_ms() - began, 0, 20000);
+}
+
 static void store__cannot_be_isolated(void **state)
 {
     (void)state;
@@ -771,6 +736,7 @@ int main(void)
         T(isolated__renderer_opens_its_scene_again_after_a_crash),
         T(isolated__notify_hook_asks_for_its_event),
         T(harm__costs_one_call),
+        T(harm__tickets_and_tables_of_others_are_out_of_reach),
         T(isolated__counts_as_in_process),
         T(isolated__has_programs_run_by_the_server),
         T(harm__talking_for_ever_ends_at_the_deadline),
@@ -782,6 +748,7 @@ int main(void)
         T(harm__a_few_among_many_are_no_quarantine),
         T(harm__before_the_first_call_skips_the_plugin),
         T(harm__at_the_end_is_only_told),
+        T(harm__calls_after_fini_reach_nobody),
         T(store__cannot_be_isolated),
         T(jail__no_sockets_files_processes),
         T(jail__a_granted_folder_is_read),

@@ -65,7 +65,7 @@ static void timers__go_off_in_their_order_and_once(void **state)
     hl_timers_set(timers, &owner, 0, NULL, "a", &id[1]);
     hl_timers_set(timers, &owner, 30, NULL, "b", &id[2]);
     hl_timers_set(timers, &owner, 60, NULL, "d", &id[3]);
-    hl_timers_set(timers, &owner, 20, NULL, "x", &id[4]);
+    hl_timers_set(timers, &owner, 60000, NULL, "x", &id[4]);
     assert_int_equal(hl_timers_cancel(timers, &began, id[4]), HILUM_ENOTFOUND); /* another's */
     assert_int_equal(hl_timers_cancel(timers, &owner, id[4]), HILUM_OK);
     assert_int_equal(hl_timers_cancel(timers, &owner, id[4]), HILUM_ENOTFOUND);
