@@ -1,4 +1,8 @@
-/* Questions to the server in the middle of a call. SPDX-License-Identifier: Apache-2.0 */
+/* Questions to the server in the middle of a call.
+ *
+ * + The conversation is strictly nested: the server has asked for a call, the worker asks back,
+ * gets its answer, goes on. One thread only, the one in main(); a thread of the plugin's own is
+ * refused. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +32,8 @@ hilum_rc worker_ask_send(struct hilum_self *self)
     return hl_wire_outcome(&self->ask);
 }
 
+/* The limit bounds what one call can make the worker hold; a plugin that reads fields in a loop
+ * gets NULL then. */
 const char *worker_keep(struct hilum_self *self, const char *text)
 {
     char *copy = text && self->n_kept < WORKER_MAX_KEPT ? strdup(text) : NULL;
@@ -36,6 +42,7 @@ const char *worker_keep(struct hilum_self *self, const char *text)
     return copy;
 }
 
+/* After every request: what a plugin borrowed is its own until its call returns, not longer. */
 void worker_forget(struct hilum_self *self)
 {
     while (self->n_kept)
@@ -48,13 +55,14 @@ hilum_rc worker_take(void *ctx, const void *bytes, uint64_t n)
 {
     struct worker_target *target = ctx;
     if (n > target->size - target->n)
-        return hl_fail(HILUM_EFULL, "a document of more than %llu bytes",
+        return hl_fail(HILUM_EFULL, "a result of more than %llu bytes",
                        (unsigned long long)target->size);
     memcpy(target->bytes + target->n, bytes, n);
     target->n += n;
     return HILUM_OK;
 }
 
+/* The server keeps the whole answer until the next question that is not HL_ASK_MORE. */
 hilum_rc worker_pour(struct hilum_self *self, struct hilum_sink *out)
 {
     unsigned char piece[HL_WIRE_CHUNK];

@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/worker/worker.h"
 
+/* The server collects the pieces until HL_ASK_CHILD says how many bytes they must be. */
 static hilum_rc send_input(struct hilum_self *self, const struct hilum_child *child)
 {
     hilum_rc rc = HILUM_OK;
@@ -19,6 +20,7 @@ static hilum_rc send_input(struct hilum_self *self, const struct hilum_child *ch
     return rc;
 }
 
+/* Which programs may be run is decided by the server, from the plugin's configuration. */
 static hilum_rc run(struct hilum_self *self, const struct hilum_child *child, int32_t *status)
 {
     uint32_t n = 0;
@@ -60,6 +62,7 @@ static hilum_rc fetch(struct hilum_self *self, uint32_t which, struct hilum_sink
     return rc;
 }
 
+/* hilum_host.run_child: only within a call, on its thread. Blocks until the program has ended. */
 hilum_rc worker_run_child(hilum_self *self, const struct hilum_child *child, int32_t *status)
 {
     *status = 0;

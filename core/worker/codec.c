@@ -1,6 +1,5 @@
 /* Calls of a codec. Code streams and pixels lie in the shared memory; what the plugin does to them there harms
  * nobody but itself. SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
 
 #include "core/base/error.h"
 #include "core/worker/worker.h"
@@ -12,6 +11,7 @@ struct stream {
     struct hilum_coded coded;
 };
 
+/* The code stream lies at the start of the shared memory; `s` points into it and into self->in. */
 static hilum_rc read_stream(struct hilum_self *self, struct stream *s)
 {
     *s = (struct stream){.declared = {.size = sizeof s->declared}};
@@ -30,6 +30,7 @@ static hilum_rc read_stream(struct hilum_self *self, struct stream *s)
     return HILUM_OK;
 }
 
+/* The results are sent even if the plugin failed: the server looks at the outcome first. */
 static hilum_rc info(const struct hilum_codec *codec, void *instance, struct hilum_self *self)
 {
     struct stream s;
@@ -66,22 +67,8 @@ static hilum_rc decode(const struct hilum_codec *codec, void *instance, struct h
 
 /* ---- encode ---- */
 
-struct target {
-    unsigned char *bytes;
-    uint64_t n, size;
-};
-
-static hilum_rc take(void *ctx, const void *bytes, uint64_t n)
-{
-    struct target *target = ctx;
-    if (n > target->size - target->n)
-        return hl_fail(HILUM_EFULL, "a code stream of more than %llu bytes",
-                       (unsigned long long)target->size);
-    memcpy(target->bytes + target->n, bytes, n);
-    target->n += n;
-    return HILUM_OK;
-}
-
+/* Pixels first in the shared memory, the code stream is written behind them. How long it may get
+ * is the server's choice (`size`). */
 static hilum_rc encode(const struct hilum_codec *codec, void *instance, struct hilum_self *self)
 {
     struct hilum_frame frame = {.size = sizeof frame};
@@ -93,8 +80,8 @@ static hilum_rc encode(const struct hilum_codec *codec, void *instance, struct h
     wanted.transfer_syntax = hl_wire_text(&self->in);
     uint64_t at = hl_wire_u64(&self->in), size = hl_wire_u64(&self->in);
     const void *src = worker_memory(self, 0, n);
-    struct target target = {worker_memory(self, at, size), 0, size};
-    struct hilum_sink sink = {.size = sizeof sink, .write = take, .ctx = &target};
+    struct worker_target target = {worker_memory(self, at, size), 0, size};
+    struct hilum_sink sink = {.size = sizeof sink, .write = worker_take, .ctx = &target};
     if (self->in.bad || !src || !target.bytes)
         return hl_fail(HILUM_EINVAL, "a call that cannot be read");
     if (!codec->encode)

@@ -1,4 +1,8 @@
-/* A plugin's descriptor, options and tables as messages. SPDX-License-Identifier: Apache-2.0 */
+/* A plugin's descriptor, options and tables as messages.
+ *
+ * + Read by core/plugin/remote in the same order, with its own checks: what comes from here is
+ * the word of a stranger. Lists are cut at MAX_LIST; a message that gets too long fails as a
+ * whole. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +18,7 @@ enum { MAX_LIST = 256 };
 
 /* ---- the descriptor ---- */
 
+/* A list that ends with NULL: its length, then its texts. */
 static void put_list(struct hl_wire *out, const char *const *list)
 {
     uint32_t n = 0;
@@ -73,6 +78,7 @@ void worker_put_descriptor(struct hl_wire *out, const struct hilum_plugin *p)
 
 /* ---- options ---- */
 
+/* A value of the plugin's options, as core/plugin/options.c would have written it. */
 static hilum_rc read_option(struct hilum_self *self, const struct hilum_option *option)
 {
     char *at = (char *)self->conf + option->offset;
@@ -111,6 +117,8 @@ hilum_rc worker_read_options(struct hilum_self *self)
 
 /* ---- capabilities ---- */
 
+/* Of every kind: whether the functions are there that the server will want to call, then what
+ * the server needs to know without a call. A table that is too short is said to have none. */
 static void put_codec(struct hl_wire *out, const struct hilum_cap *cap)
 {
     const struct hilum_codec *codec = (const struct hilum_codec *)(const void *)cap;
@@ -183,6 +191,7 @@ static void put_route(struct hl_wire *out, const struct hilum_cap *cap)
     hl_wire_put_u32(out, is_whole ? route->flags : 0);
 }
 
+/* The functions themselves stay here; the server calls hook i by its number. */
 static void put_hooks(const struct hilum_self *self, struct hl_wire *out)
 {
     hl_wire_put_u32(out, self->n_hooks);
@@ -198,6 +207,7 @@ static void put_hooks(const struct hilum_self *self, struct hl_wire *out)
     }
 }
 
+/* In the order of provide: the server names a capability by its place in this list. */
 void worker_put_caps(struct hilum_self *self)
 {
     struct hl_wire *out = &self->out;

@@ -129,6 +129,7 @@ static const int denied[] = {
     SCMP_SYS(sched_setaffinity),
 };
 
+/* A negative number is a call this architecture does not have. */
 static int add_list(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -166,7 +167,8 @@ static int add_threads(scmp_filter_ctx filter)
     return rc;
 }
 
-/* The one socket, its own signals (abort), names and limits to be read. */
+/* The one socket, its own signals (abort), names and limits to be read. sendto without an
+ * address: the socket is connected, and cannot be made to reach another. */
 static int add_narrow(scmp_filter_ctx filter)
 {
     static const int names[] = {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE};
@@ -190,6 +192,7 @@ static int add_narrow(scmp_filter_ctx filter)
     return rc;
 }
 
+/* The filter holds for threads made later, too; none is there yet. */
 hilum_rc hl_filter_enter(uint32_t *in_force)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));

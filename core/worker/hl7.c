@@ -17,6 +17,7 @@ struct hilum_hl7_message {
 
 /* ---- the message ---- */
 
+/* NULL: no such field, or more texts than a call may keep. */
 static const char *text(hilum_hl7_message *message, const char *path)
 {
     worker_ask(message->self, HL_ASK_HL7_TEXT);
@@ -51,6 +52,9 @@ static const char *source(hilum_hl7_message *message)
 
 /* ---- calls ---- */
 
+/* The message at the start of the shared memory, room for the answer's segments behind it. The
+ * answer is sent even if the handler failed: an HL7 peer is told why (error code and text of the
+ * ACK). */
 static hilum_rc receive(const struct hilum_hl7 *hl7, void *instance, struct hilum_self *self)
 {
     static const struct hilum_hl7_api api = {.size = sizeof api,
@@ -81,6 +85,8 @@ static hilum_rc receive(const struct hilum_hl7 *hl7, void *instance, struct hilu
     return rc == HILUM_PASS_ON ? HILUM_OK : rc;
 }
 
+/* Room for the message is at the start of the shared memory. The event that caused it, if there
+ * is one, is asked for like that of a hook. */
 static hilum_rc compose(const struct hilum_hl7 *hl7, void *instance, struct hilum_self *self)
 {
     const char *wanted = hl_wire_text(&self->in), *arguments = hl_wire_text(&self->in);

@@ -1,5 +1,8 @@
-/* Notify hooks: the event lies in the server; its fields are asked for when the hook reads them, and kept until it returns.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Notify hooks: the event lies in the server; its fields are asked for when the hook reads them,
+ * and kept until it returns.
+ *
+ * + Only HILUM_NOTIFY: such a hook runs after the object is safe, so a worker that hangs or dies
+ * delays a notification and nothing else. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
 #include "core/base/error.h"
@@ -10,6 +13,8 @@ struct hilum_event {
     struct hilum_self *self;
 };
 
+/* The resolver of attributes is the server's, so a field costs a round trip the first time and
+ * any other time. */
 static hilum_rc event_text(hilum_event *event, const char *field, const char **utf8)
 {
     struct hilum_self *self = event->self;
@@ -43,6 +48,7 @@ static hilum_rc event_set(hilum_event *event, const char *keyword, const char *u
     return hl_fail(HILUM_EDENIED, "%s: a notify hook changes nothing", keyword);
 }
 
+/* The server checks the step as it does for hooks of its own. */
 static hilum_rc event_plan(hilum_event *event, const char *verb, const char *arguments_json)
 {
     struct hilum_self *self = event->self;
@@ -52,6 +58,7 @@ static hilum_rc event_plan(hilum_event *event, const char *verb, const char *arg
     return worker_ask_send(self);
 }
 
+/* Without an answer that could say anything: the table has no return value here. */
 static void event_reason(hilum_event *event, const char *utf8)
 {
     worker_ask(event->self, HL_ASK_REASON);
@@ -68,6 +75,7 @@ void worker_event_table(struct hilum_host *table)
     table->event_reason = event_reason;
 }
 
+/* The event of the call that is under way; it knows no more than whom to ask. */
 hilum_event *worker_event_new(struct hilum_self *self)
 {
     hilum_event *event = calloc(1, sizeof *event);

@@ -27,12 +27,14 @@ enum { MAX_FILES = 64, MAX_WRITTEN = 64 * 1024 };
 
 /* ---- limits and privileges ---- */
 
+/* Soft and hard alike: what is given up cannot be raised again. */
 static bool limit(int what, rlim_t value)
 {
     const struct rlimit both = {value, value};
     return setrlimit((__rlimit_resource_t)what, &both) == 0;
 }
 
+/* MAX_WRITTEN bounds what may be written to standard error, which is a file in memory. */
 static hilum_rc set_limits(const struct hl_jail *jail, uint32_t *in_force)
 {
     if (!limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NOFILE, MAX_FILES) ||
@@ -76,6 +78,7 @@ static uint64_t handled(int abi)
     return rights;
 }
 
+/* Below `path`: read and map. `must_be` false: a folder some systems do not have. */
 static hilum_rc allow(int rules, const char *path, bool must_be)
 {
     struct landlock_path_beneath_attr rule = {.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE |
@@ -108,6 +111,7 @@ static hilum_rc allow_all(int rules, const struct hl_jail *jail)
     return rc;
 }
 
+/* A kernel without Landlock is no failure here; hl_jail_enter decides what it means. */
 static hilum_rc enter_landlock(const struct hl_jail *jail, uint32_t *in_force)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);

@@ -1,5 +1,9 @@
-/* hilum-worker: runs one plugin in a jail and answers the server, one call at a time, until the server is gone. Started
- * by the server and by nobody else. SPDX-License-Identifier: Apache-2.0 */
+/* hilum-worker: runs one plugin in a jail and answers the server, one call at a time, until the
+ * server is gone. Started by the server and by nobody else.
+ *
+ * + One thread serves the socket: receive a request, do it, send what was counted, send the
+ * reply. The plugin may have threads of its own; they can log and count, nothing else.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +21,8 @@
 
 enum { MAX_GRANTS = 64 };
 
+/* Offsets and sizes come from the server, yet they are checked: a mistake there must not become
+ * a write outside of the mapping here. */
 void *worker_memory(const struct hilum_self *self, uint64_t at, uint64_t size)
 {
     return at <= self->memory_size && size <= self->memory_size - at ? self->memory + at : NULL;
@@ -41,6 +47,7 @@ static hilum_rc map_memory(struct hilum_self *self, uint64_t size)
 
 /* ---- requests ---- */
 
+/* Server and worker are of one build: messages carry structs of the SDK as they lie in memory. */
 static hilum_rc open_plugin(struct hilum_self *self)
 {
     const char *grants[MAX_GRANTS + 1] = {NULL};
@@ -69,6 +76,8 @@ static hilum_rc open_plugin(struct hilum_self *self)
     return HILUM_OK;
 }
 
+/* A registration that was refused fails init even if the plugin did not look: a plugin without
+ * one of its hooks would seem to run. */
 static hilum_rc init_plugin(struct hilum_self *self)
 {
     const char *data_dir = hl_wire_text(&self->in);
@@ -86,6 +95,7 @@ static hilum_rc init_plugin(struct hilum_self *self)
     return rc;
 }
 
+/* The capability is named by its place in the list worker_put_caps has sent. */
 static hilum_rc call_plugin(struct hilum_self *self)
 {
     uint32_t op = hl_wire_u32(&self->in), index = hl_wire_u32(&self->in);
@@ -108,6 +118,7 @@ static hilum_rc call_plugin(struct hilum_self *self)
     }
 }
 
+/* The server kills the worker if this takes too long. */
 static hilum_rc end_plugin(struct hilum_self *self)
 {
     uint32_t ms = hl_wire_u32(&self->in);
@@ -132,6 +143,8 @@ static hilum_rc dispatch(struct hilum_self *self, uint32_t type)
     }
 }
 
+/* What was borrowed is freed before the reply, and what was counted is sent before it:
+ * afterwards the server may send the next call at once. */
 static bool answer(struct hilum_self *self)
 {
     struct hl_wire_head head = hl_wire_head(&self->in);
@@ -143,6 +156,8 @@ static bool answer(struct hilum_self *self)
     return hl_wire_send(HL_WIRE_SOCKET, &self->out) == HILUM_OK && head.type != HL_WIRE_END;
 }
 
+/* The parent's number is an argument, because the server may die before PR_SET_PDEATHSIG is set:
+ * then the parent is another one. */
 int main(int argc, char **argv)
 {
     struct hilum_self *self = calloc(1, sizeof *self);

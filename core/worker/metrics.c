@@ -1,5 +1,8 @@
-/* Numbers of the plugin's own. They are kept here until the call under way is answered and then go to the server in
- * one go, so that a thread that counts never waits for the socket. SPDX-License-Identifier: Apache-2.0 */
+/* Numbers of the plugin's own. They are kept here until the call under way is answered and then
+ * go to the server in one go, so that a thread that counts never waits for the socket.
+ *
+ * + `lock` guards changes, n_changes and n_lost, which any thread of the plugin may touch.
+ * Definitions are made during init and read without it. SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/metrics.h"
 
 #include <stdlib.h>
@@ -11,6 +14,7 @@
 enum { PENDING = 1024 };
 #define OWNER "worker" /* the server knows whose it is */
 
+/* One add, set or observation, with its labels. */
 struct change {
     uint32_t number;
     enum hl_metric_change what;
@@ -30,7 +34,7 @@ struct worker_counts {
     pthread_mutex_t lock;
     struct hl_metrics *known; /* judges definitions and values as the server will */
     struct definition *definitions[HL_METRICS_EACH];
-    struct change changes[PENDING];
+    struct change changes[PENDING], sending[PENDING];
     uint32_t n_changes, n_lost;
     struct hl_wire wire;
 };
@@ -45,6 +49,7 @@ static struct worker_counts *counts_of(struct hilum_self *self)
     return self->counts && self->counts->known ? self->counts : NULL;
 }
 
+/* Cut, never without its NUL. */
 static void keep_text(char *to, size_t size, const char *from)
 {
     size_t n = from ? strnlen(from, size - 1) : 0;
@@ -53,6 +58,7 @@ static void keep_text(char *to, size_t size, const char *from)
     to[n] = '\0';
 }
 
+/* A copy: the plugin may have made its texts on the stack. */
 static struct definition *definition_new(const struct hilum_metric *metric)
 {
     struct definition *d = calloc(1, sizeof *d);
@@ -70,6 +76,8 @@ static struct definition *definition_new(const struct hilum_metric *metric)
     return d;
 }
 
+/* Only during init: the server must know all metrics of a plugin when it decides whether to run
+ * it. Defining the same one again gives the same number. */
 static hilum_rc host_metric_define(hilum_self *self, const struct hilum_metric *metric,
                                    uint32_t *number)
 {
@@ -104,6 +112,7 @@ static void remember(struct worker_counts *counts, const struct change *change, 
         counts->n_lost++;
 }
 
+/* Judged here at once, so that the plugin is told of a wrong label; the server judges again. */
 static hilum_rc keep_change(hilum_self *self, uint32_t number, enum hl_metric_change what,
                             const char *const *labels, double value)
 {
@@ -167,21 +176,33 @@ static void send_change(struct worker_counts *counts, const struct change *chang
     hl_wire_send(HL_WIRE_SOCKET, wire);
 }
 
-/* The server reads until it has its reply, which comes after these. */
+/* What has been counted, into `sending`: a thread that counts must not wait for the socket. */
+static uint32_t take_changes(struct worker_counts *counts, bool *lost_any)
+{
+    pthread_mutex_lock(&counts->lock);
+    uint32_t n = counts->n_changes;
+    memcpy(counts->sending, counts->changes, n * sizeof *counts->sending);
+    *lost_any = counts->n_lost > 0;
+    counts->n_changes = counts->n_lost = 0;
+    pthread_mutex_unlock(&counts->lock);
+    return n;
+}
+
+/* The server reads until it has its reply, which comes after these. Definitions are made by init
+ * alone, on this thread. */
 void worker_metrics_flush(struct hilum_self *self)
 {
     struct worker_counts *counts = self->counts;
+    bool lost_any;
     if (!counts)
         return;
-    pthread_mutex_lock(&counts->lock);
     for (uint32_t i = 0; i < HL_METRICS_EACH && counts->definitions[i]; i++)
         if (!counts->definitions[i]->is_sent)
             send_definition(counts, i + 1, counts->definitions[i]);
-    for (uint32_t i = 0; i < counts->n_changes; i++)
-        send_change(counts, &counts->changes[i]);
-    if (counts->n_lost)
+    uint32_t n = take_changes(counts, &lost_any);
+    for (uint32_t i = 0; i < n; i++)
+        send_change(counts, &counts->sending[i]);
+    if (lost_any)
         self->table.log(self, HILUM_LOG_WARN,
                         "counted more than 1024 times between two calls: the rest was not taken");
-    counts->n_changes = counts->n_lost = 0;
-    pthread_mutex_unlock(&counts->lock);
 }

@@ -1,4 +1,5 @@
-/* Calls of an operator. SPDX-License-Identifier: Apache-2.0 */
+/* Calls of an operator: plan says what comes out, apply computes it. All pictures lie in the shared
+ * memory, the result behind them. SPDX-License-Identifier: Apache-2.0 */
 #include "hilum/operator.h"
 
 #include "core/base/error.h"
@@ -18,6 +19,7 @@ static hilum_rc plan(const struct hilum_operator *op, void *instance, struct hil
     return rc;
 }
 
+/* Whether a picture lies in the memory is checked with the size its own frame says. */
 static hilum_rc apply(const struct hilum_operator *op, void *instance, struct hilum_self *self)
 {
     struct hilum_frame frames[MAX_INPUTS];

@@ -1,5 +1,8 @@
-/* Calls of a renderer. Scenes live here until they are closed or the worker dies; the frames they are made of stay in the
- * server and are asked for. SPDX-License-Identifier: Apache-2.0 */
+/* Calls of a renderer. Scenes live here until they are closed or the worker dies; the frames
+ * they are made of stay in the server and are asked for.
+ *
+ * + A scene outlives the call that opened it, but its source can be read during calls only: the
+ * renderer's threads cannot ask. SPDX-License-Identifier: Apache-2.0 */
 #include "hilum/renderer.h"
 
 #include <stdlib.h>
@@ -23,6 +26,7 @@ struct worker_scene {
 
 /* ---- the source, as the renderer sees it ---- */
 
+/* Keeps text i until the next question of its kind. */
 static const char *keep(struct worker_scene *s, unsigned i, const char *text)
 {
     free(s->texts[i]);
@@ -30,12 +34,15 @@ static const char *keep(struct worker_scene *s, unsigned i, const char *text)
     return s->texts[i];
 }
 
+/* A question about slice i. */
 static void begin(struct worker_scene *s, enum hl_wire_ask what, uint32_t i)
 {
     worker_ask(s->self, what);
     hl_wire_put_u32(&s->self->ask, i);
 }
 
+/* hilum_source.describe. The pointers in the slice that was sent are the server's: each is
+ * replaced. */
 static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
 {
     struct worker_scene *s = ctx;
@@ -60,6 +67,7 @@ struct pixels {
     uint64_t left;
 };
 
+/* A sink into the renderer's own memory, `left` bytes long. */
 static hilum_rc take_pixels(void *ctx, const void *bytes, uint64_t n)
 {
     struct pixels *p = ctx;
@@ -71,6 +79,8 @@ static hilum_rc take_pixels(void *ctx, const void *bytes, uint64_t n)
     return HILUM_OK;
 }
 
+/* hilum_source.read. Through the socket in pieces: the shared memory holds the picture being
+ * made. */
 static hilum_rc read_slice(void *ctx, uint32_t i, void *dst, uint64_t n)
 {
     struct worker_scene *s = ctx;
@@ -158,6 +168,7 @@ static void scene_free(struct worker_scene *s)
     free(s);
 }
 
+/* Reads what HL_OP_RENDERER_OPEN has of the source; the rest is asked for. */
 static struct worker_scene *scene_new(struct hilum_self *self)
 {
     struct worker_scene *s = calloc(1, sizeof *s);
@@ -186,6 +197,7 @@ static struct worker_scene *scene_new(struct hilum_self *self)
     return s;
 }
 
+/* The scene's number goes to the server. WORKER_MAX_SCENES bounds what a worker holds. */
 static hilum_rc open_scene(const struct hilum_renderer *r, void *instance, struct hilum_self *self)
 {
     uint32_t i = 0;
@@ -207,6 +219,7 @@ static hilum_rc open_scene(const struct hilum_renderer *r, void *instance, struc
     return HILUM_OK;
 }
 
+/* NULL: a number that is not of an open scene. */
 static struct worker_scene *scene_of(struct hilum_self *self, uint32_t *i)
 {
     *i = hl_wire_u32(&self->in);
@@ -215,6 +228,7 @@ static struct worker_scene *scene_of(struct hilum_self *self, uint32_t *i)
 
 /* ---- pictures and figures ---- */
 
+/* Texts of the view are sent behind it: pointers of the server mean nothing here. */
 static hilum_rc render(const struct hilum_renderer *r, void *instance, struct hilum_self *self,
                        void *scene)
 {

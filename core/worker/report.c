@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/worker/worker.h"
 
+/* hilum_report_source: a piece of the report that is no text, and a style sheet of the site. */
 static hilum_rc attachment(void *ctx, const char *name, const char *media_type,
                            struct hilum_sink *out)
 {
@@ -23,6 +24,7 @@ static hilum_rc style(void *ctx, const char *name, struct hilum_sink *out)
     return worker_pour(self, out);
 }
 
+/* The document at the start of the shared memory, room for the result behind it. */
 hilum_rc worker_report(const struct worker_cap *cap, uint32_t op, struct hilum_self *self)
 {
     const struct hilum_report *report = (const struct hilum_report *)(const void *)cap->cap;

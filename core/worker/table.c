@@ -1,5 +1,9 @@
-/* struct hilum_host in a worker: logging, reasons, memory and registration. What would need the server's catalogue,
- * network or events is refused by name. SPDX-License-Identifier: Apache-2.0 */
+/* struct hilum_host in a worker: logging, reasons, memory and registration. What would need the
+ * server's catalogue, network or events is refused by name.
+ *
+ * + Called on any thread of the plugin, but for provide and subscribe, which are allowed during
+ * init only. Every entry is there: a plugin built against this SDK finds no NULL where the
+ * server has a function. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +33,7 @@ static void host_log(hilum_self *self, int32_t level, const char *line)
          MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* The reason belongs to the calling thread, as in the server. */
 static hilum_rc host_fail(hilum_self *self, hilum_rc code, const char *why)
 {
     (void)self;
@@ -52,6 +57,7 @@ static void host_release(void *memory)
     free(memory);
 }
 
+/* Remembers the first refusal during init, with its reason, for init_plugin(). */
 static hilum_rc refuse(hilum_self *self, hilum_rc rc)
 {
     if (self->registering && self->refused == HILUM_OK) {
@@ -61,6 +67,7 @@ static hilum_rc refuse(hilum_self *self, hilum_rc rc)
     return rc;
 }
 
+/* What would need the server: the message says what to write if it is needed. */
 static hilum_rc not_here(const char *what)
 {
     return hl_fail(HILUM_EUNSUP,
@@ -77,12 +84,14 @@ static const char *kind_name(uint32_t kind)
     return names[kind < sizeof names / sizeof *names ? kind : 0];
 }
 
+/* Kinds whose calls core/plugin/remote can carry to a worker. */
 static bool is_served(uint32_t kind)
 {
     return kind == HILUM_CAP_CODEC || kind == HILUM_CAP_OPERATOR || kind == HILUM_CAP_RENDERER ||
            kind == HILUM_CAP_REPORT || kind == HILUM_CAP_HL7 || kind == HILUM_CAP_ROUTE;
 }
 
+/* The table stays the plugin's; it lives as long as the process. */
 static hilum_rc host_provide(hilum_self *self, const struct hilum_cap *cap, void *instance)
 {
     if (!self->registering)
@@ -101,6 +110,7 @@ static hilum_rc host_provide(hilum_self *self, const struct hilum_cap *cap, void
     return HILUM_OK;
 }
 
+/* A hook of an older SDK is shorter; what it does not have is zero. */
 static hilum_rc host_subscribe(hilum_self *self, const struct hilum_hook *hook)
 {
     if (!self->registering)
@@ -331,6 +341,7 @@ static hilum_rc host_start_job(hilum_self *self, const char *type, const char *a
     return not_here("a job");
 }
 
+/* Metrics and events have files of their own and add their entries last. */
 void worker_table_init(struct hilum_self *self)
 {
     self->table = (struct hilum_host){

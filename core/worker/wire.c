@@ -1,4 +1,7 @@
-/* Messages in and out. SPDX-License-Identifier: Apache-2.0 */
+/* Messages in and out, for both sides. Every read is bounded by what arrived, every write by
+ * HL_WIRE_MAX; after the first that does not fit the message is `bad` and stays so, so that a reader
+ * may read on and look once at the end. Numbers are in the machine's own order: both ends run on it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/worker/wire.h"
 
 #include <errno.h>
@@ -43,6 +46,7 @@ void hl_wire_put_u64(struct hl_wire *wire, uint64_t value)
     hl_wire_put_bytes(wire, &value, sizeof value);
 }
 
+/* Its length, the bytes, a NUL, so that a reader can borrow it. */
 void hl_wire_put_text(struct hl_wire *wire, const char *text)
 {
     size_t n = text ? strnlen(text, HL_WIRE_TEXT_MAX + 1) : 0;
@@ -61,6 +65,8 @@ void hl_wire_put_frame(struct hl_wire *wire, const struct hilum_frame *frame)
     hl_wire_put_bytes(wire, &whole, sizeof whole);
 }
 
+/* Room for the reason is always there, so that a failure can be told however long the results
+ * are. */
 void hl_wire_begin_reply(struct hl_wire *wire, enum hl_wire_type type, uint32_t number)
 {
     const char reason[HL_WIRE_REASON] = {0};
@@ -68,6 +74,7 @@ void hl_wire_begin_reply(struct hl_wire *wire, enum hl_wire_type type, uint32_t 
     hl_wire_put_bytes(wire, reason, sizeof reason);
 }
 
+/* Results that were too long for a message are dropped, and the caller is told so. */
 void hl_wire_finish_reply(struct hl_wire *wire, int32_t rc, const char *why)
 {
     if (wire->bad) {
@@ -139,6 +146,7 @@ void hl_wire_frame(struct hl_wire *wire, struct hilum_frame *out)
     hl_wire_copy_sized(out, out->size, &whole, sizeof whole);
 }
 
+/* A code that is none of ours becomes HILUM_EINTERNAL: callers decide by the code. */
 hilum_rc hl_wire_outcome(struct hl_wire *wire)
 {
     char reason[HL_WIRE_REASON];
@@ -176,6 +184,7 @@ hilum_rc hl_wire_send(int fd, const struct hl_wire *wire)
     return n < 0 ? hl_fail(HILUM_ECLOSED, "%s", strerror(errno)) : HILUM_OK;
 }
 
+/* `deadline_ms` on the monotonic clock. A signal does not lengthen it. */
 static hilum_rc wait_for_message(int fd, int64_t deadline_ms)
 {
     struct pollfd poller = {.fd = fd, .events = POLLIN};

@@ -113,6 +113,8 @@ struct hl_wire {
 };
 
 /* ---- writing ---- */
+/* An empty message with its head; what was in it before is gone. put_*: append; what does not
+ * fit makes the message `bad`, and then nothing is sent. */
 void hl_wire_begin(struct hl_wire *wire, enum hl_wire_type type, uint32_t number, int32_t rc);
 void hl_wire_put_u32(struct hl_wire *wire, uint32_t value);
 void hl_wire_put_u64(struct hl_wire *wire, uint64_t value);
@@ -125,11 +127,14 @@ void hl_wire_begin_reply(struct hl_wire *wire, enum hl_wire_type type, uint32_t 
 void hl_wire_finish_reply(struct hl_wire *wire, int32_t rc, const char *why);
 
 /* ---- reading: zero, NULL and `bad` past the end ---- */
+/* What the message begins with; of one received its magic has been checked. */
 struct hl_wire_head hl_wire_head(const struct hl_wire *wire);
+/* In the order in which they were put. */
 uint32_t hl_wire_u32(struct hl_wire *wire);
 uint64_t hl_wire_u64(struct hl_wire *wire);
 /* NUL-terminated and borrowed from the message. */
 const char *hl_wire_text(struct hl_wire *wire);
+/* false and zeroes: fewer are left. */
 bool hl_wire_bytes(struct hl_wire *wire, void *out, size_t n);
 /* out->size says how long the caller's struct is; what it has and the sender had not is zero. */
 void hl_wire_frame(struct hl_wire *wire, struct hilum_frame *out);

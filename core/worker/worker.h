@@ -16,6 +16,7 @@ enum {
     WORKER_MAX_KEPT = 1024
 };
 
+/* A table the plugin provided, and what it wants back as `instance`. */
 struct worker_cap {
     const struct hilum_cap *cap;
     void *instance;
@@ -98,6 +99,7 @@ struct worker_target {
     unsigned char *bytes;
     uint64_t n, size;
 };
+/* HILUM_EFULL: more than the target holds; nothing is written then. */
 hilum_rc worker_take(void *ctx, const void *bytes, uint64_t n);
 
 /* A part of the shared memory; NULL: the server named one that is not there. */

@@ -9,7 +9,7 @@ enum { MAX_ARGUMENTS = 256, MAX_BYTES = 256 * 1024 * 1024, ANSWER_MS = 200 };
 static hilum_rc keep(void *ctx, const void *bytes, uint64_t n)
 {
     struct hl_buf *buf = ctx;
-    if (buf->len > MAX_BYTES - n)
+    if (n > MAX_BYTES || buf->len > MAX_BYTES - n)
         return hl_fail(HILUM_EFULL, "more than %d bytes of a child of a worker", MAX_BYTES);
     hl_buf_add(buf, bytes, (size_t)n);
     return buf->failed ? hl_fail(HILUM_ENOMEM, "no memory for a child's bytes") : HILUM_OK;

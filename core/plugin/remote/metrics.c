@@ -19,11 +19,15 @@ static hilum_rc define(struct hl_process *process, uint32_t number)
     if (wire->bad || metric.n_bounds > HL_METRIC_BOUNDS ||
         !hl_wire_bytes(wire, bounds, metric.n_bounds * sizeof *bounds))
         return hl_fail(HILUM_ECORRUPT, "a metric that cannot be read");
+    if (process->metrics[number - 1])
+        return hl_fail(HILUM_ECORRUPT, "metric %u defined again", number);
     hilum_rc rc = hl_metrics_define(plugin->host->metrics, plugin->id, &metric,
                                     &process->metrics[number - 1]);
     /* Another version of it counts something else under this name: its calls are none the worse. */
-    if (rc != HILUM_OK)
+    if (rc != HILUM_OK) {
         hl_log(HL_WARN, plugin->id, "%s", hl_error());
+        process->metrics[number - 1] = HL_METRIC_REFUSED;
+    }
     return HILUM_OK;
 }
 
@@ -42,7 +46,7 @@ hilum_rc hl_remote_count(struct hl_process *process)
         labels[i] = hl_wire_text(wire);
     if (wire->bad || (head.rc != HL_METRIC_ADD && head.rc != HL_METRIC_SET))
         return hl_fail(HILUM_ECORRUPT, "a metric that cannot be read");
-    if (process->metrics[head.number - 1])
+    if (process->metrics[head.number - 1] && process->metrics[head.number - 1] != HL_METRIC_REFUSED)
         (void)hl_metrics_change(process->remote->plugin->host->metrics, process->remote->plugin->id,
                                 process->metrics[head.number - 1], (enum hl_metric_change)head.rc,
                                 labels, value);

@@ -174,7 +174,9 @@ bool hl_process_exchange(struct hl_process *process, const char *id, int64_t dea
         struct hl_wire_head head = hl_wire_head(&process->wire);
         if (head.type == HL_WIRE_REPLY && head.number == process->number) {
             *rc = hl_wire_outcome(&process->wire);
-            return true;
+            if (process->wire.bad)
+                *rc = hl_fail(HILUM_ECORRUPT, "a reply that ends early");
+            return !process->wire.bad;
         }
         if (head.type == HL_WIRE_ASK)
             *rc = hl_mono_ms() < deadline_ms

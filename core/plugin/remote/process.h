@@ -8,6 +8,7 @@
 #include "core/plugin/metrics.h"
 #include "core/plugin/remote/remote.h"
 
+#define HL_METRIC_REFUSED UINT32_MAX
 enum { HL_CHILD_IN, HL_CHILD_OUT, HL_CHILD_ERR, HL_CHILD_PARTS };
 
 struct hl_process {
@@ -16,9 +17,11 @@ struct hl_process {
     int pidfd, sock, memory_fd, text_fd;
     unsigned char *memory;
     uint64_t memory_size;
-    uint32_t number;                   /* of the last request */
-    uint64_t birth;                    /* counts starts */
-    uint32_t metrics[HL_METRICS_EACH]; /* the host's numbers of what this life has defined */
+    uint32_t number;  /* of the last request */
+    uint64_t birth;   /* counts starts */
+    bool is_worn_out; /* to be ended with the call */
+    /* The host's numbers of what this life has defined, or HL_METRIC_REFUSED. */
+    uint32_t metrics[HL_METRICS_EACH];
     /* Guarded by the remote's lock; what is above belongs to whoever made it busy. */
     bool busy;
     uint64_t calls, seen_calls;          /* counted, and at the last look */

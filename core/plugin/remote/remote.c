@@ -355,11 +355,12 @@ bool hl_remote_run(struct hl_process *process, hilum_rc *rc)
 {
     struct hl_remote *remote = process->remote;
     if (hl_process_exchange(process, remote->plugin->id, hl_mono_ms() + remote->deadline_ms, rc)) {
-        /* What leaks must not stay at its limit: the next call finds a fresh one. */
+        /* What leaks must not stay at its limit: the next call finds a fresh one. Not ended before
+         * hl_remote_end, because the results of this call lie in its memory. */
         if (*rc == HILUM_ENOMEM) {
             hl_log(HL_WARN, remote->plugin->id, "worker %d is out of memory and is replaced: %s",
                    (int)process->pid, hl_error());
-            hl_process_stop(process, NULL);
+            process->is_worn_out = true;
         }
         return true;
     }
@@ -387,6 +388,9 @@ void hl_remote_end(struct hl_process *process)
     struct hl_remote *remote = process->remote;
     process->ask = NULL;
     hl_remote_forget_child(process);
+    if (process->is_worn_out)
+        hl_process_stop(process, NULL);
+    process->is_worn_out = false;
     /* One large picture must not hold its memory for ever. */
     if (process->memory_size > KEEP_MEMORY)
         fallocate(process->memory_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
@@ -438,6 +442,7 @@ void hl_remote_forgive(struct hl_remote *remote)
     remote->n_crashes = 0;
     remote->in_a_row = 0;
     remote->not_before = 0;
+    pthread_cond_broadcast(&remote->changed);
     pthread_mutex_unlock(&remote->lock);
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "hilum/codec.h"
+#include "hilum/hl7.h"
 #include "hilum/host.h"
 #include "hilum/operator.h"
 #include "hilum/renderer.h"
@@ -236,6 +237,13 @@ static hilum_rc harm(const struct state *s, const char *what)
     if (strcmp(what, "babble") == 0)
         for (int i = 0; i < 100000; i++)
             s->host->log(s->self, HILUM_LOG_WARN, "la la la");
+    if (strcmp(what, "metrics") == 0) { /* as if defined anew, with a type there is none of */
+        static const uint32_t metric[] = {0x57494C48, 68,         60,         0, 99,
+                                          0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0};
+        for (int i = 0; i < 1000; i++)
+            if (write(3, metric, sizeof metric) != sizeof metric)
+                return HILUM_EIO;
+    }
     if (strcmp(what, "nonsense") == 0)
         return write(3, "nonsense", 8) == 8 ? HILUM_OK : HILUM_EIO;
     if (strcmp(what, "socket") == 0)
@@ -478,6 +486,26 @@ static const struct hilum_renderer renderer = {
     .close = scene_close,
 };
 
+/* ---- HL7 handler: says it is out of memory, and has an answer all the same ---- */
+
+static hilum_rc receive(void *self, const struct hilum_hl7_api *api, hilum_hl7_message *message,
+                        struct hilum_hl7_answer *answer)
+{
+    static const char segments[] = "NTE|1||still here\r";
+    (void)self;
+    (void)api;
+    (void)message;
+    answer->segments.write(answer->segments.ctx, segments, sizeof segments - 1);
+    return HILUM_ENOMEM;
+}
+
+static const char *const types[] = {"ADT^A08", NULL};
+static const struct hilum_hl7 hl7 = {
+    .cap = {.size = sizeof hl7, .kind = HILUM_CAP_HL7, .threads = HILUM_PARALLEL, .name = "full"},
+    .accepts = types,
+    .receive = receive,
+};
+
 /* ---- hook: does what the event's field "harm" asks for ---- */
 
 static int32_t stored(void *arg, hilum_event *event)
@@ -525,6 +553,12 @@ static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void
 #ifdef CRASH_IN_INIT
     abort();
 #endif
+#ifdef SHORT_REPLY_IN_INIT
+    /* The head of the reply to the second request, and nothing behind it. */
+    static const uint32_t head[] = {0x57494C48, 64, 2, 0};
+    if (write(3, head, sizeof head) != sizeof head)
+        return HILUM_EIO;
+#endif
 #ifdef PROVIDE_STORE
     static const struct hilum_cap store = {
         .size = sizeof store, .kind = HILUM_CAP_STORE, .name = "x"};
@@ -537,6 +571,8 @@ static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void
         rc = host->provide(self, &report.cap, s);
     if (rc == HILUM_OK)
         rc = host->provide(self, &renderer.cap, s);
+    if (rc == HILUM_OK)
+        rc = host->provide(self, &hl7.cap, s);
     const struct hilum_hook hook = {.size = sizeof hook,
                                     .phase = HILUM_NOTIFY,
                                     .event = "instance.stored",
