@@ -1,7 +1,7 @@
 /* `hilum.*`: verdicts, clock, log, peers, tables of the site, key-value. What acts on an event
  * is in event.c. Knows nothing of how rules are loaded.
  *
- * + Every function here is called by Lua, on the thread that runs the rule, in the state that
+ * Every function here is called by Lua, on the thread that runs the rule, in the state that
  * thread has taken from the pool. So it may read the set without a lock (it is immutable), must
  * not block, and reports errors with luaL_error, which does not return.
  * SPDX-License-Identifier: Apache-2.0 */

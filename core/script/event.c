@@ -2,7 +2,7 @@
  * here acts: edits and steps are kept in the run until the rule has returned well. Knows nothing
  * of what verbs do.
  *
- * + Called by Lua on the thread that runs the rule. No memory is owned by these functions: texts
+ * Called by Lua on the thread that runs the rule. No memory is owned by these functions: texts
  * go into buffers of the run, which are freed even if an error jumps over everything (see
  * README). SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>

@@ -3,7 +3,7 @@
  * night is found by `hilumd --check` and not in the night. Knows only as much Lua as tells code
  * from comments.
  *
- * + Runs on the thread that loads, before any state exists. Whatever it is not sure of it leaves
+ * Runs on the thread that loads, before any state exists. Whatever it is not sure of it leaves
  * alone: a fault stops the load, so a false alarm would be worse than a miss.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>

@@ -1,7 +1,7 @@
 /* hilum.on{...}: a rule is checked completely when it is loaded, and every fault names its line.
  * Knows nothing of running rules.
  *
- * + Runs while a file is loaded, once per Lua state of a set. The rule is built and checked in
+ * Runs while a file is loaded, once per Lua state of a set. The rule is built and checked in
  * the first state; in the others only its function is stored, because all that can be wrong has
  * been told and a rule is one for all states. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>

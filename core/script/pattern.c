@@ -1,7 +1,7 @@
 /* Lua text patterns (reference manual 6.4.1) with a step counter: the library's own matcher runs
  * in C where no hook can stop it, and (".-"):rep(30) takes years. Knows nothing of rules.
  *
- * + Backtracking as in the library (lstrlib.c), with the same answers and messages. One thread,
+ * Backtracking as in the library (lstrlib.c), with the same answers and messages. One thread,
  * one state; the only way out besides the answer is a Lua error, and there is nothing to free.
  * Depth is bounded by DEPTH_MAX (C stack), work by the budget of the run.
  * SPDX-License-Identifier: Apache-2.0 */

@@ -1,7 +1,7 @@
 /* `routes` of the configuration: forwarding without Lua, as notify hooks of their own. Knows
  * nothing of Lua.
  *
- * + A route is a hl_rule with index 0: it shares counters, status and version with rules of Lua,
+ * A route is a hl_rule with index 0: it shares counters, status and version with rules of Lua,
  * and needs no Lua state to run, so it goes on even if every state is busy.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>

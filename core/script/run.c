@@ -1,7 +1,7 @@
 /* One run of one rule: a state, a budget, and a plan that counts only if the rule returns well.
  * Knows nothing of what the verbs do.
  *
- * + Runs on whatever thread dispatches the event, many at once, each with its own state. Order:
+ * Runs on whatever thread dispatches the event, many at once, each with its own state. Order:
  * take a state, run the function in protected mode, then apply edits and plan to the event, then
  * answer. A rule that fails has changed nothing. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>

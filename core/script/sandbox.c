@@ -1,7 +1,7 @@
 /* The globals of rules: what is there, that it cannot be changed, and that no rule survives the
  * end of its budget by catching errors. Knows nothing of rules.
  *
- * + All of it runs while a state is built, but for the safe_* functions, which rules call. Two
+ * All of it runs while a state is built, but for the safe_* functions, which rules call. Two
  * rules hold everywhere: no metatable of ours can be read by rules (__metatable is false), and
  * nothing shared between files can be written. SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>

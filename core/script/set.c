@@ -2,7 +2,7 @@
  * once built, freed when the last hook of it has returned. Knows nothing of the generation
  * before.
  *
- * + Built by the thread that loads, then read by every thread that dispatches. `lock` guards
+ * Built by the thread that loads, then read by every thread that dispatches. `lock` guards
  * only the list of free states. References: one from the loader while it works, one per owner on
  * the bus. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>

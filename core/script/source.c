@@ -1,6 +1,6 @@
 /* Files of rules and tables, read whole and in order of name. Knows nothing of what is in them.
  *
- * + Called by the thread that loads. The order of names is the order of loading, and so of rules
+ * Called by the thread that loads. The order of names is the order of loading, and so of rules
  * without before and after: it must not depend on the file system.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>

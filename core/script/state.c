@@ -1,7 +1,7 @@
 /* One Lua state: its memory, its time, its life in the pool. A state whose rule was killed is
  * thrown away and built again from the same sources. Knows nothing of events.
  *
- * + A state is used by one thread at a time: the one that took it from the pool. What bounds a
+ * A state is used by one thread at a time: the one that took it from the pool. What bounds a
  * run: the count hook (time in Lua), hl_script_budget_check (time in C), the allocator (memory).
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>

@@ -2,7 +2,7 @@
  * memory of the state, our own where it is not. Each looks at the clock after its work, because
  * the count hook does not see what C does. Knows nothing of rules.
  *
- * + Held to the library's answers by tests/unit/script/test_pattern.c.
+ * Held to the library's answers by tests/unit/script/test_pattern.c.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include <lualib.h>

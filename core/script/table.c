@@ -1,7 +1,7 @@
 /* Tables of the site: tables/NAME.csv, first row the column names, first column the key;
  * read-only in Lua, one copy for all states. Knows nothing of rules.
  *
- * + Read once per load into the set's arena; afterwards immutable, so that all threads read it
+ * Read once per load into the set's arena; afterwards immutable, so that all threads read it
  * without a lock. A row with a fault stops the file: a table with a row too few would answer
  * wrongly. SPDX-License-Identifier: Apache-2.0 */
 #include <limits.h>

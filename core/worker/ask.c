@@ -1,6 +1,6 @@
 /* Questions to the server in the middle of a call.
  *
- * + The conversation is strictly nested: the server has asked for a call, the worker asks back,
+ * The conversation is strictly nested: the server has asked for a call, the worker asks back,
  * gets its answer, goes on. One thread only, the one in main(); a thread of the plugin's own is
  * refused. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>

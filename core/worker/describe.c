@@ -1,6 +1,6 @@
 /* A plugin's descriptor, options and tables as messages.
  *
- * + Read by core/plugin/remote in the same order, with its own checks: what comes from here is
+ * Read by core/plugin/remote in the same order, with its own checks: what comes from here is
  * the word of a stranger. Lists are cut at MAX_LIST; a message that gets too long fails as a
  * whole. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Notify hooks: the event lies in the server; its fields are asked for when the hook reads them,
  * and kept until it returns.
  *
- * + Only HILUM_NOTIFY: such a hook runs after the object is safe, so a worker that hangs or dies
+ * Only HILUM_NOTIFY: such a hook runs after the object is safe, so a worker that hangs or dies
  * delays a notification and nothing else. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 

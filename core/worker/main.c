@@ -1,7 +1,7 @@
 /* hilum-worker: runs one plugin in a jail and answers the server, one call at a time, until the
  * server is gone. Started by the server and by nobody else.
  *
- * + One thread serves the socket: receive a request, do it, send what was counted, send the
+ * One thread serves the socket: receive a request, do it, send what was counted, send the
  * reply. The plugin may have threads of its own; they can log and count, nothing else.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>

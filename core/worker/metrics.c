@@ -1,7 +1,7 @@
 /* Numbers of the plugin's own. They are kept here until the call under way is answered and then
  * go to the server in one go, so that a thread that counts never waits for the socket.
  *
- * + `lock` guards changes, n_changes and n_lost, which any thread of the plugin may touch.
+ * `lock` guards changes, n_changes and n_lost, which any thread of the plugin may touch.
  * Definitions are made during init and read without it. SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/metrics.h"
 

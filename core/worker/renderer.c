@@ -1,7 +1,7 @@
 /* Calls of a renderer. Scenes live here until they are closed or the worker dies; the frames
  * they are made of stay in the server and are asked for.
  *
- * + A scene outlives the call that opened it, but its source can be read during calls only: the
+ * A scene outlives the call that opened it, but its source can be read during calls only: the
  * renderer's threads cannot ask. SPDX-License-Identifier: Apache-2.0 */
 #include "hilum/renderer.h"
 

@@ -1,7 +1,7 @@
 /* struct hilum_host in a worker: logging, reasons, memory and registration. What would need the
  * server's catalogue, network or events is refused by name.
  *
- * + Called on any thread of the plugin, but for provide and subscribe, which are allowed during
+ * Called on any thread of the plugin, but for provide and subscribe, which are allowed during
  * init only. Every entry is there: a plugin built against this SDK finds no NULL where the
  * server has a function. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
