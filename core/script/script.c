@@ -1,6 +1,6 @@
 /* Rules from files to hooks on the bus, whole generations at a time. Knows nothing of Lua.
  *
- * + hl_script_load is called by one thread at a time (start, reload); status and version by any.
+ * hl_script_load is called by one thread at a time (start, reload); status and version by any.
  * A set is referenced by each owner that has hooks of it on the bus, and by nobody else for
  * longer than a call; the bus gives the reference back when the last dispatch of the replaced
  * hooks is over. Lock order: the bus's lock is never taken under `lock`.

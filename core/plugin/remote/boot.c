@@ -1,4 +1,9 @@
-/* A worker's way to its first call, and the descriptor the first one sends. SPDX-License-Identifier: Apache-2.0 */
+/* A worker's way to its first call, and the descriptor the first one sends.
+ *
+ * Runs on the thread that has made the worker busy: the one that opens the plugin, or any caller
+ * that finds its worker gone. What a worker says of itself is a stranger's word: lists are
+ * bounded, and a later worker must say what the first one said, since proxies were built from
+ * that. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +26,8 @@ static const struct hl_node *member(const struct hl_node *group, const char *nam
     return group ? hl_node_get(group, name) : NULL;
 }
 
+/* The jail's limits travel in the first message, so that nothing of the plugin has run before
+ * it. */
 static void write_open(const struct hl_remote *remote, struct hl_wire *wire)
 {
     const struct hl_node *read = member(member(remote->plugin->entry, "limits"), "read");
@@ -34,6 +41,7 @@ static void write_open(const struct hl_remote *remote, struct hl_wire *wire)
         hl_wire_put_text(wire, read->children[i]->text);
 }
 
+/* Values the server has parsed and checked; a text's length is bounded by hl_wire_put_text. */
 static void write_option(const struct hilum_self *plugin, const struct hilum_option *option,
                          struct hl_wire *wire)
 {
@@ -67,7 +75,8 @@ static void write_init(const struct hl_remote *remote, struct hl_wire *wire)
         write_option(plugin, &options[i], wire);
 }
 
-/* What the first said is kept; what another says must be that. */
+/* Compared byte by byte, behind the reason. A file that was replaced under a running server is
+ * found here. */
 static hilum_rc keep_or_compare(struct hl_buf *kept, const struct hl_wire *wire)
 {
     const unsigned char *said = wire->bytes + REPLY_AT;
@@ -103,6 +112,7 @@ hilum_rc hl_remote_step(struct hl_remote *remote, struct hl_process *process,
     return rc;
 }
 
+/* Brings a new process to the phase the plugin is in; on failure none is left running. */
 hilum_rc hl_remote_boot(struct hl_remote *remote, struct hl_process *process)
 {
     static const enum hl_wire_type steps[] = {HL_WIRE_OPEN, HL_WIRE_INIT, HL_WIRE_START};
@@ -122,6 +132,7 @@ static const char *copy(struct hl_remote *remote, struct hl_wire *wire)
     return text ? hl_arena_strdup(&remote->plugin->arena, text) : NULL;
 }
 
+/* NULL: the list is longer than any honest one, or there is no memory. */
 static const char *const *read_list(struct hl_remote *remote, struct hl_wire *wire)
 {
     uint32_t n = hl_wire_u32(wire);
@@ -166,6 +177,7 @@ static void read_rest(struct hl_remote *remote, struct hl_wire *wire, struct hil
     p->wants = read_list(remote, wire);
 }
 
+/* The members that run code are ours, whatever the plugin has there. */
 hilum_rc hl_remote_descriptor(struct hl_remote *remote, struct hl_wire *wire,
                               const struct hilum_plugin **out)
 {

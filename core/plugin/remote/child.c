@@ -6,6 +6,8 @@
 
 enum { MAX_ARGUMENTS = 256, MAX_BYTES = 256 * 1024 * 1024, ANSWER_MS = 200 };
 
+/* A sink into a buffer of the server's. The bound is per part, so a worker can hold three times
+ * as much here. */
 static hilum_rc keep(void *ctx, const void *bytes, uint64_t n)
 {
     struct hl_buf *buf = ctx;
@@ -36,6 +38,8 @@ static uint32_t until(const struct hl_process *process, uint32_t wanted_ms)
     return wanted_ms && wanted_ms < left ? wanted_ms : (uint32_t)left;
 }
 
+/* Blocks this thread until the program has ended, as the plugin's call would in the server.
+ * Whether it may be run is decided by run_child of the host's table, which knows the plugin. */
 static hilum_rc run(struct hl_process *process, struct hl_wire *answer)
 {
     struct hl_wire *wire = &process->wire;
@@ -66,6 +70,7 @@ static hilum_rc run(struct hl_process *process, struct hl_wire *answer)
     return rc;
 }
 
+/* `which`: 0 output, else errors. Past the end: zero bytes, which is how the worker knows. */
 static hilum_rc give_more(struct hl_process *process, struct hl_wire *answer)
 {
     uint32_t which = hl_wire_u32(&process->wire);

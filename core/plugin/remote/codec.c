@@ -1,5 +1,9 @@
-/* The proxy of a codec: its table here, its code in a worker. What comes back is checked before it is believed.
- * SPDX-License-Identifier: Apache-2.0 */
+/* The proxy of a codec: its table here, its code in a worker. What comes back is checked before
+ * it is believed.
+ *
+ * Each call takes a worker, copies the input into its shared memory, waits, copies the result
+ * out and gives the worker back; any thread, many at once. Results are copied once and looked at
+ * in the copy: the worker may change its memory at any time. SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +24,7 @@ struct remote_codec {
 
 /* ---- a code stream on its way ---- */
 
+/* Clamped, so that sums of it do not wrap; what is too large is refused by limits.memory. */
 static uint64_t stream_size(const struct hilum_coded *coded)
 {
     uint64_t size = 0;
@@ -54,6 +59,7 @@ static void put_result(struct hilum_frame *out, const struct hilum_frame *frame)
 
 /* ---- members ---- */
 
+/* The caller's out->frame is kept: a pointer from a worker means nothing here. */
 static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_code_info *out)
 {
     const struct remote_codec *codec = self;
@@ -101,6 +107,7 @@ static hilum_rc take_pixels(struct hl_process *process, hilum_rc rc, uint64_t at
     return rc;
 }
 
+/* The code stream at 0, the frame behind it at a page boundary. */
 static hilum_rc decode(void *self, const struct hilum_coded *coded,
                        const struct hilum_decode *wanted, void *dst, uint64_t dst_size,
                        struct hilum_frame *out)
@@ -131,7 +138,7 @@ static hilum_rc decode(void *self, const struct hilum_coded *coded,
 
 /* ---- encode ---- */
 
-/* NULL: a codec that knows more methods than DICOM does. */
+/* "": the codec named none. Kept for the life of the plugin, because callers keep the pointer. */
 static const char *keep_method(struct remote_codec *codec, const char *method)
 {
     const char *kept = NULL;
@@ -150,6 +157,7 @@ static const char *keep_method(struct remote_codec *codec, const char *method)
     return kept;
 }
 
+/* `n` and `room` are compared here and not trusted to have been over there. */
 static hilum_rc take_stream(struct remote_codec *codec, struct hl_process *process, uint64_t at,
                             uint64_t room, struct hilum_sink *out, struct hilum_encoded *done)
 {
@@ -164,6 +172,7 @@ static hilum_rc take_stream(struct remote_codec *codec, struct hl_process *proce
     return out->write(out->ctx, hl_process_memory(process) + at, n);
 }
 
+/* The struct without its pointer, then the text it pointed to. */
 static void put_wish(struct hl_wire *wire, const struct hilum_encode *wanted)
 {
     struct hilum_encode wish;

@@ -1,4 +1,7 @@
-/* What a plugin's crash costs: one call, a wait that grows, in the end the plugin. SPDX-License-Identifier: Apache-2.0 */
+/* What a plugin's crash costs: one call, a wait that grows, in the end the plugin.
+ *
+ * Counted per plugin, not per worker: it is the plugin's code that fails. The numbers are
+ * guarded by the remote's lock. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +13,9 @@
 
 enum { WINDOW_MS = 10 * 60 * 1000, FIRST_WAIT_MS = 100, LONGEST_WAIT_MS = 30000 };
 
-/* The first restart is at once: most crashes come of one bad frame. */
+/* How long no worker is started after so many crashes without a good call between: 0, then 100
+ * ms doubled each time, at most 30 s. The first restart is at once: most crashes come of one bad
+ * frame. */
 static int64_t wait_ms(unsigned in_a_row)
 {
     unsigned doublings = in_a_row < 2 ? 0 : in_a_row - 2;
@@ -19,8 +24,9 @@ static int64_t wait_ms(unsigned in_a_row)
     return doublings > 8 ? LONGEST_WAIT_MS : (int64_t)FIRST_WAIT_MS << doublings;
 }
 
-/* So many within the window, and more than a tenth of all calls since the first of them: a codec that dies of damaged
- * frames goes on serving the good ones, whoever sends the others. */
+/* With the lock. So many within the window, and more than a tenth of all calls since the first
+ * of them: a codec that dies of damaged frames goes on serving the good ones, whoever sends the
+ * others. */
 static bool is_too_many(const struct hl_remote *remote, int64_t now)
 {
     uint64_t kept = remote->n_crashes < MAX_REMOTE_CRASHES ? remote->n_crashes : MAX_REMOTE_CRASHES;
@@ -35,7 +41,8 @@ static bool is_too_many(const struct hl_remote *remote, int64_t now)
     return n >= remote->max_crashes && (n == 1 || remote->good - good_before < 9 * (n - 1));
 }
 
-/* true: this one was one too many. */
+/* Wakes those who wait for a worker, so that they see the quarantine. true: this one was one too
+ * many. */
 static bool remember(struct hl_remote *remote, const char *what)
 {
     int64_t now = hl_mono_ms();

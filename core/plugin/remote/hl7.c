@@ -1,5 +1,7 @@
 /* The proxy of an HL7 handler: the message stays here, parsed; the handler asks for its fields.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * Questions are answered on the thread of the call, with the message its caller holds, so the
+ * parsed message is never used by two threads. SPDX-License-Identifier: Apache-2.0 */
 #include "hilum/hl7.h"
 
 #include <string.h>
@@ -20,6 +22,7 @@ struct asked {
     hilum_hl7_message *message;
 };
 
+/* What a handler asks while it runs; anything else is its mistake, told as an error of its call. */
 static hilum_rc ask(void *arg, uint32_t what, struct hl_wire *question, struct hl_wire *answer)
 {
     const struct asked *a = arg;
@@ -55,6 +58,7 @@ static hilum_rc take_answer(struct hl_process *process, hilum_rc rc, uint64_t at
     return written != HILUM_OK ? written : passes ? HILUM_PASS_ON : HILUM_OK;
 }
 
+/* Room for the answer's segments behind the message, at a page boundary. */
 static hilum_rc receive(void *self, const struct hilum_hl7_api *api, hilum_hl7_message *message,
                         struct hilum_hl7_answer *answer)
 {

@@ -10,6 +10,7 @@ struct remote_hook {
     uint32_t index;
 };
 
+/* The text is the event's and lives until it is freed; the worker gets a copy. */
 static hilum_rc ask_field(const struct hl_asked_event *a, uint32_t what, const char *field,
                           struct hl_wire *answer)
 {
@@ -26,6 +27,8 @@ static hilum_rc ask_field(const struct hl_asked_event *a, uint32_t what, const c
     return rc;
 }
 
+/* Reads and the plan; a worker edits nothing. The host's table checks each as for a hook in the
+ * server. */
 hilum_rc hl_remote_ask_event(void *arg, uint32_t what, struct hl_wire *question,
                              struct hl_wire *answer)
 {
@@ -45,6 +48,8 @@ hilum_rc hl_remote_ask_event(void *arg, uint32_t what, struct hl_wire *question,
     }
 }
 
+/* The hook as the bus calls it. Its own failure is negative; the bus tries it again as any
+ * notify hook. */
 static int32_t run(void *arg, hilum_event *event)
 {
     const struct remote_hook *hook = arg;

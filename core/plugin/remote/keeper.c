@@ -1,4 +1,7 @@
-/* The thread that starts workers and looks after those that nobody calls. SPDX-License-Identifier: Apache-2.0 */
+/* The thread that starts workers and looks after those that nobody calls.
+ *
+ * Lock order: the keeper's lock, then a remote's. Nobody may hold a remote's lock and ask the
+ * keeper for anything; hl_keeper_spawn is called with none. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -32,6 +35,8 @@ struct hl_keeper {
 static char locale[] = "LC_ALL=C", sanitiser[] = "ASAN_OPTIONS=detect_leaks=0";
 static char *const environment[] = {locale, sanitiser, NULL};
 
+/* 0 /dev/null, 1 and 2 the text file, 3 the socket, 4 the shared memory, and nothing else: a
+ * descriptor of the server's that came along would be a way out of the jail. */
 static int add_descriptors(posix_spawn_file_actions_t *actions, const struct hl_spawn *spawn)
 {
     const int fds[] = {spawn->null_fd, spawn->text_fd, spawn->text_fd, spawn->sock,
@@ -74,6 +79,7 @@ static void start(struct hl_spawn *spawn)
     posix_spawnattr_destroy(&attributes);
 }
 
+/* Hands the order to the thread and waits for its answer. */
 void hl_keeper_spawn(struct hl_keeper *keeper, struct hl_spawn *spawn)
 {
     pthread_mutex_lock(&keeper->lock);
@@ -113,6 +119,7 @@ void hl_keeper_remove(struct hl_keeper *keeper, const struct hl_remote *remote)
     pthread_mutex_unlock(&keeper->lock);
 }
 
+/* Orders first, then once a second a look at idle workers. */
 static void *keep(void *arg)
 {
     struct hl_keeper *keeper = arg;

@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/plugin/remote/state.h"
 
+/* Once per number and life: a worker that defined without end would fill the log with refusals. */
 static hilum_rc define(struct hl_process *process, uint32_t number)
 {
     struct hl_wire *wire = &process->wire;
@@ -31,6 +32,7 @@ static hilum_rc define(struct hl_process *process, uint32_t number)
     return HILUM_OK;
 }
 
+/* Values and labels are judged by hl_metrics_change, as those of a plugin in the server are. */
 hilum_rc hl_remote_count(struct hl_process *process)
 {
     struct hl_wire *wire = &process->wire;

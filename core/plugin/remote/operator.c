@@ -14,6 +14,7 @@ struct remote_operator {
     uint32_t index;
 };
 
+/* The frame is checked to be possible, because the caller allocates what it says. */
 static hilum_rc plan(void *self, const char *parameters, const struct hilum_frame *in,
                      struct hilum_frame *out)
 {
@@ -58,6 +59,7 @@ static hilum_rc lay_out(const struct hilum_image *in, uint32_t n, uint64_t dst_s
                                       : HILUM_OK;
 }
 
+/* The result has the size the caller asked for: nothing of it is the worker's word. */
 static hilum_rc apply(void *self, const char *parameters, const struct hilum_image *in, uint32_t n,
                       void *dst, uint64_t dst_size)
 {

@@ -1,4 +1,7 @@
-/* Start, exchange, death of one worker. SPDX-License-Identifier: Apache-2.0 */
+/* Start, exchange, death of one worker.
+ *
+ * Used by one thread at a time, the one that has made it busy; no lock of its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/remote/process.h"
 
 #include <errno.h>
@@ -28,6 +31,7 @@ enum {
 
 /* ---- start ---- */
 
+/* posix_spawn duplicates to 0..4 one after the other: a source among them would be overwritten. */
 static int above(int fd)
 {
     int moved = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, LOW_FD);
@@ -36,7 +40,8 @@ static int above(int fd)
     return moved;
 }
 
-/* Shrinking is sealed: the server reads this memory, and a page that is gone would be its own SIGBUS. */
+/* A file without a name, -1 with errno. Shrinking is sealed: the server reads this memory, and a
+ * page that is gone would be its own SIGBUS. */
 static int new_memory(const char *name, off_t size, int seals)
 {
     int fd = above(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -47,6 +52,7 @@ static int new_memory(const char *name, off_t size, int seals)
     return fd;
 }
 
+/* Of a process that has ended and been waited for. */
 static void close_all(struct hl_process *process)
 {
     int *fds[] = {&process->pidfd, &process->sock, &process->memory_fd, &process->text_fd};
@@ -110,6 +116,8 @@ hilum_rc hl_process_start(struct hl_process *process, struct hl_keeper *keeper, 
 
 /* ---- calls ---- */
 
+/* Grows only. The file first, then the mapping: the worker maps the same size when the call
+ * arrives. */
 hilum_rc hl_process_share(struct hl_process *process, uint64_t size)
 {
     size = hl_wire_align(size ? size : 1);
@@ -131,6 +139,7 @@ hilum_rc hl_process_share(struct hl_process *process, uint64_t size)
     return HILUM_OK;
 }
 
+/* The text is a stranger's; hl_log makes it one line. */
 static void log_line(struct hl_process *process, const char *id)
 {
     static const enum hl_log_level levels[] = {HL_DEBUG, HL_INFO, HL_WARN, HL_ERROR};
@@ -140,7 +149,9 @@ static void log_line(struct hl_process *process, const char *id)
         hl_log(level >= 0 && level <= 3 ? levels[level] : HL_ERROR, id, "%s", line);
 }
 
-/* An answer is a reply too: its outcome is the plugin's to deal with, not the end of the call. */
+/* An answer is a reply too: its outcome is the plugin's to deal with, not the end of the call.
+ * Programs may be asked for in any exchange, everything else only where the caller has said who
+ * answers. */
 static hilum_rc answer(struct hl_process *process, uint32_t what)
 {
     hl_wire_begin_reply(&process->answer, HL_WIRE_ANSWER, what);
@@ -153,6 +164,8 @@ static hilum_rc answer(struct hl_process *process, uint32_t what)
     return hl_wire_send(process->sock, &process->answer);
 }
 
+/* false: the worker must be ended, whatever it is doing: HILUM_ETIMEDOUT, HILUM_ECLOSED (it
+ * died) or HILUM_ECORRUPT. Everything between request and reply is bounded by the deadline. */
 bool hl_process_exchange(struct hl_process *process, const char *id, int64_t deadline_ms,
                          hilum_rc *rc)
 {
@@ -210,6 +223,7 @@ static void append_text(const struct hl_process *process, char *why, size_t size
         snprintf(why + at, size - at, " (%s)", text);
 }
 
+/* "ended by signal 11 (Segmentation fault)", and what it wrote last. */
 static void describe_death(const struct hl_process *process, const siginfo_t *info, char *why)
 {
     enum { WHY = 256 };
@@ -224,6 +238,8 @@ static void describe_death(const struct hl_process *process, const siginfo_t *in
     append_text(process, why, WHY);
 }
 
+/* SIGKILL, since a worker has nothing to save. Waits for it, so that no zombie is left and the
+ * number is not reused while we hold it. */
 void hl_process_stop(struct hl_process *process, char *why)
 {
     siginfo_t info = {0};
@@ -240,6 +256,7 @@ void hl_process_stop(struct hl_process *process, char *why)
     close_all(process);
 }
 
+/* Processor time of all its threads; -1: it cannot be had. */
 int64_t hl_process_cpu_ns(const struct hl_process *process)
 {
     clockid_t clock;

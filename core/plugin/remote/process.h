@@ -45,14 +45,18 @@ struct hl_spawn {
 /* keeper.c. The worker dies with the thread that started it (PR_SET_PDEATHSIG), so one thread starts them all and
  * lives as long as the host. */
 hilum_rc hl_keeper_new(struct hl_keeper **out);
+/* From now on its idle workers are looked at. HILUM_ENOMEM. */
 hilum_rc hl_keeper_add(struct hl_keeper *keeper, struct hl_remote *remote);
 /* Returns when it is not being looked at. */
 void hl_keeper_remove(struct hl_keeper *keeper, const struct hl_remote *remote);
+/* Starts spawn->program; blocks until it is done. spawn->pid, or spawn->error. Any thread, no
+ * lock held. */
 void hl_keeper_spawn(struct hl_keeper *keeper, struct hl_spawn *spawn);
 /* Once a second: is an idle worker busy? remote.c */
 void hl_remote_check_idle(struct hl_remote *remote);
 
-/* Starts a worker: a socket, a shared memory, and the program. */
+/* On failure nothing is left of it. Only on the thread that has made it busy, like all of
+ * hl_process_*. */
 hilum_rc hl_process_start(struct hl_process *process, struct hl_keeper *keeper,
                           const char *program);
 /* Room for `size` bytes of shared memory. HILUM_ENOMEM. */

@@ -1,4 +1,8 @@
-/* The life of a plugin that runs in workers, and who may call which of them. SPDX-License-Identifier: Apache-2.0 */
+/* The life of a plugin that runs in workers, and who may call which of them.
+ *
+ * Who may do what: `lock` guards which workers are busy, the phase and the counts; a worker that
+ * was made busy belongs to that thread alone until it is given back. Nothing is sent, started or
+ * waited for under the lock. SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/remote/remote.h"
 
 #include <fcntl.h>
@@ -23,7 +27,8 @@ struct hl_arena *hl_remote_arena(struct hl_remote *remote)
 
 /* ---- making ---- */
 
-/* Beside the folder of our own plugins, unless the configuration names another place. */
+/* NULL: our plugin folder is not there. Beside that folder, unless the configuration names
+ * another place. */
 static const char *find_program(const struct hilum_self *plugin)
 {
     char path[PATH_MAX], folder[PATH_MAX];
@@ -36,6 +41,7 @@ static const char *find_program(const struct hilum_self *plugin)
     return hl_arena_strdup(&plugin->host->arena, path);
 }
 
+/* plugins[].limits, with a worker per core unless it says otherwise. */
 static void read_limits(struct hl_remote *remote)
 {
     static const struct hl_node none = {.type = HL_NODE_GROUP};
@@ -53,6 +59,7 @@ static void read_limits(struct hl_remote *remote)
         strcmp(hl_node_text(remote->plugin->entry, "isolation", ""), "process-weak") == 0;
 }
 
+/* One worker until hl_remote_start, which knows whether the plugin may run in several. */
 static struct hl_remote *remote_new(struct hilum_self *plugin)
 {
     struct hl_remote *remote = calloc(1, sizeof *remote);
@@ -100,6 +107,7 @@ static struct hl_process *process_of(struct hl_remote *remote, unsigned i)
 
 /* ---- the descriptor's members ---- */
 
+/* What fails here is left in plugin->remote, for the caller to free with the plugin. */
 hilum_rc hl_remote_open(struct hilum_self *plugin, const struct hilum_plugin **out)
 {
     hilum_rc rc = plugin->host->keeper ? HILUM_OK : hl_keeper_new(&plugin->host->keeper);
@@ -146,6 +154,8 @@ static void rest(struct hl_remote *remote)
     pthread_mutex_unlock(&remote->lock);
 }
 
+/* Reads the next table of the reply and registers its proxy. A table that is not HILUM_PARALLEL
+ * makes the plugin run in one worker: its calls must come one after the other. */
 static hilum_rc provide_one(struct hl_remote *remote, uint32_t index, struct hl_wire *wire,
                             const struct hilum_host *table)
 {
@@ -169,6 +179,8 @@ static hilum_rc provide_one(struct hl_remote *remote, uint32_t index, struct hl_
     return rc == HILUM_OK ? table->provide(remote->plugin, cap, instance) : rc;
 }
 
+/* The reply lies in the first worker's message until rest(): proxies are built from it
+ * meanwhile. */
 hilum_rc hl_remote_init(const struct hilum_host *table, hilum_self *self, const void *conf,
                         void **state)
 {
@@ -225,6 +237,8 @@ void hl_remote_fini(void *state)
     }
 }
 
+/* After fini, when a version leaves (swap.c): no process of it may go on. Calls under way end by
+ * themselves. */
 void hl_remote_shut(struct hl_remote *remote)
 {
     for (unsigned i = 0; remote && i < MAX_REMOTE_WORKERS; i++) {
@@ -245,7 +259,8 @@ void hl_remote_shut(struct hl_remote *remote)
 
 /* ---- calls ---- */
 
-/* With the lock. One that runs, else one that may be started. */
+/* With the lock. One that runs, else one that may be started; `wanted` alone if it is given.
+ * NULL: none now. */
 static struct hl_process *pick(struct hl_remote *remote, struct hl_process *wanted, int64_t now)
 {
     if (wanted)
@@ -272,6 +287,8 @@ static bool wait_for_one(struct hl_remote *remote, int64_t now, int64_t deadline
     return true;
 }
 
+/* Waits until the plugin's deadline. NULL: quarantine (HILUM_ECLOSED) or no worker in time
+ * (HILUM_EAGAIN). */
 static struct hl_process *lease(struct hl_remote *remote, struct hl_process *wanted, hilum_rc *rc)
 {
     int64_t now = hl_mono_ms(), deadline = now + remote->deadline_ms;
@@ -292,6 +309,7 @@ static struct hl_process *lease(struct hl_remote *remote, struct hl_process *wan
     return process;
 }
 
+/* The deadline of the call itself begins in hl_remote_run, after the waiting. */
 static struct hl_process *begin(struct hl_remote *remote, struct hl_process *wanted,
                                 enum hl_wire_op op, uint32_t index, uint64_t memory, hilum_rc *rc)
 {
@@ -383,6 +401,7 @@ void hl_remote_answers(struct hl_process *process,
     process->ask_arg = arg;
 }
 
+/* A worker that is still there has served a call well: that ends a row of crashes. */
 void hl_remote_end(struct hl_process *process)
 {
     struct hl_remote *remote = process->remote;
@@ -408,7 +427,8 @@ void hl_remote_end(struct hl_process *process)
 
 /* ---- between calls ---- */
 
-/* A thread left behind by a call burns a core that is somebody else's. */
+/* With the lock. Looked at once a second: 100 ms of processor time in a second without a call is
+ * no clean-up any more. */
 static bool is_busy_while_idle(struct hl_process *process)
 {
     int64_t cpu = hl_process_cpu_ns(process), before = process->cpu_ns;

@@ -44,6 +44,8 @@ struct hl_process *hl_remote_begin_at(struct hl_remote *remote, const struct hl_
                                       hilum_rc *rc);
 /* Begins one more call of a worker that has been taken. */
 void hl_remote_again(struct hl_process *process, enum hl_wire_op op, uint32_t index);
+/* The message being written, and after hl_remote_run the reply being read; the memory the call
+ * shares. Both belong to the caller until hl_remote_end. */
 struct hl_wire *hl_process_wire(struct hl_process *process);
 unsigned char *hl_process_memory(struct hl_process *process);
 /* Sends, waits. true: a reply is there to be read, *rc is what the plugin answered, its reason recorded. false: the
@@ -82,6 +84,7 @@ hilum_rc hl_remote_ask_event(void *arg, uint32_t what, struct hl_wire *question,
 /* hook.c: reads one hook and subscribes to it. *is_parallel as it says. */
 hilum_rc hl_remote_hook(struct hl_remote *remote, uint32_t index, struct hl_wire *wire,
                         const struct hilum_host *table, hilum_self *self, bool *is_parallel);
+/* Where proxies live: as long as the plugin. */
 struct hl_arena *hl_remote_arena(struct hl_remote *remote);
 
 #endif

@@ -56,18 +56,33 @@ static hilum_rc reserve(struct remote_scene *scene, uint64_t n)
     return scene->pixels ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory for a frame");
 }
 
+/* `n` is the worker's word: memory is taken for what the source has, not for what is asked. */
+static hilum_rc check_size(const struct hilum_source *source, uint32_t i, uint64_t n,
+                           bool is_reduced)
+{
+    struct hilum_slice slice = {.size = sizeof slice};
+    hilum_rc rc = source->describe(source->ctx, i, &slice);
+    uint64_t whole = rc == HILUM_OK ? hilum_frame_bytes(slice.frame) : 0;
+    if (rc == HILUM_OK && (is_reduced ? n > whole : n != whole))
+        rc = hl_fail(HILUM_EINVAL, "a frame of %llu bytes", (unsigned long long)n);
+    return rc;
+}
+
 static hilum_rc ask_pixels(struct remote_scene *scene, uint32_t i, struct hl_wire *question,
                            bool is_reduced, struct hl_wire *answer)
 {
+    const struct hilum_source *source = scene->source;
     uint64_t n = hl_wire_u64(question);
     uint32_t reduce = is_reduced ? hl_wire_u32(question) : 0;
-    hilum_rc rc = reserve(scene, n);
+    hilum_rc rc = check_size(source, i, n, is_reduced);
+    if (rc == HILUM_OK)
+        rc = reserve(scene, n);
     if (rc != HILUM_OK)
         return rc;
     hl_wire_put_u64(answer, n);
     if (is_reduced)
-        return scene->source->read_reduced(scene->source->ctx, i, reduce, scene->pixels, n);
-    return scene->source->read(scene->source->ctx, i, scene->pixels, n);
+        return source->read_reduced(source->ctx, i, reduce, scene->pixels, n);
+    return source->read(source->ctx, i, scene->pixels, n);
 }
 
 static hilum_rc ask_bytes(struct remote_scene *scene, uint32_t i, const char *path,

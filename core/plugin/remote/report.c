@@ -21,6 +21,7 @@ struct source {
     struct hl_buf bytes; /* of what was asked for last */
 };
 
+/* A sink into `bytes`, which holds one piece of the source at a time. */
 static hilum_rc keep(void *ctx, const void *bytes, uint64_t n)
 {
     struct hl_buf *buf = ctx;
@@ -46,6 +47,7 @@ static hilum_rc fetch(struct source *s, uint32_t what, struct hl_wire *question,
     return rc;
 }
 
+/* A worker asks for a piece, then for its bytes from any place on. */
 static hilum_rc ask(void *arg, uint32_t what, struct hl_wire *question, struct hl_wire *answer)
 {
     struct source *s = arg;
@@ -67,6 +69,7 @@ static hilum_rc take(struct hl_process *process, uint64_t at, struct hilum_sink 
     return out->write(out->ctx, hl_process_memory(process) + at, n);
 }
 
+/* The document at 0, room for the result behind it at a page boundary. */
 static hilum_rc run(const struct remote_report *report, enum hl_wire_op op, const void *document,
                     uint64_t n, const struct hilum_report_source *source, struct hilum_sink *out)
 {

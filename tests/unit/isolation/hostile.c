@@ -451,7 +451,8 @@ static hilum_rc scene_render(void *self, void *arg, const struct hilum_view *vie
     unsigned char *pixels = n ? malloc((size_t)n) : NULL;
     if (rc != HILUM_OK || !pixels)
         return rc == HILUM_OK ? HILUM_ENOMEM : rc;
-    rc = source->read(source->ctx, view->slice, pixels, n);
+    uint64_t wanted = strcmp(view->mode, "greedy") == 0 ? n * 1000 : n;
+    rc = source->read(source->ctx, view->slice, pixels, wanted);
     const char *name = source->text(source->ctx, view->slice, "PatientID");
     int length = snprintf(text, sizeof text, "%d %s %s %s %d", pixels[n - 1], slice.sop_instance,
                           name ? name : "-", slice.unit, ++scene->n_drawn);

@@ -319,6 +319,7 @@ static void isolated__renderer_opens_its_scene_again_after_a_crash(void **state)
     assert_string_equal(hl_buf_str(&document), "9 1.2.3 P1 HU 1");
     assert_int_equal(draw(scene, "flat", 0), HILUM_OK);
     assert_string_equal(hl_buf_str(&document), "7 1.2.3 P1 HU 2");
+    assert_int_equal(draw(scene, "greedy", 0), HILUM_EINVAL);
     assert_int_equal(draw(scene, "null", 0), HILUM_EINTERNAL);
     /* A new scene of the same series: it has drawn nothing yet. */
     assert_int_equal(draw(scene, "flat", 0), HILUM_OK);
