@@ -1,5 +1,9 @@
-/* Calls of a route: the request's line and body are here, its parameters and headers are asked for, the answer leaves
- * through a window of the shared memory. Who may ask has been decided by the server. SPDX-License-Identifier: Apache-2.0 */
+/* Calls of a route: the request's line and body are here, its parameters and headers are asked
+ * for, the answer leaves through a window of the shared memory. Who may ask has been decided by
+ * the server.
+ *
+ * One thread, as for every call; a body that leaves later (stream) is asked for in calls of its
+ * own, between those of other exchanges. SPDX-License-Identifier: Apache-2.0 */
 #include "hilum/route.h"
 
 #include <stdlib.h>
@@ -32,6 +36,7 @@ static const struct hilum_http_request *request(hilum_http *http)
     return &http->request;
 }
 
+/* NULL: absent, or more texts than a call may keep. */
 static const char *ask_text(hilum_http *http, enum hl_wire_ask what, const char *name, uint32_t i)
 {
     struct hilum_self *self = http->self;
@@ -71,6 +76,7 @@ static hilum_rc query_at(hilum_http *http, uint32_t i, const char **name, const 
                                      WORKER_MAX_KEPT);
 }
 
+/* The whole body came with the call. */
 static hilum_rc read_body(hilum_http *http, void *dst, uint64_t n, uint64_t *got)
 {
     uint64_t left = http->n - http->at;
@@ -80,6 +86,7 @@ static hilum_rc read_body(hilum_http *http, void *dst, uint64_t n, uint64_t *got
     return HILUM_OK;
 }
 
+/* The server knows the principal of this exchange. */
 static hilum_rc allow(hilum_http *http, const char *action, const char *resource)
 {
     worker_ask(http->self, HL_ASK_HTTP_ALLOW);
@@ -107,6 +114,7 @@ static hilum_rc begin(hilum_http *http, uint32_t status, const char *media_type,
     return worker_ask_send(http->self);
 }
 
+/* The server reads the window before it answers, so it may be filled again at once. */
 static hilum_rc flush(hilum_http *http)
 {
     if (http->window.n == 0)
@@ -117,6 +125,7 @@ static hilum_rc flush(hilum_http *http)
     return worker_ask_send(http->self);
 }
 
+/* Sent when the window is full, not per write: each question is a round trip. */
 static hilum_rc write_bytes(hilum_http *http, const void *bytes, uint64_t n)
 {
     struct worker_target *window = &http->window;
@@ -206,6 +215,14 @@ static hilum_rc suspend(hilum_http *http, uint32_t deadline_ms, void (*on_gone)(
     return hl_fail(HILUM_EUNSUP, "in a process of its own a route answers before it returns");
 }
 
+/* Files are the server's to find and to cache; this process sees few of them. */
+static hilum_rc respond_file(hilum_http *http, const char *root, const char *path)
+{
+    (void)http, (void)root;
+    return hl_fail(HILUM_EUNSUP, "%s: in a process of its own a route serves no files of pages",
+                   path);
+}
+
 static void resume(hilum_http *http)
 {
     (void)http;
@@ -213,6 +230,7 @@ static void resume(hilum_http *http)
 
 /* ---- bodies made while they leave ---- */
 
+/* Of a number that is not in use: nothing. */
 static void close_source(struct hilum_self *self, uint32_t i)
 {
     struct worker_source *s = self->sources[i];
@@ -222,6 +240,7 @@ static void close_source(struct hilum_self *self, uint32_t i)
     free(s);
 }
 
+/* The source stays here until the server closes it (HL_OP_ROUTE_CLOSE) or refuses it now. */
 static hilum_rc stream(hilum_http *http, uint32_t status, const char *media_type, uint64_t length,
                        const struct hilum_http_source *source)
 {
@@ -293,7 +312,8 @@ static const struct hilum_http_api api = {.size = sizeof api,
                                           .suspend = suspend,
                                           .resume = resume,
                                           .lend = lend,
-                                          .stream = stream};
+                                          .stream = stream,
+                                          .respond_file = respond_file};
 
 static const char *text_of(struct hilum_self *self)
 {

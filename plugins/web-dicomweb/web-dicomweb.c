@@ -47,7 +47,7 @@ hilum_rc web_check_path(struct web_call *call)
     {                                                                                              \
         struct web_call call = {self, api, http, {NULL}};                                          \
         hilum_rc rc = web_check_path(&call);                                                       \
-        return rc == HILUM_OK ? call_it : rc;                                                      \
+        return rc == HILUM_OK ? (call_it) : rc;                                                    \
     }
 
 HANDLER(search_studies, web_search(&call, HILUM_LEVEL_STUDY))
@@ -73,8 +73,8 @@ static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum
                 .kind = HILUM_CAP_ROUTE,                                                           \
                 .threads = HILUM_PARALLEL,                                                         \
                 .name = "dicomweb/" label},                                                        \
-        .methods = verbs, .pattern = path, .permission = action, .summary = what,                  \
-        .body_max = limit, .run = function,                                                        \
+        .methods = (verbs), .pattern = (path), .permission = (action), .summary = (what),          \
+        .body_max = (limit), .run = (function),                                                    \
     }
 
 static const struct hilum_route routes[] = {

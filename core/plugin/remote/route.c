@@ -1,6 +1,9 @@
-/* The proxy of a route: the exchange stays here. The request's body is read before a worker is taken, so that a slow client
- * holds none; its answer comes through a window of the shared memory; a body made while it leaves is pulled piece by
- * piece, and nobody waits in between. SPDX-License-Identifier: Apache-2.0 */
+/* The proxy of a route: the exchange stays here. The request's body is read before a worker is
+ * taken, so that a slow client holds none; its answer comes through a window of the shared
+ * memory; a body made while it leaves is pulled piece by piece, and nobody waits in between.
+ *
+ * http pulls a body only after run() has returned, so source_next and source_close never meet
+ * the call that began it. SPDX-License-Identifier: Apache-2.0 */
 #include "hilum/route.h"
 
 #include <stdlib.h>
@@ -37,6 +40,7 @@ struct exchange {
 
 /* ---- bodies that leave ---- */
 
+/* A call of its own, of the worker that has the body; in another life of it the body is lost. */
 static hilum_rc source_next(void *arg, const void **bytes, uint64_t *n)
 {
     struct remote_source *s = arg;
@@ -73,6 +77,7 @@ static void source_free(struct remote_source *s)
     free(s);
 }
 
+/* On a thread of the host's pool. */
 static void close_there(void *arg)
 {
     struct remote_source *s = arg;
@@ -101,6 +106,7 @@ static void source_close(void *arg)
         source_free(s); /* the host is ending, and the worker with it */
 }
 
+/* What the server refuses it closes at once, while is_within still says that the worker knows. */
 static hilum_rc begin_stream(struct exchange *e, struct hl_wire *question)
 {
     uint32_t status = hl_wire_u32(question);
@@ -127,6 +133,7 @@ static hilum_rc begin_stream(struct exchange *e, struct hl_wire *question)
 
 /* ---- what a worker asks ---- */
 
+/* Texts of the request; absent ones are answered with NULL. */
 static hilum_rc ask_request(struct exchange *e, uint32_t what, struct hl_wire *question,
                             struct hl_wire *answer)
 {
@@ -147,6 +154,7 @@ static hilum_rc ask_request(struct exchange *e, uint32_t what, struct hl_wire *q
     return HILUM_OK;
 }
 
+/* Straight out of the window: its bytes are the worker's to choose anyway. */
 static hilum_rc ask_write(struct exchange *e, uint64_t n)
 {
     return n <= WINDOW ? e->api->write(e->http, hl_process_memory(e->process) + e->window_at, n)
@@ -200,6 +208,7 @@ static hilum_rc ask(void *arg, uint32_t what, struct hl_wire *question, struct h
 
 /* ---- the call ---- */
 
+/* Bounded by the route's body_max, which the http server enforces, and by MAX_BODY. */
 static hilum_rc read_body(struct exchange *e, struct hl_buf *body)
 {
     uint64_t got = 1;
@@ -227,6 +236,8 @@ static void write_request(struct hl_wire *wire, const struct hilum_http_request 
         hl_wire_put_text(wire, texts[i]);
 }
 
+/* A response that was begun and not ended is the http server's to finish, as for any route that
+ * fails. */
 static hilum_rc run(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     const struct remote_route *route = self;
