@@ -10,7 +10,7 @@
 #include "core/base/error.h"
 #include "core/plugin/host.h"
 
-enum { MAX_OPTIONS = 256, TYPE_MASK = 0xFF };
+enum { MAX_OPTIONS = 256, MAX_CONF = 1024 * 1024, TYPE_MASK = 0xFF };
 
 /* How a value of each type is written and how wide its member is. */
 static const struct {
@@ -289,6 +289,16 @@ bool hl_plugin_parse_options(struct hilum_self *plugin, struct hl_faults *faults
 {
     const struct hl_node *options = child(plugin->entry, "options");
     size_t n = count_options(plugin->plugin);
+    /* A worker says what it likes; and what is not counted here is never checked. */
+    if (plugin->plugin->conf_size > MAX_CONF ||
+        (n == MAX_OPTIONS && plugin->plugin->options[n].key)) {
+        hl_faults_add(
+            faults, plugin->entry->file, plugin->entry->line,
+            "plugins.%s: expected conf_size of at most %d bytes and at most %d options in "
+            "the plugin's description",
+            plugin->id, MAX_CONF, MAX_OPTIONS);
+        return false;
+    }
     /* One more byte: a plugin without options has conf_size 0 and still gets a pointer. */
     plugin->conf = hl_arena_alloc(&plugin->arena, plugin->plugin->conf_size + 1u);
     if (!plugin->conf) {
@@ -306,7 +316,7 @@ static bool has_text(const struct hilum_self *plugin, const char *key, const cha
 {
     for (const struct hilum_option *o = plugin->plugin->options; o && o->key; o++) {
         const char *value = NULL;
-        if (o->type != HILUM_OPT_STR || strcmp(o->key, key) != 0)
+        if ((o->type & TYPE_MASK) != HILUM_OPT_STR || strcmp(o->key, key) != 0)
             continue;
         memcpy(&value, (const char *)plugin->conf + o->offset, sizeof value);
         if (value && strcmp(value, text) == 0)

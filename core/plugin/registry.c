@@ -275,6 +275,10 @@ hilum_rc hl_registry_subscribe(struct hilum_self *plugin, const struct hilum_hoo
     hilum_rc rc = check_registering(plugin, "subscribe");
     if (rc == HILUM_OK && (!hook || !HILUM_HAS(struct hilum_hook, hook->size, threads)))
         rc = hl_fail(HILUM_EINVAL, "hook: its size is not filled in");
+    /* Here, because the bus sees our own function in the place of the plugin's. */
+    if (rc == HILUM_OK && (!hook->name || !hook->event || !hook->run))
+        rc = hl_fail(HILUM_EINVAL, "hook %s: name, event or run is missing",
+                     hook->name ? hook->name : "");
     if (rc == HILUM_OK && hook->threads > HILUM_PARALLEL)
         rc = hl_fail(HILUM_EUNSUP, "hook %s: expected HILUM_SERIAL or HILUM_PARALLEL", hook->name);
     if (rc == HILUM_OK && hook->phase != HILUM_NOTIFY)

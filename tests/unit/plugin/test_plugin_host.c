@@ -223,7 +223,7 @@ static void options__a_missing_one_without_default_is_a_fault(void **state)
     (void)state;
     assert_int_equal(open_these(NAMED("test-good")), HILUM_OK);
     assert_fault("options.count: expected an integer, found nothing");
-    assert_int_equal(faults.count, 1);
+    assert_int_equal(faults.count, 2);
 }
 
 /* ---- life ---- */
@@ -269,6 +269,31 @@ static void life__a_failing_init_skips_the_plugin_with_its_reason(void **state)
     assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
     assert_listed("\"reason\":\"init: HILUM_EIO: the disk is on fire\"");
     assert_string_equal(hl_buf_str(&steps), "test-failing:init test-plain:init ");
+}
+
+/* The bus sees the gate's function, which is always there. */
+static void life__a_hook_without_a_function_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(open_these(NAMED("test-runless")), HILUM_OK);
+    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
+    assert_listed("hook test-runless/stored: name, event or run is missing");
+}
+
+static void options__of_an_absurd_size_skip_the_plugin(void **state)
+{
+    (void)state;
+    assert_int_equal(open_these(NAMED("test-greedy")), HILUM_OK);
+    assert_fault("plugins.test-greedy: expected conf_size of at most");
+}
+
+static void options__of_any_plugin_are_found_by_their_text(void **state)
+{
+    (void)state;
+    assert_int_equal(open_these(GOOD), HILUM_OK);
+    assert_true(hl_plugins_option_is(plugins, "name", "b"));
+    assert_false(hl_plugins_option_is(plugins, "name", "a"));
+    assert_false(hl_plugins_option_is(plugins, "root", "objects"));
 }
 
 static void life__a_failing_init_of_a_required_plugin_is_an_error(void **state)
@@ -508,6 +533,9 @@ int main(void)
         TEST(options__a_missing_one_without_default_is_a_fault),
         TEST(life__runs_in_order_of_needs_and_back),
         TEST(life__a_failing_init_skips_the_plugin_with_its_reason),
+        TEST(life__a_hook_without_a_function_is_refused),
+        TEST(options__of_an_absurd_size_skip_the_plugin),
+        TEST(options__of_any_plugin_are_found_by_their_text),
         TEST(life__a_failing_init_of_a_required_plugin_is_an_error),
         TEST(life__a_need_nobody_provides_skips_the_plugin),
         TEST(life__a_door_opens_last_and_closes_first),

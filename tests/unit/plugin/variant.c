@@ -25,6 +25,12 @@
 #ifndef CLAIM
 #define CLAIM PLUGIN_ID
 #endif
+#ifndef CONF_SIZE
+#define CONF_SIZE sizeof(struct conf)
+#endif
+#ifndef HOOK_RUN
+#define HOOK_RUN on_stored
+#endif
 #ifndef HOOK_AFTER
 #define HOOK_AFTER NULL
 #endif
@@ -81,7 +87,7 @@ static const struct hilum_service service = {
 #endif
 
 #ifdef WITH_HOOK
-static int32_t on_stored(void *arg, hilum_event *event)
+__attribute__((unused)) static int32_t on_stored(void *arg, hilum_event *event)
 {
     struct state *s = arg;
     const char *modality;
@@ -146,7 +152,7 @@ static hilum_rc register_all(struct state *s)
                               .event = "instance.stored",
                               .name = PLUGIN_ID "/stored",
                               .after = HOOK_AFTER,
-                              .run = on_stored,
+                              .run = HOOK_RUN,
                               .arg = s};
     rc = s->host->subscribe(s->self, &hook);
 #endif
@@ -233,7 +239,8 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
 {
 #ifdef WITH_OPTIONS
     static const struct hilum_option options[] = {
-        {"name", HILUM_OPT_STR, offsetof(struct conf, name), "a", "a|b", "A choice."},
+        {"name", HILUM_OPT_STR | HILUM_OPT_REQUIRED, offsetof(struct conf, name), "a", "a|b",
+         "A choice."},
         {"root", HILUM_OPT_PATH, offsetof(struct conf, root), "objects", NULL, "A directory."},
         {"password", HILUM_OPT_SECRET, offsetof(struct conf, password), NULL, NULL, "A secret."},
         {"count", HILUM_OPT_INT | HILUM_OPT_REQUIRED, offsetof(struct conf, count), NULL, "1..64",
@@ -255,7 +262,7 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
         .size = SIZE,
         .abi_major = MAJOR,
         .abi_minor = MINOR,
-        .conf_size = sizeof(struct conf),
+        .conf_size = CONF_SIZE,
         .id = CLAIM,
         .version = "1.2.3",
         .vendor = "Test",
