@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* One child process on behalf of a plugin: pipes, limits, a deadline, and no zombie left. Runs
+ * on the calling thread, which waits; many at once. The child gets nothing of the server: no
+ * descriptor, no environment, no signal mask, no way to more rights.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/child.h"
 
 #include <errno.h>
@@ -45,6 +48,7 @@ static void limit(int resource, uint64_t value)
     (void)setrlimit(resource, &both);
 }
 
+/* Every failure ends the child with 127, as shells do for a program that cannot be run. */
 static void become(const struct hilum_child *child, const int ends[3])
 {
     static char *const environment[] = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent",
@@ -70,6 +74,7 @@ static void become(const struct hilum_child *child, const int ends[3])
 
 /* ---- here ---- */
 
+/* Our own ends are closed on exec in every other child that is started meanwhile (O_CLOEXEC). */
 static hilum_rc spawn(struct running *run)
 {
     int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
@@ -94,6 +99,7 @@ static hilum_rc spawn(struct running *run)
     return rc;
 }
 
+/* SIGPIPE is ignored by the server, so a program that has ended is an error of write(). */
 static hilum_rc feed(struct running *run)
 {
     const struct hilum_child *child = run->child;
@@ -108,6 +114,8 @@ static hilum_rc feed(struct running *run)
     return HILUM_OK;
 }
 
+/* `printed` counts both outputs. A NULL sink: read and dropped, so that the program does not
+ * stand still. */
 static hilum_rc drain(struct running *run, int *fd, struct hilum_sink *sink)
 {
     static const char too_much[] = "%s: prints more than %llu bytes";
@@ -169,6 +177,7 @@ static void kill_all(struct running *run)
     (void)waitpid(run->pid, NULL, 0);
 }
 
+/* Whatever happens, the group is killed at the end: a program may have left children behind. */
 hilum_rc hl_child_run(const struct hilum_child *child, int32_t *status)
 {
     uint32_t ms = child->deadline_ms ? child->deadline_ms : DEFAULT_MS;

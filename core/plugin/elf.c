@@ -48,6 +48,7 @@ static const char *string_at(const struct elf *elf, const ElfW(Shdr) * strings, 
     return memchr(name, '\0', strings->sh_size - at) ? name : NULL;
 }
 
+/* Shared objects and position-independent programs are both ET_DYN; the entry tells them apart. */
 static hilum_rc check_header(const struct elf *elf)
 {
     const ElfW(Ehdr) *header = table_at(elf, 0, 1, sizeof *header);
@@ -70,6 +71,7 @@ static bool is_bind_now(const ElfW(Dyn) * entry)
     }
 }
 
+/* By program headers: what the loader itself goes by. */
 static bool binds_at_once(const struct elf *elf)
 {
     const ElfW(Ehdr) *header = table_at(elf, 0, 1, sizeof *header);
@@ -95,6 +97,7 @@ static bool is_exported(const ElfW(Sym) * symbol)
            (visibility == STV_DEFAULT || visibility == STV_PROTECTED);
 }
 
+/* The first few names are kept for the message. */
 static void note_export(struct exports *exports, const char *name)
 {
     if (strcmp(name, "hilum_plugin_entry") == 0) {
@@ -144,6 +147,8 @@ static hilum_rc read_exports(const struct elf *elf, struct exports *exports)
     return hl_fail(HILUM_EINVAL, "%s: its dynamic symbol table cannot be read", elf->path);
 }
 
+/* One entry and nothing else: two plugins with a symbol of the same name would else meet each
+ * other. */
 static hilum_rc check_exports(const struct elf *elf)
 {
     struct exports exports = {0};

@@ -1,4 +1,8 @@
-/* Passing, counting, turning. SPDX-License-Identifier: Apache-2.0 */
+/* Passing, counting, turning.
+ *
+ * A call costs two atomic additions and two looks at the clock. Entering and leaving take no
+ * lock (but for a SERIAL table); turning is done by one thread at a time (hl_plugins.manage, or
+ * the main thread). SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/gate.h"
 
 #include <inttypes.h>
@@ -26,6 +30,7 @@ static struct hl_target *step_in(struct hl_gate *gate)
     }
 }
 
+/* The lock of a SERIAL table is taken inside, so that who waits for it counts as being inside. */
 bool hl_gate_enter(struct hl_gate *gate, struct hl_passage *out)
 {
     out->target = step_in(gate);
@@ -59,6 +64,7 @@ static bool is_error(hilum_rc rc)
     }
 }
 
+/* Relaxed: the numbers are for people and for the probation, which needs no order among them. */
 static void count(struct hl_tally *tally, int64_t ns, bool is_bad)
 {
     unsigned bucket = 0;
@@ -84,6 +90,8 @@ hilum_rc hl_gate_leave(struct hl_passage *passage, hilum_rc rc)
     return rc;
 }
 
+/* Wakes who waits for the last one, but only if somebody does: the lock would else be taken by
+ * every call. */
 void hl_plugin_step_out(struct hilum_self *plugin)
 {
     /* What is needed afterwards is the host's: the last one out may have been all that kept the plugin. */
@@ -96,6 +104,7 @@ void hl_plugin_step_out(struct hilum_self *plugin)
     }
 }
 
+/* Only after its gates were turned: before, somebody new may step in at any time. */
 bool hl_gate_wait(struct hilum_self *plugin, uint32_t ms)
 {
     struct hl_plugins *host = plugin->host;
@@ -128,6 +137,7 @@ struct hl_gate *hl_gate_new(struct hl_plugins *host, struct hl_target *target)
     return gate;
 }
 
+/* What of `plugin` has the same kind and name; NULL: it no longer provides it. */
 static struct hl_target *same_of(struct hilum_self *plugin, const struct hl_target *target)
 {
     for (size_t i = 0; plugin && i < plugin->n_targets; i++) {
@@ -138,6 +148,8 @@ static struct hl_target *same_of(struct hilum_self *plugin, const struct hl_targ
     return NULL;
 }
 
+/* `home` stays where it was if `to` has nothing like it, so that a later version that has it
+ * again is found. */
 void hl_gates_turn(struct hl_plugins *host, const struct hilum_self *from, struct hilum_self *to)
 {
     for (struct hl_gate *gate = host->gates; gate; gate = gate->next) {

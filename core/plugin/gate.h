@@ -68,6 +68,8 @@ hilum_rc hl_shim_new(struct hl_plugins *host, struct hl_target *target,
                      const struct hilum_cap **shown, void **instance);
 /* May a plugin that provides this kind be replaced? */
 bool hl_shim_has(uint32_t kind);
+/* What stands in the place of a hook's and a declaration's functions; `gate` is their arg. A
+ * hook that is switched off passes. */
 int32_t hl_shim_hook(void *gate, hilum_event *event);
 hilum_rc hl_shim_run(void *gate, struct hilum_call *call);
 hilum_rc hl_shim_read(void *gate, hilum_event *event, const char *path, struct hilum_sink *out);

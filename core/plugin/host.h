@@ -164,7 +164,9 @@ hilum_rc hl_trust_digest(const char *path, char hex[PLUGIN_DIGEST]);
 
 /* life.c, one plugin. false: skipped with its reason. */
 bool hl_plugin_init_one(struct hilum_self *plugin);
+/* From here on it may have threads, timers and watches. */
 hilum_rc hl_plugin_start_one(struct hilum_self *plugin);
+/* It has `ready`: connections of its own come in through it. */
 bool hl_plugin_is_door(const struct hilum_self *plugin);
 /* table.c: run(arg) on a thread of the host, which waits for it before it closes. of: the plugin whose task it is,
  * NULL: the host's own. */
@@ -205,7 +207,9 @@ hilum_rc hl_registry_declare(struct hilum_self *plugin, const struct hilum_decl 
 /* A ready plugin's capability; NULL: none. name NULL: the only one. */
 struct capability *hl_registry_find(const struct hl_plugins *host, uint32_t kind, const char *name,
                                     bool *ambiguous);
+/* Ready or running: what it provides is found. Any thread. */
 bool hl_plugin_is_ready(const struct hilum_self *plugin);
+/* By id, the version in force. NULL: none. Under `registry`, or on a thread that holds `manage`. */
 struct hilum_self *hl_plugin_find(const struct hl_plugins *host, const char *id);
 
 /* table.c */

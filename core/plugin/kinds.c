@@ -31,6 +31,7 @@ struct kind {
 
 /* ---- one provider of one thing ---- */
 
+/* name NULL: any of the kind. */
 static struct capability *capability_of(const struct hilum_self *plugin, uint32_t kind,
                                         const char *name)
 {
@@ -98,6 +99,7 @@ static hilum_rc check_service(struct hilum_self *plugin, const struct hilum_cap 
 
 /* ---- codec: by transfer syntax and priority ---- */
 
+/* Any number may decode one transfer syntax; the priority decides. */
 static hilum_rc check_codec(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     const struct hilum_codec *codec = (const struct hilum_codec *)(const void *)cap;
@@ -135,6 +137,7 @@ static bool is_same_pattern(const char *a, const char *b)
     return *a == *b;
 }
 
+/* `methods` is a list joined by ','. */
 static bool has_method(const char *methods, const char *method, size_t n)
 {
     for (const char *at = methods; *at; at += strcspn(at, ","), at += *at == ',')
@@ -151,6 +154,7 @@ static bool share_a_method(const char *a, const char *b)
     return false;
 }
 
+/* A route asks for a permission, or says that it is for everybody: forgetting must not open it. */
 static hilum_rc check_route(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     const struct hilum_route *route = (const struct hilum_route *)(const void *)cap;
@@ -238,6 +242,7 @@ uint32_t hl_cap_kind(const char *name, size_t n)
     return 0;
 }
 
+/* Length first, then members, then names: each relies on the one before. */
 hilum_rc hl_cap_check(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     const struct kind *kind = &kinds[cap->kind];

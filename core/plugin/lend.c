@@ -14,6 +14,8 @@ struct lent_database {
     const struct hilum_self *self;
 };
 
+/* The scope is the plugin's own id, whatever it asks for: the database shows it its own tables
+ * only. */
 static hilum_rc open_own(void *arg, uint32_t mode, const char *scope, void **session)
 {
     const struct lent_database *lent = arg;
@@ -26,6 +28,7 @@ static hilum_rc open_own(void *arg, uint32_t mode, const char *scope, void **ses
     return lent->real->open(lent->instance, mode, lent->self->id, session);
 }
 
+/* Under the host's lock: two threads of a plugin may ask at once. */
 hilum_rc hl_lend_database(struct hilum_self *self, const struct hilum_cap **cap, void **instance)
 {
     const struct hilum_database *real = (const struct hilum_database *)(const void *)*cap;

@@ -1,5 +1,9 @@
 /* init, start, drain, fini of all plugins in the order of their needs. It knows nothing of files
- * and options. SPDX-License-Identifier: Apache-2.0 */
+ * and options.
+ *
+ * init, start, ready, drain and fini are called on the main thread, one plugin after the other,
+ * but for versions that come while the server runs (swap.c). Order: users after what they need,
+ * and back in reverse. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +33,8 @@ void hl_plugins_set_publish(struct hl_plugins *plugins,
 
 /* ---- init ---- */
 
+/* `registering` is the window in which provide, subscribe and declare are allowed: afterwards
+ * other threads read the lists without a lock. */
 static hilum_rc run_init(struct hilum_self *plugin)
 {
     hl_error_clear();
@@ -61,6 +67,7 @@ static void forget_registrations(struct hilum_self *plugin)
     plugin->n_hooks = 0;
 }
 
+/* The state is published last: whoever sees PLUGIN_READY sees complete lists. */
 bool hl_plugin_init_one(struct hilum_self *plugin)
 {
     hilum_rc rc = run_init(plugin);
@@ -106,6 +113,7 @@ static struct hilum_self *next_plugin(const struct hl_plugins *host)
     return fallback;
 }
 
+/* For the reason of a skip. */
 static const char *first_unmet(const struct hilum_self *plugin)
 {
     for (const char *const *need = plugin->plugin->needs; need && *need; need++)
@@ -125,6 +133,7 @@ static void skip_the_rest(struct hl_plugins *host, struct hl_faults *faults)
 
 /* ---- hooks ---- */
 
+/* A plugin is an owner on the bus: its hooks come and go together. */
 static hilum_rc put_hooks(struct hilum_self *plugin, bool dry_run, struct hl_faults *faults)
 {
     return hl_bus_replace(plugin->host->bus, plugin->owner, plugin->hooks, plugin->n_hooks, NULL,
@@ -168,6 +177,7 @@ static hilum_rc publish_hooks(struct hl_plugins *host, struct hl_faults *faults)
     return rc;
 }
 
+/* Goes on until no plugin is left whose needs are met; one round may make the next possible. */
 hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults)
 {
     struct hilum_self *next;
@@ -232,6 +242,8 @@ static hilum_rc start_plugin(struct hilum_self *plugin)
     return HILUM_OK;
 }
 
+/* After every start: requests may come in from the first door on, and all who serve them must
+ * run. */
 static hilum_rc open_door(struct hilum_self *plugin)
 {
     if (plugin->state != PLUGIN_RUNNING || !hl_plugin_is_door(plugin))
@@ -241,6 +253,7 @@ static hilum_rc open_door(struct hilum_self *plugin)
     return rc == HILUM_OK ? HILUM_OK : stop_at_start(plugin, "ready", rc);
 }
 
+/* Stops at the first required plugin that fails; the caller then closes what has started. */
 hilum_rc hl_plugins_start(struct hl_plugins *plugins)
 {
     hilum_rc rc = HILUM_OK;
@@ -264,6 +277,7 @@ static uint32_t left_until(int64_t deadline_ms)
     return left > 0 ? (uint32_t)left : 0;
 }
 
+/* Tasks on the pool, the loop and of timers, of all plugins. false: some still run. */
 static bool wait_for_tasks(struct hl_plugins *host, int64_t deadline_ms)
 {
     struct timespec until = hl_mono_timespec(deadline_ms);
@@ -339,6 +353,7 @@ static void plugin_free(struct hilum_self *plugin)
     free(plugin);
 }
 
+/* Nobody calls any more, so state and lists are touched without a lock. */
 static void end_those(struct hl_plugins *plugins, bool doors)
 {
     for (size_t i = plugins->n_order; i > 0; i--) {
@@ -375,6 +390,7 @@ static void end_versions(struct hl_plugins *host)
         end_version(host, plugin);
 }
 
+/* Code stays mapped (loader.c); this is the host's memory about plugins. */
 static void free_all(struct hl_plugins *host)
 {
     for (size_t i = 0; i < host->n_originals; i++)
@@ -385,6 +401,8 @@ static void free_all(struct hl_plugins *host)
     }
 }
 
+/* In the order of who calls whom: hooks off, timers, loop and tasks quiet, then fini, then
+ * memory. */
 void hl_plugins_close(struct hl_plugins *plugins)
 {
     if (!plugins)

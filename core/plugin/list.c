@@ -50,6 +50,8 @@ static void list_options(const struct hilum_plugin *plugin, struct hl_buf *json)
     hl_buf_byte(json, ']');
 }
 
+/* With `registry` read-locked. What a call counts meanwhile may be in one number and not in the
+ * next. */
 static void list_plugin(const struct hilum_self *plugin, struct hl_buf *json)
 {
     static const char *const states[] = {"skipped", "opened",  "ready",

@@ -63,6 +63,7 @@ static hilum_rc open_advised(const char *path, lt_dlhandle *out)
     return HILUM_OK;
 }
 
+/* The handle is never closed: the object stays mapped for the life of the process. */
 hilum_rc hl_loader_open(const char *path, hl_plugin_entry *out)
 {
     lt_dlhandle handle;

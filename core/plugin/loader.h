@@ -9,6 +9,7 @@ typedef const struct hilum_plugin *(*hl_plugin_entry)(uint16_t host_major, uint1
 
 /* Main thread only. HILUM_EDENIED: owner or mode; HILUM_EINVAL, HILUM_ENOTFOUND. */
 hilum_rc hl_loader_check_file(const char *path);
+/* Maps it for good, local to itself, and finds its entry; constructors of the object run. */
 hilum_rc hl_loader_open(const char *path, hl_plugin_entry *out);
 
 #endif

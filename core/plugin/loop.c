@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* One thread for the descriptors of all plugins (epoll), started with the first watch or task.
+ * `lock` guards lists and counts and is not held while code of a plugin runs. A watch is known
+ * by a number, not by its address or descriptor, so that an event that was already fetched
+ * cannot meet a newer watch. SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/loop.h"
 
 #include <errno.h>
@@ -74,6 +77,7 @@ hilum_rc hl_loop_new(const struct hl_loop_user *user, struct hl_loop **out)
     return HILUM_OK;
 }
 
+/* An eventfd that is full is as good: the loop is about to read it. */
 static void wake(const struct hl_loop *loop)
 {
     const uint64_t one = 1;
@@ -175,6 +179,7 @@ static void run_tasks(struct hl_loop *loop)
     }
 }
 
+/* n < 0 is a signal; the loop asks again. */
 static void *loop_main(void *arg)
 {
     struct hl_loop *loop = arg;

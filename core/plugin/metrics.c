@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* `lock` guards everything, for a few comparisons a call. What is defined is never taken away:
+ * numbers stay valid for the life of the host, over swaps and new lives of a worker.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/metrics.h"
 
 #include <ctype.h>
@@ -64,6 +66,7 @@ void hl_metrics_free(struct hl_metrics *metrics)
 
 /* ---- definitions ---- */
 
+/* Small letters, digits and '_', a letter first: a name in Prometheus without quoting. */
 static bool is_name(const char *name, size_t n)
 {
     if (n == 0 || n > HL_METRIC_NAME || !islower((unsigned char)*name))
@@ -126,6 +129,7 @@ static hilum_rc read_metric(const struct hilum_metric *given, struct metric *met
     return rc == HILUM_OK ? read_bounds(given, metric) : rc;
 }
 
+/* A newer version may define what an older one did, but not change what it means. */
 static bool is_same(const struct metric *a, const struct metric *b)
 {
     return a->type == b->type && a->n_labels == b->n_labels && a->n_bounds == b->n_bounds &&
@@ -227,7 +231,9 @@ static void take_label(const char *text, char out[HL_METRIC_TEXT + 1])
     memcpy(out, text, n);
 }
 
-/* With the lock. NULL: no memory. */
+/* With the lock. NULL: no memory. Label values come from outside in the end (peers' titles):
+ * beyond HL_METRIC_SERIES combinations all others are counted as "other", so that nobody can
+ * fill the memory with them. */
 static struct series *series_of(struct hl_metrics *metrics, struct metric *metric,
                                 const char *const *labels)
 {
@@ -254,6 +260,7 @@ static struct series *series_of(struct hl_metrics *metrics, struct metric *metri
     return series;
 }
 
+/* Buckets are kept apart and added up when they are written. */
 static void observe(const struct metric *metric, struct series *series, double value)
 {
     uint32_t i = 0;
@@ -327,6 +334,7 @@ static void write_line(const char *name, const char *suffix, const struct metric
     hl_buf_printf(out, " %.17g\n", value);
 }
 
+/* Cumulative, as Prometheus wants them; "+Inf" is the count. */
 static void write_histogram(const char *name, const struct metric *metric,
                             const struct series *series, struct hl_buf *out)
 {

@@ -1,5 +1,7 @@
-/* From an entry of the configuration to a checked plugin: file, ELF, handshake, options. No code of
- * the plugin but its entry runs. It knows nothing of what happens afterwards.
+/* From an entry of the configuration to a checked plugin: file, ELF, handshake, options. No code
+ * of the plugin but its entry runs. It knows nothing of what happens afterwards.
+ *
+ * Main thread at start; later the thread that holds hl_plugins.manage.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>
@@ -69,6 +71,7 @@ static const char *kind_of(const struct hilum_self *plugin)
     return hl_node_text(plugin->entry, "plugin", plugin->id);
 }
 
+/* plugin->file is malloc'ed and freed with the plugin. */
 static hilum_rc find_file(struct hilum_self *plugin)
 {
     char path[PATH_MAX];
@@ -159,6 +162,7 @@ static hilum_rc read_descriptor(struct hilum_self *plugin, const struct hilum_pl
 
 /* ---- a version beside another ---- */
 
+/* Read and execute for ourselves alone: the check of the file's mode comes afterwards. */
 static hilum_rc copy_bytes(const char *from, const char *to)
 {
     char bytes[65536];
@@ -259,6 +263,8 @@ static void open_plugin(struct hilum_self *plugin, struct hl_faults *faults)
 
 /* ---- the host ---- */
 
+/* Skipped until something else is known: a plugin in the middle of being opened is nobody's to
+ * use. */
 static struct hilum_self *plugin_new(struct hl_plugins *host, const struct hl_node *entry)
 {
     struct hilum_self *plugin = calloc(1, sizeof *plugin);
@@ -276,6 +282,7 @@ static struct hilum_self *plugin_new(struct hl_plugins *host, const struct hl_no
     return plugin;
 }
 
+/* Kept in host->versions from the start, whatever becomes of it: gates may come to know it. */
 static struct hilum_self *version_new(struct hl_plugins *host, const struct hl_node *entry,
                                       struct hl_config *config)
 {
@@ -309,6 +316,8 @@ struct hilum_self *hl_plugin_from(struct hl_plugins *host, struct hl_config *con
     return NULL;
 }
 
+/* MAX_LOADED places more than there are entries: lists of pointers that others read must not
+ * move. */
 static bool list_entries(struct hl_plugins *host)
 {
     const struct hl_node *list = hl_config_node(host->config, "plugins");
@@ -328,6 +337,7 @@ static bool list_entries(struct hl_plugins *host)
     return true;
 }
 
+/* NULL: no memory, or no thread. What was made by then is freed. */
 static struct hl_plugins *host_new(struct hl_config *config, const char *plugin_dir,
                                    const char *data_dir, struct hl_bus *bus)
 {

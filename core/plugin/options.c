@@ -1,6 +1,8 @@
-/* Options: from the configuration, or the descriptor's fallback, into the plugin's conf struct. It
- * knows types, units and ranges, and nothing of what an option does. SPDX-License-Identifier:
- * Apache-2.0 */
+/* Options: from the configuration, or the descriptor's fallback, into the plugin's conf struct.
+ * It knows types, units and ranges, and nothing of what an option does.
+ *
+ * Every fault of every option is told, with its own line; then the plugin is skipped.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -42,6 +44,7 @@ const char *hl_option_type_name(uint32_t type)
     return type >= HILUM_OPT_STR && type <= HILUM_OPT_SECRET ? types[type].name : "?";
 }
 
+/* Always false, to be returned. */
 static bool fault(const struct setting *s, const char *expected, const char *found)
 {
     hl_faults_add(s->faults, s->file, s->line, "plugins.%s.options.%s: expected %s, found %s",
@@ -112,6 +115,7 @@ static bool set_number(const struct setting *s, int64_t value, const char *found
 
 /* ---- texts ---- */
 
+/* choices: "a|b|c". */
 static bool is_choice(const char *choices, const char *text)
 {
     size_t n = strlen(text);
@@ -156,6 +160,7 @@ static bool set_bool(const struct setting *s, bool value)
     return true;
 }
 
+/* Also for fallbacks of the descriptor, which are texts whatever the type. */
 static bool set_from_text(const struct setting *s, const char *text)
 {
     char found[80];
@@ -184,6 +189,7 @@ static bool takes_integer(uint32_t type, int64_t value)
            (type == HILUM_OPT_MSEC && value == 0);
 }
 
+/* A value as the configuration file has it, with its own type. */
 static bool set_from_node(const struct setting *s, const struct hl_node *node)
 {
     static const char *const found[] = {
@@ -252,6 +258,7 @@ static bool set_option(struct hilum_self *plugin, const struct hilum_option *opt
 
 /* ---- all of them ---- */
 
+/* At most MAX_OPTIONS; the caller refuses more. */
 static size_t count_options(const struct hilum_plugin *plugin)
 {
     size_t n = 0;
@@ -260,6 +267,7 @@ static size_t count_options(const struct hilum_plugin *plugin)
     return n;
 }
 
+/* A mistyped key would else be an option left at its default without a word. */
 static bool check_unknown(struct hilum_self *plugin, const struct hl_node *options, size_t n,
                           struct hl_faults *faults)
 {

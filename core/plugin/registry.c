@@ -1,6 +1,9 @@
-/* What plugins provide, subscribe to and declare during init, and how it is found again. It knows
- * the cardinality of each kind and nothing of what a capability does. SPDX-License-Identifier:
- * Apache-2.0 */
+/* What plugins provide, subscribe to and declare during init, and how it is found again. It
+ * knows the cardinality of each kind and nothing of what a capability does.
+ *
+ * Lists of a plugin are written during its init alone, before anybody sees it as ready. Look-ups
+ * hold `registry` for reading and return pointers that live until close.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -152,6 +155,7 @@ hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *
     return HILUM_OK;
 }
 
+/* Of plugins that are ready. Several and no name: NULL, *ambiguous. */
 struct capability *hl_registry_find(const struct hl_plugins *host, uint32_t kind, const char *name,
                                     bool *ambiguous)
 {
@@ -270,6 +274,7 @@ const struct hilum_service *hl_plugins_service_for(struct hl_plugins *plugins,
 
 /* ---- subscriptions ---- */
 
+/* The bus gets the gate's function, so that hooks can be turned to a newer version. */
 hilum_rc hl_registry_subscribe(struct hilum_self *plugin, const struct hilum_hook *hook)
 {
     hilum_rc rc = check_registering(plugin, "subscribe");
@@ -356,6 +361,7 @@ static bool are_fields(const char *fields)
     return true;
 }
 
+/* NULL: all is there. */
 static const char *missing_part(const struct hilum_decl *decl)
 {
     bool runs = decl->type == HILUM_DECL_JOB || decl->type == HILUM_DECL_COMMAND;
@@ -399,6 +405,7 @@ static hilum_rc check_declaration(struct hilum_self *plugin, const struct hilum_
     return HILUM_OK;
 }
 
+/* run, read and arg of what others see are the gate's. */
 hilum_rc hl_registry_declare(struct hilum_self *plugin, const struct hilum_decl *decl)
 {
     hilum_rc rc = check_registering(plugin, "declare");

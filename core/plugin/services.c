@@ -37,6 +37,7 @@ void hl_plugins_metrics(struct hl_plugins *plugins, struct hl_buf *out)
 
 enum { LOOP_BUDGET_MS = 5, NS_PER_MS = 1000000, TELL_AGAIN_MS = 1000 };
 
+/* So that drain and swap wait for what runs on the loop. */
 static void before(void *arg, void *owner)
 {
     hl_task_began(arg, owner);
@@ -90,6 +91,7 @@ static hilum_rc host_run_on_loop(hilum_self *self, void (*run)(void *arg), void 
 
 /* ---- jobs ---- */
 
+/* A plugin starts jobs of its own types only. */
 static hilum_rc host_start_job(hilum_self *self, const char *type, const char *arguments_json,
                                int64_t *job)
 {

@@ -1,4 +1,8 @@
-/* Tables whose functions pass the gate: one a kind. SPDX-License-Identifier: Apache-2.0 */
+/* Tables whose functions pass the gate: one a kind.
+ *
+ * Each function is the same four lines: through the gate, call, leave. They are written out
+ * because their parameters differ; nothing else belongs here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
 #include "core/base/error.h"
@@ -48,6 +52,7 @@ static hilum_rc codec_encode(void *self, const struct hilum_frame *frame, const 
     return hl_gate_leave(&p, TABLE(hilum_codec)->encode(SELF, frame, src, n, wanted, out, done));
 }
 
+/* Fills a copy of the plugin's table: optional members stay NULL where it has none. */
 static void shim_codec(void *table)
 {
     struct hilum_codec *codec = table;
@@ -221,6 +226,7 @@ static const struct shim shims[] = {
     [HILUM_CAP_NOTIFIER] = {sizeof(struct hilum_notifier), shim_notifier},
 };
 
+/* Table and gate belong to the host and outlive the version they were made for. */
 hilum_rc hl_shim_new(struct hl_plugins *host, struct hl_target *target,
                      const struct hilum_cap **shown, void **instance)
 {

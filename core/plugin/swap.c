@@ -1,5 +1,9 @@
 /* Replacing a plugin while the server runs: the new version comes up beside the old one, gates turn to it, and for a
- * while the old one stands by. It knows nothing of what a plugin is for. SPDX-License-Identifier: Apache-2.0 */
+ * while the old one stands by. It knows nothing of what a plugin is for.
+ *
+ * What changes which version is in force runs with `manage` held, one thread at a time; a call takes none of these
+ * locks on its way in. Lock order: manage, then registry, then lock. A version that could not be ended stays in
+ * memory: addresses of it may still be on some stack. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +26,7 @@ enum {
 
 /* ---- what may be replaced ---- */
 
+/* What cannot change under those who hold it: doors, kinds without a shim, routes. */
 static hilum_rc check_held(const struct hilum_self *plugin)
 {
     if (hl_plugin_is_door(plugin))
@@ -68,6 +73,7 @@ static hilum_rc check_same_words(const struct hilum_self *a, const struct hilum_
     return HILUM_OK;
 }
 
+/* The id of a plugin that runs and needs this one, by name or by what it provides; NULL: none. */
 static const char *needed_by(const struct hilum_self *plugin)
 {
     const struct hl_plugins *host = plugin->host;
@@ -106,7 +112,8 @@ static void make_current(struct hilum_self *from, struct hilum_self *to)
     pthread_rwlock_unlock(&host->registry);
 }
 
-/* Its gates lead elsewhere. What cannot be waited for keeps its memory until the server ends. */
+/* Its gates lead elsewhere. What cannot be waited for keeps its memory until the server ends.
+ * true: it has been drained and ended. */
 static bool retire(struct hilum_self *plugin)
 {
     if (!plugin->initialised)
@@ -136,12 +143,14 @@ static bool retire(struct hilum_self *plugin)
     return true;
 }
 
+/* The owner on the bus is the plugin, not the version: putting one's hooks replaces the other's. */
 static hilum_rc put_hooks(struct hilum_self *plugin, bool dry_run)
 {
     return hl_bus_replace(plugin->host->bus, plugin->owner, plugin->hooks, plugin->n_hooks, NULL,
                           NULL, dry_run, NULL);
 }
 
+/* Not before start and not after drain, when the journal may not be there. */
 void hl_plugin_tell(const struct hilum_self *plugin, const char *event, const char *what)
 {
     const struct hl_plugins *host = plugin->host;
@@ -167,6 +176,7 @@ static double error_percent(const struct hl_tally *tally)
     return calls ? 100.0 * (double)atomic_load(&tally->errors) / (double)calls : 0;
 }
 
+/* Compared with what the version before has come to in its whole life. */
 static bool is_worse(const struct hilum_self *plugin)
 {
     return atomic_load(&plugin->tally.errors) >= WORSE_ERRORS &&
@@ -190,6 +200,7 @@ void hl_swap_counted(struct hilum_self *plugin)
         end_probation(plugin);
 }
 
+/* The old version was neither drained nor ended: it goes on as if nothing had been. */
 static void roll_back(struct hilum_self *plugin, struct hilum_self *previous)
 {
     char what[256];
@@ -224,6 +235,7 @@ static void conclude(struct hilum_self *plugin)
                previous->plugin->version);
 }
 
+/* A task of the host's pool, for up to PROBATION_MS. It holds no lock while it waits. */
 static void watch(void *arg)
 {
     struct hilum_self *plugin = arg;
@@ -245,6 +257,7 @@ static void watch(void *arg)
 
 /* ---- a new version ---- */
 
+/* The first fault as the reason; faults are freed. */
 static hilum_rc failure_of(const struct hilum_self *plugin, struct hl_faults *faults)
 {
     hilum_rc rc = hl_fail(HILUM_EINVAL, "%s", faults->first ? faults->first->text : plugin->reason);
@@ -281,6 +294,7 @@ static void give_up(struct hilum_self *plugin)
     hl_fail(HILUM_EINVAL, "%s", reason);
 }
 
+/* Words must be the same in both directions, so that a roll-back finds everything, too. */
 static hilum_rc fits(const struct hilum_self *plugin, const struct hilum_self *old)
 {
     hilum_rc rc = check_swap_word(plugin->plugin);
@@ -291,6 +305,7 @@ static hilum_rc fits(const struct hilum_self *plugin, const struct hilum_self *o
     return rc == HILUM_OK ? check_same_words(old, plugin) : rc;
 }
 
+/* Hooks first: they are what can fail. From make_current on callers meet the new version. */
 static hilum_rc take_over(struct hilum_self *plugin, struct hilum_self *old)
 {
     hilum_rc rc = put_hooks(plugin, false);
@@ -313,6 +328,7 @@ static hilum_rc take_over(struct hilum_self *plugin, struct hilum_self *old)
     return HILUM_OK;
 }
 
+/* A probation under way is concluded first: there is one version to go back to, not two. */
 static hilum_rc swap_locked(struct hl_plugins *host, const char *id, const char *file)
 {
     struct hilum_self *old = hl_plugin_find(host, id), *plugin;
@@ -353,6 +369,7 @@ hilum_rc hl_plugins_swap(struct hl_plugins *plugins, const char *id, const char 
 
 /* ---- off, on, away, back ---- */
 
+/* *out: the version in force of a plugin that may be taken away. */
 static hilum_rc running(struct hl_plugins *host, const char *id, struct hilum_self **out)
 {
     *out = hl_plugin_find(host, id);
@@ -370,6 +387,7 @@ static hilum_rc running(struct hl_plugins *host, const char *id, struct hilum_se
     return hl_plugin_is_door(*out) ? check_held(*out) : HILUM_OK;
 }
 
+/* Hooks off the bus, then gates to nobody: a caller hears HILUM_ECLOSED. */
 static void switch_off(struct hilum_self *plugin, int state)
 {
     struct hl_plugins *host = plugin->host;
@@ -412,6 +430,7 @@ hilum_rc hl_plugins_drain_one(struct hl_plugins *plugins, const char *id)
     return rc;
 }
 
+/* Also ends a quarantine, of a plugin that runs in workers and was never disabled. */
 static hilum_rc enable_locked(struct hl_plugins *host, const char *id)
 {
     struct hilum_self *plugin = hl_plugin_find(host, id);
@@ -444,6 +463,7 @@ hilum_rc hl_plugins_enable(struct hl_plugins *plugins, const char *id)
 
 /* ---- load ---- */
 
+/* Hooks first, as they can fail; then visible to look-ups. */
 static hilum_rc make_known(struct hilum_self *plugin, struct hilum_self *before)
 {
     struct hl_plugins *host = plugin->host;

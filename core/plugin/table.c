@@ -1,5 +1,9 @@
-/* struct hilum_host: what plugins call. Every function checks what it was given and delegates. It
- * knows nothing of who serves a call. SPDX-License-Identifier: Apache-2.0 */
+/* struct hilum_host: what plugins call. Every function checks what it was given and delegates.
+ * It knows nothing of who serves a call.
+ *
+ * Called on any thread of the server or of the plugin, unless a function says otherwise. What
+ * the server does not lend answers HILUM_EUNSUP; what a plugin must not do now, HILUM_EDENIED
+ * with the reason. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -63,6 +67,7 @@ static hilum_rc host_declare(hilum_self *self, const struct hilum_decl *decl)
     return hl_registry_declare(self, decl);
 }
 
+/* A plugin gets the database as a reader of its own tables (lend.c), anything else as it is. */
 static hilum_rc host_acquire(hilum_self *self, uint32_t kind, const char *name,
                              const struct hilum_cap **cap, void **instance)
 {
@@ -167,6 +172,7 @@ void hl_task_ended(struct hl_plugins *host, struct hilum_self *of)
     pthread_mutex_unlock(&host->lock);
 }
 
+/* Of this plugin; others' go on. */
 bool hl_tasks_wait(struct hilum_self *plugin, uint32_t ms)
 {
     struct hl_plugins *host = plugin->host;
@@ -223,6 +229,7 @@ static hilum_rc host_run_on_worker(hilum_self *self, void (*run)(void *arg), voi
 
 /* ---- timers ---- */
 
+/* On the timers' thread, under its lock: only queued here. */
 void hl_host_due(void *arg, void *owner, void (*run)(void *run_arg), void *run_arg)
 {
     hilum_self *self = owner;
@@ -257,6 +264,7 @@ static hilum_rc host_settle(hilum_self *self, uint64_t ticket, int32_t verdict, 
 
 /* ---- child processes ---- */
 
+/* Compared as written: no search path, no links looked through. */
 static bool may_run_program(const hilum_self *self, const char *program)
 {
     const struct hl_node *list = hl_node_get(self->entry, "programs");
@@ -299,6 +307,7 @@ static hilum_rc host_value_put(hilum_self *self, const char *key, const char *va
     return rc == HILUM_OK ? s->value_put(s->arg, self->id, key, value) : rc;
 }
 
+/* The value is copied, so that the plugin's sink runs without any lock of the record. */
 static hilum_rc host_value_get(hilum_self *self, const char *key, struct hilum_sink *out)
 {
     const struct hl_host_services *s = &self->host->services;

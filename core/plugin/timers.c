@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* One sorted list; thousands of timers at most, set and cancelled far more often than due.
+ * `lock` guards it and is held while due() hands one out, which only queues.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/timers.h"
 
 #include <pthread.h>

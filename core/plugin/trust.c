@@ -1,5 +1,9 @@
-/* Which files an administrator vouches for: digests and signatures. It knows nothing of what is inside them.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Which files an administrator vouches for: digests and signatures. It knows nothing of what is
+ * inside them.
+ *
+ * sha256 beside a plugin's name always counts; a signature counts where keys are configured and
+ * a .sig file is there; with trust.plugins = "listed" one of the two must be there for files
+ * outside our own folder. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -27,6 +31,8 @@ static void unmap(struct file *file)
     file->bytes = NULL;
 }
 
+/* The caller unmaps. What is mapped here is opened by path later: hl_loader_check_file has made
+ * sure that nobody else can change it in between. */
 static hilum_rc map(const char *path, struct file *out)
 {
     struct stat st;
@@ -150,6 +156,7 @@ static hilum_rc check_signature(const struct hilum_self *plugin, const struct fi
 
 /* ---- all of it ---- */
 
+/* A wrong digest or signature refuses the file even where none is asked for. */
 static hilum_rc judge(struct hilum_self *plugin, const struct file *file)
 {
     const struct hl_node *listed = hl_node_get(plugin->entry, "sha256");
