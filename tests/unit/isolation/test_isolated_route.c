@@ -287,8 +287,12 @@ static void route__a_body_that_breaks_is_not_taken_for_whole(void **state)
     assert_int_equal(ask("stream", 0), HILUM_OK);
     hilum_http streaming = http;
     http.sent = (struct hl_buf){0};
-    assert_int_equal(ask("null", 0), HILUM_EINTERNAL); /* its worker dies of another request */
-    hl_buf_fini(&http.sent);
+    /* Its worker dies of another request; which of the two it is nobody knows, so both do. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ask("null", 0), HILUM_EINTERNAL);
+        hl_buf_fini(&http.sent);
+        http.sent = (struct hl_buf){0};
+    }
     http = streaming;
     assert_int_equal(pull(), HILUM_ECLOSED);
     assert_int_equal(ask("tell", 0), HILUM_OK);

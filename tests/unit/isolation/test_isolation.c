@@ -20,7 +20,6 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/plugin/plugin.h"
-#include "hilum/hl7.h"
 #include "hilum/operator.h"
 #include "hilum/renderer.h"
 #include "hilum/report.h"
@@ -562,80 +561,6 @@ static void harm__before_the_first_call_skips_the_plugin(void **state)
     assert_listed("in init its worker ended by");
 }
 
-static void harm__a_reply_that_ends_early_skips_the_plugin(void **state)
-{
-    (void)state;
-    bring_up("hostile-short", ISOLATED);
-    assert_null(codec);
-    assert_listed("in init its worker sent a reply that ends early");
-}
-
-struct hilum_hl7_message {
-    int unused;
-};
-
-static const char *hl7_text(hilum_hl7_message *message, const char *path)
-{
-    (void)message;
-    return path;
-}
-
-static uint32_t hl7_count(hilum_hl7_message *message, const char *path)
-{
-    (void)message;
-    (void)path;
-    return 1;
-}
-
-static const void *hl7_bytes(hilum_hl7_message *message, uint64_t *n)
-{
-    (void)message;
-    *n = 4;
-    return "MSH|";
-}
-
-static const char *hl7_word(hilum_hl7_message *message)
-{
-    (void)message;
-    return "ADT^A08";
-}
-
-/* A worker that is out of memory is replaced; what it answered last is read before it goes. */
-static void harm__an_answer_of_a_worker_without_memory_is_read(void **state)
-{
-    (void)state;
-    const struct hilum_cap *cap;
-    void *self;
-    const struct hilum_hl7_api api = {.size = sizeof api,
-                                      .text = hl7_text,
-                                      .count = hl7_count,
-                                      .bytes = hl7_bytes,
-                                      .type = hl7_word,
-                                      .source = hl7_word};
-    struct hilum_hl7_message message = {0};
-    struct hl_buf text = {0}, segments = {0};
-    struct hilum_hl7_answer answer = {
-        .size = sizeof answer,
-        .text = {.size = sizeof answer.text, .write = add, .ctx = &text},
-        .segments = {.size = sizeof answer.segments, .write = add, .ctx = &segments}};
-    bring_up("hostile", ISOLATED);
-    assert_int_equal(hl_plugins_acquire(plugins, HILUM_CAP_HL7, "full", &cap, &self), HILUM_OK);
-    const struct hilum_hl7 *hl7 = (const struct hilum_hl7 *)(const void *)cap;
-    assert_int_equal(hl7->receive(self, &api, &message, &answer), HILUM_ENOMEM);
-    assert_string_equal(hl_buf_str(&segments), "NTE|1||still here\r");
-    hl_buf_fini(&text);
-    hl_buf_fini(&segments);
-    hl_plugins_unpin(plugins, cap);
-    assert_works();
-}
-
-static void harm__metrics_defined_again_and_again_are_nonsense(void **state)
-{
-    (void)state;
-    bring_up("hostile", ISOLATED);
-    assert_costs_one_call("metrics", HILUM_EINTERNAL, "metric 60 defined again");
-}
-
 static void harm__at_the_end_is_only_told(void **state)
 {
     (void)state;
@@ -823,9 +748,6 @@ int main(void)
         T(harm__quarantine_is_told_and_lasts),
         T(harm__a_few_among_many_are_no_quarantine),
         T(harm__before_the_first_call_skips_the_plugin),
-        T(harm__a_reply_that_ends_early_skips_the_plugin),
-        T(harm__an_answer_of_a_worker_without_memory_is_read),
-        T(harm__metrics_defined_again_and_again_are_nonsense),
         T(harm__at_the_end_is_only_told),
         T(harm__calls_after_fini_reach_nobody),
         T(store__cannot_be_isolated),
