@@ -14,6 +14,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -117,9 +118,10 @@ static bool line_read(const char *line, struct seal *out)
     return is_seal;
 }
 
-/* Calls each() per seal in order. A last line that is cut short was never told to anybody. HILUM_ENOTFOUND: no file. */
+/* Calls each() per seal in order. A last line that is cut short was never told to anybody; *whole (not NULL) is
+ * how long the file is without it. HILUM_ENOTFOUND: no file. */
 static hilum_rc seals_each(const char *path, hilum_rc (*each)(void *arg, const struct seal *seal),
-                           void *arg)
+                           void *arg, off_t *whole)
 {
     char line[LINE];
     struct seal seal;
@@ -131,6 +133,8 @@ static hilum_rc seals_each(const char *path, hilum_rc (*each)(void *arg, const s
     while (rc == HILUM_OK && fgets(line, sizeof line, f) != NULL) {
         if (strchr(line, '\n') == NULL)
             break;
+        if (whole != NULL)
+            *whole = ftello(f);
         rc = line_read(line, &seal) ? each(arg, &seal)
                                     : hl_fail(HILUM_EINVAL, "%s: a line is no seal", path);
     }
@@ -144,14 +148,26 @@ static hilum_rc seal_keep(void *arg, const struct seal *seal)
     return HILUM_OK;
 }
 
-static hilum_rc seal_append(const char *path, const struct seal *seal)
+/* A line a full disk cut short must not become the beginning of this one: nothing after it could be read. */
+static hilum_rc cut_back(const char *path, off_t whole)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || st.st_size == whole || truncate(path, whole) == 0)
+        return HILUM_OK;
+    return hl_fail(HILUM_EIO, "%s ends inside a line and cannot be cut back: %s", path,
+                   strerror(errno));
+}
+
+static hilum_rc seal_append(const char *path, const struct seal *seal, off_t whole)
 {
     char line[LINE];
+    hilum_rc rc = cut_back(path, whole);
+    if (rc != HILUM_OK)
+        return rc;
     int n = snprintf(line, sizeof line,
                      "{\"at\":\"%s\",\"last\":%" PRId64 ",\"rows\":%" PRId64 ",\"head\":\"%s\"}\n",
                      seal->at, seal->last, seal->rows, seal->head);
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    hilum_rc rc = HILUM_OK;
     if (fd < 0 || write(fd, line, (size_t)n) != n || fsync(fd) != 0)
         rc = hl_fail(HILUM_EIO, "write %s: %s", path, strerror(errno));
     if (fd >= 0)
@@ -164,7 +180,8 @@ hilum_rc hl_server_audit_seal(struct hl_server *server)
     char path[4200];
     struct seal before = {0}, seal = {0};
     path_of(server, path, sizeof path);
-    hilum_rc rc = seals_each(path, seal_keep, &before);
+    off_t whole = 0;
+    hilum_rc rc = seals_each(path, seal_keep, &before, &whole);
     if (rc == HILUM_OK || rc == HILUM_ENOTFOUND)
         rc = seal_make(server, &before, INT64_MAX, &seal);
     if (rc != HILUM_OK || seal.rows == 0)
@@ -174,7 +191,7 @@ hilum_rc hl_server_audit_seal(struct hl_server *server)
     if (rc != HILUM_OK)
         return rc;
     hl_time_text(hl_now_us(), seal.at, sizeof seal.at);
-    rc = seal_append(path, &seal);
+    rc = seal_append(path, &seal, whole);
     if (rc == HILUM_OK)
         hl_log(HL_INFO, "audit", "rows to %" PRId64 " sealed: %s", seal.last, seal.head);
     return rc;
@@ -211,7 +228,7 @@ static hilum_rc verify(void *ctx, struct hl_call *call)
     struct check check = {.server = server};
     char path[4200];
     path_of(server, path, sizeof path);
-    hilum_rc rc = seals_each(hl_call_text(call, "seals", path), seal_check, &check);
+    hilum_rc rc = seals_each(hl_call_text(call, "seals", path), seal_check, &check, NULL);
     if (rc != HILUM_OK)
         return rc;
     return hl_call_result_json(call,
