@@ -107,9 +107,10 @@ static hilum_rc start_server(struct hl_scp *scp)
 /* ---- life -------------------------------------------------------------------------------------
  */
 
-/* Drains the pool `after`, which writes what the last associations left to be written: the record outlives the provider. */
-static void free_scp(struct hl_scp *scp)
+void hl_scp_free(struct hl_scp *scp)
 {
+    if (!scp)
+        return;
     for (struct hl_peer_count *count = scp->counts, *next; count; count = next) {
         next = count->next;
         free(count);
@@ -117,6 +118,7 @@ static void free_scp(struct hl_scp *scp)
     hl_pool_free(scp->after);
     hl_policy_unref(scp->policy);
     hl_holdings_free(scp->holdings);
+    pthread_mutex_destroy(&scp->server_lock);
     pthread_mutex_destroy(&scp->lock);
     free(scp);
 }
@@ -129,6 +131,7 @@ hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config
         return hl_fail(HILUM_ENOMEM, "association provider: out of memory");
     scp->parts = *parts;
     pthread_mutex_init(&scp->lock, NULL);
+    pthread_mutex_init(&scp->server_lock, NULL);
     hl_scp_services(scp);
     hilum_rc rc = hl_holdings_new(parts->record, &scp->holdings);
     if (!rc)
@@ -138,7 +141,7 @@ hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config
     if (!rc)
         rc = start_server(scp);
     if (rc)
-        free_scp(scp);
+        hl_scp_free(scp);
     else
         *out = scp;
     return rc;
@@ -155,8 +158,13 @@ void hl_scp_stop(struct hl_scp *scp, uint32_t ms)
 {
     if (!scp)
         return;
-    hl_ul_server_stop(scp->server, ms);
-    free_scp(scp);
+    pthread_mutex_lock(&scp->server_lock);
+    struct hl_ul_server *server = scp->server;
+    scp->server = NULL;
+    pthread_mutex_unlock(&scp->server_lock);
+    hl_ul_server_stop(server, ms);
+    hl_pool_free(scp->after); /* drained: the record outlives the provider */
+    scp->after = NULL;
 }
 
 /* ---- reload -----------------------------------------------------------------------------------
@@ -224,7 +232,10 @@ hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_b
 void hl_scp_status(struct hl_scp *scp, struct hl_buf *json)
 {
     uint32_t open = 0, busy = 0, connecting = 0;
-    hl_ul_server_count(scp->server, &open, &busy, &connecting);
+    pthread_mutex_lock(&scp->server_lock);
+    if (scp->server)
+        hl_ul_server_count(scp->server, &open, &busy, &connecting);
+    pthread_mutex_unlock(&scp->server_lock);
     hl_buf_text(json, "{\"address\":");
     hl_buf_json_string(json, scp->address);
     hl_buf_printf(json, ",\"open\":%u,\"busy\":%u,\"connecting\":%u", open, busy, connecting);

@@ -26,9 +26,11 @@ hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config
 hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_buf *needs_restart);
 /* First listener as "127.0.0.1:11112" with the bound port. */
 const char *hl_scp_address(const struct hl_scp *scp);
-/* Stops and frees: no new associations, up to `ms` for messages in progress, then aborts.
- * Blocks. NULL is fine. */
+/* No new associations, up to `ms` for messages in progress, then aborts; what the last associations left
+ * to be written is written. Blocks. Status and address are still there. NULL is fine. */
 void hl_scp_stop(struct hl_scp *scp, uint32_t ms);
+/* After hl_scp_stop, when nobody asks for its status any more. NULL is fine. */
+void hl_scp_free(struct hl_scp *scp);
 
 /* Appends one JSON object: address, associations open, busy and connecting, and counts since
  * start. Any thread. */

@@ -23,7 +23,8 @@ struct hl_peer_count {
 struct hl_scp {
     struct hl_scp_parts parts;
     struct hl_services services;
-    struct hl_ul_server *server;
+    struct hl_ul_server *server; /* NULL once stopped */
+    pthread_mutex_t server_lock; /* so that it is not counted while it is stopped */
     struct hl_holdings *holdings;
     pthread_mutex_t lock; /* of policy and counts */
     struct hl_policy *policy;

@@ -2,6 +2,7 @@
  * but the name of the entry. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <ltdl.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,7 +65,11 @@ static hilum_rc open_advised(const char *path, lt_dlhandle *out)
 }
 
 /* The handle is never closed: the object stays mapped for the life of the process. */
-hilum_rc hl_loader_open(const char *path, hl_plugin_entry *out)
+/* libltdl keeps its lists without a lock, and a swap and a `hilum check` may come at once. */
+static pthread_mutex_t ltdl = PTHREAD_MUTEX_INITIALIZER;
+
+/* The handle is never closed: the object stays mapped for the life of the process. */
+static hilum_rc open_and_find(const char *path, hl_plugin_entry *out)
 {
     lt_dlhandle handle;
     hilum_rc rc = open_advised(path, &handle);
@@ -77,4 +82,12 @@ hilum_rc hl_loader_open(const char *path, hl_plugin_entry *out)
      */
     memcpy(out, &symbol, sizeof *out);
     return HILUM_OK;
+}
+
+hilum_rc hl_loader_open(const char *path, hl_plugin_entry *out)
+{
+    pthread_mutex_lock(&ltdl);
+    hilum_rc rc = open_and_find(path, out);
+    pthread_mutex_unlock(&ltdl);
+    return rc;
 }

@@ -19,7 +19,7 @@ static void name_join(const char *prefix, const char *key, char out[NAME_SIZE])
 
 static void write_value(struct hl_buf *out, const char *name, const char *label, double value)
 {
-    hl_buf_printf(out, "# TYPE %s untyped\n%s%s %.17g\n", name, name, label, value);
+    hl_buf_printf(out, "%s%s %.17g\n", name, label, value);
 }
 
 /* An element of a list is told by its first text: {store="fs"}. */

@@ -13,17 +13,23 @@ enum { NAME_MAX_LEN = 59 }; /* with "job:" before it, it names a lane */
 struct attempt_of {
     struct hl_server *server;
     struct hl_job_attempt *attempt;
+    bool is_line_over;
 };
 
 /* The first line of what the job writes is its proof. */
 static hilum_rc keep_result(void *ctx, const void *bytes, uint64_t n)
 {
-    struct hl_job_attempt *attempt = ((struct attempt_of *)ctx)->attempt;
+    struct attempt_of *about = ctx;
+    struct hl_job_attempt *attempt = about->attempt;
+    if (about->is_line_over)
+        return HILUM_OK;
     size_t at = strlen(attempt->result), room = sizeof attempt->result - 1 - at;
     size_t taken = n < room ? (size_t)n : room;
     memcpy(attempt->result + at, bytes, taken);
     attempt->result[at + taken] = '\0';
-    attempt->result[strcspn(attempt->result, "\r\n")] = '\0';
+    size_t line = strcspn(attempt->result, "\r\n");
+    about->is_line_over = attempt->result[line] != '\0';
+    attempt->result[line] = '\0';
     return HILUM_OK;
 }
 
@@ -52,7 +58,7 @@ static const struct hilum_decl *job_of(struct hl_server *server, const char *typ
 static void run_one(struct hl_server *server, const struct hilum_decl *job,
                     struct hl_job_attempt *attempt)
 {
-    struct attempt_of about = {server, attempt};
+    struct attempt_of about = {.server = server, .attempt = attempt};
     struct hilum_call call = {
         .size = sizeof call,
         .arguments = attempt->job.arguments ? attempt->job.arguments : "{}",

@@ -67,20 +67,30 @@ static hilum_rc open_data(struct hl_server *server)
     return HILUM_OK;
 }
 
-static hilum_rc sync_data_dir(struct hl_server *server)
+static hilum_rc sync_dir(const char *path)
 {
-    int fd = open(server->options.data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int bad = fd < 0 || fsync(fd) != 0;
     int number = errno;
     if (fd >= 0)
         close(fd);
-    return bad ? hl_fail(hl_rc_from_errno(number), "sync %s: %s", server->options.data_dir,
-                         strerror(number))
+    return bad ? hl_fail(hl_rc_from_errno(number), "sync %s: %s", path, strerror(number))
                : HILUM_OK;
 }
 
-static void configure_log(const struct hl_config *config)
+/* What is in it, and its own entry one level up. That one may not be ours to read: then whoever made the folder
+ * for us has to have seen to it. */
+static hilum_rc sync_data_dir(struct hl_server *server)
 {
+    char above[4096];
+    snprintf(above, sizeof above, "%s/..", server->options.data_dir);
+    (void)sync_dir(above);
+    return sync_dir(server->options.data_dir);
+}
+
+static void configure_log(struct hl_server *server, const struct hl_config *config)
+{
+    int before = server->log_fd;
     int level = hl_log_level_from_text(hl_config_text(config, "log.level"));
     hl_log_set_level(level >= 0 ? (enum hl_log_level)level : HL_INFO);
     const char *file = hl_config_text(config, "log.file");
@@ -90,6 +100,22 @@ static void configure_log(const struct hl_config *config)
     if (fd < 0)
         hl_log(HL_ERROR, "server", "log.file %s: %s; the log goes to standard error", file,
                strerror(number));
+    server->log_fd = fd > 2 ? fd : -1;
+    if (before >= 0) /* a reload opens the file anew, which is also how it is rotated */
+        close(before);
+}
+
+/* Kept for the server's life, each time it changes: a plugin that asked for it may still hold it. */
+static hilum_rc keep_aet(struct hl_server *server, const struct hl_config *config)
+{
+    const char *aet = hl_config_text(config, "dicom.aet"), *before = atomic_load(&server->aet);
+    if (before && strcmp(before, aet) == 0)
+        return HILUM_OK;
+    const char *kept = hl_arena_strdup(&server->arena, aet);
+    if (!kept)
+        return hl_fail(HILUM_ENOMEM, "out of memory");
+    atomic_store(&server->aet, kept);
+    return HILUM_OK;
 }
 
 static hilum_rc load_config(struct hl_server *server, struct hl_faults *faults)
@@ -97,8 +123,9 @@ static hilum_rc load_config(struct hl_server *server, struct hl_faults *faults)
     hilum_rc rc = hl_config_load(&server->options.paths, faults, &server->config);
     if (rc < 0)
         return rc;
-    configure_log(server->config);
-    return hl_peers_new(server->config, &server->peers);
+    configure_log(server, server->config);
+    rc = keep_aet(server, server->config);
+    return rc < 0 ? rc : hl_peers_new(server->config, &server->peers);
 }
 
 static bool is_keyword(const char *name)
@@ -411,8 +438,10 @@ static hilum_rc start_parts(struct hl_server *server)
 hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_options *options,
                          struct hl_faults *faults)
 {
-    *server = (struct hl_server){.options = *options, .lock_fd = -1, .started_us = hl_now_us()};
+    *server = (struct hl_server){
+        .options = *options, .lock_fd = -1, .log_fd = -1, .started_us = hl_now_us()};
     pthread_mutex_init(&server->lock, NULL);
+    pthread_mutex_init(&server->reloading, NULL);
     hilum_rc rc = load_config(server, faults);
     if (rc == HILUM_OK)
         rc = choose_data(server);
@@ -448,6 +477,7 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
         hl_plugins_drain(server->plugins, PLUGIN_DRAIN_MS);
     hl_pool_free(server->audits);
     server->audits = NULL;
+    hl_scp_free(server->scp); /* plugins ask for its numbers until they are drained */
     hl_jobs_free(server->jobs);
     hl_script_free(server->script);
     hl_scu_free(server->scu);
@@ -462,6 +492,7 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
     hl_arena_fini(&server->arena);
     if (server->lock_fd >= 0)
         close(server->lock_fd);
+    pthread_mutex_destroy(&server->reloading);
     pthread_mutex_destroy(&server->lock);
 }
 
@@ -490,7 +521,7 @@ static void note_restarts(struct hl_server *server, struct hl_config *config, st
     hl_config_unref(before);
 }
 
-hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, struct hl_buf *notes)
+static hilum_rc reload(struct hl_server *server, struct hl_faults *faults, struct hl_buf *notes)
 {
     struct hl_config *config = NULL;
     struct hl_peers *peers = NULL;
@@ -511,7 +542,8 @@ hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, st
         hl_config_unref(config);
         return rc;
     }
-    configure_log(config);
+    configure_log(server, config);
+    (void)keep_aet(server, config); /* without memory plugins see the old one */
     const struct hl_jobs_options options = jobs_options(config);
     hl_jobs_configure(server->jobs, &options);
     hl_store_set_duplicates(server->store, duplicate_policy(config));
@@ -519,6 +551,14 @@ hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, st
     publish(server, config, peers);
     hl_record_journal_append(server->record, "config.reloaded", "", "{}", &(int64_t){0});
     return HILUM_OK;
+}
+
+hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, struct hl_buf *notes)
+{
+    pthread_mutex_lock(&server->reloading);
+    hilum_rc rc = reload(server, faults, notes);
+    pthread_mutex_unlock(&server->reloading);
+    return rc;
 }
 
 /* ---- check ---- */

@@ -29,6 +29,9 @@ struct hl_server_options {
 struct hl_server {
     struct hl_server_options options;
     pthread_mutex_t lock;
+    pthread_mutex_t reloading; /* one at a time: by signal and by command, on several connections */
+    int log_fd;                /* of log.file; -1: standard error */
+    _Atomic(const char *) aet; /* dicom.aet, in `arena`: plugins keep the pointer */
     struct hl_config *config;
     struct hl_peers *peers;
     struct hl_bus *bus;

@@ -70,7 +70,7 @@ static hilum_rc store_scu(void *arg, const char *plugin, const char *address,
     (void)plugin;
     /* A server that calls itself does so under a title of its own: who names that title as a peer lets
      * plugins' objects in without letting in everybody on this machine who knows ours. */
-    bool is_self = strcmp(address, hl_scp_address(server->scp)) == 0;
+    bool is_self = server->scp && strcmp(address, hl_scp_address(server->scp)) == 0;
     const struct hl_scu_target target = {address, called_aet, is_self ? "HILUM_SELF" : NULL};
     return hl_scu_store_part10(server->scu, &target, next, next_arg, stored);
 }
@@ -125,8 +125,8 @@ static const char *dicom_address(void *arg)
 
 static const char *dicom_aet(void *arg)
 {
-    const struct hl_server *server = arg;
-    return hl_config_text(server->config, "dicom.aet");
+    struct hl_server *server = arg;
+    return atomic_load(&server->aet);
 }
 
 static hilum_rc publish(void *arg, const char *plugin, const char *event, const char *fields_json)

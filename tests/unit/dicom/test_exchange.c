@@ -190,6 +190,7 @@ static int teardown(void **state)
 {
     struct bench *bench = *state;
     hl_scp_stop(bench->scp, 1000);
+    hl_scp_free(bench->scp);
     hl_scu_free(bench->scu);
     hl_trace_free(bench->trace);
     hl_bus_free(bench->bus);
@@ -420,6 +421,7 @@ static void requester__that_goes_away_ends_the_service(void **state)
     (void)next(assoc, NULL);
     hl_ul_abort(assoc);
     hl_scp_stop(bench->scp, 5000); /* waits for the handler */
+    hl_scp_free(bench->scp);
     assert_true(bench->rc < 0);
     struct hl_scp_parts parts = {.store = bench->store,
                                  .record = (struct hl_record *)bench->store,
@@ -540,6 +542,7 @@ static void move__of_more_objects_than_a_count_holds_stops_counting(void **state
 static const char *audit(struct bench *bench)
 {
     hl_scp_stop(bench->scp, 5000);
+    hl_scp_free(bench->scp);
     bench->scp = NULL;
     return hl_buf_str(&bench->store->audit);
 }

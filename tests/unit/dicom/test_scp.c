@@ -70,6 +70,7 @@ static int teardown(void **state)
 {
     struct server *server = *state;
     hl_scp_stop(server->scp, 1000);
+    hl_scp_free(server->scp);
     hl_scu_free(server->scu);
     hl_trace_free(server->trace);
     hl_policy_unref(server->policy);
@@ -740,6 +741,7 @@ static void trace__of_what_we_request_says_why_it_did_not_come_about(void **stat
                              "\"sop_class\":\"" HL_UID_VERIFICATION "\"", NULL});
     assert_null(strstr(hl_buf_str(&json), "\"open\""));
     hl_scp_stop(server->scp, 1000);
+    hl_scp_free(server->scp);
     server->scp = NULL;
     assert_true(hl_scu_echo(server->scu, &self, NULL) < 0);
     has_all(
