@@ -1,4 +1,8 @@
-/* hilum_host.scu: which peer a plugin means, and whether it may. SPDX-License-Identifier: Apache-2.0 */
+/* hilum_host.scu: which peer a plugin means, and whether it may.
+ *
+ * Called on any thread of a plugin; each call makes an association of its own and waits for its
+ * end. Peers are looked up in the configuration in force now, and held until the call returns.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/access/access.h"
 #include "core/base/error.h"
 #include "core/dicom/scu_query.h"
@@ -14,12 +18,14 @@ struct asked {
     char host[HOST_SIZE];
 };
 
+/* By name first: an AE title may be shared. */
 static const struct hl_peer *named(struct hl_peers *peers, const char *name)
 {
     const struct hl_peer *peer = hl_peers_by_name(peers, name);
     return peer ? peer : hl_peers_by_aet(peers, name);
 }
 
+/* end() must follow whatever the answer. */
 static hilum_rc begin(hilum_self *self, const struct hilum_scu_peer *peer, struct asked *out)
 {
     struct hl_server *server = hl_plugins_context(self);
@@ -67,6 +73,7 @@ static hilum_rc find(hilum_self *self, const struct hilum_scu_peer *peer, const 
     return end(&asked, rc);
 }
 
+/* Where no destination is named the peer sends to us (PS3.4 C.4.2): it must know our title. */
 static hilum_rc move(hilum_self *self, const struct hilum_scu_peer *peer, const char *sop_class,
                      hilum_dataset *identifier, const char *destination, hilum_send_cb progress,
                      void *arg, struct hilum_suboperations *total, uint16_t *status)
@@ -98,6 +105,8 @@ static hilum_rc check_store(const struct asked *asked)
                : hl_allow(&sender, "store", NULL);
 }
 
+/* Objects come back over this association (PS3.4 C.4.3) and are stored before the peer is told
+ * so. */
 static hilum_rc get(hilum_self *self, const struct hilum_scu_peer *peer, const char *sop_class,
                     const char *const *sop_classes, hilum_dataset *identifier,
                     hilum_send_cb progress, void *arg, struct hilum_suboperations *total,

@@ -1,6 +1,9 @@
-/* Seals on the audit record: every few minutes the digest of all rows so far, each over the one before, goes into a
- * file and into the log, which a site keeps elsewhere. Whoever rewrites the database cannot rewrite those.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Seals on the audit record: every few minutes the digest of all rows so far, each over the one
+ * before, goes into a file and into the log, which a site keeps elsewhere. Whoever rewrites the
+ * database cannot rewrite those.
+ *
+ * Sealing runs on the housekeeper's thread alone; `audit verify` may read the file meanwhile, so
+ * lines are appended whole and never changed. SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
 #include "core/base/clock.h"
@@ -52,6 +55,7 @@ static void add_text(struct chain *chain, const char *text)
     crypto_hash_sha256_update(&chain->state, (const uint8_t *)(text != NULL ? text : ""), n);
 }
 
+/* Every column that says something; a change to any of them changes the digest. */
 static hilum_rc add_row(void *arg, const struct hl_audit_row *row)
 {
     struct chain *chain = arg;
@@ -65,6 +69,7 @@ static hilum_rc add_row(void *arg, const struct hl_audit_row *row)
     return HILUM_OK;
 }
 
+/* Stops after ROWS_MAX: the next seal goes on from there. */
 static hilum_rc add_some(void *arg, const struct hl_audit_row *row)
 {
     const struct chain *chain = arg;
@@ -91,6 +96,7 @@ static hilum_rc seal_make(struct hl_server *server, const struct seal *before, i
 
 /* ---- the file ---- */
 
+/* audit.seals, else beside the database: better than nothing, but a copy elsewhere is the point. */
 static void path_of(struct hl_server *server, char *out, size_t size)
 {
     struct hl_config *config = hl_server_config(server);
@@ -102,6 +108,7 @@ static void path_of(struct hl_server *server, char *out, size_t size)
     hl_config_unref(config);
 }
 
+/* false: no line we have written. */
 static bool line_read(const char *line, struct seal *out)
 {
     json_t *object = json_loads(line, 0, NULL);
@@ -175,6 +182,8 @@ static hilum_rc seal_append(const char *path, const struct seal *seal, off_t who
     return rc;
 }
 
+/* Rows, then the flush that makes them durable, then the line, synced: a seal never vouches for
+ * what a power loss takes back. */
 hilum_rc hl_server_audit_seal(struct hl_server *server)
 {
     char path[4200];
@@ -205,6 +214,8 @@ struct check {
     int64_t seals, rows;
 };
 
+/* The next seal is computed over the head that was written, not the one computed: one false row
+ * spoils one seal, which is then named. */
 static hilum_rc seal_check(void *arg, const struct seal *seal)
 {
     struct check *check = arg;
@@ -222,6 +233,7 @@ static hilum_rc seal_check(void *arg, const struct seal *seal)
     return HILUM_OK;
 }
 
+/* HILUM_ECORRUPT names the first seal that does not agree. */
 static hilum_rc verify(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;

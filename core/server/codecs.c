@@ -1,4 +1,6 @@
-/* Codecs of plugins, as the store asks for them. SPDX-License-Identifier: Apache-2.0 */
+/* Codecs of plugins, as the store asks for them.
+ *
+ * The store knows no plugins; it gets three functions. SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/plugin.h"
 #include "core/server/server.h"
 
@@ -18,6 +20,7 @@ static void leave(void *arg, const struct hilum_cap *cap)
     hl_plugins_leave(arg, cap);
 }
 
+/* Codecs of a plugin may change while the server runs: the store asks for each object anew. */
 void hl_server_codecs(struct hl_plugins *plugins, struct hl_codecs *out)
 {
     *out = (struct hl_codecs){find, enter, leave, plugins};

@@ -1,5 +1,8 @@
 /* Commands about the server itself: status, configuration, plugins, peers.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * A command runs on the thread of its connection, many at once; what it reads of the
+ * configuration it holds by reference. What changes something is in the audit record, also when
+ * it failed. SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
 #include "core/base/clock.h"
@@ -61,6 +64,7 @@ static const char *health_text(hilum_rc rc)
     return rc == HILUM_OK ? "ok" : hl_error();
 }
 
+/* Each part writes its own piece of JSON; a part that fails is null, and the rest is told. */
 json_t *hl_server_status(struct hl_server *server)
 {
     char started[32];
@@ -110,6 +114,7 @@ static json_t *faults_json(const struct hl_faults *faults)
     return list;
 }
 
+/* As `hilumd --check` does, beside the running server: constructors of plugins run here, too. */
 static hilum_rc check(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -124,6 +129,7 @@ static hilum_rc check(void *ctx, struct hl_call *call)
                                json_pack("{s:o, s:i}", "faults", list, "exit_code", exit_code));
 }
 
+/* A refused reload is no error of the command: its faults are the answer, with an exit code. */
 static hilum_rc config_reload(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -158,6 +164,7 @@ static hilum_rc one_plugin(struct hl_call *call, const char *wanted, struct hl_b
                  : hl_fail(HILUM_ENOTFOUND, "%s: no such plugin (see `hilum plugin list`)", wanted);
 }
 
+/* The list for people leaves options out; one plugin has them. */
 static hilum_rc plugin_list(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -200,6 +207,7 @@ static hilum_rc peer_list(void *ctx, struct hl_call *call)
     return hl_call_result_json(call, rows);
 }
 
+/* Waits for the peer on this connection's thread. */
 static hilum_rc peer_echo(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;

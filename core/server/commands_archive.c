@@ -21,6 +21,7 @@ struct import {
     uint64_t stored, duplicates, held, refused, skipped;
 };
 
+/* Told at once, as an item: of ten thousand files the three bad ones are what matters. */
 static void import_refused(struct import *import, const char *path,
                            const struct hl_ingest_result *result)
 {
@@ -33,6 +34,7 @@ static void import_refused(struct import *import, const char *path,
     hl_call_item(import->call, item);
 }
 
+/* Through the store like a peer's object, rules included; the source is "IMPORT". */
 static void import_one(struct import *import, const char *path)
 {
     const struct hl_ingest_source source = {
@@ -67,6 +69,8 @@ static void import_entry(struct import *import, FTSENT *entry)
         hl_call_progress(import->call, done, 0, "%s", entry->fts_name);
 }
 
+/* Links are followed, as people make trees of them; fts finds cycles. A folder that cannot be
+ * read is an error at the end, and does not stop the others. */
 static hilum_rc import_tree(struct import *import, const char *dir)
 {
     char *const roots[] = {(char *)(uintptr_t)dir, NULL};
@@ -131,6 +135,7 @@ struct export
     size_t n, cap;
 };
 
+/* Numbers first, then files: the catalogue's cursor is not held while gigabytes are written. */
 static hilum_rc export_collect(void *arg, const struct hilum_object_ref *object)
 {
     struct export *export = arg;
@@ -140,6 +145,8 @@ static hilum_rc export_collect(void *arg, const struct hilum_object_ref *object)
     return HILUM_OK;
 }
 
+/* as_of: corrections up to then are applied, so that a study that is corrected meanwhile leaves
+ * as one. */
 static hilum_rc export_objects(struct export *export, int64_t as_of)
 {
     for (size_t i = 0; i < export->n; i++) {
@@ -170,6 +177,7 @@ static hilum_rc export_version(struct export *export)
     return rc == HILUM_OK ? export_collect(export, &ref) : rc;
 }
 
+/* The current objects of the study, or one instance, or one of its contents by number. */
 static hilum_rc export_choose(struct export *export, int64_t *as_of)
 {
     const char *sop = hl_call_text(export->call, "instance", NULL);
@@ -195,6 +203,7 @@ static hilum_rc export_audit(const struct export *export, bool is_as_received)
     return rc;
 }
 
+/* Into a directory that is new, so that nothing of another export is in it. */
 static hilum_rc export_study(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -226,6 +235,7 @@ static hilum_rc export_study(void *ctx, struct hl_call *call)
 
 /* ---- jobs ---- */
 
+/* Rows from the record; why a destination waits from the lanes, which are in memory. */
 static hilum_rc job_list(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -250,6 +260,7 @@ static hilum_rc job_list(void *ctx, struct hl_call *call)
     return hl_call_result_json(call, jobs);
 }
 
+/* id 0: all that failed. */
 static hilum_rc job_retry(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -278,6 +289,7 @@ struct faults {
     uint64_t n;
 };
 
+/* Each fault is told as it is found; cancelling stops at the next one. */
 static hilum_rc fsck_fault(void *arg, const char *fault, const char *store, const char *key,
                            int64_t instance_id)
 {
@@ -303,6 +315,7 @@ static void archive_audit(struct hl_server *server, struct hl_call *call, const 
         hl_log(HL_ERROR, "server", "%s was not audited: %s", action, hl_error());
 }
 
+/* The reason is kept while the audit row is written, which has reasons of its own. */
 static hilum_rc archive_fsck(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -334,6 +347,7 @@ static hilum_rc rebuild_progress(void *arg, uint64_t done)
     return HILUM_OK;
 }
 
+/* May be cut short and run again: what is recorded already is skipped. */
 static hilum_rc archive_rebuild(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;

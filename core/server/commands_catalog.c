@@ -50,6 +50,7 @@ static json_t *study_row(hilum_cursor *cursor)
     return row;
 }
 
+/* Through the same query as a C-FIND, so that people and peers find the same. */
 static hilum_rc study_find(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -100,6 +101,7 @@ static hilum_rc collect(void *arg, const struct hilum_object_ref *object)
     return HILUM_OK;
 }
 
+/* Two answers are asked for, to notice that the name is not unique. */
 hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char uid[65])
 {
     static const uint32_t tags[] = {0x0020000D, 0x00080050};
@@ -130,6 +132,8 @@ hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char 
     return hl_fail(HILUM_ENOTFOUND, "%s: no study with this UID or accession number", which);
 }
 
+/* Queued, not sent: `hilum job list` tells what becomes of it. A peer that cannot be sent to is
+ * refused here, where somebody reads it. */
 static hilum_rc study_send(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -256,6 +260,7 @@ static hilum_rc add_change(struct hl_attrs *changes, const char *text)
     return rc < 0 ? rc : hl_attrs_set(changes, tag, equals + 1);
 }
 
+/* The audit row with who and why is written in the transaction of the correction (record). */
 static hilum_rc edit_patient(struct hl_server *server, struct hl_call *call,
                              const struct hl_attrs *changes)
 {
@@ -266,6 +271,7 @@ static hilum_rc edit_patient(struct hl_server *server, struct hl_call *call,
                                   hl_call_text(call, "why", ""));
 }
 
+/* All changes or none. */
 static hilum_rc patient_edit(void *ctx, struct hl_call *call)
 {
     const char *texts[16];
@@ -303,6 +309,7 @@ static hilum_rc patient_conflicts(void *ctx, struct hl_call *call)
     return hl_server_answer(call, &json);
 }
 
+/* "same": the newcomer joins the known patient. */
 static hilum_rc patient_resolve(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -329,6 +336,8 @@ static hilum_rc quarantine_list(void *ctx, struct hl_call *call)
     return hl_server_answer(call, &json);
 }
 
+/* Where the site keeps versions, a released object with a known UID becomes one; otherwise it
+ * replaces. */
 static hilum_rc quarantine_end(struct hl_server *server, struct hl_call *call, bool release)
 {
     char who[64];

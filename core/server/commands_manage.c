@@ -53,6 +53,7 @@ static hilum_rc plugin_load(void *ctx, struct hl_call *call)
     return done(server, call, "plugin.load", rc);
 }
 
+/* May take as long as the old version's calls: the connection waits. */
 static hilum_rc plugin_swap(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;

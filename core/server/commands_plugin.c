@@ -1,4 +1,6 @@
 /* Commands that plugins declare, put on the control socket like our own.
+ *
+ * At start only: a plugin that is loaded later brings its commands with the next start.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
@@ -57,18 +59,21 @@ static hilum_rc read_args(struct hl_arena *arena, const char *fields, struct hl_
     return HILUM_OK;
 }
 
+/* A sink into the answer. */
 static hilum_rc collect_result(void *ctx, const void *bytes, uint64_t n)
 {
     hl_buf_add(ctx, bytes, n);
     return HILUM_OK;
 }
 
+/* Also how a command learns that nobody waits for it any more. */
 static hilum_rc tell_progress(void *ctx, uint64_t done, uint64_t total, const char *what)
 {
     hl_call_progress(ctx, done, total, "%s", what ? what : "");
     return hl_call_cancelled(ctx) ? hl_fail(HILUM_ECANCELLED, "cancelled") : HILUM_OK;
 }
 
+/* The permission was checked by the control socket before this. */
 static hilum_rc run(void *ctx, struct hl_call *call)
 {
     const struct plugin_command *command = ctx;
@@ -92,6 +97,7 @@ static hilum_rc run(void *ctx, struct hl_call *call)
     return hl_server_answer(call, &result);
 }
 
+/* The first failure ends it: a command two plugins declare would else be whoever came first. */
 static void add_command(void *arg, const struct hilum_decl *decl, const char *plugin)
 {
     struct registration *registration = arg;

@@ -10,6 +10,7 @@
 
 #include <time.h>
 
+/* Called by the record for each object whose grace period is over; its row goes afterwards. */
 static hilum_rc erase(void *arg, const char *store, const char *key)
 {
     struct hl_server *server = arg;
@@ -59,6 +60,7 @@ static hilum_rc schedules(struct hl_server *server, const struct hl_config *conf
     return rc;
 }
 
+/* A failure is told when it changes, not once a second. */
 static void *housekeep(void *arg)
 {
     struct hl_server *server = arg;
@@ -93,6 +95,7 @@ hilum_rc hl_server_start_housekeeper(struct hl_server *server)
     return HILUM_OK;
 }
 
+/* Also called when it never started. `stopping` is what jobs of plugins look at, too. */
 void hl_server_stop_housekeeper(struct hl_server *server)
 {
     atomic_store(&server->stopping, true);

@@ -1,4 +1,7 @@
 /* What the kernel lends to plugins of objects on their way in (hilum/object.h).
+ *
+ * One object, one thread: open, write pieces, end, close. The checks, rules and durability are
+ * those of a C-STORE (core/store/upload); the answer has the same status words (PS3.4 B.2.3).
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +12,7 @@
 #include "core/server/objects.h"
 #include "core/server/server.h"
 
+/* The texts of the source live here: the caller's may be gone when the object has arrived. */
 struct hilum_intake {
     struct hl_upload *upload;
     char address[64], calling[17], user[65], study_uid[65];
@@ -20,6 +24,8 @@ static void copy(char *out, size_t size, const char *text)
     snprintf(out, size, "%s", text != NULL ? text : "");
 }
 
+/* A plugin that names nobody asks as itself. source->study_uid: only objects of this study are
+ * taken. */
 hilum_rc hl_object_receive(hilum_self *self, const hilum_principal *who,
                            const struct hilum_intake_source *source, hilum_intake **out)
 {
@@ -57,6 +63,7 @@ hilum_rc hl_intake_write(hilum_intake *intake, const void *bytes, uint64_t n)
     return hl_upload_data(intake->upload, bytes, (size_t)n);
 }
 
+/* Always an answer, in out->status; its texts live until close. */
 void hl_intake_end(hilum_intake *intake, struct hilum_intake_result *out)
 {
     struct hl_ingest_result *result = &intake->result;

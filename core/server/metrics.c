@@ -17,6 +17,8 @@ static void name_join(const char *prefix, const char *key, char out[NAME_SIZE])
             *p = '_';
 }
 
+/* Without a TYPE line: values are untyped by default, and a second line for one name is an error
+ * to a reader. */
 static void write_value(struct hl_buf *out, const char *name, const char *label, double value)
 {
     hl_buf_printf(out, "%s%s %.17g\n", name, label, value);
@@ -45,6 +47,7 @@ static void label_of(const json_t *item, char out[LABEL_SIZE])
     }
 }
 
+/* `depth` ends what a part might nest. */
 static void write_node(struct hl_buf *out, const char *name, const char *label, const json_t *node,
                        int depth)
 {
@@ -70,6 +73,7 @@ static void write_node(struct hl_buf *out, const char *name, const char *label, 
     }
 }
 
+/* Any thread, until plugins are drained. */
 hilum_rc hl_server_metrics(void *arg, const struct hilum_sink *sink)
 {
     struct hl_server *server = arg;

@@ -1,5 +1,9 @@
-/* Parts of stored objects: attributes as JSON, bulk data, frames. Pixels are found by their place and never held.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Parts of stored objects: attributes as JSON, bulk data, frames. Pixels are found by their
+ * place and never held.
+ *
+ * One object is used by one thread at a time. Everything here comes from a stored data set, that
+ * is, from a peer: lengths and offsets are checked against what can be read, numbers of items
+ * are bounded. SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/objects.h"
 
 #include <stdio.h>
@@ -43,6 +47,7 @@ static hilum_rc anew_open(struct hilum_object *object)
     return rc == HILUM_OK ? hl_outgoing_recode(object->anew, HL_UID_EXPLICIT_LITTLE_ENDIAN) : rc;
 }
 
+/* Pieces of the stream are skipped up to `at`; each borrowed until the next is taken. */
 static hilum_rc anew_read(struct hilum_object *object, uint64_t at, size_t max,
                           const uint8_t **bytes, size_t *n)
 {
@@ -272,12 +277,15 @@ hilum_rc hl_object_find(hilum_object *object, const char *path, struct hilum_ext
 
 /* ---- frames ---- */
 
+/* Missing, not a number, or not positive: `otherwise`. */
 static uint64_t number(const struct hl_scan *scan, uint32_t tag, uint64_t otherwise)
 {
     int64_t value = 0;
     return hl_scan_int(scan, tag, &value) == HILUM_OK && value > 0 ? (uint64_t)value : otherwise;
 }
 
+/* (7FE0,0008), (7FE0,0009) or (7FE0,0010): float, double or integer pixels (PS3.3 C.7.6.24,
+ * C.7.6.25, C.7.6.3). */
 static const struct hl_element *pixels_of(const struct hilum_object *object)
 {
     size_t n = hl_scan_count(object->scan);
@@ -319,6 +327,7 @@ hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out)
     return HILUM_OK;
 }
 
+/* FRAGMENTS_MAX bounds what a stream of empty fragments could make us keep. */
 static hilum_rc range_add(struct hilum_object *object, uint64_t offset, uint64_t length)
 {
     if (object->n_ranges == FRAGMENTS_MAX)
@@ -387,6 +396,7 @@ static hilum_rc fragment_pick(struct hilum_object *object, uint64_t n, uint64_t 
     return HILUM_OK;
 }
 
+/* By the Basic Offset Table where there is one for all frames, else by counting fragments. */
 static hilum_rc encapsulated_frame(hilum_object *object, const struct hl_element *pixels,
                                    uint64_t n, uint64_t i)
 {

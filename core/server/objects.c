@@ -1,4 +1,7 @@
 /* What the kernel lends to plugins of stored objects (hilum/object.h): opened, whole, closed.
+ *
+ * A plugin opens, reads and closes on whatever thread it likes, one at a time. An open object
+ * keeps its bytes: what is erased meanwhile is still read to its end.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/objects.h"
 
@@ -22,6 +25,7 @@ static void object_close(hilum_object *object)
     free(object);
 }
 
+/* A plugin that names nobody asks as itself. */
 static hilum_rc object_open(hilum_self *self, const hilum_principal *who, int64_t instance,
                             int64_t as_of, hilum_object **out)
 {
@@ -60,6 +64,7 @@ static hilum_rc object_names(hilum_object *object, struct hilum_object_names *ou
     return HILUM_OK;
 }
 
+/* The file meta information names the transfer syntax, so it is made again. */
 static hilum_rc object_convert(hilum_object *object, const char *transfer_syntax)
 {
     hilum_rc rc = HILUM_OK;
@@ -72,6 +77,7 @@ static hilum_rc object_convert(hilum_object *object, const char *transfer_syntax
     return rc;
 }
 
+/* PS3.10 7.1, with the names of the catalogue. */
 static hilum_rc meta_make(hilum_object *object)
 {
     if (object->meta.len == 0)
@@ -88,6 +94,8 @@ static hilum_rc object_lends(hilum_object *object, uint64_t *length)
     return rc;
 }
 
+/* First the file's head, then the data set, in pieces borrowed until the next call; *n 0 is the
+ * end. */
 static hilum_rc object_next(hilum_object *object, const void **bytes, uint64_t *n)
 {
     size_t got = 0;

@@ -44,6 +44,8 @@ hilum_rc hl_object_read(struct hilum_object *object, uint64_t at, size_t max, co
                         size_t *n);
 void hl_object_parts_close(struct hilum_object *object);
 
+/* hilum/object.h says what each does; here only who has it. All of one object on one thread at a
+ * time, until close; HILUM_EINVAL is a data set that is not what its header says. */
 hilum_rc hl_object_json(hilum_object *object, const char *bulk_url, const struct hilum_sink *sink);
 hilum_rc hl_object_find(hilum_object *object, const char *path, struct hilum_extent *out);
 hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out);

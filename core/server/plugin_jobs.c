@@ -1,4 +1,8 @@
-/* Jobs of plugins: types they declare, and the verbs of rules that become them. SPDX-License-Identifier: Apache-2.0 */
+/* Jobs of plugins: types they declare, and the verbs of rules that become them.
+ *
+ * Attempts, waiting and journal are core/job's; here is how a job's function is called and what
+ * its answer means for the next attempt. Runs on the lanes' threads.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
 #include "core/base/error.h"
@@ -48,6 +52,8 @@ static bool is_permanent(hilum_rc rc)
     return rc == HILUM_EINVAL || rc == HILUM_EUNSUP || rc == HILUM_EDENIED;
 }
 
+/* The job of a verb, or the job of this name; NULL: no plugin that runs has it. Looked up for
+ * each batch, since plugins come and go. */
 static const struct hilum_decl *job_of(struct hl_server *server, const char *type)
 {
     const struct hilum_decl *verb =
@@ -55,6 +61,7 @@ static const struct hilum_decl *job_of(struct hl_server *server, const char *typ
     return hl_plugins_decl_find(server->plugins, HILUM_DECL_JOB, verb ? verb->job : type, NULL);
 }
 
+/* Arguments are what the rule gave, as JSON. */
 static void run_one(struct hl_server *server, const struct hilum_decl *job,
                     struct hl_job_attempt *attempt)
 {
@@ -95,6 +102,8 @@ struct registration {
     hilum_rc rc;
 };
 
+/* A verb and a job of one name are one type. A verb whose job is missing is told now, not when a
+ * rule uses it. */
 static void add_type(void *arg, const struct hilum_decl *decl, const char *plugin)
 {
     struct registration *registration = arg;
@@ -123,6 +132,7 @@ hilum_rc hl_server_register_plugin_jobs(struct hl_server *server)
     return registration.rc;
 }
 
+/* The job is in the journal when this returns; it runs whenever its lane is free. */
 hilum_rc hl_server_start_job(void *arg, const char *type, const char *arguments_json, int64_t *job)
 {
     struct hl_server *server = arg;

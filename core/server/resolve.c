@@ -1,6 +1,7 @@
 /* Attributes of stored instances for rules that run after the answer. SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
+/* HILUM_ECANCELLED ends the list. */
 static hilum_rc first_only(void *arg, const struct hilum_object_ref *object)
 {
     *(int64_t *)arg = object->instance;
@@ -16,6 +17,8 @@ static int64_t instance_of_study(struct hl_server *server, const char *study_uid
     return instance;
 }
 
+/* On the threads of the journal's runners. false: there is no such object, or it does not have
+ * the attribute. */
 bool hl_server_resolve_entry(void *arg, const struct hl_journal_entry *entry, const char *keyword,
                              struct hl_buf *out)
 {

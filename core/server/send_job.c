@@ -46,6 +46,8 @@ static bool read_wish(const struct hl_job *job, struct hl_pack_wish *out)
     return known != NULL;
 }
 
+/* One association for the batch. Each object has an outcome of its own; what failed as a whole
+ * is no attempt of any. */
 static void send_batch(struct hl_server *server, const struct hl_peer *peer,
                        struct hl_job_attempt *attempts, size_t n)
 {
@@ -74,6 +76,7 @@ static void send_batch(struct hl_server *server, const struct hl_peer *peer,
     free(wishes);
 }
 
+/* The peer is looked up now: a reload may have changed or removed it since the job was made. */
 static void run_send(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n)
 {
     struct hl_server *server = arg;

@@ -1,4 +1,9 @@
-/* Start order, reload, stop. SPDX-License-Identifier: Apache-2.0 */
+/* Start order, reload, stop.
+ *
+ * The order of starting is that of needing: bus, plugins' init, record, store, rules, jobs, then
+ * what lets work in: plugins' start, journal runners, associations, the control socket. Stopping
+ * is the reverse, from the doors inwards. All of it on the main thread, but for reload and
+ * check, which also come by command. SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
 #include "core/base/clock.h"
@@ -141,6 +146,7 @@ static hilum_rc new_bus(struct hl_server *server)
     return rc;
 }
 
+/* A plugin that fails is skipped and told; only a required one stops the start. */
 static hilum_rc open_plugins(struct hl_server *server, struct hl_faults *faults)
 {
     hilum_rc rc = hl_plugins_open(server->config, server->options.plugin_dir,
@@ -148,6 +154,7 @@ static hilum_rc open_plugins(struct hl_server *server, struct hl_faults *faults)
     return rc < 0 ? rc : hl_plugins_init(server->plugins, faults);
 }
 
+/* Reads what the last run left: journal, outbox, pending objects. */
 static hilum_rc open_record(struct hl_server *server)
 {
     const struct hilum_cap *cap = NULL;
@@ -205,6 +212,7 @@ static hilum_rc choose_default(struct stores *stores, const char *name)
                    name);
 }
 
+/* Where objects that were written and not yet recorded are finished or erased. */
 static hilum_rc open_store(struct hl_server *server)
 {
     const struct hl_config *config = server->config;
@@ -229,6 +237,7 @@ static hilum_rc open_store(struct hl_server *server)
                          &server->store);
 }
 
+/* has_*: what the check of rules may ask, at start, at a reload and with --check. */
 static bool has_peer(void *arg, const char *name)
 {
     struct hl_peers *peers = hl_server_peers(arg);
@@ -254,6 +263,8 @@ static bool has_store(void *arg, const char *name)
     return hl_plugins_option_is(server->plugins, "store", name);
 }
 
+/* The actions of access for verbs of the kernel; a plugin's verb counts as sending, the most it
+ * could do. */
 static hilum_rc allow_verb(void *arg, const char *rule, const char *verb)
 {
     static const char *const actions[][2] = {{"tag", "instance.tag"},
@@ -269,6 +280,7 @@ static hilum_rc allow_verb(void *arg, const char *rule, const char *verb)
     return hl_allow(&principal, action, NULL);
 }
 
+/* hilum.kv.get of rules. */
 static hilum_rc kv_get(void *arg, const char *space, const char *key, struct hl_buf *out)
 {
     struct hl_server *server = arg;
@@ -301,6 +313,8 @@ static struct hl_jobs_options jobs_options(const struct hl_config *config)
     };
 }
 
+/* Types are registered before anything runs: a job without its type would wait for the next
+ * start. */
 static hilum_rc open_jobs(struct hl_server *server)
 {
     const struct hl_jobs_options options = jobs_options(server->config);
@@ -342,6 +356,7 @@ static hilum_rc start_scp(struct hl_server *server)
                                  : "`ss -ltnp` tells who has a port");
 }
 
+/* Last: who can ask for something finds all of it. */
 static hilum_rc start_control(struct hl_server *server)
 {
     hilum_rc rc = hl_control_new(&server->control);
@@ -384,6 +399,7 @@ static hilum_rc open_parts(struct hl_server *server, struct hl_faults *faults)
     return rc < 0 ? rc : open_jobs(server);
 }
 
+/* Stops at the first object. */
 static hilum_rc object_seen(void *arg, const char *key, const struct hilum_object_info *info)
 {
     (void)info;
@@ -401,6 +417,7 @@ static bool is_recorded(struct hl_record *record)
     return is;
 }
 
+/* Asks the default store for one object; cheap enough for each `status`. */
 bool hl_server_catalogue_is_lost(struct hl_server *server)
 {
     const struct hilum_cap *cap = NULL;
@@ -408,14 +425,20 @@ bool hl_server_catalogue_is_lost(struct hl_server *server)
     bool has_object = false;
     if (hl_record_is_restoring(server->record))
         return true;
-    if (is_recorded(server->record) ||
-        hl_plugins_acquire(server->plugins, HILUM_CAP_STORE, NULL, &cap, &instance) < 0)
+    if (is_recorded(server->record))
+        return false;
+    struct hl_config *config = hl_server_config(server);
+    const char *store = hl_config_text(config, "storage.default_store"); /* there may be several */
+    hilum_rc rc = hl_plugins_acquire(server->plugins, HILUM_CAP_STORE, store, &cap, &instance);
+    hl_config_unref(config);
+    if (rc < 0)
         return false;
     (void)((const struct hilum_store *)cap)->list(instance, "", object_seen, &has_object);
     hl_plugins_unpin(server->plugins, cap);
     return has_object;
 }
 
+/* Services are set before plugins start: their first thread may ask for them. */
 static hilum_rc start_parts(struct hl_server *server)
 {
     hl_server_plugin_services(server);
@@ -435,6 +458,7 @@ static hilum_rc start_parts(struct hl_server *server)
     return rc < 0 ? rc : hl_server_start_housekeeper(server);
 }
 
+/* The reason is kept while everything is taken down, which has reasons of its own. */
 hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_options *options,
                          struct hl_faults *faults)
 {
@@ -464,6 +488,8 @@ hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_option
     return HILUM_OK;
 }
 
+/* Also after a start that failed half-way: every part takes NULL. First what lets work in, then
+ * what does it, then what keeps data. `ms` is for associations and jobs each. */
 void hl_server_stop(struct hl_server *server, uint32_t ms)
 {
     hl_server_stop_housekeeper(server);
@@ -498,6 +524,7 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
 
 /* ---- reload ---- */
 
+/* Readers hold references; the last one frees the old configuration. */
 static void publish(struct hl_server *server, struct hl_config *config, struct hl_peers *peers)
 {
     pthread_mutex_lock(&server->lock);

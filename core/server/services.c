@@ -1,5 +1,7 @@
 /* What the kernel lends to plugins: the catalogue, access, DICOM, publication.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * Called on any thread of any plugin. Who asks is checked here, in one place, before the part
+ * that answers: the parts themselves ask nobody. SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
 #include "core/base/error.h"
@@ -18,6 +20,7 @@ static const struct hl_principal *principal_of(const hilum_principal *who,
     return who ? (const struct hl_principal *)who : otherwise;
 }
 
+/* The cursor is the plugin's to close; it holds a snapshot of the catalogue. */
 static hilum_rc catalog_open(hilum_self *self, const hilum_principal *who,
                              const struct hilum_catalog_query *query, hilum_cursor **out)
 {
@@ -75,6 +78,7 @@ static hilum_rc store_scu(void *arg, const char *plugin, const char *address,
     return hl_scu_store_part10(server->scu, &target, next, next_arg, stored);
 }
 
+/* The principal is freed with hl_principal_free, by the table of core/plugin. */
 static hilum_rc principal_new(void *arg, const struct hilum_identity *identity, const char *address,
                               hilum_principal **out)
 {
@@ -84,6 +88,7 @@ static hilum_rc principal_new(void *arg, const struct hilum_identity *identity, 
     return rc;
 }
 
+/* While plugins start: the READY line is printed afterwards. */
 static hilum_rc announce(void *arg, const char *name, const char *value)
 {
     struct hl_server *server = arg;
@@ -94,6 +99,7 @@ static hilum_rc announce(void *arg, const char *name, const char *value)
     return server->announced.failed ? hl_fail(HILUM_ENOMEM, "no memory") : HILUM_OK;
 }
 
+/* A space per plugin: one cannot read another's. */
 static hilum_rc value_put(void *arg, const char *plugin, const char *key, const char *value)
 {
     struct hl_server *server = arg;
@@ -129,6 +135,7 @@ static const char *dicom_aet(void *arg)
     return atomic_load(&server->aet);
 }
 
+/* The host has checked that the plugin declared the event. */
 static hilum_rc publish(void *arg, const char *plugin, const char *event, const char *fields_json)
 {
     struct hl_server *server = arg;
@@ -147,6 +154,7 @@ struct row {
     char *details;
 };
 
+/* On the one thread of the pool `audits`, in the order in which they came. */
 static void write_row(void *arg)
 {
     struct row *row = arg;
@@ -178,6 +186,7 @@ static void audit(void *arg, const char *plugin, const hilum_principal *who, con
         write_row(row);
 }
 
+/* Before hl_plugins_start. */
 void hl_server_plugin_services(struct hl_server *server)
 {
     const struct hl_host_services services = {

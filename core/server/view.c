@@ -1,4 +1,8 @@
-/* Answers of commands as people read them, made from what programs read. Knows no command's work.
+/* Answers of commands as people read them, made from what programs read. Knows no command's
+ * work.
+ *
+ * Takes JSON and gives JSON: the shape tells `hilum` what to print (a text, lines, a table).
+ * Members that are missing read as empty or 0, so that an older part's answer is shown, too.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
@@ -85,6 +89,7 @@ static json_t *associations_line(const json_t *associations)
     return taken_text(&line);
 }
 
+/* Jobs of every type count: to the reader they are what still has to leave. */
 static json_t *deliveries_line(const json_t *record)
 {
     struct hl_buf line = {0};
@@ -94,6 +99,7 @@ static json_t *deliveries_line(const json_t *record)
     return taken_text(&line);
 }
 
+/* Nothing where nothing waits. */
 static void need(json_t *list, long long n, const char *what, const char *command)
 {
     struct hl_buf line = {0};
@@ -154,6 +160,7 @@ static json_t *needs_of(const json_t *status)
     return list;
 }
 
+/* A lane that waits says until when and why. */
 static json_t *destination_row(const json_t *lane)
 {
     json_t *row = json_pack("{s:s, s:I, s:I, s:I}", "destination", text_of(lane, "lane"), "sending",
@@ -171,6 +178,7 @@ static json_t *destination_row(const json_t *lane)
     return row;
 }
 
+/* Without the version and the mean time: those are in the JSON. */
 static json_t *rule_row(const json_t *rule)
 {
     return json_pack("{s:s, s:s, s:s, s:I, s:I}", "rule", text_of(rule, "name"), "event",
@@ -224,6 +232,7 @@ json_t *hl_server_view_status(const json_t *status)
     return view;
 }
 
+/* What a rebuild cannot know is said each time: nobody reads a manual after losing a database. */
 json_t *hl_server_view_rebuilt(const json_t *record)
 {
     json_t *view = json_object();
@@ -280,6 +289,7 @@ json_t *hl_server_view_store_report(const json_t *sums)
 
 /* ---- study explain ---- */
 
+/* Tag numbers become keywords; row versions are of no use to people. */
 static void name_attribute(json_t *edit)
 {
     const char *keyword = hl_dict_keyword((uint32_t)number_of(edit, "tag"));
@@ -313,6 +323,7 @@ static const char *verdict_word(long long verdict)
     }
 }
 
+/* A copy: programs get the original. */
 json_t *hl_server_view_explain(const json_t *explained)
 {
     json_t *view = json_deep_copy(explained), *row;
@@ -335,6 +346,7 @@ json_t *hl_server_view_explain(const json_t *explained)
 
 /* ---- job list ---- */
 
+/* "" while the lane is open. */
 static const char *lane_error(const json_t *lanes, const char *name)
 {
     size_t i;
@@ -381,7 +393,8 @@ static bool is_told(const json_t *contexts, size_t before, const json_t *context
     return false;
 }
 
-/* "62 accepted, 1 refused: CT Image Storage: no acceptable transfer syntax". */
+/* "62 accepted, 1 refused: CT Image Storage: no acceptable transfer syntax". At most WHYS_SHOWN
+ * different reasons, of up to 128 contexts. */
 static json_t *contexts_text(const json_t *contexts)
 {
     struct hl_buf whys = {0}, line = {0};
