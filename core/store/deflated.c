@@ -45,10 +45,8 @@ static hilum_rc input_fill(struct hl_inflated *inflated)
 {
     uint64_t left = hl_outgoing_stored_length(inflated->outgoing) - inflated->taken;
     size_t n = left < INPUT ? (size_t)left : INPUT;
-    if (inflated->stream.avail_in > 0)
-        return HILUM_OK;
-    if (n == 0)
-        return hl_fail(HILUM_ECORRUPT, "deflated data set: not whole");
+    if (inflated->stream.avail_in > 0 || n == 0)
+        return HILUM_OK; /* without more of it, zlib may still hold output back */
     hilum_rc rc = hl_outgoing_read_stored(inflated->outgoing, inflated->taken, inflated->input, n);
     inflated->taken += n;
     inflated->stream.next_in = inflated->input;
@@ -69,10 +67,14 @@ hilum_rc hl_inflated_next(struct hl_inflated *inflated, void *dst, size_t max, s
         stream->next_out = (Bytef *)dst + *n;
         stream->avail_out = room;
         int state = inflate(stream, Z_NO_FLUSH);
+        bool is_stuck = stream->avail_in == 0 && stream->avail_out == room &&
+                        inflated->taken == hl_outgoing_stored_length(inflated->outgoing);
         *n += room - stream->avail_out;
         inflated->is_end = state == Z_STREAM_END;
         if (state != Z_OK && state != Z_STREAM_END && state != Z_BUF_ERROR)
             rc = hl_fail(HILUM_ECORRUPT, "deflated data set: damaged");
+        else if (is_stuck && !inflated->is_end)
+            rc = hl_fail(HILUM_ECORRUPT, "deflated data set: not whole");
     }
     inflated->at += *n;
     return rc;

@@ -546,7 +546,9 @@ static hilum_rc recoded_next(struct hl_outgoing *outgoing, const uint8_t **bytes
     while (rc == HILUM_OK && buf->len < HL_OUTGOING_PIECE && !outgoing->is_recoded)
         rc = recode_step(outgoing);
     *bytes = (const uint8_t *)buf->data;
-    *n = outgoing->is_recoded ? buf->len : (buf->len - HELD_BACK) & ~(size_t)1;
+    *n = rc != HILUM_OK         ? 0 /* there may be fewer than are held back */
+         : outgoing->is_recoded ? buf->len
+                                : (buf->len - HELD_BACK) & ~(size_t)1;
     outgoing->n_given = *n;
     return rc;
 }

@@ -116,13 +116,27 @@ static bool is_overlaid(const struct plan *plan, uint32_t tag)
     return false;
 }
 
+/* In implicit VR nothing but the dictionary says so, and that only of what it knows: a value the scan has not kept
+ * may be one. Pixels are none, and end the part that has text. */
+static bool may_be_sequence(const struct plan *plan, const struct hl_element *element)
+{
+    char vr[3];
+    if (element->tag >> 16 == 0x7FE0)
+        return false;
+    if (element->vr[0] != '\0' && strcmp(element->vr, "UN") != 0)
+        return strcmp(element->vr, "SQ") == 0;
+    vr_of(plan, element->tag, vr);
+    return strcmp(vr, "SQ") == 0 || element->is_undefined ||
+           (element->value == NULL && element->length > 0);
+}
+
 /* Text inside sequences keeps its bytes, so the set may only change where these are plain ASCII. */
 static bool may_become_utf8(struct plan *plan)
 {
     for (size_t i = 0; i < hl_scan_count(plan->scan); i++) {
         const struct hl_element *element = hl_scan_at(plan->scan, i);
         uint64_t n = element->length;
-        if (strcmp(element->vr, "SQ") != 0)
+        if (!may_be_sequence(plan, element))
             continue;
         uint8_t *bytes = n <= ORIGINAL_MAX ? malloc(n + 1) : NULL;
         bool is_plain = bytes != NULL &&

@@ -61,7 +61,9 @@ void hl_unflushed_note(struct hl_store *store, struct hl_commit_job *job)
         node->next->at = &node->next;
     store->unflushed = node;
     pthread_mutex_unlock(&store->unflushed_lock);
-    if (hl_note_write(job->row, node->time, &note) &&
+    /* What could not be read back whole would be erased at the next start, promised or not. */
+    if (hl_note_write(job->row, node->time, &note) && note.len <= HL_NOTE_BYTES_MAX &&
+        job->row->n_plan <= HL_NOTE_PLAN_MAX &&
         job->provider->table->note(job->provider->instance, job->txn, note.data, note.len) ==
             HILUM_OK)
         job->noted = node;

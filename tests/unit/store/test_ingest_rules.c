@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "core/base/error.h"
 #include "core/config/config.h"
 #include "core/store/store_internal.h"
 #include "tests/unit/store/dataset_builder.h"
@@ -291,6 +292,83 @@ static void overlay__of_a_damaged_deflated_object_is_refused(void **state)
     hl_buf_fini(&plain);
 }
 
+/* Where the last bytes of output wait in zlib when all input is taken, the stream is whole all the same. */
+static void deflated__is_read_to_its_end_in_any_pieces(void **state)
+{
+    struct pipeline *p = *state;
+    for (unsigned zeros = 1000; zeros < 1400; zeros += 2) {
+        struct hl_buf plain = {0}, deflated = {0};
+        struct hl_ingest *ingest = NULL;
+        struct hl_ingest_result result;
+        put_text(&plain, 0x00080016, "UI", CT_IMAGE);
+        put_text(&plain, 0x00080018, "UI", "1.2.3 ");
+        put_text(&plain, 0x0020000D, "UI", "1.2 ");
+        put_text(&plain, 0x0020000E, "UI", "1.2.1 ");
+        put_head(&plain, 0xFFFCFFFC, "OB", zeros, false);
+        for (unsigned i = 0; i < zeros; i++)
+            hl_buf_byte(&plain, 0);
+        deflate_all(&plain, &deflated);
+        p->record->n = 0;
+        assert_int_equal(
+            hl_ingest_begin(p->store, &p->source, CT_IMAGE, "1.2.3", DEFLATED, &ingest, &result),
+            HILUM_OK);
+        hl_ingest_data(ingest, deflated.data, deflated.len);
+        assert_int_equal(hl_ingest_end(ingest, &result), HILUM_OK);
+        uint8_t *got = malloc(plain.len + 100);
+        for (size_t behind = 1; behind < 10; behind += 4) {
+            struct hl_outgoing *outgoing = NULL;
+            struct hl_inflated *inflated = NULL;
+            size_t n = 0;
+            assert_int_equal(hl_outgoing_open(p->store, 1, 0, &outgoing), HILUM_OK);
+            assert_int_equal(hl_inflated_new(outgoing, &inflated), HILUM_OK);
+            assert_int_equal(hl_inflated_next(inflated, got, plain.len - behind, &n), HILUM_OK);
+            assert_int_equal(n, plain.len - behind);
+            if (hl_inflated_next(inflated, got + n, behind + 100, &n) != HILUM_OK)
+                fail_msg("%u zeros, %zu from the end: %s", zeros, behind, hl_error());
+            assert_int_equal(n, behind);
+            assert_memory_equal(got, plain.data, plain.len);
+            hl_inflated_free(inflated);
+            hl_outgoing_close(outgoing);
+        }
+        free(got);
+        hl_buf_fini(&plain);
+        hl_buf_fini(&deflated);
+    }
+}
+
+/* Text in sequences keeps its bytes; the character set must not change over its head, in implicit VR either. */
+static void overlay__leaves_the_character_set_of_nested_text(void **state)
+{
+    struct pipeline *p = *state;
+    static const char nested[] = "Gr\xE4\xF6\xDF"
+                                 "e ";
+    struct hl_buf bytes = {0}, got = {0};
+    struct hl_ingest *ingest = NULL;
+    struct hl_ingest_result result;
+    put_implicit(&bytes, 0x00080005, "ISO_IR 100");
+    put_implicit(&bytes, 0x00080016, CT_IMAGE);
+    put_implicit(&bytes, 0x00080018, "1.2.3 ");
+    put_tag(&bytes, 0x00081140, false);
+    put32(&bytes, 8 + 8 + (uint32_t)strlen(nested), false);
+    put_item(&bytes, 0xFFFEE000, 8 + (uint32_t)strlen(nested));
+    put_implicit(&bytes, 0x00081030, nested);
+    put_implicit(&bytes, 0x00100010, "M\xFCller");
+    put_implicit(&bytes, 0x0020000D, "1.2 ");
+    put_implicit(&bytes, 0x0020000E, "1.2.1 ");
+    assert_int_equal(hl_ingest_begin(p->store, &p->source, CT_IMAGE, "1.2.3", "1.2.840.10008.1.2",
+                                     &ingest, &result),
+                     HILUM_OK);
+    hl_ingest_data(ingest, bytes.data, bytes.len);
+    assert_int_equal(hl_ingest_end(ingest, &result), HILUM_OK);
+    p->record->overlays[0] = (struct hl_overlay){.tag = 0x00100010, .text = "王^小东"};
+    p->record->n_overlays = 1;
+    outgoing_take(p, 1, &got);
+    assert_true(contains(&got, nested));
+    assert_false(contains(&got, "ISO_IR 192"));
+    hl_buf_fini(&bytes);
+    hl_buf_fini(&got);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +382,8 @@ int main(void)
         TEST(overlay__reaches_what_leaves_and_pixels_stay),
         TEST(overlay__reaches_a_deflated_object_too),
         TEST(overlay__of_a_damaged_deflated_object_is_refused),
+        TEST(deflated__is_read_to_its_end_in_any_pieces),
+        TEST(overlay__leaves_the_character_set_of_nested_text),
     };
     return cmocka_run_group_tests_name("ingest_rules", tests, NULL, NULL);
 }
