@@ -1,4 +1,7 @@
 /* An object that lies in a store gets (back) its row: for orphans and for a lost catalogue.
+ *
+ * Reads every byte once: the digest that is recorded is that of what lies there now. Used by
+ * fsck and by a rebuild, one object at a time, on their thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
@@ -20,6 +23,8 @@ struct reading {
     struct hl_part10 head;
 };
 
+/* Only what we have written has both UIDs in its head; anything else in the store is not ours to
+ * adopt. */
 static hilum_rc head_read(struct reading *reading)
 {
     uint64_t got = 0;
@@ -33,6 +38,7 @@ static hilum_rc head_read(struct reading *reading)
     return rc;
 }
 
+/* Scan and digest in one pass. The scan must come to its end: a torn object is no whole one. */
 static hilum_rc dataset_read(struct reading *reading)
 {
     hilum_rc rc = hl_scan_new(reading->head.transfer_syntax, NULL, &reading->scan);
@@ -54,6 +60,7 @@ static hilum_rc dataset_read(struct reading *reading)
     return rc;
 }
 
+/* Who sent it is not in the file: those texts stay empty. */
 static void row_fill(const struct reading *reading, struct hl_adopted *out)
 {
     struct hl_location *location = &out->row.location;
@@ -75,6 +82,7 @@ static void row_fill(const struct reading *reading, struct hl_adopted *out)
     out->row.remark_text = out->remark.len > 0 ? hl_buf_str(&out->remark) : NULL;
 }
 
+/* The head's UIDs stand in for what the data set lacks, as at its first arrival. */
 hilum_rc hl_adopt_read(const struct hl_store_provider *provider, const char *key, uint64_t length,
                        struct hl_adopted *out)
 {

@@ -29,6 +29,7 @@ static hilum_rc feed_until(struct hl_outgoing *outgoing, struct hl_scan *scan, u
     return rc;
 }
 
+/* The data set as it leaves, so that corrections are seen. */
 static hilum_rc attribute_read(struct hl_outgoing *outgoing, uint32_t tag, const char *vr,
                                struct hl_buf *out)
 {

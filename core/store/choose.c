@@ -11,6 +11,7 @@
 
 static const char STORE[] = "store", DUPLICATES[] = "duplicates", COMPRESS[] = "compress";
 
+/* Steps of the plan that are met here and never become jobs. */
 bool hl_choice_is(const struct hl_plan_step *step)
 {
     if (strcmp(step->verb, STORE) == 0 || strcmp(step->verb, DUPLICATES) == 0)
@@ -71,6 +72,8 @@ static hilum_rc take_compress(struct hl_ingest *ingest, const json_t *arguments,
     return HILUM_OK;
 }
 
+/* A store that is not configured fails the rule; the object is then held where it is by default
+ * (rules.c). */
 static hilum_rc choice_take(struct hl_ingest *ingest, const struct hl_plan_step *step)
 {
     json_t *arguments = json_loads(step->arguments ? step->arguments : "{}", 0, NULL);
@@ -82,6 +85,7 @@ static hilum_rc choice_take(struct hl_ingest *ingest, const struct hl_plan_step 
     return rc == HILUM_OK ? rc : hl_fail_in(rc, "rule %s", step->rule);
 }
 
+/* In order: the last rule that chooses has its way. */
 hilum_rc hl_choices_take(struct hl_ingest *ingest, const hilum_event *event)
 {
     hilum_rc rc = HILUM_OK;

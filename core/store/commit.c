@@ -1,6 +1,12 @@
-/* Committing: groups of finished objects become durable, then recorded, then answered. Whoever finds a place free leads
- * its own; what queues up meanwhile forms the committers' groups; nobody waits for company.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Committing: groups of finished objects become durable, then recorded, then answered. Whoever
+ * finds a place free leads its own; what queues up meanwhile forms the committers' groups;
+ * nobody waits for company.
+ *
+ * Order of durability: the objects' bytes (and their notes) are synced, then their rows are
+ * recorded, then the senders are answered, then objects get their final names. A crash between
+ * any two is settled at the next start: an object without a row was promised to nobody, a row
+ * always has its object. `queue_lock` guards the queue and is_done; it is not held while
+ * anything is synced, recorded or named. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -15,6 +21,8 @@ struct group {
     uint64_t ticket; /* not 0: recorded, not flushed */
 };
 
+/* With the lock. The oldest first; HL_GROUP_MAX bounds how long the first of them waits for the
+ * last. */
 static void queue_take(struct hl_store *store, struct group *group)
 {
     *group = (struct group){.n = 0};
@@ -26,6 +34,7 @@ static void queue_take(struct hl_store *store, struct group *group)
         store->tail = NULL;
 }
 
+/* The reason belongs to the leader's thread; the job's own thread gets a copy. */
 static void job_fail(struct hl_commit_job *job, hilum_rc rc)
 {
     job->rc = rc;
@@ -82,11 +91,13 @@ static void group_record(struct hl_store *store, struct group *group)
     }
 }
 
+/* Known UIDs are not: their object is not named, and duplicate.c decides on the sender's thread. */
 static bool is_recorded(const struct hl_commit_job *job)
 {
     return job->rc == HILUM_OK && job->row->outcome != HL_OUTCOME_EXISTS;
 }
 
+/* Before the answers: from here on the note may be all that tells of the row. */
 static void unflushed_keep(struct hl_store *store, struct group *group)
 {
     for (size_t i = 0; i < group->n; i++) {
@@ -146,11 +157,14 @@ static void group_lead(struct hl_store *store)
     pthread_mutex_lock(&store->queue_lock);
 }
 
+/* With the lock. */
 static bool may_lead(const struct hl_store *store)
 {
     return store->head != NULL && !store->is_syncing;
 }
 
+/* Leads what senders' threads leave: when a group ends and more have come, none of them is
+ * awake. Goes on until the queue is empty, also at a stop. */
 static void *committer_run(void *arg)
 {
     struct hl_store *store = arg;
@@ -165,6 +179,8 @@ static void *committer_run(void *arg)
     return NULL;
 }
 
+/* The caller's thread leads its group where nothing is being synced: a lone sender pays for no
+ * switch of threads. */
 hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job)
 {
     pthread_cond_t done = PTHREAD_COND_INITIALIZER;
@@ -205,6 +221,7 @@ hilum_rc hl_commit_open(struct hl_store *store)
     return HILUM_OK;
 }
 
+/* Nobody may call hl_commit_run any more. */
 void hl_commit_close(struct hl_store *store)
 {
     pthread_mutex_lock(&store->queue_lock);

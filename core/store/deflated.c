@@ -41,6 +41,7 @@ void hl_inflated_free(struct hl_inflated *inflated)
     free(inflated);
 }
 
+/* The next piece of stored bytes, if zlib has used up the last one and there are any. */
 static hilum_rc input_fill(struct hl_inflated *inflated)
 {
     uint64_t left = hl_outgoing_stored_length(inflated->outgoing) - inflated->taken;
@@ -54,6 +55,7 @@ static hilum_rc input_fill(struct hl_inflated *inflated)
     return rc;
 }
 
+/* STEP bounds a call of zlib, whose lengths are 32 bits. */
 hilum_rc hl_inflated_next(struct hl_inflated *inflated, void *dst, size_t max, size_t *n)
 {
     z_stream *stream = &inflated->stream;
@@ -98,6 +100,7 @@ static hilum_rc go_to(struct hl_inflated *inflated, uint64_t at)
     return rc;
 }
 
+/* HILUM_EINVAL: fewer than n bytes are left. */
 hilum_rc hl_inflated_read(struct hl_inflated *inflated, uint64_t at, void *dst, size_t n)
 {
     size_t got = 0;
@@ -136,6 +139,7 @@ void hl_deflating_free(struct hl_deflating *deflating)
     free(deflating);
 }
 
+/* Until zlib has room left over: then it holds nothing back that it could give. */
 static hilum_rc deflate_some(struct hl_deflating *deflating, const void *bytes, size_t n, int flush,
                              struct hl_buf *out)
 {

@@ -20,6 +20,7 @@ void hl_derive_uid(const void *bytes, size_t n, char out[65])
     snprintf(out, 65, "2.25.%s", digits + at);
 }
 
+/* What an object says of itself stays. */
 static hilum_rc absent_set(struct hl_attrs *attrs, uint32_t tag, const char *uid, bool *is_derived)
 {
     if (hl_attrs_get(attrs, tag) != NULL)
@@ -28,6 +29,8 @@ static hilum_rc absent_set(struct hl_attrs *attrs, uint32_t tag, const char *uid
     return hl_attrs_set(attrs, tag, uid);
 }
 
+/* Objects of one patient, day and study number come into one study. Two different ones that say
+ * the same would, too: that is the price of filing what has no UID at all. */
 hilum_rc hl_derive_identity(struct hl_attrs *attrs, const char *sop_class, const char *sop_instance,
                             bool *is_derived)
 {

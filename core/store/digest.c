@@ -1,4 +1,7 @@
-/* XXH3-128 of what arrives and of what is kept. SPDX-License-Identifier: Apache-2.0 */
+/* XXH3-128 of what arrives and of what is kept.
+ *
+ * The digest is of the data set, without the head we write: the same object from two senders, or
+ * written again, has the same. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdlib.h>
@@ -9,6 +12,7 @@
 
 enum { DIGEST_PIECE = 256 * 1024 };
 
+/* Canonical, so that catalogues of any machine agree. */
 void hl_digest_final(const XXH3_state_t *state, uint8_t out[16])
 {
     XXH128_canonical_t canonical;
@@ -16,6 +20,7 @@ void hl_digest_final(const XXH3_state_t *state, uint8_t out[16])
     memcpy(out, canonical.digest, 16);
 }
 
+/* Reads through the store's table, as any reader would. */
 hilum_rc hl_digest_object(const struct hl_store_provider *provider, const char *key, uint64_t at,
                           uint64_t n, uint8_t out[16])
 {
@@ -51,6 +56,7 @@ const struct hl_store_provider *hl_provider_find(const struct hl_store *store, c
     return NULL;
 }
 
+/* Also in the journal: a rule may tell a person. Nothing is remembered as sound after that. */
 void hl_corrupted_publish(struct hl_store *store, const struct hl_stored *stored, const char *why)
 {
     struct hl_buf fields = {0};

@@ -1,5 +1,8 @@
 /* A SOP Instance UID that is known already: a resend, a resend that heals, or a stranger.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * Runs on the sender's thread after the group: the newcomer is durable under its own key and has
+ * no row. It is dropped, or it takes the broken one's place, or it is recorded as the policy
+ * says. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -12,6 +15,7 @@
 #define COMPARE_PIECE ((size_t)128 * 1024)
 enum likeness { LIKE_SAME, LIKE_DIFFERENT, LIKE_STORED_BROKEN };
 
+/* All n bytes, or HILUM_ECORRUPT. */
 static hilum_rc piece_read(const struct hl_store_provider *provider, const char *key, uint64_t at,
                            uint8_t *piece, uint64_t n)
 {
@@ -69,12 +73,14 @@ static enum likeness likeness_of(struct hl_ingest *ingest, const struct hl_store
                                                                          : LIKE_DIFFERENT;
 }
 
+/* The newcomer goes; the known one stays. */
 static void drop(struct hl_ingest *ingest)
 {
     ingest->provider->table->abort(ingest->provider->instance, ingest->txn);
     ingest->txn = NULL;
 }
 
+/* Success, with the number of the known one: to the sender a resend is stored. */
 static hilum_rc same_answer(struct hl_ingest *ingest, const struct hl_stored *stored,
                             bool is_repaired)
 {
@@ -113,6 +119,7 @@ enum hl_duplicate_policy hl_duplicate_policy_of(const struct hl_ingest *ingest)
     return (enum hl_duplicate_policy)atomic_load(&ingest->store->duplicates_policy);
 }
 
+/* The log line is what a site has to find out that a modality reuses UIDs. */
 static hilum_rc superseded_answer(struct hl_ingest *ingest, const struct hl_instance *row)
 {
     hl_log(HL_INFO, "store", "%s from %s: other content, %s", ingest->sop_instance,
@@ -164,6 +171,7 @@ static bool is_kept_aside(struct hl_ingest *ingest, struct hl_stored *stored)
            likeness_of(ingest, stored) == LIKE_SAME;
 }
 
+/* HILUM_EAGAIN with A700 where the known one has gone meanwhile. */
 hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job)
 {
     struct hl_stored stored;

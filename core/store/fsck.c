@@ -1,4 +1,8 @@
-/* Rows and objects compared, both ways. SPDX-License-Identifier: Apache-2.0 */
+/* Rows and objects compared, both ways.
+ *
+ * Rows are walked first, then objects. Runs beside everything else: an object that arrives
+ * meanwhile has its row before its name, so it is no orphan. One thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -25,6 +29,7 @@ static hilum_rc fault(struct checking *checking, const char *what, const char *k
 
 /* ---- rows without their object ---- */
 
+/* NULL: sound. Cheap looks first; the digest reads the whole object. */
 static const char *location_fault(const struct hl_store_provider *provider,
                                   const struct hl_location *location)
 {
@@ -44,6 +49,8 @@ static const char *location_fault(const struct hl_store_provider *provider,
     return memcmp(digest, location->digest_stored, 16) == 0 ? NULL : "digest";
 }
 
+/* Faults are told and never repaired here: the only other copy is the sender's, whose resend
+ * heals (duplicate.c). */
 static hilum_rc row_check(void *arg, int64_t instance_id, const struct hl_location *location,
                           const char *state)
 {
@@ -61,6 +68,7 @@ static hilum_rc row_check(void *arg, int64_t instance_id, const struct hl_locati
 
 /* ---- objects without their row ---- */
 
+/* `length` bytes as they lie, torn or not. */
 static hilum_rc bytes_copy(const struct hl_store_provider *provider, const char *key,
                            uint64_t length, void *txn)
 {
@@ -112,6 +120,7 @@ static hilum_rc orphan_adopt(struct checking *checking, struct hl_adopted *adopt
     return hl_record_instances(checking->store->record, &row, 1);
 }
 
+/* A broken one is copied under aside/ and kept for a person; only then does it leave its place. */
 static hilum_rc orphan(struct checking *checking, const char *key, uint64_t length)
 {
     struct hl_adopted adopted;

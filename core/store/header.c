@@ -1,5 +1,7 @@
 /* From the scan to attributes in UTF-8: what the catalogue may keep and what rules may ask for.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * The list is what the catalogue may keep; a rule may ask for any other attribute by keyword
+ * (rules.c), which is then read from the scan. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -131,6 +133,7 @@ const struct hl_header_field *hl_header_field_at(uint32_t tag)
     return NULL;
 }
 
+/* Binary numbers that are shown as decimal text. */
 static bool is_number_vr(const char *vr)
 {
     return strcmp(vr, "US") == 0 || strcmp(vr, "SS") == 0 || strcmp(vr, "UL") == 0 ||
@@ -147,6 +150,7 @@ bool hl_header_is_text_vr(const char *vr)
     return false;
 }
 
+/* `bytes` in little endian order, as many as the VR has. */
 static void number_add(struct hl_buf *out, const uint8_t *bytes, const char *vr)
 {
     uint64_t raw = 0;
@@ -167,6 +171,7 @@ static void number_add(struct hl_buf *out, const uint8_t *bytes, const char *vr)
     }
 }
 
+/* At most 64 values, joined by a backslash as in text VRs. */
 static void numbers_text(const struct hl_element *element, const char *vr, bool is_big_endian,
                          struct hl_buf *out)
 {
@@ -202,6 +207,7 @@ static void values_trim(char *text, const char *vr)
     *to = '\0';
 }
 
+/* ESC begins a code extension (ISO 2022), so text with one is not plain. */
 static bool is_ascii(const uint8_t *bytes, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -211,6 +217,8 @@ static bool is_ascii(const uint8_t *bytes, size_t n)
     return true;
 }
 
+/* (0008,0005) says how (PS3.5 6.1); charset_repair is the site's word for a sender that says it
+ * wrongly. false: bytes no reading makes text of. */
 static bool text_decode(const struct hl_scan *scan, const uint8_t *bytes, size_t n,
                         const char *charset_repair, struct hl_buf *out, bool *was_repaired)
 {
@@ -227,6 +235,8 @@ static bool text_decode(const struct hl_scan *scan, const uint8_t *bytes, size_t
     return true;
 }
 
+/* A value longer than HEADER_VALUE_MAX is cut: it is for looking up, the whole one stays in the
+ * object. */
 bool hl_header_text(const struct hl_scan *scan, uint32_t tag, const char *vr,
                     const char *charset_repair, struct hl_buf *out, bool *was_repaired)
 {

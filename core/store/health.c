@@ -1,4 +1,9 @@
-/* Safe mode and its end, free space, the global memory budget. SPDX-License-Identifier: Apache-2.0 */
+/* Safe mode and its end, free space, the global memory budget.
+ *
+ * A medium that fails takes nothing until a probe succeeds: senders are told A700 at once and
+ * keep their objects, instead of each finding out for itself. The prober is one thread that
+ * sleeps while all is well. `health_lock` guards media, doubts and the prober's flags; it is not
+ * held while a store or the record is asked. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <errno.h>
@@ -36,6 +41,7 @@ static struct hl_medium *medium_of(struct hl_store *store, const struct hl_store
     return &store->media[provider - store->providers];
 }
 
+/* min_free is kept for what is under way and for the database, which may lie on the same medium. */
 static hilum_rc space_check(const struct hl_store *store, const struct hl_store_provider *provider)
 {
     uint64_t available = 0, total = 0;
@@ -70,6 +76,7 @@ static hilum_rc medium_probe(const struct hl_store *store, const struct hl_store
     return rc;
 }
 
+/* Said in the log when it changes, not per object. */
 static void health_set(struct hl_store *store, const struct hl_store_provider *provider,
                        hilum_rc rc)
 {
@@ -88,12 +95,14 @@ static void health_set(struct hl_store *store, const struct hl_store_provider *p
         hl_log(HL_INFO, "store", "%s: objects are accepted again", provider->name);
 }
 
+/* Only what the medium says: a full, read-only or broken one. Anything else was this object's. */
 void hl_health_fail(struct hl_store *store, const struct hl_store_provider *provider, hilum_rc rc)
 {
     if (rc == HILUM_EFULL || rc == HILUM_EDENIED || rc == HILUM_EIO)
         health_set(store, provider, rc);
 }
 
+/* Free space is asked for at most every SPACE_MS: statvfs per object is not free. */
 hilum_rc hl_health_medium(struct hl_store *store, const struct hl_store_provider *provider)
 {
     struct hl_medium *medium = medium_of(store, provider);
@@ -159,6 +168,8 @@ static bool doubt_settle(struct hl_store *store, struct hl_doubt *doubt)
     return true;
 }
 
+/* Each is taken off the list first, so that the lock is not held while the record is asked;
+ * those that are still in doubt are put back. */
 static void doubts_settle(struct hl_store *store)
 {
     pthread_mutex_lock(&store->health_lock);
@@ -188,6 +199,7 @@ static bool is_well(const struct hl_store *store)
     return store->doubts == NULL;
 }
 
+/* Only sick ones. */
 static void media_probe(struct hl_store *store)
 {
     for (size_t i = 0; i < store->n_providers; i++) {
@@ -199,6 +211,7 @@ static void media_probe(struct hl_store *store)
     }
 }
 
+/* Waits a whole PROBE_MS from the first bad news on, however often it is woken meanwhile. */
 static void *prober_run(void *arg)
 {
     struct hl_store *store = arg;
@@ -236,6 +249,7 @@ hilum_rc hl_health_open(struct hl_store *store)
     return HILUM_OK;
 }
 
+/* A doubt that cannot be settled now stays pending, and the next start settles it. */
 void hl_health_close(struct hl_store *store)
 {
     pthread_mutex_lock(&store->health_lock);
@@ -253,6 +267,8 @@ void hl_health_close(struct hl_store *store)
 
 /* ---- memory ---- */
 
+/* Charges anew what the ingest holds in all; 0 gives everything back. Its own former charge is
+ * given up while it waits, or two that grow could wait for each other. */
 hilum_rc hl_memory_charge(struct hl_ingest *ingest, uint64_t held)
 {
     struct hl_store *store = ingest->store;

@@ -1,10 +1,14 @@
-/* Objects being read are not erased under their readers. SPDX-License-Identifier: Apache-2.0 */
+/* Objects being read are not erased under their readers.
+ *
+ * A list of what is open for reading, few entries at a time. Erasing looks and erases under the
+ * same lock. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <string.h>
 
 #include "core/base/error.h"
 
+/* `key` is borrowed from the reader, who removes the hold before it goes. */
 void hl_hold_add(struct hl_store *store, struct hl_hold *hold,
                  const struct hl_store_provider *provider, const char *key)
 {
@@ -29,6 +33,7 @@ void hl_hold_remove(struct hl_store *store, struct hl_hold *hold)
     pthread_mutex_unlock(&store->holds_lock);
 }
 
+/* With the lock. */
 static bool is_held(const struct hl_store *store, const struct hl_store_provider *provider,
                     const char *key)
 {

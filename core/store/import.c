@@ -38,6 +38,7 @@ static hilum_rc file_read(const struct import *import, uint64_t at, size_t want,
     return HILUM_OK;
 }
 
+/* The SOP class for images that name none: PS3.3 A.8 is made for what has no better one. */
 static const char *secondary_capture(void)
 {
     const struct hl_uid_entry *entries = NULL;
@@ -49,6 +50,7 @@ static const char *secondary_capture(void)
     return "";
 }
 
+/* false: absent, or longer than a UID can be. */
 static bool uid_take(const struct hl_scan *scan, uint32_t tag, char out[65])
 {
     char text[80];
@@ -97,6 +99,7 @@ static hilum_rc uids_find(struct import *import, XXH3_state_t *hash)
     return rc;
 }
 
+/* A DICOMDIR is refused: it would be stored and mean nothing here. */
 static hilum_rc head_read(struct import *import)
 {
     size_t n = 0;
@@ -128,6 +131,8 @@ static hilum_rc pieces_feed(struct import *import, struct hl_ingest *ingest)
     return rc; /* a refusal is remembered by the ingest */
 }
 
+/* Refusals before the ingest has begun have no reference number; their reason is the result's
+ * comment. */
 static hilum_rc import_run(struct import *import, struct hl_store *store,
                            const struct hl_ingest_source *source, struct hl_ingest_result *result)
 {
@@ -149,6 +154,7 @@ static hilum_rc import_run(struct import *import, struct hl_store *store,
     return hl_ingest_end(ingest, result);
 }
 
+/* O_NONBLOCK: a pipe in the tree must not stop the import. */
 hilum_rc hl_store_import_file(struct hl_store *store, const struct hl_ingest_source *source,
                               const char *path, struct hl_ingest_result *result)
 {

@@ -1,4 +1,8 @@
-/* One object's way from the offer to the answer. SPDX-License-Identifier: Apache-2.0 */
+/* One object's way from the offer to the answer.
+ *
+ * An ingest belongs to one thread, its association's or importer's. Whatever fails is remembered
+ * in it and answered at the end; bytes that still come are swallowed. Nothing is left behind by
+ * ingest_free() but what was recorded. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -17,6 +21,8 @@ enum { CHARGE_STEP = 64 * 1024, PLAN_MAX = 256 };
 #define TAG_STUDY        HL_TAG(0x0020, 0x000D)
 #define TAG_SERIES       HL_TAG(0x0020, 0x000E)
 
+/* The list of ingests tells since when something is on its way (hl_ingest_oldest): what a
+ * rebuild may rely on. */
 static void live_add(struct hl_ingest *ingest)
 {
     struct hl_store *store = ingest->store;
@@ -42,6 +48,7 @@ static void live_remove(struct hl_ingest *ingest)
     pthread_mutex_unlock(&store->memory_lock);
 }
 
+/* The last of the list: the youngest is first. */
 int64_t hl_ingest_oldest(void *arg)
 {
     struct hl_store *store = arg;
@@ -53,6 +60,7 @@ int64_t hl_ingest_oldest(void *arg)
     return oldest;
 }
 
+/* An object that was not committed is aborted: the store forgets it. */
 static void ingest_free(struct hl_ingest *ingest)
 {
     live_remove(ingest);
@@ -84,6 +92,7 @@ static bool uid_take(const char *uid, char out[65])
     return hl_header_uid_is_usable(out);
 }
 
+/* The source's texts stay borrowed. */
 static struct hl_ingest *ingest_new(struct hl_store *store, const struct hl_ingest_source *source)
 {
     struct hl_ingest *ingest = calloc(1, sizeof *ingest);
@@ -98,6 +107,8 @@ static struct hl_ingest *ingest_new(struct hl_store *store, const struct hl_inge
     return ingest;
 }
 
+/* They become file meta information, keys of the catalogue and log lines: nothing but digits and
+ * dots. */
 static hilum_rc uids_check(struct hl_ingest *ingest, const char *sop_class,
                            const char *sop_instance, const char *transfer_syntax)
 {
@@ -143,6 +154,7 @@ static hilum_rc medium_check(struct hl_ingest *ingest, const struct hl_store_pro
     return rc == HILUM_OK ? rc : hl_ingest_refuse(ingest, rc, 0xA700, 0, what);
 }
 
+/* Rules first: what is refused costs nothing. A discarded object is swallowed without a store. */
 static hilum_rc begin(struct hl_ingest *ingest)
 {
     struct hl_scan_limits limits = {.max_held = ingest->store->options.header_limit};
@@ -180,6 +192,7 @@ hilum_rc hl_ingest_begin(struct hl_store *store, const struct hl_ingest_source *
     return rc;
 }
 
+/* C000: another attempt with the same bytes fails, too. */
 static hilum_rc scan_refuse(struct hl_ingest *ingest, hilum_rc rc)
 {
     if (rc == HILUM_ENOMEM)
@@ -187,6 +200,8 @@ static hilum_rc scan_refuse(struct hl_ingest *ingest, hilum_rc rc)
     return hl_ingest_refuse(ingest, rc, 0xC000, 0, "cannot understand the data set");
 }
 
+/* To the store first: what the scan refuses must have been read anyway. Memory is charged in
+ * steps, for the lock is one for all. */
 hilum_rc hl_ingest_data(struct hl_ingest *ingest, const void *bytes, size_t n)
 {
     const struct hl_store_options *options = &ingest->store->options;
@@ -284,6 +299,7 @@ static size_t plan_collect(const struct hl_ingest *ingest, struct hl_plan_step *
     return n;
 }
 
+/* Texts are borrowed from the ingest until the row is recorded. */
 static void row_fill(struct hl_ingest *ingest, struct hl_instance *row)
 {
     const struct hl_ingest_source *source = &ingest->source;
@@ -325,6 +341,7 @@ static hilum_rc digest_received(struct hl_ingest *ingest)
     return HILUM_OK;
 }
 
+/* job->txn is NULL where the committer has kept it. */
 static hilum_rc outcome_take(struct hl_ingest *ingest, struct hl_commit_job *job, hilum_rc rc)
 {
     ingest->txn = job->txn;
@@ -351,6 +368,8 @@ static void warning_set(struct hl_ingest *ingest)
              "stored; pixel data or padding is cut short");
 }
 
+/* Digest as received, then the rules' changes, then the row of what is stored: a resend is
+ * compared with what came, fsck with what lies there. */
 static hilum_rc store_object(struct hl_ingest *ingest)
 {
     struct hl_plan_step plan[PLAN_MAX];

@@ -1,6 +1,11 @@
-/* The log beside the objects: what only the catalogue knows, as lines in objects of the default store, so that it is as
- * durable as they are. "log/nNUMBER.lines" holds what changed; "log/nNUMBER.whole" holds everything, and what has a
- * smaller number is erased then. Every object ends with its digest: one cut short by a crash was promised to nobody.
+/* The log beside the objects: what only the catalogue knows, as lines in objects of the default
+ * store, so that it is as durable as they are. "log/nNUMBER.lines" holds what changed;
+ * "log/nNUMBER.whole" holds everything, and what has a smaller number is erased then. Every
+ * object ends with its digest: one cut short by a crash was promised to nobody.
+ *
+ * Written on the record's writer thread (what changed) and the housekeeper's (everything anew);
+ * `log_lock` guards the counts only. The first line of each object names the catalogue and the
+ * round of saving, so that a start finds out whether catalogue and log belong together.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/compress.h"
 #include "core/store/store_internal.h"
@@ -42,6 +47,7 @@ static hilum_rc key_note(void *arg, const char *key, const struct hilum_object_i
     return HILUM_OK;
 }
 
+/* By number: the order of writing. Those of an earlier Hilum (number 0) come first. */
 static int key_order(const void *a, const void *b)
 {
     const struct hl_log_key *x = a, *y = b;
@@ -135,6 +141,7 @@ static hilum_rc writing_end(struct writing *writing, hilum_rc rc)
     return rc;
 }
 
+/* Numbers ascend for ever; one that was taken and not written leaves a gap, which is no harm. */
 static hilum_rc number_take(struct hl_store *store, uint64_t *number)
 {
     hilum_rc rc = HILUM_OK;
@@ -191,6 +198,7 @@ static void older_erase(struct hl_store *store, uint64_t number)
     free(keys.items);
 }
 
+/* The new one is durable before an old one goes: a crash in between leaves more than is needed. */
 hilum_rc hl_log_whole(struct hl_store *store)
 {
     struct writing writing;
@@ -279,6 +287,7 @@ static hilum_rc object_seen(void *arg, const char *key, const struct hilum_objec
     return *(bool *)arg ? HILUM_ECANCELLED : HILUM_OK;
 }
 
+/* Of instances, named or pending, in any store. */
 static bool has_objects(struct hl_store *store)
 {
     bool has = false;
@@ -301,6 +310,8 @@ static bool is_lost(struct hl_store *store, const struct hl_log_key *newest)
            has_objects(store);
 }
 
+/* An empty log object is written for a new catalogue at once: its loss must be told from a first
+ * start. */
 hilum_rc hl_log_open(struct hl_store *store)
 {
     const struct hl_saver saver = {

@@ -1,4 +1,8 @@
-/* The log beside the objects is read back. SPDX-License-Identifier: Apache-2.0 */
+/* The log beside the objects is read back.
+ *
+ * Of the objects that hold everything the newest sound one counts, then every later one with
+ * changes, in order. What is not whole is left out: its end was never durable, so nobody was
+ * promised anything by it. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -70,6 +74,8 @@ static hilum_rc lines_put(struct reading *reading)
     return rc;
 }
 
+/* Two passes: the digest first, so that no line of a rotten object is believed. Memory is a
+ * piece and a line. */
 static hilum_rc object_put(struct hl_store *store, const struct hl_log_key *key)
 {
     struct reading reading = {.store = store, .key = key};

@@ -10,12 +10,14 @@
 #include "core/base/clock.h"
 #include "core/dicom/uid.h"
 
+/* Little endian, as file meta information always is. */
 static void u16(struct hl_buf *out, unsigned value)
 {
     hl_buf_byte(out, (uint8_t)value);
     hl_buf_byte(out, (uint8_t)(value >> 8));
 }
 
+/* (0002,number) in explicit VR with a short length. */
 static void element(struct hl_buf *out, unsigned number, const char *vr, const char *text)
 {
     size_t n = strlen(text);
@@ -28,6 +30,8 @@ static void element(struct hl_buf *out, unsigned number, const char *vr, const c
         hl_buf_byte(out, strcmp(vr, "UI") == 0 ? 0 : ' ');
 }
 
+/* Group length (0002,0000) first, as required; the private fields of the sender's own head are
+ * not taken over. */
 void hl_meta_write(const char *sop_class, const char *sop_instance, const char *transfer_syntax,
                    const char *source_aet, struct hl_buf *out)
 {

@@ -1,6 +1,9 @@
-/* What an object's note in the store's log says: its row, so that a start after a power loss can record it again. A list of
- * fields (number, length, bytes) in the machine's byte order, since logs never leave their machine; unknown ones are skipped.
- * SPDX-License-Identifier: Apache-2.0 */
+/* What an object's note in the store's log says: its row, so that a start after a power loss can
+ * record it again. A list of fields (number, length, bytes) in the machine's byte order, since
+ * logs never leave their machine; unknown ones are skipped.
+ *
+ * Read only by the same build or a later one, after a crash; what it says is checked by the
+ * digest of the object, and texts by their length. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/note.h"
 
 #include <string.h>
@@ -39,6 +42,7 @@ struct field_head {
 
 /* ---- writing ---- */
 
+/* Fails the whole note where a value is too long for its head. */
 static void add(struct hl_buf *out, enum field number, const void *bytes, size_t n)
 {
     const struct field_head head = {(uint16_t)number, (uint16_t)n};
@@ -47,6 +51,7 @@ static void add(struct hl_buf *out, enum field number, const void *bytes, size_t
     hl_buf_add(out, bytes, n);
 }
 
+/* NULL is no field, "" is one. */
 static void add_text(struct hl_buf *out, enum field number, const char *text)
 {
     if (text != NULL)
@@ -77,6 +82,7 @@ static void add_plan(struct hl_buf *out, const struct hl_plan_step *plan, size_t
     }
 }
 
+/* Store and key are not in it: the log knows where it found the note. */
 bool hl_note_write(const struct hl_instance *row, int64_t time, struct hl_buf *out)
 {
     uint64_t remarks = row->remarks;
@@ -105,6 +111,7 @@ bool hl_note_write(const struct hl_instance *row, int64_t time, struct hl_buf *o
 
 /* ---- reading ---- */
 
+/* Numbers are 64 bits; another length is damage. */
 static bool take_number(const uint8_t *bytes, size_t n, void *out)
 {
     if (n == sizeof(uint64_t))
@@ -119,6 +126,7 @@ static bool take_digest(const uint8_t *bytes, size_t n, uint8_t out[16])
     return n == 16;
 }
 
+/* Into the note's arena, with a NUL. */
 static bool take_text(struct hl_note *note, const uint8_t *bytes, size_t n, const char **out)
 {
     *out = hl_arena_strndup(&note->attrs.arena, (const char *)bytes, n);
@@ -135,6 +143,7 @@ static bool take_attr(struct hl_note *note, const uint8_t *bytes, size_t n)
     return hl_attrs_set(&note->attrs, tag, text) == HILUM_OK;
 }
 
+/* A rule begins a step; what follows belongs to the last one begun. */
 static bool take_step(struct hl_note *note, enum field number, const uint8_t *bytes, size_t n)
 {
     struct hl_plan_step *step = note->plan + note->row.n_plan;
@@ -155,6 +164,7 @@ static bool take_step(struct hl_note *note, enum field number, const uint8_t *by
     return is_good;
 }
 
+/* A number that is not known is of a later Hilum: skipped. */
 static bool take(struct hl_note *note, enum field number, const uint8_t *bytes, size_t n)
 {
     struct hl_instance *row = &note->row;

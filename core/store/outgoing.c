@@ -1,5 +1,10 @@
-/* A stored object on its way out: mapped where the store can, spliced where there are corrections, and
- * digested before the last piece leaves. SPDX-License-Identifier: Apache-2.0 */
+/* A stored object on its way out: mapped where the store can, spliced where there are
+ * corrections, and digested before the last piece leaves.
+ *
+ * One thread at a time. What is read lies in a hold from the open on, so that it is not erased
+ * meanwhile. Several layers may lie over the stored bytes: corrections (splice), decoding (a
+ * splice over it), conversion (recode), encoding (pack); without any, pieces are the mapped file
+ * itself. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/outgoing_internal.h"
 
 #include <errno.h>
@@ -103,6 +108,7 @@ static hilum_rc bytes_at(struct hl_outgoing *outgoing, uint64_t at, size_t n, co
 
 /* ---- is it what was stored? ---- */
 
+/* HILUM_ECORRUPT, and told to the journal if it is an object of the catalogue. */
 static hilum_rc corrupted(struct hl_outgoing *outgoing, const char *why)
 {
     if (outgoing->stored.instance_id != 0)
@@ -111,6 +117,7 @@ static hilum_rc corrupted(struct hl_outgoing *outgoing, const char *why)
                    outgoing->stored.location.key, why);
 }
 
+/* At most once per object that is opened; a sound one is remembered for a while (verified.c). */
 static hilum_rc digest_check(struct hl_outgoing *outgoing)
 {
     uint8_t digest[16];
@@ -167,6 +174,7 @@ hilum_rc hl_outgoing_verify(struct hl_outgoing *outgoing)
     return is_small && outgoing->cursor.at == 0 ? stored_verify(outgoing) : HILUM_OK;
 }
 
+/* Until fewer bytes come than fit: the end of the inflated data set. */
 static hilum_rc scan_inflated(struct hl_outgoing *outgoing, struct hl_scan *scan)
 {
     hilum_rc rc = HILUM_OK;
@@ -202,6 +210,7 @@ static hilum_rc deflated_open(struct hl_outgoing *outgoing, const struct hl_over
     return rc;
 }
 
+/* Reads the whole object before its first byte leaves: the price of a correction. */
 static hilum_rc splice_open(struct hl_outgoing *outgoing, const struct hl_overlays *overlays)
 {
     struct hl_scan *scan = NULL;
@@ -218,6 +227,7 @@ static hilum_rc splice_open(struct hl_outgoing *outgoing, const struct hl_overla
 
 /* ---- life ---- */
 
+/* A catalogued object that is missing or has another length is corrupt, not absent. */
 static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
 {
     const struct hl_location *location = &outgoing->stored.location;
@@ -248,6 +258,7 @@ static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
                                                              : hl_fail(HILUM_ENOMEM, "no memory");
 }
 
+/* On failure nothing is left open. */
 hilum_rc hl_outgoing_of(struct hl_store *store, const struct hl_stored *stored,
                         const struct hl_overlays *overlays, struct hl_outgoing **out)
 {
@@ -333,6 +344,7 @@ void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_s
 
 /* ---- piece by piece ---- */
 
+/* Without a splice the whole data set is one piece. */
 static struct hl_piece piece_of(const struct hl_outgoing *outgoing, size_t i)
 {
     return outgoing->splice.count > 0 ? outgoing->splice.pieces[i]
@@ -442,6 +454,7 @@ static hilum_rc recode_check(struct hl_outgoing *outgoing, struct hl_recode *rec
     return rc;
 }
 
+/* What was made of it is gone; the digest begins anew, as the bytes will be read again. */
 void hl_outgoing_reset(struct hl_outgoing *outgoing)
 {
     hl_recode_free(outgoing->recode);
@@ -461,6 +474,7 @@ void hl_outgoing_reset(struct hl_outgoing *outgoing)
         XXH3_128bits_reset(outgoing->hash);
 }
 
+/* Tried once without output, then made: after that nothing but the medium can fail it. */
 static hilum_rc recode(struct hl_outgoing *outgoing, const char *transfer_syntax, bool is_whole)
 {
     const char *stored = outgoing->stored.transfer_syntax;
@@ -518,6 +532,7 @@ hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_s
                : hl_fail_in(rc, "%s stays %s", outgoing->stored.sop_instance, hl_uid_name(stored));
 }
 
+/* One piece of the source into outgoing->recoded. */
 static hilum_rc recode_step(struct hl_outgoing *outgoing)
 {
     const uint8_t *bytes = NULL;
@@ -602,6 +617,7 @@ static hilum_rc write_all(int fd, const void *bytes, size_t n, const char *path)
     return HILUM_OK;
 }
 
+/* Durable before it gets its name. */
 static hilum_rc export_write(struct hl_outgoing *outgoing, int fd, const char *path)
 {
     struct hl_buf meta = {0};
@@ -620,6 +636,7 @@ static hilum_rc export_write(struct hl_outgoing *outgoing, int fd, const char *p
     return rc;
 }
 
+/* The new name, too, must survive a power loss. */
 static hilum_rc parent_sync(const char *path)
 {
     char parent[4096];
@@ -639,6 +656,7 @@ static hilum_rc parent_sync(const char *path)
     return HILUM_OK;
 }
 
+/* PATH.part first: a file under its own name is always whole. */
 hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t as_of,
                             const char *path)
 {

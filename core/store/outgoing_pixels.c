@@ -3,6 +3,7 @@
 
 #include "core/base/error.h"
 
+/* Fragments are looked for where they lie in the store, whatever has been spliced around them. */
 static hilum_rc read_stored(void *arg, uint64_t at, void *dst, uint64_t n)
 {
     return hl_outgoing_read_stored(arg, at, dst, n);
@@ -39,6 +40,7 @@ static int64_t shift_at(const struct hl_splice *splice, uint64_t place)
     return 0;
 }
 
+/* Lays the splice that decodes over the one that corrects, which must live on under it. */
 static hilum_rc plan(struct hl_outgoing *outgoing, const struct hl_scan *scan,
                      struct hl_unpack *unpack)
 {

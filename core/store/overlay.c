@@ -1,4 +1,9 @@
-/* Corrections as edits of a data set. SPDX-License-Identifier: Apache-2.0 */
+/* Corrections as edits of a data set.
+ *
+ * The stored object is never changed: what leaves is corrected on its way, and says so (Original
+ * Attributes Sequence, PS3.3 C.12.1.1.9). Texts are written in the object's own character set;
+ * where that cannot say a correction the data set becomes UTF-8, if nothing nested stands in the
+ * way. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -35,6 +40,7 @@ static hilum_rc edit_add(struct plan *plan, const struct hl_edit *edit)
     return HILUM_OK;
 }
 
+/* The element's own VR, else ours, else the dictionary's. */
 static void vr_of(const struct plan *plan, uint32_t tag, char vr[3])
 {
     const struct hl_element *element = hl_scan_find(plan->scan, tag);
@@ -75,6 +81,7 @@ static hilum_rc value_encode(struct plan *plan, const char *vr, const char *text
     return hl_charset_from_utf8(text, strlen(text), plan->charset, out);
 }
 
+/* One attribute set to a text; *is_lossy becomes true if the character set cannot say it. */
 static hilum_rc text_edit(struct plan *plan, uint32_t tag, const char *utf8, bool *is_lossy)
 {
     struct hl_edit edit = {.tag = tag};
@@ -91,6 +98,7 @@ static hilum_rc text_edit(struct plan *plan, uint32_t tag, const char *utf8, boo
     return rc < 0 ? rc : edit_add(plan, &edit);
 }
 
+/* A correction without a text deletes. */
 static hilum_rc overlay_edits(struct plan *plan, bool *is_lossy)
 {
     hilum_rc rc = HILUM_OK;
@@ -153,6 +161,7 @@ static bool may_become_utf8(struct plan *plan)
     return true;
 }
 
+/* Every other text of the top level, written anew in UTF-8, and the character set itself. */
 static hilum_rc recode_edits(struct plan *plan)
 {
     struct hl_buf text = {0};
@@ -178,6 +187,7 @@ static hilum_rc recode_edits(struct plan *plan)
 
 /* ---- what was there ---- */
 
+/* The items there are, to which ours is added: what an earlier system noted stays. */
 static hilum_rc existing_read(struct plan *plan, uint8_t **bytes, size_t *n)
 {
     const struct hl_element *element = hl_scan_find(plan->scan, TAG_ORIGINAL);
@@ -210,6 +220,7 @@ static size_t olds_collect(const struct plan *plan, struct hl_edit *olds)
     return n;
 }
 
+/* The time is that of the latest correction: one item tells all of them. */
 static hilum_rc original_edit(struct plan *plan)
 {
     int64_t when = 0;
@@ -253,6 +264,8 @@ static int edit_order(const void *a, const void *b)
     return x->tag < y->tag ? -1 : x->tag > y->tag;
 }
 
+/* Tried in the object's character set first; what cannot be said is '?' there, unless the set
+ * may change. */
 static hilum_rc texts_plan(struct plan *plan)
 {
     bool is_lossy = false;

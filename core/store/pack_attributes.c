@@ -1,6 +1,9 @@
-/* What an encoded data set says of its pixels: colours, offsets, and, where something was lost, that it is another object
- * than the one it was made from (PS3.3 C.7.6.1.1.5, C.7.6.3, C.12.4; PS3.5 8.2, A.4).
- * SPDX-License-Identifier: Apache-2.0 */
+/* What an encoded data set says of its pixels: colours, offsets, and, where something was lost,
+ * that it is another object than the one it was made from (PS3.3 C.7.6.1.1.5, C.7.6.3, C.12.4;
+ * PS3.5 8.2, A.4).
+ *
+ * Edits ascend by tag (hl_splice_plan asks for it), and so do the calls here. HL_PACK_EDITS
+ * bounds their number. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/pack_internal.h"
 
 #include <stdio.h>
@@ -37,6 +40,7 @@ static hilum_rc no_memory(void)
 
 /* ---- edits ---- */
 
+/* There is always room: HL_PACK_EDITS is more than all calls together. */
 static struct hl_edit *edit_add(struct hl_pack *pack, uint32_t tag, const char *vr)
 {
     struct hl_edit *edit = &pack->edits[pack->n_edits++];
@@ -45,6 +49,7 @@ static struct hl_edit *edit_add(struct hl_pack *pack, uint32_t tag, const char *
     return edit;
 }
 
+/* The bytes are copied into the pack's arena. */
 static hilum_rc edit_bytes(struct hl_pack *pack, uint32_t tag, const char *vr, const void *bytes,
                            size_t n)
 {
@@ -70,6 +75,7 @@ static hilum_rc edit_number(struct hl_pack *pack, uint32_t tag, uint32_t value)
     return edit_bytes(pack, tag, "US", bytes, sizeof bytes);
 }
 
+/* Nothing where the element is not there. */
 static void edit_delete(struct hl_pack *pack, uint32_t tag)
 {
     if (hl_scan_find(pack->scan, tag))
@@ -111,6 +117,7 @@ static hilum_rc edit_instance(struct hl_pack *pack)
     return edit_text(pack, TAG_SOP_INSTANCE, "UI", pack->sop_instance);
 }
 
+/* Left out where it would not fit: the text is for people. */
 static hilum_rc edit_derivation(struct hl_pack *pack, const char *ratio)
 {
     char text[DERIVATION_MAX + 1] = "", add[128];
@@ -130,6 +137,7 @@ static hilum_rc put_text(struct hl_buf *out, uint32_t tag, const char *vr, const
     return hl_edit_encode(&edit, explicit_little, out);
 }
 
+/* A coded entry of PS3.16 (DCM): value, scheme, meaning. */
 static hilum_rc put_code(struct hl_buf *out, const char *value, const char *meaning)
 {
     hilum_rc rc = put_text(out, TAG_CODE_VALUE, "SH", value);
@@ -138,6 +146,7 @@ static hilum_rc put_code(struct hl_buf *out, const char *value, const char *mean
     return rc == HILUM_OK ? put_text(out, TAG_CODE_MEANING, "LO", meaning) : rc;
 }
 
+/* With a defined length. */
 static void put_item(struct hl_buf *out, const struct hl_buf *content)
 {
     hl_head_put(out, HL_TAG_ITEM, "", (uint32_t)content->len, explicit_little);
@@ -166,6 +175,7 @@ static hilum_rc put_existing(struct hl_pack *pack, uint32_t tag, struct hl_buf *
     return HILUM_OK;
 }
 
+/* One more item behind those there are. */
 static hilum_rc edit_sequence(struct hl_pack *pack, uint32_t tag, const struct hl_buf *item)
 {
     struct hl_buf value = {0};
@@ -179,6 +189,8 @@ static hilum_rc edit_sequence(struct hl_pack *pack, uint32_t tag, const struct h
     return rc;
 }
 
+/* Source Image Sequence (PS3.3 C.12.4): the stored object is the uncompressed
+ * predecessor. */
 static hilum_rc edit_source(struct hl_pack *pack)
 {
     struct hl_buf item = {0}, code = {0}, codes = {0};
@@ -229,6 +241,7 @@ static hilum_rc describe_derived(struct hl_pack *pack, const char *ratio)
     return rc == HILUM_OK ? edit_derivation_code(pack) : rc;
 }
 
+/* Ratio and method grow by a value with each lossy step (PS3.3 C.7.6.1.1.5). */
 static hilum_rc describe_loss(struct hl_pack *pack, const char *ratio)
 {
     const char *method = pack->encoded.method ? pack->encoded.method : "";
@@ -246,6 +259,7 @@ static void put_le(struct hl_buf *out, uint64_t value, unsigned bytes)
         hl_buf_byte(out, (uint8_t)(value >> (8 * i)));
 }
 
+/* An offset, or the table itself, needs more than 32 bits. */
 static bool is_far(const struct hl_pack *pack)
 {
     return pack->items[pack->n_items - 1].at > UINT32_MAX || pack->n_items > UINT32_MAX / 8;
@@ -262,6 +276,7 @@ static hilum_rc make_table(struct hl_pack *pack)
     return pack->table.failed ? no_memory() : HILUM_OK;
 }
 
+/* Offsets of items and lengths of code streams without their padding (PS3.3 C.7.6.3.1.8). */
 static hilum_rc edit_extended(struct hl_pack *pack)
 {
     struct hl_buf offsets = {0}, lengths = {0};

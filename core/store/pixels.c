@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* What a data set says of its pixels, with defaults for what it leaves out. Nothing here is
+ * believed to fit the pixels: codecs and frame maps check. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/pixels.h"
 
 #include <string.h>
@@ -43,6 +44,7 @@ uint32_t hl_pixels_number(const struct hl_scan *scan, uint32_t tag, uint32_t fal
     return (uint32_t)value;
 }
 
+/* (0028,0008) is absent in single frames. */
 uint64_t hl_pixels_frames(const struct hl_scan *scan)
 {
     int64_t n = 0;

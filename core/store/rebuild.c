@@ -1,5 +1,8 @@
 /* A lost catalogue comes back from the objects, then from the log beside them.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * One at a time, on the thread of the command, beside a server that receives. May be cut short
+ * and run again: objects with a row are skipped, and the end is noted only when all of it is
+ * done. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <jansson.h>
@@ -37,6 +40,7 @@ struct found {
     int64_t received_us;
 };
 
+/* BATCH rows in one transaction: a flush per object would take days. */
 static hilum_rc batch_record(struct rebuilding *rebuilding)
 {
     struct hl_instance *rows[BATCH];
@@ -91,6 +95,7 @@ static hilum_rc object_find(void *arg, const char *key, const struct hilum_objec
     return received_find(rebuilding, found, info->mtime_ns / 1000);
 }
 
+/* By time, then by key, so that two runs agree. */
 static int arrival_order(const void *a, const void *b)
 {
     const struct found *x = a, *y = b;
@@ -108,6 +113,7 @@ static bool is_handled(const struct rebuilding *rebuilding, const char *key)
            minute + MINUTE_US <= rebuilding->until_us;
 }
 
+/* A broken object is left out and told; fsck sets it aside. */
 static hilum_rc object_take(struct rebuilding *rebuilding, const struct found *found)
 {
     const char *key = found->key;
@@ -133,6 +139,7 @@ static hilum_rc object_take(struct rebuilding *rebuilding, const struct found *f
     return rc == HILUM_OK && rebuilding->n == BATCH ? batch_record(rebuilding) : rc;
 }
 
+/* All keys of a store first, then in order of arrival. */
 static hilum_rc objects_take(struct rebuilding *rebuilding)
 {
     hilum_rc rc = rebuilding->provider->table->list(rebuilding->provider->instance, "", object_find,
@@ -157,6 +164,7 @@ static const char *text_of(const json_t *object, const char *name)
     return text != NULL ? text : "";
 }
 
+/* A correction as an earlier Hilum wrote it: {"changes": {"00100010": "..."}}. */
 static hilum_rc edit_apply(struct hl_record *record, const json_t *line)
 {
     struct hl_attrs changes = {0};

@@ -1,5 +1,8 @@
 /* The state machine of the conversion: heads, values, nesting. It knows nothing of deflate.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * A stack of open sequences and items, RECODE_FRAMES deep at most, and one value in hand: memory
+ * does not depend on the data set. Lengths of what is nested are checked against what is around
+ * it. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/recode_internal.h"
 
 #include <stdlib.h>
@@ -16,6 +19,7 @@ enum { TAG_LENGTH_TO_END = 0x00080001, TAG_PIXEL_REPRESENTATION = 0x00280103 };
 
 /* ---- life ---- */
 
+/* One of the four uncompressed transfer syntaxes. */
 static bool is_plain(const struct hl_syntax *syntax)
 {
     return syntax && !(syntax->flags & (HL_SYNTAX_ENCAPSULATED | HL_SYNTAX_VIDEO |
@@ -78,6 +82,7 @@ static const struct recode_frame *top_of(const struct hl_recode *recode)
     return recode->depth ? &recode->frames[recode->depth - 1] : NULL;
 }
 
+/* Where the innermost thing with a length ends. */
 static uint64_t limit_of(const struct hl_recode *recode)
 {
     const struct recode_frame *top = top_of(recode);
@@ -119,6 +124,7 @@ static hilum_rc push(struct hl_recode *recode, struct recode_frame frame, uint32
     return HILUM_OK;
 }
 
+/* Its delimiter is written whether it had one or a length. */
 static void pop(struct hl_recode *recode)
 {
     bool is_item = recode->frames[--recode->depth].is_item;
@@ -140,12 +146,14 @@ static hilum_rc close_ended(struct hl_recode *recode)
 
 /* ---- elements ---- */
 
+/* Bytes that are read and not written. */
 static void drop(struct hl_recode *recode, uint64_t n)
 {
     recode->remaining = n;
     recode->state = n ? RECODE_DROP : RECODE_HEAD;
 }
 
+/* The VR to be written: the element's own, or the dictionary's where the source has none. */
 static const char *vr_of(struct hl_recode *recode, const struct hl_head *head)
 {
     if (head->vr[0])
@@ -167,6 +175,7 @@ static hilum_rc open_sequence(struct hl_recode *recode, const struct hl_head *he
     return push(recode, frame, head->length);
 }
 
+/* Bytes whose order turns with the byte order; 1: none. */
 static unsigned unit_of(const char *vr)
 {
     static const char units[][4] = {"US2", "SS2", "AT2", "OW2", "UL4", "SL4", "FL4",
@@ -199,6 +208,7 @@ static hilum_rc open_value(struct hl_recode *recode, const struct hl_head *head,
     return HILUM_OK;
 }
 
+/* Group lengths are not written: they would be wrong. */
 static hilum_rc take_element(struct hl_recode *recode, const struct hl_head *head)
 {
     const char *vr = vr_of(recode, head);
@@ -441,6 +451,7 @@ void hl_recode_skip(struct hl_recode *recode, uint64_t n)
 
 /* ---- the end ---- */
 
+/* Pixel data and trailing padding may end early, as at arrival. */
 static hilum_rc end_inside_value(struct hl_recode *recode)
 {
     bool may_end = !recode->depth && (recode->value_tag == HL_TAG_PIXEL_DATA ||

@@ -46,6 +46,7 @@ void hl_recode_flate_fini(struct hl_recode *recode)
 
 /* ---- in ---- */
 
+/* *is_hungry: zlib has given all it could without more input. */
 static hilum_rc inflate_block(struct hl_recode *recode, bool *is_hungry)
 {
     uint8_t block[BLOCK];
@@ -60,6 +61,7 @@ static hilum_rc inflate_block(struct hl_recode *recode, bool *is_hungry)
     return hl_recode_consume(recode, block, sizeof block - z->avail_out);
 }
 
+/* Bytes behind the end of the deflated stream are padding. */
 static hilum_rc inflate_chunk(struct hl_recode *recode, const uint8_t *p, size_t n)
 {
     z_stream *z = recode->inflate;
@@ -73,6 +75,7 @@ static hilum_rc inflate_chunk(struct hl_recode *recode, const uint8_t *p, size_t
 
 /* ---- out ---- */
 
+/* What was converted leaves recode->plain and is deflated to `out`. */
 static hilum_rc deflate_plain(struct hl_recode *recode, int flush, struct hl_buf *out)
 {
     z_stream *z = recode->deflate;
@@ -90,6 +93,7 @@ static hilum_rc deflate_plain(struct hl_recode *recode, int flush, struct hl_buf
     return HILUM_OK;
 }
 
+/* A failed buffer shows only here. */
 static hilum_rc deliver(struct hl_recode *recode, hilum_rc rc, int flush, struct hl_buf *out)
 {
     if (rc == HILUM_OK && recode->out->failed)

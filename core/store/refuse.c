@@ -1,5 +1,7 @@
 /* Failures become answers: a status of PS3.4 B.2.3 and a reference a person can follow up.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * What a peer is told is short ASCII and has no patient data; what a person needs is kept under
+ * the reference number: in the record, and in the log. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>

@@ -1,5 +1,9 @@
-/* After a power loss: objects whose rows were recorded but not flushed get them again, from their notes in the store's log.
- * SPDX-License-Identifier: Apache-2.0 */
+/* After a power loss: objects whose rows were recorded but not flushed get them again, from
+ * their notes in the store's log.
+ *
+ * At start, before anything is accepted; one store at a time. An object is kept if its bytes are
+ * what the note says; then its row is recorded again, in the old order, and flushed before the
+ * log may forget the note. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -36,6 +40,7 @@ static hilum_rc note_get(const struct hl_store_provider *provider, const char *k
     return rc == HILUM_OK ? hl_note_read(bytes, (size_t)got, note) : rc;
 }
 
+/* 0: nothing was ever marked. */
 static int64_t mark_get(struct hl_store *store)
 {
     struct hl_buf value = {0};
@@ -45,6 +50,7 @@ static int64_t mark_get(struct hl_store *store)
     return mark;
 }
 
+/* NULL: no memory. */
 struct hl_replay *hl_replay_new(struct hl_store *store, const struct hl_store_provider *provider)
 {
     struct hl_replay *replay = calloc(1, sizeof *replay);
@@ -56,6 +62,7 @@ struct hl_replay *hl_replay_new(struct hl_store *store, const struct hl_store_pr
     return replay;
 }
 
+/* false: no note, a spent one, or one that cannot be read. */
 bool hl_replay_take(struct hl_replay *replay, const char *key)
 {
     struct hl_note *note = malloc(sizeof *note);
@@ -91,6 +98,8 @@ static bool is_whole(const struct hl_replay *replay, const struct hl_instance *r
            memcmp(digest, at->digest_stored, sizeof digest) == 0;
 }
 
+/* A UID that is known already is a row that was flushed after all, or a resend: the second
+ * object goes. */
 static hilum_rc item_record(struct hl_replay *replay, struct item *item, struct hl_note *note)
 {
     struct hl_instance *row = &note->row;
@@ -131,6 +140,7 @@ static hilum_rc items_record(struct hl_replay *replay)
     return rc;
 }
 
+/* Nothing is named or erased before all rows are flushed. */
 hilum_rc hl_replay_run(struct hl_replay *replay, uint64_t *kept, uint64_t *erased)
 {
     const struct hl_store_provider *provider = replay->provider;

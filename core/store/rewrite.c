@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 
+/* A rule's edits as corrections, so that they are told in the object the same way. */
 static hilum_rc overlays_from(const struct hl_ingest *ingest, struct hl_overlays *overlays)
 {
     const struct hl_attrs *edits = &ingest->edits;
@@ -29,6 +30,7 @@ static hilum_rc overlays_from(const struct hl_ingest *ingest, struct hl_overlays
     return HILUM_OK;
 }
 
+/* The digest and the length become those of what is written now. */
 static hilum_rc copy(struct hl_ingest *ingest, struct hl_outgoing *outgoing,
                      const struct hl_store_provider *to, const char *key, void *txn)
 {
@@ -54,6 +56,7 @@ static hilum_rc copy(struct hl_ingest *ingest, struct hl_outgoing *outgoing,
     return rc;
 }
 
+/* The first writing as if it were catalogued; instance_id 0 says that it is not. */
 static void stored_from(const struct hl_ingest *ingest, struct hl_stored *stored)
 {
     *stored = (struct hl_stored){0};
@@ -82,6 +85,7 @@ static hilum_rc write_again(struct hl_ingest *ingest, struct hl_outgoing *outgoi
     return rc;
 }
 
+/* On failure the ingest still has its first writing, to be aborted. */
 hilum_rc hl_rewrite(struct hl_ingest *ingest, const struct hl_store_provider **failed)
 {
     const struct hl_store_provider *provider = ingest->provider;

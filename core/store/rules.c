@@ -1,4 +1,7 @@
 /* What rules say about an instance on its way in. An event is built only when somebody listens.
+ *
+ * Called on the ingest's thread; hooks run there, too, in the order the bus has found. A verdict
+ * decides at once, edits and choices are collected and met when the object is written.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
@@ -17,6 +20,7 @@ uint32_t hl_store_tag(const struct hl_store *store, const char *keyword, const c
     return store->options.tag != NULL ? store->options.tag(keyword) : 0;
 }
 
+/* An attribute a rule asks for: its own edit first, then what was read, then the scan. */
 static bool resolve(void *arg, const char *keyword, struct hl_buf *out)
 {
     const struct hl_ingest *ingest = arg;
@@ -41,6 +45,7 @@ static bool is_fixed(uint32_t tag)
            tag == HL_TAG(0x0020, 0x000D) || tag == HL_TAG(0x0020, 0x000E) || tag >> 16 <= 2;
 }
 
+/* Kept as text; rewrite.c makes bytes of it. */
 static hilum_rc edit(void *arg, const char *keyword, const char *utf8)
 {
     struct hl_ingest *ingest = arg;
@@ -53,6 +58,7 @@ static hilum_rc edit(void *arg, const char *keyword, const char *utf8)
     return hl_attrs_set(&ingest->edits, tag, utf8);
 }
 
+/* Texts are copied into the event; attributes are looked up when asked for. */
 static hilum_event *event_new(struct hl_ingest *ingest, const char *name)
 {
     const struct hl_ingest_source *source = &ingest->source;
@@ -80,6 +86,7 @@ static void hold(struct hl_ingest *ingest, const struct hl_verdict *verdict)
     snprintf(ingest->held_reason, sizeof ingest->held_reason, "%s", verdict->reason);
 }
 
+/* Answered with success and kept nowhere: the audit row is all there will ever be. */
 static void discard(struct hl_ingest *ingest, const struct hl_verdict *verdict)
 {
     struct hl_buf after = {0};
@@ -141,6 +148,7 @@ static hilum_rc dispatch(struct hl_ingest *ingest, hilum_event *event, const cha
     return rc;
 }
 
+/* Before the first byte: only what the command says is known. */
 hilum_rc hl_rules_offered(struct hl_ingest *ingest)
 {
     struct hl_bus *bus = ingest->store->bus;
@@ -152,6 +160,7 @@ hilum_rc hl_rules_offered(struct hl_ingest *ingest)
     return dispatch(ingest, ingest->offered, "instance.offered", HILUM_FILTER);
 }
 
+/* The header is known; filters see it before transforms change it. */
 hilum_rc hl_rules_received(struct hl_ingest *ingest)
 {
     static const char name[] = "instance.received";

@@ -1,5 +1,9 @@
-/* The scan's state machine: heads, held values, skipped values, nesting.
- * It knows nothing of what any attribute means. SPDX-License-Identifier: Apache-2.0 */
+/* The scan's state machine: heads, held values, skipped values, nesting. It knows nothing of
+ * what any attribute means.
+ *
+ * Memory is bounded by limits.max_held, depth by max_depth, time by one pass: nothing a peer
+ * sends is looked at twice. Chunks may end anywhere; the result does not depend on where.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/scan.h"
 
 #include <assert.h>

@@ -63,6 +63,7 @@ size_t hl_head_size(const uint8_t *p, struct hl_coding coding)
     return vr_place(p, coding.is_big_endian) == PLACE_LONG ? 12 : 8;
 }
 
+/* Letters nobody knows: read in the form they have, and remarked. */
 static void decode_odd_vr(const uint8_t *p, bool is_big_endian, struct hl_head *out)
 {
     out->remarks |= HL_SCAN_BAD_VR;

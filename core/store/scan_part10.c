@@ -17,6 +17,7 @@ struct meta {
     struct hl_coding coding;
 };
 
+/* Without padding. */
 static void copy_uid(const uint8_t *value, size_t n, char out[65])
 {
     while (n && (value[n - 1] == ' ' || value[n - 1] == '\0'))

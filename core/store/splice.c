@@ -1,4 +1,7 @@
 /* Planning of edits over a scan. It knows nothing of files and of attributes' meaning.
+ *
+ * Nothing is copied but the new bytes: a plan for a gigabyte is a few pieces. The order of
+ * elements is kept; what is added goes where its tag belongs.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/splice.h"
 
@@ -40,6 +43,7 @@ hilum_rc hl_edit_encode(const struct hl_edit *edit, struct hl_coding coding, str
 
 /* ---- planning ---- */
 
+/* Empty ones are left out, neighbours joined. */
 static hilum_rc add_piece(struct hl_splice *out, struct hl_piece piece)
 {
     if (piece.length == 0)
@@ -136,6 +140,7 @@ static hilum_rc plan_end(struct plan *plan, uint64_t end)
     return rc == HILUM_OK ? keep(plan, end, hl_scan_length(plan->scan)) : rc;
 }
 
+/* From the first byte to the last, each element's range or its edit. */
 static hilum_rc plan_all(struct plan *plan)
 {
     const struct hl_scan *scan = plan->scan;
@@ -233,6 +238,7 @@ static bool is_pixel_head(const struct hl_piece *piece)
            hl_get_tag(piece->bytes, false) == HL_TAG_PIXEL_DATA;
 }
 
+/* `over`, with every range of its data set looked up in `under`. */
 static hilum_rc compose(const struct hl_splice *under, uint64_t pixels, uint32_t length,
                         const struct hl_splice *over, struct hl_splice *out)
 {
@@ -318,6 +324,7 @@ static size_t without_delimiter(const uint8_t *existing, size_t n, bool is_big_e
     return n;
 }
 
+/* Attributes of an item ascend by tag, as everywhere. */
 hilum_rc hl_original_add(const struct hl_scan *scan, const uint8_t *existing, size_t n,
                          const struct hl_original *item, struct hl_buf *out)
 {

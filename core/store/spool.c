@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* The file has no name, so it is gone with the process whatever happens. Appending and reading
+ * may alternate; what is in memory is the end of it. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/spool.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 
 #include "core/base/error.h"
 
+/* On the first flush: most objects never need it. */
 static hilum_rc file_open(struct hl_spool *spool)
 {
     const char *dir = spool->place ? spool->place->dir : NULL;
@@ -60,6 +62,7 @@ static hilum_rc write_at(const struct hl_spool *spool, const char *bytes, size_t
     return HILUM_OK;
 }
 
+/* Memory to the file. After a failure all of it is still in memory. */
 static hilum_rc flush(struct hl_spool *spool)
 {
     hilum_rc rc = spool->in_file == 0 ? file_open(spool) : HILUM_OK;
@@ -93,6 +96,7 @@ hilum_rc hl_spool_add(struct hl_spool *spool, const void *bytes, size_t n)
     return spool->memory.len > HL_SPOOL_MEMORY ? flush(spool) : HILUM_OK;
 }
 
+/* A window of the file; less than asked for at its border. */
 static hilum_rc read_file(struct hl_spool *spool, uint64_t at, size_t *n, const uint8_t **bytes)
 {
     uint64_t left = spool->in_file - at;

@@ -1,5 +1,8 @@
 /* The store opens, settles what an earlier process left, tells how it is, and closes.
- * SPDX-License-Identifier: Apache-2.0 */
+ *
+ * Order at start: threads, the log beside the objects (is the catalogue the right one?), then
+ * pending objects of each store. A store whose medium fails is sick from the start and does not
+ * keep the others from opening. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdlib.h>
@@ -37,6 +40,7 @@ static hilum_rc settle_one(void *arg, const char *key, const struct hilum_object
     return rc;
 }
 
+/* Rows that the log alone knows are recorded again before the last object is judged. */
 static hilum_rc settle_provider(struct hl_store *store, const struct hl_store_provider *provider)
 {
     struct settling settling = {

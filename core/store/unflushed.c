@@ -1,5 +1,10 @@
-/* Objects whose rows are recorded and not flushed yet. Their bytes and the note that says their row are durable in the store's
- * log, so they are answered; only when the record has flushed may the log forget them. SPDX-License-Identifier: Apache-2.0 */
+/* Objects whose rows are recorded and not flushed yet. Their bytes and the note that says their
+ * row are durable in the store's log, so they are answered; only when the record has flushed may
+ * the log forget them.
+ *
+ * `unflushed_lock` guards the list; stores and record are called without it. A node belongs to
+ * its job until hl_unflushed_recorded, then to the list, until the record says that it has
+ * flushed. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -28,6 +33,7 @@ static int64_t time_next(struct hl_store *store)
     return store->note_time;
 }
 
+/* With the lock held. */
 static void unlink_node(struct hl_unflushed *node)
 {
     *node->at = node->next;
@@ -43,6 +49,7 @@ static void node_free(struct hl_store *store, struct hl_unflushed *node)
     free(node);
 }
 
+/* The note is in the list before it is durable: a mark that is set meanwhile waits for it. */
 void hl_unflushed_note(struct hl_store *store, struct hl_commit_job *job)
 {
     struct hl_buf note = {0};
@@ -72,6 +79,8 @@ void hl_unflushed_note(struct hl_store *store, struct hl_commit_job *job)
     hl_buf_fini(&note);
 }
 
+/* A store may find at the sync that it had no room for the note: then the row is flushed before
+ * the answer. */
 void hl_unflushed_check(struct hl_store *store, struct hl_commit_job *job)
 {
     if (job->noted == NULL ||
@@ -149,6 +158,8 @@ static bool has_older(struct hl_store *store, int64_t time)
     return has;
 }
 
+/* An object that is erased leaves its note in the log for a while; the mark says that such notes
+ * are spent, or a replay would bring the row back. */
 hilum_rc hl_unflushed_mark(struct hl_store *store)
 {
     char value[32];

@@ -1,5 +1,8 @@
-/* A file that arrives in pieces, by HTTP: its head is found, the rest takes the way of every object.
- * SPDX-License-Identifier: Apache-2.0 */
+/* A file that arrives in pieces, by HTTP: its head is found, the rest takes the way of every
+ * object.
+ *
+ * One thread. The head is gathered until it can be read, at most HEAD_SIZE; then everything is
+ * the ingest's. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -51,6 +54,7 @@ static void uids_find(struct hl_upload *upload)
     hl_scan_free(scan);
 }
 
+/* Before the ingest: no reference number, as nobody has recorded it. */
 static hilum_rc refuse(struct hl_upload *upload, hilum_rc rc, const char *what)
 {
     upload->refused = (struct hl_ingest_result){.status = 0xC000};
@@ -58,6 +62,7 @@ static hilum_rc refuse(struct hl_upload *upload, hilum_rc rc, const char *what)
     return rc;
 }
 
+/* Once, with what is there by then: enough for a head, or all there was. */
 static hilum_rc begin(struct hl_upload *upload)
 {
     struct hl_part10 *file = &upload->file;

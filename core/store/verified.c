@@ -1,5 +1,10 @@
-/* Which objects were found sound a moment ago: a study that is looked at again and again is digested once. Rot that comes
- * in between is found a little later; whoever writes into a file is found at once. SPDX-License-Identifier: Apache-2.0 */
+/* Which objects were found sound a moment ago: a study that is looked at again and again is
+ * digested once. Rot that comes in between is found a little later; whoever writes into a file
+ * is found at once.
+ *
+ * A table of fixed size without chains: a slot that is taken over costs a digest, nothing else.
+ * A stamp is of the file's inode and change time, so a file that was written into has another
+ * one. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -53,6 +58,7 @@ void hl_verified_note(struct hl_verified *verified, uint64_t stamp)
     pthread_mutex_unlock(&verified->lock);
 }
 
+/* Not longer than FOR_MS: rot leaves no trace in the change time. */
 bool hl_verified_knows(struct hl_verified *verified, uint64_t stamp)
 {
     if (verified == NULL || stamp == 0)
