@@ -1,4 +1,7 @@
 /* Questions to other systems and their answers (PS3.7 9.1.2-4, 10.1). It knows nothing of who asks and why.
+ * Runs in the thread that asks, which waits; each call has an association of its own, opened and ended here, so nothing is
+ * shared and no lock is held while a peer is waited for. What the peer feeds is bounded: an answer by ANSWER_MAX, the time
+ * between two messages by the call's wait_ms, the number of answers by the asker's callback.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/scu_query.h"
 
@@ -12,7 +15,7 @@
 #include "core/dicom/scu_internal.h"
 #include "core/dicom/uid.h"
 
-enum { ANSWER_MAX = 16 * 1024 * 1024, CLASSES_MAX = 60, CANCELLED = 0xFE00, LOOK_MS = 1000 };
+enum { ANSWER_MAX = 16 * 1024 * 1024, CLASSES_MAX = 60, LOOK_MS = 1000 };
 
 /* One question under way. */
 struct asking {
@@ -20,7 +23,8 @@ struct asking {
     struct hl_link *link;
     const struct hl_ul_context *context; /* of the question itself */
     uint16_t message_id;
-    hilum_rc stopped; /* what the asker's callback said; C-CANCEL has been sent */
+    hilum_rc stopped;   /* what the asker's callback said; C-CANCEL has been sent */
+    int64_t give_up_ms; /* then: when the peer must have ended (hl_mono_ms) */
     struct hl_buf bytes;
 };
 
@@ -147,6 +151,7 @@ static hilum_rc open_association(struct asking *asking, struct hl_proposal *prop
     if (rc)
         return rc;
     const struct hl_ul_params *params = hl_ul_params(asking->link->ul);
+    /* The question's context is the first, and stays so whatever is answered; storage may be refused freely. */
     if (params->contexts[0].result != HL_UL_ACCEPTED)
         return hl_fail(HILUM_EUNSUP, "peer %s does not serve %s", call->peer->name,
                        hl_uid_name(sop_class));
@@ -155,6 +160,7 @@ static hilum_rc open_association(struct asking *asking, struct hl_proposal *prop
     return HILUM_OK;
 }
 
+/* Returns rc. is_sound: both sides are between two messages, so A-RELEASE can be answered; else A-ABORT (PS3.8 7.2, 7.3). */
 static hilum_rc close_association(struct asking *asking, hilum_rc rc, bool is_sound)
 {
     if (asking->link && is_sound)
@@ -190,17 +196,22 @@ static hilum_rc cancel(struct asking *asking, hilum_rc why)
     if (asking->stopped)
         return HILUM_OK;
     asking->stopped = why;
+    asking->give_up_ms = hl_mono_ms() + asking->call->wait_ms;
     return hl_dimse_write(asking->link->ul, &request, NULL, 0);
 }
 
-/* The peer may think before it speaks: a matter of its own deadline, not of a PDU's. */
+/* The peer may think before it speaks: a matter of its own deadline, not of a PDU's. After a C-CANCEL, which it need not
+ * heed (PS3.7 9.3.2.3), one deadline counts for all that still comes: a peer that goes on would hold the asker for ever. */
 static hilum_rc read_message(struct asking *asking, struct hl_dimse *message)
 {
     const char *peer = asking->call->peer->name;
-    int64_t deadline = hl_mono_ms() + asking->call->wait_ms;
+    int64_t deadline = asking->stopped ? asking->give_up_ms : hl_mono_ms() + asking->call->wait_ms;
     hilum_rc rc = 0;
     while (rc == 0 && hl_mono_ms() < deadline)
         rc = hl_ul_poll(asking->link->ul, LOOK_MS);
+    if (rc == 0 && asking->stopped)
+        return hl_fail(asking->stopped, "peer %s does not end %u ms after a C-CANCEL", peer,
+                       asking->call->wait_ms);
     if (rc == 0)
         return hl_fail(HILUM_ETIMEDOUT, "peer %s says nothing for %u ms", peer,
                        asking->call->wait_ms);
@@ -209,6 +220,7 @@ static hilum_rc read_message(struct asking *asking, struct hl_dimse *message)
     return rc < 0 ? hl_fail_in(rc, "peer %s", peer) : HILUM_OK;
 }
 
+/* Of hl_dimse_read_dataset: gathers an answer's data set, refuses what is too long for a question's answer. */
 static hilum_rc collect(void *arg, const void *bytes, size_t n)
 {
     struct hl_buf *buf = arg;
@@ -232,7 +244,7 @@ static hilum_rc read_data(struct asking *asking, const struct hl_dimse *message,
                                      asking->context->transfer_syntax, out);
 }
 
-/* true: *rc is how it all ended. */
+/* true: *rc is how it all ended. Pending is FF00 and FF01, a warning B000-BFFF or 0001 (PS3.7 C). */
 static bool is_final(struct asking *asking, const struct hl_dimse *response, hilum_rc *rc)
 {
     if ((response->status & 0xFF00) == 0xFF00)
@@ -250,6 +262,7 @@ static bool is_final(struct asking *asking, const struct hl_dimse *response, hil
     return true;
 }
 
+/* One request at a time is outstanding (no asynchronous window is proposed): anything but its response is out of step. */
 static hilum_rc check_response(const struct asking *asking, const struct hl_dimse *response,
                                uint16_t command)
 {
@@ -268,6 +281,10 @@ static hilum_rc hear_match(struct asking *asking, const struct hl_dimse *respons
 {
     hilum_dataset *answer;
     hilum_rc rc = read_data(asking, response, &answer);
+    /* A match has an identifier (PS3.7 9.1.2.1); without one the asker would not be asked whether to go on. */
+    if (!rc && !answer && (response->status & 0xFF00) == 0xFF00)
+        return hl_fail(HILUM_EIO, "peer %s sends a match without identifier",
+                       asking->call->peer->name);
     if (rc || !answer)
         return rc;
     /* What was on its way when the C-CANCEL left. */
@@ -346,6 +363,7 @@ static hilum_rc take_object(struct asking *asking, const struct hl_dimse *comman
     return hl_dimse_write(ul, &response, NULL, 0);
 }
 
+/* A C-MOVE's or C-GET's response; only a pending one can still be cancelled. */
 static hilum_rc hear_counts(struct asking *asking, const struct hl_query_retrieve *retrieve,
                             const struct hl_dimse *response)
 {
@@ -366,6 +384,8 @@ static hilum_rc hear_counts(struct asking *asking, const struct hl_query_retriev
     return !rc && said < 0 && is_pending ? cancel(asking, said) : rc;
 }
 
+/* Until the final response. A C-GET's objects come in between as C-STORE requests (PS3.4 C.4.3.2). When it fails the
+ * association is dropped here, since the peer may be in the middle of a message. */
 static hilum_rc converse(struct asking *asking, const struct hl_query_retrieve *retrieve,
                          uint16_t command, struct hl_dimse *response)
 {
@@ -446,6 +466,7 @@ static hilum_rc build_request(const struct hilum_dimse_request *given, struct hl
     return HILUM_OK;
 }
 
+/* An N-service has one response, whatever its status: the asker judges it. */
 static hilum_rc hear_answer(struct asking *asking, uint16_t command,
                             struct hilum_scu_answer *answer)
 {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/bus/bus.h"
@@ -19,6 +20,7 @@
 #include "core/dicom/dimse.h"
 #include "core/dicom/policy.h"
 #include "core/dicom/scp.h"
+#include "core/dicom/scu_query.h"
 #include "core/dicom/trace.h"
 #include "core/dicom/uid.h"
 #include "fake.h"
@@ -30,7 +32,7 @@
 #define GET      HL_UID_STUDY_ROOT_GET
 
 /* What the service does with the next request. */
-enum behaviour { ANSWER, ENDLESS, SILENT, FAIL, SEND, SEND_AND_STOP, NORMALIZED };
+enum behaviour { ANSWER, ENDLESS, DEAF, BLANK, SILENT, FAIL, SEND, SEND_AND_STOP, NORMALIZED };
 
 struct bench {
     struct hl_store *store;
@@ -79,6 +81,27 @@ static hilum_rc go_on(struct bench *bench, hilum_exchange *exchange)
             return bench->rc = rc;
     }
     return bench->rc == 1 ? api->respond(exchange, 0xFE00, NULL, NULL, NULL) : bench->rc;
+}
+
+/* Answers for ten seconds whatever is said meanwhile. */
+static hilum_rc never_listen(struct bench *bench, hilum_exchange *exchange)
+{
+    const struct hilum_dicom_api *api = hl_dicom_api();
+    hilum_dataset *data = api->dataset_new();
+    int64_t end = hl_mono_ms() + 10000;
+    bench->rc = api->put(data, "PatientName", "A");
+    while (!bench->rc && hl_mono_ms() < end)
+        bench->rc = api->respond(exchange, 0xFF00, data, NULL, NULL);
+    api->dataset_free(data);
+    return bench->rc ? bench->rc : api->respond(exchange, 0, NULL, NULL, NULL);
+}
+
+static hilum_rc blank(hilum_exchange *exchange)
+{
+    hilum_rc rc = HILUM_OK;
+    for (int i = 0; i < 3 && !rc; i++)
+        rc = hl_dicom_api()->respond(exchange, 0xFF00, NULL, NULL, NULL);
+    return rc ? rc : hl_dicom_api()->respond(exchange, 0, NULL, NULL, NULL);
 }
 
 static hilum_rc on_progress(void *arg, const struct hilum_suboperations *counts)
@@ -135,7 +158,9 @@ static hilum_rc handle(void *self, hilum_exchange *exchange)
     switch (bench->behaviour) {
     case ANSWER: return answer(bench, exchange);
     case ENDLESS: return go_on(bench, exchange);
+    case DEAF: return never_listen(bench, exchange);
     case FAIL: return hl_fail(HILUM_ENOMEM, "on purpose");
+    case BLANK: return blank(exchange);
     case SILENT: return HILUM_OK;
     case NORMALIZED: return echo_normalized(exchange);
     default: return send(bench, exchange);
@@ -327,6 +352,51 @@ static void cancel__ends_an_endless_answer(void **state)
     hl_buf_fini(&bytes);
     assert_int_equal(next(assoc, NULL).status, 0);
     hl_ul_release(assoc);
+}
+
+static hilum_rc enough(void *arg, hilum_dataset *match)
+{
+    (void)match;
+    ++*(unsigned *)arg;
+    return HILUM_ECANCELLED;
+}
+
+/* A C-CANCEL is a wish (PS3.7 9.3.2.3): who asked must not be held by a peer that does not hear it. */
+static void question__to_a_peer_that_does_not_stop_ends_all_the_same(void **state)
+{
+    struct bench *bench = *state;
+    char address[32], host[256];
+    struct hl_peer peer;
+    struct hl_query_call call = {.scu = bench->scu, .peer = &peer, .wait_ms = 1000};
+    unsigned heard = 0;
+    uint16_t status = 1;
+    hilum_dataset *keys = hl_dicom_api()->dataset_new();
+    snprintf(address, sizeof address, "127.0.0.1:%u", bench->port);
+    assert_int_equal(hl_query_peer(address, "HILUM", host, &peer), HILUM_OK);
+    bench->behaviour = DEAF;
+    int64_t start = hl_mono_ms();
+    assert_int_equal(hl_query_find(&call, FIND, keys, enough, &heard, &status), HILUM_ECANCELLED);
+    assert_true(hl_mono_ms() - start < 6000);
+    assert_int_equal(heard, 1);
+    assert_int_equal(status, 0);
+    hl_dicom_api()->dataset_free(keys);
+}
+
+/* PS3.7 9.1.2.1.8: a match has an identifier. Nobody could stop a peer that sends pending answers of nothing. */
+static void question__answered_by_matches_of_nothing_fails(void **state)
+{
+    struct bench *bench = *state;
+    char address[32], host[256];
+    struct hl_peer peer;
+    struct hl_query_call call = {.scu = bench->scu, .peer = &peer, .wait_ms = 1000};
+    unsigned heard = 0;
+    hilum_dataset *keys = hl_dicom_api()->dataset_new();
+    snprintf(address, sizeof address, "127.0.0.1:%u", bench->port);
+    assert_int_equal(hl_query_peer(address, "HILUM", host, &peer), HILUM_OK);
+    bench->behaviour = BLANK;
+    assert_int_equal(hl_query_find(&call, FIND, keys, enough, &heard, NULL), HILUM_EIO);
+    assert_int_equal(heard, 0);
+    hl_dicom_api()->dataset_free(keys);
 }
 
 static void service__that_says_nothing_or_fails_is_answered_for(void **state)
@@ -679,6 +749,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         exchange_test(answer__is_in_the_set_of_the_request_if_that_can_say_it),
         exchange_test(cancel__ends_an_endless_answer),
+        exchange_test(question__to_a_peer_that_does_not_stop_ends_all_the_same),
+        exchange_test(question__answered_by_matches_of_nothing_fails),
         exchange_test(service__that_says_nothing_or_fails_is_answered_for),
         exchange_test(normalized__requests_of_a_private_class_carry_their_fields_both_ways),
         exchange_test(requester__that_goes_away_ends_the_service),
