@@ -181,7 +181,8 @@ static bool fits_peer(struct check *check, const struct hl_option *option, struc
         const char *name = hl_node_text(peers->children[i], "name", NULL);
         if (name && strcmp(name, node->text) == 0)
             return hl_node_bool(peers->children[i], "enabled", true) &&
-                   hl_node_text(peers->children[i], "host", NULL);
+                   (hl_node_text(peers->children[i], "host", NULL) ||
+                    hl_node_text(peers->children[i], "url", NULL));
     }
     return false;
 }
@@ -211,7 +212,7 @@ static const struct kind kinds[HL_KINDS] = {
     [HL_KIND_SYNTAX] = {"a UID or its keyword", HL_NODE_TEXT, fits_syntax},
     [HL_KIND_SHA256] = {"64 hexadecimal digits", HL_NODE_TEXT, fits_sha256},
     [HL_KIND_MODE] = {"an octal mode such as \"0600\"", HL_NODE_TEXT, fits_mode},
-    [HL_KIND_PEER] = {"the name of a peer with a host", HL_NODE_TEXT, fits_peer},
+    [HL_KIND_PEER] = {"the name of a peer with a host or a url", HL_NODE_TEXT, fits_peer},
 };
 
 /* ---- the words of a fault: what was expected, what was found, what is nearest */
@@ -375,10 +376,34 @@ static void check_group(struct check *check, const struct hl_node *group, const 
 static void check_peer_source(struct check *check, const struct hl_node *peer)
 {
     if (!hl_node_get(peer, "host") && !hl_node_get(peer, "cidr") &&
-        !hl_node_get(peer, "certificate_sha256"))
+        !hl_node_get(peer, "certificate_sha256") && !hl_node_get(peer, "url"))
         hl_faults_add(check->faults, peer->file, peer->line,
-                      "peers[]: expected host, cidr or certificate_sha256, found none; cidr = "
+                      "peers[]: expected host, url, cidr or certificate_sha256, found none; cidr = "
                       "( \"0.0.0.0/0\", \"::/0\" ) means any address");
+}
+
+static bool is_near(const char *url)
+{
+    return strncmp(url, "http://127.", 11) == 0 || strncmp(url, "http://localhost", 16) == 0 ||
+           strncmp(url, "http://[::1]", 12) == 0;
+}
+
+/* A secret that leaves this machine in the clear is everybody's. */
+static void check_peer_url(struct check *check, const struct hl_node *peer)
+{
+    const char *url = hl_node_text(peer, "url", NULL);
+    bool is_https = url && strncmp(url, "https://", 8) == 0;
+    bool has_secret = hl_node_get(peer, "token_file") || hl_node_get(peer, "password_file");
+    if (url && !is_https && strncmp(url, "http://", 7) != 0)
+        hl_faults_add(check->faults, peer->file, peer->line,
+                      "peers[].url: expected \"https://...\" or \"http://...\", found \"%s\"", url);
+    else if (url && !is_https && has_secret && !is_near(url))
+        hl_faults_add(
+            check->faults, peer->file, peer->line,
+            "peers[].url: a token or password needs https, unless it stays on this machine");
+    if (has_secret && !url)
+        hl_faults_add(check->faults, peer->file, peer->line,
+                      "peers[]: token_file and password_file are for url, which is missing");
 }
 
 void hl_config_check(struct hl_config *config, struct hl_faults *faults)
@@ -387,6 +412,8 @@ void hl_config_check(struct hl_config *config, struct hl_faults *faults)
     check_group(&check, config->root, "");
     const struct hl_node *peers = hl_node_get(config->root, "peers");
     for (size_t i = 0; peers && peers->type == HL_NODE_LIST && i < peers->n_children; i++)
-        if (peers->children[i]->type == HL_NODE_GROUP)
+        if (peers->children[i]->type == HL_NODE_GROUP) {
             check_peer_source(&check, peers->children[i]);
+            check_peer_url(&check, peers->children[i]);
+        }
 }

@@ -138,6 +138,11 @@ static hilum_rc type_peer(struct hl_peers *peers, const struct hl_node *node, st
     peer->own_aet = hl_node_text(node, "own_aet", NULL);
     peer->host = hl_node_text(node, "host", NULL);
     peer->port = (uint16_t)hl_node_int(node, "port", 104);
+    peer->url = hl_node_text(node, "url", NULL);
+    peer->token_file = hl_node_text(node, "token_file", NULL);
+    peer->user = hl_node_text(node, "user", NULL);
+    peer->password_file = hl_node_text(node, "password_file", NULL);
+    peer->via = hl_node_text(node, "via", peer->host || !peer->url ? "dimse" : "dicomweb");
     peer->charset = hl_node_text(node, "charset", NULL);
     peer->default_issuer =
         hl_node_text(node, "default_issuer", hl_config_text(config, "identity.default_issuer"));

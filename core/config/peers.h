@@ -65,7 +65,10 @@ struct hl_peer {
     bool has_tls;                   /* connect to it with TLS */
     struct hl_peer_tls tls;         /* falls back to dicom.tls member by member */
     const char *certificate_sha256; /* 64 lower-case hex digits; NULL: not pinned */
-    const char *default_issuer;     /* issuer of its patient IDs that name none; never NULL */
+    const char *url;                /* of its DICOMweb service; NULL: none */
+    const char *token_file, *user, *password_file;
+    const char *via;            /* how it is sent to: "dimse", or a carrier; never NULL */
+    const char *default_issuer; /* issuer of its patient IDs that name none; never NULL */
     const char *charset; /* "GB18030": what undeclared text of it really is; NULL: no repair */
     uint32_t max_associations; /* at once from it; 0: only the limits of dicom.limits */
     uint32_t connections;      /* of the outbox to it, at once */

@@ -528,6 +528,7 @@ const struct hilum_dicom_api *hl_dicom_api(void)
         .get_tag = hl_dataset_api_get_tag,
         .put_tag = hl_dataset_api_put_tag,
         .vr = hl_dict_vr,
+        .keyword = hl_dict_keyword,
         .json = hl_dataset_api_json,
         .tag = hl_dict_tag,
         .offend = offend,

@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/plugin/host.h"
 #include "hilum/auth.h"
+#include "hilum/carrier.h"
 #include "hilum/hl7.h"
 #include "hilum/notifier.h"
 #include "hilum/operator.h"
@@ -200,6 +201,7 @@ static const struct must operator_[] = {MUST(hilum_operator, plan), MUST(hilum_o
 static const struct must report[] = {MUST(hilum_report, media_type), MUST(hilum_report, write), {0, NULL}};
 static const struct must auth[] = {MUST(hilum_auth, check), {0, NULL}};
 static const struct must notifier[] = {MUST(hilum_notifier, deliver), {0, NULL}};
+static const struct must carrier[] = {MUST(hilum_carrier, send), MUST(hilum_carrier, fetch), {0, NULL}};
 static const struct must nothing[] = {{0, NULL}};
 
 static const struct kind kinds[] = {
@@ -215,6 +217,7 @@ static const struct kind kinds[] = {
     [HILUM_CAP_REPORT]   = {"report",   true,  true,  UP_TO(hilum_report, parse), report, NULL},
     [HILUM_CAP_AUTH]     = {"auth",     true,  false, UP_TO(hilum_auth, change), auth, NULL},
     [HILUM_CAP_NOTIFIER] = {"notifier", true,  false, UP_TO(hilum_notifier, deliver), notifier, NULL},
+    [HILUM_CAP_CARRIER]  = {"carrier",  true,  false, UP_TO(hilum_carrier, fetch), carrier, NULL},
 };
 /* clang-format on */
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };

@@ -2,6 +2,7 @@
  * planned. SPDX-License-Identifier: Apache-2.0 */
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -64,14 +65,30 @@ static const char STUDY_SQL[] =
     "ON CONFLICT (entry, rule, ordinal) DO NOTHING";
 
 /* A longer delay of a rule is a slip; cut, since a failing plan would hold up what it belongs to. */
-#define DELAY_MAX_MS (10 * 365 * INT64_C(86400000))
+#define DELAY_MAX_MS (INT64_C(86400000) * 3650)
+
+static hilum_rc lane_of(const struct hl_plan_step *step, const json_t *arguments, char lane[72])
+{
+    bool is_send = strcmp(step->verb, "send") == 0,
+         is_retrieve = strcmp(step->verb, "retrieve") == 0;
+    const char *key = is_send ? "to" : "from";
+    const char *peer = json_string_value(json_object_get(arguments, key));
+    if ((is_send || is_retrieve) && (!peer || !*peer || strlen(peer) >= (is_send ? 64 : 55)))
+        return hl_fail(HILUM_EINVAL, "verb %s: argument %s: expected the name of a peer",
+                       step->verb, key);
+    snprintf(lane, 72, "%s%s",
+             is_send       ? ""
+             : is_retrieve ? "retrieve:"
+                           : "job:",
+             is_send || is_retrieve ? peer : step->verb);
+    return HILUM_OK;
+}
 
 static hilum_rc job_write(const struct context *context, const struct hl_plan_step *step,
                           const json_t *arguments)
 {
     bool is_send = strcmp(step->verb, "send") == 0;
     bool is_study = is_send && context->instance == 0;
-    const char *to = json_string_value(json_object_get(arguments, "to"));
     int priority = (int)json_integer_value(json_object_get(arguments, "priority"));
     int64_t delay = json_integer_value(json_object_get(arguments, "delay_ms"));
     int64_t due = context->due_us;
@@ -80,17 +97,32 @@ static hilum_rc job_write(const struct context *context, const struct hl_plan_st
         delay = DELAY_MAX_MS;
     if (delay > 0 && due < INT64_MAX) /* INT64_MAX: waits for release from quarantine */
         due = hl_now_us() + delay * 1000;
-    if (is_send && (!to || !*to || strlen(to) >= 64))
-        return hl_fail(HILUM_EINVAL, "verb send: argument to: expected the name of a peer");
     if (is_study && !context->study_uid[0])
         return hl_fail(HILUM_EINVAL, "verb send: the event is about no object and no study");
-    snprintf(lane, sizeof lane, "%s%s", is_send ? "" : "job:", is_send ? to : step->verb);
-    hilum_rc rc = hl_session_run(context->session, is_study ? STUDY_SQL : JOB_SQL, "ttdiitditti",
-                                 step->verb, lane, priority, due, context->entry, step->rule,
-                                 (int)step->ordinal, context->instance, context->study_uid,
-                                 step->arguments ? step->arguments : "{}", hl_now_us());
+    hilum_rc rc = lane_of(step, arguments, lane);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(context->session, is_study ? STUDY_SQL : JOB_SQL, "ttdiitditti",
+                            step->verb, lane, priority, due, context->entry, step->rule,
+                            (int)step->ordinal, context->instance, context->study_uid,
+                            step->arguments ? step->arguments : "{}", hl_now_us());
     if (rc == HILUM_OK)
         hl_writer_note(context->record->writer, HL_NOTE_JOBS);
+    return rc;
+}
+
+/* What is fetched is the event's own study unless another is named. */
+static hilum_rc retrieve_write(const struct context *context, const struct hl_plan_step *step,
+                               json_t *arguments)
+{
+    struct hl_plan_step whole = *step;
+    if (!json_object_get(arguments, "study"))
+        json_object_set_new(arguments, "study", json_string(context->study_uid));
+    char *text = json_dumps(arguments, JSON_COMPACT);
+    if (!text)
+        return hl_fail(HILUM_ENOMEM, "verb retrieve: out of memory");
+    whole.arguments = text;
+    hilum_rc rc = job_write(context, &whole, arguments);
+    free(text);
     return rc;
 }
 
@@ -103,6 +135,8 @@ static hilum_rc step_write(const struct context *context, const struct hl_plan_s
         rc = hl_fail(HILUM_EINVAL, "verb %s: arguments: expected a JSON object", step->verb);
     else if (strcmp(step->verb, "tag") == 0)
         rc = label_add(context, arguments);
+    else if (strcmp(step->verb, "retrieve") == 0)
+        rc = retrieve_write(context, step, arguments);
     else
         rc = job_write(context, step, arguments);
     json_decref(arguments);

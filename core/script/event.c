@@ -302,7 +302,7 @@ static void quality_add(lua_State *lua, struct hl_buf *out)
 /* The options of ev:send at index 3. */
 static void send_options(lua_State *lua, struct hl_buf *out)
 {
-    static const char *const names[] = {"priority", "delay", "syntax", "quality"};
+    static const char *const names[] = {"priority", "delay", "syntax", "quality", "via"};
     luaL_checktype(lua, 3, LUA_TTABLE);
     lua_pushnil(lua);
     while (lua_next(lua, 3)) {
@@ -315,18 +315,21 @@ static void send_options(lua_State *lua, struct hl_buf *out)
             syntax_add(lua, out);
         } else if (strcmp(key, "quality") == 0) {
             quality_add(lua, out);
+        } else if (strcmp(key, "via") == 0) {
+            hl_buf_text(out, ",\"via\":");
+            hl_buf_json_string(out, luaL_checkstring(lua, -1));
         } else {
-            const char *near = hl_nearest(key, names, 4);
-            luaL_error(
-                lua,
-                "send: unknown option \"%s\": expected priority, delay, syntax or quality%s%s%s",
-                key, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+            const char *near = hl_nearest(key, names, 5);
+            luaL_error(lua,
+                       "send: unknown option \"%s\": expected priority, delay, syntax, quality or "
+                       "via%s%s%s",
+                       key, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
         }
         lua_pop(lua, 1);
     }
 }
 
-/* ev:send(peer [, {priority = "high", delay = "10m", syntax = "jpegls", quality = 90}]) */
+/* ev:send(peer [, {priority = "high", delay = "10m", syntax = "jpegls", quality = 90, via = "dicomweb"}]) */
 static int verb_send(lua_State *lua)
 {
     struct hl_run *run = run_check(lua);

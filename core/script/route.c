@@ -32,11 +32,15 @@ static const char *route_name(struct hl_script_set *set, const struct hl_node *n
 }
 
 /* The step's arguments, made once at load. NULL without memory. */
-static const char *send_arguments(struct hl_script_set *set, const char *peer)
+static const char *send_arguments(struct hl_script_set *set, const char *peer, const char *via)
 {
     struct hl_buf json = {0};
     hl_buf_text(&json, "{\"to\":");
     hl_buf_json_string(&json, peer);
+    if (via) {
+        hl_buf_text(&json, ",\"via\":");
+        hl_buf_json_string(&json, via);
+    }
     hl_buf_byte(&json, '}');
     const char *out = json.failed ? NULL : hl_arena_strdup(&set->arena, hl_buf_str(&json));
     hl_buf_fini(&json);
@@ -55,7 +59,8 @@ static void route_read(struct hl_script_set *set, const struct hl_node *node)
     }
     for (size_t i = 0; i < n; i++) {
         const char *peer = send->children[i]->text;
-        arguments[rule->n_send] = peer ? send_arguments(set, peer) : NULL;
+        arguments[rule->n_send] =
+            peer ? send_arguments(set, peer, hl_node_text(node, "via", NULL)) : NULL;
         rule->n_send += arguments[rule->n_send] != NULL;
     }
     rule->send = arguments;

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/dicom/dcmtk/dataset.h"
 
@@ -140,11 +141,11 @@ static hilum_rc study_send(void *ctx, struct hl_call *call)
     const char *to = hl_call_text(call, "peer", "");
     struct hl_peers *peers = hl_server_peers(server);
     const struct hl_peer *peer = hl_peers_by_name(peers, to);
-    bool can_send = peer && peer->host;
+    bool can_send = peer && (peer->host || peer->url);
     hl_peers_unref(peers);
     if (!can_send)
         return hl_fail(HILUM_ENOTFOUND,
-                       peer ? "peer %s has no host: nothing can be sent to it"
+                       peer ? "peer %s has neither host nor url: nothing can be sent to it"
                             : "%s: no such peer (see `hilum peer list`)",
                        to);
     char uid[65];
@@ -171,6 +172,54 @@ static hilum_rc study_send(void *ctx, struct hl_call *call)
         return rc;
     }
     return hl_call_result_json(call, result);
+}
+
+static json_t *retrieve_arguments(struct hl_call *call)
+{
+    static const char *const names[] = {"series", "instance"};
+    json_t *arguments = json_pack("{s:s, s:s}", "study", hl_call_text(call, "study", ""), "from",
+                                  hl_call_text(call, "peer", ""));
+    for (size_t i = 0; arguments && i < 2; i++)
+        if (*hl_call_text(call, names[i], ""))
+            json_object_set_new(arguments, names[i], json_string(hl_call_text(call, names[i], "")));
+    return arguments;
+}
+
+static hilum_rc retrieve_queue(struct hl_server *server, struct hl_call *call, json_t *arguments,
+                               int64_t *id)
+{
+    char lane[80], who[64];
+    char *text = json_dumps(arguments, JSON_COMPACT);
+    snprintf(lane, sizeof lane, "retrieve:%s", hl_call_text(call, "peer", ""));
+    hilum_rc rc =
+        text ? hl_record_audit(server->record, hl_server_who(call, who, sizeof who),
+                               "study.retrieve", hl_call_text(call, "study", ""), NULL, text)
+             : hl_fail(HILUM_ENOMEM, "out of memory");
+    if (rc == HILUM_OK)
+        rc = hl_record_job_add(server->record, "retrieve", lane, 0, 0, text, hl_now_us(), id);
+    free(text);
+    return rc;
+}
+
+static hilum_rc study_retrieve(void *ctx, struct hl_call *call)
+{
+    struct hl_server *server = ctx;
+    const char *from = hl_call_text(call, "peer", "");
+    struct hl_peers *peers = hl_server_peers(server);
+    const struct hl_peer *peer = hl_peers_by_name(peers, from);
+    bool can_fetch = peer && peer->url && strlen(from) < 55;
+    hl_peers_unref(peers);
+    if (!can_fetch)
+        return hl_fail(HILUM_ENOTFOUND,
+                       peer ? "peer %s has no url: nothing can be fetched from it"
+                            : "%s: no such peer (see `hilum peer list`)",
+                       from);
+    json_t *arguments = retrieve_arguments(call);
+    int64_t id = 0;
+    hilum_rc rc = arguments ? retrieve_queue(server, call, arguments, &id)
+                            : hl_fail(HILUM_ENOMEM, "out of memory");
+    json_decref(arguments);
+    return rc < 0 ? rc : hl_call_result_json(call, json_pack("{s:I}", "job", (json_int_t)id));
 }
 
 static hilum_rc study_explain(void *ctx, struct hl_call *call)
@@ -379,6 +428,12 @@ static const struct hl_command_arg send_args[] = {
     {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID or accession number", NULL},
     {"peer", HL_ARG_TEXT, true, true, "name of the destination (hilum peer list)", NULL},
     {0}};
+static const struct hl_command_arg retrieve_args[] = {
+    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID", NULL},
+    {"peer", HL_ARG_TEXT, true, true, "name of a peer with a url (hilum peer list)", NULL},
+    {"series", HL_ARG_TEXT, false, false, "SeriesInstanceUID, for one series only", NULL},
+    {"instance", HL_ARG_TEXT, false, false, "SOPInstanceUID, for one object only", NULL},
+    {0}};
 static const struct hl_command_arg study_args[] = {
     {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID or accession number", NULL}, {0}};
 static const struct hl_command_arg versions_args[] = {
@@ -410,6 +465,8 @@ hilum_rc hl_server_register_catalog_commands(struct hl_server *server)
         {"study find", "Lists studies.", "find", find_args, study_find, server},
         {"study send", "Queues a study for a destination.", "study.send", send_args, study_send,
          server},
+        {"study retrieve", "Fetches a study from a peer by WADO-RS.", "study.send", retrieve_args,
+         study_retrieve, server},
         {"study explain", "Everything that happened to a study, and why.", "study.explain",
          study_args, study_explain, server},
         {"study versions",

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SEND_BATCH = 64, SEND_AT_ONCE = 2 };
 
@@ -82,19 +83,32 @@ static void run_send(void *arg, const char *lane, struct hl_job_attempt *attempt
     struct hl_server *server = arg;
     struct hl_peers *peers = hl_server_peers(server);
     const struct hl_peer *peer = hl_peers_by_name(peers, lane);
-    if (peer && peer->host)
-        send_batch(server, peer, attempts, n);
-    else
-        fail_all(attempts, n,
-                 hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no host", lane),
-                 false);
+    /* Wishes of rules differ within a lane: what goes the same way goes together. */
+    for (size_t i = 0, end = 0; i < n; i = end) {
+        char via[32], next[32];
+        hl_server_job_via(peer, &attempts[i].job, via);
+        for (end = i + 1; end < n; end++) {
+            hl_server_job_via(peer, &attempts[end].job, next);
+            if (strcmp(via, next) != 0)
+                break;
+        }
+        if (peer && strcmp(via, "dimse") != 0)
+            hl_server_carry(server, peer, via, attempts + i, end - i);
+        else if (peer && peer->host)
+            send_batch(server, peer, attempts + i, end - i);
+        else
+            fail_all(attempts + i, end - i,
+                     hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no host", lane),
+                     false);
+    }
     hl_peers_unref(peers);
 }
 
 void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options)
 {
     struct hl_peers *peers = hl_server_peers(arg);
-    const struct hl_peer *peer = hl_peers_by_name(peers, lane);
+    const struct hl_peer *peer =
+        hl_peers_by_name(peers, strncmp(lane, "retrieve:", 9) == 0 ? lane + 9 : lane);
     if (peer) {
         options->max_attempts = peer->attempts;
         options->retry_first_ms = peer->retry_first_ms;
@@ -116,5 +130,11 @@ hilum_rc hl_server_register_jobs(struct hl_server *server)
                                      .per_lane = SEND_AT_ONCE,
                                      .run = run_send,
                                      .arg = server};
-    return hl_jobs_register(server->jobs, &send);
+    const struct hl_job_type retrieve = {.type = "retrieve",
+                                         .batch = 1,
+                                         .per_lane = SEND_AT_ONCE,
+                                         .run = hl_server_fetch,
+                                         .arg = server};
+    hilum_rc rc = hl_jobs_register(server->jobs, &send);
+    return rc == HILUM_OK ? hl_jobs_register(server->jobs, &retrieve) : rc;
 }

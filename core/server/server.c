@@ -249,8 +249,11 @@ static bool has_peer(void *arg, const char *name)
 static bool has_verb(void *arg, const char *verb)
 {
     struct hl_server *server = arg;
-    return strcmp(verb, "send") == 0 || strcmp(verb, "tag") == 0 || strcmp(verb, "compress") == 0 ||
-           hl_plugins_decl_find(server->plugins, HILUM_DECL_VERB, verb, NULL) != NULL;
+    static const char *const own[] = {"send", "tag", "compress", "retrieve"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strcmp(verb, own[i]) == 0)
+            return true;
+    return hl_plugins_decl_find(server->plugins, HILUM_DECL_VERB, verb, NULL) != NULL;
 }
 
 /* `hilumd --check` runs no init, so that options tell the names: a plugin that offers a store under another one

@@ -89,7 +89,12 @@ extern const struct hilum_scu_api hl_scu_api;                          /* asking
 /* A peer's own limits of delivery; the version of a rule: for core/job. */
 void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options);
 bool hl_server_rule_version(void *arg, const char *hook, char out[17]);
-hilum_rc hl_server_register_jobs(struct hl_server *server);        /* send_job.c */
+hilum_rc hl_server_register_jobs(struct hl_server *server); /* send_job.c */
+/* carry_job.c: which way a job goes ("dimse", or a carrier); jobs given to a carrier. peer may be NULL. */
+void hl_server_job_via(const struct hl_peer *peer, const struct hl_job *job, char out[32]);
+void hl_server_carry(struct hl_server *server, const struct hl_peer *peer, const char *via,
+                     struct hl_job_attempt *attempts, size_t n);
+void hl_server_fetch(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n);
 hilum_rc hl_server_register_plugin_jobs(struct hl_server *server); /* plugin_jobs.c */
 hilum_rc hl_server_start_job(void *arg, const char *type, const char *arguments_json, int64_t *job);
 /* struct hl_jobs_env.resolve; arg is the server. */

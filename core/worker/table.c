@@ -78,9 +78,9 @@ static hilum_rc not_here(const char *what)
 
 static const char *kind_name(uint32_t kind)
 {
-    static const char *const names[] = {"?",        "store",  "database", "service",
-                                        "codec",    "route",  "hl7",      "renderer",
-                                        "operator", "report", "auth",     "notifier"};
+    static const char *const names[] = {"?",     "store",    "database", "service",  "codec",
+                                        "route", "hl7",      "renderer", "operator", "report",
+                                        "auth",  "notifier", "carrier"};
     return names[kind < sizeof names / sizeof *names ? kind : 0];
 }
 

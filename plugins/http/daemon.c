@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -394,6 +395,10 @@ static uint32_t head_check(struct hilum_http *request, const char *method, const
     *why = "this method is not served here; see Allow";
     if (route == NULL)
         return MHD_HTTP_METHOD_NOT_ALLOWED;
+    const char *coding = header_of(request, MHD_HTTP_HEADER_CONTENT_ENCODING);
+    *why = "bodies are taken as they are: without Content-Encoding";
+    if (*coding != '\0' && strcasecmp(coding, "identity") != 0)
+        return MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
     uint64_t length = request->asked.content_length, max = route->table->body_max;
     *why = max == 0 ? "this resource takes no body" : "the body is longer than this resource takes";
     return length != HILUM_LENGTH_UNKNOWN && length > max ? MHD_HTTP_CONTENT_TOO_LARGE : 0;
@@ -429,8 +434,9 @@ static enum MHD_Result preflight(struct hilum_http *request)
 {
     http_header_add(request, MHD_HTTP_HEADER_ALLOW, request->match.allow);
     http_header_add(request, "Access-Control-Allow-Methods", request->match.allow);
-    http_header_add(request, "Access-Control-Allow-Headers",
-                    "Accept, Authorization, Content-Type, Range, X-Hilum-CSRF");
+    http_header_add(
+        request, "Access-Control-Allow-Headers",
+        "Accept, Authorization, Content-Type, If-None-Match, If-Range, Range, X-Hilum-CSRF");
     http_header_add(request, "Access-Control-Max-Age", "600");
     request->status = MHD_HTTP_NO_CONTENT;
     request->is_begun = request->is_ended = true;

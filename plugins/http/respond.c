@@ -91,7 +91,8 @@ static void cors_add(struct hilum_http *request)
             if (!is_any)
                 put(request, "Access-Control-Allow-Credentials", "true");
             put(request, "Access-Control-Expose-Headers",
-                "ETag, Content-Location, Location, Warning, X-Total-Count");
+                "Accept-Ranges, Content-Location, Content-Range, ETag, Location, Warning, "
+                "X-Total-Count");
             return;
         }
         p += length;

@@ -19,9 +19,10 @@ struct pair {
 
 struct http_tls {
     struct http_server *server;
-    struct timespec changed[2];  /* of the files, when they were read */
-    struct pair *pairs[RELOADS]; /* all that were ever in use; the last is */
-    _Atomic unsigned n_pairs;
+    struct timespec changed[2]; /* of the files, when they were read */
+    /* The last ones, the newest in use: of those before, handshakes may still read; none lasts RELOADS looks. */
+    struct pair *pairs[RELOADS];
+    _Atomic unsigned n_pairs; /* ever */
 };
 
 static void pair_free(struct pair *pair)
@@ -33,6 +34,27 @@ static void pair_free(struct pair *pair)
     if (pair->key != NULL)
         gnutls_privkey_deinit(pair->key);
     free(pair);
+}
+
+/* Two files are never replaced at once. */
+static int belong_together(const struct pair *pair)
+{
+    uint8_t of_key[64], of_certificate[64];
+    size_t n_key = sizeof of_key, n_certificate = sizeof of_certificate;
+    gnutls_pubkey_t public = NULL;
+    int rc = gnutls_pubkey_init(&public);
+    if (rc == 0)
+        rc = gnutls_pubkey_import_privkey(public, pair->key, 0, 0);
+    if (rc == 0)
+        rc = gnutls_pubkey_get_key_id(public, GNUTLS_KEYID_USE_SHA256, of_key, &n_key);
+    if (rc == 0)
+        rc = gnutls_pubkey_get_key_id(pair->chain[0].pubkey, GNUTLS_KEYID_USE_SHA256,
+                                      of_certificate, &n_certificate);
+    if (public != NULL)
+        gnutls_pubkey_deinit(public);
+    if (rc == 0 && (n_key != n_certificate || memcmp(of_key, of_certificate, n_key) != 0))
+        rc = GNUTLS_E_CERTIFICATE_KEY_MISMATCH;
+    return rc;
 }
 
 static int pair_load(const struct http_conf *conf, struct pair *pair)
@@ -50,6 +72,8 @@ static int pair_load(const struct http_conf *conf, struct pair *pair)
         rc = gnutls_privkey_init(&pair->key);
     if (rc == 0)
         rc = gnutls_privkey_import_x509_raw(pair->key, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (rc == 0)
+        rc = belong_together(pair);
     if (key.data != NULL)
         gnutls_memset(key.data, 0, key.size);
     gnutls_free(cert.data);
@@ -63,14 +87,15 @@ static hilum_rc load(struct http_tls *tls)
     struct pair *pair = calloc(1, sizeof *pair);
     unsigned n = atomic_load(&tls->n_pairs);
     int rc = pair != NULL ? pair_load(server->conf, pair) : GNUTLS_E_MEMORY_ERROR;
-    if (rc == 0 && n < RELOADS) {
-        tls->pairs[n] = pair;
+    if (rc == 0) {
+        pair_free(tls->pairs[n % RELOADS]);
+        tls->pairs[n % RELOADS] = pair;
         atomic_store(&tls->n_pairs, n + 1);
         return HILUM_OK;
     }
     char text[512];
     snprintf(text, sizeof text, "certificate %s and key %s: %s", server->conf->certificate,
-             server->conf->key, rc == 0 ? "changed too often; restart" : gnutls_strerror(rc));
+             server->conf->key, gnutls_strerror(rc));
     pair_free(pair);
     return server->host->fail(server->self, HILUM_EINVAL, text);
 }
@@ -92,7 +117,7 @@ static int retrieve(gnutls_session_t session, const gnutls_datum_t *authorities,
     if (conn == NULL)
         return -1;
     struct http_tls *tls = conn->server->tls;
-    struct pair *pair = tls->pairs[atomic_load(&tls->n_pairs) - 1];
+    struct pair *pair = tls->pairs[(atomic_load(&tls->n_pairs) - 1) % RELOADS];
     *chain = pair->chain;
     *n_chain = pair->n_chain;
     *key = pair->key;
@@ -146,7 +171,7 @@ hilum_rc http_tls_open(struct http_server *server)
 
 void http_tls_close(struct http_server *server)
 {
-    for (unsigned i = 0; server->tls != NULL && i < atomic_load(&server->tls->n_pairs); i++)
+    for (unsigned i = 0; server->tls != NULL && i < RELOADS; i++)
         pair_free(server->tls->pairs[i]);
     free(server->tls);
     server->tls = NULL;

@@ -7,12 +7,12 @@
 
 /* Of one answer: each object is a mapping, and the client waits for the first byte until all were read. Of all answers:
  * a process has some 65,000 mappings. */
-enum { OBJECTS_MAX = 256, BYTES_MAX = 128 * 1024 * 1024, TOTAL_MAX = 8192 };
+enum { OBJECTS_MAX = 1024, BYTES_MAX = 256 * 1024 * 1024, TOTAL_MAX = 8192 };
 
 struct lent {
     struct web *web;
     size_t n, reserved;
-    hilum_object *objects[OBJECTS_MAX];
+    hilum_object *objects[];
 };
 
 static void lent_free(void *arg)
@@ -26,7 +26,8 @@ static void lent_free(void *arg)
 
 static struct lent *lent_new(struct web *web, size_t n)
 {
-    struct lent *lent = n <= OBJECTS_MAX ? calloc(1, sizeof *lent) : NULL;
+    struct lent *lent =
+        n <= OBJECTS_MAX ? calloc(1, sizeof *lent + n * sizeof *lent->objects) : NULL;
     if (lent == NULL)
         return NULL;
     lent->web = web;

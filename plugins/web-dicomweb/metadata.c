@@ -18,7 +18,8 @@ struct metadata {
     uint64_t base_hash;
     char *text;
     size_t length, cap;
-    bool is_over;
+    bool is_over, is_xml;
+    char boundary[33];
 };
 
 static hilum_rc text_add(void *arg, const void *bytes, uint64_t n)
@@ -73,8 +74,45 @@ static hilum_rc instance_add(struct metadata *metadata, const struct web_item *i
     return rc;
 }
 
+/* The JSON of the instance just added, from `at` on, as a part of XML. */
+static hilum_rc part_make(struct metadata *metadata)
+{
+    struct web_text xml = {0};
+    char head[120];
+    snprintf(head, sizeof head, "%s--%s\r\nContent-Type: " WEB_XML "\r\n\r\n",
+             metadata->at > 1 ? "\r\n" : "", metadata->boundary);
+    web_text_put(&xml, head);
+    hilum_rc rc = web_xml(metadata->web->host->dicom, metadata->text, metadata->length, &xml);
+    metadata->length = 0;
+    if (rc == HILUM_OK)
+        rc = text_add(metadata, xml.bytes, xml.n);
+    web_text_fini(&xml);
+    return rc;
+}
+
+/* A part an instance, and the last line. */
+static hilum_rc xml_next(void *arg, const void **bytes, uint64_t *n)
+{
+    struct metadata *metadata = arg;
+    char end[64];
+    hilum_rc rc = HILUM_OK;
+    metadata->length = 0;
+    if (!metadata->is_over && metadata->at < metadata->list.n) {
+        rc = instance_add(metadata, &metadata->list.items[metadata->at++]);
+        if (rc == HILUM_OK)
+            rc = part_make(metadata);
+    } else if (!metadata->is_over) {
+        metadata->is_over = true;
+        snprintf(end, sizeof end, "\r\n--%s--\r\n", metadata->boundary);
+        rc = text_add(metadata, end, strlen(end));
+    }
+    *bytes = metadata->text;
+    *n = rc == HILUM_OK ? metadata->length : 0;
+    return rc;
+}
+
 /* "[", an instance at a time with a comma between, "]". */
-static hilum_rc metadata_next(void *arg, const void **bytes, uint64_t *n)
+static hilum_rc json_next(void *arg, const void **bytes, uint64_t *n)
 {
     struct metadata *metadata = arg;
     metadata->length = 0;
@@ -91,6 +129,12 @@ static hilum_rc metadata_next(void *arg, const void **bytes, uint64_t *n)
     return rc;
 }
 
+static hilum_rc metadata_next(void *arg, const void **bytes, uint64_t *n)
+{
+    const struct metadata *metadata = arg;
+    return metadata->is_xml ? xml_next(arg, bytes, n) : json_next(arg, bytes, n);
+}
+
 static void metadata_free(void *arg)
 {
     struct metadata *metadata = arg;
@@ -99,11 +143,11 @@ static void metadata_free(void *arg)
     free(metadata);
 }
 
-static hilum_rc collect(const struct web_call *call, struct metadata *metadata)
+static hilum_rc collect(const struct web_call *call, struct metadata *metadata, const char *type)
 {
     const void *bytes = NULL;
     uint64_t n = 1;
-    hilum_rc rc = call->api->begin(call->http, 200, WEB_JSON, HILUM_LENGTH_UNKNOWN);
+    hilum_rc rc = call->api->begin(call->http, 200, type, HILUM_LENGTH_UNKNOWN);
     while (rc == HILUM_OK && n > 0) {
         rc = metadata_next(metadata, &bytes, &n);
         if (rc == HILUM_OK && n > 0)
@@ -113,36 +157,73 @@ static hilum_rc collect(const struct web_call *call, struct metadata *metadata)
     return rc == HILUM_OK ? call->api->end(call->http) : rc;
 }
 
-hilum_rc web_metadata(const struct web_call *call)
+static struct metadata *metadata_new(const struct web_call *call, bool is_xml)
 {
-    static const struct web_offer offers[] = {{WEB_JSON, NULL, NULL},
-                                              {"application/json", NULL, NULL}};
-    if (web_accept(web_accept_of(call), offers, sizeof offers / sizeof *offers) < 0)
-        return web_refuse(call, 406, "metadata are sent as application/dicom+json");
     struct metadata *metadata = calloc(1, sizeof *metadata);
     if (metadata == NULL)
-        return HILUM_ENOMEM;
+        return NULL;
     metadata->web = call->web;
     metadata->who = call->api->request(call->http)->who;
+    metadata->is_xml = is_xml;
     snprintf(metadata->base, sizeof metadata->base, "%.600s" WEB_ROOT "/studies/",
              call->api->request(call->http)->base_url);
     for (const char *p = metadata->base; *p != '\0'; p++)
         metadata->base_hash = (metadata->base_hash ^ (uint8_t)*p) * UINT64_C(0x100000001B3);
+    return metadata;
+}
+
+hilum_rc web_instance_json(const struct web_call *call, struct web_text *out)
+{
+    struct metadata *metadata = metadata_new(call, false);
+    if (metadata == NULL)
+        return HILUM_ENOMEM;
+    hilum_rc rc = web_list_make(call, &metadata->list);
+    if (rc == HILUM_OK)
+        rc = instance_add(metadata, &metadata->list.items[0]);
+    if (rc == HILUM_OK)
+        web_text_add(out, metadata->text, metadata->length);
+    metadata_free(metadata);
+    return rc == HILUM_OK && out->failed ? HILUM_ENOMEM : rc;
+}
+
+/* Frees. */
+static hilum_rc answer(const struct web_call *call, struct metadata *metadata)
+{
+    char type[120] = WEB_JSON;
+    struct web_tag tag = {.a = metadata->base_hash};
+    web_tag_list(&tag, &metadata->list);
+    if (metadata->is_xml) {
+        web_tag_form(&tag, call->web, false);
+        web_tag_boundary(call->web, &tag, metadata->boundary);
+        snprintf(type, sizeof type, "multipart/related; type=\"" WEB_XML "\"; boundary=%s",
+                 metadata->boundary);
+    }
+    if (web_tag_show(call, &tag)) {
+        metadata_free(metadata);
+        return web_unchanged(call);
+    }
+    if (metadata->list.n <= COLLECT_MAX)
+        return collect(call, metadata, type);
+    const struct hilum_http_source source = {
+        .size = sizeof source, .next = metadata_next, .close = metadata_free, .arg = metadata};
+    return call->api->stream(call->http, 200, type, HILUM_LENGTH_UNKNOWN, &source);
+}
+
+hilum_rc web_metadata(const struct web_call *call)
+{
+    int form = web_json_or_xml(call);
+    if (form < 0)
+        return web_refuse(call, 406,
+                          "metadata are sent as application/dicom+json or multipart/related; "
+                          "type=\"application/dicom+xml\"");
+    struct metadata *metadata = metadata_new(call, form == 1);
+    if (metadata == NULL)
+        return HILUM_ENOMEM;
     hilum_rc rc = web_list_make(call, &metadata->list);
     if (rc != HILUM_OK) {
         metadata_free(metadata);
         return rc;
     }
     web_audit_retrieve(call, "metadata", metadata->list.n, true);
-    struct web_tag tag = {.a = metadata->base_hash};
-    web_tag_list(&tag, &metadata->list);
-    if (web_tag_show(call, &tag)) {
-        metadata_free(metadata);
-        return web_unchanged(call);
-    }
-    if (metadata->list.n <= COLLECT_MAX)
-        return collect(call, metadata);
-    const struct hilum_http_source source = {
-        .size = sizeof source, .next = metadata_next, .close = metadata_free, .arg = metadata};
-    return call->api->stream(call->http, 200, WEB_JSON, HILUM_LENGTH_UNKNOWN, &source);
+    return answer(call, metadata);
 }

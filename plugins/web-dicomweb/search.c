@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { KEYS_MAX = 128, RETURNS_MAX = 256 };
+enum {
+    KEYS_MAX = 128,
+    RETURNS_MAX = 256,
+    READ_MAX = 1000 /* objects, for attributes the catalogue does not keep */
+};
 
 struct search {
     const struct web_call *call;
@@ -16,7 +20,9 @@ struct search {
     uint32_t returns[RETURNS_MAX];
     uint32_t n_keys, n_copies, n_returns;
     uint64_t limit, offset, n_found;
-    bool is_fuzzy, is_limited, has_ignored, has_more;
+    struct web_extras extras;
+    bool is_fuzzy, is_limited, has_ignored, has_more, is_xml;
+    char boundary[33];
 };
 
 /* What is returned unasked (PS3.18 10.6.3-3 to -5), with the level that brings it. */
@@ -133,6 +139,8 @@ static hilum_rc read_includes(struct search *search, const char *value)
             return bad(search, "includefield", "no such attribute");
         if (!is_path && catalog->has_attribute(search->level, tag))
             add_return(search, tag);
+        else if (search->level == HILUM_LEVEL_IMAGE && search->extras.n < WEB_EXTRAS)
+            search->extras.tags[search->extras.n++] = tag; /* of a path: its whole sequence */
         else
             search->has_ignored = true;
     }
@@ -242,32 +250,88 @@ static void fill(const struct search *search, hilum_cursor *cursor, hilum_datase
     put_url(search, cursor, answer);
 }
 
-static hilum_rc write_http(void *arg, const void *bytes, uint64_t n)
+static hilum_rc begin(const struct search *search)
 {
-    const struct web_call *call = arg;
-    return call->api->write(call->http, bytes, n);
+    const struct web_call *call = search->call;
+    char type[120];
+    if (!search->is_xml) {
+        hilum_rc rc = call->api->begin(call->http, 200, WEB_JSON, HILUM_LENGTH_UNKNOWN);
+        return rc == HILUM_OK ? call->api->write(call->http, "[", 1) : rc;
+    }
+    snprintf(type, sizeof type, "multipart/related; type=\"" WEB_XML "\"; boundary=%s",
+             search->boundary);
+    return call->api->begin(call->http, 200, type, HILUM_LENGTH_UNKNOWN);
 }
 
-static hilum_rc begin(const struct web_call *call)
+static hilum_rc keep_text(void *arg, const void *bytes, uint64_t n)
 {
-    hilum_rc rc = call->api->begin(call->http, 200, WEB_JSON, HILUM_LENGTH_UNKNOWN);
-    return rc == HILUM_OK ? call->api->write(call->http, "[", 1) : rc;
+    web_text_add(arg, bytes, (size_t)n);
+    return HILUM_OK;
+}
+
+/* With what only the object itself knows. One that cannot be read is told without. */
+static hilum_rc read_extras(struct search *search, hilum_cursor *cursor, struct web_text *json)
+{
+    const struct hilum_catalog_api *catalog = search->call->web->host->catalog;
+    static const uint32_t tags[3] = {TAG_STUDY, TAG_SERIES, TAG_SOP_INSTANCE};
+    char uids[3][68];
+    if (search->n_found >= READ_MAX) {
+        search->has_ignored = true;
+        return HILUM_OK;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const char *value = catalog->value(cursor, tags[i]);
+        snprintf(uids[i], sizeof uids[i], "%s", value != NULL ? value : "");
+    }
+    const char *const names[3] = {uids[0], uids[1], uids[2]};
+    hilum_rc rc = web_extras_add(search->call, &search->extras, names, json);
+    search->has_ignored = search->has_ignored || rc != HILUM_OK;
+    return rc == HILUM_ENOMEM ? rc : HILUM_OK;
+}
+
+/* A part of its own (PS3.18 10.6.3.1). */
+static hilum_rc write_xml(struct search *search, const struct web_text *json)
+{
+    const struct web_call *call = search->call;
+    struct web_text xml = {0};
+    char head[120];
+    snprintf(head, sizeof head, "%s--%s\r\nContent-Type: " WEB_XML "\r\n\r\n",
+             search->n_found > 0 ? "\r\n" : "", search->boundary);
+    web_text_put(&xml, head);
+    hilum_rc rc = web_xml(call->web->host->dicom, json->bytes, json->n, &xml);
+    if (rc == HILUM_OK)
+        rc = call->api->write(call->http, xml.bytes, xml.n);
+    web_text_fini(&xml);
+    return rc;
+}
+
+static hilum_rc write_json(struct search *search, const struct web_text *json)
+{
+    const struct web_call *call = search->call;
+    hilum_rc rc = search->n_found > 0 ? call->api->write(call->http, ",", 1) : HILUM_OK;
+    return rc == HILUM_OK ? call->api->write(call->http, json->bytes, json->n) : rc;
 }
 
 static hilum_rc write_answer(struct search *search, hilum_cursor *cursor)
 {
-    const struct web_call *call = search->call;
-    const struct hilum_dicom_api *dicom = call->web->host->dicom;
-    struct hilum_sink sink = {
-        .size = sizeof sink, .write = write_http, .ctx = (void *)(uintptr_t)call};
+    const struct hilum_dicom_api *dicom = search->call->web->host->dicom;
     hilum_dataset *answer = dicom->dataset_new();
     if (answer == NULL)
         return HILUM_ENOMEM;
+    struct web_text json = {0};
+    const struct hilum_sink sink = {.size = sizeof sink, .write = keep_text, .ctx = &json};
     fill(search, cursor, answer);
-    hilum_rc rc = search->n_found > 0 ? call->api->write(call->http, ",", 1) : begin(call);
-    if (rc == HILUM_OK)
-        rc = dicom->json(answer, &sink);
+    hilum_rc rc = dicom->json(answer, &sink);
     dicom->dataset_free(answer);
+    if (rc == HILUM_OK && json.failed)
+        rc = HILUM_ENOMEM;
+    if (rc == HILUM_OK && search->extras.n > 0)
+        rc = read_extras(search, cursor, &json);
+    if (rc == HILUM_OK && search->n_found == 0)
+        rc = begin(search);
+    if (rc == HILUM_OK)
+        rc = search->is_xml ? write_xml(search, &json) : write_json(search, &json);
+    web_text_fini(&json);
     search->n_found++;
     return rc;
 }
@@ -313,7 +377,10 @@ static hilum_rc finish(struct search *search)
                      "returned.");
     if (search->n_found == 0)
         return call->api->respond(call->http, 204, NULL, "", 0);
-    hilum_rc rc = call->api->write(call->http, "]", 1);
+    char end[64] = "]";
+    if (search->is_xml)
+        snprintf(end, sizeof end, "\r\n--%s--\r\n", search->boundary);
+    hilum_rc rc = call->api->write(call->http, end, strlen(end));
     return rc == HILUM_OK ? call->api->end(call->http) : rc;
 }
 
@@ -351,15 +418,20 @@ static hilum_rc open_and_run(struct search *search)
 
 hilum_rc web_search(const struct web_call *call, uint32_t level)
 {
-    static const struct web_offer offers[] = {{WEB_JSON, NULL, NULL},
-                                              {"application/json", NULL, NULL}};
-    if (web_accept(web_accept_of(call), offers, sizeof offers / sizeof *offers) < 0)
-        return web_refuse(call, 406, "searches are answered as application/dicom+json");
+    int form = web_json_or_xml(call);
+    if (form < 0)
+        return web_refuse(call, 406,
+                          "searches are answered as application/dicom+json or multipart/related; "
+                          "type=\"application/dicom+xml\"");
     struct search *search = calloc(1, sizeof *search);
     if (search == NULL)
         return HILUM_ENOMEM;
     search->call = call;
     search->level = level;
+    search->is_xml = form == 1;
+    struct web_tag tag = {0};
+    web_tag_text(&tag, call->api->request(call->http)->trace_id);
+    web_tag_boundary(call->web, &tag, search->boundary);
     hilum_rc rc = read_path(search);
     if (rc == HILUM_OK)
         rc = read_query(search);

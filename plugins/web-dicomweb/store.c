@@ -19,17 +19,20 @@ struct store {
 
 /* ---- one object ---- */
 
-static hilum_rc object_begin(struct store *store)
+hilum_rc web_intake_begin(const struct web_call *call, const char *study, hilum_intake **out)
 {
-    const struct web_call *call = store->call;
     const struct hilum_http_request *request = call->api->request(call->http);
     const struct hilum_intake_source source = {.size = sizeof source,
                                                .kind = "STOW-RS",
                                                .user = request->user,
                                                .address = request->remote,
-                                               .study_uid = store->study};
-    return call->web->host->objects->receive(call->web->self, request->who, &source,
-                                             &store->intake);
+                                               .study_uid = study};
+    return call->web->host->objects->receive(call->web->self, request->who, &source, out);
+}
+
+static hilum_rc object_begin(struct store *store)
+{
+    return web_intake_begin(store->call, store->study, &store->intake);
 }
 
 static hilum_rc object_data(struct store *store, const void *bytes, size_t n)
@@ -40,10 +43,9 @@ static hilum_rc object_data(struct store *store, const void *bytes, size_t n)
 }
 
 /* Where it can be had. */
-static void url_of(const struct store *store, const struct hilum_intake_result *result, char *out,
+static void url_of(const struct web_call *call, const struct hilum_intake_result *result, char *out,
                    size_t size)
 {
-    const struct web_call *call = store->call;
     *out = '\0';
     if (result->series_uid[0] != '\0')
         snprintf(out, size, "%.300s" WEB_ROOT "/studies/%s/series/%s/instances/%s",
@@ -51,16 +53,22 @@ static void url_of(const struct store *store, const struct hilum_intake_result *
                  result->sop_instance);
 }
 
+hilum_rc web_intake_tell(const struct web_call *call, struct web_outcome *outcome,
+                         const struct hilum_intake_result *result)
+{
+    char url[640];
+    url_of(call, result, url, sizeof url);
+    return web_outcome_add(outcome, url, result);
+}
+
 static hilum_rc object_end(struct store *store)
 {
     const struct hilum_object_api *objects = store->call->web->host->objects;
     struct hilum_intake_result result = {.size = sizeof result};
-    char url[640];
     if (store->intake == NULL)
         return HILUM_OK;
     objects->intake_end(store->intake, &result);
-    url_of(store, &result, url, sizeof url);
-    hilum_rc rc = web_outcome_add(&store->outcome, url, &result);
+    hilum_rc rc = web_intake_tell(store->call, &store->outcome, &result);
     objects->intake_close(store->intake);
     store->intake = NULL;
     return rc;
@@ -157,9 +165,13 @@ static bool is_taken(const char *type)
 {
     bool is_one = strncasecmp(type, "application/dicom", 17) == 0 &&
                   (type[17] == '\0' || type[17] == ';' || type[17] == ' ');
-    bool is_metadata =
-        strcasestr(type, "dicom+json") != NULL || strcasestr(type, "dicom+xml") != NULL;
-    return is_one || (strncasecmp(type, "multipart/related", 17) == 0 && !is_metadata);
+    return is_one || strncasecmp(type, "multipart/related", 17) == 0;
+}
+
+static bool is_of_metadata(const char *type)
+{
+    return strncasecmp(type, "multipart/related", 17) == 0 &&
+           (strcasestr(type, "dicom+json") != NULL || strcasestr(type, "dicom+xml") != NULL);
 }
 
 hilum_rc web_store(const struct web_call *call)
@@ -170,11 +182,15 @@ hilum_rc web_store(const struct web_call *call)
     const char *type = call->api->request(call->http)->content_type;
     int answer = web_accept(web_accept_of(call), answers, 3);
     if (!is_taken(type))
-        return web_refuse(call, 415,
-                          "send multipart/related; type=\"application/dicom\"; boundary=...");
+        return web_refuse(
+            call, 415,
+            "send multipart/related; type=\"application/dicom\"; boundary=..., or "
+            "metadata as application/dicom+json or application/dicom+xml and bulk data");
     if (answer < 0)
         return web_refuse(call, 406,
                           "the answer is application/dicom+json or application/dicom+xml");
+    if (is_of_metadata(type))
+        return web_stow(call, type, answer == 2);
     struct store *store = calloc(1, sizeof *store);
     if (store == NULL)
         return HILUM_ENOMEM;

@@ -12,6 +12,10 @@ static const struct hilum_option options[] = {
      "Metadata sent lately and kept in memory; 0: none."},
     {"thumbnails", HILUM_OPT_BYTES, offsetof(struct web_conf, thumbnails), "1GiB", NULL,
      "Thumbnails kept as files; 0: none, each is drawn when it is asked for."},
+    {"metadata_max", HILUM_OPT_BYTES, offsetof(struct web_conf, metadata_max), "4MiB",
+     "64KiB..64MiB", "Metadata of one STOW-RS request."},
+    {"bulk_max", HILUM_OPT_BYTES, offsetof(struct web_conf, bulk_max), "2GiB", "1MiB..64GiB",
+     "Bulk data beside such metadata; they lie on disk until all has come."},
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -26,6 +30,14 @@ bool web_is_uid(const char *text)
 hilum_rc web_refuse(const struct web_call *call, uint32_t status, const char *why)
 {
     return call->api->problem(call->http, status, HILUM_OK, why);
+}
+
+int web_json_or_xml(const struct web_call *call)
+{
+    static const struct web_offer offers[] = {
+        {WEB_JSON, NULL, NULL}, {"application/json", NULL, NULL}, {NULL, WEB_XML, NULL}};
+    int best = web_accept(web_accept_of(call), offers, sizeof offers / sizeof *offers);
+    return best < 0 ? -1 : best == 2;
 }
 
 hilum_rc web_check_path(struct web_call *call)
@@ -146,6 +158,7 @@ static void web_fini(void *state)
 {
     struct web *web = state;
     web_blobs_free(web->blobs);
+    pthread_mutex_destroy(&web->unfolding);
     pthread_mutex_destroy(&web->lock);
     free(web);
 }
@@ -158,6 +171,7 @@ static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const 
         return host->fail(self, HILUM_ENOMEM, "web-dicomweb: no memory");
     *web = (struct web){.host = host, .self = self, .conf = conf};
     pthread_mutex_init(&web->lock, NULL);
+    pthread_mutex_init(&web->unfolding, NULL);
     if (getrandom(web->secret, sizeof web->secret, 0) != (ssize_t)sizeof web->secret) {
         web_fini(web);
         return host->fail(self, HILUM_EIO, "web-dicomweb: no random numbers");

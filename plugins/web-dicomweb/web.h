@@ -12,13 +12,15 @@
 #include "hilum/host.h"
 #include "hilum/renderer.h"
 #include "hilum/route.h"
+#include "multipart.h"
 
 #define WEB_ROOT "/dicom-web"
 
 struct web_conf {
-    int64_t max_results;    /* of one search */
-    int64_t metadata_cache; /* bytes */
-    int64_t thumbnails;     /* bytes of files */
+    int64_t max_results;            /* of one search */
+    int64_t metadata_cache;         /* bytes */
+    int64_t thumbnails;             /* bytes of files */
+    int64_t metadata_max, bulk_max; /* bytes of a STOW-RS of metadata */
 };
 
 enum { WEB_SEEN = 256 };
@@ -34,8 +36,9 @@ struct web {
     } seen[WEB_SEEN]; /* who looked at which study lately */
     unsigned next_seen;
     struct web_blobs *blobs;
-    atomic_uint n_thumbnails; /* written */
-    atomic_size_t n_lent;     /* objects open for answers under way (lend.c) */
+    atomic_uint n_thumbnails;  /* written */
+    atomic_size_t n_lent;      /* objects open for answers under way (lend.c) */
+    pthread_mutex_t unfolding; /* held while a STOW-RS has its metadata unfolded */
     uint64_t secret[3]; /* of boundaries; and what tells one life of the server from another */
 };
 
@@ -79,6 +82,8 @@ struct web_offer {
 /* The offer the client likes best, the earlier of equals; -1: none. NULL and "": the first. */
 int web_accept(const char *accept, const struct web_offer *offers, size_t n);
 
+/* What attributes are told in: 0 JSON, 1 parts of XML, -1 the client takes neither. */
+int web_json_or_xml(const struct web_call *call);
 /* The Accept header, or the query parameter that stands for it (PS3.18 8.3.3.1). */
 const char *web_accept_of(const struct web_call *call);
 
@@ -101,6 +106,36 @@ hilum_rc web_blobs_find(struct web_blobs *blobs, int64_t instance, int64_t as_of
                         const struct hilum_sink *sink);
 void web_blobs_keep(struct web_blobs *blobs, int64_t instance, int64_t as_of, uint64_t base,
                     const char *text, size_t n);
+
+/* ---- the Native DICOM Model (xml.c) ---- */
+
+#define WEB_XML "application/dicom+xml"
+
+/* Zero-initialised is empty; failed: there was no memory for some of it. */
+struct web_text {
+    char *bytes;
+    size_t n, cap;
+    bool failed;
+};
+void web_text_add(struct web_text *text, const char *bytes, size_t n);
+void web_text_put(struct web_text *text, const char *words);
+void web_text_fini(struct web_text *text);
+/* A document of one object of the DICOM JSON Model. HILUM_EINVAL: it is none; HILUM_ENOMEM. */
+hilum_rc web_xml(const struct hilum_dicom_api *dicom, const char *json, size_t n,
+                 struct web_text *out);
+
+/* ---- attributes the catalogue does not keep (extras.c) ---- */
+
+enum { WEB_EXTRAS = 64 };
+struct web_extras {
+    uint32_t tags[WEB_EXTRAS];
+    size_t n;
+};
+/* Puts what the instance (of a study and series) has of them into its JSON. */
+hilum_rc web_extras_add(const struct web_call *call, const struct web_extras *extras,
+                        const char *const uids[3], struct web_text *json);
+/* The metadata of the call's instance (metadata.c). */
+hilum_rc web_instance_json(const struct web_call *call, struct web_text *out);
 
 /* ---- what a path names (list.c) ---- */
 
@@ -173,42 +208,6 @@ hilum_rc web_parts_send(const struct web_call *call, uint32_t status, const char
 void web_parts_texts(struct web_parts *parts, const char *type, const char *part_type,
                      char whole[WEB_TYPE_MAX + 80], char head[WEB_TYPE_MAX + 80], char tail[64]);
 
-/* ---- multipart bodies that arrive (RFC 2046 5.1; multipart.c), no state outside, fuzzed ---- */
-
-enum {
-    WEB_BOUNDARY_MAX = 200 /* RFC 2046 has 70; Orthanc sends 73 */,
-    WEB_PART_HEAD = 8192,
-    WEB_WINDOW = 128 * 1024
-};
-
-struct web_part_head {
-    char type[128];     /* media type in lower case, without parameters; "" none given */
-    char location[512]; /* Content-Location */
-};
-struct web_multipart_calls {
-    hilum_rc (*begin)(void *arg, const struct web_part_head *head);
-    hilum_rc (*data)(void *arg, const void *bytes, size_t n);
-    hilum_rc (*end)(void *arg);
-    void *arg;
-};
-struct web_multipart {
-    const struct web_multipart_calls *calls;
-    char delimiter[WEB_BOUNDARY_MAX + 5]; /* CR LF "--" boundary */
-    size_t n_delimiter;
-    int state;
-    size_t fill;
-    char window[WEB_WINDOW];
-};
-/* False: no boundary of 1 to WEB_BOUNDARY_MAX characters in the media type. */
-bool web_multipart_init(struct web_multipart *multipart, const char *content_type,
-                        const struct web_multipart_calls *calls);
-/* Where to put the next bytes, at most *n; and that so many were put there. HILUM_EINVAL: not of the form; otherwise
- * what a call returned. */
-char *web_multipart_room(struct web_multipart *multipart, size_t *n);
-hilum_rc web_multipart_put(struct web_multipart *multipart, size_t n);
-/* Has the last delimiter come? */
-bool web_multipart_is_whole(const struct web_multipart *multipart);
-
 /* ---- answers to a STOW-RS (outcome.c) ---- */
 
 /* What became of the objects of a request, as JSON and as native DICOM model; one of the two is sent. */
@@ -224,6 +223,11 @@ hilum_rc web_outcome_add(struct web_outcome *outcome, const char *study_url,
 hilum_rc web_outcome_add_other(struct web_outcome *outcome, unsigned reason);
 hilum_rc web_outcome_send(const struct web_call *call, const struct web_outcome *outcome);
 void web_outcome_fini(struct web_outcome *outcome);
+
+/* An object of a STOW-RS arrives; and what became of it (store.c). */
+hilum_rc web_intake_begin(const struct web_call *call, const char *study, hilum_intake **out);
+hilum_rc web_intake_tell(const struct web_call *call, struct web_outcome *outcome,
+                         const struct hilum_intake_result *result);
 
 /* ---- who did what (audit.c) ---- */
 
@@ -283,7 +287,8 @@ hilum_rc web_store(const struct web_call *call);
 hilum_rc web_rendered(const struct web_call *call); /* of any level */
 hilum_rc web_thumbnail(const struct web_call *call);
 hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type);
-hilum_rc web_uri(struct web_call *call); /* WADO-URI */
+hilum_rc web_stow(const struct web_call *call, const char *type, bool is_answer_xml); /* metadata */
+hilum_rc web_uri(struct web_call *call);                                              /* WADO-URI */
 hilum_rc web_capabilities(const struct web_call *call, const struct hilum_route *routes, size_t n);
 /* The object of the path, which names one instance; adds it to the tag. */
 hilum_rc web_open_one(const struct web_call *call, hilum_object **out, struct web_tag *tag);

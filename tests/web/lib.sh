@@ -18,6 +18,10 @@ send_demo() {
     "$build/bin/hilum" --data "$work/server/data" --json demo send >/dev/null
 }
 
+# What came in lies in the intake log until senders pause, and streams from there; as files it is lent. settled N: N files.
+files_are() { [ "$(find "$work/server/data/objects/objects" -name '*.dcm' 2>/dev/null | wc -l)" -ge "$1" ]; }
+settled() { await 30 files_are "$1"; }
+
 # status CURL-ARGUMENT...: the answer's body and head are files then.
 status() { curl -s -D "$work/head" -o "$work/body" -w '%{http_code}' "$@"; }
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-start_web 'unknown_clients = "refuse"; proxies = "127.0.0.2"; max_sign_in_failures = 12;' '' '{ name = "auth-local"; required = true; },'
+start_web 'unknown_clients = "refuse"; proxies = "127.0.0.2"; max_sign_in_failures = 12; max_requests_per_user = 3;' '' '{ name = "auth-local"; required = true; },'
 send_demo
 dw=$url/dicom-web study=2.25.31074444438814285357292730408721544579
 hilum() { "$build/bin/hilum" --data "$work/server/data" --json "$@"; }
@@ -67,6 +67,7 @@ hilum token revoke "$id" >/dev/null
 equal "revoked" 401 "$(status -H "Authorization: Bearer $bearer" "$dw/studies")"
 hilum token create store1 gateway >"$work/token"
 bearer=$(json "$work/token" 'a["token"]')
+gateway=$bearer
 equal "a gateway stores" 409 "$(status -H "Authorization: Bearer $bearer" -H 'Content-Type: application/dicom' -d x "$dw/studies")"
 equal "a scheme nobody knows" 401 "$(status -H 'Authorization: Negotiate x' "$dw/studies")"
 hilum user create stat statistician >"$work/stat" && hilum user roles stat "statistician,resident" >/dev/null
@@ -79,6 +80,32 @@ check "of the archive and of routes" sh -c "grep -q '^hilum_record_studies 3$' '
 # Through our proxy, without TLS in front of it, no password passes.
 equal "a proxy that says http" 403 "$(status --interface 127.0.0.2 -u 'li:correct horse staple' -H 'X-Forwarded-For: 203.0.113.7' "$dw/studies")"
 equal "a proxy that says https" 200 "$(status --interface 127.0.0.2 -u 'li:correct horse staple' -H 'X-Forwarded-For: 203.0.113.7' -H 'X-Forwarded-Proto: https' "$dw/studies")"
+
+# One user, so many requests at once; another one is not held up.
+hilum user unlock li >/dev/null 2>&1
+$python - "${url#http://}" "/dicom-web/studies/$study" "$work" <<'PY' &
+import base64, os, socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+peers = []
+for _ in range(3):  # who asks for a study and does not read
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.connect((host, int(port)))
+    word = base64.b64encode("li:correct horse staple".encode()).decode()
+    s.sendall(f"GET {sys.argv[2]} HTTP/1.1\r\nHost: {sys.argv[1]}\r\nAuthorization: Basic {word}\r\n\r\n".encode())
+    s.recv(10)
+    peers.append(s)
+open(sys.argv[3] + "/held", "w").write("x")
+while os.path.exists(sys.argv[3] + "/held"):
+    time.sleep(0.05)
+PY
+check "three downloads are under way" await 15 test -s "$work/held"
+equal "a fourth request of that user waits" 429 "$(status -u 'li:correct horse staple' "$dw/studies")"
+check "and hears how long" grep -qi '^retry-after:' "$work/head"
+equal "another user does not" 409 "$(status -H "Authorization: Bearer $gateway" -H 'Content-Type: application/dicom' -d x "$dw/studies")"
+rm "$work/held"
+served_again() { [ "$(status -u 'li:correct horse staple' "$dw/studies")" = 200 ]; }
+check "when they end it goes on" await 15 served_again
 
 # Too many wrong passwords: first the name, then the address.
 for _ in 1 2 3 4 5; do status --interface 127.0.0.2 -H 'X-Forwarded-For: 203.0.113.8' -H 'X-Forwarded-Proto: https' -u li:guess "$dw/studies" >/dev/null; done

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-start_web 'unknown_clients = "accept"; header_timeout = "1s";'
+start_web 'unknown_clients = "accept"; header_timeout = "1s"; cors = "https://viewer.example";'
 check "the READY line names the URL" [ -n "$url" ]
 
 equal "alive" 200 "$(status "$url/health")"
@@ -19,6 +19,13 @@ equal "a NUL" 400 "$(status "$url/health%00")"
 equal "a broken escape" 400 "$(status "$url/%zz")"
 equal "not UTF-8" 400 "$(status "$url/%ff")"
 equal "a body nobody takes" 413 "$(status -X GET -d x "$url/health")"
+equal "a body that would have to be inflated" 415 "$(status -H 'Content-Encoding: gzip' -d x "$url/dicom-web/studies")"
+equal "a page of another site may ask first" 204 "$(status -X OPTIONS -H 'Origin: https://viewer.example' -H 'Access-Control-Request-Method: GET' "$url/dicom-web/studies")"
+check "what it may send" grep -qi '^access-control-allow-headers:.*if-none-match.*range' "$work/head"
+equal "and then" 204 "$(status -H 'Origin: https://viewer.example' "$url/dicom-web/studies")"
+check "is told its own origin" grep -qi '^access-control-allow-origin: https://viewer.example' "$work/head"
+equal "another one" 204 "$(status -H 'Origin: https://other.example' "$url/dicom-web/studies")"
+check "is told none" sh -c "! grep -qi '^access-control-allow-origin' '$work/head'"
 check "a header over the limit is refused" test "$(status -H "X-Long: $(head -c 40000 /dev/zero | tr '\0' a)" "$url/health")" -ge 400
 check "a path stays out of the log" sh -c "! grep -q 'etc/passwd' '$work/server/log'"
 check "a header that drips is cut" $python - "${url#http://}" <<'PY'

@@ -45,6 +45,7 @@ series=$(grep -o '"0020000E":{"vr":"UI","Value":\["[0-9.]*' "$work/body" | head 
 matches "instances of a series" "studies/$study/series/$series/instances?limit=1" 'v(0,"00080018") and v(0,"00280010") > 0 and v(0,"00081190").endswith(v(0,"00080018"))'
 matches "instances of a study" "studies/$study/instances" 'len(a) == 65'
 matches "instances of all" "instances?SOPClassUID=1.2.840.10008.5.1.4.1.1.2&limit=3" 'len(a) == 3 and "00100010" in a[0]'
+matches "what only objects know" "studies/$study/instances?limit=2&includefield=PixelSpacing,ImageType" 'len(a) == 2 and any(len(x.get("00280030", {}).get("Value", [])) == 2 for x in a) and "00080008" in a[1] and list(a[0]) == sorted(a[0])'
 matches "a key that is not kept" "studies?PatientID=DEMO-0001&StationAETitle=X" 'len(a) == 1'
 check "is told" grep -qi '^warning: 299.*not kept' "$work/head"
 matches "the accept parameter" "studies?accept=application/json" 'code == 200'

@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/dicom/dcmtk/dataset_internal.h"
 
+#include <charconv>
 #include <cstring>
 
 namespace
@@ -108,8 +109,29 @@ bool hilum::has_charset(const DcmElement &element)
 
 // UN is tried as text too: what unknown attributes hold mostly is. No repair here; that belongs
 // to the ingest, which knows the source.
+// Digits enough to read the same number back, and no more: the library's own text is off by the last one at times.
+static std::string reals_text(DcmElement &element)
+{
+    std::string text;
+    const unsigned long n = element.getNumberOfValues();
+    for (unsigned long i = 0; i < n; i++) {
+        char digits[32];
+        Float32 single = 0;
+        Float64 value = 0;
+        if (element.getVR() == EVR_FL && element.getFloat32(single, i).good())
+            value = single;
+        else if (element.getVR() == EVR_FL || element.getFloat64(value, i).bad())
+            return "";
+        const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+        text += (i > 0 ? "\\" : "") + std::string(digits, end);
+    }
+    return text;
+}
+
 std::string hilum::text_of(DcmElement &element, const std::string &charset)
 {
+    if (element.getVR() == EVR_FL || element.getVR() == EVR_FD)
+        return reals_text(element);
     const bool is_unknown = element.getVR() == EVR_UN;
     if (!is_string(element) && !is_unknown) {
         OFString text;

@@ -15,17 +15,18 @@ struct hilum_host;
  * change its table: from outside Hilum's own folder it is refused unless the administrator wrote
  * `allow_preview = true` beside the plugin's name. */
 enum {
-    HILUM_CAP_STORE = 1,    /* hilum/store.h: many, by name */
-    HILUM_CAP_DATABASE = 2, /* hilum/database.h: exactly one */
-    HILUM_CAP_SERVICE = 3,  /* hilum/service.h: one per SOP class */
-    HILUM_CAP_CODEC = 4,    /* hilum/codec.h: many; by transfer syntax and priority */
-    HILUM_CAP_ROUTE = 5,    /* hilum/route.h, preview: one per method and pattern */
-    HILUM_CAP_HL7 = 6,      /* hilum/hl7.h, preview: many, by name */
-    HILUM_CAP_RENDERER = 7, /* hilum/renderer.h, preview: many, by name */
-    HILUM_CAP_OPERATOR = 8, /* hilum/operator.h, preview: many, by name */
-    HILUM_CAP_REPORT = 9,   /* hilum/report.h, preview: many, by name */
-    HILUM_CAP_AUTH = 10,    /* hilum/auth.h, preview: a chain, by `order` */
-    HILUM_CAP_NOTIFIER = 11 /* hilum/notifier.h, preview: many, by name */
+    HILUM_CAP_STORE = 1,     /* hilum/store.h: many, by name */
+    HILUM_CAP_DATABASE = 2,  /* hilum/database.h: exactly one */
+    HILUM_CAP_SERVICE = 3,   /* hilum/service.h: one per SOP class */
+    HILUM_CAP_CODEC = 4,     /* hilum/codec.h: many; by transfer syntax and priority */
+    HILUM_CAP_ROUTE = 5,     /* hilum/route.h, preview: one per method and pattern */
+    HILUM_CAP_HL7 = 6,       /* hilum/hl7.h, preview: many, by name */
+    HILUM_CAP_RENDERER = 7,  /* hilum/renderer.h, preview: many, by name */
+    HILUM_CAP_OPERATOR = 8,  /* hilum/operator.h, preview: many, by name */
+    HILUM_CAP_REPORT = 9,    /* hilum/report.h, preview: many, by name */
+    HILUM_CAP_AUTH = 10,     /* hilum/auth.h, preview: a chain, by `order` */
+    HILUM_CAP_NOTIFIER = 11, /* hilum/notifier.h, preview: many, by name */
+    HILUM_CAP_CARRIER = 12   /* hilum/carrier.h, preview: many, by name */
 };
 
 /* Option types. The host parses, range-checks and writes the value at `offset` of the plugin's conf

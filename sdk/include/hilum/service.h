@@ -151,6 +151,8 @@ struct hilum_dicom_api {
     const char *(*vr)(uint32_t tag);
     /* Writes the data set as an object of the DICOM JSON Model (PS3.18 F). */
     hilum_rc (*json)(hilum_dataset *data, const struct hilum_sink *sink);
+    /* The keyword of PS3.6 ("PatientID"); NULL: private, or none it knows. Static. */
+    const char *(*keyword)(uint32_t tag);
     /* since 1.1: append here */
 };
 

@@ -94,19 +94,20 @@ static const struct fault_case cases[] = {
     {"\npeers = (\n  { name = \"A\"; host = \"::1\"; }\n);",
      "a.cfg:3: peers[].aet: expected an AE title of 1 to 16 ASCII characters, found nothing"},
     {"peers = ( { name = \"A\"; aet = \"A\"; } );",
-     "a.cfg:1: peers[]: expected host, cidr or certificate_sha256, found none; cidr = ( "
+     "a.cfg:1: peers[]: expected host, url, cidr or certificate_sha256, found none; cidr = ( "
      "\"0.0.0.0/0\", \"::/0\" ) means any address"},
     {"peers = (\n{name=\"A\"; aet=\"A\"; host=\"::1\";},\n{name=\"A\"; aet=\"B\"; host=\"::1\";} "
      ");",
      "a.cfg:3: name: expected a name not yet used in this list, found \"A\" (first in line 2)"},
     {"peers = ( {name=\"ARCHIVE\"; aet=\"A\"; host=\"::1\";} );\nroutes = (\n {send=(\"ARCHIV\");} "
      ");",
-     "a.cfg:3: routes[].send: expected the name of a peer with a host, found \"ARCHIV\"; did you "
+     "a.cfg:3: routes[].send: expected the name of a peer with a host or a url, found \"ARCHIV\"; "
+     "did you "
      "mean \"ARCHIVE\"?"},
     {"peers = ( {name=\"X\"; aet=\"A\"; cidr=(\"::1\");} );\nroutes = ( {send=(\"X\");} );",
-     "a.cfg:2: routes[].send: expected the name of a peer with a host, found \"X\""},
+     "a.cfg:2: routes[].send: expected the name of a peer with a host or a url, found \"X\""},
     {"routes = ( { where = \"\"; } );", "a.cfg:1: routes[].send: expected a list ( ... ), each the "
-                                        "name of a peer with a host, found nothing"},
+                                        "name of a peer with a host or a url, found nothing"},
 };
 
 static void each_fault__names_file_line_key_expected_and_found(void **state)

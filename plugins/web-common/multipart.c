@@ -1,9 +1,10 @@
 /* multipart/related as it arrives: a window over the body, cut at delimiters. It knows nothing of what the parts are.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "web.h"
+#include "multipart.h"
 
 #include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
 enum { PREAMBLE, AFTER_DELIMITER, HEAD, BODY, EPILOGUE, STALLED = 1 };
@@ -66,18 +67,19 @@ static void field_take(const char *line, const char *name, char *out, size_t siz
 /* n bytes of whole lines. */
 static void head_read(const char *text, size_t n, struct web_part_head *out)
 {
-    char line[sizeof out->location + 64];
+    char line[sizeof out->location + 64], type[256] = "";
     *out = (struct web_part_head){0};
     for (const char *p = text; p < text + n;) {
         const char *end = memchr(p, '\n', (size_t)(text + n - p));
         size_t length = end != NULL ? (size_t)(end - p) : (size_t)(text + n - p);
         snprintf(line, sizeof line, "%.*s", (int)(length < sizeof line ? length : sizeof line - 1),
                  p);
-        field_take(line, "Content-Type", out->type, sizeof out->type);
+        field_take(line, "Content-Type", type, sizeof type);
         field_take(line, "Content-Location", out->location, sizeof out->location);
         p += length + 1;
     }
-    out->type[strcspn(out->type, "; \t")] = '\0';
+    parameter_of(type, "transfer-syntax", out->syntax, sizeof out->syntax);
+    snprintf(out->type, sizeof out->type, "%.*s", (int)strcspn(type, "; \t"), type);
     for (char *p = out->type; *p != '\0'; p++)
         *p = (char)tolower((unsigned char)*p);
 }

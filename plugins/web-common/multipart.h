@@ -1,0 +1,46 @@
+/* multipart bodies that arrive (RFC 2046 5.1), with the parts of DICOMweb's messages. No state outside, fuzzed.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEB_COMMON_MULTIPART_H
+#define WEB_COMMON_MULTIPART_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "hilum/abi.h"
+
+enum {
+    WEB_BOUNDARY_MAX = 200 /* RFC 2046 has 70; Orthanc sends 73 */,
+    WEB_PART_HEAD = 8192,
+    WEB_WINDOW = 128 * 1024
+};
+
+struct web_part_head {
+    char type[128];     /* media type in lower case, without parameters; "" none given */
+    char syntax[68];    /* its transfer-syntax parameter; "" */
+    char location[512]; /* Content-Location */
+};
+struct web_multipart_calls {
+    hilum_rc (*begin)(void *arg, const struct web_part_head *head);
+    hilum_rc (*data)(void *arg, const void *bytes, size_t n);
+    hilum_rc (*end)(void *arg);
+    void *arg;
+};
+struct web_multipart {
+    const struct web_multipart_calls *calls;
+    char delimiter[WEB_BOUNDARY_MAX + 5]; /* CR LF "--" boundary */
+    size_t n_delimiter;
+    int state;
+    size_t fill;
+    char window[WEB_WINDOW];
+};
+/* False: no boundary of 1 to WEB_BOUNDARY_MAX characters in the media type. */
+bool web_multipart_init(struct web_multipart *multipart, const char *content_type,
+                        const struct web_multipart_calls *calls);
+/* Where to put the next bytes, at most *n; and that so many were put there. HILUM_EINVAL: not of the form; otherwise
+ * what a call returned. */
+char *web_multipart_room(struct web_multipart *multipart, size_t *n);
+hilum_rc web_multipart_put(struct web_multipart *multipart, size_t n);
+/* Has the last delimiter come? */
+bool web_multipart_is_whole(const struct web_multipart *multipart);
+
+#endif

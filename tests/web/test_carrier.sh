@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Hilum as DICOMweb client of Orthanc and of itself: STOW-RS, WADO-RS, TLS, tokens, what waits.
+# SPDX-License-Identifier: Apache-2.0
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+python=python3
+[ -x /usr/bin/python3 ] && python=/usr/bin/python3
+[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || { echo "skip: package orthanc-dicomweb is not installed"; exit 77; }
+$python -c 'import pydicom' 2>/dev/null || { echo "skip: python3-pydicom is not installed"; exit 77; }
+exec timeout 120 "$python" "$root/tests/web/carrier.py"
