@@ -136,9 +136,12 @@ rm -f "$ready"
 "$bin/hilumd" "${args[@]}" >&3 &
 server=$!
 trap 'kill -TERM "$server" 2>/dev/null || true' TERM INT
-address="" ready_line=""
+address="" ready_line="" part=""
 while kill -0 "$server" 2>/dev/null; do
-    if read -r -t 0.2 -u 3 line; then
+    if ! read -r -t 0.2 -u 3 line; then
+        part+=$line # the time was up in the middle of a line
+    else
+        line=$part$line part=""
         case $line in
         "READY dicom="*) ready_line=$line address=${line#READY dicom=} address=${address%% *}; break ;;
         *) echo "$line" ;;

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/contract/contract.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -166,6 +167,16 @@ static hilum_rc stream(hilum_http *http, uint32_t status, const char *media_type
     return rc;
 }
 
+static hilum_rc respond_file(hilum_http *http, const char *root, const char *path)
+{
+    char file[4096];
+    assert_non_null(root);
+    assert_non_null(path);
+    int fits = (size_t)snprintf(file, sizeof file, "%s/%s", root, path) < sizeof file;
+    return fits && !strstr(path, "..") && access(file, R_OK) == 0 ? whole(http, 200)
+                                                                  : HILUM_ENOTFOUND;
+}
+
 static const struct hilum_http_api api = {.size = sizeof api,
                                           .request = request,
                                           .param = param,
@@ -185,7 +196,8 @@ static const struct hilum_http_api api = {.size = sizeof api,
                                           .suspend = suspend,
                                           .resume = resume,
                                           .lend = lend,
-                                          .stream = stream};
+                                          .stream = stream,
+                                          .respond_file = respond_file};
 
 static uint32_t tag_of(const char *keyword)
 {
