@@ -376,12 +376,7 @@ void fs_intake_close(struct fs_intake *intake)
             free(entry);
         }
     }
-    while (intake->chunks != NULL) {
-        struct fs_chunk *chunk = intake->chunks;
-        intake->chunks = chunk->next;
-        free(chunk->bytes);
-        free(chunk);
-    }
+    fs_chunks_close(intake);
     for (int i = 0; i < INTAKE_SEGMENTS_MAX; i++) {
         if (intake->segments[i].fd > 0)
             close(intake->segments[i].fd);

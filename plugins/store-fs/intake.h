@@ -20,8 +20,11 @@ enum {
     INTAKE_NOTE_MAX = INTAKE_BLOCK - INTAKE_HEAD - 24
 };
 
+struct fs_slab;
+
 struct fs_chunk {
     struct fs_chunk *next;
+    struct fs_slab *slab; /* it is a part of */
     uint32_t used;
     uint8_t *bytes; /* INTAKE_CHUNK, aligned to INTAKE_BLOCK */
 };
@@ -65,6 +68,7 @@ struct fs_intake {
     int n_segments, active; /* active -1: none */
     struct fs_entry *buckets[INTAKE_BUCKETS];
     struct fs_chunk *chunks; /* free ones */
+    struct fs_slab *slabs;   /* all */
     unsigned n_chunks, max_chunks;
     int64_t last_sync_ms; /* or begin */
     unsigned syncing;
@@ -110,6 +114,8 @@ bool fs_chunk_add(struct fs_intake *intake, struct fs_txn *txn);
 void fs_chunks_give(struct fs_intake *intake, struct fs_txn *txn);
 /* Under lock: gives memory back that a burst has left. */
 void fs_chunks_trim(struct fs_intake *intake);
+/* Nobody is left who has one. */
+void fs_chunks_close(struct fs_intake *intake);
 
 /* ---- intake_sync.c ---- */
 /* Writes and flushes those of the group that are in memory. Those that do not fit become files. */

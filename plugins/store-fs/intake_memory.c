@@ -3,36 +3,86 @@
 #include "intake.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
-enum { SPARE_CHUNKS = 16 };
+/* Chunks are cut from slabs of a huge page: the device is given few long pieces instead of a page at a time. */
+enum { SLAB_SIZE = 2 * 1024 * 1024, SLAB_CHUNKS = SLAB_SIZE / INTAKE_CHUNK, SPARE_SLABS = 2 };
 
-static struct fs_chunk *chunk_make(void)
+struct fs_slab {
+    struct fs_slab *next;
+    uint8_t *bytes;
+    unsigned n, n_free;
+    struct fs_chunk chunks[SLAB_CHUNKS]; /* the first n */
+};
+
+static struct fs_slab *slab_new(unsigned n)
 {
     void *bytes = NULL;
-    struct fs_chunk *chunk = calloc(1, sizeof *chunk);
-    if (chunk == NULL || posix_memalign(&bytes, INTAKE_BLOCK, INTAKE_CHUNK) != 0) {
-        free(chunk);
+    struct fs_slab *slab = calloc(1, sizeof *slab);
+    if (slab == NULL || posix_memalign(&bytes, SLAB_SIZE, SLAB_SIZE) != 0) {
+        free(slab);
         return NULL;
     }
-    chunk->bytes = bytes;
+    madvise(bytes, SLAB_SIZE, MADV_HUGEPAGE);
+    slab->bytes = bytes;
+    slab->n = n;
+    for (unsigned i = 0; i < n; i++)
+        slab->chunks[i] =
+            (struct fs_chunk){.slab = slab, .bytes = slab->bytes + (size_t)i * INTAKE_CHUNK};
+    return slab;
+}
+
+static void slab_free(struct fs_slab *slab)
+{
+    free(slab->bytes);
+    free(slab);
+}
+
+/* Under lock. */
+static void chunk_put(struct fs_intake *intake, struct fs_chunk *chunk)
+{
+    chunk->slab->n_free++;
+    chunk->next = intake->chunks;
+    intake->chunks = chunk;
+}
+
+/* Under lock. NULL: none is free. */
+static struct fs_chunk *chunk_pop(struct fs_intake *intake)
+{
+    struct fs_chunk *chunk = intake->chunks;
+    if (chunk == NULL)
+        return NULL;
+    intake->chunks = chunk->next;
+    chunk->slab->n_free--;
     return chunk;
+}
+
+/* Under lock, which is given up meanwhile. */
+static void slab_add(struct fs_intake *intake)
+{
+    unsigned left = intake->max_chunks - intake->n_chunks;
+    unsigned n = left < SLAB_CHUNKS ? left : SLAB_CHUNKS;
+    intake->n_chunks += n;
+    pthread_mutex_unlock(&intake->lock);
+    struct fs_slab *slab = slab_new(n);
+    pthread_mutex_lock(&intake->lock);
+    if (slab == NULL) {
+        intake->n_chunks -= n;
+        return;
+    }
+    slab->next = intake->slabs;
+    intake->slabs = slab;
+    for (unsigned i = n; i-- > 0;)
+        chunk_put(intake, &slab->chunks[i]);
 }
 
 /* NULL when the budget is used up: the object goes to a file instead. */
 static struct fs_chunk *chunk_take(struct fs_intake *intake)
 {
     pthread_mutex_lock(&intake->lock);
-    struct fs_chunk *chunk = intake->chunks;
-    bool may_make = chunk == NULL && intake->n_chunks < intake->max_chunks;
-    if (chunk != NULL)
-        intake->chunks = chunk->next;
-    intake->n_chunks += may_make;
-    pthread_mutex_unlock(&intake->lock);
-    if (!may_make)
-        return chunk;
-    chunk = chunk_make();
-    pthread_mutex_lock(&intake->lock);
-    intake->n_chunks -= chunk == NULL;
+    if (intake->chunks == NULL && intake->n_chunks < intake->max_chunks)
+        slab_add(intake);
+    struct fs_chunk *chunk = chunk_pop(intake);
     pthread_mutex_unlock(&intake->lock);
     return chunk;
 }
@@ -58,23 +108,46 @@ void fs_chunks_give(struct fs_intake *intake, struct fs_txn *txn)
     while (txn->first != NULL) {
         struct fs_chunk *chunk = txn->first;
         txn->first = chunk->next;
-        chunk->next = intake->chunks;
-        intake->chunks = chunk;
+        chunk_put(intake, chunk);
     }
     pthread_mutex_unlock(&intake->lock);
     txn->last = NULL;
 }
 
-void fs_chunks_trim(struct fs_intake *intake)
+/* Under lock. */
+static void slab_unlist(struct fs_intake *intake, const struct fs_slab *slab)
 {
     struct fs_chunk **at = &intake->chunks;
-    for (unsigned n = 0; *at != NULL && n < SPARE_CHUNKS; n++)
-        at = &(*at)->next;
     while (*at != NULL) {
-        struct fs_chunk *chunk = *at;
-        *at = chunk->next;
-        intake->n_chunks--;
-        free(chunk->bytes);
-        free(chunk);
+        if ((*at)->slab == slab)
+            *at = (*at)->next;
+        else
+            at = &(*at)->next;
+    }
+    intake->n_chunks -= slab->n;
+}
+
+void fs_chunks_trim(struct fs_intake *intake)
+{
+    unsigned n_kept = 0;
+    struct fs_slab **at = &intake->slabs;
+    while (*at != NULL) {
+        struct fs_slab *slab = *at;
+        if (slab->n_free < slab->n || n_kept++ < SPARE_SLABS) {
+            at = &slab->next;
+            continue;
+        }
+        *at = slab->next;
+        slab_unlist(intake, slab);
+        slab_free(slab);
+    }
+}
+
+void fs_chunks_close(struct fs_intake *intake)
+{
+    while (intake->slabs != NULL) {
+        struct fs_slab *slab = intake->slabs;
+        intake->slabs = slab->next;
+        slab_free(slab);
     }
 }
