@@ -71,6 +71,7 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
     record->study_idle_us = options->study_idle_ms * 1000;
     record->erase_grace_us = options->erase_grace_ms * 1000;
     record->places = calloc(1, sizeof *record->places);
+    record->saving.is_behind = true; /* what an earlier process had no time for */
     hilum_rc rc = record->default_issuer && record->places
                       ? hl_refusals_new(&record->refusals)
                       : hl_fail(HILUM_ENOMEM, "record: out of memory");

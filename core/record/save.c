@@ -464,7 +464,6 @@ hilum_rc hl_save_open(struct hl_record *record)
         atomic_store(&record->saving.round, strtoll(hl_buf_str(&text), NULL, 10));
         rc = rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
     }
-    record->saving.is_behind = true; /* what an earlier process had no time for */
     hl_buf_fini(&text);
     return rc;
 }

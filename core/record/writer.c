@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +31,9 @@ struct unit {
     hilum_rc rc;
     unsigned notes;
     uint64_t ticket; /* not 0: committed, and not flushed */
-    bool is_logged, is_done;
-    pthread_cond_t done;
+    bool is_logged;
+    atomic_bool is_done;
+    sem_t done; /* posted without a lock that whoever wakes would wait for */
     char why[WHY_BYTES];
 };
 
@@ -209,14 +212,12 @@ static hilum_rc group_run(struct hl_writer *writer, struct unit *group)
 static void group_end(struct hl_writer *writer, struct unit *group)
 {
     unsigned notes = 0;
-    pthread_mutex_lock(&writer->lock);
     for (struct unit *unit = group, *next; unit; unit = next) {
         next = unit->next;
         notes |= unit->notes;
-        unit->is_done = true; /* the unit is its caller's again once the lock is free */
-        pthread_cond_signal(&unit->done);
+        atomic_store(&unit->is_done, true);
+        sem_post(&unit->done); /* the unit is its caller's again */
     }
-    pthread_mutex_unlock(&writer->lock);
     if (notes)
         writer->hooks.noted(writer->hooks.arg, notes);
 }
@@ -297,30 +298,37 @@ static void turn_run(struct hl_writer *writer)
         pthread_cond_broadcast(&writer->news);
 }
 
+/* Until whoever has the turn, or the keeper after it, has served the unit. */
+static void unit_await(struct hl_writer *writer, struct unit *own)
+{
+    while (sem_wait(&own->done) != 0) { /* a signal */
+    }
+    pthread_mutex_lock(&writer->lock);
+    if (--writer->n_callers == 0 && writer->is_stopping)
+        pthread_cond_broadcast(&writer->news);
+    pthread_mutex_unlock(&writer->lock);
+}
+
 /* A caller that finds nobody at work serves itself: no thread has to wake for it, nor it for a thread. What comes meanwhile is
  * the keeper's, who goes on while there is anything: under load nobody is woken in order to write, only to be told. */
 static hilum_rc unit_serve(struct hl_writer *writer, enum hl_lane lane, struct unit *own)
 {
-    pthread_cond_init(&own->done, NULL);
+    sem_init(&own->done, 0, 0);
     pthread_mutex_lock(&writer->lock);
-    if (writer->is_stopping) {
-        own->rc = HILUM_ECLOSED;
-        snprintf(own->why, sizeof own->why, "the record is closing");
-    } else {
+    bool is_late = writer->is_stopping;
+    if (!is_late) {
         writer->n_callers++;
         *writer->queues[lane].last = own;
         writer->queues[lane].last = &own->next;
-        while (!own->is_done) {
-            if (writer->is_taken)
-                pthread_cond_wait(&own->done, &writer->lock);
-            else
-                turn_run(writer);
-        }
-        if (--writer->n_callers == 0 && writer->is_stopping)
-            pthread_cond_broadcast(&writer->news);
     }
+    while (!is_late && !writer->is_taken && !atomic_load(&own->is_done))
+        turn_run(writer);
     pthread_mutex_unlock(&writer->lock);
-    pthread_cond_destroy(&own->done);
+    if (is_late)
+        unit_failed(own, HILUM_ECLOSED, "the record is closing");
+    else
+        unit_await(writer, own);
+    sem_destroy(&own->done);
     return own->rc == HILUM_OK ? HILUM_OK : hl_fail(own->rc, "%s", own->why);
 }
 

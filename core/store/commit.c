@@ -117,7 +117,6 @@ static void group_answer(struct hl_store *store, struct group *group)
     void *txns[HL_GROUP_MAX];
     size_t n = 0;
     unflushed_keep(store, group);
-    pthread_mutex_lock(&store->queue_lock);
     for (size_t i = 0; i < group->n; i++) {
         struct hl_commit_job *job = group->jobs[i];
         if (job->txn != NULL && is_recorded(job)) {
@@ -125,10 +124,8 @@ static void group_answer(struct hl_store *store, struct group *group)
             txns[n++] = job->txn;
             job->txn = NULL;
         }
-        job->is_done = true;
-        pthread_cond_signal(job->done);
+        sem_post(&job->done); /* the job is its ingest's again */
     }
-    pthread_mutex_unlock(&store->queue_lock);
     for (size_t i = 0; i < n; i++) {
         if (providers[i]->table->commit(providers[i]->instance, txns[i]) != HILUM_OK)
             hl_log(HL_WARN, "store", "an object stays pending until the next start: %s",
@@ -149,9 +146,10 @@ static void group_lead(struct hl_store *store)
     group_sync(store, &group);
     pthread_mutex_lock(&store->queue_lock);
     store->is_syncing = false;
-    if (store->head != NULL)
-        pthread_cond_signal(&store->queue_filled);
+    bool has_more = store->head != NULL;
     pthread_mutex_unlock(&store->queue_lock);
+    if (has_more)
+        pthread_cond_signal(&store->queue_filled);
     group_record(store, &group);
     group_answer(store, &group);
     pthread_mutex_lock(&store->queue_lock);
@@ -183,11 +181,9 @@ static void *committer_run(void *arg)
  * switch of threads. */
 hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job)
 {
-    pthread_cond_t done = PTHREAD_COND_INITIALIZER;
     job->next = NULL;
     job->rc = HILUM_OK;
-    job->is_done = false;
-    job->done = &done; /* cppcheck-suppress autoVariables ; waited for below */
+    sem_init(&job->done, 0, 0);
     hl_unflushed_note(store, job);
     pthread_mutex_lock(&store->queue_lock);
     if (store->tail != NULL)
@@ -197,10 +193,10 @@ hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job)
     store->tail = job;
     if (may_lead(store))
         group_lead(store);
-    while (!job->is_done)
-        pthread_cond_wait(&done, &store->queue_lock);
     pthread_mutex_unlock(&store->queue_lock);
-    pthread_cond_destroy(&done);
+    while (sem_wait(&job->done) != 0) { /* a signal */
+    }
+    sem_destroy(&job->done);
     return job->rc == HILUM_OK ? HILUM_OK : hl_fail(job->rc, "%s", job->reason);
 }
 

@@ -4,6 +4,7 @@
 #define HL_STORE_INTERNAL_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <xxhash.h>
 
@@ -14,7 +15,7 @@
 
 enum { HL_COMMITTERS = 2, HL_GROUP_MAX = 64, HL_PROVIDERS_MAX = 8, HL_COMPRESS_SUMS = 64 };
 
-/* A finished object waiting for its group. Lives in the ingest; whoever leads its group touches it until is_done. */
+/* A finished object waiting for its group. Lives in the ingest; whoever leads its group touches it until done. */
 struct hl_commit_job {
     struct hl_commit_job *next;
     const struct hl_store_provider *provider;
@@ -24,8 +25,7 @@ struct hl_commit_job {
     struct hl_unflushed *noted; /* not NULL: its row is in the store's log too */
     hilum_rc rc;
     char reason[256]; /* hl_error() of who led its group */
-    bool is_done;
-    pthread_cond_t *done;
+    sem_t done;       /* posted without a lock that whoever wakes would wait for */
 };
 
 /* A synced object whose row may or may not have been written when the record failed. */
@@ -67,7 +67,7 @@ struct hl_store {
     struct hl_store_options options;
     struct hl_spool_place spool; /* for what is made before it leaves */
 
-    pthread_mutex_t queue_lock;  /* of the queue, its leaders, is_done in jobs */
+    pthread_mutex_t queue_lock;  /* of the queue and is_syncing */
     pthread_cond_t queue_filled; /* and nobody else sees to it */
     struct hl_commit_job *head, *tail;
     bool is_syncing; /* a group is being made durable */

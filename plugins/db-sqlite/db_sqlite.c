@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { SAVEPOINT_MEMORY = 2 * 1024 * 1024 };
+
 static const struct hilum_option options[] = {
     {"path", HILUM_OPT_PATH, offsetof(struct conf, path), "catalog.db", NULL,
      "The database file; its -wal and -shm files lie beside it."},
@@ -54,6 +56,8 @@ static hilum_rc plugin_init(const struct hilum_host *host, hilum_self *self, con
         return host->fail(self, HILUM_ENOMEM, "db-sqlite: out of memory");
     /* Counting memory takes a lock at every allocation; nobody asks for the count. Too late is no fault. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    /* What a savepoint may have to undo stays in memory so far; beyond 64 KiB, as shipped, it was a file made and erased a commit. */
+    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, SAVEPOINT_MEMORY);
     db->host = host;
     db->self = self;
     db->conf = conf;
