@@ -1,4 +1,6 @@
 /* The job type `compress`: one object, a study's, or all that a schedule's rule describes, encoded where they lie.
+ * Runs in threads of the job queue, AT_ONCE at most. It keeps no place between attempts: what is done or left for good the
+ * catalogue knows (hl_record_compressible leaves it out), so an attempt after a crash begins anew and finds only the rest.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
@@ -11,7 +13,7 @@
 #include "core/dicom/uid.h"
 #include "core/store/compress.h"
 
-enum { BATCH = 16, AT_ONCE = 2, PAGE = 256 };
+enum { BATCH = 16, AT_ONCE = 2, PAGE = 256, FAILED_MAX = 16 };
 
 /* A job's arguments. */
 struct wanted {
@@ -22,7 +24,9 @@ struct wanted {
 };
 
 struct progress {
-    uint64_t done, kept;
+    uint64_t done, kept, failed; /* failed: left for now */
+    hilum_rc first;              /* of those that failed */
+    char why[200];
 };
 
 static void text_take(const json_t *arguments, const char *name, char *out, size_t size)
@@ -65,7 +69,7 @@ static hilum_rc wanted_read(struct hl_server *server, const struct hl_job *job, 
     return known ? HILUM_OK : hl_fail(HILUM_EINVAL, "compress: \"%s\": no such syntax", syntax);
 }
 
-/* What stays as it is for good counts as done; what may pass by itself ends the job, to be tried again. */
+/* What stays as it is for good counts as done; what may pass by itself is an error, for the job to be tried again. */
 static hilum_rc compress_one(struct hl_server *server, int64_t instance,
                              const struct wanted *wanted, struct progress *progress)
 {
@@ -77,11 +81,26 @@ static hilum_rc compress_one(struct hl_server *server, int64_t instance,
     return is_left ? HILUM_OK : rc;
 }
 
+/* One object that cannot be read now must not keep all that come after it as large as they are; a store that fails or is
+ * full fails for every object, and so ends the attempt at once, as do FAILED_MAX objects. */
+static bool is_passed_over(struct progress *progress, hilum_rc rc)
+{
+    if (rc == HILUM_EAGAIN || rc == HILUM_EFULL || rc == HILUM_ENOMEM ||
+        progress->failed == FAILED_MAX)
+        return false;
+    if (progress->failed++ == 0) {
+        progress->first = rc;
+        snprintf(progress->why, sizeof progress->why, "%s", hl_error());
+    }
+    return true;
+}
+
+/* One page of candidates, in the order of their numbers. *n 0: there are no more, or the job's limit is reached. */
 static hilum_rc compress_page(struct hl_server *server, struct wanted *wanted,
                               struct progress *progress, size_t *n)
 {
     int64_t ids[PAGE];
-    uint64_t seen = progress->done + progress->kept;
+    uint64_t seen = progress->done + progress->kept + progress->failed;
     uint64_t left = wanted->limit ? wanted->limit - seen : PAGE;
     *n = 0;
     if (left == 0)
@@ -93,6 +112,8 @@ static hilum_rc compress_page(struct hl_server *server, struct wanted *wanted,
             return hl_fail(HILUM_EAGAIN, "stopped with the server");
         wanted->query.after_id = ids[i];
         rc = compress_one(server, ids[i], wanted, progress);
+        if (rc != HILUM_OK && is_passed_over(progress, rc))
+            rc = HILUM_OK;
     }
     return rc;
 }
@@ -104,6 +125,9 @@ static hilum_rc compress_many(struct hl_server *server, struct wanted *wanted,
     wanted->query.syntax = wanted->compress.pack.transfer_syntax;
     for (size_t n = 1; n > 0 && rc == HILUM_OK;)
         rc = compress_page(server, wanted, progress, &n);
+    if (rc == HILUM_OK && progress->failed)
+        rc = hl_fail(progress->first, "%llu left for now, the first of them: %s",
+                     (unsigned long long)progress->failed, progress->why);
     return rc;
 }
 

@@ -102,4 +102,24 @@ for one in 71 72 73 74 75; do
 done
 storescu -aec HILUM 127.0.0.1 "$port" "$work/1.2.999.71/"{deep,rgb,multi}.dcm >/dev/null 2>&1 || bad "storescu after the rebuild"
 equal "nothing is strange" "" "$(hilum quarantine list | grep 1.2.999.7)"
+
+# ---- one object that cannot be read does not keep the rest from getting smaller
+stop_server
+start_server 'dicom = { aet = "HILUM"; unknown_peers = "accept"; };' # no schedule yet
+send OTHER 1.2.999.76
+send OTHER 1.2.999.77
+stop_server
+file=$(grep -rlF 1.2.999.76.1. "$work/server/data" | $python -c 'import pydicom, sys
+for path in sys.stdin.read().split():
+    try: print(path) if pydicom.dcmread(path).Modality == "MR" else None
+    except pydicom.errors.InvalidDicomError: pass')
+check "one MR lies there" test -f "$file"
+mv "$file" "$work/away" && ln -s "$work/nowhere" "$file" # the store follows no links: an error of reading, not "not there"
+start_server "$site"
+mixed() { syntaxes 1.2.999.77 | grep -q '1 1.2.840.10008.1.2.4.80'; }
+check "the schedule goes past an object that cannot be read" await 20 mixed
+check "and says that it is left" sh -c "'$build/bin/hilum' --data '$work/server/data' --json job list | grep -q 'left for now'"
+rm "$file" && mv "$work/away" "$file"
+mixed() { syntaxes 1.2.999.76 | grep -q '1 1.2.840.10008.1.2.4.80'; }
+check "and comes back to it when it can be" await 20 mixed
 report
