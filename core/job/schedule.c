@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Schedules: when one is due next, and the event that says so. Called by one thread, the server's housekeeper.
+ * When a schedule is due next is kept in the record (kv space "schedule"), written in one transaction with the event that it
+ * was due: that is what makes it once, whether the server dies before or after.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/job/schedule.h"
 
 #include <stdio.h>
@@ -39,6 +42,8 @@ static int64_t at_day(int64_t now_us, int days, int minute)
     return (int64_t)mktime(&day) * second_us;
 }
 
+/* In local time, for a night is a night where clocks are changed too; so a day is counted by
+ * mktime, not by 24 hours. */
 int64_t hl_schedule_next(const struct hl_schedule *schedule, int64_t last_us, int64_t now_us)
 {
     int64_t every_us = schedule->every_ms * 1000;
@@ -56,6 +61,7 @@ int64_t hl_schedule_next(const struct hl_schedule *schedule, int64_t last_us, in
     return next > now_us ? next : now_us + every_us;
 }
 
+/* 0: never seen before. */
 static hilum_rc next_read(struct hl_record *record, const char *name, int64_t *next_us)
 {
     struct hl_buf text = {0};
@@ -67,6 +73,7 @@ static hilum_rc next_read(struct hl_record *record, const char *name, int64_t *n
     return rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
 }
 
+/* The next time is counted from when it was due, not from now: a late tick moves nothing. */
 static hilum_rc fire(struct hl_record *record, const struct hl_schedule *schedule, int64_t due_us,
                      int64_t now_us)
 {

@@ -19,6 +19,8 @@ struct held_place {
     int64_t bytes, series, study_id;
 };
 
+/* Where the object that counts lies, within the writer's transaction: nothing can move it until
+ * that ends. HILUM_ENOTFOUND. */
 static hilum_rc place_read(struct hl_session *session, int64_t instance, struct held_place *out)
 {
     struct hl_stmt *stmt = NULL;
@@ -80,6 +82,8 @@ static hilum_rc new_insert(struct hl_session *session, const struct hl_compresse
                : rc;
 }
 
+/* Series, study and totals keep sums of what counts; the original that waits to be erased is in
+ * none of them. */
 static hilum_rc sizes_update(struct hl_session *session, const struct held_place *place,
                              int64_t more)
 {
@@ -111,6 +115,8 @@ static hilum_rc exchange_audit(struct hl_session *session, const struct exchange
     return rc;
 }
 
+/* One transaction: old place retired, new one current, sums, audit. HILUM_ECONFLICT: something
+ * replaced it meanwhile, and what was encoded is of an object that no longer counts. */
 static hilum_rc exchange_write(struct hl_session *session, void *arg)
 {
     const struct exchange *exchange = arg;
@@ -159,6 +165,9 @@ hilum_rc hl_record_compression_tried(struct hl_record *record, int64_t instance_
 
 /* ---- which objects may ---------------------------------------------------------------------------------- */
 
+/* By number upwards, so that the caller pages by after_id. Left out: what no
+ * longer counts (state), is held, has the syntax already, was tried for it in vain, or is the
+ * outcome of a compression before. */
 hilum_rc hl_record_compressible(struct hl_record *record, const struct hl_compressible *query,
                                 int64_t *ids, size_t max, size_t *n)
 {

@@ -221,6 +221,8 @@ static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, 
 
 /* ---- life ---- */
 
+/* Frames of a deflated object have no place of their own; they can be read in order only, and
+ * only if native. */
 static hilum_rc kind_make(struct hl_object_source *s)
 {
     struct hilum_frames frames;
@@ -239,6 +241,8 @@ static hilum_rc kind_make(struct hl_object_source *s)
     return rc;
 }
 
+/* What does not change from frame to frame is found once; places and values are looked up frame
+ * by frame, when asked. */
 static hilum_rc source_fill(struct hl_object_source *s)
 {
     struct hilum_object_names names;
@@ -270,6 +274,7 @@ void hl_object_source_free(struct hl_object_source *source)
     free(source);
 }
 
+/* One source per object: asking again replaces the one before, whose table is then invalid. */
 hilum_rc hl_object_source(hilum_object *object, hilum_object *state,
                           const struct hilum_source **out)
 {

@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects made smaller: later, where they lie (threads of jobs), or on the way in (the thread that receives). The order is
+ * what keeps them: encode, write and sync under a pending key, read back and compare bit by bit, and only then exchange the
+ * locations in the record; the pending key becomes final last. A crash before the record's commit leaves a pending key that
+ * the next start erases; after it, one that the next start settles. compress_lock guards the sums for the report only, and
+ * neither store nor record is called under it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/compress.h"
 
 #include <stdio.h>
@@ -19,6 +24,8 @@ struct written {
 
 /* ---- counts ---- */
 
+/* Summed in memory, at most HL_COMPRESS_SUMS rules by syntax; what finds no place is not
+ * counted. A crash loses what was not flushed: numbers only. */
 void hl_compress_count(struct hl_store *store, const struct hl_compress *wish, const char *why,
                        uint64_t before, uint64_t after, int64_t work_us)
 {
@@ -93,6 +100,8 @@ static hilum_rc encode(struct hl_store *store, const struct hl_stored *stored,
 
 /* ---- write ---- */
 
+/* The stored form: meta header, then the data set; digest and length are of what was handed to
+ * the store. */
 static hilum_rc append_all(struct written *written, struct hl_outgoing *outgoing,
                            const char *source_aet)
 {
@@ -198,6 +207,8 @@ static bool is_passing(hilum_rc rc)
            rc == HILUM_ETIMEDOUT;
 }
 
+/* Whether the record has taken it is unknown: nothing may be erased until it answers again, which
+ * the store's prober (health.c) waits for, as for a received object. */
 static void doubt(struct hl_store *store, struct written *written)
 {
     struct hl_instance row = {.location = written->stored.location};

@@ -25,6 +25,8 @@ static hilum_rc doubt(const char *what)
 
 /* ---- elements ---- */
 
+/* Pixel data is not spooled, frames are compared on their own; all else is, since the scan knows
+ * places only when it has ended. */
 static hilum_rc plain_feed(struct plain *plain, const uint8_t *p, size_t n)
 {
     hilum_rc rc = hl_scan_feed(plain->scan, p, n);
@@ -69,6 +71,8 @@ static hilum_rc plain_read(struct hl_outgoing *outgoing, bool is_raw, struct pla
     return rc == HILUM_OK ? hl_scan_end(plain->scan) : rc;
 }
 
+/* What an encoding may change about the description of pixels (PS3.5 8.2, PS3.3 C.7.6.3.1.2);
+ * everything else must be there as it was. */
 static bool is_changed(uint32_t tag)
 {
     return tag == HL_TAG_PHOTOMETRIC || tag == HL_TAG_PLANAR || tag == HL_TAG_EXTENDED_TABLE ||
@@ -159,6 +163,7 @@ static hilum_rc frame_compare(struct hl_outgoing *a, struct hl_outgoing *b, uint
                    : hl_fail_in(doubt("pixels"), "frame %llu", (unsigned long long)i + 1);
 }
 
+/* One frame more must not be there either. */
 static hilum_rc pixels_compare(struct hl_outgoing *a, struct hl_outgoing *b, uint64_t frames)
 {
     struct hilum_frame ignored = {.size = sizeof ignored};
