@@ -232,6 +232,8 @@ static hilum_rc change_write(struct edit *edit, struct hl_session *session,
     return rc;
 }
 
+/* One transaction: the former identity, an overlay for each change, the patient's own row,
+ * audit. Places are forgotten since patients may have changed below them. */
 static hilum_rc edit_write(struct hl_session *session, void *arg)
 {
     struct edit *edit = arg;

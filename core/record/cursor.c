@@ -181,6 +181,7 @@ static const char *value_text(struct hl_arena *arena, const struct hilum_value *
     return hl_arena_strdup(arena, value->integer == HL_NO_NUMBER ? "" : number);
 }
 
+/* The order's values are kept beside the answer: they are where the next page begins. */
 static hilum_rc answer_read(hilum_cursor *cursor, struct hl_stmt *stmt, struct answer *out)
 {
     const struct hl_order *by = &cursor->find.by;
@@ -268,6 +269,8 @@ static hilum_rc page_read(hilum_cursor *cursor, unsigned size)
 
 /* ---- what callers see -------------------------------------------------------------------------------------- */
 
+/* The first page is read at once, so what is wrong with the query is said here and not by the
+ * first step. */
 hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_query *query,
                         hilum_cursor **out)
 {

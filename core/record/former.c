@@ -81,6 +81,8 @@ static bool is_former(struct hl_stmt *stmt, const struct hl_identity *newcomer)
     return is_news; /* otherwise it says what the row says now */
 }
 
+/* The latest correction that fits wins; a former identity that fits two people recognises
+ * neither. */
 hilum_rc hl_former_find(struct hl_session *session, const struct hl_identity *newcomer,
                         int64_t *patient, int64_t *former)
 {
@@ -132,6 +134,8 @@ static hilum_rc changes_read(const char *text, struct hl_attrs *out)
     return rc;
 }
 
+/* All corrections of that patient from the one that fits onwards, merged in their order: what is
+ * true of the person today. */
 static hilum_rc chain_read(struct hl_session *session, int64_t former, struct chain *out)
 {
     struct hl_stmt *stmt = NULL;
@@ -170,6 +174,8 @@ static hilum_rc overlays_add(struct hl_session *session, const struct chain *cha
     return rc;
 }
 
+/* The newcomer's study gets those corrections as overlays; the audit row keeps what it said
+ * itself. */
 hilum_rc hl_former_correct(struct hl_session *session, int64_t former, int64_t study,
                            const struct hl_attrs *attrs)
 {

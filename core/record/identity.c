@@ -243,6 +243,8 @@ static void identity_of(const struct hl_record *record, const struct hl_instance
         snprintf(out->birth_date, sizeof out->birth_date, "%s", birth);
 }
 
+/* Issuer and ID must be equal and nothing else known of both may differ. Without any ID only a
+ * patient that has none either is the same. */
 hilum_rc hl_identity_is(struct hl_record *record, struct hl_session *session, int64_t patient,
                         const struct hl_instance *instance, bool *out)
 {

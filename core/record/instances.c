@@ -402,6 +402,8 @@ static hilum_rc firsts_read(struct hl_session *session, struct batch *batch, str
     return rc > 0 ? HILUM_OK : rc;
 }
 
+/* Sums of series, study and patient once a batch and series, not once an object: they are the
+ * rows all objects of a study contend for. */
 static hilum_rc tally_write(struct hl_session *session, struct batch *batch, struct tally *tally)
 {
     const struct hl_place *place = &tally->place;

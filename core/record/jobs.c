@@ -191,6 +191,7 @@ static hilum_rc lanes_query(struct hl_record *record, struct lanes *lanes)
     return rc;
 }
 
+/* Only where a lease has run out is anything written; the usual look is a read. */
 hilum_rc hl_record_lanes_due(struct hl_record *record,
                              hilum_rc (*each)(void *arg, const char *lane), void *arg,
                              int64_t *next_due_us)

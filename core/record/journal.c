@@ -97,6 +97,7 @@ static hilum_rc due_page(struct hl_session *session, int64_t after, struct due *
     return rc;
 }
 
+/* A page is copied before the first callback, so no session is held while hooks run. */
 hilum_rc hl_record_journal_due(struct hl_record *record, int64_t after, unsigned limit,
                                hilum_rc (*each)(void *arg, const struct hl_journal_entry *entry),
                                void *arg)

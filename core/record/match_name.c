@@ -145,6 +145,8 @@ static void one_value_add(struct hl_sql *sql, const struct hl_name_match *match,
     hl_buf_text(&sql->text, skip >= match->n ? "1 = 1)" : ")");
 }
 
+/* Several values, separated by a backslash, are alternatives. skip: terms the leading table has
+ * matched already. */
 hilum_rc hl_match_name_add(struct hl_sql *sql, const struct hilum_catalog_key *key, unsigned skip)
 {
     const char *rest = key->value;

@@ -101,6 +101,8 @@ static hilum_rc apply(const struct hilum_database *db, void *session, const stru
     return rc == HILUM_OK ? rc : hl_fail_in(rc, "migration %d %s", m->number, m->name);
 }
 
+/* Each migration is a transaction of its own, so what is done stays done; an older program than
+ * the catalogue is refused, never tried. */
 hilum_rc hl_migrate(const struct hilum_database *db, void *session)
 {
     int found = 0, last = 0;

@@ -156,6 +156,9 @@ static hilum_rc place_look_up(struct hl_record *record, struct hl_session *sessi
     return rc;
 }
 
+/* The table of places spares a look-up for each object of a series; it is the writer's, and
+ * hl_places_forget empties it whenever a transaction is undone. An entry is taken over by the
+ * series that comes last to its slot. */
 hilum_rc hl_place_find(struct hl_record *record, struct hl_session *session,
                        struct hl_instance *instance, struct hl_place *out)
 {

@@ -84,6 +84,9 @@ static hilum_rc lane_of(const struct hl_plan_step *step, const json_t *arguments
     return HILUM_OK;
 }
 
+/* A send of an object or of a whole study (one row an object, by one statement) goes to the lane
+ * of its peer, all else to a lane of its type. What a rule says wrongly is
+ * HILUM_EINVAL, which undoes the unit that the plan is a part of. */
 static hilum_rc job_write(const struct context *context, const struct hl_plan_step *step,
                           const json_t *arguments)
 {

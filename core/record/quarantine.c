@@ -141,6 +141,8 @@ static hilum_rc uncount(struct hl_session *session, const struct item *item)
     return rc;
 }
 
+/* What is released is announced as if it had just been stored, with the fields it came with:
+ * rules that wait for it see no difference. */
 static hilum_rc stored_event(struct decision *d, struct hl_session *session,
                              const struct item *item)
 {

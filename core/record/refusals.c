@@ -248,6 +248,8 @@ static void give_back(struct hl_refusals *refusals, struct entry *entry)
     }
 }
 
+/* The lock is held over the write, so that no repeat is counted in an entry that is about to be
+ * freed. What could not be written is counted on and comes with the next attempt. */
 hilum_rc hl_refusals_write(struct hl_record *record, bool all)
 {
     struct hl_refusals *refusals = record->refusals;

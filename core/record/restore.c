@@ -222,6 +222,8 @@ static void digest_read(const char *hex, uint8_t out[16])
     }
 }
 
+/* The saved line of an object that is found in a store; out->line NULL: none, and the object is
+ * simply current. The caller lets go of the line, which the texts of *out point into. */
 hilum_rc hl_restore_object(struct hl_session *session, const struct hl_location *at,
                            struct hl_restored *out)
 {
@@ -256,6 +258,8 @@ void hl_restored_fini(struct hl_restored *restored)
     *restored = (struct hl_restored){0};
 }
 
+/* Quarantine and erasure of an object that has just got its row. What was to be erased stays so,
+ * with the due time it had. */
 hilum_rc hl_restore_aside(struct hl_session *session, const struct hl_restored *restored,
                           const struct hl_instance *row)
 {

@@ -72,6 +72,7 @@ static hilum_rc person_of(struct hl_session *session, const json_t *line, int64_
     return hl_restore_new_id(session, HL_FACT_PATIENT, name, out);
 }
 
+/* Nothing to do where the person has not come back: there is nobody to be recognised. */
 static hilum_rc former_apply(struct hl_restoring *restoring, struct hl_session *session,
                              const json_t *line, int64_t *id)
 {

@@ -31,6 +31,7 @@ static bool is_same(const struct hl_sent *a, const struct hl_sent *b)
     return !strcmp(a->lane, b->lane) && !strcmp(a->study, b->study) && !strcmp(a->rule, b->rule);
 }
 
+/* Rows are merged as long as lane, study and rule stay the same; the caller flushes the last. */
 hilum_rc hl_sent_add(struct hl_sent *sent, struct hl_session *session, int64_t job)
 {
     struct hl_sent now = {.n = 1};

@@ -240,6 +240,7 @@ hilum_rc hl_session_run(struct hl_session *session, const char *sql, const char 
     return rc > 0 ? HILUM_OK : rc;
 }
 
+/* The first column of the first row; HILUM_ENOTFOUND, without a reason, where there is no row. */
 hilum_rc hl_session_int(struct hl_session *session, int64_t *out, const char *sql,
                         const char *letters, ...)
 {
