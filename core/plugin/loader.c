@@ -1,5 +1,6 @@
 /* Opening a shared object: the only file that includes ltdl.h. It knows nothing of what is inside
  * but the name of the entry. SPDX-License-Identifier: Apache-2.0 */
+#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -48,6 +49,22 @@ hilum_rc hl_loader_check_file(const char *path)
     return check_folders(path);
 }
 
+/* libltdl forgets what the system's loader said ("file not found" for a symbol nobody has), so that is asked again: it fails
+ * before any code of the object runs. */
+static hilum_rc why_not(const char *path)
+{
+    const char *why = lt_dlerror();
+    void *again = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const char *better = again ? NULL : dlerror();
+    size_t n = strlen(path);
+    if (again)
+        dlclose(again);
+    if (better && strncmp(better, path, n) == 0 && strncmp(better + n, ": ", 2) == 0)
+        better += n + 2; /* it names the file itself */
+    return hl_fail(HILUM_EINVAL, "%s: cannot be opened: %s; link what it needs with -Wl,-z,defs",
+                   path, better ? better : why);
+}
+
 static hilum_rc open_advised(const char *path, lt_dlhandle *out)
 {
     lt_dladvise advise;
@@ -59,9 +76,7 @@ static hilum_rc open_advised(const char *path, lt_dlhandle *out)
     if (lt_dladvise_local(&advise) == 0 && lt_dladvise_resident(&advise) == 0)
         *out = lt_dlopenadvise(path, advise);
     lt_dladvise_destroy(&advise);
-    if (!*out)
-        return hl_fail(HILUM_EINVAL, "%s: cannot be opened: %s", path, lt_dlerror());
-    return HILUM_OK;
+    return *out ? HILUM_OK : why_not(path);
 }
 
 /* The handle is never closed: the object stays mapped for the life of the process. */

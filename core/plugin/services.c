@@ -7,6 +7,7 @@
 #include "core/plugin/host.h"
 #include "core/plugin/loop.h"
 #include "core/plugin/metrics.h"
+#include "core/plugin/remote/remote.h"
 
 /* ---- metrics ---- */
 
@@ -28,8 +29,71 @@ static hilum_rc host_metric_set(hilum_self *self, uint32_t number, const char *c
     return hl_metrics_change(self->host->metrics, self->id, number, HL_METRIC_SET, labels, value);
 }
 
+/* ---- what the host counts of each of them ---- */
+
+static unsigned long long number(atomic_uint_fast64_t *value)
+{
+    return (unsigned long long)atomic_load_explicit(value, memory_order_relaxed);
+}
+
+/* Buckets of the tally are powers of two; every second of them is told. */
+static void write_times(struct hilum_self *plugin, struct hl_buf *out)
+{
+    static const char name[] = "hilum_plugins_call_seconds";
+    struct hl_tally *tally = &plugin->tally;
+    unsigned long long seen = 0;
+    for (unsigned i = 0; i < GATE_BUCKETS; i++) {
+        seen += number(&tally->buckets[i]);
+        if (i % 2)
+            hl_buf_printf(out, "%s_bucket{plugin=\"%s\",le=\"%g\"} %llu\n", name, plugin->id,
+                          (double)(2ull << i) / 1e6, seen);
+    }
+    hl_buf_printf(out, "%s_bucket{plugin=\"%s\",le=\"+Inf\"} %llu\n", name, plugin->id, seen);
+    hl_buf_printf(out, "%s_sum{plugin=\"%s\"} %.6f\n%s_count{plugin=\"%s\"} %llu\n", name,
+                  plugin->id, (double)number(&tally->total_ns) / 1e9, name, plugin->id, seen);
+}
+
+static void write_one(struct hilum_self *plugin, unsigned what, struct hl_buf *out)
+{
+    const char *id = plugin->id;
+    switch (what) {
+    case 0:
+        hl_buf_printf(out, "hilum_plugins_running{plugin=\"%s\"} %d\n", id,
+                      atomic_load(&plugin->state) == PLUGIN_RUNNING);
+        break;
+    case 1:
+        hl_buf_printf(out, "hilum_plugins_errors_total{plugin=\"%s\"} %llu\n", id,
+                      number(&plugin->tally.errors));
+        break;
+    case 2:
+        if (plugin->remote)
+            hl_buf_printf(out, "hilum_plugins_crashes_total{plugin=\"%s\"} %llu\n", id,
+                          (unsigned long long)hl_remote_crashes(plugin->remote));
+        break;
+    default:
+        if (number(&plugin->tally.calls))
+            write_times(plugin, out);
+    }
+}
+
+/* A family's lines stand together (Prometheus): hence plugins within families. */
+static void write_tallies(struct hl_plugins *plugins, struct hl_buf *out)
+{
+    static const char *const families[] = {
+        "hilum_plugins_running gauge", "hilum_plugins_errors_total counter",
+        "hilum_plugins_crashes_total counter", "hilum_plugins_call_seconds histogram"};
+    pthread_rwlock_rdlock(&plugins->registry);
+    for (unsigned what = 0; what < sizeof families / sizeof *families; what++) {
+        hl_buf_printf(out, "# TYPE %s\n", families[what]);
+        for (size_t i = 0; i < plugins->n; i++)
+            write_one(plugins->plugins[i], what, out);
+    }
+    pthread_rwlock_unlock(&plugins->registry);
+}
+
 void hl_plugins_metrics(struct hl_plugins *plugins, struct hl_buf *out)
 {
+    write_tallies(plugins, out);
     hl_metrics_write(plugins->metrics, out);
 }
 

@@ -126,7 +126,7 @@ def main():
     os.makedirs(f"{work}/site/rules")
     open(f"{work}/site/rules/tell.lua", "w").write(RULES)
     store = SMALL_STORE.replace("plugins = ( ", f'plugins = ( {{ name = "example-route"; file = "{BUILD}/sdk/examples/example-route.so"; '
-                                'isolation = "process"; allow_preview = true; }, { name = "acme-asker"; file = "%s"; }, { name = "auth-local"; }, { name = "http"; '
+                                'isolation = "process"; }, { name = "acme-asker"; file = "%s"; }, { name = "auth-local"; }, { name = "http"; '
                                 'options = { listen = "127.0.0.1:%d"; }; }, ' % (so, http))
     hilum = Hilum(work, f'{store}\npeers = ( {{ name = "orthanc"; aet = "ORTHANC"; host = "127.0.0.1"; port = {orthanc.port}; '
                   'services = ( "echo", "store", "find", "move", "get" ); } );\noutbox = { retry_first = "100ms"; };', site=f"{work}/site", port=port)

@@ -466,6 +466,14 @@ void hl_remote_forgive(struct hl_remote *remote)
     pthread_mutex_unlock(&remote->lock);
 }
 
+uint64_t hl_remote_crashes(struct hl_remote *remote)
+{
+    pthread_mutex_lock(&remote->lock);
+    uint64_t n = remote->n_crashes;
+    pthread_mutex_unlock(&remote->lock);
+    return n;
+}
+
 void hl_remote_list(struct hl_remote *remote, struct hl_buf *json)
 {
     pthread_mutex_lock(&remote->lock);

@@ -21,6 +21,7 @@ void hl_remote_free(struct hl_remote *remote);
 void hl_keeper_free(struct hl_keeper *keeper);
 /* "running", "restarting", "quarantined" and how many crashes, as members of a JSON object. */
 void hl_remote_list(struct hl_remote *remote, struct hl_buf *json);
+uint64_t hl_remote_crashes(struct hl_remote *remote);
 /* Ends all workers nobody is calling. NULL is fine. */
 void hl_remote_shut(struct hl_remote *remote);
 /* Out of quarantine; the next call starts a worker. */

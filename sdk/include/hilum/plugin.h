@@ -19,7 +19,7 @@ enum {
     HILUM_CAP_DATABASE = 2,  /* hilum/database.h: exactly one */
     HILUM_CAP_SERVICE = 3,   /* hilum/service.h: one per SOP class */
     HILUM_CAP_CODEC = 4,     /* hilum/codec.h: many; by transfer syntax and priority */
-    HILUM_CAP_ROUTE = 5,     /* hilum/route.h, preview: one per method and pattern */
+    HILUM_CAP_ROUTE = 5,     /* hilum/route.h: one per method and pattern */
     HILUM_CAP_HL7 = 6,       /* hilum/hl7.h, preview: many, by name */
     HILUM_CAP_RENDERER = 7,  /* hilum/renderer.h, preview: many, by name */
     HILUM_CAP_OPERATOR = 8,  /* hilum/operator.h, preview: many, by name */

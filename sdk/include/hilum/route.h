@@ -1,4 +1,4 @@
-/* Capability `route` (preview): one HTTP resource served by a plugin. The `http` plugin owns sockets, TLS,
+/* Capability `route`: one HTTP resource served by a plugin. The `http` plugin owns sockets, TLS,
  * limits, sessions and the access log; a route sees one request and answers it. It knows nothing of the HTTP
  * library. SPDX-License-Identifier: MIT */
 #ifndef HILUM_ROUTE_H
@@ -34,7 +34,7 @@ struct hilum_http_request {
     const char *user;           /* its name for a page's corner, "" when anonymous */
     /* 1: has signed in, or is served without; 0: hears 401 of every route that is not anonymous. */
     uint32_t is_admitted, reserved2;
-    /* since preview 1: append here */
+    /* since 1.1: append here */
 };
 
 /* A body that is made while it leaves. All but close() on threads of the server's workers, never two at once; none

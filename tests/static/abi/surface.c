@@ -3,6 +3,7 @@
 #include "hilum/codec.h"
 #include "hilum/database.h"
 #include "hilum/host.h"
+#include "hilum/route.h"
 #include "hilum/store.h"
 
 #define PROMISED(name)                                                                             \
@@ -29,3 +30,7 @@ PROMISED(hilum_scu_api)
 PROMISED(hilum_metric)
 PROMISED(hilum_catalog_api)
 PROMISED(hilum_codec)
+PROMISED(hilum_route)
+PROMISED(hilum_http_api)
+PROMISED(hilum_http_request)
+PROMISED(hilum_http_source)

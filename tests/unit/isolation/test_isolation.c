@@ -422,9 +422,13 @@ static void isolated__counts_as_in_process(void **state)
                       "hilum_plugin_hostile_sizes_bucket{le=\"1\"} 1\n"
                       "hilum_plugin_hostile_sizes_bucket{le=\"+Inf\"} 1\n"
                       "hilum_plugin_hostile_sizes_sum 0.5\n");
+        assert_metric("hilum_plugins_running{plugin=\"hostile\"} 1\n");
+        assert_metric("hilum_plugins_call_seconds_count{plugin=\"hostile\"} 1\n");
         if (i == 0) { /* a new worker counts on */
             assert_int_equal(decode("null", pixels, &out), HILUM_EINTERNAL);
             assert_int_equal(decode("count", pixels, &out), HILUM_OK);
+            assert_metric("hilum_plugins_errors_total{plugin=\"hostile\"} 1\n");
+            assert_metric("hilum_plugins_crashes_total{plugin=\"hostile\"} 1\n");
             assert_metric("_total{word=\"a \\\"word\\\"\"} 6\n");
             teardown(state);
             setup(state);

@@ -129,13 +129,13 @@ static void auth__is_a_chain_by_its_order(void **state)
 static void preview__from_outside_our_folder_needs_to_be_accepted(void **state)
 {
     (void)state;
-    const char *const names[] = {"kind-route-a", NULL};
-    bring_up(directory, "", names);
-    assert_listed("route is a preview interface that may change with any release; write "
-                  "allow_preview = true beside name = \\\"kind-route-a\\\"");
+    const char *const names[] = {"kind-auth-1", NULL};
+    bring_up(directory, "trust = \"in-process\";", names);
+    assert_listed("auth is a preview interface that may change with any release; write "
+                  "allow_preview = true beside name = \\\"kind-auth-1\\\"");
     hl_plugins_close(plugins);
     hl_config_unref(config);
-    bring_up(directory, "allow_preview = true;", names);
+    bring_up(directory, "trust = \"in-process\"; allow_preview = true;", names);
     assert_listed("\"state\":\"ready\"");
 }
 
