@@ -396,6 +396,14 @@ static const struct hilum_scu_api no_scu = {.size = sizeof no_scu,
                                             .get = no_get,
                                             .request = no_request};
 
+static hilum_rc no_listen(hilum_self *self, const char *address, int32_t *fd, uint16_t *port)
+{
+    (void)address;
+    *fd = -1;
+    *port = 0;
+    return refuse(self, HILUM_EUNSUP, "this host has no network");
+}
+
 static void fill_lent(struct hilum_host *host)
 {
     host->allow = fake_allow;
@@ -416,6 +424,7 @@ static void fill_lent(struct hilum_host *host)
     host->metric_set = fake_count;
     host->start_job = no_job;
     host->scu = &no_scu;
+    host->listen = no_listen;
 }
 
 /* A member that was appended to the table and forgotten here would be a crash in somebody's plugin. */

@@ -81,6 +81,7 @@ struct hilum_self {
     atomic_bool on_probation;
     double percent_before;    /* errors of the version before */
     struct hl_remote *remote; /* runs in workers; NULL: in this process */
+    bool is_drained;          /* drain has been called; once a life */
     int64_t loop_told_ms;     /* on the loop thread: not told again that it is slow before */
     struct hl_arena arena;
 };
@@ -107,10 +108,11 @@ struct hl_plugins {
     atomic_bool is_closing;
     struct hl_pool *pool;
     struct hl_timers *timers;
-    struct hl_loop *loop;       /* loop.c */
-    struct hl_metrics *metrics; /* metrics.c */
-    struct hl_keeper *keeper;   /* of workers; NULL until the first */
-    pthread_mutex_t lock;       /* the two below */
+    struct hl_loop *loop;           /* loop.c */
+    struct hl_listening *listening; /* listen.c; under `lock` */
+    struct hl_metrics *metrics;     /* metrics.c */
+    struct hl_keeper *keeper;       /* of workers; NULL until the first */
+    pthread_mutex_t lock;           /* the two below */
     pthread_cond_t idle;
     size_t tasks; /* on worker threads */
     struct hl_arena arena;
@@ -180,6 +182,10 @@ hl_plugin_check_may_run(const hilum_self *self); /* HILUM_EDENIED: not between s
 bool hl_plugin_declares(const hilum_self *self, uint32_t type, const char *name);
 /* life.c: neither timers nor watches nor tasks for the loop any more. */
 void hl_plugin_quiet(struct hilum_self *plugin);
+/* life.c: drain, if it has not been called in this life. */
+void hl_plugin_drain(struct hilum_self *plugin, uint32_t ms);
+/* services.c: closes the host's copies of its listening sockets; NULL: of all. */
+void hl_host_unlisten(struct hl_plugins *host, const char *id);
 /* services.c */
 hilum_rc hl_host_loop_new(struct hl_plugins *host);
 void hl_host_table_more(struct hilum_host *table);

@@ -198,6 +198,14 @@ hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults)
 
 /* ---- start ---- */
 
+void hl_plugin_drain(struct hilum_self *plugin, uint32_t ms)
+{
+    bool is_owed = plugin->plugin->drain && !plugin->is_drained;
+    plugin->is_drained = true;
+    if (is_owed)
+        plugin->plugin->drain(plugin->data, ms);
+}
+
 void hl_plugin_quiet(struct hilum_self *plugin)
 {
     atomic_store(&plugin->may_run, false);
@@ -299,8 +307,8 @@ static void drain_those(struct hl_plugins *plugins, bool doors, int64_t deadline
         if (plugin->state != PLUGIN_RUNNING || hl_plugin_is_door(plugin) != doors)
             continue;
         hl_plugin_quiet(plugin);
-        if (plugin->plugin->drain)
-            plugin->plugin->drain(plugin->data, left_until(deadline));
+        hl_plugin_drain(plugin, left_until(deadline));
+        hl_host_unlisten(plugins, plugin->id);
     }
 }
 
@@ -375,8 +383,7 @@ static void end_version(struct hl_plugins *host, struct hilum_self *plugin)
             return;
     if (!plugin->initialised || atomic_load(&plugin->inside))
         return;
-    if (plugin->plugin->drain)
-        plugin->plugin->drain(plugin->data, 0);
+    hl_plugin_drain(plugin, 0);
     if (plugin->plugin->fini)
         plugin->plugin->fini(plugin->data);
     plugin->initialised = false;
@@ -418,6 +425,7 @@ void hl_plugins_close(struct hl_plugins *plugins)
         hl_log(HL_ERROR, "plugin", "tasks of plugins still run: left behind without fini");
         return;
     }
+    hl_host_unlisten(plugins, NULL);
     hl_loop_free(plugins->loop);
     hl_pool_free(plugins->pool);
     end_versions(plugins);

@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/plugin/host.h"
+#include "core/plugin/listen.h"
 #include "core/plugin/loop.h"
 #include "core/plugin/metrics.h"
 #include "core/plugin/remote/remote.h"
@@ -169,6 +170,28 @@ static hilum_rc host_start_job(hilum_self *self, const char *type, const char *a
     return rc == HILUM_OK ? s->start_job(s->arg, type, arguments_json, job) : rc;
 }
 
+/* ---- listening sockets ---- */
+
+static hilum_rc host_listen(hilum_self *self, const char *address, int32_t *fd, uint16_t *port)
+{
+    struct hl_plugins *host = self->host;
+    hilum_rc rc = hl_plugin_check_may_run(self);
+    *fd = -1;
+    if (rc != HILUM_OK)
+        return rc;
+    pthread_mutex_lock(&host->lock);
+    rc = hl_listen(&host->listening, self->id, address, fd, port);
+    pthread_mutex_unlock(&host->lock);
+    return rc;
+}
+
+void hl_host_unlisten(struct hl_plugins *host, const char *id)
+{
+    pthread_mutex_lock(&host->lock);
+    hl_listen_forget(&host->listening, id);
+    pthread_mutex_unlock(&host->lock);
+}
+
 void hl_host_table_more(struct hilum_host *table)
 {
     table->metric_define = host_metric_define;
@@ -179,4 +202,5 @@ void hl_host_table_more(struct hilum_host *table)
     table->unwatch = host_unwatch;
     table->run_on_loop = host_run_on_loop;
     table->start_job = host_start_job;
+    table->listen = host_listen;
 }

@@ -26,16 +26,17 @@ enum {
 
 /* ---- what may be replaced ---- */
 
-/* What cannot change under those who hold it: doors, kinds without a shim, routes. */
-static hilum_rc check_held(const struct hilum_self *plugin)
+/* What cannot change under those who hold it: doors, kinds without a shim, routes. by_handover: it will have been drained
+ * first, so that its doors are closed and its answers out. */
+static hilum_rc check_held(const struct hilum_self *plugin, bool by_handover)
 {
-    if (hl_plugin_is_door(plugin))
+    if (hl_plugin_is_door(plugin) && !by_handover)
         return hl_fail(HILUM_EUNSUP,
                        "plugin %s holds connections of its own; it changes by a restart",
                        plugin->id);
     for (const struct capability *c = plugin->caps; c; c = c->next)
         /* An answer of a route may still be on its way when its call has returned. */
-        if (!hl_shim_has(c->cap->kind) || c->cap->kind == HILUM_CAP_ROUTE)
+        if (!hl_shim_has(c->cap->kind) || (c->cap->kind == HILUM_CAP_ROUTE && !by_handover))
             return hl_fail(HILUM_EUNSUP,
                            "plugin %s provides a %s, which others hold while the server runs; it "
                            "changes by a restart",
@@ -45,11 +46,16 @@ static hilum_rc check_held(const struct hilum_self *plugin)
 
 static hilum_rc check_swap_word(const struct hilum_plugin *p)
 {
-    if (p->swap == HILUM_SWAP_BESIDE)
+    if (p->swap == HILUM_SWAP_BESIDE || p->swap == HILUM_SWAP_HANDOVER)
         return HILUM_OK;
-    return hl_fail(HILUM_EUNSUP, "version %s says swap = %s; it changes by a restart", p->version,
-                   p->swap == HILUM_SWAP_HANDOVER ? "handover, which this host does not do yet"
-                                                  : "restart");
+    return hl_fail(HILUM_EUNSUP, "version %s says swap = restart; it changes by a restart",
+                   p->version);
+}
+
+/* One of the two has something that only one can have. */
+static bool is_handover(const struct hilum_self *a, const struct hilum_self *b)
+{
+    return a->plugin->swap == HILUM_SWAP_HANDOVER || b->plugin->swap == HILUM_SWAP_HANDOVER;
 }
 
 static bool declares(const struct hilum_self *plugin, const struct hilum_decl *decl)
@@ -126,8 +132,7 @@ static bool retire(struct hilum_self *plugin)
         return false;
     }
     hl_plugin_quiet(plugin);
-    if (plugin->plugin->drain)
-        plugin->plugin->drain(plugin->data, LEAVE_MS);
+    hl_plugin_drain(plugin, LEAVE_MS);
     if (!hl_tasks_wait(plugin, LEAVE_MS)) {
         hl_log(HL_WARN, plugin->id,
                "version %s: its tasks go on after %d s; it stays in memory "
@@ -200,6 +205,8 @@ void hl_swap_counted(struct hilum_self *plugin)
         end_probation(plugin);
 }
 
+static void hand_back(struct hilum_self *plugin, struct hilum_self *previous);
+
 /* The old version was neither drained nor ended: it goes on as if nothing had been. */
 static void roll_back(struct hilum_self *plugin, struct hilum_self *previous)
 {
@@ -211,6 +218,12 @@ static void roll_back(struct hilum_self *plugin, struct hilum_self *previous)
              (uint64_t)atomic_load(&plugin->tally.errors),
              (uint64_t)atomic_load(&plugin->tally.calls), error_percent(&plugin->tally),
              plugin->percent_before);
+    if (is_handover(plugin, previous)) {
+        hl_log(HL_ERROR, plugin->id, "%s", what);
+        hl_plugin_tell(plugin, "plugin.swapped", what);
+        hand_back(plugin, previous);
+        return;
+    }
     if (put_hooks(previous, false) != HILUM_OK)
         hl_log(HL_ERROR, plugin->id, "hooks of version %s: %s", previous->plugin->version,
                hl_error());
@@ -265,8 +278,8 @@ static hilum_rc failure_of(const struct hilum_self *plugin, struct hl_faults *fa
     return rc;
 }
 
-/* Up to start, seen by nobody. What fails is ended and kept as memory: gates know it. */
-static hilum_rc bring_up(struct hilum_self *plugin)
+/* Up to init, seen by nobody. What fails is ended and kept as memory: gates know it. */
+static hilum_rc prepare(struct hilum_self *plugin)
 {
     struct hl_faults faults = {0};
     if (!hl_plugin_open_file(plugin, &faults))
@@ -278,9 +291,13 @@ static hilum_rc bring_up(struct hilum_self *plugin)
             rc = hl_fail(HILUM_ENOTFOUND, "needs %s, which no plugin that runs provides", *need);
     if (rc == HILUM_OK && !hl_plugin_init_one(plugin))
         return hl_fail(HILUM_EINVAL, "%s", plugin->reason);
-    if (rc == HILUM_OK)
-        rc = hl_plugin_start_one(plugin);
     return rc;
+}
+
+static hilum_rc bring_up(struct hilum_self *plugin)
+{
+    hilum_rc rc = prepare(plugin);
+    return rc == HILUM_OK ? hl_plugin_start_one(plugin) : rc;
 }
 
 static void give_up(struct hilum_self *plugin)
@@ -299,28 +316,90 @@ static hilum_rc fits(const struct hilum_self *plugin, const struct hilum_self *o
 {
     hilum_rc rc = check_swap_word(plugin->plugin);
     if (rc == HILUM_OK)
-        rc = check_held(plugin);
+        rc = check_held(plugin, is_handover(plugin, old));
     if (rc == HILUM_OK)
         rc = check_same_words(plugin, old);
     return rc == HILUM_OK ? check_same_words(old, plugin) : rc;
 }
 
+/* ---- handover ---- */
+
+/* Started and, if it is a door, opened, when the one before has let go; gates turn in between. */
+static hilum_rc step_in_place(struct hilum_self *plugin, struct hilum_self *from)
+{
+    hilum_rc rc = hl_plugin_start_one(plugin);
+    if (rc == HILUM_OK)
+        rc = put_hooks(plugin, false);
+    if (rc != HILUM_OK)
+        return rc;
+    atomic_store(&plugin->state, PLUGIN_RUNNING);
+    make_current(from, plugin);
+    if (!hl_plugin_is_door(plugin))
+        return HILUM_OK;
+    hl_error_clear();
+    return plugin->plugin->ready(plugin->data);
+}
+
+/* What the old version had begins anew, from its file: a life that has been drained cannot go on. */
+static void hand_back(struct hilum_self *plugin, struct hilum_self *previous)
+{
+    struct hilum_self *current = hl_plugin_find(plugin->host, plugin->id);
+    struct hilum_self *again = hl_plugin_version(current, previous->file);
+    hl_plugin_quiet(plugin);
+    hl_plugin_drain(plugin, LEAVE_MS);
+    (void)hl_tasks_wait(plugin, LEAVE_MS);
+    hilum_rc rc = again ? prepare(again) : hl_fail(HILUM_ENOMEM, "no memory");
+    if (rc == HILUM_OK)
+        rc = step_in_place(again, current);
+    if (again)
+        again->replaces = NULL;
+    if (rc == HILUM_OK)
+        hl_log(HL_WARN, plugin->id, "version %s has begun anew", again->plugin->version);
+    else
+        hl_log(HL_ERROR, plugin->id, "version %s cannot begin anew, and nobody answers: %s",
+               previous->plugin->version, hl_error());
+    retire(plugin);
+    retire(previous);
+}
+
+/* Its doors are closed and its work is done before the next one opens them; clients wait in the host's sockets. */
+static hilum_rc hand_over(struct hilum_self *plugin, struct hilum_self *old)
+{
+    char reason[512];
+    hl_plugin_quiet(old);
+    hl_plugin_drain(old, LEAVE_MS);
+    hilum_rc rc = hl_tasks_wait(old, LEAVE_MS)
+                      ? step_in_place(plugin, old)
+                      : hl_fail(HILUM_ETIMEDOUT, "version %s: its tasks have not ended",
+                                old->plugin->version);
+    if (rc == HILUM_OK) {
+        retire(old);
+        return HILUM_OK;
+    }
+    snprintf(reason, sizeof reason, "%s", hl_error());
+    hand_back(plugin, old);
+    return hl_fail(rc, "%s", reason);
+}
+
 /* Hooks first: they are what can fail. From make_current on callers meet the new version. */
 static hilum_rc take_over(struct hilum_self *plugin, struct hilum_self *old)
 {
-    hilum_rc rc = put_hooks(plugin, false);
+    bool by_handover = is_handover(plugin, old);
+    hilum_rc rc = by_handover ? hand_over(plugin, old) : put_hooks(plugin, false);
     if (rc != HILUM_OK)
         return rc;
     plugin->previous = old;
     plugin->percent_before = error_percent(&old->tally);
     atomic_store(&plugin->on_probation, true);
-    atomic_store(&plugin->state, PLUGIN_RUNNING);
-    make_current(old, plugin);
+    if (!by_handover) {
+        atomic_store(&plugin->state, PLUGIN_RUNNING);
+        make_current(old, plugin);
+    }
     char what[128];
     snprintf(what, sizeof what, "version %.40s after %.40s", plugin->plugin->version,
              old->plugin->version);
-    hl_log(HL_INFO, plugin->id, "swapped: %s, which stands by for %d calls or %d s", what,
-           PROBATION_CALLS, PROBATION_MS / 1000);
+    hl_log(HL_INFO, plugin->id, "swapped: %s, which %s for %d calls or %d s", what,
+           by_handover ? "can begin anew" : "stands by", PROBATION_CALLS, PROBATION_MS / 1000);
     hl_plugin_tell(plugin, "plugin.swapped", what);
     /* Without a thread to watch it there is no way back, and the old one ends now. */
     if (hl_plugins_run_task(plugin->host, NULL, watch, plugin) != HILUM_OK)
@@ -339,7 +418,7 @@ static hilum_rc swap_locked(struct hl_plugins *host, const char *id, const char 
     conclude(old);
     /* It may have been rolled back just now. */
     old = hl_plugin_find(host, id);
-    hilum_rc rc = check_held(old);
+    hilum_rc rc = check_held(old, is_handover(old, old));
     if (rc == HILUM_OK)
         rc = check_swap_word(old->plugin);
     if (rc != HILUM_OK)
@@ -347,9 +426,11 @@ static hilum_rc swap_locked(struct hl_plugins *host, const char *id, const char 
     plugin = hl_plugin_version(old, file);
     if (!plugin)
         return hl_fail(HILUM_ENOMEM, "%s: no memory", id);
-    rc = bring_up(plugin);
+    rc = prepare(plugin);
     if (rc == HILUM_OK)
         rc = fits(plugin, old);
+    if (rc == HILUM_OK && !is_handover(plugin, old))
+        rc = hl_plugin_start_one(plugin);
     if (rc == HILUM_OK)
         rc = take_over(plugin, old);
     plugin->replaces = NULL;
@@ -384,7 +465,7 @@ static hilum_rc running(struct hl_plugins *host, const char *id, struct hilum_se
     const char *other = needed_by(*out);
     if (other)
         return hl_fail(HILUM_EDENIED, "%s is needed by %s", id, other);
-    return hl_plugin_is_door(*out) ? check_held(*out) : HILUM_OK;
+    return hl_plugin_is_door(*out) ? check_held(*out, false) : HILUM_OK;
 }
 
 /* Hooks off the bus, then gates to nobody: a caller hears HILUM_ECLOSED. */
@@ -406,7 +487,7 @@ hilum_rc hl_plugins_disable(struct hl_plugins *plugins, const char *id)
     hilum_rc rc = running(plugins, id, &plugin);
     for (const struct capability *c = rc == HILUM_OK ? plugin->caps : NULL; c; c = c->next)
         if (rc == HILUM_OK && !hl_shim_has(c->cap->kind))
-            rc = check_held(plugin);
+            rc = check_held(plugin, false);
     if (rc == HILUM_OK)
         switch_off(plugin, PLUGIN_DISABLED);
     pthread_mutex_unlock(&plugins->manage);
@@ -419,9 +500,10 @@ hilum_rc hl_plugins_drain_one(struct hl_plugins *plugins, const char *id)
     pthread_mutex_lock(&plugins->manage);
     hilum_rc rc = running(plugins, id, &plugin);
     if (rc == HILUM_OK)
-        rc = check_held(plugin);
+        rc = check_held(plugin, false);
     if (rc == HILUM_OK) {
         switch_off(plugin, PLUGIN_STOPPED);
+        hl_host_unlisten(plugins, plugin->id);
         if (!retire(plugin))
             rc = hl_fail(HILUM_ETIMEDOUT, "%s takes no new calls; those under way have not ended",
                          id);
@@ -505,7 +587,7 @@ static hilum_rc load_locked(struct hl_plugins *host, struct hl_config *config, c
                        id, id);
     plugin->replaces = before;
     /* One whose start failed is still up, as others may have found it. */
-    hilum_rc rc = before && before->initialised ? check_held(before) : HILUM_OK;
+    hilum_rc rc = before && before->initialised ? check_held(before, false) : HILUM_OK;
     if (rc == HILUM_OK && before && !retire(before))
         rc = hl_fail(HILUM_EAGAIN, "%s: calls of its former life have not ended", id);
     if (rc == HILUM_OK)

@@ -341,6 +341,15 @@ static hilum_rc host_start_job(hilum_self *self, const char *type, const char *a
     return not_here("a job");
 }
 
+static hilum_rc host_listen(hilum_self *self, const char *address, int32_t *fd, uint16_t *port)
+{
+    (void)self;
+    (void)address;
+    *fd = -1;
+    *port = 0;
+    return not_here("the network");
+}
+
 /* Metrics and events have files of their own and add their entries last. */
 void worker_table_init(struct hilum_self *self)
 {
@@ -385,6 +394,7 @@ void worker_table_init(struct hilum_self *self)
         .unwatch = host_unwatch,
         .run_on_loop = host_run_on_loop,
         .start_job = host_start_job,
+        .listen = host_listen,
     };
     worker_metrics_table(&self->table);
     worker_event_table(&self->table);

@@ -53,6 +53,8 @@ struct hilum_option {
     const char *help;     /* one sentence, shown by `hilum plugin list` and in the reference */
 };
 
+/* How a newer version takes a running one's place: not at all; brought up beside it; or, for one that holds what only one
+ * can hold (a port), after it has been drained: the sockets of hilum_host.listen stay open meanwhile. */
 enum { HILUM_SWAP_RESTART = 0, HILUM_SWAP_BESIDE = 1, HILUM_SWAP_HANDOVER = 2 };
 
 /* The descriptor: who the plugin is, what it needs, its life. Static; the host reads it and never writes. Members of its

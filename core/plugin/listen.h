@@ -1,0 +1,17 @@
+/* Listening sockets of plugins; the caller locks. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HL_PLUGIN_LISTEN_H
+#define HL_PLUGIN_LISTEN_H
+
+#include <stdint.h>
+
+#include "hilum/abi.h"
+
+struct hl_listening; /* a list; NULL is empty */
+
+/* As hilum_host.listen. */
+hilum_rc hl_listen(struct hl_listening **list, const char *owner, const char *address, int32_t *fd,
+                   uint16_t *port);
+/* Closes what is this owner's, NULL: everybody's. Copies plugins have stay open. */
+void hl_listen_forget(struct hl_listening **list, const char *owner);
+
+#endif
