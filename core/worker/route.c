@@ -215,7 +215,8 @@ static hilum_rc suspend(hilum_http *http, uint32_t deadline_ms, void (*on_gone)(
     return hl_fail(HILUM_EUNSUP, "in a process of its own a route answers before it returns");
 }
 
-/* Files are the server's to find and to cache; this process sees few of them. */
+/* Files are the server's to find and to cache; this process sees few of them, and the server would read for it what the jail
+ * keeps from it. */
 static hilum_rc respond_file(hilum_http *http, const char *root, const char *path)
 {
     (void)http, (void)root;

@@ -73,7 +73,7 @@ expect "unique symbols" 'file: .*unique symbols; build it with -fno-gnu-unique' 
     's|^HILUM_EXPORT|__attribute__((visibility("default"))) inline int \&_shared() { static int n; return n; }\nint (*keep_)(void) __attribute__((visibility("hidden"))) = (int (*)(void))(void *)_shared;\n&|' c++ -std=c++20 -fpermissive
 expect "overrun" 'contract of operator: the suite failed' 's|i + 1 < n; i += 2|i < n + 8; i += 2|'
 expect "edited input" 'contract of operator: the suite failed' 's|to\[i\] = (unsigned char)|((unsigned char *)from)[i] = to[i] = (unsigned char)|'
-expect "no entry" 'file: .*does not export hilum_plugin_entry' 's|^HILUM_EXPORT||'
+expect "no entry" 'file: .*does not export hilum_plugin_entry' 's|^HILUM_EXPORT const struct hilum_plugin .hilum_plugin_entry|const struct hilum_plugin *other_entry|'
 expect "another symbol" 'file: .*exports 1 symbols beside hilum_plugin_entry (more)' 's|^HILUM_EXPORT|__attribute__((visibility("default"))) int more(void) { return 1; }\n&|'
 expect "undefined symbol" 'file: .*nobody_has_this' 's|^HILUM_EXPORT|extern int nobody_has_this(void); int (*keep_)(void) = nobody_has_this;\n&|'
 expect "another ABI" 'file: .*ABI 9' 's|\.abi_major = HILUM_ABI_MAJOR|.abi_major = 9|'

@@ -120,7 +120,7 @@ struct hilum_http_api {
      * that begin with '.', and whatever is not below root are not there. HILUM_ENOTFOUND: no such file, and no
      * response was begun. */
     hilum_rc (*respond_file)(hilum_http *http, const char *root, const char *path);
-    /* since preview 1: append here */
+    /* since 1.1: append here */
 };
 
 enum {

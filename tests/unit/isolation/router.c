@@ -127,6 +127,19 @@ static hilum_rc run(void *instance, const struct hilum_http_api *api, hilum_http
                        host->allow(self, NULL, "store", NULL) == HILUM_EDENIED
                    ? api->respond(http, 204, NULL, "", 0)
                    : HILUM_EINTERNAL;
+    if (strcmp(word, "table") == 0) {
+        /* A route calls what the api of its ABI has, without asking whether it is there. */
+        for (size_t at = offsetof(struct hilum_http_api, request); at < api->size;
+             at += sizeof(void *)) {
+            const void *member;
+            memcpy(&member, (const char *)api + at, sizeof member);
+            if (!member)
+                return host->fail(self, HILUM_EINTERNAL, "a member of the api is missing");
+        }
+        return api->respond_file(http, "/", "etc/passwd") == HILUM_EUNSUP
+                   ? api->respond(http, 200, NULL, "", 0)
+                   : HILUM_EINTERNAL;
+    }
     if (strcmp(word, "later") == 0)
         return api->suspend(http, 1000, NULL, NULL);
     return host->fail(self, HILUM_ENOTFOUND, "no such word");

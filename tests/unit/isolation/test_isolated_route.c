@@ -238,6 +238,8 @@ static void route__errors_are_those_of_its_own(void **state)
     assert_int_equal(ask("twice", 0), HILUM_EINVAL);
     assert_string_equal(hl_buf_str(&http.sent), "a");
     assert_int_equal(ask("later", 0), HILUM_EUNSUP);
+    if (ask("table", 0) != HILUM_OK)
+        fail_msg("%s: see core/worker/route.c", hl_error());
     assert_int_equal(ask("tell", (64u << 20) + 1), HILUM_EFULL);
     assert_int_equal(ask("null", 0), HILUM_EINTERNAL);
     assert_int_equal(ask("tell", 5), HILUM_OK);
