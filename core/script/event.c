@@ -537,10 +537,30 @@ static int verb_other(lua_State *lua)
     return step_add(lua, run, verb);
 }
 
+/* A reader some plugin declared: ev:reader(path), nil where nothing is there. Upvalue 1: its name. */
+static int reader_call(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    const struct hl_script_env *env = hl_script_state_of(lua)->set->env;
+    const char *reader = lua_tostring(lua, lua_upvalueindex(1)), *path = luaL_optstring(lua, 2, "");
+    hl_buf_clear(&run->scratch);
+    hilum_rc rc = env->read(env->arg, reader, run->event, path, &run->scratch);
+    if (rc == HILUM_ENOTFOUND) {
+        lua_pushnil(lua);
+        return 1;
+    }
+    if (rc < 0 || run->scratch.failed) {
+        return luaL_error(lua, "ev:%s(\"%s\"): %s", reader, path,
+                          rc < 0 ? hl_error() : "out of memory");
+    }
+    lua_pushlstring(lua, hl_buf_str(&run->scratch), run->scratch.len);
+    return 1;
+}
+
 /* ---- the metatable -----------------------------------------------------------------------------
  */
 
-/* Upvalue 1: the methods. A name is a method, a declared verb, or a field of the event. */
+/* Upvalue 1: the methods. A name is a method, a field of the event, a declared verb or reader. */
 static int event_index(lua_State *lua)
 {
     struct hl_run *run = run_check(lua);
@@ -553,6 +573,11 @@ static int event_index(lua_State *lua)
     if (!text && env->has_verb && env->has_verb(env->arg, key)) {
         lua_pushvalue(lua, 2);
         lua_pushcclosure(lua, verb_other, 1);
+        return 1;
+    }
+    if (!text && env->read && env->read(env->arg, key, NULL, "", NULL) == HILUM_OK) {
+        lua_pushvalue(lua, 2);
+        lua_pushcclosure(lua, reader_call, 1);
         return 1;
     }
     lua_pushstring(lua, text);

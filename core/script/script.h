@@ -22,6 +22,10 @@ struct hl_script_env {
     /* hilum.kv reads; writes are the verb kv. */
     hilum_rc (*kv_get)(void *arg, const char *space, const char *key, struct hl_buf *out);
     void *arg;
+    /* A reader some plugin declared: appends what it reads of the event. HILUM_ENOTFOUND: nothing is there, or no such
+     * reader; out NULL: only asks whether there is one. */
+    hilum_rc (*read)(void *arg, const char *reader, hilum_event *event, const char *path,
+                     struct hl_buf *out);
 };
 
 /* Without rules until hl_script_load. Freed by the caller. `env` is copied; what it points to

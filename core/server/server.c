@@ -246,6 +246,29 @@ static bool has_peer(void *arg, const char *name)
     return has;
 }
 
+enum { READ_MAX = 64 * 1024 }; /* that one reader may answer */
+
+static hilum_rc keep_read(void *ctx, const void *bytes, uint64_t n)
+{
+    struct hl_buf *out = ctx;
+    if (n > READ_MAX || out->len > READ_MAX - n)
+        return hl_fail(HILUM_EFULL, "more than %d bytes", READ_MAX);
+    hl_buf_add(out, bytes, (size_t)n);
+    return out->failed ? hl_fail(HILUM_ENOMEM, "out of memory") : HILUM_OK;
+}
+
+static hilum_rc read_event(void *arg, const char *reader, hilum_event *event, const char *path,
+                           struct hl_buf *out)
+{
+    struct hl_server *server = arg;
+    const struct hilum_decl *decl =
+        hl_plugins_decl_find(server->plugins, HILUM_DECL_READER, reader, NULL);
+    struct hilum_sink sink = {.size = sizeof sink, .write = keep_read, .ctx = out};
+    if (!decl)
+        return HILUM_ENOTFOUND;
+    return out ? decl->read(decl->arg, event, path, &sink) : HILUM_OK;
+}
+
 static bool has_verb(void *arg, const char *verb)
 {
     struct hl_server *server = arg;
@@ -293,7 +316,8 @@ static hilum_rc kv_get(void *arg, const char *space, const char *key, struct hl_
 /* A bad rule never keeps the server from receiving: it starts with core rules alone and says so. */
 static hilum_rc open_script(struct hl_server *server, struct hl_faults *faults)
 {
-    const struct hl_script_env env = {has_peer, has_verb, has_store, allow_verb, kv_get, server};
+    const struct hl_script_env env = {has_peer, has_verb, has_store, allow_verb,
+                                      kv_get,   server,   read_event};
     hilum_rc rc = hl_script_new(server->bus, &env, &server->script);
     if (rc < 0)
         return rc;
@@ -607,7 +631,8 @@ hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faul
     if (rc == HILUM_OK)
         rc = hl_plugins_open(server.config, options->plugin_dir, server.options.data_dir,
                              server.bus, faults, &server.plugins);
-    const struct hl_script_env env = {has_peer, has_verb, has_store, allow_verb, NULL, &server};
+    const struct hl_script_env env = {has_peer, has_verb, has_store, allow_verb,
+                                      NULL,     &server,  NULL};
     if (rc == HILUM_OK && hl_script_new(server.bus, &env, &server.script) == HILUM_OK)
         rc = hl_script_load(server.script, server.config, options->rules_dir, true, faults);
     hl_script_free(server.script);

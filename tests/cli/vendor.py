@@ -10,7 +10,7 @@ from peers import BUILD, Hilum, Orthanc, ROOT, SMALL_STORE, free_port, has_ortha
 
 RULES = """
 hilum.on { event = "instance.stored", name = "site/tell", where = "Modality=US",
-  run = function(ev) ev:acme_tell { text = "by rule" } end }
+  run = function(ev) ev:acme_tell { text = ev:acme_twice("Modality") .. tostring(ev:acme_twice("Nothing")) } end }
 """
 
 
@@ -61,6 +61,7 @@ def jobs(hilum):
     first = done()[0]
     equal("a rule's verb became a job", ("acme_tell", "noted"), (first["type"], first["result"]))
     equal("it was tried again", True, max(j["attempts"] for j in done()) >= 2)
+    equal("what a rule read by a plugin's reader", {"text": "USUSnil"}, hilum.cli("acme", "noted"))
     number = hilum.cli("acme", "note", "by command")["job"]
     until(lambda: any(j["id"] == number and j["state"] == "done" for j in done()))
     equal("a job of a command", [("acme_note", "done")],

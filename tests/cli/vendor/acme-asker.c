@@ -198,6 +198,17 @@ static hilum_rc start_note(void *arg, struct hilum_call *call)
     return rc == HILUM_OK ? say(call, line) : rc;
 }
 
+/* ev:acme_twice("field"): the field of the event, said twice. */
+static hilum_rc twice(void *arg, hilum_event *event, const char *path, struct hilum_sink *out)
+{
+    struct state *s = arg;
+    const char *text = NULL;
+    hilum_rc rc = s->host->event_text(event, path, &text);
+    for (int i = 0; rc == HILUM_OK && i < 2; i++)
+        rc = out->write(out->ctx, text, strlen(text));
+    return rc;
+}
+
 /* On the loop thread. */
 static void answer_datagram(void *arg, uint32_t events)
 {
@@ -229,6 +240,7 @@ static const struct hilum_decl declarations[] = {
     {.type = HILUM_DECL_COMMAND, .name = "acme note", .fields = "text:text", .run = start_note},
     {.type = HILUM_DECL_COMMAND, .name = "acme noted", .run = noted},
     {.type = HILUM_DECL_JOB, .name = "acme_note", .fields = "text:text", .run = note},
+    {.type = HILUM_DECL_READER, .name = "acme_twice", .read = twice},
     {.type = HILUM_DECL_VERB, .name = "acme_tell", .fields = "text:text", .job = "acme_note"},
 };
 
