@@ -32,6 +32,7 @@ struct hilum_delivery {
     char detail[192];            /* out: one line, proof or reason, without patient data */
 };
 
+/* What a fetch came to. The caller fills in size. */
 struct hilum_fetched {
     uint32_t size, reserved;
     uint64_t n_stored, n_failed;
