@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec_common.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +211,21 @@ static uint32_t mask_of(uint32_t bits)
     return bits >= 32 ? 0xFFFFFFFFu : (1u << bits) - 1;
 }
 
+/* Are the bits above only the sign, or zero? Without a branch a sample. */
+static bool is_above_sign16(const uint8_t *p, uint64_t n, uint32_t bits, bool is_signed)
+{
+    uint32_t shift = 32 - bits, differs = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        uint16_t value;
+        memcpy(&value, p + 2 * i, sizeof value);
+        uint32_t v = le16toh(value);
+        uint32_t kept =
+            is_signed ? (uint32_t)((int32_t)(v << shift) >> shift) & 0xFFFFu : v << shift >> shift;
+        differs |= v ^ kept;
+    }
+    return differs == 0;
+}
+
 uint32_t codec_bits_used(const struct hilum_frame *frame, const void *src)
 {
     uint32_t bytes = frame->bits_allocated / 8, bits = frame->bits_stored;
@@ -217,6 +233,8 @@ uint32_t codec_bits_used(const struct hilum_frame *frame, const void *src)
     uint64_t n = bytes ? hilum_frame_bytes(frame) / bytes : 0;
     bool is_signed = frame->sample_type == HILUM_SAMPLE_SIGNED;
     const uint8_t *p = src;
+    if (above && bytes == 2)
+        return is_above_sign16(p, n, bits, is_signed) ? bits : frame->bits_allocated;
     for (uint64_t i = 0; above && i < n; i++, p += bytes) {
         uint32_t value = sample_at(p, bytes);
         uint32_t wanted = is_signed && value >> (bits - 1) & 1 ? above : 0;
@@ -251,6 +269,39 @@ static size_t row_at(const struct hilum_frame *frame, uint32_t row, uint32_t sam
     return ((size_t)row * columns * frame->samples + sample) * bytes;
 }
 
+/* Samples of 16 bits, one beside the other, which is nearly everything a hospital has: loops without a branch, which
+ * compilers make wide. A tenth of what HTJ2K takes for a frame was the general loop (2026-11-30). */
+static void row_get16(const uint8_t *p, uint32_t n, uint32_t bits, bool is_signed, int32_t *values)
+{
+    uint32_t shift = 32 - bits;
+    uint16_t value;
+    for (uint32_t x = 0; x < n; x++) {
+        memcpy(&value, p + 2 * (size_t)x, sizeof value);
+        values[x] = (int32_t)((uint32_t)le16toh(value) << shift);
+    }
+    if (is_signed)
+        for (uint32_t x = 0; x < n; x++)
+            values[x] >>= shift;
+    else
+        for (uint32_t x = 0; x < n; x++)
+            values[x] = (int32_t)((uint32_t)values[x] >> shift);
+}
+
+static void row_put16(uint8_t *p, uint32_t n, uint32_t bits, bool is_signed, const int32_t *values)
+{
+    uint32_t shift = 32 - bits, mask = mask_of(bits);
+    if (is_signed)
+        for (uint32_t x = 0; x < n; x++) {
+            uint16_t value = htole16((uint16_t)((int32_t)((uint32_t)values[x] << shift) >> shift));
+            memcpy(p + 2 * (size_t)x, &value, sizeof value);
+        }
+    else
+        for (uint32_t x = 0; x < n; x++) {
+            uint16_t value = htole16((uint16_t)((uint32_t)values[x] & mask));
+            memcpy(p + 2 * (size_t)x, &value, sizeof value);
+        }
+}
+
 void codec_row_get(const struct hilum_frame *frame, const void *src, uint32_t row, uint32_t sample,
                    uint32_t bits, int32_t *values)
 {
@@ -258,13 +309,16 @@ void codec_row_get(const struct hilum_frame *frame, const void *src, uint32_t ro
     const uint8_t *p = (const uint8_t *)src + row_at(frame, row, sample, &step);
     uint32_t bytes = frame->bits_allocated / 8, mask = mask_of(bits);
     bool is_signed = frame->sample_type == HILUM_SAMPLE_SIGNED;
+    if (bytes == 2 && step == 2 && bits >= 1 && bits <= 16) {
+        row_get16(p, frame->columns, bits, is_signed, values);
+        return;
+    }
     for (uint32_t x = 0; x < frame->columns; x++, p += step) {
         uint32_t value = sample_at(p, bytes);
         values[x] = is_signed ? extended(value, bits) : (int32_t)(value & mask);
     }
 }
 
-/* One loop a width: the compiler makes the common ones wide. */
 void codec_row_put(const struct hilum_frame *frame, void *dst, uint32_t row, uint32_t sample,
                    const int32_t *values)
 {
@@ -272,6 +326,10 @@ void codec_row_put(const struct hilum_frame *frame, void *dst, uint32_t row, uin
     uint8_t *p = (uint8_t *)dst + row_at(frame, row, sample, &step);
     uint32_t bytes = frame->bits_allocated / 8, bits = frame->bits_stored, mask = mask_of(bits);
     bool is_signed = frame->sample_type == HILUM_SAMPLE_SIGNED;
+    if (bytes == 2 && step == 2 && bits >= 1 && bits <= 16) {
+        row_put16(p, frame->columns, bits, is_signed, values);
+        return;
+    }
     for (uint32_t x = 0; x < frame->columns; x++, p += step) {
         uint32_t value = (uint32_t)values[x];
         value = is_signed ? (uint32_t)extended(value, bits) : value & mask;
@@ -285,9 +343,18 @@ void codec_row_put(const struct hilum_frame *frame, void *dst, uint32_t row, uin
     }
 }
 
+/* Is there a sample of each kind for each pixel? Of 4:2:2 and 4:2:0 there is not, whatever else a data set says. */
+static bool is_full(const struct hilum_frame *frame)
+{
+    return hilum_frame_bytes(frame) ==
+           (uint64_t)frame->columns * frame->rows * frame->samples * (frame->bits_allocated / 8);
+}
+
 hilum_rc codec_convert(void *self, const struct hilum_frame *from, const void *src,
                        const struct hilum_frame *to, void *dst)
 {
+    if (!is_full(from) || !is_full(to))
+        return codec_fail(self, HILUM_EUNSUP, "planes of pixels that share samples");
     uint32_t bits = from->bits_stored < to->bits_stored ? to->bits_stored : from->bits_stored;
     if (bits > from->bits_allocated)
         bits = from->bits_allocated;

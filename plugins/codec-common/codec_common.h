@@ -84,7 +84,7 @@ void codec_row_put(const struct hilum_frame *frame, void *dst, uint32_t row, uin
                    const int32_t *values);
 
 /* The same pixels in the layout, allocation and bits_stored of another frame of the same dimensions.
- * HILUM_ENOMEM. */
+ * HILUM_EUNSUP: 4:2:2 and 4:2:0; HILUM_ENOMEM. */
 hilum_rc codec_convert(void *self, const struct hilum_frame *from, const void *src,
                        const struct hilum_frame *to, void *dst);
 

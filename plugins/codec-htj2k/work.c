@@ -17,12 +17,16 @@ struct pixels {
     const struct hilum_frame *frame;
     void *dst;
     int32_t least, most; /* of the stream's samples: OpenJPH does not cut off what overshoots */
-    int32_t *row;
+    int32_t *row;        /* NULL: nothing was lost, and nothing can overshoot */
 };
 
 static void put_row(void *arg, uint32_t row, uint32_t component, const int32_t *values)
 {
     struct pixels *pixels = arg;
+    if (!pixels->row) {
+        codec_row_put(pixels->frame, pixels->dst, row, component, values);
+        return;
+    }
     for (uint32_t x = 0; x < pixels->frame->columns; x++) {
         int32_t value = values[x];
         value = value < pixels->least ? pixels->least : value;
@@ -44,8 +48,7 @@ hilum_rc ht_decode_frame(struct ht_work *work, const struct ht_request *request)
     struct pixels pixels = {.frame = &request->frame,
                             .dst = work->out,
                             .least = is_signed ? (int32_t)-half : 0,
-                            .most = (int32_t)(is_signed ? half - 1 : 2 * half - 1),
-                            .row = calloc(request->frame.columns, sizeof(int32_t))};
+                            .most = (int32_t)(is_signed ? half - 1 : 2 * half - 1)};
     struct ht_decode job = {.bytes = work->in,
                             .n = (size_t)work->in_size,
                             .columns = request->part.columns,
@@ -55,7 +58,8 @@ hilum_rc ht_decode_frame(struct ht_work *work, const struct ht_request *request)
                             .put = put_row,
                             .arg = &pixels};
     struct ht_complaint complaint = {"the stream is cut short"};
-    if (!pixels.row)
+    if (!request->header.is_reversible &&
+        !(pixels.row = calloc(request->frame.columns, sizeof *pixels.row)))
         return HILUM_ENOMEM;
     int code = j2k_is_cut(&stream) ? HT_FAILED : ht_decode(&job, &complaint);
     memcpy(work->complaint, complaint.text, sizeof complaint.text);

@@ -1,0 +1,145 @@
+/* One decoder fed with anybody's streams: CODEC_SO is the plugin. The first eight bytes of an input say what the data set
+ * declares and where the stream is cut in two; the rest is the code stream. SPDX-License-Identifier: Apache-2.0 */
+#include <dlfcn.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "hilum/codec.h"
+#include "tests/fake_host.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { HEAD = 8, ROOM = 1 << 17 };
+
+#ifdef LIBRARY_DIES
+/* The library ends its process, or reads where nothing is, on some damaged streams, which is why it runs in a worker and
+ * costs one frame there. What happens in our own code is found all the same: it is told by where the process stood. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_abort=0:allow_user_segv_handler=1";
+}
+
+static sigjmp_buf ended;
+
+static void died(int number, siginfo_t *info, void *context)
+{
+    const ucontext_t *at = context;
+    Dl_info place;
+    (void)info;
+#ifdef __x86_64__
+    uintptr_t pc = (uintptr_t)at->uc_mcontext.gregs[REG_RIP];
+    bool is_known = dladdr((const void *)pc, &place) != 0 && place.dli_fname;
+    if (number != SIGABRT && is_known &&
+        (strstr(place.dli_fname, "codec-") || strstr(place.dli_fname, "fuzz_")))
+        _exit(3); /* ours */
+#else
+    (void)at, (void)number, (void)place;
+#endif
+    siglongjmp(ended, 1);
+}
+
+static void catch_deaths(void)
+{
+    const struct sigaction action = {.sa_sigaction = died, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaction(numbers[i], &action, NULL);
+}
+#endif
+
+static const struct hilum_codec *codec_get(void **instance)
+{
+    static const struct hilum_codec *codec;
+    static void *kept;
+    if (!codec) {
+        hilum_self *host = fake_host_open(CODEC_SO, "/nonexistent", NULL);
+        if (!host)
+            abort();
+        codec = fake_host_cap(host, HILUM_CAP_CODEC, &kept);
+    }
+    *instance = kept;
+    return codec;
+}
+
+static struct hilum_frame declared_of(const uint8_t *head)
+{
+    static const uint32_t samples[] = {1, 3, 4, 1}, allocated[] = {8, 16, 32, 1};
+    struct hilum_frame frame = {.size = sizeof frame,
+                                .columns = head[0] + 1u,
+                                .rows = head[1] + 1u,
+                                .samples = samples[head[2] & 3],
+                                .bits_allocated = allocated[head[3] & 3],
+                                .sample_type = head[5] & 1,
+                                .is_planar = head[5] >> 1 & 1,
+                                .photometric = head[5] >> 4};
+    frame.bits_stored = head[4] % frame.bits_allocated + 1;
+    return frame;
+}
+
+/* A library that breaks the process it is in is only let loose on its own, and one that writes into freed memory never:
+ * of these our own reading of the headers is what is tried. */
+static bool may_decode(void)
+{
+#if defined HEADERS_ONLY
+    return false;
+#elif defined LIBRARY_DIES
+    return getenv("HILUM_LONG") != NULL;
+#else
+    return true;
+#endif
+}
+
+static void decode_all(const struct hilum_codec *codec, void *instance,
+                       const struct hilum_coded *coded, const uint8_t *head)
+{
+    struct hilum_frame frame = {.size = sizeof frame};
+    struct hilum_code_info info = {.size = sizeof info, .frame = &frame};
+    struct hilum_decode part = {.size = sizeof part, .reduce = head[6] & 3};
+    if (codec->info(instance, coded, &info) != HILUM_OK)
+        return;
+    uint64_t n = hilum_frame_bytes(&frame);
+    if (!n || n > ROOM || !may_decode())
+        return;
+    uint8_t *pixels = malloc((size_t)n); /* no byte more: writing past it is seen */
+    if (!pixels)
+        return;
+    (void)codec->decode(instance, coded, NULL, pixels, n, &frame);
+    part.width = frame.columns / 2 + (head[6] >> 4);
+    part.height = frame.rows / 2 + 1;
+    part.x = head[6] >> 5;
+    (void)codec->decode(instance, coded, &part, pixels, n, &frame);
+    free(pixels);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    void *instance;
+    const struct hilum_codec *codec = codec_get(&instance);
+    if (size <= HEAD)
+        return 0;
+    struct hilum_frame declared = declared_of(data);
+    const uint8_t *stream = data + HEAD;
+    size_t n = size - HEAD, cut = n * data[7] / 256, n_syntaxes = 0;
+    while (codec->syntaxes[n_syntaxes].uid)
+        n_syntaxes++;
+    const struct hilum_fragment fragments[] = {{stream, cut ? cut : n}, {stream + cut, n - cut}};
+    const struct hilum_coded coded = {.size = sizeof coded,
+                                      .n_fragments = cut ? 2 : 1,
+                                      .fragments = fragments,
+                                      .transfer_syntax =
+                                          codec->syntaxes[(data[5] >> 2 & 3) % n_syntaxes].uid,
+                                      .declared = &declared};
+#ifdef LIBRARY_DIES
+    catch_deaths();
+    if (sigsetjmp(ended, 1))
+        return 0;
+#endif
+    decode_all(codec, instance, &coded, data);
+    return 0;
+}
