@@ -441,6 +441,8 @@ static void name_make(char out[17])
         snprintf(out + 2 * i, 3, "%02x", random[i]);
 }
 
+/* At start, before any other thread uses the record. The name made here tells lines of this
+ * database from those of one that was lost. */
 hilum_rc hl_save_open(struct hl_record *record)
 {
     struct hl_buf text = {0};

@@ -140,6 +140,8 @@ static hilum_rc levels_update(struct hl_session *session, const struct hl_known 
     return rc;
 }
 
+/* Only where the UID was known before, and only if the newcomer is the one current object there:
+ * else what others said of series and study stays. */
 hilum_rc hl_known_levels(struct hl_session *session, const struct hl_place *place,
                          const struct hl_instance *row)
 {

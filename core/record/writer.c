@@ -426,6 +426,8 @@ static hilum_rc migrate(const struct hilum_database *db, void *instance)
     return rc;
 }
 
+/* Migrations run first, in a session of their own: no other statement may be prepared against an
+ * older schema. */
 hilum_rc hl_writer_new(const struct hilum_database *db, void *instance,
                        const struct hl_writer_hooks *hooks, struct hl_writer **out)
 {

@@ -255,6 +255,8 @@ static hilum_rc find_nested(hilum_object *object, const char *path, struct hilum
     return rc;
 }
 
+/* Eight characters are a tag at the top level, found by the scan of where elements lie; anything
+ * else is a path into sequences, which needs the parsed data set. */
 hilum_rc hl_object_find(hilum_object *object, const char *path, struct hilum_extent *out)
 {
     hilum_rc rc = scan_make(object);
@@ -310,6 +312,8 @@ static uint64_t native_length(const struct hl_scan *scan, uint64_t n)
     return bits % 8 != 0 && n > 1 ? 0 : (bits + 7) / 8;
 }
 
+/* Native frames are cut out by length, so they must begin at whole bytes; encapsulated ones have
+ * a length each, and 0 stands here. */
 hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out)
 {
     hilum_rc rc = scan_make(object);
@@ -434,6 +438,8 @@ hilum_rc hl_object_frame(hilum_object *object, uint64_t i)
     return range_add(object, pixels->offset + pixels->header_length + at, frames.length);
 }
 
+/* One sample a pixel only: what colours mean (photometric interpretation, planes) would have to
+ * be told with them. */
 hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i)
 {
     struct hilum_frame frame = {.size = sizeof frame};
@@ -460,6 +466,8 @@ hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent)
     return nested != NULL ? HILUM_OK : range_add(object, extent->offset, extent->length);
 }
 
+/* In pieces of PART at most, read as they are asked for; *n 0 is the end. Bytes hold until the
+ * next call. */
 hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t *n)
 {
     const uint8_t *found = NULL;

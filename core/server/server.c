@@ -575,6 +575,9 @@ static void note_restarts(struct hl_server *server, struct hl_config *config, st
     hl_config_unref(before);
 }
 
+/* Everything that can refuse comes before anything is published; what has taken the new
+ * configuration by then (rules, listeners) keeps it, and the next reload sets it right. The
+ * caller holds the mutex of reloads. */
 static hilum_rc reload(struct hl_server *server, struct hl_faults *faults, struct hl_buf *notes)
 {
     struct hl_config *config = NULL;
@@ -617,6 +620,8 @@ hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, st
 
 /* ---- check ---- */
 
+/* As far as a start goes without touching data: plugins are opened, not started, rules are
+ * loaded and dropped. May run beside a server. */
 hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faults *faults)
 {
     struct hl_server server = {.options = *options};
