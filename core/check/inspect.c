@@ -133,6 +133,8 @@ static void write_entry(FILE *f, const char *name, const char *file)
             name, file);
 }
 
+/* A configuration of this plugin alone, with those it needs; options go in as what
+ * they look like: number, truth or text. */
 static bool write_config(struct life *life)
 {
     const struct hl_check_request *request = life->request;
@@ -349,6 +351,8 @@ static bool live(const struct hl_check_request *request, const char *work, bool 
     return ok;
 }
 
+/* Two lives: what is missing or left over after the first shows by counts of threads and files;
+ * only the second tells leaks from what a library opens once. */
 void hl_check_inspect(const struct hl_check_request *request, const char *work,
                       struct hl_check_state *state)
 {

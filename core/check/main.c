@@ -121,6 +121,7 @@ static bool suite_path(const char *kind, char *out, size_t size)
     return access(out, X_OK) == 0;
 }
 
+/* In the child; the alarm is the suite's deadline, and exec keeps it. */
 static void run_suite(const struct hl_check_request *request, const char *suite)
 {
     char *argv[SUITE_ARGS];

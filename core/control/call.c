@@ -80,6 +80,8 @@ static hilum_rc wait_writable(struct hl_call *call)
     return HILUM_OK;
 }
 
+/* HILUM_ECLOSED once the client has gone or has not read for the whole time that is waited;
+ * every later call says so at once, and the command ends itself. */
 hilum_rc hl_call_send(struct hl_call *call, const struct hl_buf *line)
 {
     if (line->failed)

@@ -58,6 +58,8 @@ static bool is_word_list(const char *name)
     return *name && *name != ' ' && *name != '-' && !strstr(name, "  ");
 }
 
+/* When a command is registered, so that a plugin's slip is told at its start and not to the
+ * person who calls. */
 static hilum_rc check_arg_table(const struct hl_command *command)
 {
     bool is_closed = false; /* a positional list takes the rest: nothing can follow it */

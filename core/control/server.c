@@ -259,6 +259,8 @@ static bool is_answered(const struct sockaddr_un *address)
     return is;
 }
 
+/* A socket that a killed server left behind is taken away; one that answers is another server's,
+ * and a file that is no socket is nobody's to remove. */
 static hilum_rc bind_path(int fd, const struct sockaddr_un *address)
 {
     const char *path = address->sun_path;
