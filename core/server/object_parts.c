@@ -299,8 +299,7 @@ static const struct hl_element *pixels_of(const struct hilum_object *object)
     return NULL;
 }
 
-/* 0: frames do not begin at whole bytes, or nothing tells their size. */
-static uint64_t native_length(const struct hl_scan *scan, uint64_t n)
+static uint64_t native_bits(const struct hl_scan *scan)
 {
     char photometric[17] = "";
     uint64_t bits =
@@ -309,7 +308,20 @@ static uint64_t native_length(const struct hl_scan *scan, uint64_t n)
     hl_scan_text(scan, HL_TAG(0x0028, 0x0004), photometric, sizeof photometric);
     if (strcmp(photometric, "YBR_FULL_422") == 0) /* two of three (PS3.3 C.7.6.3.1.2) */
         bits = bits / 3 * 2;
-    return bits % 8 != 0 && n > 1 ? 0 : (bits + 7) / 8;
+    return bits;
+}
+
+/* How many there are is the map's word where they are compressed: a video is one stream. */
+static hilum_rc count_frames(hilum_object *object, struct hilum_frames *out)
+{
+    const struct hl_frame_map *map = NULL;
+    out->n = number(object->scan, HL_TAG(0x0028, 0x0008), 1);
+    if (!out->is_encapsulated)
+        return HILUM_OK;
+    hilum_rc rc = hl_outgoing_map(object->out, &map);
+    if (rc == HILUM_OK)
+        out->n = map->frames.n;
+    return rc;
 }
 
 /* Native frames are cut out by length, so they must begin at whole bytes; encapsulated ones have
@@ -321,14 +333,13 @@ hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out)
     const struct hl_element *pixels = rc == HILUM_OK ? pixels_of(object) : NULL;
     if (pixels == NULL)
         return rc;
-    out->n = number(object->scan, HL_TAG(0x0028, 0x0008), 1);
     out->is_encapsulated = pixels->is_undefined;
     out->transfer_syntax = pixels->is_undefined ? hl_outgoing_stored(object->out)->transfer_syntax
                                                 : HL_UID_EXPLICIT_LITTLE_ENDIAN;
-    out->length = pixels->is_undefined ? 0 : native_length(object->scan, out->n);
+    out->length = pixels->is_undefined ? 0 : (native_bits(object->scan) + 7) / 8;
     if (!pixels->is_undefined && out->length == 0)
-        return hl_fail(HILUM_EINVAL, "frames of these pixel data do not begin at whole bytes");
-    return HILUM_OK;
+        return hl_fail(HILUM_EINVAL, "nothing tells the size of these frames");
+    return count_frames(object, out);
 }
 
 /* FRAGMENTS_MAX bounds what a stream of empty fragments could make us keep. */
@@ -349,74 +360,38 @@ static void ranges_clear(struct hilum_object *object)
     object->nested = NULL;
 }
 
-/* The item at `at`: its length; false at the delimiter and at what is no item. */
-static hilum_rc item_at(struct hilum_object *object, uint64_t at, bool *is_item, uint32_t *length)
+/* Its fragments, one range each, where they are in the data set as it leaves. */
+static hilum_rc encapsulated_frame(hilum_object *object, uint64_t i)
 {
-    uint8_t head[ITEM_HEAD] = {0};
-    hilum_rc rc = hl_object_read_all(object, at, head, sizeof head);
-    *is_item = rc == HILUM_OK && hl_get_tag(head, false) == HL_TAG_ITEM;
-    *length = *is_item ? hl_get32(head + 4, false) : 0;
-    return rc;
-}
-
-/* Fragments from `at` on, those that begin before `end`. */
-static hilum_rc fragments(struct hilum_object *object, uint64_t at, uint64_t end)
-{
-    bool is_item = true;
-    uint32_t length = 0;
-    hilum_rc rc = HILUM_OK;
-    while (rc == HILUM_OK && at < end) {
-        rc = item_at(object, at, &is_item, &length);
-        if (rc != HILUM_OK || !is_item)
-            break;
-        rc = range_add(object, at + ITEM_HEAD, length);
-        at += ITEM_HEAD + (uint64_t)length;
+    const struct hl_frame_map *map = NULL;
+    hilum_rc rc = hl_outgoing_map(object->out, &map);
+    for (size_t k = rc == HILUM_OK ? map->frames.starts[i] : 0;
+         rc == HILUM_OK && k < map->frames.starts[i + 1]; k++) {
+        const struct hl_fragment_place *fragment = &map->frames.fragments[k];
+        uint64_t at = 0;
+        if (fragment->n > 0 && !hl_outgoing_place(object->out, fragment->at, &at))
+            return hl_fail(HILUM_EINTERNAL, "a fragment that does not leave");
+        rc = range_add(object, at, fragment->n);
     }
     return rc;
 }
 
-/* The Basic Offset Table's word for frame i and the next one (PS3.5 A.4): false where it has none for all of them. */
-static hilum_rc offsets_of(struct hilum_object *object, uint64_t table, uint32_t length, uint64_t n,
-                           uint64_t i, uint64_t *from, uint64_t *to)
+/* Decoded, or put together from bits: lies in memory. */
+static hilum_rc frame_in_memory(hilum_object *object, uint64_t i)
 {
-    uint8_t words[8] = {0};
-    uint64_t first = table + ITEM_HEAD + length;
-    hilum_rc rc = hl_object_read_all(object, table + ITEM_HEAD + 4 * i, words, i + 1 < n ? 8 : 4);
-    *from = first + hl_get32(words, false);
-    *to = i + 1 < n ? first + hl_get32(words + 4, false) : UINT64_MAX;
-    return rc;
-}
-
-/* Without a table: a fragment is a frame, or all are one. */
-static hilum_rc fragment_pick(struct hilum_object *object, uint64_t n, uint64_t i)
-{
-    if (n == 1)
-        return HILUM_OK;
-    if (object->n_ranges != n)
-        return hl_fail(HILUM_EINVAL, "%zu fragments of %llu frames and no offset table",
-                       object->n_ranges, (unsigned long long)n);
-    object->ranges[0] = object->ranges[i];
-    object->n_ranges = 1;
-    return HILUM_OK;
-}
-
-/* By the Basic Offset Table where there is one for all frames, else by counting fragments. */
-static hilum_rc encapsulated_frame(hilum_object *object, const struct hl_element *pixels,
-                                   uint64_t n, uint64_t i)
-{
-    uint64_t table = pixels->offset + pixels->header_length, from, to;
-    bool is_item = false;
-    uint32_t length = 0;
-    hilum_rc rc = item_at(object, table, &is_item, &length);
-    if (rc == HILUM_OK && !is_item)
-        return hl_fail(HILUM_EINVAL, "the pixel data hold no item");
-    if (rc == HILUM_OK && n > 1 && length == 4 * n) {
-        rc = offsets_of(object, table, length, n, i, &from, &to);
-        return rc == HILUM_OK ? fragments(object, from, to) : rc;
-    }
+    const struct hl_frame_map *map = NULL;
+    struct hilum_frame frame = {.size = sizeof frame};
+    const void *pixels = NULL;
+    uint64_t n = 0;
+    hilum_rc rc = hl_outgoing_frame(object->out, i, &frame, &pixels, &n);
     if (rc == HILUM_OK)
-        rc = fragments(object, table + ITEM_HEAD + length, UINT64_MAX);
-    return rc == HILUM_OK ? fragment_pick(object, n, i) : rc;
+        rc = hl_outgoing_map(object->out, &map);
+    if (rc == HILUM_OK)
+        rc = hl_object_as_declared(&map->declared, &frame, &pixels, &n, &object->colours);
+    ranges_clear(object);
+    object->nested = rc == HILUM_OK ? pixels : NULL;
+    object->n_nested = (size_t)n;
+    return rc;
 }
 
 hilum_rc hl_object_frame(hilum_object *object, uint64_t i)
@@ -430,7 +405,9 @@ hilum_rc hl_object_frame(hilum_object *object, uint64_t i)
     if (i >= frames.n || pixels == NULL)
         return hl_fail(HILUM_ENOTFOUND, "there are %llu frames", (unsigned long long)frames.n);
     if (frames.is_encapsulated)
-        return encapsulated_frame(object, pixels, frames.n, i);
+        return encapsulated_frame(object, i);
+    if (native_bits(object->scan) % 8 != 0 && frames.n > 1)
+        return frame_in_memory(object, i);
     uint64_t at = i * frames.length;
     if (pixels->length < frames.length || at > pixels->length - frames.length)
         return hl_fail(HILUM_ENOTFOUND, "the pixel data end before frame %llu",
@@ -442,20 +419,11 @@ hilum_rc hl_object_frame(hilum_object *object, uint64_t i)
  * be told with them. */
 hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i)
 {
-    struct hilum_frame frame = {.size = sizeof frame};
     struct hilum_frames frames;
-    const void *pixels = NULL;
-    uint64_t n = 0;
     hilum_rc rc = hl_object_frames(object, &frames);
     if (rc != HILUM_OK || !frames.is_encapsulated)
         return rc == HILUM_OK ? hl_object_frame(object, i) : rc;
-    rc = hl_outgoing_frame(object->out, i, &frame, &pixels, &n);
-    if (rc == HILUM_OK && frame.samples != 1)
-        rc = hl_fail(HILUM_EUNSUP, "frames with colours are sent as stored");
-    ranges_clear(object);
-    object->nested = rc == HILUM_OK ? pixels : NULL;
-    object->n_nested = (size_t)n;
-    return rc;
+    return frame_in_memory(object, i);
 }
 
 hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent)

@@ -22,6 +22,7 @@ static void object_close(hilum_object *object)
     hl_outgoing_close(object->out);
     hl_buf_fini(&object->meta);
     hl_buf_fini(&object->text);
+    hl_buf_fini(&object->colours);
     free(object);
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/base/buf.h"
 #include "core/dicom/dcmtk/dataset.h"
+#include "core/store/frame_map.h"
 #include "core/store/ingest.h"
 #include "core/store/scan.h"
 #include "hilum/object.h"
@@ -35,6 +36,7 @@ struct hilum_object {
     uint64_t range_at;
     const uint8_t *nested; /* in `data`: given instead of ranges */
     size_t n_nested;
+    struct hl_buf colours;           /* a decoded frame in those of its data set */
     struct hl_buf text;              /* asked for last */
     struct hl_object_source *source; /* object_source.c; NULL: not asked for */
 };
@@ -57,6 +59,11 @@ hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t 
 /* The attributes but for large values at the top level; borrowed. */
 hilum_rc hl_object_data(hilum_object *object, struct hl_dataset **out);
 hilum_rc hl_object_read_all(hilum_object *object, uint64_t at, void *out, size_t n);
+
+/* object_colour.c: a decoded frame as the data set declares its pixels; into `out` where that is another form, *pixels and
+ * *n then lead there. HILUM_EUNSUP: there is no such form. */
+hilum_rc hl_object_as_declared(const struct hilum_frame *declared, const struct hilum_frame *frame,
+                               const void **pixels, uint64_t *n, struct hl_buf *out);
 
 /* object_source.c */
 hilum_rc hl_object_source(hilum_object *object, hilum_object *state,

@@ -221,11 +221,15 @@ static hilum_rc open_store(struct hl_server *server)
     hilum_rc rc = choose_default(&stores, hl_config_text(config, "storage.default_store"));
     if (rc < 0)
         return rc;
+    char derived[4096];
+    snprintf(derived, sizeof derived, "%.4000s/derived", server->options.data_dir);
     const struct hl_store_options options = {
         .min_free = hl_config_bytes(config, "storage.min_free"),
         .max_object = hl_config_bytes(config, "storage.max_object"),
         .memory_budget = hl_config_bytes(config, "storage.memory_budget"),
         .header_limit = (uint32_t)hl_config_bytes(config, "storage.header_limit"),
+        .derived = derived,
+        .frame_cache = hl_config_bytes(config, "storage.frame_cache"),
         .tag = hl_dict_tag,
         .vr = hl_dict_vr,
         .duplicates = duplicate_policy(config),

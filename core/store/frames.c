@@ -30,6 +30,7 @@ struct mapping {
     const struct hl_frame_source *source;
     int64_t shift;
     struct hl_frames *out;
+    uint64_t end;                   /* of the data set; 0: where the pixel data end is known */
     struct hl_fragment_place table; /* the basic offset table's bytes */
 };
 
@@ -216,16 +217,25 @@ static hilum_rc map_encapsulated(struct mapping *mapping, const struct hl_elemen
 {
     const struct hl_syntax *syntax = hl_uid_syntax(transfer_syntax);
     uint64_t at = (uint64_t)((int64_t)(pixels->offset + pixels->header_length) + mapping->shift);
-    if (syntax && syntax->flags & HL_SYNTAX_VIDEO)
-        return hl_fail(HILUM_EUNSUP, "frames of video are not fragments");
-    hilum_rc rc = walk_items(mapping, at, at + pixels->length);
+    if (syntax &&
+        syntax->flags & HL_SYNTAX_VIDEO) /* one stream, whatever its fragments (PS3.5 8.2.7) */
+        mapping->out->n = 1;
+    uint64_t end = mapping->end > at ? mapping->end : at + pixels->length;
+    hilum_rc rc = walk_items(mapping, at, end);
     return rc == HILUM_OK ? find_starts(mapping) : rc;
 }
 
 hilum_rc hl_frames_map(const struct hl_scan *scan, int64_t shift, const char *transfer_syntax,
                        const struct hl_frame_source *source, struct hl_frames *out)
 {
-    struct mapping mapping = {.scan = scan, .source = source, .shift = shift, .out = out};
+    return hl_frames_map_to(scan, shift, transfer_syntax, source, 0, out);
+}
+
+hilum_rc hl_frames_map_to(const struct hl_scan *scan, int64_t shift, const char *transfer_syntax,
+                          const struct hl_frame_source *source, uint64_t end, struct hl_frames *out)
+{
+    struct mapping mapping = {
+        .scan = scan, .source = source, .shift = shift, .out = out, .end = end};
     const struct hl_element *pixels = hl_scan_find(scan, HL_TAG_PIXEL_DATA);
     int64_t n = number_of(scan, TAG_FRAMES, 1);
     *out = (struct hl_frames){.n = n > 0 ? (uint64_t)n : 1};

@@ -28,10 +28,14 @@ struct hl_frames {
 };
 
 /* The map of an object whose `scan` has ended. `shift` is added to the scan's offsets where it saw the data set
- * with corrections. HILUM_ENOTFOUND: no pixel data; HILUM_EUNSUP: frames cannot be told apart, or video;
+ * with corrections. HILUM_ENOTFOUND: no pixel data; HILUM_EUNSUP: frames cannot be told apart;
  * HILUM_ECORRUPT: items that lead nowhere, fewer frames than promised; HILUM_ENOMEM. */
 hilum_rc hl_frames_map(const struct hl_scan *scan, int64_t shift, const char *transfer_syntax,
                        const struct hl_frame_source *source, struct hl_frames *out);
+/* The same with a scan that has only come to the pixel data: `end` is where the data set ends. */
+hilum_rc hl_frames_map_to(const struct hl_scan *scan, int64_t shift, const char *transfer_syntax,
+                          const struct hl_frame_source *source, uint64_t end,
+                          struct hl_frames *out);
 void hl_frames_fini(struct hl_frames *frames);
 
 #endif

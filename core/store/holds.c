@@ -2,6 +2,7 @@
  *
  * A list of what is open for reading, few entries at a time. Erasing looks and erases under the
  * same lock. SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/frame_map.h"
 #include "core/store/store_internal.h"
 
 #include <string.h>
@@ -58,6 +59,8 @@ hilum_rc hl_store_erase(struct hl_store *store, const char *name, const char *ke
     /* Within the lock: nobody begins to read what is about to go. */
     if (rc == HILUM_OK)
         rc = provider->table->erase(provider->instance, key);
+    if (rc == HILUM_OK)
+        hl_frame_map_erase(store->derived, name, key);
     pthread_mutex_unlock(&store->holds_lock);
     return rc;
 }

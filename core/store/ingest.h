@@ -32,6 +32,8 @@ struct hl_store_options {
     const char *(*vr)(uint32_t tag); /* likewise, for overlays; NULL: common attributes, else LO */
     const struct hl_codecs *codecs;  /* for what leaves decoded or encoded; NULL: none */
     const char *spool_dir; /* for temporary files of large objects that are; NULL: memory only */
+    const char *derived;   /* folder for what can be made again; NULL: nothing is kept */
+    uint64_t frame_cache;  /* bytes of decoded frames kept */
     bool trust_medium;     /* do not digest what leaves: fsck alone finds rot */
 };
 
@@ -120,6 +122,7 @@ void hl_upload_free(struct hl_upload *upload); /* without end: leaves nothing. N
 
 /* A stored object's data set on its way out, overlays applied as of a point (hilum_catalog_api.objects; HL_AS_ORIGINAL);
  * pixels stream from the store untouched. */
+struct hl_frame_map; /* frame_map.h */
 struct hl_outgoing;
 hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t as_of,
                           struct hl_outgoing **out);
@@ -162,6 +165,10 @@ hilum_rc hl_outgoing_kind(struct hl_outgoing *outgoing, struct hilum_frame *out,
 /* Frame i at 1 / 2^reduce of its size, each side rounded up. n: bytes of that size. HILUM_EUNSUP: not to be had so. */
 hilum_rc hl_outgoing_reduced(struct hl_outgoing *outgoing, uint64_t i, uint32_t reduce, void *dst,
                              uint64_t n);
+/* Where its frames lie in the data set as stored; borrowed until close. Errors as hl_frames_map. */
+hilum_rc hl_outgoing_map(struct hl_outgoing *outgoing, const struct hl_frame_map **out);
+/* From a place in the stored data set to the same as it leaves. False: it does not leave. */
+bool hl_outgoing_place(const struct hl_outgoing *outgoing, uint64_t stored, uint64_t *leaving);
 /* Was that the last piece? True from the start for an empty data set. */
 /* Does what hl_outgoing_next gives stay where it is until it is closed? */
 bool hl_outgoing_stays(const struct hl_outgoing *outgoing);

@@ -300,6 +300,7 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
 {
     if (outgoing == NULL)
         return;
+    hl_frames_out_free(outgoing->frames); /* other threads may be reading for it */
     if (outgoing->map != NULL)
         munmap(outgoing->map, outgoing->map_size);
     free(outgoing->buffer);
@@ -308,7 +309,6 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
     hl_buf_fini(&outgoing->recoded);
     hl_recode_free(outgoing->recode);
     hl_unpack_free(outgoing->unpack);
-    hl_unpack_free(outgoing->view);
     hl_pack_free(outgoing->pack);
     hl_splice_fini(&outgoing->splice);
     hl_splice_fini(&outgoing->under);

@@ -33,14 +33,14 @@ struct hl_outgoing {
      * unless it leaves in another syntax. */
     struct hl_inflated *inflated;
     struct hl_deflating *deflating;
-    struct hl_unpack *unpack; /* NULL: pixels leave as they are stored */
-    struct hl_unpack *view;   /* frames asked for one by one; NULL: none yet */
-    struct hl_splice under;   /* corrections, where the splice that decodes lies over them */
-    struct hl_pack *pack;     /* NULL: not encoded; else all that leaves */
-    struct hl_recode *recode; /* NULL: leaves in the syntax it is stored in */
-    struct hl_buf recoded;    /* by either; of the call under way, and a few bytes of the next */
-    size_t n_given;           /* of them, by the last call */
-    bool is_recoded;          /* the conversion has ended */
+    struct hl_unpack *unpack;     /* NULL: pixels leave as they are stored */
+    struct hl_frames_out *frames; /* asked for one by one (outgoing_frames.c); NULL: none yet */
+    struct hl_splice under;       /* corrections, where the splice that decodes lies over them */
+    struct hl_pack *pack;         /* NULL: not encoded; else all that leaves */
+    struct hl_recode *recode;     /* NULL: leaves in the syntax it is stored in */
+    struct hl_buf recoded; /* by either; of the call under way, and a few bytes of the next */
+    size_t n_given;        /* of them, by the last call */
+    bool is_recoded;       /* the conversion has ended */
 };
 
 /* Up to max bytes from the cursor on, which moves behind them. *n 0: the end. */
@@ -62,5 +62,15 @@ hilum_rc hl_outgoing_to_native(struct hl_outgoing *outgoing, bool is_raw);
 void hl_outgoing_reset(struct hl_outgoing *outgoing);
 /* Pieces before they are encoded, and whether that was the last. */
 hilum_rc hl_outgoing_next_native(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n);
+
+/* A frame source's read() of stored bytes; arg: the object. */
+hilum_rc hl_outgoing_reader(void *arg, uint64_t at, void *dst, uint64_t n);
+/* Feeds the data set as it leaves, with corrections. is_digested: checks it too, where it can. */
+hilum_rc hl_outgoing_scan_leaving(struct hl_outgoing *outgoing, bool is_digested,
+                                  struct hl_scan *scan);
+/* To be added to a place in the data set as it leaves, for the same in the stored one. */
+int64_t hl_outgoing_shift_at(const struct hl_splice *splice, uint64_t place);
+/* outgoing_frames.c; NULL is fine. */
+void hl_frames_out_free(struct hl_frames_out *frames);
 
 #endif

@@ -4,14 +4,15 @@
 #include "core/base/error.h"
 
 /* Fragments are looked for where they lie in the store, whatever has been spliced around them. */
-static hilum_rc read_stored(void *arg, uint64_t at, void *dst, uint64_t n)
+hilum_rc hl_outgoing_reader(void *arg, uint64_t at, void *dst, uint64_t n)
 {
     return hl_outgoing_read_stored(arg, at, dst, n);
 }
 
 /* The data set as it leaves: with corrections applied, if there are any. Frames asked for while it is leaving must not
  * disturb the digest of what has left. */
-static hilum_rc scan_leaving(struct hl_outgoing *outgoing, bool is_digested, struct hl_scan *scan)
+hilum_rc hl_outgoing_scan_leaving(struct hl_outgoing *outgoing, bool is_digested,
+                                  struct hl_scan *scan)
 {
     struct hl_outgoing_cursor cursor = {0};
     hilum_rc rc = HILUM_OK;
@@ -28,7 +29,7 @@ static hilum_rc scan_leaving(struct hl_outgoing *outgoing, bool is_digested, str
 }
 
 /* From a place in the data set as it leaves to the same in the stored one. No correction changes pixels. */
-static int64_t shift_at(const struct hl_splice *splice, uint64_t place)
+int64_t hl_outgoing_shift_at(const struct hl_splice *splice, uint64_t place)
 {
     uint64_t at = 0;
     for (size_t i = 0; i < splice->count; i++) {
@@ -61,9 +62,9 @@ static hilum_rc unpack_scanned(struct hl_outgoing *outgoing, const struct hl_sca
                                bool is_whole)
 {
     const struct hl_element *pixels = hl_scan_find(scan, HL_TAG_PIXEL_DATA);
-    struct hl_frame_source source = {read_stored, outgoing};
+    struct hl_frame_source source = {hl_outgoing_reader, outgoing};
     struct hl_unpack *unpack = NULL;
-    int64_t shift = pixels ? shift_at(&outgoing->splice, pixels->offset) : 0;
+    int64_t shift = pixels ? hl_outgoing_shift_at(&outgoing->splice, pixels->offset) : 0;
     hilum_rc rc =
         hl_unpack_new(outgoing->store->options.codecs, outgoing->stored.transfer_syntax, scan,
                       shift, &source, is_whole ? &outgoing->store->spool : NULL, &unpack);
@@ -81,54 +82,9 @@ hilum_rc hl_outgoing_unpack(struct hl_outgoing *outgoing, bool is_whole)
     struct hl_scan *scan = NULL;
     hilum_rc rc = hl_scan_new(outgoing->stored.transfer_syntax, NULL, &scan);
     if (rc == HILUM_OK)
-        rc = scan_leaving(outgoing, true, scan);
+        rc = hl_outgoing_scan_leaving(outgoing, true, scan);
     if (rc == HILUM_OK)
         rc = unpack_scanned(outgoing, scan, is_whole);
     hl_scan_free(scan);
     return rc;
-}
-
-/* ---- frames ---- */
-
-static hilum_rc view_open(struct hl_outgoing *outgoing)
-{
-    struct hl_frame_source source = {read_stored, outgoing};
-    struct hl_scan *scan = NULL;
-    hilum_rc rc = hl_scan_new(outgoing->stored.transfer_syntax, NULL, &scan);
-    if (rc == HILUM_OK)
-        rc = scan_leaving(outgoing, false, scan);
-    const struct hl_element *pixels = rc == HILUM_OK ? hl_scan_find(scan, HL_TAG_PIXEL_DATA) : NULL;
-    if (rc == HILUM_OK)
-        rc = hl_unpack_view(outgoing->store->options.codecs, outgoing->stored.transfer_syntax, scan,
-                            pixels ? shift_at(&outgoing->splice, pixels->offset) : 0, &source,
-                            &outgoing->view);
-    hl_scan_free(scan);
-    return rc;
-}
-
-hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilum_frame *out,
-                           const void **pixels, uint64_t *n)
-{
-    if (outgoing->unpack != NULL)
-        return hl_unpack_frame(outgoing->unpack, i, out, pixels, n);
-    hilum_rc rc = outgoing->view != NULL ? HILUM_OK : view_open(outgoing);
-    return rc == HILUM_OK ? hl_unpack_frame(outgoing->view, i, out, pixels, n) : rc;
-}
-
-hilum_rc hl_outgoing_kind(struct hl_outgoing *outgoing, struct hilum_frame *out, uint32_t *levels,
-                          uint64_t *n_frames)
-{
-    hilum_rc rc = outgoing->view != NULL ? HILUM_OK : view_open(outgoing);
-    if (rc != HILUM_OK)
-        return rc;
-    *levels = hl_unpack_kind(outgoing->view, out);
-    *n_frames = hl_unpack_frames(outgoing->view);
-    return HILUM_OK;
-}
-
-hilum_rc hl_outgoing_reduced(struct hl_outgoing *outgoing, uint64_t i, uint32_t reduce, void *dst,
-                             uint64_t n)
-{
-    hilum_rc rc = outgoing->view != NULL ? HILUM_OK : view_open(outgoing);
-    return rc == HILUM_OK ? hl_unpack_reduced(outgoing->view, i, reduce, dst, n) : rc;
 }

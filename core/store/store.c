@@ -98,6 +98,8 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     hilum_rc rc = hl_health_open(store);
     hilum_rc committers = hl_commit_open(store);
     if (rc == HILUM_OK)
+        rc = hl_frames_open(store);
+    if (rc == HILUM_OK)
         rc = committers;
     if (rc == HILUM_OK) {
         rc = hl_log_open(store);
@@ -143,6 +145,7 @@ void hl_store_close(struct hl_store *store)
     hl_verified_free(store->verified);
     pthread_mutex_destroy(&store->compress_lock);
     pthread_mutex_destroy(&store->log_lock);
+    hl_frames_close(store);
     free(store);
 }
 
@@ -186,6 +189,7 @@ void hl_store_status(struct hl_store *store, struct hl_buf *json)
                   groups > 0 ? (double)grouped / (double)groups : 0.0,
                   rc == HILUM_OK ? "true" : "false");
     hl_buf_json_string(json, rc == HILUM_OK ? "" : hl_error());
+    hl_frames_status(store, json);
     media_status(store, json);
     hl_buf_text(json, "}");
 }

@@ -107,6 +107,10 @@ struct hl_store {
     uint64_t log_next;                                /* number of the next object of the log */
     uint64_t log_objects, log_bytes, log_whole_bytes; /* since everything was written, and then */
     bool has_whole;
+    struct hl_frame_cache *frames; /* decoded ones (outgoing_frames.c) */
+    struct hl_pool *decoders;
+    unsigned n_decoders;
+    char *derived; /* folder of what can be made again; NULL: nothing is kept */
     bool is_stale; /* since the start: the log knows more than the catalogue */
     atomic_bool is_rebuilding;
     struct hl_verified *verified; /* NULL: nothing is remembered */
@@ -151,6 +155,11 @@ struct hl_ingest {
     hilum_rc rc; /* first failure: what follows is swallowed */
     struct hl_ingest_result result;
 };
+
+/* ---- outgoing_frames.c: frames and who decodes them ---- */
+hilum_rc hl_frames_open(struct hl_store *store);
+void hl_frames_close(struct hl_store *store); /* nothing is going out any more */
+void hl_frames_status(struct hl_store *store, struct hl_buf *json);
 
 /* When the oldest object that is on its way began to arrive; 0: none is. */
 int64_t hl_ingest_oldest(void *arg);

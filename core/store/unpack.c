@@ -16,6 +16,12 @@ enum { EDITS_MAX = 16 };
 static const uint64_t frame_max = (uint64_t)2 << 30; /* bytes of one frame, coded or not */
 static const uint64_t none = UINT64_MAX;
 
+/* A frame's fragments in one piece; grows with the largest. */
+struct coded {
+    uint8_t *bytes;
+    uint64_t cap;
+};
+
 struct hl_unpack {
     const struct hl_codecs *codecs;
     char transfer_syntax[65];
@@ -26,9 +32,10 @@ struct hl_unpack {
     uint32_t levels;             /* every frame can be halved so many times while it is decoded */
     uint64_t frame_bytes, length, current;
     struct hl_spool
-        spool; /* all frames, one behind the other; length 0: they are decoded as they leave */
-    uint8_t *coded, *pixels;
-    uint64_t cap_coded;
+        spool;    /* all frames, one behind the other; length 0: they are decoded as they leave */
+    bool is_lent; /* frames: another's */
+    struct coded coded;
+    uint8_t *pixels;
     struct hl_edit edits[EDITS_MAX];
     size_t n_edits;
     uint8_t numbers[EDITS_MAX][2]; /* values of edits */
@@ -37,8 +44,8 @@ struct hl_unpack {
 
 /* ---- a frame ---- */
 
-/* The frame's fragments in one piece, into memory that grows with the largest. */
-static hilum_rc read_coded(struct hl_unpack *unpack, uint64_t i, uint64_t *n)
+static hilum_rc read_coded(const struct hl_unpack *unpack, uint64_t i, struct coded *coded,
+                           uint64_t *n)
 {
     const struct hl_frames *frames = &unpack->frames;
     size_t first = frames->starts[i], end = frames->starts[i + 1];
@@ -48,16 +55,16 @@ static hilum_rc read_coded(struct hl_unpack *unpack, uint64_t i, uint64_t *n)
     if (*n > frame_max)
         return hl_fail(HILUM_EUNSUP, "frame %llu of %llu compressed bytes",
                        (unsigned long long)i + 1, (unsigned long long)*n);
-    if (*n > unpack->cap_coded) {
-        free(unpack->coded);
-        unpack->coded = malloc((size_t)*n);
-        unpack->cap_coded = unpack->coded ? *n : 0;
-        if (!unpack->coded)
+    if (*n > coded->cap) {
+        free(coded->bytes);
+        coded->bytes = malloc((size_t)*n);
+        coded->cap = coded->bytes ? *n : 0;
+        if (!coded->bytes)
             return hl_fail(HILUM_ENOMEM, "no memory for a frame of %llu bytes",
                            (unsigned long long)*n);
     }
     hilum_rc rc = HILUM_OK;
-    uint8_t *to = unpack->coded;
+    uint8_t *to = coded->bytes;
     for (size_t k = first; k < end && rc == HILUM_OK; k++) {
         rc = unpack->source.read(unpack->source.arg, frames->fragments[k].at, to,
                                  frames->fragments[k].n);
@@ -68,7 +75,8 @@ static hilum_rc read_coded(struct hl_unpack *unpack, uint64_t i, uint64_t *n)
 
 /* A call of the codec of each rank until one knows the stream. */
 struct call {
-    struct hl_unpack *unpack;
+    const struct hl_unpack *unpack;
+    struct coded *memory;
     struct hilum_coded coded;
     struct hilum_fragment fragment;
     struct hilum_frame *out;
@@ -112,12 +120,12 @@ static hilum_rc ask_codecs(const struct call *call)
 
 static hilum_rc call_codecs(struct call *call, uint64_t i)
 {
-    struct hl_unpack *unpack = call->unpack;
+    const struct hl_unpack *unpack = call->unpack;
     uint64_t n = 0;
-    hilum_rc rc = read_coded(unpack, i, &n);
+    hilum_rc rc = read_coded(unpack, i, call->memory, &n);
     if (rc != HILUM_OK)
         return rc;
-    call->fragment = (struct hilum_fragment){unpack->coded, n};
+    call->fragment = (struct hilum_fragment){call->memory->bytes, n};
     call->coded = (struct hilum_coded){.size = sizeof call->coded,
                                        .n_fragments = 1,
                                        .fragments = &call->fragment,
@@ -129,8 +137,11 @@ static hilum_rc call_codecs(struct call *call, uint64_t i)
 
 static hilum_rc decode(struct hl_unpack *unpack, uint64_t i, struct hilum_frame *out)
 {
-    struct call call = {
-        .unpack = unpack, .out = out, .dst = unpack->pixels, .dst_size = unpack->frame_bytes};
+    struct call call = {.unpack = unpack,
+                        .memory = &unpack->coded,
+                        .out = out,
+                        .dst = unpack->pixels,
+                        .dst_size = unpack->frame_bytes};
     return call_codecs(&call, i);
 }
 
@@ -151,13 +162,12 @@ static void align_bits(uint8_t *p, uint64_t bytes, unsigned shift, uint64_t bits
 }
 
 /* Native frames lie where arithmetic says; those of 1-bit pixels begin anywhere in a byte. */
-static hilum_rc read_native(struct hl_unpack *unpack, uint64_t i)
+static hilum_rc read_native(const struct hl_unpack *unpack, uint64_t i, uint8_t *p)
 {
     const struct hl_syntax *syntax = hl_uid_syntax(unpack->transfer_syntax);
     uint64_t bit = i * unpack->frames.bits, bits = unpack->frames.bits;
     uint64_t n = (bit % 8 + bits + 7) / 8;
     uint32_t unit = unpack->frame.bits_allocated / 8;
-    uint8_t *p = unpack->pixels;
     hilum_rc rc = unpack->source.read(unpack->source.arg, unpack->frames.first + bit / 8, p, n);
     if (rc != HILUM_OK)
         return rc;
@@ -179,7 +189,8 @@ static hilum_rc load(struct hl_unpack *unpack, uint64_t i)
     if (unpack->current == i)
         return HILUM_OK;
     unpack->current = none;
-    hilum_rc rc = unpack->frames.is_native ? read_native(unpack, i) : decode(unpack, i, &frame);
+    hilum_rc rc = unpack->frames.is_native ? read_native(unpack, i, unpack->pixels)
+                                           : decode(unpack, i, &frame);
     if (rc == HILUM_OK && !is_same_frame(&frame, &unpack->frame))
         rc = hl_fail(HILUM_ECORRUPT, "frame %llu is of another kind than the first",
                      (unsigned long long)i + 1);
@@ -333,12 +344,8 @@ static hilum_rc check_info(struct hl_unpack *unpack, const struct hilum_frame *f
 }
 
 /* What the data set says is all there is to know. */
-static hilum_rc open_native(struct hl_unpack *unpack, const struct hl_scan *scan)
+static hilum_rc open_native(struct hl_unpack *unpack)
 {
-    if (hl_scan_is_deflated(scan))
-        return hl_fail(HILUM_EUNSUP, "frames of a deflated data set have no place in it");
-    if (!hl_scan_find(scan, HL_TAG_PIXEL_DATA))
-        unpack->declared.sample_type = HILUM_SAMPLE_FLOAT;
     unpack->frame = unpack->declared;
     unpack->frame_bytes = hilum_frame_bytes(&unpack->frame);
     if (!unpack->frame_bytes || unpack->frame_bytes > frame_max ||
@@ -357,6 +364,20 @@ static bool is_split(const struct hl_unpack *unpack)
     const struct hilum_frame *frame = &unpack->frame;
     return frame->bits_allocated == 1 && unpack->frames.n > 1 &&
            (uint64_t)frame->columns * frame->rows % 8;
+}
+
+/* Asks the codec what the first frame is. */
+static hilum_rc open_encapsulated(struct hl_unpack *unpack, struct hilum_code_info *info)
+{
+    struct hilum_frame frame = {.size = sizeof frame};
+    struct call call = {.unpack = unpack, .memory = &unpack->coded, .out = &frame, .info = info};
+    *info = (struct hilum_code_info){.size = sizeof *info, .frame = &frame};
+    hilum_rc rc = call_codecs(&call, 0);
+    if (rc == HILUM_OK)
+        rc = check_info(unpack, &frame);
+    unpack->levels = info->levels;
+    info->frame = NULL;
+    return rc;
 }
 
 /* The frame behind the `filled` bits (0 to 7) that wait in *waiting; what is left of it waits for the next. */
@@ -416,51 +437,42 @@ static hilum_rc spool(struct hl_unpack *unpack, const struct hl_spool_place *pla
 }
 
 static hilum_rc open_unpack(struct hl_unpack *unpack, const struct hl_scan *scan, int64_t shift,
-                            bool is_view, const struct hl_spool_place *place)
+                            const struct hl_spool_place *place)
 {
-    struct hilum_frame frame = {.size = sizeof frame};
-    struct hilum_code_info info = {.size = sizeof info, .frame = &frame};
+    struct hilum_code_info info = {.size = sizeof info};
     hl_pixels_declared(scan, &unpack->declared);
     hilum_rc rc =
         hl_frames_map(scan, shift, unpack->transfer_syntax, &unpack->source, &unpack->frames);
-    if (rc == HILUM_OK && unpack->frames.is_native && is_view)
-        return open_native(unpack, scan);
     if (rc == HILUM_OK && unpack->frames.is_native)
         rc = hl_fail(HILUM_EUNSUP, "pixel data is not in fragments");
-    struct call call = {.unpack = unpack, .out = &frame, .info = &info};
     if (rc == HILUM_OK)
-        rc = call_codecs(&call, 0);
-    if (rc == HILUM_OK)
-        rc = check_info(unpack, &frame);
-    unpack->levels = info.levels;
-    if (rc == HILUM_OK && is_view) /* which frame is wanted is not known yet */
-        return HILUM_OK;
+        rc = open_encapsulated(unpack, &info);
     if (rc == HILUM_OK)
         rc = load(unpack, 0);
-    if (rc == HILUM_OK && !is_view)
+    if (rc == HILUM_OK)
         rc = spool(unpack, place);
     if (rc == HILUM_OK)
         make_edits(unpack, scan, info.is_lossless == 0);
     return rc;
 }
 
-static hilum_rc unpack_new(const struct hl_codecs *codecs, const char *transfer_syntax,
-                           const struct hl_scan *scan, int64_t shift, bool is_view,
-                           const struct hl_frame_source *source, const struct hl_spool_place *place,
-                           struct hl_unpack **out)
+static struct hl_unpack *unpack_make(const struct hl_codecs *codecs, const char *transfer_syntax,
+                                     const struct hl_frame_source *source)
 {
     struct hl_unpack *unpack = calloc(1, sizeof *unpack);
-    *out = NULL;
     if (!unpack)
-        return hl_fail(HILUM_ENOMEM, "no memory to decode an object");
+        return NULL;
     unpack->codecs = codecs;
     unpack->source = *source;
     unpack->current = none;
     snprintf(unpack->transfer_syntax, sizeof unpack->transfer_syntax, "%s", transfer_syntax);
-    hilum_rc rc = open_unpack(unpack, scan, shift, is_view, place);
-    if (rc == HILUM_OK)
-        *out = unpack;
-    else
+    return unpack;
+}
+
+static hilum_rc take(struct hl_unpack *unpack, hilum_rc rc, struct hl_unpack **out)
+{
+    *out = rc == HILUM_OK ? unpack : NULL;
+    if (rc != HILUM_OK)
         hl_unpack_free(unpack);
     return rc;
 }
@@ -470,23 +482,38 @@ hilum_rc hl_unpack_new(const struct hl_codecs *codecs, const char *transfer_synt
                        const struct hl_frame_source *source, const struct hl_spool_place *place,
                        struct hl_unpack **out)
 {
-    return unpack_new(codecs, transfer_syntax, scan, shift, false, source, place, out);
+    struct hl_unpack *unpack = unpack_make(codecs, transfer_syntax, source);
+    *out = NULL;
+    if (!unpack)
+        return hl_fail(HILUM_ENOMEM, "no memory to decode an object");
+    return take(unpack, open_unpack(unpack, scan, shift, place), out);
 }
 
 hilum_rc hl_unpack_view(const struct hl_codecs *codecs, const char *transfer_syntax,
-                        const struct hl_scan *scan, int64_t shift,
-                        const struct hl_frame_source *source, struct hl_unpack **out)
+                        const struct hl_frame_map *map, const struct hl_frame_source *source,
+                        struct hl_unpack **out)
 {
-    return unpack_new(codecs, transfer_syntax, scan, shift, true, source, NULL, out);
+    struct hilum_code_info info;
+    struct hl_unpack *unpack = unpack_make(codecs, transfer_syntax, source);
+    *out = NULL;
+    if (!unpack)
+        return hl_fail(HILUM_ENOMEM, "no memory to decode an object");
+    unpack->frames = map->frames;
+    unpack->is_lent = true;
+    unpack->declared = map->declared;
+    return take(unpack,
+                map->frames.is_native ? open_native(unpack) : open_encapsulated(unpack, &info),
+                out);
 }
 
 void hl_unpack_free(struct hl_unpack *unpack)
 {
     if (!unpack)
         return;
-    hl_frames_fini(&unpack->frames);
+    if (!unpack->is_lent)
+        hl_frames_fini(&unpack->frames);
     hl_spool_fini(&unpack->spool);
-    free(unpack->coded);
+    free(unpack->coded.bytes);
     free(unpack->pixels);
     free(unpack);
 }
@@ -524,22 +551,36 @@ uint32_t hl_unpack_kind(const struct hl_unpack *unpack, struct hilum_frame *out)
     return unpack->levels;
 }
 
-hilum_rc hl_unpack_reduced(struct hl_unpack *unpack, uint64_t i, uint32_t reduce, void *dst,
-                           uint64_t n)
+/* Of a frame that may be halved: `frame` says what came. */
+static bool is_expected(const struct hl_unpack *unpack, const struct hilum_frame *frame,
+                        uint32_t reduce, uint64_t n)
 {
-    struct hilum_frame frame = {.size = sizeof frame};
+    if (reduce == 0)
+        return is_same_frame(frame, &unpack->frame);
+    return frame->samples == unpack->frame.samples &&
+           frame->bits_allocated == unpack->frame.bits_allocated && hilum_frame_bytes(frame) == n;
+}
+
+hilum_rc hl_unpack_into(const struct hl_unpack *unpack, uint64_t i, uint32_t reduce, void *dst,
+                        uint64_t n, struct hilum_frame *out)
+{
     const struct hilum_decode wanted = {.size = sizeof wanted, .reduce = reduce};
-    struct call call = {
-        .unpack = unpack, .out = &frame, .wanted = &wanted, .dst = dst, .dst_size = n};
+    struct coded memory = {NULL, 0};
+    struct call call = {.unpack = unpack,
+                        .memory = &memory,
+                        .out = out,
+                        .wanted = reduce > 0 ? &wanted : NULL,
+                        .dst = dst,
+                        .dst_size = n};
     if (i >= unpack->frames.n)
         return hl_fail(HILUM_ENOTFOUND, "frame %llu of %llu", (unsigned long long)i + 1,
                        (unsigned long long)unpack->frames.n);
-    if (reduce == 0 || reduce > unpack->levels)
+    if (reduce > unpack->levels)
         return hl_fail(HILUM_EUNSUP, "frames that cannot be halved %u times", reduce);
-    hilum_rc rc = call_codecs(&call, i);
-    if (rc == HILUM_OK &&
-        (frame.samples != unpack->frame.samples ||
-         frame.bits_allocated != unpack->frame.bits_allocated || hilum_frame_bytes(&frame) != n))
+    *out = unpack->frame;
+    hilum_rc rc = unpack->frames.is_native ? read_native(unpack, i, dst) : call_codecs(&call, i);
+    free(memory.bytes);
+    if (rc == HILUM_OK && !is_expected(unpack, out, reduce, n))
         rc = hl_fail(HILUM_ECORRUPT, "frame %llu is of another kind than the first",
                      (unsigned long long)i + 1);
     return rc;

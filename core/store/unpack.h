@@ -5,7 +5,7 @@
 #define HL_STORE_UNPACK_H
 
 #include "core/store/codecs.h"
-#include "core/store/frames.h"
+#include "core/store/frame_map.h"
 #include "core/store/spool.h"
 #include "core/store/splice.h"
 
@@ -34,12 +34,11 @@ uint64_t hl_unpack_length(const struct hl_unpack *unpack);
 /* Up to *n of them from `at`; *n becomes what there is at *bytes until the next call. */
 hilum_rc hl_unpack_bytes(struct hl_unpack *unpack, uint64_t at, size_t *n, const uint8_t **bytes);
 
-/* The same for consumers of frames: native pixel data, uncompressed but not deflated, are opened too, and nothing is
- * decoded before it is asked for. Only hl_unpack_frame, hl_unpack_frames, hl_unpack_kind and hl_unpack_reduced may then
- * be called. */
+/* The same for consumers of frames, of native pixel data too; nothing is decoded before it is asked for. `map` is lent
+ * until hl_unpack_free. Only hl_unpack_frame, hl_unpack_frames, hl_unpack_kind and hl_unpack_into may then be called. */
 hilum_rc hl_unpack_view(const struct hl_codecs *codecs, const char *transfer_syntax,
-                        const struct hl_scan *scan, int64_t shift,
-                        const struct hl_frame_source *source, struct hl_unpack **out);
+                        const struct hl_frame_map *map, const struct hl_frame_source *source,
+                        struct hl_unpack **out);
 /* Frame i (from 0) in native form, little endian, borrowed until the next call; *out says what it is.
  * HILUM_ENOTFOUND: there is no such frame. */
 hilum_rc hl_unpack_frame(struct hl_unpack *unpack, uint64_t i, struct hilum_frame *out,
@@ -47,8 +46,9 @@ hilum_rc hl_unpack_frame(struct hl_unpack *unpack, uint64_t i, struct hilum_fram
 uint64_t hl_unpack_frames(const struct hl_unpack *unpack);
 /* What every frame will be; the answer says how many times it can be halved. */
 uint32_t hl_unpack_kind(const struct hl_unpack *unpack, struct hilum_frame *out);
-/* Frame i at 1 / 2^reduce of its size, each side rounded up: n bytes. HILUM_EUNSUP: not to be had at that size. */
-hilum_rc hl_unpack_reduced(struct hl_unpack *unpack, uint64_t i, uint32_t reduce, void *dst,
-                           uint64_t n);
+/* Frame i into memory of the caller's: n bytes, and two more behind them. reduce: at 1 / 2^reduce of its size, each side
+ * rounded up. Any thread, several at once. HILUM_EUNSUP: not to be had at that size. */
+hilum_rc hl_unpack_into(const struct hl_unpack *unpack, uint64_t i, uint32_t reduce, void *dst,
+                        uint64_t n, struct hilum_frame *out);
 
 #endif

@@ -90,12 +90,13 @@ static const char *media_of(const char *syntax)
 
 #define EXPLICIT "1.2.840.10008.1.2.1"
 
-/* Can the first of them be decoded? */
+/* Can the first of those that are wanted be decoded? It is kept for when it leaves. */
 static bool can_decode(const struct frames *frames, const char *syntax)
 {
     const struct hilum_object_api *objects = frames->parts.web->host->objects;
     return syntax != NULL && strcmp(syntax, EXPLICIT) != 0 &&
-           objects->native_frame(frames->object, 0) == HILUM_OK;
+           objects->native_frame(frames->object,
+                                 frames->numbers != NULL ? frames->numbers[0] - 1 : 0) == HILUM_OK;
 }
 
 /* Parts of this media type, then one part alone where only one is asked for; decoded ones last. An octet stream of a

@@ -91,8 +91,8 @@ struct hilum_object_api {
     hilum_rc (*frames)(hilum_object *object, struct hilum_frames *out);
     /* The i-th frame, from 0: prepares next_part(). HILUM_ENOTFOUND: there are fewer. */
     hilum_rc (*frame)(hilum_object *object, uint64_t i);
-    /* The same, decoded to native little endian where it is compressed. HILUM_EUNSUP: no codec takes it, or it has
-     * colours, whose meaning decoding may change. */
+    /* The same, decoded to native little endian where it is compressed. Colours are those the data set
+     * declares, YBR_ICT and YBR_RCT being RGB. HILUM_EUNSUP: no codec takes it, or it has no such form. */
     hilum_rc (*native_frame)(hilum_object *object, uint64_t i);
     /* A value found: prepares next_part(). */
     hilum_rc (*part)(hilum_object *object, const struct hilum_extent *extent);

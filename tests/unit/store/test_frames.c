@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
+#include "core/store/pixels.h"
 #include "core/store/unpack.h"
 #include "tests/fake_host.h"
 #include "tests/unit/store/dataset_builder.h"
@@ -372,7 +373,11 @@ static void native_bits_come_from_the_middle_of_bytes(void **state)
     struct hl_frame_source source = {read_buf, &b};
     struct hl_scan *scan = scan_of(&b, HL_UID_EXPLICIT_LITTLE_ENDIAN);
     struct hl_unpack *view = NULL;
-    assert_int_equal(hl_unpack_view(NULL, HL_UID_EXPLICIT_LITTLE_ENDIAN, scan, 0, &source, &view),
+    struct hl_frame_map map = {{0}, {0}};
+    assert_int_equal(hl_frames_map(scan, 0, HL_UID_EXPLICIT_LITTLE_ENDIAN, &source, &map.frames),
+                     HILUM_OK);
+    hl_pixels_declared(scan, &map.declared);
+    assert_int_equal(hl_unpack_view(NULL, HL_UID_EXPLICIT_LITTLE_ENDIAN, &map, &source, &view),
                      HILUM_OK);
     hl_scan_free(scan);
     for (unsigned i = 3; i-- > 0;) {
@@ -385,6 +390,7 @@ static void native_bits_come_from_the_middle_of_bytes(void **state)
         assert_int_equal(p[0] | p[1] << 8, 1u << ones[i]);
     }
     hl_unpack_free(view);
+    hl_frames_fini(&map.frames);
     hl_buf_fini(&b);
 }
 

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/frame_cache.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/error.h"
+
+enum { BUCKETS = 1024 };
+
+struct entry {
+    struct hl_cached_frame cached; /* first: released by it */
+    struct hl_frame_key key;
+    struct entry *next;          /* of the bucket */
+    struct entry *newer, *older; /* of those that are loaded, whether held or not */
+    unsigned holders;            /* those who wait are holders too */
+    bool is_loading, is_listed;  /* listed: found in its bucket */
+    hilum_rc rc;                 /* of the load, once it is over */
+    char why[200];
+};
+
+struct hl_frame_cache {
+    pthread_mutex_t lock; /* of everything below and in entries */
+    pthread_cond_t loaded;
+    struct entry *buckets[BUCKETS];
+    struct entry *newest, *oldest;
+    uint64_t max_bytes;
+    struct hl_frame_cache_counts counts;
+};
+
+hilum_rc hl_frame_cache_new(uint64_t max_bytes, struct hl_frame_cache **out)
+{
+    struct hl_frame_cache *cache = calloc(1, sizeof *cache);
+    *out = cache;
+    if (cache == NULL)
+        return hl_fail(HILUM_ENOMEM, "no memory for a cache of frames");
+    cache->max_bytes = max_bytes;
+    pthread_mutex_init(&cache->lock, NULL);
+    pthread_cond_init(&cache->loaded, NULL);
+    return HILUM_OK;
+}
+
+/* ---- lists; within the lock ---- */
+
+static struct entry **bucket_of(struct hl_frame_cache *cache, const struct hl_frame_key *key)
+{
+    uint64_t hash;
+    memcpy(&hash, key->digest, sizeof hash); /* digests are random already */
+    hash ^= (key->frame + 1) * UINT64_C(0x9E3779B97F4A7C15) ^ key->reduce << 7;
+    return &cache->buckets[(hash >> 20) % BUCKETS];
+}
+
+static bool is_same(const struct hl_frame_key *a, const struct hl_frame_key *b)
+{
+    return a->frame == b->frame && a->reduce == b->reduce &&
+           memcmp(a->digest, b->digest, sizeof a->digest) == 0;
+}
+
+static struct entry *find(struct hl_frame_cache *cache, const struct hl_frame_key *key)
+{
+    struct entry *entry = *bucket_of(cache, key);
+    while (entry != NULL && !is_same(&entry->key, key))
+        entry = entry->next;
+    return entry;
+}
+
+static void unlist(struct hl_frame_cache *cache, struct entry *entry)
+{
+    struct entry **at = bucket_of(cache, &entry->key);
+    while (*at != entry)
+        at = &(*at)->next;
+    *at = entry->next;
+    entry->is_listed = false;
+}
+
+static void age_remove(struct hl_frame_cache *cache, struct entry *entry)
+{
+    *(entry->newer != NULL ? &entry->newer->older : &cache->newest) = entry->older;
+    *(entry->older != NULL ? &entry->older->newer : &cache->oldest) = entry->newer;
+    entry->newer = entry->older = NULL;
+}
+
+static void age_first(struct hl_frame_cache *cache, struct entry *entry)
+{
+    entry->older = cache->newest;
+    *(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = entry;
+    cache->newest = entry;
+}
+
+static void entry_free(struct entry *entry)
+{
+    free(entry->cached.pixels);
+    free(entry);
+}
+
+/* Out of the cache; whoever holds it last frees it. */
+static void drop(struct hl_frame_cache *cache, struct entry *entry)
+{
+    unlist(cache, entry);
+    age_remove(cache, entry);
+    cache->counts.bytes -= entry->cached.n;
+    cache->counts.frames--;
+    if (entry->holders == 0)
+        entry_free(entry);
+}
+
+static void shrink(struct hl_frame_cache *cache)
+{
+    while (cache->counts.bytes > cache->max_bytes && cache->oldest != NULL)
+        drop(cache, cache->oldest);
+}
+
+/* ---- loading ---- */
+
+static void load_now(struct hl_frame_cache *cache, struct entry *entry, hl_frame_load load,
+                     void *arg)
+{
+    struct hl_cached_frame loaded = {.frame = {.size = sizeof loaded.frame}};
+    pthread_mutex_unlock(&cache->lock);
+    hilum_rc rc = load(arg, &loaded);
+    pthread_mutex_lock(&cache->lock);
+    entry->rc = rc;
+    entry->is_loading = false;
+    if (rc == HILUM_OK) {
+        entry->cached = loaded;
+        cache->counts.bytes += loaded.n;
+        cache->counts.frames++;
+        age_first(cache, entry);
+        shrink(cache);
+    } else {
+        snprintf(entry->why, sizeof entry->why, "%s", hl_error());
+        unlist(cache, entry);
+    }
+    pthread_cond_broadcast(&cache->loaded);
+}
+
+static struct entry *entry_new(struct hl_frame_cache *cache, const struct hl_frame_key *key)
+{
+    struct entry *entry = calloc(1, sizeof *entry), **bucket = bucket_of(cache, key);
+    if (entry == NULL)
+        return NULL;
+    entry->key = *key;
+    entry->is_loading = entry->is_listed = true;
+    entry->next = *bucket;
+    *bucket = entry;
+    cache->counts.misses++;
+    return entry;
+}
+
+static void let_go(struct entry *entry)
+{
+    entry->holders--;
+    if (entry->holders == 0 && !entry->is_listed)
+        entry_free(entry);
+}
+
+/* It is there: kept, or being loaded by somebody else. */
+static void await(struct hl_frame_cache *cache, struct entry *entry)
+{
+    if (!entry->is_loading) {
+        cache->counts.hits++;
+        age_remove(cache, entry);
+        age_first(cache, entry);
+        return;
+    }
+    cache->counts.shared++;
+    while (entry->is_loading)
+        pthread_cond_wait(&cache->loaded, &cache->lock);
+}
+
+hilum_rc hl_frame_cache_get(struct hl_frame_cache *cache, const struct hl_frame_key *key,
+                            hl_frame_load load, void *arg, const struct hl_cached_frame **out)
+{
+    hilum_rc rc = HILUM_ENOMEM;
+    *out = NULL;
+    pthread_mutex_lock(&cache->lock);
+    struct entry *entry = find(cache, key);
+    bool is_mine = entry == NULL;
+    if (is_mine)
+        entry = entry_new(cache, key);
+    if (entry != NULL) {
+        entry->holders++;
+        if (is_mine)
+            load_now(cache, entry, load, arg);
+        else
+            await(cache, entry);
+        rc = entry->rc;
+    }
+    if (rc == HILUM_OK)
+        *out = &entry->cached;
+    else
+        rc = hl_fail(rc, "%s", entry != NULL ? entry->why : "no memory for a frame");
+    if (rc != HILUM_OK && entry != NULL)
+        let_go(entry);
+    pthread_mutex_unlock(&cache->lock);
+    return rc;
+}
+
+void hl_frame_cache_release(struct hl_frame_cache *cache, const struct hl_cached_frame *frame)
+{
+    if (frame == NULL)
+        return;
+    struct entry *entry = (struct entry *)(uintptr_t)frame;
+    pthread_mutex_lock(&cache->lock);
+    let_go(entry);
+    pthread_mutex_unlock(&cache->lock);
+}
+
+bool hl_frame_cache_has(struct hl_frame_cache *cache, const struct hl_frame_key *key)
+{
+    pthread_mutex_lock(&cache->lock);
+    bool has = find(cache, key) != NULL;
+    pthread_mutex_unlock(&cache->lock);
+    return has;
+}
+
+void hl_frame_cache_count(struct hl_frame_cache *cache, struct hl_frame_cache_counts *out)
+{
+    pthread_mutex_lock(&cache->lock);
+    *out = cache->counts;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void hl_frame_cache_free(struct hl_frame_cache *cache)
+{
+    if (cache == NULL)
+        return;
+    while (cache->oldest != NULL)
+        drop(cache, cache->oldest);
+    pthread_cond_destroy(&cache->loaded);
+    pthread_mutex_destroy(&cache->lock);
+    free(cache);
+}

@@ -1,0 +1,252 @@
+/* The cache of decoded frames, and the kept maps of where frames lie. SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/error.h"
+#include "core/store/frame_cache.h"
+#include "core/store/frame_map.h"
+
+enum { FRAME = 1000, VIEWERS = 10 };
+
+/* A decoder that counts, waits to be let go, and fails where it is told to. */
+struct decoder {
+    atomic_uint n;
+    atomic_bool is_closed; /* waits while it is */
+    hilum_rc rc;
+    uint64_t frame;
+};
+
+static hilum_rc decode(void *arg, struct hl_cached_frame *out)
+{
+    struct decoder *decoder = arg;
+    atomic_fetch_add(&decoder->n, 1);
+    while (atomic_load(&decoder->is_closed))
+        usleep(1000);
+    if (decoder->rc != HILUM_OK)
+        return hl_fail(decoder->rc, "frame %llu: the stream is broken",
+                       (unsigned long long)decoder->frame);
+    out->pixels = malloc(FRAME);
+    assert_non_null(out->pixels);
+    memset(out->pixels, (int)decoder->frame, FRAME);
+    out->n = FRAME;
+    return HILUM_OK;
+}
+
+static hilum_rc get(struct hl_frame_cache *cache, struct decoder *decoder, uint64_t frame)
+{
+    const struct hl_frame_key key = {.digest = {1, 2, 3}, .frame = frame};
+    const struct hl_cached_frame *got = NULL;
+    decoder->frame = frame;
+    hilum_rc rc = hl_frame_cache_get(cache, &key, decode, decoder, &got);
+    if (rc == HILUM_OK) {
+        assert_int_equal(got->n, FRAME);
+        assert_int_equal(((uint8_t *)got->pixels)[FRAME - 1], (uint8_t)frame);
+    }
+    hl_frame_cache_release(cache, got);
+    return rc;
+}
+
+static void cache__keeps_what_was_used_last_within_its_budget(void **state)
+{
+    struct hl_frame_cache *cache = NULL;
+    struct hl_frame_cache_counts counts;
+    struct decoder decoder = {0};
+    (void)state;
+    assert_int_equal(hl_frame_cache_new(3 * FRAME, &cache), HILUM_OK);
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(get(cache, &decoder, i), HILUM_OK);
+    assert_int_equal(get(cache, &decoder, 0), HILUM_OK); /* 1 is the oldest now */
+    assert_int_equal(atomic_load(&decoder.n), 3);
+    assert_int_equal(get(cache, &decoder, 3), HILUM_OK);
+    assert_int_equal(get(cache, &decoder, 0), HILUM_OK);
+    assert_int_equal(atomic_load(&decoder.n), 4);
+    assert_int_equal(get(cache, &decoder, 1), HILUM_OK);
+    assert_int_equal(atomic_load(&decoder.n), 5);
+    hl_frame_cache_count(cache, &counts);
+    assert_int_equal(counts.bytes, 3 * FRAME);
+    assert_int_equal(counts.frames, 3);
+    assert_int_equal(counts.hits, 2);
+    hl_frame_cache_free(cache);
+}
+
+static void cache__tells_contents_and_sizes_apart(void **state)
+{
+    struct hl_frame_cache *cache = NULL;
+    struct decoder decoder = {.frame = 7};
+    struct hl_frame_key key = {.digest = {1}, .frame = 7};
+    const struct hl_cached_frame *a, *b, *c;
+    (void)state;
+    assert_int_equal(hl_frame_cache_new(100 * FRAME, &cache), HILUM_OK);
+    assert_int_equal(hl_frame_cache_get(cache, &key, decode, &decoder, &a), HILUM_OK);
+    key.reduce = 1;
+    assert_int_equal(hl_frame_cache_get(cache, &key, decode, &decoder, &b), HILUM_OK);
+    key.digest[15] = 9;
+    assert_int_equal(hl_frame_cache_get(cache, &key, decode, &decoder, &c), HILUM_OK);
+    assert_int_equal(atomic_load(&decoder.n), 3);
+    hl_frame_cache_release(cache, a);
+    hl_frame_cache_release(cache, b);
+    hl_frame_cache_release(cache, c);
+    hl_frame_cache_free(cache);
+}
+
+static void cache__without_a_budget_lends_what_it_does_not_keep(void **state)
+{
+    struct hl_frame_cache *cache = NULL;
+    struct decoder decoder = {0};
+    (void)state;
+    assert_int_equal(hl_frame_cache_new(0, &cache), HILUM_OK);
+    assert_int_equal(get(cache, &decoder, 1), HILUM_OK);
+    assert_int_equal(get(cache, &decoder, 1), HILUM_OK);
+    assert_int_equal(atomic_load(&decoder.n), 2);
+    hl_frame_cache_free(cache);
+}
+
+/* ---- together ---- */
+
+struct viewer {
+    struct hl_frame_cache *cache;
+    struct decoder *decoder;
+    hilum_rc rc;
+    char why[200];
+};
+
+static void *look(void *arg)
+{
+    struct viewer *viewer = arg;
+    viewer->rc = get(viewer->cache, viewer->decoder, 5);
+    snprintf(viewer->why, sizeof viewer->why, "%s", hl_error());
+    return NULL;
+}
+
+/* Ten ask for one frame while it is being decoded. */
+static void look_together(struct hl_frame_cache *cache, struct decoder *decoder,
+                          struct viewer viewers[VIEWERS])
+{
+    struct hl_frame_cache_counts counts;
+    pthread_t threads[VIEWERS];
+    atomic_store(&decoder->is_closed, true);
+    for (int i = 0; i < VIEWERS; i++) {
+        viewers[i] = (struct viewer){.cache = cache, .decoder = decoder};
+        assert_int_equal(pthread_create(&threads[i], NULL, look, &viewers[i]), 0);
+    }
+    do {
+        usleep(1000);
+        hl_frame_cache_count(cache, &counts);
+    } while (counts.shared < VIEWERS - 1);
+    atomic_store(&decoder->is_closed, false);
+    for (int i = 0; i < VIEWERS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void cache__decodes_once_for_ten_viewers(void **state)
+{
+    struct hl_frame_cache *cache = NULL;
+    struct decoder decoder = {0};
+    struct viewer viewers[VIEWERS];
+    (void)state;
+    assert_int_equal(hl_frame_cache_new(FRAME, &cache), HILUM_OK);
+    look_together(cache, &decoder, viewers);
+    assert_int_equal(atomic_load(&decoder.n), 1);
+    for (int i = 0; i < VIEWERS; i++)
+        assert_int_equal(viewers[i].rc, HILUM_OK);
+    hl_frame_cache_free(cache);
+}
+
+static void cache__tells_all_who_wait_of_a_failure_and_tries_again_later(void **state)
+{
+    struct hl_frame_cache *cache = NULL;
+    struct decoder decoder = {.rc = HILUM_ECORRUPT};
+    struct viewer viewers[VIEWERS];
+    (void)state;
+    assert_int_equal(hl_frame_cache_new(FRAME, &cache), HILUM_OK);
+    look_together(cache, &decoder, viewers);
+    assert_int_equal(atomic_load(&decoder.n), 1);
+    for (int i = 0; i < VIEWERS; i++) {
+        assert_int_equal(viewers[i].rc, HILUM_ECORRUPT);
+        assert_string_equal(viewers[i].why, "frame 5: the stream is broken");
+    }
+    decoder.rc = HILUM_OK;
+    assert_int_equal(get(cache, &decoder, 5), HILUM_OK);
+    assert_int_equal(atomic_load(&decoder.n), 2);
+    hl_frame_cache_free(cache);
+}
+
+/* ---- maps ---- */
+
+static const uint8_t digest[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+static struct hl_frame_map map_make(void)
+{
+    struct hl_frame_map map = {.frames = {.n = 2, .n_fragments = 3},
+                               .declared = {.size = sizeof map.declared, .columns = 512}};
+    map.frames.fragments = calloc(3, sizeof *map.frames.fragments);
+    map.frames.starts = calloc(3, sizeof *map.frames.starts);
+    assert_true(map.frames.fragments != NULL && map.frames.starts != NULL);
+    for (size_t i = 0; i < 3; i++)
+        map.frames.fragments[i] = (struct hl_fragment_place){1000 * (i + 1), 10 + i};
+    map.frames.starts[1] = 2;
+    map.frames.starts[2] = 3;
+    return map;
+}
+
+static void spoil(const char *folder, long at)
+{
+    char command[300];
+    snprintf(command, sizeof command,
+             "f=$(find %s -name '*.map') && printf x | dd of=$f bs=1 seek=%ld conv=notrunc "
+             "status=none",
+             folder, at);
+    assert_int_equal(system(command), 0);
+}
+
+static void map__comes_back_as_it_was_saved(void **state)
+{
+    char folder[] = "/tmp/hilum-maps-XXXXXX", command[100];
+    assert_non_null(mkdtemp(folder));
+    struct hl_frame_map_of of = {folder, "fs", "a/b/c.dcm", 5000, digest};
+    struct hl_frame_map map = map_make(), got;
+    (void)state;
+    assert_int_equal(hl_frame_map_load(&of, &got), HILUM_ENOTFOUND);
+    assert_int_equal(hl_frame_map_save(&of, &map), HILUM_OK);
+    assert_int_equal(hl_frame_map_load(&of, &got), HILUM_OK);
+    assert_int_equal(got.frames.n, 2);
+    assert_int_equal(got.declared.columns, 512);
+    assert_memory_equal(got.frames.fragments, map.frames.fragments,
+                        3 * sizeof *got.frames.fragments);
+    assert_memory_equal(got.frames.starts, map.frames.starts, 3 * sizeof *got.frames.starts);
+    hl_frames_fini(&got.frames);
+    of.length++; /* something else lies there now */
+    assert_int_equal(hl_frame_map_load(&of, &got), HILUM_ENOTFOUND);
+    of.length--;
+    spoil(folder, 200);
+    assert_int_equal(hl_frame_map_load(&of, &got), HILUM_ENOTFOUND);
+    assert_int_equal(hl_frame_map_save(&of, &map), HILUM_OK);
+    hl_frame_map_erase(folder, "fs", "a/b/c.dcm");
+    assert_int_equal(hl_frame_map_load(&of, &got), HILUM_ENOTFOUND);
+    of.folder = NULL;
+    assert_int_equal(hl_frame_map_save(&of, &map), HILUM_OK);
+    hl_frames_fini(&map.frames);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cache__keeps_what_was_used_last_within_its_budget),
+        cmocka_unit_test(cache__tells_contents_and_sizes_apart),
+        cmocka_unit_test(cache__without_a_budget_lends_what_it_does_not_keep),
+        cmocka_unit_test(cache__decodes_once_for_ten_viewers),
+        cmocka_unit_test(cache__tells_all_who_wait_of_a_failure_and_tries_again_later),
+        cmocka_unit_test(map__comes_back_as_it_was_saved)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
