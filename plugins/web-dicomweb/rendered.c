@@ -8,11 +8,12 @@
 #include "hilum/renderer.h"
 
 enum { FRAMES_MAX = 100000, PICTURE_MAX = 256 * 1024 * 1024, KEPT_MAX = 16 * 1024 * 1024 };
+#define FILM   "video/mp4"
 #define STATES "1.2.840.10008.5.1.4.1.1.11." /* presentation states (PS3.4 A.33) */
 
 /* ---- a picture ---- */
 
-static hilum_rc picture_write(void *ctx, const void *bytes, uint64_t n)
+hilum_rc web_picture_write(void *ctx, const void *bytes, uint64_t n)
 {
     struct web_picture *picture = ctx;
     if (n > PICTURE_MAX - picture->n)
@@ -66,7 +67,7 @@ static hilum_rc draw(const struct web *web, const struct hilum_source *source,
     struct hilum_view view = wanted->view;
     struct hilum_slice slice = {.size = sizeof slice};
     struct hilum_rendered done = {.size = sizeof done};
-    struct hilum_sink sink = {.size = sizeof sink, .write = picture_write, .ctx = out};
+    struct hilum_sink sink = {.size = sizeof sink, .write = web_picture_write, .ctx = out};
     if (frame > source->n_slices)
         return web->host->fail(web->self, HILUM_ENOTFOUND, "the instance has fewer frames");
     view.slice = frame > 0 ? (uint32_t)frame - 1 : representative(source);
@@ -88,11 +89,12 @@ static hilum_rc draw(const struct web *web, const struct hilum_source *source,
     return rc;
 }
 
-hilum_rc web_picture_draw_plain(const struct web *web, hilum_object *object,
-                                const struct web_view *view, uint64_t frame,
-                                struct web_picture *out)
+hilum_rc web_picture_draw_plain(struct web *web, hilum_object *object, const struct web_view *view,
+                                uint64_t frame, struct web_picture *out)
 {
     const struct hilum_source *source = NULL;
+    if (web_is_video(web, object))
+        return web_video_still(web, object, view, out);
     hilum_rc rc = web->host->objects->source(object, NULL, &source);
     return rc == HILUM_OK ? draw(web, source, view, frame, out) : rc;
 }
@@ -107,7 +109,7 @@ bool web_picture_read(const char *path, struct web_picture *out)
         return false;
     bool is_good = true;
     while (is_good && (n = fread(piece, 1, sizeof piece, file)) > 0)
-        is_good = out->n < KEPT_MAX && picture_write(out, piece, n) == HILUM_OK;
+        is_good = out->n < KEPT_MAX && web_picture_write(out, piece, n) == HILUM_OK;
     is_good = is_good && !ferror(file) && out->n > 0;
     fclose(file);
     if (!is_good)
@@ -159,6 +161,8 @@ hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
     const struct hilum_source *source = NULL;
     hilum_object *image = NULL, *state = NULL;
     hilum_rc rc = HILUM_OK;
+    if (web_is_video(call->web, object))
+        return web_video_still(call->web, object, view, out);
     if (view->state != NULL)
         rc = open_named(call, view->state_series, view->state, &state);
     else if (is_state(call->web, object))
@@ -287,21 +291,23 @@ static hilum_rc read_frames(const struct web_call *call, struct rendered *r)
                                        "expected frame numbers from 1, separated by commas");
 }
 
-/* One picture alone, or several as parts; where one is wanted of several it is the one in the middle. */
+/* One picture alone, or several as parts; where one is wanted of several it is the one in the middle. A film is for who
+ * asks for one, of one object. */
 static bool choose_type(const struct web_call *call, struct rendered *r)
 {
-    static const char *const types[] = {"image/jpeg", "image/png"};
-    struct web_offer offers[4];
+    static const char *const types[] = {"image/jpeg", "image/png", "image/jpeg", "image/png", FILM};
+    struct web_offer offers[5];
     bool is_one = r->n_numbers == 1 || (r->list.n == 1 && r->n_numbers == 0);
-    for (size_t i = 0; i < 4; i++) {
-        bool is_bare = (i < 2) == is_one;
-        offers[i] = is_bare ? (struct web_offer){types[i % 2], NULL, NULL}
-                            : (struct web_offer){NULL, types[i % 2], NULL};
+    for (size_t i = 0; i < 5; i++) {
+        bool is_bare = i == 4 || (i < 2) == is_one;
+        offers[i] = is_bare ? (struct web_offer){types[i], NULL, NULL}
+                            : (struct web_offer){NULL, types[i], NULL};
     }
-    int best = web_accept(web_accept_of(call), offers, 4);
+    int best =
+        web_accept(web_accept_of(call), offers, r->list.n == 1 && r->numbers == NULL ? 5 : 4);
     if (best < 0)
         return false;
-    r->type = types[best % 2];
+    r->type = types[best];
     r->view.view.media_type = r->type;
     r->parts.is_single = offers[best].type == NULL;
     if (r->parts.is_single && r->list.n > 1)
@@ -322,17 +328,42 @@ static void tag_make(const struct web_call *call, struct rendered *r, struct web
     web_tag_boundary(call->web, tag, r->parts.boundary);
 }
 
+/* A film lies in a file, so that a browser can go to and fro in it, or in memory where it is of the client's making. */
+static hilum_rc send_film(const struct web_call *call, struct rendered *r)
+{
+    struct web *web = call->web;
+    int fd = -1;
+    uint64_t length = 0;
+    hilum_rc rc = open_next(r);
+    if (rc < 0)
+        return rc;
+    bool is_usual = *call->api->request(call->http)->query == '\0' && web->conf->thumbnails > 0;
+    rc = is_usual ? web_cine_kept(web, r->object, r->list.items[0].instance, &fd, &length)
+                  : web_cine(web, r->object, &r->view, &r->picture);
+    if (rc != HILUM_OK)
+        return rc;
+    web_audit_retrieve(call, "rendered", 1, true);
+    return is_usual ? call->api->respond_fd(call->http, 200, FILM, fd, 0, length)
+                    : call->api->respond(call->http, 200, FILM, r->picture.bytes, r->picture.n);
+}
+
 static hilum_rc send(const struct web_call *call, struct rendered *r)
 {
     struct web_tag tag;
     if (!choose_type(call, r)) {
         rendered_free(&r->parts);
-        return web_refuse(call, 406, "pictures are made as image/jpeg and image/png");
+        return web_refuse(call, 406,
+                          "pictures are made as image/jpeg and image/png, one object as video/mp4");
     }
     tag_make(call, r, &tag);
     if (web_tag_show(call, &tag)) {
         rendered_free(&r->parts);
         return web_unchanged(call);
+    }
+    if (strcmp(r->type, FILM) == 0) {
+        hilum_rc rc = send_film(call, r);
+        rendered_free(&r->parts);
+        return rc;
     }
     web_audit_retrieve(call, "rendered", r->n_numbers > 0 ? r->n_numbers : r->list.n, true);
     if (r->parts.is_single && r->list.n > 1)

@@ -36,7 +36,7 @@ static bool folder_make(const struct web *web, char out[PATH_LENGTH])
 /* False: thumbnails are not kept. The number is part of the name, since other content may replace what is stored under a
  * UID; after a rebuild, which numbers anew, they are made again. */
 static bool path_make(const struct web *web, const char *sop_instance, int64_t instance,
-                      uint64_t frame, char out[PATH_LENGTH])
+                      uint64_t frame, const char *kind, char out[PATH_LENGTH])
 {
     struct web_tag tag = {0, 0};
     web_tag_text(&tag, sop_instance);
@@ -48,8 +48,8 @@ static bool path_make(const struct web *web, const char *sop_instance, int64_t i
     size_t n = strlen(out);
     snprintf(out + n, PATH_LENGTH - n, "/%02x", (unsigned)(tag.a >> 56));
     mkdir(out, 0700);
-    snprintf(out + n, PATH_LENGTH - n, "/%02x/%016llx%016llx.jpg", (unsigned)(tag.a >> 56),
-             (unsigned long long)tag.a, (unsigned long long)tag.b);
+    snprintf(out + n, PATH_LENGTH - n, "/%02x/%016llx%016llx.%s", (unsigned)(tag.a >> 56),
+             (unsigned long long)tag.a, (unsigned long long)tag.b, kind);
     return true;
 }
 
@@ -164,12 +164,50 @@ static hilum_rc thumbnail(struct web *web, hilum_object *object, int64_t instanc
     struct hilum_object_names names;
     char path[PATH_LENGTH];
     web->host->objects->names(object, &names);
-    bool is_kept = path_make(web, names.sop_instance, instance, frame, path);
+    bool is_kept = path_make(web, names.sop_instance, instance, frame, "jpg", path);
     if (is_kept && web_picture_read(path, out))
         return HILUM_OK;
     hilum_rc rc = web_picture_draw_plain(web, object, &view, frame, out);
     if (rc == HILUM_OK && is_kept)
         keep(web, path, out);
+    return rc;
+}
+
+/* ---- films, which are kept beside them ---- */
+
+static int file_open(const char *path, uint64_t *length)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || st.st_size == 0)) {
+        close(fd);
+        return -1;
+    }
+    *length = fd >= 0 ? (uint64_t)st.st_size : 0;
+    return fd;
+}
+
+hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, int *fd,
+                       uint64_t *length)
+{
+    const struct web_view view = {.view = {.size = sizeof view.view, .mode = "flat"}};
+    struct web_picture made = {NULL, 0, 0};
+    struct hilum_object_names names;
+    char path[PATH_LENGTH];
+    web->host->objects->names(object, &names);
+    if (!path_make(web, names.sop_instance, instance, 0, "mp4", path))
+        return web->host->fail(web->self, HILUM_EIO, "no room for moving pictures");
+    *fd = file_open(path, length);
+    if (*fd >= 0)
+        return HILUM_OK;
+    hilum_rc rc = web_cine(web, object, &view, &made);
+    if (rc == HILUM_OK) {
+        keep(web, path, &made);
+        *fd = file_open(path, length);
+    }
+    web_picture_fini(&made);
+    if (rc == HILUM_OK && *fd < 0)
+        rc = web->host->fail(web->self, HILUM_EFULL, "no room for moving pictures");
     return rc;
 }
 

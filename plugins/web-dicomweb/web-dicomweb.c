@@ -16,6 +16,8 @@ static const struct hilum_option options[] = {
      "64KiB..64MiB", "Metadata of one STOW-RS request."},
     {"bulk_max", HILUM_OPT_BYTES, offsetof(struct web_conf, bulk_max), "2GiB", "1MiB..64GiB",
      "Bulk data beside such metadata; they lie on disk until all has come."},
+    {"ffmpeg", HILUM_OPT_STR, offsetof(struct web_conf, ffmpeg), "/usr/bin/ffmpeg", NULL,
+     "The program that makes moving pictures; it must be one of `programs` too."},
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 

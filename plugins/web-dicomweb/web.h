@@ -21,6 +21,7 @@ struct web_conf {
     int64_t metadata_cache;         /* bytes */
     int64_t thumbnails;             /* bytes of files */
     int64_t metadata_max, bulk_max; /* bytes of a STOW-RS of metadata */
+    const char *ffmpeg;             /* path */
 };
 
 enum { WEB_SEEN = 256 };
@@ -37,6 +38,7 @@ struct web {
     unsigned next_seen;
     struct web_blobs *blobs;
     atomic_uint n_thumbnails;  /* written */
+    atomic_uint n_children;    /* running */
     atomic_size_t n_lent;      /* objects open for answers under way (lend.c) */
     pthread_mutex_t unfolding; /* held while a STOW-RS has its metadata unfolded */
     uint64_t secret[3]; /* of boundaries; and what tells one life of the server from another */
@@ -267,11 +269,27 @@ hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
 uint64_t web_frame_numbers(const char *text, uint64_t *out, uint64_t max);
 
 /* The same for an image, without an exchange. */
-hilum_rc web_picture_draw_plain(const struct web *web, hilum_object *object,
-                                const struct web_view *view, uint64_t frame,
-                                struct web_picture *out);
+hilum_rc web_picture_draw_plain(struct web *web, hilum_object *object, const struct web_view *view,
+                                uint64_t frame, struct web_picture *out);
 /* A file of at most 16 MiB. */
 bool web_picture_read(const char *path, struct web_picture *out);
+
+/* A sink's write(); ctx: the picture. */
+hilum_rc web_picture_write(void *ctx, const void *bytes, uint64_t n);
+
+/* ---- moving pictures (cine.c) ---- */
+
+bool web_is_video(const struct web *web, hilum_object *object); /* MPEG-2, H.264, HEVC as stored */
+/* One picture that shows what a stored video is about. HILUM_EUNSUP: ffmpeg is not to be had; HILUM_EAGAIN: others are
+ * being made. */
+hilum_rc web_video_still(struct web *web, hilum_object *object, const struct web_view *view,
+                         struct web_picture *out);
+/* All frames, or a stored video, as MP4. */
+hilum_rc web_cine(struct web *web, hilum_object *object, const struct web_view *view,
+                  struct web_picture *out);
+/* A file of everything web_cine makes with a view nobody changed, opened; negative: none. Made where there is none. */
+hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, int *fd,
+                       uint64_t *length);
 
 /* Declares the job that makes them and the hook that plans it. */
 hilum_rc web_thumbnails_init(struct web *web);

@@ -1,0 +1,238 @@
+/* Moving pictures: multi-frame objects as MP4, stored videos as MP4 and as a still. All coding is done by ffmpeg, a child
+ * process the host runs where the configuration names it: its licence (GPL) allows no more.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "web.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    CHILDREN = 2, /* at once; who comes then is told to come again */
+    DEADLINE = 180000,
+    FRAMES_MAX = 20000,
+    ARGUMENTS = 40,
+    ERROR_MAX = 200
+};
+static const uint64_t memory_max = (uint64_t)6 << 30; /* of addresses: x264 reserves a lot */
+static const uint64_t input_max = (uint64_t)512 << 20;
+
+/* ---- the child ---- */
+
+struct complaint {
+    char text[ERROR_MAX];
+    size_t n;
+};
+
+static hilum_rc complain(void *ctx, const void *bytes, uint64_t n)
+{
+    struct complaint *c = ctx;
+    size_t room = sizeof c->text - 1 - c->n, taken = n < room ? (size_t)n : room;
+    memcpy(c->text + c->n, bytes, taken);
+    c->n += taken;
+    c->text[c->n] = '\0';
+    c->text[strcspn(c->text, "\r\n")] = '\0';
+    return HILUM_OK;
+}
+
+static hilum_rc judge(const struct web *web, hilum_rc rc, int32_t status,
+                      const struct complaint *complaint)
+{
+    char why[ERROR_MAX + 100];
+    if (rc == HILUM_EDENIED || rc == HILUM_ENOTFOUND)
+        return web->host->fail(web->self, HILUM_EUNSUP,
+                               "moving pictures need ffmpeg: install it and write programs = ( "
+                               "\"/usr/bin/ffmpeg\" ) beside web-dicomweb");
+    if (rc != HILUM_OK || status == 0)
+        return rc;
+    snprintf(why, sizeof why, "ffmpeg ended with %d: %s", status, complaint->text);
+    return web->host->fail(web->self, HILUM_ECORRUPT, why);
+}
+
+/* Two at most: each takes a core. */
+static bool child_begin(struct web *web)
+{
+    if (atomic_fetch_add(&web->n_children, 1) < CHILDREN)
+        return true;
+    atomic_fetch_sub(&web->n_children, 1);
+    return false;
+}
+
+static hilum_rc run(struct web *web, const char *const *arguments, const struct web_picture *input,
+                    struct web_picture *out)
+{
+    struct complaint complaint = {"", 0};
+    struct hilum_sink output = {.size = sizeof output, .write = web_picture_write, .ctx = out};
+    struct hilum_sink errors = {.size = sizeof errors, .write = complain, .ctx = &complaint};
+    const char *argv[ARGUMENTS] = {web->conf->ffmpeg, "-hide_banner", "-nostdin", "-loglevel",
+                                   "error"};
+    size_t n = 5;
+    int32_t status = 0;
+    for (; *arguments != NULL && n < ARGUMENTS - 1; arguments++)
+        argv[n++] = *arguments;
+    const struct hilum_child child = {.size = sizeof child,
+                                      .deadline_ms = DEADLINE,
+                                      .argv = argv,
+                                      .input = input != NULL ? input->bytes : NULL,
+                                      .n = input != NULL ? input->n : 0,
+                                      .memory_max = memory_max,
+                                      .output_max = 256u << 20,
+                                      .output = &output,
+                                      .errors = &errors};
+    if (!child_begin(web))
+        return web->host->fail(web->self, HILUM_EAGAIN, "other moving pictures are being made");
+    hilum_rc rc = web->host->run_child(web->self, &child, &status);
+    atomic_fetch_sub(&web->n_children, 1);
+    return judge(web, rc, status, &complaint);
+}
+
+/* What browsers play: H.264 of even sides, its index before its pictures. */
+#define PLAYABLE                                                                                   \
+    "-an", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-threads", "2", "-pix_fmt",    \
+        "yuv420p", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-movflags",                            \
+        "frag_keyframe+empty_moov+default_base_moof", "-f", "mp4", "pipe:1", NULL
+
+/* ---- frames to a film ---- */
+
+/* Pictures a second, as the object says (PS3.3 C.7.6.5). */
+static double rate_of(const struct hilum_object_api *objects, hilum_object *object)
+{
+    static const char *const rates[] = {"RecommendedDisplayFrameRate", "CineRate"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *value = objects->text(object, rates[i]);
+        double rate = value != NULL ? strtod(value, NULL) : 0;
+        if (rate >= 0.1 && rate <= 200)
+            return rate;
+    }
+    const char *time = objects->text(object, "FrameTime");
+    double ms = time != NULL ? strtod(time, NULL) : 0;
+    return ms >= 5 && ms <= 10000 ? 1000 / ms : 10;
+}
+
+/* All frames as JPEG, one behind the other. */
+static hilum_rc draw_frames(struct web *web, hilum_object *object, const struct web_view *view,
+                            uint64_t n, struct web_picture *out)
+{
+    struct web_view each = *view;
+    hilum_rc rc = HILUM_OK;
+    each.view.media_type = "image/jpeg";
+    each.view.quality = 95;
+    if (n > FRAMES_MAX)
+        return web->host->fail(web->self, HILUM_EUNSUP, "over 20,000 frames");
+    for (uint64_t i = 1; rc == HILUM_OK && i <= n; i++) {
+        rc = web_picture_draw_plain(web, object, &each, i, out);
+        if (rc == HILUM_OK && out->n > input_max)
+            rc = web->host->fail(web->self, HILUM_EUNSUP,
+                                 "over 512 MiB of pictures: ask for a smaller viewport");
+    }
+    return rc;
+}
+
+static hilum_rc film(struct web *web, hilum_object *object, const struct web_view *view,
+                     struct web_picture *out)
+{
+    struct web_picture input = {NULL, 0, 0};
+    struct hilum_frames frames;
+    char rate[32];
+    hilum_rc rc = web->host->objects->frames(object, &frames);
+    if (rc == HILUM_OK)
+        rc = draw_frames(web, object, view, frames.n, &input);
+    if (rc == HILUM_OK) {
+        snprintf(rate, sizeof rate, "%.4f", rate_of(web->host->objects, object));
+        const char *const arguments[] = {"-f", "mjpeg",  "-framerate", rate,
+                                         "-i", "pipe:0", PLAYABLE};
+        rc = run(web, arguments, &input, out);
+    }
+    web_picture_fini(&input);
+    return rc;
+}
+
+/* ---- stored videos ---- */
+
+bool web_is_video(const struct web *web, hilum_object *object)
+{
+    struct hilum_object_names names;
+    static const char mpeg[] = "1.2.840.10008.1.2.4.10";
+    size_t n = strlen(mpeg);
+    return web->host->objects->names(object, &names) == HILUM_OK &&
+           strncmp(names.transfer_syntax, mpeg, n) == 0 && strlen(names.transfer_syntax) == n + 1 &&
+           names.transfer_syntax[n] <= '8';
+}
+
+/* Its stream as a file: a container may have its index behind its pictures, which a pipe cannot go back to. */
+static hilum_rc stream_save(const struct web *web, hilum_object *object, char *path, size_t size)
+{
+    const struct hilum_object_api *objects = web->host->objects;
+    const void *bytes = NULL;
+    uint64_t n = 1;
+    snprintf(path, size, "%s/web-dicomweb", web->host->data_dir(web->self));
+    mkdir(path, 0700);
+    snprintf(path, size, "%s/web-dicomweb/stream-XXXXXX", web->host->data_dir(web->self));
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return web->host->fail(web->self, HILUM_EIO, "no room for a video's stream");
+    hilum_rc rc = objects->frame(object, 0);
+    while (rc == HILUM_OK && n > 0) {
+        rc = objects->next_part(object, &bytes, &n);
+        for (uint64_t at = 0; rc == HILUM_OK && at < n;) {
+            ssize_t written = write(fd, (const char *)bytes + at, (size_t)(n - at));
+            if (written < 0 && errno != EINTR)
+                rc = web->host->fail(web->self, HILUM_EFULL, "no room for a video's stream");
+            at += written > 0 ? (uint64_t)written : 0;
+        }
+    }
+    close(fd);
+    if (rc != HILUM_OK)
+        unlink(path);
+    return rc;
+}
+
+/* H.264 is put into another container as it is; what no browser plays is coded anew. */
+static hilum_rc play(struct web *web, hilum_object *object, struct web_picture *out)
+{
+    struct hilum_object_names names;
+    char path[1200];
+    web->host->objects->names(object, &names);
+    hilum_rc rc = stream_save(web, object, path, sizeof path);
+    if (rc != HILUM_OK)
+        return rc;
+    const char *const anew[] = {"-i", path, PLAYABLE};
+    const char *const same[] = {
+        "-i", path,  "-c",     "copy", "-movflags", "frag_keyframe+empty_moov+default_base_moof",
+        "-f", "mp4", "pipe:1", NULL};
+    char last = names.transfer_syntax[strlen(names.transfer_syntax) - 1];
+    rc = run(web, last >= '2' && last <= '6' ? same : anew, NULL, out);
+    unlink(path);
+    return rc;
+}
+
+hilum_rc web_video_still(struct web *web, hilum_object *object, const struct web_view *view,
+                         struct web_picture *out)
+{
+    char path[1200], size[160] = "thumbnail=50";
+    bool is_png = view->view.media_type != NULL && strcmp(view->view.media_type, "image/png") == 0;
+    hilum_rc rc = stream_save(web, object, path, sizeof path);
+    if (rc != HILUM_OK)
+        return rc;
+    if (view->view.width > 0 && view->view.height > 0)
+        snprintf(size, sizeof size, "thumbnail=50,scale=%u:%u:force_original_aspect_ratio=decrease",
+                 view->view.width, view->view.height);
+    const char *const arguments[] = {"-i",   path, "-vf",        size,   "-frames:v",
+                                     "1",    "-f", "image2pipe", "-c:v", is_png ? "png" : "mjpeg",
+                                     "-q:v", "3",  "pipe:1",     NULL};
+    rc = run(web, arguments, NULL, out);
+    unlink(path);
+    return rc == HILUM_OK && out->n == 0
+               ? web->host->fail(web->self, HILUM_ECORRUPT, "the video holds no picture")
+               : rc;
+}
+
+hilum_rc web_cine(struct web *web, hilum_object *object, const struct web_view *view,
+                  struct web_picture *out)
+{
+    return web_is_video(web, object) ? play(web, object, out) : film(web, object, view, out);
+}
