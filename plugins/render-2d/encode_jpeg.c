@@ -8,6 +8,8 @@
 
 #include <jpeglib.h>
 
+enum { LINES = 16 }; /* handed over at once */
+
 struct failure {
     struct jpeg_error_mgr base;
     jmp_buf back;
@@ -70,8 +72,11 @@ static hilum_rc compress(const struct picture *picture, uint32_t quality, const 
     jpeg_start_compress(&jpeg, TRUE);
     size_t row = (size_t)picture->width * picture->channels;
     while (jpeg.next_scanline < jpeg.image_height) {
-        JSAMPROW line = (JSAMPROW)picture->pixels + jpeg.next_scanline * row;
-        jpeg_write_scanlines(&jpeg, &line, 1);
+        JSAMPROW lines[LINES];
+        JDIMENSION filled = 0;
+        for (; filled < LINES && jpeg.next_scanline + filled < jpeg.image_height; filled++)
+            lines[filled] = (JSAMPROW)picture->pixels + (jpeg.next_scanline + filled) * row;
+        jpeg_write_scanlines(&jpeg, lines, filled);
     }
     jpeg_finish_compress(&jpeg);
     jpeg_destroy_compress(&jpeg);

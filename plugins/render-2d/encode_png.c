@@ -7,7 +7,7 @@
 
 #include <png.h>
 
-enum { LEVEL = 3, PIECE = 65536 };
+enum { LEVEL = 2, PIECE = 65536 };
 
 struct writer {
     const struct render *render;
@@ -52,7 +52,7 @@ static void head(png_structp png, png_infop info, const struct picture *picture,
         png_set_pHYs(png, info, (png_uint_32)lround(1000 / spacing[1]),
                      (png_uint_32)lround(1000 / spacing[0]), PNG_RESOLUTION_METER);
     png_set_compression_level(png, LEVEL);
-    png_set_filter(png, 0, PNG_FILTER_SUB | PNG_FILTER_UP);
+    png_set_filter(png, 0, PNG_FILTER_SUB);
     png_write_info(png, info);
     if (picture->depth == 16 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
         png_set_swap(png);

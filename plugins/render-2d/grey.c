@@ -58,10 +58,45 @@ static uint64_t count(const struct samples *s)
     return (uint64_t)s->frame.columns * s->frame.rows;
 }
 
+struct reach {
+    double low, high; /* in output units */
+};
+
+static void reach_to(const struct ramp *ramp, double stored, struct reach *out)
+{
+    if (!isfinite(stored) || ramp_is_padding(ramp, stored))
+        return;
+    double value = ramp_value(ramp, stored);
+    out->low = value < out->low ? value : out->low;
+    out->high = value > out->high ? value : out->high;
+}
+
+/* Few bits: a value counts once, however many pixels have it. */
+static bool is_tabled(const struct samples *s)
+{
+    return (s->frame.bits_allocated == 8 || s->frame.bits_allocated == 16) &&
+           s->frame.sample_type != HILUM_SAMPLE_FLOAT;
+}
+
+static void reach_marked(const struct ramp *ramp, const struct samples *s, struct reach *out)
+{
+    uint32_t bits = stored_bits(s), mask = (1u << bits) - 1, unit = s->frame.bits_allocated / 8;
+    uint8_t *is_used = calloc(1, (size_t)mask + 1);
+    const uint8_t *p = s->pixels;
+    uint64_t n = is_used != NULL ? count(s) : 0;
+    for (uint64_t i = 0; i < n && unit == 2; i++)
+        is_used[((uint32_t)p[2 * i] | (uint32_t)p[2 * i + 1] << 8) >> s->shift & mask] = 1;
+    for (uint64_t i = 0; i < n && unit == 1; i++)
+        is_used[(uint32_t)p[i] >> s->shift & mask] = 1;
+    for (uint32_t raw = 0; is_used != NULL && raw <= mask; raw++)
+        if (is_used[raw])
+            reach_to(ramp, widen(raw, bits, s->frame.sample_type == HILUM_SAMPLE_SIGNED), out);
+    free(is_used);
+}
+
 /* A picture of 8 bits without any hint is as it is to be seen; of the others, what there is is spread. */
 static void window_make(struct ramp *ramp, const struct samples *s)
 {
-    double low = INFINITY, high = -INFINITY;
     uint32_t bits = stored_bits(s);
     bool is_plain = ramp->modality.n == 0 && ramp->slope == 1 && ramp->intercept == 0;
     ramp->function = VOI_LINEAR_EXACT;
@@ -70,16 +105,13 @@ static void window_make(struct ramp *ramp, const struct samples *s)
         ramp->level = ramp->window / 2;
         return;
     }
-    for (uint64_t i = 0; i < count(s); i++) {
-        double stored = sample_at(s, i);
-        if (!isfinite(stored) || ramp_is_padding(ramp, stored))
-            continue;
-        double value = ramp_value(ramp, stored);
-        low = value < low ? value : low;
-        high = value > high ? value : high;
-    }
-    ramp->window = high > low ? high - low : 1;
-    ramp->level = high >= low ? low + (high - low) / 2 : 0;
+    struct reach reach = {INFINITY, -INFINITY};
+    if (is_tabled(s))
+        reach_marked(ramp, s, &reach);
+    for (uint64_t i = 0; !is_tabled(s) && i < count(s); i++)
+        reach_to(ramp, sample_at(s, i), &reach);
+    ramp->window = reach.high > reach.low ? reach.high - reach.low : 1;
+    ramp->level = reach.high >= reach.low ? reach.low + (reach.high - reach.low) / 2 : 0;
 }
 
 /* ---- shades ---- */
@@ -180,7 +212,6 @@ hilum_rc grey_picture(const struct scene *scene, const struct request *request,
                       struct picture *out)
 {
     struct ramp ramp;
-    uint32_t allocated = samples->frame.bits_allocated;
     hilum_rc rc = ramp_read(scene, request, slice, &ramp);
     if (rc == HILUM_OK && samples->is_difference)
         forget(&ramp, request);
@@ -189,8 +220,7 @@ hilum_rc grey_picture(const struct scene *scene, const struct request *request,
     if (rc == HILUM_OK)
         rc = picture_make(scene->render, samples->frame.columns, samples->frame.rows, 1,
                           request->depth, out);
-    if (rc == HILUM_OK && (allocated == 8 || allocated == 16) &&
-        samples->frame.sample_type != HILUM_SAMPLE_FLOAT)
+    if (rc == HILUM_OK && is_tabled(samples))
         rc = shade_by_table(scene, &ramp, samples, out);
     else if (rc == HILUM_OK)
         shade_each(&ramp, samples, out);

@@ -188,6 +188,10 @@ static hilum_rc read_voi(const struct scene *scene, const struct request *reques
     hilum_rc rc = read_state_voi(scene, slice, out, &is_found);
     if (rc == HILUM_OK && !is_found)
         rc = read_voi_at(&own, slice, request->voi, out, &is_found);
+    if (rc == HILUM_OK && !is_found && slice->window > 0) { /* a source that tells no attributes */
+        out->window = slice->window;
+        out->level = slice->level;
+    }
     if (request->function != VOI_AS_RECORDED)
         out->function = request->function;
     return rc;

@@ -165,8 +165,12 @@ static hilum_rc fit_picture(const struct scene *scene, const struct layout *layo
         region[1] = layout->region[1] * from->height / height;
         region[3] = layout->region[3] * from->height / height;
     }
-    if (rc == HILUM_OK)
+    if (rc == HILUM_OK && picture_is_all(from, region, layout->width, layout->height)) {
+        *out = *from;
+        from->pixels = NULL;
+    } else if (rc == HILUM_OK) {
         rc = picture_scale(render, from, region, layout->width, layout->height, out);
+    }
     if (rc == HILUM_OK && (layout->is_mirrored_x || layout->is_mirrored_y))
         rc = picture_turn(render, out, layout->is_mirrored_y ? 2 : 0,
                           layout->is_mirrored_x != layout->is_mirrored_y);

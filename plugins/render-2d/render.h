@@ -173,6 +173,9 @@ void affine_apply(const struct affine *affine, double x, double y, double *out_x
 /* A quarter turn clockwise `turns` times, then a flip to the left and right. */
 hilum_rc picture_turn(const struct render *render, struct picture *picture, uint32_t turns,
                       bool is_flipped);
+/* Is this region at this size the picture itself? */
+bool picture_is_all(const struct picture *from, const double region[4], uint32_t width,
+                    uint32_t height);
 /* x, y, width, height of the picture, fractions allowed, to a new picture; outside is black. */
 hilum_rc picture_scale(const struct render *render, const struct picture *from,
                        const double region[4], uint32_t width, uint32_t height,

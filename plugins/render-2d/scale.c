@@ -125,8 +125,8 @@ static void write_row(const struct picture *to, uint32_t y, const float *row,
         }
 }
 
-static bool is_all(const struct picture *from, const double region[4], uint32_t width,
-                   uint32_t height)
+bool picture_is_all(const struct picture *from, const double region[4], uint32_t width,
+                    uint32_t height)
 {
     return region[0] == 0 && region[1] == 0 && region[2] == from->width &&
            region[3] == from->height && width == from->width && height == from->height;
@@ -139,10 +139,6 @@ hilum_rc picture_scale(const struct render *render, const struct picture *from,
     hilum_rc rc = picture_make(render, width, height, from->channels, from->depth, out);
     if (rc != HILUM_OK)
         return rc;
-    if (is_all(from, region, width, height)) {
-        memcpy(out->pixels, from->pixels, picture_bytes(from));
-        return HILUM_OK;
-    }
     float *row = malloc((size_t)from->width * from->channels * sizeof *row);
     if (row == NULL || !kernel_make(region[0], region[2], from->width, width, &across) ||
         !kernel_make(region[1], region[3], from->height, height, &down))
