@@ -112,7 +112,7 @@ static hilum_rc add_item(struct hl_pack *pack)
 
 static hilum_rc end_frame(struct hl_pack *pack)
 {
-    struct hilum_encoded done;
+    struct hilum_encoded done = {.size = sizeof done};
     hilum_rc rc = ask_codecs(pack, &done);
     if (rc == HILUM_OK && pack->n_items == 0)
         pack->encoded = done;

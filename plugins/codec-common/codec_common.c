@@ -202,7 +202,7 @@ static uint32_t sample_at(const uint8_t *p, uint32_t bytes)
 
 static int32_t extended(uint32_t value, uint32_t bits)
 {
-    uint32_t shift = 32 - bits;
+    uint32_t shift = bits ? 32 - bits : 31;
     return (int32_t)(value << shift) >> shift;
 }
 
@@ -281,7 +281,7 @@ static void row_get16(const uint8_t *p, uint32_t n, uint32_t bits, bool is_signe
     }
     if (is_signed)
         for (uint32_t x = 0; x < n; x++)
-            values[x] >>= shift;
+            values[x] = values[x] >> shift;
     else
         for (uint32_t x = 0; x < n; x++)
             values[x] = (int32_t)((uint32_t)values[x] >> shift);
