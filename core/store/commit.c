@@ -5,8 +5,8 @@
  * Order of durability: the objects' bytes (and their notes) are synced, then their rows are
  * recorded, then the senders are answered, then objects get their final names. A crash between
  * any two is settled at the next start: an object without a row was promised to nobody, a row
- * always has its object. `queue_lock` guards the queue and is_done; it is not held while
- * anything is synced, recorded or named. SPDX-License-Identifier: Apache-2.0 */
+ * always has its object. `queue_lock` guards the queue and is_syncing; it is not held while
+ * anything is synced, recorded or named. A job's end is its semaphore. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
