@@ -289,6 +289,20 @@ static hilum_rc no_principal(hilum_self *self, const struct hilum_identity *iden
     return refuse(self, HILUM_EUNSUP, "this host knows no principals");
 }
 
+static hilum_rc no_glass(hilum_self *self, const hilum_principal *who,
+                         const struct hilum_glass *what, int64_t *until)
+{
+    (void)who, (void)what, (void)until;
+    return refuse(self, HILUM_EDENIED, "this host withholds nothing");
+}
+
+static hilum_rc no_rows(hilum_self *self, int64_t after,
+                        hilum_rc (*each)(void *arg, const struct hilum_audit_row *row), void *arg)
+{
+    (void)self, (void)after, (void)each, (void)arg;
+    return HILUM_OK;
+}
+
 static void no_principal_free(hilum_principal *who)
 {
     (void)who;
@@ -425,6 +439,8 @@ static void fill_lent(struct hilum_host *host)
     host->start_job = no_job;
     host->scu = &no_scu;
     host->listen = no_listen;
+    host->break_glass = no_glass;
+    host->audit_rows = no_rows;
 }
 
 /* A member that was appended to the table and forgotten here would be a crash in somebody's plugin. */

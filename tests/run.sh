@@ -87,7 +87,7 @@ run_scripts() {
 }
 limit=900
 [ -z "$HILUM_LONG" ] || limit=36000
-run_scripts release "$root"/tests/{static,dicom,script,fault,cli,web,fuzz}/test_*.sh
+run_scripts release "$root"/tests/{static,dicom,script,fault,cli,web,access,fuzz}/test_*.sh
 run_scripts asan "$root"/tests/dicom/test_{find,malformed}.sh "$root"/tests/fault/test_peers.sh
 run_scripts tsan "$root"/tests/script/test_routing.sh "$root"/tests/dicom/test_retrieve.sh
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/access/view.h"
 #include "hilum/auth.h"
 #include "hilum/catalog.h"
 
@@ -22,6 +23,13 @@ enum hl_principal_kind {
     HL_PRINCIPAL_SYSTEM  /* the kernel itself: recovery, retention, outbox */
 };
 
+/* Where grants by study are looked up: by the catalogue. */
+struct hl_studies {
+    /* Is the study in all views of the filter? 1, 0; HILUM_ENOTFOUND: there is none of that UID. */
+    hilum_rc (*has)(void *arg, const struct hl_filter *filter, const char *study_uid);
+    void *arg;
+};
+
 /* Somebody who wants something. Built by the face that met him; borrowed during the call. */
 struct hl_principal {
     enum hl_principal_kind kind;
@@ -31,11 +39,15 @@ struct hl_principal {
     bool accept_unknown;        /* PEER: dicom.unknown_peers = "accept" */
     uid_t uid;                  /* USER */
     const char *name;           /* RULE, PERSON: for the reason and the audit */
-    uint64_t allowed;           /* PERSON: bit i: hl_action_at(i); of hl_roles_mask */
+    /* PERSON: what the roles allow. PEER: what its roles narrow its services to; NULL: nothing. */
+    const struct hl_view *view;
+    const struct hl_view *user_view;  /* PEER: of the user it speaks for, who narrows it; or NULL */
+    const char *user;                 /* PEER: that one's name; NULL: none */
+    const struct hl_studies *studies; /* for grants by study; NULL: those grant nothing */
+    bool is_service;                  /* PERSON: a program's token */
 };
 
-/* What it is about. All members may be NULL: then "any". For reasons and, with users and roles, for
- * grants by study; the policy of today looks at the action only. */
+/* What it is about. All members may be NULL: then "any". */
 struct hl_resource {
     const char *study_uid;
     const char *patient_key;
@@ -59,29 +71,45 @@ struct hl_resource {
  *   quarantine.hold  no                  no                        yes    yes             yes
  *   the rest         no                  no                        no     yes             yes
  *
- * Persons may what their roles allow (roles.c). With "refuse" an unknown peer may do nothing. "The rest": status, patient.edit, study.explain,
- * quarantine.list, quarantine.release, import, export, export.as_received, job.list, job.manage, peer.list, peer.echo,
+ * Persons may what their roles allow (roles.c), on the studies the roles are for: with a study in `resource` it is looked
+ * up; without one, actions whose answers the catalogue filters (echo to retrieve above) are allowed, the others not.
+ * A peer with roles, or with a user, may what its services and those allow. With "refuse" an unknown peer may do nothing. "The rest": status, patient.edit, study.explain,
+ * access.break, quarantine.list, quarantine.release, import, export, export.as_received, job.list, job.manage, peer.list, peer.echo,
  * peer.trace, log.read, archive.check, archive.repair, config.check, config.reload, plugin.list,
  * plugin.manage, audit.read, user.manage, admin. */
 hilum_rc hl_allow(const struct hl_principal *principal, const char *action,
                   const struct hl_resource *resource);
 
+/* What the catalogue has to leave out when `principal` does `action`, which hl_allow has allowed. The views are the
+ * principal's. */
+struct hl_filter hl_filter_of(const struct hl_principal *principal, const char *action);
+
 /* Is the action in the table? For registries that take one by name and want to find out early. */
 bool hl_action_is_known(const char *action);
 /* The i-th action of the table, NULL beyond its end: for lists and for the test of the matrix. */
 const char *hl_action_at(size_t i);
+/* Bits of the actions that are about a study, and so are narrowed by grants. */
+uint64_t hl_actions_about_studies(void);
+/* Bits of those a broken glass is for: to find and to look. */
+uint64_t hl_actions_of_reading(void);
 
-/* What somebody with these roles (by commas) may, narrowed to the actions of `scope` (by commas; NULL, "": all).
- * Roles are those of the configuration's `roles` (may be NULL), then the shipped ones; what is neither adds nothing. */
-struct hl_config;
-uint64_t hl_roles_mask(const struct hl_config *config, const char *roles, const char *scope);
+/* Bits of the actions named in a list by any of `separators`; "*": all. */
+uint64_t hl_actions_mask(const char *words, const char *separators);
 /* The i-th shipped role, NULL beyond the end. */
 const char *hl_role_at(size_t i);
 
 /* Whoever came by HTTP: a person with the roles of `identity`; NULL is nobody in particular, with an unknown peer's
- * rights where those are accepted: from loopback a look, and storing. Strings are copied. HILUM_ENOMEM. */
-hilum_rc hl_principal_new(const struct hl_config *config, const struct hilum_identity *identity,
-                          const char *address, struct hl_principal **out);
+ * rights where those are accepted: from loopback a look, and storing. glasses: open for him. Strings are copied;
+ * `studies` outlives the principal. HILUM_ENOMEM. */
+struct hl_principal_of {
+    const struct hl_config *config;
+    const struct hilum_identity *identity;
+    const char *address;
+    const struct hl_studies *studies;
+    const struct hl_glass *glasses;
+    size_t n_glasses;
+};
+hilum_rc hl_principal_new(const struct hl_principal_of *of, struct hl_principal **out);
 /* Of hl_principal_new; NULL is fine. */
 void hl_principal_free(struct hilum_principal *principal);
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/access/access.h"
-#include "core/base/error.h"
+#include "core/access/role.h"
 #include "core/config/config.h"
 
 struct role {
@@ -23,11 +23,12 @@ static const struct role shipped[] = {
            "config.check plugin.list quarantine.list"},
     {"registrar", "find patient.edit study.explain"},
     {"technologist", "find retrieve get store study.send study.explain quarantine.list"},
-    {"resident", "find retrieve get"},
-    {"radiologist", "find retrieve get study.send study.explain"},
-    {"chief", "find retrieve get store study.send study.explain patient.edit quarantine.list "
-              "quarantine.release job.list status"},
-    {"clinician", "find retrieve get"},
+    {"resident", "find retrieve get access.break"},
+    {"radiologist", "find retrieve get study.send study.explain access.break"},
+    {"chief",
+     "find retrieve get access.break store study.send study.explain patient.edit quarantine.list "
+     "quarantine.release job.list status"},
+    {"clinician", "find retrieve get access.break"},
     {"statistician", "find"},
     {"research", "find retrieve get export"},
     {"gateway", "echo find retrieve get store"},
@@ -59,42 +60,31 @@ static void add_words(const char *words, const char *separators, uint64_t *mask)
     }
 }
 
-/* A role of the configuration replaces the shipped one of that name. */
-static bool add_configured(const struct hl_config *config, const char *name, uint64_t *mask)
+uint64_t hl_actions_mask(const char *words, const char *separators)
+{
+    uint64_t mask = 0;
+    add_words(words, separators, &mask);
+    return mask;
+}
+
+const struct hl_node *hl_role_node(const struct hl_config *config, const char *name)
 {
     const struct hl_node *roles = config != NULL ? hl_config_node(config, "roles") : NULL;
-    for (size_t i = 0; roles != NULL && i < roles->n_children; i++) {
-        const struct hl_node *allow = hl_node_get(roles->children[i], "allow");
-        if (strcmp(hl_node_text(roles->children[i], "name", ""), name) != 0)
-            continue;
-        for (size_t k = 0; allow != NULL && k < allow->n_children; k++)
-            add_words(allow->children[k]->text, " ", mask);
-        return true;
-    }
-    return false;
+    for (size_t i = 0; roles != NULL && i < roles->n_children; i++)
+        if (strcmp(hl_node_text(roles->children[i], "name", ""), name) == 0)
+            return roles->children[i];
+    return NULL;
 }
 
-static void add_role(const struct hl_config *config, const char *name, uint64_t *mask)
+/* What the configuration says a role allows replaces what the shipped one of that name does. */
+uint64_t hl_role_mask(const struct hl_config *config, const char *name)
 {
-    if (add_configured(config, name, mask))
-        return;
-    for (size_t i = 0; i < sizeof shipped / sizeof *shipped; i++)
+    const struct hl_node *allow = hl_node_get(hl_role_node(config, name), "allow");
+    uint64_t mask = 0;
+    for (size_t k = 0; allow != NULL && k < allow->n_children; k++)
+        mask |= hl_actions_mask(allow->children[k]->text, " ");
+    for (size_t i = 0; allow == NULL && i < sizeof shipped / sizeof *shipped; i++)
         if (strcmp(shipped[i].name, name) == 0)
-            add_words(shipped[i].actions, " ", mask);
-}
-
-uint64_t hl_roles_mask(const struct hl_config *config, const char *roles, const char *scope)
-{
-    uint64_t mask = 0, narrowed = 0;
-    char name[64];
-    for (const char *p = roles; *(p += strspn(p, ", ")) != '\0';) {
-        size_t n = strcspn(p, ",");
-        snprintf(name, sizeof name, "%.*s", (int)n, p);
-        add_role(config, name, &mask);
-        p += n;
-    }
-    if (scope == NULL || *scope == '\0')
-        return mask;
-    add_words(scope, ", ", &narrowed);
-    return mask & narrowed;
+            mask |= hl_actions_mask(shipped[i].actions, " ");
+    return mask;
 }

@@ -70,6 +70,7 @@ static const struct {
     {"rule.failed", NOTIFY_ONLY},
     {"rule.reloaded", NOTIFY_ONLY},
     {"config.reloaded", NOTIFY_ONLY},
+    {"access.glass_broken", NOTIFY_ONLY},
     {"user.signed_in", NOTIFY_ONLY},
     {"user.refused", NOTIFY_ONLY},
     {"disk.low", NOTIFY_ONLY},

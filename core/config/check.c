@@ -376,7 +376,8 @@ static void check_group(struct check *check, const struct hl_node *group, const 
 static void check_peer_source(struct check *check, const struct hl_node *peer)
 {
     if (!hl_node_get(peer, "host") && !hl_node_get(peer, "cidr") &&
-        !hl_node_get(peer, "certificate_sha256") && !hl_node_get(peer, "url"))
+        !hl_node_get(peer, "certificate_sha256") && !hl_node_get(peer, "certificate_subject") &&
+        !hl_node_get(peer, "certificate_san") && !hl_node_get(peer, "url"))
         hl_faults_add(check->faults, peer->file, peer->line,
                       "peers[]: expected host, url, cidr or certificate_sha256, found none; cidr = "
                       "( \"0.0.0.0/0\", \"::/0\" ) means any address");

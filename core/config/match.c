@@ -30,6 +30,36 @@ static bool allows_called(const struct hl_peer *peer, const char *called)
     return peer->n_called_aets == 0;
 }
 
+/* One of the lines of `names` is exactly `name`. */
+static bool has_line(const char *names, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = names; *p; p += strcspn(p, "\n"), p += *p == '\n')
+        if (strcspn(p, "\n") == n && strncmp(p, name, n) == 0)
+            return true;
+    return false;
+}
+
+static bool asks_certificate(const struct hl_peer *peer)
+{
+    return peer->certificate_sha256 || peer->certificate_subject || peer->certificate_san;
+}
+
+/* All that is configured of it. An empty claim is no certificate, and matches nothing. */
+static bool shows_certificate(const struct hl_peer *peer, const struct hl_peer_claim *claim)
+{
+    if (!*or_empty(claim->certificate_sha256))
+        return false;
+    if (peer->certificate_sha256 &&
+        strcasecmp(peer->certificate_sha256, claim->certificate_sha256) != 0)
+        return false;
+    if (peer->certificate_subject &&
+        strcmp(peer->certificate_subject, or_empty(claim->certificate_subject)) != 0)
+        return false;
+    return !peer->certificate_san ||
+           has_line(or_empty(claim->certificate_names), peer->certificate_san);
+}
+
 /* -1: none holds the address. */
 static int longest_prefix(const struct hl_peer *peer, const uint8_t address[16])
 {
@@ -49,8 +79,8 @@ static struct verdict judge(const struct hl_peer *peer, const struct hl_peer_cla
     if (strcmp(peer->aet, or_empty(claim->calling_aet)) != 0)
         return (struct verdict){NO_TITLE, 0};
     /* A pin is proof of more than an address, so the address is not asked (README, 2026-11-23). */
-    if (peer->certificate_sha256) {
-        if (strcasecmp(peer->certificate_sha256, or_empty(claim->certificate_sha256)) != 0)
+    if (asks_certificate(peer)) {
+        if (!shows_certificate(peer, claim))
             return (struct verdict){NO_CERTIFICATE, 0};
     } else {
         int prefix = address ? longest_prefix(peer, address) : -1;
@@ -80,8 +110,9 @@ static void explain(const struct hl_peer_claim *claim, const struct hl_peer *nea
     case NO_CERTIFICATE:
         snprintf(why, size, "peer %s has this AE title but %s", name,
                  *or_empty(claim->certificate_sha256)
-                     ? "shows another certificate than its certificate_sha256"
-                     : "showed no certificate; its certificate_sha256 asks for one");
+                     ? "shows another certificate than its certificate_sha256, _subject or _san"
+                     : "showed no certificate; its certificate_sha256, _subject or _san asks for "
+                       "one");
         break;
     case NO_CALLED:
         snprintf(why, size, "peer %s may not call us \"%.16s\"; see its called_aets", name,

@@ -87,18 +87,27 @@ static void type_tls(const struct hl_config *config, const struct hl_node *node,
 }
 
 /* The upper layer gives fingerprints in lower case; people paste them in either. */
-static hilum_rc type_fingerprint(struct hl_arena *arena, const struct hl_node *node,
-                                 struct hl_peer *peer)
+static hilum_rc lower_text(struct hl_arena *arena, const struct hl_node *node, const char *key,
+                           const char **out)
 {
-    const char *text = hl_node_text(node, "certificate_sha256", NULL);
+    const char *text = hl_node_text(node, key, NULL);
     char *lower = text ? hl_arena_strdup(arena, text) : NULL;
     if (text && !lower)
         return HILUM_ENOMEM;
     for (char *p = lower; p && *p; p++)
-        if (*p >= 'A' && *p <= 'F')
+        if (*p >= 'A' && *p <= 'Z')
             *p = (char)(*p - 'A' + 'a');
-    peer->certificate_sha256 = lower;
+    *out = lower;
     return HILUM_OK;
+}
+
+static hilum_rc type_certificate(struct hl_arena *arena, const struct hl_node *node,
+                                 struct hl_peer *peer)
+{
+    peer->certificate_subject = hl_node_text(node, "certificate_subject", NULL);
+    hilum_rc rc = lower_text(arena, node, "certificate_san", &peer->certificate_san);
+    return rc == HILUM_OK ? lower_text(arena, node, "certificate_sha256", &peer->certificate_sha256)
+                          : rc;
 }
 
 /* The outbox's values for this peer: its own go before those of `outbox`. */
@@ -149,7 +158,7 @@ static hilum_rc type_peer(struct hl_peers *peers, const struct hl_node *node, st
     peer->services = type_services(hl_node_get(node, "services"));
     type_tls(config, node, peer);
     type_delivery(config, node, peer);
-    hilum_rc rc = type_fingerprint(&peers->arena, node, peer);
+    hilum_rc rc = type_certificate(&peers->arena, node, peer);
     if (rc == HILUM_OK)
         rc = type_cidrs(&peers->arena, hl_node_get(node, "cidr"), peer);
     if (rc == HILUM_OK)

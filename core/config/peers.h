@@ -60,12 +60,14 @@ struct hl_peer {
     /* Preference in both directions, best first: UIDs or PS3.6 keywords; n 0: as stored, as proposed. */
     const char **transfer_syntaxes;
     size_t n_transfer_syntaxes;
-    bool only_listed_syntaxes;      /* no other is accepted or sent; false without a list */
-    bool may_lose;                  /* lossy syntaxes of its list are encoded to */
-    bool has_tls;                   /* connect to it with TLS */
-    struct hl_peer_tls tls;         /* falls back to dicom.tls member by member */
-    const char *certificate_sha256; /* 64 lower-case hex digits; NULL: not pinned */
-    const char *url;                /* of its DICOMweb service; NULL: none */
+    bool only_listed_syntaxes;       /* no other is accepted or sent; false without a list */
+    bool may_lose;                   /* lossy syntaxes of its list are encoded to */
+    bool has_tls;                    /* connect to it with TLS */
+    struct hl_peer_tls tls;          /* falls back to dicom.tls member by member */
+    const char *certificate_sha256;  /* 64 lower-case hex digits; NULL: not pinned */
+    const char *certificate_subject; /* RFC 2253; NULL: any */
+    const char *certificate_san;     /* an alternative name, in lower case; NULL: any */
+    const char *url;                 /* of its DICOMweb service; NULL: none */
     const char *token_file, *user, *password_file;
     const char *via;            /* how it is sent to: "dimse", or a carrier; never NULL */
     const char *default_issuer; /* issuer of its patient IDs that name none; never NULL */
@@ -101,9 +103,11 @@ const struct hl_peer *hl_peers_by_aet(const struct hl_peers *peers, const char *
 struct hl_peer_claim {
     const char *address; /* numeric */
     const char *calling_aet, *called_aet;
-    const char *certificate_sha256;
+    const char *certificate_sha256, *certificate_subject;
+    const char *certificate_names; /* a line each, in lower case */
 };
-/* The peer with that calling AE title whose pinned certificate was shown or, if it has none pinned,
+/* The peer with that calling AE title whose certificate (fingerprint, subject, alternative name: all that is configured)
+ * was shown or, if none is configured,
  * whose addresses hold this one (longest prefix first); and whose called_aets allow the called
  * title. NULL: nobody, and `why` (may be NULL) says for the association trace what was nearest. */
 const struct hl_peer *hl_peers_match(const struct hl_peers *peers,

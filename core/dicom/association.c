@@ -127,6 +127,28 @@ static void ask_rules(struct hl_scp *scp, const struct hl_ul_params *params,
     hl_event_free(event);
 }
 
+/* A user that is refused is told to the audit record: that is a sign-in, too. */
+static void ask_identity(struct hl_assoc *on, const struct hl_ul_params *params,
+                         struct hl_ul_reject *reject, char why[HL_WHY_MAX])
+{
+    char who[200];
+    hilum_rc rc = hl_identity_check(on->scp->parts.plugins, on->policy->config, params, &on->user);
+    if (rc == HILUM_OK) {
+        on->principal.user_view = on->user.view;
+        on->principal.user = on->user.view ? on->user.name : NULL;
+        return;
+    }
+    snprintf(why, HL_WHY_MAX, "%s", hl_error());
+    *reject = rc == HILUM_EDENIED ? (struct hl_ul_reject){REJECTED_PERMANENT, BY_USER, NO_REASON}
+                                  : (struct hl_ul_reject){REJECTED_TRANSIENT, BY_PRESENTATION,
+                                                          TEMPORARY_CONGESTION};
+    hl_principal_text(&on->principal, who, sizeof who);
+    if (hl_record_audit(on->scp->parts.record, who, "sign in refused",
+                        params->identity.type <= 2 ? (const char *)params->identity.primary : "",
+                        NULL, NULL) < 0)
+        hl_log(HL_ERROR, "dicom", "a refused user was not audited: %s", hl_error());
+}
+
 /* Cheapest and most certain first: who it is, then what rules say, then whether there is room.
  * Only the last step counts the association in, so nothing has to be undone when an earlier one
  * refuses. */
@@ -134,6 +156,9 @@ static void let_in(struct hl_assoc *on, const struct hl_ul_params *params,
                    struct hl_ul_reject *reject, char why[HL_WHY_MAX])
 {
     hl_negotiate_peer(on->policy, params, &on->principal, reject, why);
+    on->principal.studies = on->scp->parts.studies;
+    if (!reject->result)
+        ask_identity(on, params, reject, why);
     if (!reject->result)
         ask_rules(on->scp, params, &on->principal, reject, why);
     if (reject->result || enter(on->scp, on->principal.peer))
@@ -168,6 +193,7 @@ static void reject_association(struct hl_assoc *on, const struct hl_ul_params *p
            params->calling_aet, params->address, reject->result, reject->source, reject->reason,
            why);
     publish(on->scp, "association.rejected", params, &on->principal, why);
+    hl_view_unref(on->user.view);
     hl_policy_unref(on->policy);
     free(on);
 }
@@ -226,6 +252,7 @@ void hl_assoc_closed(void *ctx, struct hl_ul_assoc *ul, void *user, const char *
     publish(scp, is_released ? "association.released" : "association.aborted", hl_ul_params(ul),
             &on->principal, why);
     leave(scp, on->principal.peer);
+    hl_view_unref(on->user.view);
     hl_policy_unref(on->policy);
     free(on);
 }

@@ -424,6 +424,26 @@ static hilum_rc send_back(struct sending *sending, struct hl_send_item *items, u
     return sending->stopped;
 }
 
+/* May `who` have every study these objects are of? One look-up a study that is not like the one before. */
+static hilum_rc may_all(hilum_exchange *exchange, const struct hl_principal *who,
+                        const char *action, const struct hl_send_item *items, uint64_t n)
+{
+    struct hl_record *record = exchange->wire->on->scp->parts.record;
+    char last[65] = "";
+    hilum_rc rc = hl_allow(who, action, NULL);
+    bool is_narrowed = hl_filter_of(who, action).n > 0;
+    for (uint64_t i = 0; rc == HILUM_OK && is_narrowed && i < n; i++) {
+        struct hl_stored stored;
+        const struct hl_resource about = {.study_uid = stored.study_uid};
+        rc = hl_record_stored_by_id(record, items[i].instance_id, &stored);
+        if (rc != HILUM_OK || !strcmp(stored.study_uid, last))
+            continue;
+        rc = hl_allow(who, action, &about);
+        snprintf(last, sizeof last, "%s", stored.study_uid);
+    }
+    return rc;
+}
+
 /* Over associations of our own to the destination (C-MOVE). The place in the message pool is
  * lent meanwhile: the destination may take minutes. */
 static hilum_rc send_to(struct sending *sending, const char *destination,
@@ -434,6 +454,14 @@ static hilum_rc send_to(struct sending *sending, const char *destination,
     const struct hl_peer *peer = hl_peers_by_aet(on->policy->peers, destination);
     if (!peer || !peer->host)
         return hl_fail(HILUM_ENOTFOUND, "no peer with a host has the AE title \"%s\"", destination);
+    const struct hl_principal to = {.kind = HL_PRINCIPAL_PEER,
+                                    .peer = peer,
+                                    .address = peer->host,
+                                    .view = hl_policy_view(on->policy, peer),
+                                    .studies = on->scp->parts.studies};
+    hilum_rc rc = may_all(sending->exchange, &to, "receive", items, n);
+    if (rc)
+        return rc;
     /* What became of it is in the items; that nobody could be reached is their failure too. */
     struct hl_ul_assoc *ul = sending->exchange->wire->ul;
     hl_ul_wait_elsewhere(ul, true);
@@ -500,7 +528,10 @@ static hilum_rc send(hilum_exchange *exchange, const char *destination, const in
     struct sending sending = {exchange, progress, arg, total, HILUM_OK};
     for (uint64_t i = 0; i < n; i++)
         items[i] = (struct hl_send_item){.instance_id = instances[i], .rc = HILUM_ECANCELLED};
-    hilum_rc rc = send_items(&sending, destination, items, n, as_of);
+    hilum_rc rc =
+        may_all(exchange, &exchange->wire->on->principal, destination ? "move" : "get", items, n);
+    if (rc == HILUM_OK)
+        rc = send_items(&sending, destination, items, n, as_of);
     exchange->tally.counts = *total;
     note_failed(exchange, items, n);
     *failed = hl_buf_str(&exchange->failed);

@@ -61,6 +61,13 @@ static hilum_rc answer_store(const struct hl_request *request,
     return hl_dimse_write(request->ul, &response, NULL, 0);
 }
 
+/* Asked once the head of the object has been read. */
+static hilum_rc study_may(void *arg, const char *study_uid)
+{
+    const struct hl_resource about = {.study_uid = study_uid};
+    return hl_allow(arg, "store", &about);
+}
+
 /* Borrowed from the association, which outlives the ingest. */
 static struct hl_ingest_source source_of(const struct hl_request *request)
 {
@@ -72,7 +79,9 @@ static struct hl_ingest_source source_of(const struct hl_request *request)
                                      .address = params->address,
                                      .default_issuer = peer ? peer->default_issuer : NULL,
                                      .charset_repair = peer ? peer->charset : NULL,
-                                     .kind = "dimse"};
+                                     .kind = "dimse",
+                                     .may = study_may,
+                                     .may_arg = &request->on->principal};
 }
 
 /* C-STORE (PS3.7 9.1.1). An ingest that could not begin leaves its status in `result`; the

@@ -33,7 +33,9 @@ void hl_negotiate_peer(const struct hl_policy *policy, const struct hl_ul_params
     struct hl_peer_claim claim = {.address = params->address,
                                   .calling_aet = params->calling_aet,
                                   .called_aet = params->called_aet,
-                                  .certificate_sha256 = params->certificate_sha256};
+                                  .certificate_sha256 = params->certificate_sha256,
+                                  .certificate_subject = params->certificate_subject,
+                                  .certificate_names = params->certificate_names};
     *principal = (struct hl_principal){.kind = HL_PRINCIPAL_PEER,
                                        .address = params->address,
                                        .aet = params->calling_aet,
@@ -46,6 +48,7 @@ void hl_negotiate_peer(const struct hl_policy *policy, const struct hl_ul_params
         return;
     }
     principal->peer = hl_peers_match(policy->peers, &claim, why, HL_WHY_MAX);
+    principal->view = hl_policy_view(policy, principal->peer);
     if (!principal->peer && !policy->accept_unknown_peers)
         refuse(reject, CALLING_NOT_RECOGNIZED);
     else
@@ -299,13 +302,15 @@ static void answer_extended(const struct hl_policy *policy, const struct hl_serv
     item->is_accepted = true;
 }
 
-/* A user name is taken as told, with or without a passcode: peers, not users, are let in. Of tokens
- * that nobody checked (Kerberos, SAML, JWT) no positive answer is given (PS3.7 D.3.3.7.1). */
-static void answer_identity(struct hl_ul_identity *identity)
+/* Who was found is confirmed; without a provider of accounts a user name is taken as told, since peers, not users, are let
+ * in then. Of what nobody checked (an unknown name, Kerberos, SAML, JWT) no positive answer is given (PS3.7 D.3.3.7.1). */
+static void answer_identity(const struct hl_services *services, const struct hl_principal *who,
+                            struct hl_ul_identity *identity)
 {
     enum { USER_NAME = 1, USER_NAME_AND_PASSCODE = 2 };
     if (!identity->wants_response ||
-        (identity->type != USER_NAME && identity->type != USER_NAME_AND_PASSCODE))
+        (identity->type != USER_NAME && identity->type != USER_NAME_AND_PASSCODE) ||
+        (!who->user && services->checks_users && services->checks_users(services->arg)))
         return;
     identity->response = calloc(1, 1); /* the answer to both types is empty */
     identity->response_length = 0;
@@ -320,5 +325,5 @@ void hl_negotiate_contexts(const struct hl_policy *policy, const struct hl_servi
         decide(&asking, &params->contexts[i], whys[i]);
     for (size_t i = 0; i < params->n_extended; i++)
         answer_extended(policy, services, &params->extended[i]);
-    answer_identity(&params->identity);
+    answer_identity(services, principal, &params->identity);
 }

@@ -17,6 +17,8 @@ struct hl_services {
                          uint8_t *answer, uint64_t capacity, uint64_t *n);
     /* How many objects of the class could leave in the syntax, as far as is known. */
     uint64_t (*leaving)(void *arg, const char *sop_class, const char *syntax);
+    /* Does a provider of accounts take users of DIMSE? NULL: no. */
+    bool (*checks_users)(void *arg);
     void *arg;
 };
 

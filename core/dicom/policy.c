@@ -70,6 +70,67 @@ static void read_switches(const struct hl_config *config, struct hl_policy *out)
     out->trace = number(config, "dicom.trace");
 }
 
+/* ( "a", "b" ) as "a,b". */
+static hilum_rc joined(const struct hl_config *config, const struct hl_peer *peer, const char *key,
+                       struct hl_buf *out, bool *is_said)
+{
+    const struct hl_node *list = hl_config_node(config, "peers");
+    const struct hl_node *found = NULL;
+    for (size_t i = 0; list && i < list->n_children; i++)
+        if (!strcmp(hl_node_text(list->children[i], "name", ""), peer->name))
+            found = hl_node_get(list->children[i], key);
+    *is_said = found != NULL;
+    for (size_t i = 0; found && i < found->n_children; i++) {
+        hl_buf_text(out, i ? "," : "");
+        hl_buf_text(out, found->children[i]->text);
+    }
+    return out->failed ? hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name) : HILUM_OK;
+}
+
+static hilum_rc view_make(const struct hl_config *config, const struct hl_peer *peer,
+                          struct hl_view **out)
+{
+    struct hl_buf roles = {0}, departments = {0};
+    bool has_roles = false, has_departments = false;
+    hilum_rc rc = joined(config, peer, "roles", &roles, &has_roles);
+    if (rc == HILUM_OK)
+        rc = joined(config, peer, "departments", &departments, &has_departments);
+    const struct hl_view_of of = {
+        .roles = hl_buf_str(&roles), .departments = hl_buf_str(&departments), .sender = peer->name};
+    if (rc == HILUM_OK && has_roles)
+        rc = hl_view_new(config, &of, out);
+    hl_buf_fini(&roles);
+    hl_buf_fini(&departments);
+    return rc;
+}
+
+static hilum_rc views_make(struct hl_policy *policy)
+{
+    size_t n = hl_peers_count(policy->peers);
+    hilum_rc rc = HILUM_OK;
+    policy->views = calloc(n + 1, sizeof(struct hl_view *));
+    if (!policy->views)
+        return hl_fail(HILUM_ENOMEM, "association policy: out of memory");
+    for (size_t i = 0; rc == HILUM_OK && i < n; i++)
+        rc = view_make(policy->config, hl_peers_at(policy->peers, i), &policy->views[i]);
+    return rc;
+}
+
+const struct hl_view *hl_policy_view(const struct hl_policy *policy, const struct hl_peer *peer)
+{
+    for (size_t i = 0; peer && i < hl_peers_count(policy->peers); i++)
+        if (hl_peers_at(policy->peers, i) == peer)
+            return policy->views[i];
+    return NULL;
+}
+
+static void views_free(struct hl_policy *policy)
+{
+    for (size_t i = 0; policy->views && i < hl_peers_count(policy->peers); i++)
+        hl_view_unref(policy->views[i]);
+    free(policy->views);
+}
+
 hilum_rc hl_policy_new(struct hl_config *config, struct hl_policy **out)
 {
     struct counted *counted = calloc(1, sizeof *counted);
@@ -87,6 +148,8 @@ hilum_rc hl_policy_new(struct hl_config *config, struct hl_policy **out)
     hilum_rc rc = policy->aets && policy->private_classes
                       ? hl_peers_new(config, &policy->peers)
                       : hl_fail(HILUM_ENOMEM, "association policy: out of memory");
+    if (!rc)
+        rc = views_make(policy);
     if (rc)
         hl_policy_unref(policy);
     else
@@ -105,6 +168,7 @@ void hl_policy_unref(struct hl_policy *policy)
     struct counted *counted = (struct counted *)policy;
     if (!counted || atomic_fetch_sub(&counted->references, 1) != 1)
         return;
+    views_free(policy);
     hl_peers_unref(policy->peers);
     hl_config_unref(policy->config);
     free(policy->aets);

@@ -3,6 +3,7 @@
 #ifndef HL_DICOM_POLICY_H
 #define HL_DICOM_POLICY_H
 
+#include "core/access/view.h"
 #include "core/config/peers.h"
 #include "core/dicom/ul/ul.h"
 
@@ -15,6 +16,7 @@ struct hl_policy {
     size_t n_aets;
     const char **private_classes; /* SOP classes to store beyond the standard's */
     size_t n_private_classes;
+    struct hl_view **views;    /* of each peer, in their order; NULL: nothing narrows it */
     bool accept_unknown_peers; /* dicom.unknown_peers = "accept" */
     bool accept_unknown_classes;
     unsigned trace; /* associations remembered per peer */
@@ -25,6 +27,9 @@ struct hl_policy {
 hilum_rc hl_policy_new(struct hl_config *config, struct hl_policy **out);
 struct hl_policy *hl_policy_ref(struct hl_policy *policy); /* any thread */
 void hl_policy_unref(struct hl_policy *policy);            /* NULL is fine */
+
+/* What narrows a peer of `peers`; NULL: nothing does. Lives as long as the policy. */
+const struct hl_view *hl_policy_view(const struct hl_policy *policy, const struct hl_peer *peer);
 
 bool hl_policy_is_our_aet(const struct hl_policy *policy, const char *aet);
 

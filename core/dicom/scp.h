@@ -17,7 +17,8 @@ struct hl_scp_parts {
     struct hl_bus *bus;
     struct hl_plugins *plugins;
     struct hl_scu *scu;
-    struct hl_trace *trace; /* outlives the provider */
+    struct hl_trace *trace;           /* outlives the provider */
+    const struct hl_studies *studies; /* for grants by study; NULL: those grant nothing */
 };
 /* Starts the listeners of the configuration. HILUM_EINVAL names the listener and the cause. */
 hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config,

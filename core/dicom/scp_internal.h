@@ -9,6 +9,7 @@
 #include "core/base/pool.h"
 #include "core/dicom/dimse.h"
 #include "core/dicom/holdings.h"
+#include "core/dicom/identity.h"
 #include "core/dicom/negotiate.h"
 #include "core/dicom/scp.h"
 #include "core/dicom/trace.h"
@@ -41,8 +42,10 @@ struct hl_policy *hl_scp_policy(struct hl_scp *scp);
 struct hl_assoc {
     struct hl_scp *scp;
     struct hl_policy *policy;
-    struct hl_principal principal; /* its strings are the policy's and the upper layer's */
-    uint64_t trace;                /* number in scp->trace */
+    struct hl_principal
+        principal;       /* its strings are the policy's, the upper layer's and the user's */
+    struct hl_user user; /* whom the peer speaks for; view NULL: nobody */
+    uint64_t trace;      /* number in scp->trace */
     unsigned messages;
     uint16_t next_message_id; /* of C-STOREs we send on it (C-GET) */
 };

@@ -53,10 +53,19 @@ static uint64_t leaving(void *arg, const char *sop_class, const char *syntax)
     return hl_holdings_leaving(scp->holdings, sop_class, syntax);
 }
 
+static bool checks_users(void *arg)
+{
+    struct hl_scp *scp = arg;
+    return scp->parts.plugins && hl_identity_is_checked(scp->parts.plugins);
+}
+
 void hl_scp_services(struct hl_scp *scp)
 {
-    scp->services =
-        (struct hl_services){.has = has, .extended = extended, .leaving = leaving, .arg = scp};
+    scp->services = (struct hl_services){.has = has,
+                                         .extended = extended,
+                                         .leaving = leaving,
+                                         .checks_users = checks_users,
+                                         .arg = scp};
 }
 
 hilum_rc hl_request_refusal(const struct hl_request *request, const char *kind, const char *what,

@@ -52,6 +52,11 @@ struct hl_host_services {
                        uint32_t n);
     const struct hilum_scu_api *scu;
     hilum_rc (*start_job)(void *arg, const char *type, const char *arguments_json, int64_t *job);
+    hilum_rc (*break_glass)(void *arg, const char *plugin, const hilum_principal *who,
+                            const struct hilum_glass *what, int64_t *until);
+    hilum_rc (*audit_rows)(void *arg, int64_t after,
+                           hilum_rc (*each)(void *each_arg, const struct hilum_audit_row *row),
+                           void *each_arg);
     void *arg;
 };
 void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services);

@@ -396,6 +396,24 @@ static hilum_rc host_metrics(hilum_self *self, const struct hilum_sink *sink)
     return s->metrics ? s->metrics(s->arg, sink) : HILUM_OK;
 }
 
+static hilum_rc host_break_glass(hilum_self *self, const hilum_principal *who,
+                                 const struct hilum_glass *what, int64_t *until)
+{
+    const struct hl_host_services *s = &self->host->services;
+    if (!s->break_glass)
+        return hl_fail(HILUM_EUNSUP, "break glass: not before start");
+    return s->break_glass(s->arg, self->id, who, what, until);
+}
+
+static hilum_rc host_audit_rows(hilum_self *self, int64_t after,
+                                hilum_rc (*each)(void *arg, const struct hilum_audit_row *row),
+                                void *arg)
+{
+    const struct hl_host_services *s = &self->host->services;
+    return s->audit_rows ? s->audit_rows(s->arg, after, each, arg)
+                         : hl_fail(HILUM_EUNSUP, "audit rows: not before start");
+}
+
 void hl_host_table_init(struct hl_plugins *host)
 {
     host->table = (struct hilum_host){
@@ -439,6 +457,8 @@ void hl_host_table_init(struct hl_plugins *host)
         .value_get = host_value_get,
         .run_child = host_run_child,
         .record = host_record,
+        .break_glass = host_break_glass,
+        .audit_rows = host_audit_rows,
     };
     hl_host_table_more(&host->table);
 }

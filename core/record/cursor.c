@@ -269,16 +269,27 @@ static hilum_rc page_read(hilum_cursor *cursor, unsigned size)
 
 /* ---- what callers see -------------------------------------------------------------------------------------- */
 
+/* The cursor may outlive who asked. */
+static void filter_keep(hilum_cursor *cursor, const struct hl_filter *filter)
+{
+    if (!filter)
+        return;
+    cursor->find.filter = *filter;
+    for (unsigned i = 0; i < filter->n; i++)
+        (void)hl_view_ref((struct hl_view *)(uintptr_t)filter->views[i]);
+}
+
 /* The first page is read at once, so what is wrong with the query is said here and not by the
  * first step. */
 hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_query *query,
-                        hilum_cursor **out)
+                        const struct hl_filter *filter, hilum_cursor **out)
 {
     hilum_cursor *cursor = calloc(1, sizeof *cursor);
     struct hl_sql sql = {0};
     if (!cursor)
         return no_memory();
     cursor->record = record;
+    filter_keep(cursor, filter);
     hilum_rc rc = query_copy(cursor, query);
     if (rc == HILUM_OK && query->after && *query->after) {
         rc = hl_find_write(&cursor->find, NULL, 1, &sql); /* for the order its position is in */
@@ -327,6 +338,8 @@ void hl_cursor_close(hilum_cursor *cursor)
 {
     if (!cursor)
         return;
+    for (unsigned i = 0; i < cursor->find.filter.n; i++)
+        hl_view_unref((struct hl_view *)(uintptr_t)cursor->find.filter.views[i]);
     hl_arena_fini(&cursor->arena);
     hl_arena_fini(&cursor->page);
     hl_buf_fini(&cursor->position);

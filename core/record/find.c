@@ -183,6 +183,13 @@ static void after_add(struct hl_sql *sql, const struct hl_order *order,
 
 /* ---- the statement ------------------------------------------------------------------------------------ */
 
+/* How much a patient has of what is withheld is withheld, too. */
+static bool is_withheld(const struct hl_find *find, const struct hl_column *column)
+{
+    return find->filter.n > 0 && column->level == HILUM_LEVEL_PATIENT &&
+           strncmp(column->name, "n_", 2) == 0;
+}
+
 /* The order columns first, then what was asked for in its order: cursor.c counts on it. */
 static void select_add(struct hl_sql *sql, const struct hl_find *find)
 {
@@ -191,7 +198,7 @@ static void select_add(struct hl_sql *sql, const struct hl_find *find)
         hl_buf_printf(&sql->text, "%s%s", i ? ", " : "", find->by.columns[i].ref);
     for (unsigned i = 0; i < find->n_returns; i++) {
         const struct hl_column *column = hl_column_find(find->level, find->returns[i]);
-        if (!column)
+        if (!column || is_withheld(find, column))
             hl_buf_text(&sql->text, ", NULL");
         else if (column->flags & HL_COLUMN_CONSTANT)
             hl_buf_printf(&sql->text, ", '%s'", column->name);
@@ -215,7 +222,7 @@ static unsigned top_of(const struct hl_find *find, const struct lead *lead)
         level_min(find->columns[i], &top);
     for (unsigned i = 0; i < find->n_returns; i++)
         level_min(hl_column_find(find->level, find->returns[i]), &top);
-    if (find->by.signature == 'd' && top > HILUM_LEVEL_STUDY)
+    if ((find->by.signature == 'd' || find->filter.n > 0) && top > HILUM_LEVEL_STUDY)
         top = HILUM_LEVEL_STUDY;
     return top;
 }
@@ -294,6 +301,21 @@ static hilum_rc keys_add(struct hl_sql *sql, const struct hl_find *find, const s
     return rc;
 }
 
+/* A patient is seen by whoever sees one of his studies. */
+static void filter_add(struct hl_sql *sql, const struct hl_find *find)
+{
+    if (find->filter.n == 0)
+        return;
+    if (find->level >= HILUM_LEVEL_STUDY) {
+        hl_filter_add(sql, &find->filter, 's');
+        return;
+    }
+    hl_buf_text(&sql->text, " AND EXISTS (SELECT 1 FROM study v WHERE v.patient = p.id AND "
+                            "v.n_instances > 0");
+    hl_filter_add(sql, &find->filter, 'v');
+    hl_buf_byte(&sql->text, ')');
+}
+
 /* Parameters only: no text of a peer becomes part of the statement. The same shape of query
  * gives the same text, so sessions find it in their cache. */
 hilum_rc hl_find_write(struct hl_find *find, const struct hilum_value *after, unsigned limit,
@@ -307,6 +329,7 @@ hilum_rc hl_find_write(struct hl_find *find, const struct hilum_value *after, un
     if (lead.is_name)
         lead_name_add(sql, &lead);
     hilum_rc rc = keys_add(sql, find, &lead);
+    filter_add(sql, find);
     if (after)
         after_add(sql, &find->by, after);
     hl_buf_text(&sql->text, " ORDER BY ");

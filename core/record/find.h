@@ -2,6 +2,7 @@
 #ifndef HL_RECORD_FIND_H
 #define HL_RECORD_FIND_H
 
+#include "core/record/grant.h"
 #include "core/record/match.h"
 
 enum { HL_ORDER_MAX = 8 };
@@ -25,7 +26,8 @@ struct hl_find {
     uint32_t *returns;
     unsigned n_returns;
     int order;
-    struct hl_order by; /* out */
+    struct hl_filter filter; /* what is withheld from who asks */
+    struct hl_order by;      /* out */
 };
 
 /* Writes SELECT <order columns>, <returns> ... LIMIT limit. `after`: values of the order columns, or NULL.

@@ -251,6 +251,31 @@ static hilum_rc refusals_prune(struct hl_session *session, void *arg)
 }
 
 /* What still waits (journal state 0, jobs waiting, running or failed) stays however old it is. */
+struct audit_prune {
+    int64_t until;
+    uint64_t changes;
+};
+
+static hilum_rc audit_prune_write(struct hl_session *session, void *arg)
+{
+    struct audit_prune *prune = arg;
+    hilum_rc rc = hl_session_run(session,
+                                 "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE "
+                                 "id <= ?1 ORDER BY id LIMIT ?2)",
+                                 "id", prune->until, PRUNE_PAGE);
+    prune->changes = hl_session_changes(session);
+    return rc;
+}
+
+hilum_rc hl_record_audit_prune(struct hl_record *record, int64_t until)
+{
+    struct audit_prune prune = {.until = until, .changes = PRUNE_PAGE};
+    hilum_rc rc = HILUM_OK;
+    while (rc == HILUM_OK && prune.changes == PRUNE_PAGE && may_go_on(record))
+        rc = hl_writer_run(record->writer, HL_LANE_OTHER, audit_prune_write, &prune);
+    return rc;
+}
+
 static hilum_rc prune_all(struct hl_record *record, int64_t before_us)
 {
     static const char *const tables[][2] = {

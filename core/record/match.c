@@ -190,6 +190,25 @@ static hilum_rc name_add(struct hl_sql *sql, const char *ref, const struct slice
     return HILUM_OK;
 }
 
+void hl_match_physician_add(struct hl_sql *sql, const char *ref, const char *name, size_t n)
+{
+    struct hl_buf key = {0}, pattern = {0};
+    const char *caret = memchr(name, '^', n);
+    char column[80];
+    snprintf(column, sizeof column, "%s_f", ref);
+    hl_name_key(name, n, &key);
+    hl_buf_text(&pattern, "%=");
+    like_pattern(hl_buf_str(&key), key.len, &pattern);
+    /* "WANG^LI" is also "WANG^LI^^DR"; but "WANG" is not every Wang. */
+    hl_buf_text(&pattern, caret != NULL && caret + 1 < name + n ? "%" : "=%");
+    if (n > 0)
+        like_add(sql, column, &pattern);
+    else
+        hl_buf_text(&sql->text, "1 = 0");
+    hl_buf_fini(&key);
+    hl_buf_fini(&pattern);
+}
+
 /* ---- numbers, dates, times -------------------------------------------------------------------------- */
 
 /* The keyword and never the value, which may be a patient's. */

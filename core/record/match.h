@@ -30,6 +30,10 @@ bool hl_match_is_exact(const struct hl_column *column, const struct hilum_catalo
 hilum_rc hl_match_add(struct hl_sql *sql, const struct hl_column *column, const char *ref,
                       const struct hilum_catalog_key *key, const struct hilum_catalog_key *date);
 
+/* Appends a condition: a physician's name column (ref, with its folded <ref>_f) holds the name, in any component group;
+ * middle name, prefix and suffix may follow a name that has a given one. */
+void hl_match_physician_add(struct hl_sql *sql, const char *ref, const char *name, size_t n);
+
 /* One thing asked of a patient's name: some key of it, of a kind up to `max_kind`, matches `pattern`. */
 struct hl_name_term {
     struct hl_buf pattern; /* folded, with '^' at its end unless '*' is there */

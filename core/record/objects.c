@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/record/grant.h"
 #include "core/record/match.h"
 
 enum { PAGE = 256 };
@@ -99,7 +100,8 @@ static hilum_rc begin_read(struct hl_record *record, struct hl_sql *sql, struct 
 }
 
 static hilum_rc series_list(struct hl_record *record, const struct hilum_catalog_key *keys,
-                            uint32_t n_keys, struct series_list *out, int64_t *as_of)
+                            uint32_t n_keys, const struct hl_filter *filter,
+                            struct series_list *out, int64_t *as_of)
 {
     struct hl_sql sql = {0};
     bool by_instance = key_find(keys, n_keys, HL_SOP_INSTANCE_UID) != NULL;
@@ -109,6 +111,8 @@ static hilum_rc series_list(struct hl_record *record, const struct hilum_catalog
     hl_buf_text(&sql.text, "JOIN study s ON s.id = e.study JOIN patient p ON p.id = s.patient ");
     hl_buf_text(&sql.text, by_instance ? "WHERE i.state = 0" : "WHERE 1 = 1");
     hilum_rc rc = keys_add(&sql, keys, n_keys, by_instance ? 4 : 3);
+    if (filter)
+        hl_filter_add(&sql, filter, 's');
     hl_buf_text(&sql.text, " ORDER BY s.id, e.number, e.id");
     if (rc == HILUM_OK && (sql.failed || sql.text.failed))
         rc = hl_fail(HILUM_ENOMEM, "retrieve: out of memory");
@@ -219,13 +223,14 @@ static hilum_rc series_visit(struct hl_record *record, int64_t series,
 /* *as_of fixes the corrections for the whole retrieval: an edit in the middle does not split a
  * study in two versions. */
 hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_key *keys,
-                           uint32_t n_keys, int64_t *as_of, hilum_object_cb each, void *arg)
+                           uint32_t n_keys, const struct hl_filter *filter, int64_t *as_of,
+                           hilum_object_cb each, void *arg)
 {
     struct series_list list = {0};
     const struct hilum_catalog_key *sop = key_find(keys, n_keys, HL_SOP_INSTANCE_UID);
     hilum_rc rc = keys_check(keys, n_keys);
     if (rc == HILUM_OK)
-        rc = series_list(record, keys, n_keys, &list, as_of);
+        rc = series_list(record, keys, n_keys, filter, &list, as_of);
     for (size_t i = 0; i < list.n && rc == HILUM_OK; i++)
         rc = series_visit(record, list.ids[i], sop, each, arg);
     free(list.ids);

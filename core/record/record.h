@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "core/access/view.h"
 #include "core/base/buf.h"
 #include "core/record/attrs.h"
 #include "hilum/catalog.h"
@@ -233,9 +234,9 @@ hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_loc
 
 /* ---- finding (the body of hilum_catalog_api) ------------------------------------------------------ */
 
-/* Rows a principal may not see are decided by the caller-supplied filter later; NULL sees all. */
+/* What `filter` withholds is left out of the answers, before they are counted to the limit; NULL sees all. */
 hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_query *query,
-                        hilum_cursor **out);
+                        const struct hl_filter *filter, hilum_cursor **out);
 hilum_rc hl_cursor_next(hilum_cursor *cursor); /* 1, 0, negative */
 const char *hl_cursor_value(hilum_cursor *cursor, uint32_t tag);
 const char *hl_cursor_position(hilum_cursor *cursor);
@@ -244,7 +245,11 @@ int32_t hl_record_has_attribute(uint32_t level, uint32_t tag);
 int32_t hl_record_takes_key(uint32_t level, const struct hilum_catalog_key *key);
 uint32_t hl_record_attribute_at(uint32_t level, uint32_t i);
 hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_key *keys,
-                           uint32_t n_keys, int64_t *as_of, hilum_object_cb each, void *arg);
+                           uint32_t n_keys, const struct hl_filter *filter, int64_t *as_of,
+                           hilum_object_cb each, void *arg);
+/* Does the filter let this study through? 1, 0; HILUM_ENOTFOUND: there is none of that UID. */
+hilum_rc hl_record_study_is_in(struct hl_record *record, const struct hl_filter *filter,
+                               const char *study_uid);
 
 /* ---- corrections ---------------------------------------------------------------------------------- */
 
@@ -417,6 +422,8 @@ typedef hilum_rc (*hl_audit_cb)(void *arg, const struct hl_audit_row *row);
 /* Rows after number `after` up to `until`, in order; pages, no snapshot is held between them. */
 hilum_rc hl_record_audit_rows(struct hl_record *record, int64_t after, int64_t until,
                               hl_audit_cb each, void *arg);
+/* Takes away rows up to `until`, in small units; what kv audit/pruned_to does not allow stays (012_audit_prune). */
+hilum_rc hl_record_audit_prune(struct hl_record *record, int64_t until);
 struct hl_audit_filter {
     const char *who, *action, *what; /* NULL: any; who: how it begins */
     int64_t limit;

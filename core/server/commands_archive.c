@@ -184,7 +184,7 @@ static hilum_rc export_choose(struct export *export, int64_t *as_of)
     if (hl_call_int(export->call, "number", 0) > 0)
         return export_version(export);
     const struct hilum_catalog_key keys[] = {{0x0020000D, 0, export->uid}, {0x00080018, 0, sop}};
-    return hl_record_objects(export->server->record, keys, sop ? 2 : 1, as_of, export_collect,
+    return hl_record_objects(export->server->record, keys, sop ? 2 : 1, NULL, as_of, export_collect,
                              export);
 }
 

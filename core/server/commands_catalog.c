@@ -72,7 +72,8 @@ static hilum_rc study_find(void *ctx, struct hl_call *call)
                                         .n_returns = N_COLUMNS,
                                         .limit = (uint32_t)hl_call_int(call, "limit", FIND_LIMIT)};
     hilum_cursor *cursor = NULL;
-    hilum_rc rc = hl_record_find(server->record, &query, &cursor);
+    const struct hl_filter filter = hl_filter_of(hl_call_principal(call), "find");
+    hilum_rc rc = hl_record_find(server->record, &query, &filter, &cursor);
     json_t *rows = json_array();
     while (rc >= 0 && !hl_call_cancelled(call) && (rc = hl_cursor_next(cursor)) == 1)
         json_array_append_new(rows, study_row(cursor));
@@ -117,7 +118,7 @@ hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char 
                                             .n_returns = 1,
                                             .limit = 2};
         hilum_cursor *cursor = NULL;
-        hilum_rc rc = hl_record_find(server->record, &query, &cursor);
+        hilum_rc rc = hl_record_find(server->record, &query, NULL, &cursor);
         if (rc == HILUM_OK)
             rc = hl_cursor_next(cursor);
         if (rc == 1)
@@ -155,7 +156,7 @@ static hilum_rc study_send(void *ctx, struct hl_call *call)
     struct numbers numbers = {0};
     int64_t as_of = 0;
     struct hilum_catalog_key key = {0x0020000D, 0, uid};
-    rc = hl_record_objects(server->record, &key, 1, &as_of, collect, &numbers);
+    rc = hl_record_objects(server->record, &key, 1, NULL, &as_of, collect, &numbers);
     char who[64];
     const struct hl_send_request request = {.to = to,
                                             .study_uid = uid,

@@ -39,6 +39,8 @@ static void seal(struct hl_server *server, int64_t *sealed_ms)
     *sealed_ms = now;
     if (hl_server_audit_seal(server) < 0)
         hl_log(HL_ERROR, "audit", "rows are not sealed: %s", hl_error());
+    else if (!atomic_load(&server->stopping) && hl_server_audit_prune(server) < 0)
+        hl_log(HL_ERROR, "audit", "rows older than audit.keep stay: %s", hl_error());
 }
 
 /* Read anew each time: schedules come and go with the configuration. What cannot be read was said by the check. */

@@ -15,6 +15,7 @@
 /* The texts of the source live here: the caller's may be gone when the object has arrived. */
 struct hilum_intake {
     struct hl_upload *upload;
+    const struct hl_principal *who; /* NULL: a plugin */
     char address[64], calling[17], user[65], study_uid[65];
     struct hl_ingest_result result;
 };
@@ -22,6 +23,14 @@ struct hilum_intake {
 static void copy(char *out, size_t size, const char *text)
 {
     snprintf(out, size, "%s", text != NULL ? text : "");
+}
+
+/* Known once the head of the object has been read. */
+static hilum_rc study_may(void *arg, const char *study_uid)
+{
+    const struct hilum_intake *intake = arg;
+    const struct hl_resource about = {.study_uid = study_uid};
+    return intake->who != NULL ? hl_allow(intake->who, "store", &about) : HILUM_OK;
 }
 
 /* A plugin that names nobody asks as itself. source->study_uid: only objects of this study are
@@ -39,6 +48,7 @@ hilum_rc hl_object_receive(hilum_self *self, const hilum_principal *who,
     struct hilum_intake *intake = calloc(1, sizeof *intake);
     if (intake == NULL)
         return hl_fail(HILUM_ENOMEM, "no memory for an object");
+    intake->who = (const struct hl_principal *)who;
     copy(intake->address, sizeof intake->address, source->address);
     copy(intake->user, sizeof intake->user, source->user);
     copy(intake->study_uid, sizeof intake->study_uid, source->study_uid);
@@ -48,6 +58,8 @@ hilum_rc hl_object_receive(hilum_self *self, const hilum_principal *who,
                                           .called_aet = "",
                                           .address = intake->address,
                                           .kind = "http",
+                                          .may = study_may,
+                                          .may_arg = intake,
                                           .study_uid =
                                               source->study_uid != NULL ? intake->study_uid : NULL};
     rc = hl_upload_new(server->store, &from, &intake->upload);

@@ -26,6 +26,16 @@ static void object_close(hilum_object *object)
     free(object);
 }
 
+/* Whoever sees some studies only: numbers of instances are no secret. */
+static hilum_rc study_allow(const hilum_principal *who, const char *study_uid)
+{
+    const struct hl_principal *principal = (const struct hl_principal *)who;
+    const struct hl_resource about = {.study_uid = study_uid};
+    return principal != NULL && hl_filter_of(principal, "retrieve").n > 0
+               ? hl_allow(principal, "retrieve", &about)
+               : HILUM_OK;
+}
+
 /* A plugin that names nobody asks as itself. */
 static hilum_rc object_open(hilum_self *self, const hilum_principal *who, int64_t instance,
                             int64_t as_of, hilum_object **out)
@@ -43,6 +53,8 @@ static hilum_rc object_open(hilum_self *self, const hilum_principal *who, int64_
     object->instance = instance;
     object->as_of = as_of;
     rc = hl_outgoing_open(server->store, instance, as_of, &object->out);
+    if (rc == HILUM_OK)
+        rc = study_allow(who, hl_outgoing_stored(object->out)->study_uid);
     if (rc == HILUM_OK) {
         snprintf(object->syntax, sizeof object->syntax, "%s",
                  hl_outgoing_stored(object->out)->transfer_syntax);

@@ -13,7 +13,7 @@ static int64_t instance_of_study(struct hl_server *server, const char *study_uid
 {
     const struct hilum_catalog_key key = {0x0020000D, 0, study_uid};
     int64_t instance = 0, as_of = 0;
-    hl_record_objects(server->record, &key, 1, &as_of, first_only, &instance);
+    hl_record_objects(server->record, &key, 1, NULL, &as_of, first_only, &instance);
     return instance;
 }
 

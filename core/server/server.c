@@ -374,7 +374,8 @@ static hilum_rc open_scu(struct hl_server *server)
 static hilum_rc start_scp(struct hl_server *server)
 {
     const struct hl_scp_parts parts = {server->store,   server->record, server->bus,
-                                       server->plugins, server->scu,    server->trace};
+                                       server->plugins, server->scu,    server->trace,
+                                       &server->studies};
     hilum_rc rc = hl_scp_start(&parts, server->config, &server->scp);
     if (rc == HILUM_OK)
         return rc;
@@ -472,12 +473,15 @@ bool hl_server_catalogue_is_lost(struct hl_server *server)
 /* Services are set before plugins start: their first thread may ask for them. */
 static hilum_rc start_parts(struct hl_server *server)
 {
+    hl_server_studies(server);
     hl_server_plugin_services(server);
     if (hl_server_catalogue_is_lost(server))
         hl_log(HL_WARN, "server",
                "the catalogue was lost and is not whole again: what is missing comes back by "
                "`hilum archive rebuild`; decisions wait until then");
     hilum_rc rc = hl_pool_new("audits", 1, &server->audits);
+    if (rc == HILUM_OK)
+        rc = hl_glasses_new(&server->glasses);
     if (rc == HILUM_OK)
         rc = hl_plugins_start(server->plugins);
     if (rc == HILUM_OK)
@@ -496,6 +500,7 @@ hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_option
     *server = (struct hl_server){
         .options = *options, .lock_fd = -1, .log_fd = -1, .started_us = hl_now_us()};
     pthread_mutex_init(&server->lock, NULL);
+    pthread_mutex_init(&server->sealing, NULL);
     pthread_mutex_init(&server->reloading, NULL);
     hilum_rc rc = load_config(server, faults);
     if (rc == HILUM_OK)
@@ -541,6 +546,7 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
     hl_trace_free(server->trace);
     hl_store_close(server->store);
     hl_record_close(server->record);
+    hl_glasses_free(server->glasses);
     hl_plugins_close(server->plugins);
     hl_bus_free(server->bus);
     hl_peers_unref(server->peers);
@@ -551,6 +557,7 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
         close(server->lock_fd);
     pthread_mutex_destroy(&server->reloading);
     pthread_mutex_destroy(&server->lock);
+    pthread_mutex_destroy(&server->sealing);
 }
 
 /* ---- reload ---- */

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/access/access.h"
+#include "core/access/glass.h"
 #include "core/config/config.h"
 #include "core/config/peers.h"
 #include "core/control/control.h"
@@ -29,6 +31,7 @@ struct hl_server_options {
 struct hl_server {
     struct hl_server_options options;
     pthread_mutex_t lock;
+    pthread_mutex_t sealing;   /* one seal of the audit record at a time */
     pthread_mutex_t reloading; /* one at a time: by signal and by command, on several connections */
     int log_fd;                /* of log.file; -1: standard error */
     _Atomic(const char *) aet; /* dicom.aet, in `arena`: plugins keep the pointer */
@@ -45,7 +48,9 @@ struct hl_server {
     struct hl_jobs *jobs;
     struct hl_scp *scp;
     struct hl_control *control;
-    struct hl_pool *audits; /* rows of plugins; NULL: not started, or stopped */
+    struct hl_studies studies;  /* grants by study, looked up in the record */
+    struct hl_glasses *glasses; /* broken */
+    struct hl_pool *audits;     /* rows of plugins; NULL: not started, or stopped */
     pthread_t housekeeper;
     bool has_housekeeper;
     atomic_bool stopping;
@@ -80,8 +85,12 @@ hilum_rc hl_server_register_store_commands(struct hl_server *server);   /* compr
 hilum_rc hl_server_register_compress_job(struct hl_server *server);
 hilum_rc hl_server_register_plugin_commands(struct hl_server *server); /* commands_plugin.c */
 hilum_rc hl_server_register_audit_commands(struct hl_server *server);  /* audit_seal.c */
+hilum_rc hl_server_register_plugin_commands(struct hl_server *server); /* commands_plugin.c */
+hilum_rc hl_server_register_audit_commands(struct hl_server *server);  /* audit_commands.c */
 /* The digest of all audit rows so far to the file of seals and the log; nothing where no row is new. */
 hilum_rc hl_server_audit_seal(struct hl_server *server);
+/* Takes away sealed rows older than audit.keep; a row says which. The housekeeper's thread. */
+hilum_rc hl_server_audit_prune(struct hl_server *server);
 hilum_rc hl_server_register_manage_commands(struct hl_server *server); /* commands_manage.c */
 void hl_server_plugin_services(struct hl_server *server);              /* services.c */
 extern const struct hilum_object_api hl_object_api;                    /* objects.c */
@@ -102,6 +111,12 @@ bool hl_server_resolve_entry(void *arg, const struct hl_journal_entry *entry, co
                              struct hl_buf *out);               /* resolve.c */
 hilum_rc hl_server_start_housekeeper(struct hl_server *server); /* housekeep.c */
 void hl_server_stop_housekeeper(struct hl_server *server);
+
+/* hilum_host.break_glass; arg is the server (glass.c). */
+hilum_rc hl_server_break_glass(void *arg, const char *plugin, const hilum_principal *who,
+                               const struct hilum_glass *what, int64_t *until);
+/* struct hl_studies of this server. */
+void hl_server_studies(struct hl_server *server);
 
 /* The UID of the study named by UID or accession number. HILUM_ENOTFOUND, HILUM_ECONFLICT. */
 hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char uid[65]);

@@ -26,8 +26,53 @@ static hilum_rc catalog_open(hilum_self *self, const hilum_principal *who,
 {
     struct hl_server *server = hl_plugins_context(self);
     struct hl_principal own;
-    hilum_rc rc = hl_allow(principal_of(who, &own, hl_plugin_id(self)), "find", NULL);
-    return rc < 0 ? rc : hl_record_find(server->record, query, out);
+    const struct hl_principal *principal = principal_of(who, &own, hl_plugin_id(self));
+    const struct hl_filter filter = hl_filter_of(principal, "find");
+    hilum_rc rc = hl_allow(principal, "find", NULL);
+    return rc < 0 ? rc : hl_record_find(server->record, query, &filter, out);
+}
+
+/* Objects that are let through are counted on their way to the caller. */
+struct counted {
+    hilum_object_cb each;
+    void *arg;
+    uint64_t n;
+};
+
+static hilum_rc count_one(void *arg, const struct hilum_object_ref *object)
+{
+    struct counted *counted = arg;
+    counted->n++;
+    return counted->each(counted->arg, object);
+}
+
+static hilum_rc is_there(void *arg, const struct hilum_object_ref *object)
+{
+    (void)object;
+    *(bool *)arg = true;
+    return HILUM_ECANCELLED;
+}
+
+/* Everything asked for by its UID is withheld: that is said, and goes into the audit record. Whoever has a UID knows of
+ * the study already; whoever searches does not find it. */
+static hilum_rc withheld(struct hl_server *server, const struct hl_principal *principal,
+                         const struct hilum_catalog_key *keys, uint32_t n_keys)
+{
+    int64_t as_of = 0;
+    bool is_known = false;
+    char who[200];
+    const char *what = "";
+    for (uint32_t i = 0; i < n_keys; i++)
+        if (keys[i].tag == 0x0020000D && keys[i].value && !strpbrk(keys[i].value, "\\*?"))
+            what = keys[i].value;
+    hilum_rc rc =
+        hl_record_objects(server->record, keys, n_keys, NULL, &as_of, is_there, &is_known);
+    if (!is_known)
+        return rc == HILUM_ECANCELLED ? HILUM_OK : rc;
+    hl_principal_text(principal, who, sizeof who);
+    if (hl_record_audit(server->record, who, "retrieve refused", what, NULL, NULL) < 0)
+        hl_log(HL_ERROR, "server", "a refusal was not audited: %s", hl_error());
+    return hl_fail(HILUM_EDENIED, "%s: retrieve: the roles do not reach this study", who);
 }
 
 /* `find` admits a plugin's own look-ups; a peer's were admitted as move or get by its service. */
@@ -37,9 +82,17 @@ static hilum_rc catalog_objects(hilum_self *self, const hilum_principal *who,
 {
     struct hl_server *server = hl_plugins_context(self);
     struct hl_principal own;
-    hilum_rc rc =
-        hl_allow(principal_of(who, &own, hl_plugin_id(self)), who ? "retrieve" : "find", NULL);
-    return rc < 0 ? rc : hl_record_objects(server->record, keys, n_keys, as_of, each, arg);
+    const struct hl_principal *principal = principal_of(who, &own, hl_plugin_id(self));
+    const char *action = who ? "retrieve" : "find";
+    const struct hl_filter filter = hl_filter_of(principal, action);
+    struct counted counted = {.each = each, .arg = arg};
+    hilum_rc rc = hl_allow(principal, action, NULL);
+    if (rc < 0)
+        return rc;
+    rc = hl_record_objects(server->record, keys, n_keys, &filter, as_of, count_one, &counted);
+    return rc == HILUM_OK && counted.n == 0 && filter.n > 0
+               ? withheld(server, principal, keys, n_keys)
+               : rc;
 }
 
 static const struct hilum_catalog_api catalog_api = {
@@ -82,8 +135,18 @@ static hilum_rc store_scu(void *arg, const char *plugin, const char *address,
 static hilum_rc principal_new(void *arg, const struct hilum_identity *identity, const char *address,
                               hilum_principal **out)
 {
-    struct hl_config *config = hl_server_config(arg);
-    hilum_rc rc = hl_principal_new(config, identity, address, (struct hl_principal **)out);
+    struct hl_server *server = arg;
+    struct hl_glass glasses[HL_GLASSES_OF_ONE];
+    struct hl_config *config = hl_server_config(server);
+    bool is_person = identity && !(identity->flags & HILUM_IDENTITY_SERVICE);
+    const struct hl_principal_of of = {
+        .config = config,
+        .identity = identity,
+        .address = address,
+        .studies = &server->studies,
+        .glasses = glasses,
+        .n_glasses = is_person ? hl_glasses_of(server->glasses, identity->user, glasses) : 0};
+    hilum_rc rc = hl_principal_new(&of, (struct hl_principal **)out);
     hl_config_unref(config);
     return rc;
 }
@@ -186,6 +249,34 @@ static void audit(void *arg, const char *plugin, const hilum_principal *who, con
         write_row(row);
 }
 
+struct rows {
+    hilum_rc (*each)(void *arg, const struct hilum_audit_row *row);
+    void *arg;
+};
+
+static hilum_rc row_give(void *arg, const struct hl_audit_row *row)
+{
+    const struct rows *rows = arg;
+    const struct hilum_audit_row given = {.size = sizeof given,
+                                          .id = row->id,
+                                          .at_us = row->at_us,
+                                          .who = row->who,
+                                          .action = row->action,
+                                          .what = row->what,
+                                          .before = row->before,
+                                          .after = row->after};
+    return rows->each(rows->arg, &given);
+}
+
+static hilum_rc audit_rows(void *arg, int64_t after,
+                           hilum_rc (*each)(void *each_arg, const struct hilum_audit_row *row),
+                           void *each_arg)
+{
+    struct hl_server *server = arg;
+    struct rows rows = {each, each_arg};
+    return hl_record_audit_rows(server->record, after, INT64_MAX, row_give, &rows);
+}
+
 /* Before hl_plugins_start. */
 void hl_server_plugin_services(struct hl_server *server)
 {
@@ -201,6 +292,8 @@ void hl_server_plugin_services(struct hl_server *server)
         .announce = announce,
         .audit = audit,
         .metrics = hl_server_metrics,
+        .break_glass = hl_server_break_glass,
+        .audit_rows = audit_rows,
         .value_put = value_put,
         .value_get = value_get,
         .record = record,

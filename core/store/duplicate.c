@@ -180,6 +180,10 @@ hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job
         return hl_ingest_refuse(ingest, HILUM_EAGAIN, 0xA700, 0, "changed meanwhile");
     if (rc != HILUM_OK)
         return hl_ingest_fail(ingest, NULL, rc, "cannot look up the known instance");
+    /* Whatever study the newcomer names, the known one is of that one. */
+    rc = hl_ingest_may(ingest, stored.study_uid);
+    if (rc != HILUM_OK)
+        return rc;
     switch (likeness_of(ingest, &stored)) {
     case LIKE_SAME: drop(ingest); return same_answer(ingest, &stored, false);
     case LIKE_STORED_BROKEN: return repair(ingest, job, &stored);

@@ -260,6 +260,16 @@ static bool goes_on(const struct hl_scan *scan)
     return n > 0 && hl_scan_at(scan, n - 1)->tag > TAG_SERIES;
 }
 
+hilum_rc hl_ingest_may(struct hl_ingest *ingest, const char *study_uid)
+{
+    const struct hl_ingest_source *source = &ingest->source;
+    hilum_rc rc = source->may != NULL ? source->may(source->may_arg, study_uid) : HILUM_OK;
+    if (rc == HILUM_EDENIED)
+        return hl_ingest_refuse(ingest, rc, 0x0124, 0, "not allowed into this study");
+    return rc < 0 ? hl_ingest_fail(ingest, NULL, rc, "cannot tell whether it is allowed")
+                  : HILUM_OK;
+}
+
 /* A palette belongs to no study, and some senders forget the UIDs: what is absent is taken from the command, or
  * derived, the same for objects that say the same of themselves. */
 static hilum_rc header_check(struct hl_ingest *ingest)
@@ -280,7 +290,9 @@ static hilum_rc header_check(struct hl_ingest *ingest)
         rc = identity_check(ingest, TAG_SOP_INSTANCE, ingest->sop_instance, "SOP Instance UID");
     if (rc == HILUM_OK)
         rc = identity_check(ingest, TAG_STUDY, ingest->source.study_uid, "Study Instance UID");
-    return rc == HILUM_OK ? identity_check(ingest, TAG_SERIES, NULL, "Series Instance UID") : rc;
+    if (rc == HILUM_OK)
+        rc = identity_check(ingest, TAG_SERIES, NULL, "Series Instance UID");
+    return rc == HILUM_OK ? hl_ingest_may(ingest, hl_attrs_get(&ingest->attrs, TAG_STUDY)) : rc;
 }
 
 /* Plans of both events, in order; the events own the strings. */

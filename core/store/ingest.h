@@ -68,6 +68,9 @@ struct hl_ingest_source {
     const char *charset_repair; /* "GB18030", ...; NULL: none */
     const char *kind;           /* "dimse", "import", "http": for events and audit */
     const char *study_uid;      /* the only one that will do; NULL: any */
+    /* May the sender store into this study? HILUM_EDENIED: it is answered with 0124. NULL: he may into any. */
+    hilum_rc (*may)(void *arg, const char *study_uid);
+    void *may_arg;
 };
 
 /* DICOM's answer to the sender (PS3.4 B.2.3) with what a person needs to follow it up. */

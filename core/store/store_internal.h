@@ -304,6 +304,8 @@ void hl_replay_free(struct hl_replay *replay);
 /* The rule's, or else the store's. */
 enum hl_duplicate_policy hl_duplicate_policy_of(const struct hl_ingest *ingest);
 /* The row exists already: identical -> dropped (or repairs), different -> policy. Fills the result. */
+/* Refuses with 0124 where the sender may not store into this study. */
+hilum_rc hl_ingest_may(struct hl_ingest *ingest, const char *study_uid);
 hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job);
 
 /* ---- holds.c ---- */

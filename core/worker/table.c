@@ -350,6 +350,27 @@ static hilum_rc host_listen(hilum_self *self, const char *address, int32_t *fd, 
     return not_here("the network");
 }
 
+static hilum_rc host_break_glass(hilum_self *self, const hilum_principal *who,
+                                 const struct hilum_glass *what, int64_t *until)
+{
+    (void)self;
+    (void)who;
+    (void)what;
+    (void)until;
+    return not_here("breaking the glass");
+}
+
+static hilum_rc host_audit_rows(hilum_self *self, int64_t after,
+                                hilum_rc (*each)(void *arg, const struct hilum_audit_row *row),
+                                void *arg)
+{
+    (void)self;
+    (void)after;
+    (void)each;
+    (void)arg;
+    return not_here("the audit record");
+}
+
 /* Metrics and events have files of their own and add their entries last. */
 void worker_table_init(struct hilum_self *self)
 {
@@ -395,6 +416,8 @@ void worker_table_init(struct hilum_self *self)
         .run_on_loop = host_run_on_loop,
         .start_job = host_start_job,
         .listen = host_listen,
+        .break_glass = host_break_glass,
+        .audit_rows = host_audit_rows,
     };
     worker_metrics_table(&self->table);
     worker_event_table(&self->table);

@@ -15,7 +15,8 @@ enum {
     PASSWORD_MAX = 1024,
     FAILURES = 512, /* names that failed lately and are remembered */
     SECRET_TEXT = 44,
-    COMMANDS_N = 9
+    DISPLAY_MAX = 256, /* bytes of a person's name, and of each list of departments */
+    COMMANDS_N = 11
 };
 
 struct local_conf {

@@ -81,6 +81,7 @@ static void failure_forget(struct local *local, const char *user)
 /* A copy of what the file says, so that nothing is held while others are called. */
 struct known {
     char user[NAME_MAX_LENGTH + 8], roles[512], scope[512], hash[130];
+    char display[260], departments[512];
     uint32_t flags;
     int64_t expires;
     bool is_there, is_closed;
@@ -105,6 +106,9 @@ static struct known known_user(struct local *local, const char *user)
         snprintf(known.user, sizeof known.user, "%s", user);
         snprintf(known.roles, sizeof known.roles, "%s", text_of(account, "roles"));
         snprintf(known.hash, sizeof known.hash, "%s", text_of(account, "hash"));
+        snprintf(known.display, sizeof known.display, "%s", text_of(account, "display"));
+        snprintf(known.departments, sizeof known.departments, "%s",
+                 text_of(account, "departments"));
     }
     pthread_mutex_unlock(&local->lock);
     return known;
@@ -115,9 +119,10 @@ static hilum_rc tell(const struct known *known, hilum_identity_cb each, void *ar
     const struct hilum_identity identity = {.size = sizeof identity,
                                             .flags = known->flags,
                                             .user = known->user,
-                                            .display = known->user,
+                                            .display = known->display[0] != '\0' ? known->display
+                                                                                 : known->user,
                                             .roles = known->roles,
-                                            .departments = "",
+                                            .departments = known->departments,
                                             .scope = known->scope,
                                             .expires = known->expires};
     return each(arg, &identity);
@@ -170,6 +175,48 @@ static hilum_rc check_password(struct local *local, const struct hilum_credentia
                       is_locked         ? "locked for a while after wrong passwords"
                       : known.is_closed ? "the account is locked"
                                         : "wrong password");
+}
+
+/* A bare name narrows what its peer may do, so it need not be proven; a passcode that is shown is checked. */
+static hilum_rc check_dimse(struct local *local, const struct hilum_credentials *shown,
+                            hilum_identity_cb each, void *arg)
+{
+    if (shown->secret != NULL)
+        return check_password(local, shown, each, arg);
+    struct known known = account_name_is_good(shown->user) ? known_user(local, shown->user)
+                                                           : (struct known){.is_there = false};
+    if (!known.is_there)
+        return HILUM_AUTH_UNKNOWN;
+    return known.is_closed ? local_fail(local, HILUM_EDENIED, "the account is locked")
+                           : tell(&known, each, arg);
+}
+
+/* ---- certificates: by the digest of the whole ---- */
+
+static hilum_rc check_certificate(struct local *local, const struct hilum_credentials *shown,
+                                  hilum_identity_cb each, void *arg)
+{
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    char hex[2 * sizeof digest + 1], user[NAME_MAX_LENGTH + 1] = "";
+    const char *name = NULL;
+    json_t *account = NULL;
+    if (shown->secret_length == 0)
+        return HILUM_AUTH_UNKNOWN;
+    crypto_hash_sha256(digest, shown->secret, shown->secret_length);
+    sodium_bin2hex(hex, sizeof hex, digest, sizeof digest);
+    pthread_mutex_lock(&local->lock);
+    json_object_foreach(json_object_get(local->root, "users"), name, account)
+    {
+        if (strcmp(text_of(account, "certificate"), hex) == 0)
+            snprintf(user, sizeof user, "%s", name);
+    }
+    pthread_mutex_unlock(&local->lock);
+    if (user[0] == '\0')
+        return HILUM_AUTH_UNKNOWN;
+    struct known known = known_user(local, user);
+    return !known.is_there || known.is_closed
+               ? local_fail(local, HILUM_EDENIED, "the account is locked")
+               : tell(&known, each, arg);
 }
 
 /* ---- tokens: "hlm_ID_SECRET" ---- */
@@ -229,6 +276,8 @@ static hilum_rc auth_check(void *self, const struct hilum_credentials *shown,
     switch (shown->kind) {
     case HILUM_CRED_PASSWORD: return check_password(self, shown, each, arg);
     case HILUM_CRED_BEARER: return check_token(self, shown, each, arg);
+    case HILUM_CRED_DIMSE: return check_dimse(self, shown, each, arg);
+    case HILUM_CRED_CERTIFICATE: return check_certificate(self, shown, each, arg);
     default: return HILUM_AUTH_UNKNOWN;
     }
 }
@@ -290,7 +339,8 @@ static const struct hilum_auth auth = {
             .threads = HILUM_PARALLEL,
             .name = "local"},
     .order = 100,
-    .kinds = 1u << HILUM_CRED_PASSWORD | 1u << HILUM_CRED_BEARER,
+    .kinds = 1u << HILUM_CRED_PASSWORD | 1u << HILUM_CRED_BEARER | 1u << HILUM_CRED_DIMSE |
+             1u << HILUM_CRED_CERTIFICATE,
     .check = auth_check,
     .find = auth_find,
     .change = auth_change,

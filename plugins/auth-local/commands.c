@@ -46,6 +46,12 @@ static void password_make(char out[25])
     out[at] = '\0';
 }
 
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
 typedef hilum_rc (*command)(struct local *local, const json_t *arguments, struct hilum_call *call);
 
 /* ---- accounts ---- */
@@ -133,6 +139,40 @@ static hilum_rc user_roles(struct local *local, const json_t *arguments, struct 
                        json_string(argument(arguments, "roles")));
 }
 
+/* What per-study rules mean by "own". */
+static hilum_rc user_describe(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    static const char *const keys[] = {"display", "departments"};
+    hilum_rc rc = HILUM_OK;
+    (void)call;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strlen(argument(arguments, keys[i])) > DISPLAY_MAX ||
+            strpbrk(argument(arguments, keys[i]), "*?\\") != NULL)
+            return local_fail(local, HILUM_EINVAL,
+                              "expected a name, and departments by commas, of up to 256 bytes, "
+                              "without wild cards");
+    for (size_t i = 0; rc == HILUM_OK && i < sizeof keys / sizeof *keys; i++)
+        if (json_object_get(arguments, keys[i]) != NULL)
+            rc = account_set(local, argument(arguments, "name"), keys[i],
+                             json_string(argument(arguments, keys[i])));
+    return rc;
+}
+
+/* "" takes it away. */
+static hilum_rc user_certificate(struct local *local, const json_t *arguments,
+                                 struct hilum_call *call)
+{
+    char lower[65] = "";
+    const char *sha256 = argument(arguments, "sha256");
+    size_t n = strlen(sha256);
+    (void)call;
+    if (n != 0 && (n != 64 || strspn(sha256, "0123456789abcdefABCDEF") != n))
+        return local_fail(local, HILUM_EINVAL, "sha256: expected 64 hexadecimal digits");
+    for (size_t i = 0; i < n; i++)
+        lower[i] = (char)(sha256[i] >= 'A' && sha256[i] <= 'F' ? sha256[i] + 'a' - 'A' : sha256[i]);
+    return account_set(local, argument(arguments, "name"), "certificate", json_string(lower));
+}
+
 static hilum_rc user_lock(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     (void)call;
@@ -160,10 +200,12 @@ static hilum_rc user_list(struct local *local, const json_t *arguments, struct h
     json_object_foreach(json_object_get(local->root, "users"), name, account)
     {
         json_array_append_new(
-            list, json_pack("{s:s, s:O, s:b, s:b}", "user", name, "roles",
-                            json_object_get(account, "roles"), "is_locked",
-                            json_is_true(json_object_get(account, "is_locked")), "must_change",
-                            json_is_true(json_object_get(account, "must_change"))));
+            list,
+            json_pack("{s:s, s:O, s:s, s:s, s:b, s:b}", "user", name, "roles",
+                      json_object_get(account, "roles"), "display", text_of(account, "display"),
+                      "departments", text_of(account, "departments"), "is_locked",
+                      json_is_true(json_object_get(account, "is_locked")), "must_change",
+                      json_is_true(json_object_get(account, "must_change"))));
     }
     pthread_mutex_unlock(&local->lock);
     return answer(local, call, list);
@@ -272,17 +314,22 @@ static hilum_rc run(void *arg, struct hilum_call *call, command function)
              "Gives an account a new first password.")                                             \
             each(user_roles, "user roles", "name:text roles:text",                                 \
                  "Sets an account's roles, separated by commas.")                                  \
-                each(user_lock, "user lock", "name:text", "Closes an account; its sessions end.")  \
-                    each(user_unlock, "user unlock", "name:text",                                  \
-                         "Opens it again, also after wrong passwords.")                            \
-                        each(user_list, "user list", "", "Lists accounts.")                        \
-                            each(token_create, "token create",                                     \
-                                 "name:text roles:text scope?:text days?:int",                     \
-                                 "Makes a token for a program and prints it.")                     \
-                                each(token_revoke, "token revoke", "id:text",                      \
-                                     "Makes a token worthless.")                                   \
-                                    each(token_list, "token list", "",                             \
-                                         "Lists tokens, without their secrets.")
+                each(user_describe, "user describe", "name:text display?:text departments?:text",  \
+                     "Says whose account it is (\"WANG^LI\") and of which departments.")           \
+                    each(user_certificate, "user certificate", "name:text sha256:text",            \
+                         "Signs in whoever shows this client certificate; \"\": nobody.")          \
+                        each(user_lock, "user lock", "name:text",                                  \
+                             "Closes an account; its sessions end.")                               \
+                            each(user_unlock, "user unlock", "name:text",                          \
+                                 "Opens it again, also after wrong passwords.")                    \
+                                each(user_list, "user list", "", "Lists accounts.")                \
+                                    each(token_create, "token create",                             \
+                                         "name:text roles:text scope?:text days?:int",             \
+                                         "Makes a token for a program and prints it.")             \
+                                        each(token_revoke, "token revoke", "id:text",              \
+                                             "Makes a token worthless.")                           \
+                                            each(token_list, "token list", "",                     \
+                                                 "Lists tokens, without their secrets.")
 
 #define RUN(function, name, fields, summary)                                                       \
     static hilum_rc run_##function(void *arg, struct hilum_call *call)                             \

@@ -156,6 +156,7 @@ static struct hilum_http *request_new(struct http_server *server, struct MHD_Con
     memcpy(request->peer, request->conn->address, sizeof request->peer);
     request->is_loopback = request->conn->is_loopback;
     request->is_tls = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_PROTOCOL) != NULL;
+    http_client_certificate(request);
     request->last_header = &request->headers;
     request->last_shown = &request->shown;
     request->begun_us = now_us();
@@ -356,10 +357,24 @@ static bool is_true_length(const char *text, uint64_t *out)
     return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
 }
 
+/* A message that says twice how long it is ends at one place for a proxy and at another for us, and what lies between is
+ * somebody's second request (RFC 9112 6.1, 6.3). Nothing is answered to it. */
+static bool is_length_ambiguous(const struct hilum_http *request)
+{
+    unsigned lengths = 0, encodings = 0;
+    for (const struct http_header *h = request->shown; h != NULL; h = h->next) {
+        lengths += strcasecmp(h->name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
+        encodings += strcasecmp(h->name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+    }
+    return lengths + encodings > 1;
+}
+
 static bool head_read(struct hilum_http *request, const char *method)
 {
     struct hilum_http_request *asked = &request->asked;
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, shown_add, request);
+    if (is_length_ambiguous(request))
+        return false;
     const char *length = header_of(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
     asked->size = sizeof *asked;
     asked->method = http_arena_text(&request->arena, method, strlen(method));
@@ -646,9 +661,12 @@ static hilum_rc daemon_start(struct http_server *server, struct http_listener *l
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {MHD_OPTION_END, 0, NULL},
         {MHD_OPTION_END, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
     };
-    if (listener->is_tls)
-        options[sizeof options / sizeof *options - 2] = http_tls_option(server);
+    if (listener->is_tls) {
+        options[sizeof options / sizeof *options - 3] = http_tls_option(server);
+        options[sizeof options / sizeof *options - 2] = http_client_ca_option(server);
+    }
     listener->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY,
                                         options, MHD_OPTION_END);
     if (listener->daemon != NULL)

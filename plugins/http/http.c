@@ -23,6 +23,8 @@ static const struct hilum_option options[] = {
     {"certificate", HILUM_OPT_PATH, AT(certificate), NULL, NULL,
      "Our certificate with intermediates, PEM; read again when it changes."},
     {"key", HILUM_OPT_PATH, AT(key), NULL, NULL, "Its private key, PEM."},
+    {"client_ca", HILUM_OPT_PATH, AT(client_ca), NULL, NULL,
+     "PEM bundle that vouches for certificates of clients; they sign in whoever an account names."},
     {"unknown_clients", HILUM_OPT_STR, AT(unknown_clients), "refuse", "refuse|accept",
      "Clients that do not sign in: \"refuse\" them, or \"accept\" those of this machine."},
     {"public_url", HILUM_OPT_STR, AT(public_url), "", NULL,
@@ -114,6 +116,8 @@ static hilum_rc http_ready(void *state)
     if (rc == HILUM_OK)
         rc = http_tls_open(server);
     if (rc == HILUM_OK)
+        rc = http_client_ca_load(server);
+    if (rc == HILUM_OK)
         rc = http_workers_start(server);
     if (rc == HILUM_OK)
         rc = http_watch_start(server);
@@ -197,6 +201,7 @@ static void http_fini(void *state)
     http_watch_stop(server);
     http_unlisten(server);
     http_tls_close(server);
+    http_client_ca_free(server);
     http_routes_free(server);
     http_sessions_free(server);
     pthread_cond_destroy(&server->idle);

@@ -26,7 +26,8 @@ enum {
 };
 
 struct http_conf {
-    const char *listen, *certificate, *key, *unknown_clients, *public_url, *proxies, *cors;
+    const char *listen, *certificate, *key, *client_ca, *unknown_clients, *public_url, *proxies,
+        *cors;
     int64_t threads, workers, bodies, queue, max_connections, max_per_address,
         max_requests_per_user;
     const char *plain_sign_in;
@@ -152,6 +153,7 @@ struct http_conn {
     _Atomic uint64_t moved; /* the socket's count when the phase began */
     char address[48];
     bool is_loopback;
+    enum { HTTP_CERTIFICATE_NEW, HTTP_CERTIFICATE_GOOD, HTTP_CERTIFICATE_BAD } certificate;
 };
 
 struct http_piece {
@@ -182,6 +184,8 @@ struct hilum_http {
     bool is_loopback, is_tls, is_proxied;
     bool is_private;           /* nobody on the way reads along: TLS, or this machine */
     const char *cookie, *csrf; /* of its session; NULL: none */
+    const void *certificate;   /* DER of the client's, verified; NULL: none */
+    size_t certificate_length;
     uint32_t identity_flags;
     struct http_match match;
     struct hilum_http_request asked;
@@ -249,6 +253,7 @@ struct http_server {
     unsigned n_routes;
     struct http_listener listeners[HTTP_LISTENERS];
     unsigned n_listeners;
+    char *client_ca; /* PEM; NULL: no certificates are asked for */
     struct http_tls *tls;
     struct http_sessions *sessions;
 
@@ -347,6 +352,11 @@ hilum_rc http_own_routes(struct http_server *server);
 /* tls.c */
 hilum_rc http_tls_open(struct http_server *server);
 void http_tls_close(struct http_server *server);
+/* Certificates of clients (clientcert.c). */
+hilum_rc http_client_ca_load(struct http_server *server);
+void http_client_ca_free(struct http_server *server);
+/* Keeps what the client has shown with its request. The loop's thread. */
+void http_client_certificate(struct hilum_http *request);
 /* Reads certificate and key again if their files have changed. The watcher's thread. */
 void http_tls_look(struct http_server *server);
 

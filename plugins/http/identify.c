@@ -222,6 +222,9 @@ static hilum_rc check_header(struct hilum_http *request, uint32_t *status,
     } else if (strncasecmp(header, "Basic ", 6) == 0) {
         rc = check_basic(request, header + 6 + strspn(header + 6, " "), out);
     }
+    /* A browser remembers a Basic sign-in and sends it whatever page asks. */
+    if (rc == HILUM_OK && !is_safe_method(request->asked.method) && http_is_cross_site(request))
+        return deny(request, status, 403, "a page of another site may not change anything here");
     if (rc == HILUM_OK)
         return rc;
     if (rc == HILUM_EAGAIN)
@@ -269,6 +272,23 @@ static hilum_rc check_session(struct hilum_http *request, uint32_t *status,
     return HILUM_OK;
 }
 
+/* A certificate that is nobody's account is no refusal: it may only be there for the connection. A browser shows it
+ * whatever page asks. */
+static hilum_rc check_certificate(struct hilum_http *request, uint32_t *status,
+                                  struct http_identity *out)
+{
+    if (request->certificate == NULL)
+        return HILUM_ENOTFOUND;
+    struct hilum_credentials shown = credentials(request, HILUM_CRED_CERTIFICATE, "", "");
+    shown.secret = request->certificate;
+    shown.secret_length = request->certificate_length;
+    if (http_check(request->server, &shown, out) != HILUM_OK)
+        return HILUM_ENOTFOUND;
+    if (!is_safe_method(request->asked.method) && http_is_cross_site(request))
+        return deny(request, status, 403, "a page of another site may not change anything here");
+    return HILUM_OK;
+}
+
 static hilum_rc somebody(struct hilum_http *request, const struct http_identity *known)
 {
     const struct http_server *server = request->server;
@@ -309,6 +329,8 @@ hilum_rc http_identify(struct hilum_http *request, uint32_t *status)
     hilum_rc rc = check_header(request, status, &identity);
     if (rc == HILUM_ENOTFOUND)
         rc = check_session(request, status, &identity);
+    if (rc == HILUM_ENOTFOUND)
+        rc = check_certificate(request, status, &identity);
     if (rc == HILUM_OK) {
         rc = somebody(request, &identity);
     } else if (rc == HILUM_ENOTFOUND) {

@@ -244,6 +244,43 @@ static hilum_rc password(void *self, const struct hilum_http_api *api, hilum_htt
     return rc == HILUM_OK ? http_api.respond(http, 204, NULL, "", 0) : rc;
 }
 
+/* Over HTTP only: a person is there who can be asked for a reason. */
+static hilum_rc break_glass(void *self, const struct hilum_http_api *api, hilum_http *http)
+{
+    struct http_server *server = self;
+    struct form form = {.n = 0};
+    char body[80];
+    int64_t until = 0;
+    if (api != &http_api)
+        return not_ours(api, http);
+    hilum_rc rc = form_read(http, &form);
+    if (rc != HILUM_OK)
+        return rc;
+    const struct hilum_glass what = {.size = sizeof what,
+                                     .study_uid = field(&form, "study"),
+                                     .patient_id = field(&form, "patient"),
+                                     .issuer = field(&form, "issuer"),
+                                     .reason = field(&form, "reason")};
+    rc = server->host->break_glass(server->self, http->who, &what, &until);
+    if (rc != HILUM_OK)
+        return rc;
+    int n = snprintf(body, sizeof body, "{\"until\":%lld}\n", (long long)until);
+    return api->respond(http, 200, "application/json", body, (uint64_t)n);
+}
+
+static const struct hilum_route glass = {
+    .cap = {.size = sizeof glass,
+            .kind = HILUM_CAP_ROUTE,
+            .threads = HILUM_PARALLEL,
+            .name = "auth/break-glass"},
+    .methods = "POST",
+    .pattern = "/auth/break-glass",
+    .permission = "access.break",
+    .summary = "Shows for a while what the roles withhold: study, or patient and issuer; reason.",
+    .body_max = FORM_MAX,
+    .run = break_glass,
+};
+
 #define ROUTE(label, verb, path, limit, function, flag, what)                                      \
     {                                                                                              \
         .cap = {.size = sizeof(struct hilum_route),                                                \
@@ -265,7 +302,7 @@ static const struct hilum_route routes[] = {
 
 hilum_rc http_signin_routes(struct http_server *server)
 {
-    hilum_rc rc = HILUM_OK;
+    hilum_rc rc = server->host->provide(server->self, &glass.cap, server);
     for (size_t i = 0; rc == HILUM_OK && i < sizeof routes / sizeof *routes; i++)
         rc = server->host->provide(server->self, &routes[i].cap, server);
     return rc;

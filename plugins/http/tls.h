@@ -8,4 +8,7 @@
 
 struct MHD_OptionItem http_tls_option(struct http_server *server);
 
+/* PEM of who vouches for certificates of clients; MHD_OPTION_END: none are asked for. */
+struct MHD_OptionItem http_client_ca_option(struct http_server *server);
+
 #endif

@@ -28,6 +28,9 @@ peers = ( { name = \"ct\"; aet = \"CT1\"; cidr = ( \"127.0.0.0/8\", \"::1\" ); s
           { name = \"ws\"; aet = \"WS1\"; cidr = ( \"127.0.0.0/8\" ); services = ( \"echo\", \"find\" ); called_aets = ( \"SECOND\" ); },
           { name = \"far\"; aet = \"FAR\"; cidr = ( \"192.0.2.0/24\" ); },
           { name = \"pinned\"; aet = \"PIN\"; certificate_sha256 = \"$peer_print\"; },
+          { name = \"subject\"; aet = \"SUBJECT\"; certificate_subject = \"CN=peer\"; },
+          { name = \"named\"; aet = \"NAMED\"; certificate_san = \"127.0.0.1\"; },
+          { name = \"other\"; aet = \"OTHER\"; certificate_san = \"127.0.0.2\"; cidr = ( \"127.0.0.0/8\" ); },
           { name = \"sink\"; aet = \"SINK\"; host = \"127.0.0.1\"; port = $sink; idle = \"0s\"; },
           { name = \"six\"; aet = \"SECOND\"; own_aet = \"CT1\"; host = \"::1\"; port = $six; },
           { name = \"single\"; aet = \"SINGLE\"; host = \"127.0.0.1\"; port = $single; idle = \"60s\"; connect_timeout = \"3s\"; },
@@ -69,6 +72,11 @@ secure() { # secure NAME CALLING
 if echoscu --version | grep -qi 'openssl\|tls' || echoscu --help | grep -q -- '+tls'; then
     check "TLS with the authority's certificate" secure peer CT1
     check "TLS with the pinned certificate" secure peer PIN
+    check "TLS by its subject" secure peer SUBJECT
+    check "another's subject" bash -c "! echoscu -aet SUBJECT -aec HILUM +tls $work/us.key $work/us.pem +cf $work/authority.pem 127.0.0.1 $tls >/dev/null 2>&1"
+    check "TLS by an alternative name" secure peer NAMED
+    check "an alternative name it has not, though the address would do" bash -c "! echoscu -aet OTHER -aec HILUM +tls $work/peer.key $work/peer.pem +cf $work/authority.pem 127.0.0.1 $tls >/dev/null 2>&1"
+    check "by name, but without TLS" bash -c "! echoscu -aet NAMED -aec HILUM 127.0.0.1 $port >/dev/null 2>&1"
     check "TLS with a stranger's certificate" bash -c "! echoscu -aet CT1 -aec HILUM +tls $work/stranger.key $work/stranger.pem -ic 127.0.0.1 $tls >/dev/null 2>&1"
     check "plain on the TLS port" bash -c "! timeout 20 echoscu -to 5 -aet CT1 -aec HILUM 127.0.0.1 $tls >/dev/null 2>&1"
 fi

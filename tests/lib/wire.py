@@ -21,8 +21,8 @@ def pdu(kind, body):
     return struct.pack(">BBI", kind, 0, len(body)) + body
 
 
-def associate_rq(contexts, called="HILUM", calling="ATTACKER", max_pdu=16384, roles=()):
-    """contexts: [(id, abstract, [transfer...])]"""
+def associate_rq(contexts, called="HILUM", calling="ATTACKER", max_pdu=16384, roles=(), identity=None):
+    """contexts: [(id, abstract, [transfer...])]; identity: (type, wants a response, primary, secondary)"""
     body = struct.pack(">HH", 1, 0) + called.ljust(16).encode() + calling.ljust(16).encode() + bytes(32)
     body += item(0x10, b"1.2.840.10008.3.1.1.1")
     for number, abstract, transfers in contexts:
@@ -31,6 +31,9 @@ def associate_rq(contexts, called="HILUM", calling="ATTACKER", max_pdu=16384, ro
     user = item(0x51, struct.pack(">I", max_pdu)) + item(0x52, b"1.2.3.4") + item(0x55, b"WIRE")
     for uid in roles:
         user += item(0x54, struct.pack(">H", len(uid)) + uid.encode() + b"\1\1")
+    if identity:
+        kind, wants, primary, secondary = identity
+        user += item(0x58, struct.pack(">BBH", kind, wants, len(primary)) + primary + struct.pack(">H", len(secondary)) + secondary)
     return pdu(1, body + item(0x50, user))
 
 
@@ -130,6 +133,7 @@ class Wire:
         """{context id: accepted transfer syntax}"""
         self.send(associate_rq(contexts, **how))
         _, body = self.read_pdu()
+        self.is_user_confirmed = b"\x59\0\0\2\0\0" in body
         at, accepted = 68, {}
         while at + 4 <= len(body):
             kind, _, n = struct.unpack_from(">BBH", body, at)

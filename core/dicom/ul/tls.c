@@ -7,6 +7,8 @@
 #include "core/base/error.h"
 #include "core/dicom/ul/internal.h"
 
+#include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -362,6 +364,40 @@ static void describe_subject(X509 *certificate, char *out, size_t size)
     BIO_free(text);
 }
 
+static void name_add(const char *text, size_t n, char *out, size_t size)
+{
+    size_t at = strlen(out);
+    if (n == 0 || n + 2 > size - at)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (text[i] <= ' ' || text[i] > '~')
+            return; /* a NUL, a line end: made to look like another name */
+    for (size_t i = 0; i < n; i++)
+        out[at + i] = (char)tolower((unsigned char)text[i]);
+    memcpy(out + at + n, "\n", 2);
+}
+
+static void describe_names(X509 *certificate, char *out, size_t size)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        char address[INET6_ADDRSTRLEN] = "";
+        if (name->type == GEN_DNS || name->type == GEN_EMAIL || name->type == GEN_URI) {
+            const ASN1_IA5STRING *text = name->d.ia5;
+            name_add((const char *)ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text),
+                     out, size);
+        } else if (name->type == GEN_IPADD) {
+            int n = ASN1_STRING_length(name->d.iPAddress);
+            if (n == 4 || n == 16)
+                inet_ntop(n == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(name->d.iPAddress),
+                          address, sizeof address);
+            name_add(address, strlen(address), out, size);
+        }
+    }
+    GENERAL_NAMES_free(names);
+}
+
 void hl_ul_tls_describe(const struct hl_ul_io *io, struct hl_ul_params *params)
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
@@ -371,6 +407,7 @@ void hl_ul_tls_describe(const struct hl_ul_io *io, struct hl_ul_params *params)
     if (!certificate || SSL_get_verify_result(io->ssl) != X509_V_OK)
         return;
     describe_subject(certificate, params->certificate_subject, sizeof params->certificate_subject);
+    describe_names(certificate, params->certificate_names, sizeof params->certificate_names);
     X509_digest(certificate, EVP_sha256(), digest, &n);
     for (size_t i = 0; i < n && i < 32; i++)
         snprintf(params->certificate_sha256 + i * 2, 3, "%02x", digest[i]);

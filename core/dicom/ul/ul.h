@@ -81,6 +81,9 @@ struct hl_ul_params {
     bool is_tls;
     char certificate_subject[256]; /* peer's verified certificate (RFC 2253); "" if none */
     char certificate_sha256[65];   /* its fingerprint in hex; "" if none */
+    /* Its alternative names (RFC 5280 4.2.1.6), a line each: DNS names in lower case, addresses, mail addresses, URIs.
+     * What does not fit, or is not printable ASCII, is left out. */
+    char certificate_names[1024];
 };
 
 struct hl_ul_assoc; /* one association, either side */

@@ -51,6 +51,15 @@ enum {
     HILUM_IDENTITY_MUST_CHANGE = 2,  /* may do nothing but change its password */
     HILUM_IDENTITY_SECOND_FACTOR = 4 /* was proven with two factors */
 };
+/* What somebody wants to see although his roles withhold it, for a while: one study or one patient. Texts are UTF-8 of up
+ * to 64 bytes, "" where not meant, never NULL. */
+struct hilum_glass {
+    uint32_t size, reserved;
+    const char *study_uid;
+    const char *patient_id, *issuer; /* issuer "": of any */
+    const char *reason;              /* 10 to 500 bytes; goes into the audit record */
+};
+
 /* Called at most once, on the caller's thread, within check() or find(). */
 typedef hilum_rc (*hilum_identity_cb)(void *arg, const struct hilum_identity *identity);
 

@@ -49,6 +49,13 @@ enum { HILUM_METRIC_COUNTER = 1, HILUM_METRIC_GAUGE = 2, HILUM_METRIC_HISTOGRAM 
 /* What a watched descriptor is (watch). */
 enum { HILUM_READABLE = 1, HILUM_WRITABLE = 2, HILUM_HUNG_UP = 4 };
 
+/* One row of the audit record. Texts are borrowed for the call; before and after: JSON, or NULL. */
+struct hilum_audit_row {
+    uint32_t size, reserved;
+    int64_t id, at_us; /* numbers grow with time; microseconds since 1970 UTC */
+    const char *who, *action, *what, *before, *after;
+};
+
 /* The table a plugin is given in init; the same for as long as the process lives. Members are never NULL unless they say
  * so; `self` is what init was given. */
 struct hilum_host {
@@ -200,6 +207,17 @@ struct hilum_host {
      * asks for the same address gets the same socket, in whose queue clients have waited. Between start and drain; with a
      * drain that nobody follows it is closed. HILUM_EFULL: a plugin has 16; HILUM_EINVAL, or what the system said. */
     hilum_rc (*listen)(hilum_self *self, const char *address, int32_t *fd, uint16_t *port);
+    /* Opens for `who`, a person whose roles allow `access.break`, what those withhold, until *until (seconds since 1970
+     * UTC); principals made from then on see it. In the audit record and published (access.glass_broken) first.
+     * HILUM_EDENIED: a program, or not allowed. HILUM_EINVAL: no reason, or neither a study nor a patient, or both.
+     * HILUM_EFULL: he has too many open. */
+    hilum_rc (*break_glass)(hilum_self *self, const hilum_principal *who,
+                            const struct hilum_glass *what, int64_t *until);
+    /* Rows of the audit record beyond number `after`, in order, as many as there are until each() returns something else
+     * than HILUM_OK, which is returned. Rows never change; those older than audit.keep are gone. */
+    hilum_rc (*audit_rows)(hilum_self *self, int64_t after,
+                           hilum_rc (*each)(void *arg, const struct hilum_audit_row *row),
+                           void *arg);
     /* since 1.1: append here */
 };
 

@@ -198,7 +198,7 @@ static double ask(struct bench *bench, uint32_t tag, char values[2][64], int32_t
                                               .order = order};
     hilum_cursor *cursor;
     int64_t start = hl_mono_ns();
-    must(hl_record_find(bench->record, &query, &cursor), "find");
+    must(hl_record_find(bench->record, &query, NULL, &cursor), "find");
     for (*answers = 0; *answers < ANSWERS && hl_cursor_next(cursor) == 1; ++*answers)
         ;
     double ms = (double)(hl_mono_ns() - start) / 1e6;

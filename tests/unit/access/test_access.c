@@ -121,9 +121,12 @@ static void roles__are_the_reviewed_table(void **state)
         for (size_t i = 0; hl_role_at(i); i++) {
             char *cell = strtok_r(NULL, "\t\n", &rest);
             assert_non_null(cell);
-            struct hl_principal who = {.kind = HL_PRINCIPAL_PERSON,
-                                       .allowed = hl_roles_mask(NULL, hl_role_at(i), "")};
+            struct hl_view *view = NULL;
+            const struct hl_view_of of = {.roles = hl_role_at(i)};
+            assert_int_equal(hl_view_new(NULL, &of, &view), HILUM_OK);
+            struct hl_principal who = {.kind = HL_PRINCIPAL_PERSON, .view = view};
             assert_int_equal(allows(who, action), strcmp(cell, "yes") == 0);
+            hl_view_unref(view);
         }
         rows++;
     }
@@ -139,7 +142,8 @@ static void person__may_what_any_role_allows_within_the_scope(void **state)
     struct hl_principal *who = NULL;
     struct hilum_identity identity = {
         .size = sizeof identity, .user = "li", .roles = "statistician,resident", .scope = ""};
-    assert_int_equal(hl_principal_new(NULL, &identity, "10.0.0.9", &who), HILUM_OK);
+    const struct hl_principal_of of = {.identity = &identity, .address = "10.0.0.9"};
+    assert_int_equal(hl_principal_new(&of, &who), HILUM_OK);
     assert_true(allows(*who, "retrieve"));
     assert_false(allows(*who, "store"));
     assert_int_equal(hl_allow(who, "store", NULL), HILUM_EDENIED);
@@ -147,16 +151,20 @@ static void person__may_what_any_role_allows_within_the_scope(void **state)
         hl_error(), "li (10.0.0.9): store: not among the actions of the roles, or of the token");
     hl_principal_free((struct hilum_principal *)who);
     identity.scope = "find,store";
-    assert_int_equal(hl_principal_new(NULL, &identity, "10.0.0.9", &who), HILUM_OK);
+    assert_int_equal(hl_principal_new(&of, &who), HILUM_OK);
     assert_true(allows(*who, "find"));
     assert_false(allows(*who, "retrieve"));
     assert_false(allows(*who, "store"));
     hl_principal_free((struct hilum_principal *)who);
     identity.flags = HILUM_IDENTITY_MUST_CHANGE;
-    assert_int_equal(hl_principal_new(NULL, &identity, "10.0.0.9", &who), HILUM_OK);
+    assert_int_equal(hl_principal_new(&of, &who), HILUM_OK);
     assert_false(allows(*who, "find"));
     hl_principal_free((struct hilum_principal *)who);
-    assert_int_equal(hl_roles_mask(NULL, "no such role", ""), 0);
+    identity = (struct hilum_identity){
+        .size = sizeof identity, .user = "li", .roles = "no such role", .scope = ""};
+    assert_int_equal(hl_principal_new(&of, &who), HILUM_OK);
+    assert_int_equal(hl_view_actions(who->view), 0);
+    hl_principal_free((struct hilum_principal *)who);
 }
 
 int main(void)

@@ -18,7 +18,10 @@ static const char *match(const struct hl_peers *peers, const char *address, cons
                          const char *called, const char *pin)
 {
     static char why[256];
-    struct hl_peer_claim claim = {address, calling, called, pin};
+    struct hl_peer_claim claim = {.address = address,
+                                  .calling_aet = calling,
+                                  .called_aet = called,
+                                  .certificate_sha256 = pin};
     const struct hl_peer *peer = hl_peers_match(peers, &claim, why, sizeof why);
     return peer ? peer->name : why;
 }
@@ -191,6 +194,39 @@ static void pinned_certificate__replaces_the_address(void **state)
     hl_peers_unref(peers);
 }
 
+/* By subject and alternative name: all that is configured, of a certificate that was verified. */
+static void certificate__is_known_by_its_names(void **state)
+{
+    struct site *site = *state;
+    struct hl_peers *peers =
+        load_peers(site, "peers = ( {name=\"S\"; aet=\"S\"; certificate_subject=\"CN=s,O=h\";},\n"
+                         "{name=\"N\"; aet=\"N\"; certificate_san=\"CT1.example\";},\n"
+                         "{name=\"B\"; aet=\"B\"; certificate_subject=\"CN=b\"; "
+                         "certificate_san=\"10.0.0.7\"; cidr=(\"10.0.0.0/8\");} );");
+    static const struct {
+        const char *aet, *sha256, *subject, *names, *found;
+    } cases[] = {{"S", PIN, "CN=s,O=h", "", "S"},
+                 {"S", PIN, "CN=s", "", NULL},
+                 {"S", "", "CN=s,O=h", "", NULL}, /* not verified: no fingerprint */
+                 {"N", PIN, "CN=x", "a.example\nct1.example\n", "N"},
+                 {"N", PIN, "CN=ct1.example", "xct1.example\nct1.example.org\n", NULL},
+                 {"N", PIN, "CN=x", "", NULL},
+                 {"B", PIN, "CN=b", "10.0.0.7\n", "B"},
+                 {"B", PIN, "CN=b", "10.0.0.70\n", NULL},
+                 {"B", "", "", "", NULL}}; /* an address in cidr is not enough then */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct hl_peer_claim claim = {.address = "10.0.0.7",
+                                            .calling_aet = cases[i].aet,
+                                            .called_aet = "HILUM",
+                                            .certificate_sha256 = cases[i].sha256,
+                                            .certificate_subject = cases[i].subject,
+                                            .certificate_names = cases[i].names};
+        const struct hl_peer *peer = hl_peers_match(peers, &claim, NULL, 0);
+        assert_string_equal(peer ? peer->name : "-", cases[i].found ? cases[i].found : "-");
+    }
+    hl_peers_unref(peers);
+}
+
 static void called_title__is_checked_where_it_is_limited(void **state)
 {
     struct site *site = *state;
@@ -227,6 +263,7 @@ int main(void)
         site_test(match__prefers_the_longest_prefix),
         site_test(any_ipv6__does_not_let_ipv4_in),
         site_test(pinned_certificate__replaces_the_address),
+        site_test(certificate__is_known_by_its_names),
         site_test(called_title__is_checked_where_it_is_limited),
         site_test(by_aet__prefers_a_peer_that_can_be_called),
     };

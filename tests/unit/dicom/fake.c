@@ -254,6 +254,24 @@ hilum_rc hl_record_refusal(struct hl_record *record, const struct hl_refusal *re
     return HILUM_OK;
 }
 
+/* No accounts: users of peers are taken as told. */
+hilum_rc hl_plugins_nth(struct hl_plugins *plugins, uint32_t kind, uint32_t i,
+                        const struct hilum_cap **cap, void **instance)
+{
+    (void)plugins;
+    (void)kind;
+    (void)i;
+    (void)cap;
+    (void)instance;
+    return HILUM_ENOTFOUND;
+}
+
+void hl_plugins_unpin(struct hl_plugins *plugins, const struct hilum_cap *cap)
+{
+    (void)plugins;
+    (void)cap;
+}
+
 const struct hilum_service *hl_plugins_service_for(struct hl_plugins *plugins,
                                                    const char *sop_class, void **instance)
 {

@@ -145,7 +145,7 @@ const char *find_text(struct fixture *f, unsigned level, uint32_t returned, ...)
                                               .n_returns = 1};
     hilum_cursor *cursor = NULL;
     text[0] = '\0';
-    hilum_rc rc = hl_record_find(f->record, &query, &cursor);
+    hilum_rc rc = hl_record_find(f->record, &query, NULL, &cursor);
     if (rc != HILUM_OK) {
         snprintf(text, sizeof text, "%s", hl_rc_name(rc));
         print_message("%s %s\n", hl_error(), fake_host_reason());

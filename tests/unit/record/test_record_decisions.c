@@ -29,7 +29,7 @@ static int64_t objects(struct fixture *f, const char *study, char text[512])
     const struct hilum_catalog_key key = {.tag = HL_STUDY_INSTANCE_UID, .value = study};
     int64_t as_of = 0;
     text[0] = '\0';
-    assert_int_equal(hl_record_objects(f->record, &key, 1, &as_of, collect, text), HILUM_OK);
+    assert_int_equal(hl_record_objects(f->record, &key, 1, NULL, &as_of, collect, text), HILUM_OK);
     return as_of;
 }
 
@@ -55,9 +55,10 @@ static void objects__come_by_series_and_instance_number(void **state)
     const struct hilum_catalog_key keys[] = {
         {.tag = HL_STUDY_INSTANCE_UID, .value = "1.2"},
         {.tag = HL_SOP_INSTANCE_UID, .value = "1.2.826.4.0\\1.2.826.4.4\\1.2.826.4.9"}};
-    assert_int_equal(hl_record_objects(f->record, keys, 2, &as_of, collect, text), HILUM_OK);
+    assert_int_equal(hl_record_objects(f->record, keys, 2, NULL, &as_of, collect, text), HILUM_OK);
     assert_string_equal(text, "4 0 ");
-    assert_int_equal(hl_record_objects(f->record, keys, 0, &as_of, collect, text), HILUM_EINVAL);
+    assert_int_equal(hl_record_objects(f->record, keys, 0, NULL, &as_of, collect, text),
+                     HILUM_EINVAL);
 }
 
 static void edit__is_seen_in_answers_and_in_overlays_from_then_on(void **state)

@@ -265,7 +265,7 @@ static void pages_read(struct fixture *f, struct hilum_catalog_query query, char
         hilum_cursor *cursor;
         query.after = position;
         query.limit = 2;
-        assert_int_equal(hl_record_find(f->record, &query, &cursor), HILUM_OK);
+        assert_int_equal(hl_record_find(f->record, &query, NULL, &cursor), HILUM_OK);
         for (answers = 0; hl_cursor_next(cursor) == 1; answers++) {
             n += (size_t)snprintf(text + n, size - n, "%s ", hl_cursor_value(cursor, PID));
             snprintf(position, sizeof position, "%s", hl_cursor_position(cursor));
@@ -314,7 +314,7 @@ static void position__of_another_query_is_einval(void **state)
         hilum_cursor *cursor = NULL;
         const struct hilum_catalog_query query = {
             .size = sizeof query, .level = 2, .after = bad[i]};
-        if (hl_record_find(f->record, &query, &cursor) != HILUM_EINVAL)
+        if (hl_record_find(f->record, &query, NULL, &cursor) != HILUM_EINVAL)
             fail_msg("accepted: %s", bad[i]);
     }
 }
@@ -325,7 +325,7 @@ static void stalled_reader__holds_no_session(void **state)
     hilum_cursor *cursors[32];
     const struct hilum_catalog_query query = {.size = sizeof query, .level = 2};
     for (unsigned i = 0; i < 32; i++) {
-        assert_int_equal(hl_record_find(f->record, &query, &cursors[i]), HILUM_OK);
+        assert_int_equal(hl_record_find(f->record, &query, NULL, &cursors[i]), HILUM_OK);
         assert_int_equal(hl_cursor_next(cursors[i]), 1);
     }
     for (unsigned i = 0; i < 32; i++)
@@ -352,7 +352,7 @@ static void many_answers__come_page_by_page_each_once(void **state)
                                               .returns = returns,
                                               .n_returns = 1};
     hilum_cursor *cursor;
-    assert_int_equal(hl_record_find(f->record, &query, &cursor), HILUM_OK);
+    assert_int_equal(hl_record_find(f->record, &query, NULL, &cursor), HILUM_OK);
     for (; hl_cursor_next(cursor) == 1; n++) {
         char uid[64];
         snprintf(uid, sizeof uid, "1.2.826.4.%u", 100 + n);
