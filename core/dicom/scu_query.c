@@ -470,7 +470,7 @@ static hilum_rc build_request(const struct hilum_dimse_request *given, struct hl
 static hilum_rc hear_answer(struct asking *asking, uint16_t command,
                             struct hilum_scu_answer *answer)
 {
-    struct hl_dimse response;
+    struct hl_dimse response = {0};
     hilum_dataset *data = NULL;
     hilum_rc rc = read_message(asking, &response);
     if (!rc)

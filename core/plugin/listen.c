@@ -46,6 +46,7 @@ static hilum_rc open_socket(const char *address, int *out)
 {
     const int yes = 1, no = 0;
     struct addrinfo *where = NULL;
+    *out = -1;
     hilum_rc rc = resolve(address, &where);
     if (rc != HILUM_OK)
         return rc;
@@ -68,20 +69,27 @@ static hilum_rc open_socket(const char *address, int *out)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage name = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } name;
     socklen_t size = sizeof name;
-    if (getsockname(fd, (struct sockaddr *)&name, &size) != 0)
+    memset(&name, 0, sizeof name);
+    if (getsockname(fd, &name.any, &size) != 0)
         return 0;
-    return ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
-                                            : ((struct sockaddr_in *)&name)->sin_port);
+    return ntohs(name.any.sa_family == AF_INET6 ? name.in6.sin6_port : name.in.sin_port);
 }
 
 /* NULL: no memory, or it cannot listen there; *rc says why. */
 static struct hl_listening *listening_new(const char *owner, const char *address, hilum_rc *rc)
 {
     struct hl_listening *l = calloc(1, sizeof *l);
-    *rc = l ? open_socket(address, &l->fd)
-            : hl_fail(HILUM_ENOMEM, "listen on %s: no memory", address);
+    if (!l) {
+        *rc = hl_fail(HILUM_ENOMEM, "listen on %s: no memory", address);
+        return NULL;
+    }
+    *rc = open_socket(address, &l->fd);
     if (*rc != HILUM_OK) {
         free(l);
         return NULL;

@@ -180,7 +180,8 @@ static hilum_rc add(struct hl_metrics *metrics, struct owner *owner, struct metr
     snprintf(metric->shown, sizeof metric->shown, "hilum_plugin_%.100s_%s", owner->id,
              metric->name);
     for (char *c = metric->shown; *c; c++)
-        *c = *c == '-' ? '_' : *c;
+        if (*c == '-')
+            *c = '_';
     const struct owner *other = other_with(metrics, owner, metric->shown);
     if (other)
         return hl_fail(HILUM_ECONFLICT, "metric %s: plugin %s has one that is shown as %s too",

@@ -353,7 +353,7 @@ static void hand_back(struct hilum_self *plugin, struct hilum_self *previous)
         rc = step_in_place(again, current);
     if (again)
         again->replaces = NULL;
-    if (rc == HILUM_OK)
+    if (rc == HILUM_OK && again)
         hl_log(HL_WARN, plugin->id, "version %s has begun anew", again->plugin->version);
     else
         hl_log(HL_ERROR, plugin->id, "version %s cannot begin anew, and nobody answers: %s",
