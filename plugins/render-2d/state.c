@@ -73,7 +73,7 @@ static void curve(const double *p, bool is_circle, double out[2 * CURVE])
 static void draw_shape(const struct drawing *d, const double *points, size_t n, bool is_closed,
                        bool is_display, bool is_filled)
 {
-    double *placed = malloc(n * 2 * sizeof *placed);
+    double *placed = n > 0 ? malloc(n * 2 * sizeof *placed) : NULL;
     if (placed == NULL)
         return;
     for (size_t i = 0; i < n; i++)
