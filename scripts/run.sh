@@ -107,7 +107,7 @@ dicom=""
 plugins=""
 [ "$demo" = no ] || plugins='{ name = "demo-phantom"; }'
 if [ -n "$http" ]; then
-    plugins+="${plugins:+, }{ name = \"web-dicomweb\"; }, { name = \"auth-local\"; }, { name = \"web-shell\"; }, "
+    plugins+="${plugins:+, }{ name = \"web-dicomweb\"; }, { name = \"auth-local\"; }, { name = \"web-shell\"; }, { name = \"web-admin\"; }, "
     plugins+='{ name = "viewer-ohif"; }, '
     plugins+="{ name = \"http\"; required = true; options = { listen = \"127.0.0.1:$http\";"
     [ -n "$site" ] || plugins+=' unknown_clients = "accept";'

@@ -403,6 +403,44 @@ static hilum_rc no_request(hilum_self *self, const struct hilum_scu_peer *peer,
     return no_echo(self, peer, NULL);
 }
 
+static hilum_rc no_list(hilum_self *self, struct hilum_sink *out)
+{
+    (void)self;
+    (void)out;
+    return HILUM_EUNSUP;
+}
+
+static hilum_rc no_run(hilum_self *self, const struct hilum_command_run *run)
+{
+    (void)self;
+    (void)run;
+    return HILUM_EUNSUP;
+}
+
+static hilum_rc no_tail(hilum_self *self, uint64_t after, uint64_t *last,
+                        void (*line)(void *arg, uint64_t number, const char *json), void *arg)
+{
+    (void)self;
+    (void)line;
+    (void)arg;
+    *last = after;
+    return HILUM_OK;
+}
+
+static hilum_rc no_keep(hilum_self *self, const hilum_principal *who, hilum_principal **out)
+{
+    (void)self;
+    (void)who;
+    *out = NULL;
+    return HILUM_EUNSUP;
+}
+
+static const struct hilum_command_api no_commands = {.size = sizeof no_commands,
+                                                     .list = no_list,
+                                                     .run = no_run,
+                                                     .log_tail = no_tail,
+                                                     .keep = no_keep};
+
 static const struct hilum_scu_api no_scu = {.size = sizeof no_scu,
                                             .echo = no_echo,
                                             .find = no_find,
@@ -441,6 +479,7 @@ static void fill_lent(struct hilum_host *host)
     host->listen = no_listen;
     host->break_glass = no_glass;
     host->audit_rows = no_rows;
+    host->commands = &no_commands;
 }
 
 /* A member that was appended to the table and forgotten here would be a crash in somebody's plugin. */

@@ -184,6 +184,24 @@ hilum_rc hl_principal_new(const struct hl_principal_of *of, struct hl_principal 
     return rc;
 }
 
+hilum_rc hl_principal_copy(const struct hl_principal *principal, struct hl_principal **out)
+{
+    const char *address = principal->address ? principal->address : "";
+    const char *name = principal->name ? principal->name : "";
+    size_t n = strlen(address) + 1, m = strlen(name) + 1;
+    struct kept_principal *kept = calloc(1, sizeof *kept + n + m);
+    *out = NULL;
+    if (!kept)
+        return hl_fail(HILUM_ENOMEM, "no memory for a principal");
+    kept->principal = *principal;
+    kept->principal.address = memcpy(kept->texts, address, n);
+    kept->principal.name = memcpy(kept->texts + n, name, m);
+    if (principal->view)
+        kept->view = hl_view_ref((struct hl_view *)(uintptr_t)principal->view);
+    *out = &kept->principal;
+    return HILUM_OK;
+}
+
 void hl_principal_free(struct hilum_principal *principal)
 {
     struct kept_principal *kept = (struct kept_principal *)principal;

@@ -110,7 +110,10 @@ struct hl_principal_of {
     size_t n_glasses;
 };
 hilum_rc hl_principal_new(const struct hl_principal_of *of, struct hl_principal **out);
-/* Of hl_principal_new; NULL is fine. */
+/* The same, with strings of its own: for work that outlives the exchange it was asked in. A matched peer, its
+ * user and the AE title stay borrowed. HILUM_ENOMEM. */
+hilum_rc hl_principal_copy(const struct hl_principal *principal, struct hl_principal **out);
+/* Of hl_principal_new and hl_principal_copy; NULL is fine. */
 void hl_principal_free(struct hilum_principal *principal);
 
 /* "peer ARCHIVE (10.0.0.5)", "user 0", "rule site/ct": for the audit record. Returns out. */

@@ -22,12 +22,15 @@ enum {
 
 struct hl_cli_options {
     const char *data, *socket; /* NULL: not given */
+    const char *server, *token_file, *ca;
     bool is_json, is_help, is_version;
 };
 
 /* ---- client.c: the connection. One thread. */
+struct hl_remote;
 struct hl_client {
     int fd;
+    struct hl_remote *remote; /* NULL: the socket; remote.h */
     struct hl_buf in;
     size_t taken; /* bytes of `in` already handed out */
 };
@@ -36,6 +39,8 @@ struct hl_client {
 void hl_client_path(const struct hl_cli_options *options, struct hl_buf *out);
 /* HILUM_ECLOSED: nobody answers; HILUM_EDENIED. The reason says what to do. */
 hilum_rc hl_client_open(const char *path, struct hl_client *out);
+/* The server of options->server, by HTTP: it is reached with the first request. HILUM_EINVAL. */
+hilum_rc hl_client_open_remote(const struct hl_cli_options *options, struct hl_client *out);
 void hl_client_close(struct hl_client *client);
 hilum_rc hl_client_send(struct hl_client *client, const char *command, json_t *args);
 /* The next line as JSON (new reference). `ms` < 0: waits for ever. HILUM_ECLOSED, HILUM_ETIMEDOUT.

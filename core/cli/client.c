@@ -13,6 +13,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/cli/cli.h"
+#include "core/cli/remote.h"
 
 /* Bytes held of an answer: a line longer than that is no answer of ours. */
 enum { ANSWER_MAX = 1 << 28 };
@@ -68,9 +69,17 @@ hilum_rc hl_client_open(const char *path, struct hl_client *out)
     return rc;
 }
 
+hilum_rc hl_client_open_remote(const struct hl_cli_options *options, struct hl_client *out)
+{
+    *out = (struct hl_client){.fd = -1};
+    return hl_remote_new(options, &out->remote);
+}
+
 /* Hanging up is how a command is cancelled. */
 void hl_client_close(struct hl_client *client)
 {
+    hl_remote_free(client->remote);
+    client->remote = NULL;
     if (client->fd >= 0)
         close(client->fd);
     client->fd = -1;
@@ -79,6 +88,10 @@ void hl_client_close(struct hl_client *client)
 
 hilum_rc hl_client_send(struct hl_client *client, const char *command, json_t *args)
 {
+    if (client->remote) {
+        client->taken = 0;
+        return hl_remote_send(client->remote, command, args, &client->in);
+    }
     json_t *request = json_pack("{s:s, s:O}", "command", command, "args", args);
     char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
     json_decref(request);
@@ -106,6 +119,8 @@ static hilum_rc read_more(struct hl_client *client, int64_t deadline)
 {
     struct pollfd fd = {client->fd, POLLIN, 0};
     int64_t left = deadline < 0 ? -1 : deadline - hl_mono_ms();
+    if (client->remote)
+        return hl_remote_more(client->remote, deadline < 0 || left > 0 ? left : 0, &client->in);
     int ready = deadline >= 0 && left <= 0 ? 0 : poll(&fd, 1, (int)left);
     if (ready < 0 && errno == EINTR)
         return HILUM_OK;
@@ -131,8 +146,12 @@ hilum_rc hl_client_read(struct hl_client *client, int ms, json_t **out)
                         : NULL;
         /* Lines are handed out from the buffer and moved only when it runs dry: results of many lines
          * would otherwise be moved once a line. */
+        char *line = client->in.data + client->taken;
+        if (end == line && end) { /* a sign of life */
+            searched = ++client->taken;
+            continue;
+        }
         if (end) {
-            char *line = client->in.data + client->taken;
             *out = json_loadb(line, (size_t)(end - line), 0, NULL);
             client->taken = (size_t)(end + 1 - client->in.data);
             return *out ? HILUM_OK : hl_fail(HILUM_ECLOSED, "what answers is not hilumd");

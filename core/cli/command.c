@@ -81,12 +81,21 @@ int hl_cli_global(char *const *words, int n, struct hl_cli_options *options)
         *(bool *)((char *)options + flags[i].offset) = true;
         return 1;
     }
-    const char *data = option_value("data", words, n, &used);
-    if (data)
-        options->data = data;
-    const char *path = data ? NULL : option_value("socket", words, n, &used);
-    if (path)
-        options->socket = path;
+    static const struct {
+        const char *name;
+        size_t offset;
+    } values[] = {
+        {"data", offsetof(struct hl_cli_options, data)},
+        {"socket", offsetof(struct hl_cli_options, socket)},
+        {"server", offsetof(struct hl_cli_options, server)},
+        {"token-file", offsetof(struct hl_cli_options, token_file)},
+        {"ca", offsetof(struct hl_cli_options, ca)},
+    };
+    for (size_t i = 0; used == 0 && i < sizeof values / sizeof *values; i++) {
+        const char *value = option_value(values[i].name, words, n, &used);
+        if (value)
+            *(const char **)((char *)options + values[i].offset) = value;
+    }
     return used;
 }
 

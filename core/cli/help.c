@@ -17,15 +17,19 @@ static const char *text_of(const json_t *object, const char *key)
 void hl_cli_usage(struct hl_buf *out)
 {
     hl_buf_text(
-        out, "usage: hilum [--data DIR | --socket PATH] [--json] COMMAND [ARGUMENTS]\n"
-             "       hilum help [COMMAND]\n"
-             "       hilum --version\n\n"
-             "  --data DIR     the server whose data directory is DIR\n"
-             "  --socket PATH  the server that answers at PATH; default $HILUM_SOCKET, then\n"
-             "                 /run/hilum/hilum.sock, then /var/lib/hilum/hilum.sock\n"
-             "  --json         answers as JSON, one value a line\n\n"
-             "exit status: 0 done; 1 failed, or something wrong was found; 2 no such command or\n"
-             "argument; 3 no server answers\n");
+        out,
+        "usage: hilum [--data DIR | --socket PATH | --server URL] [--json] COMMAND [ARGUMENTS]\n"
+        "       hilum help [COMMAND]\n"
+        "       hilum --version\n\n"
+        "  --data DIR     the server whose data directory is DIR\n"
+        "  --socket PATH  the server that answers at PATH; default $HILUM_SOCKET, then\n"
+        "                 /run/hilum/hilum.sock, then /var/lib/hilum/hilum.sock\n"
+        "  --server URL   a server elsewhere, https://HOST[:PORT]; default $HILUM_SERVER\n"
+        "  --token-file F where the token for it is; default: it is in $HILUM_TOKEN\n"
+        "  --ca FILE      who its certificate is trusted from; default: who this machine trusts\n"
+        "  --json         answers as JSON, one value a line\n\n"
+        "exit status: 0 done; 1 failed, or something wrong was found; 2 no such command or\n"
+        "argument; 3 no server answers\n");
 }
 
 /* At least one blank, however long what stands before. */

@@ -174,13 +174,26 @@ static int show_answers(struct run *run)
 
 /* ---- commands */
 
+/* Which server was named by the command line wins over what the environment says. */
+static hilum_rc open_client(struct run *run)
+{
+    struct hl_cli_options *options = &run->options;
+    const char *from_env = getenv("HILUM_SERVER");
+    if (!options->server && !options->socket && !options->data && from_env && *from_env)
+        options->server = from_env;
+    if (options->server)
+        return hl_client_open_remote(options, &run->client);
+    struct hl_buf path = {0};
+    hl_client_path(options, &path);
+    hilum_rc rc = hl_client_open(hl_buf_str(&path), &run->client);
+    hl_buf_fini(&path);
+    return rc;
+}
+
 /* The connection stays open for the command itself. */
 static int connect_and_list(struct run *run)
 {
-    struct hl_buf path = {0};
-    hl_client_path(&run->options, &path);
-    hilum_rc rc = hl_client_open(hl_buf_str(&path), &run->client);
-    hl_buf_fini(&path);
+    hilum_rc rc = open_client(run);
     json_t *none = json_object();
     if (rc == HILUM_OK)
         rc = hl_client_send(&run->client, "commands", none);

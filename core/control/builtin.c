@@ -22,9 +22,8 @@ static json_t *describe_args(const struct hl_command *command)
     return list;
 }
 
-static hilum_rc run_commands(void *ctx, struct hl_call *call)
+json_t *hl_control_describe(const struct hl_control *control)
 {
-    const struct hl_control *control = ctx;
     json_t *list = json_array();
     for (size_t i = 0; i < control->n_commands; i++) {
         const struct hl_command *command = &control->commands[i];
@@ -32,8 +31,12 @@ static hilum_rc run_commands(void *ctx, struct hl_call *call)
                                               "summary", command->summary, "action",
                                               command->action, "args", describe_args(command)));
     }
-    return hl_call_result_json(call,
-                               json_pack("{s:s, s:o}", "version", HILUM_VERSION, "commands", list));
+    return json_pack("{s:s, s:o}", "version", HILUM_VERSION, "commands", list);
+}
+
+static hilum_rc run_commands(void *ctx, struct hl_call *call)
+{
+    return hl_call_result_json(call, hl_control_describe(ctx));
 }
 
 /* What the log's ring holds, and the pause between two looks of `log --follow`. */

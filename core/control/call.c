@@ -15,7 +15,7 @@
 #include "core/base/error.h"
 #include "core/control/private.h"
 
-enum { PROGRESS_MS = 100 };
+enum { PROGRESS_MS = 100, CALLER_MS = 100 };
 
 static json_t *declared_arg(struct hl_call *call, const char *name, enum hl_arg_type type)
 {
@@ -80,12 +80,22 @@ static hilum_rc wait_writable(struct hl_call *call)
     return HILUM_OK;
 }
 
+static hilum_rc tell_caller(struct hl_call *call, const struct hl_buf *line)
+{
+    const struct hl_control_caller *caller = call->caller;
+    if (!call->is_gone)
+        call->is_gone = caller->line(caller->arg, line->data, line->len) != HILUM_OK;
+    return call->is_gone ? hl_fail(HILUM_ECLOSED, "the client has gone") : HILUM_OK;
+}
+
 /* HILUM_ECLOSED once the client has gone or has not read for the whole time that is waited;
  * every later call says so at once, and the command ends itself. */
 hilum_rc hl_call_send(struct hl_call *call, const struct hl_buf *line)
 {
     if (line->failed)
         return hl_fail(HILUM_ENOMEM, "writing an answer");
+    if (call->caller)
+        return tell_caller(call, line);
     /* Never a blocking send: a client that is stopped (^Z) must not hold a thread and its command. */
     for (size_t sent = 0; !call->is_gone && sent < line->len;) {
         ssize_t n =
@@ -162,8 +172,27 @@ hilum_rc hl_call_item(struct hl_call *call, json_t *item)
     return rc;
 }
 
+/* A caller that is no socket is asked, again and again. */
+static bool wait_for_caller(struct hl_call *call, int ms)
+{
+    struct pollfd stop = {call->control->stop_fd, POLLIN, 0};
+    int64_t end = hl_mono_ms() + ms;
+    for (int64_t left = ms; !call->is_gone; left = end - hl_mono_ms()) {
+        call->is_gone = call->caller->is_gone(call->caller->arg);
+        if (call->is_gone || left < 0)
+            break;
+        if (poll(&stop, 1, (int)(left < CALLER_MS ? left : CALLER_MS)) > 0)
+            return true;
+        if (left <= CALLER_MS)
+            break;
+    }
+    return call->is_gone;
+}
+
 bool hl_call_wait(struct hl_call *call, int ms)
 {
+    if (call->caller)
+        return wait_for_caller(call, ms);
     /* No POLLIN or POLLRDHUP: a client that shut down its writing side still wants the answer. */
     struct pollfd fds[] = {{call->fd, 0, 0}, {call->control->stop_fd, POLLIN, 0}};
     if (call->is_gone)
@@ -204,4 +233,23 @@ json_t *hl_json_text(const char *bytes)
     text = json_loads(hl_buf_str(&quoted), JSON_DECODE_ANY, NULL);
     hl_buf_fini(&quoted);
     return text;
+}
+
+static hilum_rc send_value(struct hl_call *call, const char *key, const json_t *value)
+{
+    struct hl_buf line = {0};
+    hl_call_line(&line, key, value);
+    hilum_rc rc = hl_call_send(call, &line);
+    hl_buf_fini(&line);
+    return rc;
+}
+
+hilum_rc hl_call_send_result(struct hl_call *call)
+{
+    json_t *result = call->result ? json_incref(call->result) : json_object();
+    hilum_rc rc = call->view ? send_value(call, "view", call->view) : HILUM_OK;
+    if (rc == HILUM_OK)
+        rc = send_value(call, "result", result);
+    json_decref(result);
+    return rc;
 }

@@ -88,6 +88,13 @@ json_t *hl_json_text(const char *bytes);
 
 struct hl_control; /* registry and server */
 
+/* Where the lines of hl_control_run go; both on the thread that runs it. */
+struct hl_control_caller {
+    hilum_rc (*line)(void *arg, const char *json, size_t n); /* an error: he has gone */
+    bool (*is_gone)(void *arg);
+    void *arg;
+};
+
 /* `log` and `commands` are registered already. */
 hilum_rc hl_control_new(struct hl_control **out);
 /* Before start only, one thread. HILUM_EEXISTS: the name is taken. HILUM_EINVAL: a bad table. */
@@ -97,6 +104,12 @@ hilum_rc hl_control_register_all(struct hl_control *control, const struct hl_com
 /* Binds `path` with `mode` (0600) and answers. A socket left by a dead server is replaced, one that
  * is answered is not: HILUM_EEXISTS. HILUM_EINVAL: the path is too long for a Unix socket. */
 hilum_rc hl_control_start(struct hl_control *control, const char *path, mode_t mode);
+/* Runs a command for `who` on this thread, with `args` as JSON text ("" or NULL: none), and gives every line of its
+ * answer to `caller`, an error as the last one too. HILUM_ENOTFOUND, HILUM_EDENIED, HILUM_EINVAL, or the command's. */
+hilum_rc hl_control_run(const struct hl_control *control, const struct hl_principal *who,
+                        const char *name, const char *args, const struct hl_control_caller *caller);
+/* What `commands` answers, for whoever builds another command line; new reference, NULL: no memory. */
+json_t *hl_control_describe(const struct hl_control *control);
 /* Cancels calls, waits for them to return, closes and unlinks. NULL is fine. Frees. */
 void hl_control_free(struct hl_control *control);
 

@@ -36,7 +36,8 @@ struct hl_control {
 struct hl_call {
     const struct hl_control *control;
     const struct hl_command *command;
-    int fd;
+    int fd;                                 /* -1: of hl_control_run */
+    const struct hl_control_caller *caller; /* NULL: the socket */
     struct hl_principal principal;
     json_t *args; /* owned */
     json_t *result, *view;
@@ -60,5 +61,6 @@ hilum_rc hl_call_send(struct hl_call *call, const struct hl_buf *line);
 /* Adds "key": value as the only member of an object, and a newline. */
 void hl_call_line(struct hl_buf *line, const char *key, const json_t *value);
 void hl_call_send_error(struct hl_call *call, hilum_rc rc);
+hilum_rc hl_call_send_result(struct hl_call *call); /* the view, if any, and the result */
 
 #endif

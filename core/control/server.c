@@ -58,19 +58,6 @@ static hilum_rc parse_request(struct hl_call *call, const char *line, size_t n, 
     return rc == HILUM_OK ? hl_allow(&call->principal, call->command->action, NULL) : rc;
 }
 
-static hilum_rc send_result(struct hl_call *call)
-{
-    struct hl_buf line = {0};
-    json_t *result = call->result ? json_incref(call->result) : json_object();
-    if (call->view)
-        hl_call_line(&line, "view", call->view);
-    hl_call_line(&line, "result", result);
-    hilum_rc rc = hl_call_send(call, &line);
-    hl_buf_fini(&line);
-    json_decref(result);
-    return rc;
-}
-
 /* false when the connection is of no further use. */
 static bool answer(const struct client *client, const char *line, size_t n)
 {
@@ -81,7 +68,7 @@ static bool answer(const struct client *client, const char *line, size_t n)
         rc = call.command->run(call.command->ctx, &call);
     /* Positive codes are answers of a command, not failures (hilum/abi.h). */
     if (rc >= HILUM_OK)
-        rc = send_result(&call);
+        rc = hl_call_send_result(&call);
     if (rc < HILUM_OK)
         hl_call_send_error(&call, rc);
     json_decref(call.args);

@@ -270,6 +270,7 @@ hilum_rc hl_plugins_start(struct hl_plugins *plugins)
     plugins->table.catalog = plugins->services.catalog;
     plugins->table.objects = plugins->services.objects;
     plugins->table.scu = plugins->services.scu;
+    plugins->table.commands = plugins->services.commands;
     for (size_t i = 0; rc == HILUM_OK && i < plugins->n_order; i++)
         rc = start_plugin(plugins->order[i]);
     for (size_t i = 0; rc == HILUM_OK && i < plugins->n_order; i++)

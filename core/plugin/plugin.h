@@ -32,6 +32,7 @@ struct hl_host_services {
     const struct hilum_dicom_api *dicom;
     const struct hilum_catalog_api *catalog;
     const struct hilum_object_api *objects;
+    const struct hilum_command_api *commands;
     hilum_rc (*allow)(void *arg, const char *plugin, const hilum_principal *who, const char *action,
                       const char *resource);
     hilum_rc (*store_scu)(void *arg, const char *plugin, const char *address,

@@ -17,6 +17,7 @@
 #include "core/record/record.h"
 #include "core/script/script.h"
 #include "core/store/ingest.h"
+#include "hilum/command.h"
 
 /* What the command line said. Strings outlive the server. */
 struct hl_server_options {
@@ -78,6 +79,7 @@ struct hl_config *hl_server_config(struct hl_server *server);
 struct hl_peers *hl_server_peers(struct hl_server *server);
 
 /* ---- inside of the folder ---- */
+extern const struct hilum_command_api hl_command_api;                   /* command_api.c */
 hilum_rc hl_server_register_commands(struct hl_server *server);         /* commands.c */
 hilum_rc hl_server_register_catalog_commands(struct hl_server *server); /* commands_catalog.c */
 hilum_rc hl_server_register_archive_commands(struct hl_server *server); /* commands_archive.c */

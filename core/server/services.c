@@ -284,6 +284,7 @@ void hl_server_plugin_services(struct hl_server *server)
         .dicom = hl_dicom_api(),
         .catalog = &catalog_api,
         .objects = &hl_object_api,
+        .commands = &hl_command_api,
         .allow = allow,
         .store_scu = store_scu,
         .dicom_address = dicom_address,

@@ -215,6 +215,12 @@ static hilum_rc suspend(hilum_http *http, uint32_t deadline_ms, void (*on_gone)(
     return hl_fail(HILUM_EUNSUP, "in a process of its own a route answers before it returns");
 }
 
+/* A body that has nothing yet is asked for once a second; waking it does not cross the border. */
+static void wake(hilum_http *http)
+{
+    (void)http;
+}
+
 /* Files are the server's to find and to cache; this process sees few of them, and the server would read for it what the jail
  * keeps from it. */
 static hilum_rc respond_file(hilum_http *http, const char *root, const char *path)
@@ -314,7 +320,8 @@ static const struct hilum_http_api api = {.size = sizeof api,
                                           .resume = resume,
                                           .lend = lend,
                                           .stream = stream,
-                                          .respond_file = respond_file};
+                                          .respond_file = respond_file,
+                                          .wake = wake};
 
 static const char *text_of(struct hilum_self *self)
 {

@@ -464,4 +464,5 @@ const struct hilum_http_api http_api = {
     .lend = api_lend,
     .stream = http_stream,
     .respond_file = http_respond_file,
+    .wake = http_stream_wake,
 };

@@ -173,6 +173,9 @@ static void http_drain(void *state, uint32_t deadline_ms)
     pthread_mutex_lock(&server->lock);
     server->is_draining = true;
     pthread_cond_broadcast(&server->watched);
+    pthread_mutex_unlock(&server->lock);
+    http_streams_ask(server);
+    pthread_mutex_lock(&server->lock);
     wait_idle(server, deadline_ms);
     if (server->n_active > 0) {
         cut(server);
@@ -186,6 +189,7 @@ static void cut_readers(struct http_server *server)
     pthread_mutex_lock(&server->lock);
     cut(server);
     pthread_mutex_unlock(&server->lock);
+    http_streams_ask(server);
 }
 
 /* The library must not be stopped while it holds a suspended connection, so workers end first. */

@@ -226,6 +226,8 @@ struct hilum_http {
     /* ---- stream(): the piece is the loop thread's while !is_pulling ---- */
     struct hilum_http_source source;
     bool has_source, is_pulling, is_source_end, is_source_failed;
+    bool is_idle, is_woken; /* under lock: it had nothing; somebody said that it has */
+    uint64_t idle_round;    /* when it was found to have nothing */
     const uint8_t *piece;
     uint64_t piece_left;
 
@@ -267,6 +269,7 @@ struct http_server {
     unsigned n_running;                  /* requests, neither pulls nor long bodies, in work */
     unsigned n_bodies, n_body_queue;     /* long bodies in work, and waiting */
     unsigned n_conns, n_queue, n_active; /* active: requests begun and not completed */
+    uint64_t idle_round;                 /* how often all that wait were asked */
     bool is_draining, is_stopping, is_watched_out;
     bool is_cut;                 /* bodies that still leave are cut short */
     pthread_t *workers, watcher; /* threads are made as they are wanted: up to workers + bodies */
@@ -323,6 +326,10 @@ hilum_rc http_stream_first(struct hilum_http *request);
 /* A worker's turn: the next piece, and the client goes on. May free the request. */
 void http_stream_pull(struct hilum_http *request);
 void http_stream_drop(struct hilum_http *request);
+/* As hilum_http_api.wake. */
+void http_stream_wake(struct hilum_http *request);
+/* Every source that had nothing is asked once more; while draining they end. */
+void http_streams_ask(struct http_server *server);
 struct MHD_Response *http_stream_respond(struct hilum_http *request); /* NULL: no memory */
 
 /* compress.c: gzip or zstd of n bytes; NULL: not worth it. Free with free(). */

@@ -50,13 +50,78 @@ static hilum_rc fetch(struct hilum_http *request)
     request->piece = bytes;
     request->piece_left = rc == HILUM_OK ? n : 0;
     request->is_source_end = rc == HILUM_OK && n == 0;
-    request->is_source_failed = rc != HILUM_OK;
+    request->is_source_failed = rc != HILUM_OK && rc != HILUM_EAGAIN;
     return rc;
 }
 
+/* What has nothing yet is begun all the same: its head leaves. */
 hilum_rc http_stream_first(struct hilum_http *request)
 {
-    return fetch(request);
+    hilum_rc rc = fetch(request);
+    return rc == HILUM_EAGAIN ? HILUM_OK : rc;
+}
+
+/* ---- sources that have nothing yet ---- */
+
+/* A worker's turn for a source that may have something by now. */
+static void pull_again(struct hilum_http *request)
+{
+    if (http_enqueue_pull(request))
+        return;
+    pthread_mutex_lock(&request->lock);
+    request->is_pulling = false;
+    request->is_source_failed = true;
+    http_wake(request);
+    pthread_mutex_unlock(&request->lock);
+}
+
+void http_stream_wake(struct hilum_http *request)
+{
+    pthread_mutex_lock(&request->lock);
+    bool was_idle = request->is_idle;
+    request->is_idle = false;
+    request->is_woken = !was_idle;
+    pthread_mutex_unlock(&request->lock);
+    if (was_idle)
+        pull_again(request);
+}
+
+/* One that waits; NULL: none. It is nobody else's then. */
+static struct hilum_http *take_idle(struct http_server *server)
+{
+    struct hilum_http *found = NULL;
+    pthread_mutex_lock(&server->lock);
+    for (struct hilum_http *r = server->active; r != NULL && found == NULL; r = r->next_active) {
+        pthread_mutex_lock(&r->lock);
+        if (r->is_idle && r->idle_round != server->idle_round) {
+            r->is_idle = false;
+            found = r;
+        }
+        pthread_mutex_unlock(&r->lock);
+    }
+    pthread_mutex_unlock(&server->lock);
+    return found;
+}
+
+void http_streams_ask(struct http_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    server->idle_round++;
+    pthread_mutex_unlock(&server->lock);
+    for (struct hilum_http *r; (r = take_idle(server)) != NULL;)
+        pull_again(r);
+}
+
+/* Nothing yet: the connection stays suspended until somebody wakes it. True: it is his now. */
+static bool is_left_idle(struct hilum_http *request, bool is_draining, uint64_t round)
+{
+    pthread_mutex_lock(&request->lock);
+    bool is_left = !is_draining && !request->is_woken;
+    request->is_source_end = is_draining;
+    request->is_idle = is_left;
+    request->idle_round = round;
+    pthread_mutex_unlock(&request->lock);
+    return is_left;
 }
 
 static void log_cut(const struct hilum_http *request)
@@ -69,22 +134,40 @@ static void log_cut(const struct hilum_http *request)
     server->host->log(server->self, HILUM_LOG_WARN, line);
 }
 
-void http_stream_pull(struct hilum_http *request)
+/* False: it waits, or another turn has been asked for; the request is not this thread's any more. */
+static bool pull(struct hilum_http *request)
 {
     struct http_server *server = request->server;
     pthread_mutex_lock(&server->lock);
-    bool is_cut = server->is_cut;
+    bool is_cut = server->is_cut, is_draining = server->is_draining;
+    uint64_t round = server->idle_round;
     pthread_mutex_unlock(&server->lock);
     pthread_mutex_lock(&request->lock);
     bool is_gone = request->is_gone;
+    request->is_woken = false;
     pthread_mutex_unlock(&request->lock);
     if (is_cut)
         request->is_source_failed = true;
-    else if (!is_gone && fetch(request) != HILUM_OK)
+    hilum_rc rc = is_cut || is_gone ? HILUM_OK : fetch(request);
+    if (rc != HILUM_OK && rc != HILUM_EAGAIN)
         log_cut(request);
+    if (rc != HILUM_EAGAIN)
+        return true;
+    if (is_left_idle(request, is_draining, round))
+        return false;
+    if (is_draining)
+        return true;
+    pull_again(request);
+    return false;
+}
+
+void http_stream_pull(struct hilum_http *request)
+{
+    if (!pull(request))
+        return;
     pthread_mutex_lock(&request->lock);
     request->is_pulling = false;
-    is_gone = request->is_gone;
+    bool is_gone = request->is_gone;
     if (!is_gone) {
         http_conn_phase(request->conn, HTTP_SENDING);
         http_wake(request);

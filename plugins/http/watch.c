@@ -98,6 +98,7 @@ static void *watch(void *arg)
         pthread_mutex_unlock(&server->lock);
         look(server);
         http_tls_look(server);
+        http_streams_ask(server);
         while (end_one_kept(server)) {
         }
         pthread_mutex_lock(&server->lock);

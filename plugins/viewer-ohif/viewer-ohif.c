@@ -154,7 +154,7 @@ static hilum_rc sign_in_first(const struct hilum_http_api *api, hilum_http *http
     size_t at = (size_t)snprintf(where, sizeof where, "%.500s/?next=", prefix_of(asked));
     for (const unsigned char *p = (const unsigned char *)from; *p != '\0'; p++) {
         bool is_plain = isalnum(*p) || strchr("-._~/", *p) != NULL;
-        where[at++] = is_plain ? (char)*p : '%';
+        where[at++] = (char)(is_plain ? *p : '%');
         if (!is_plain) {
             where[at++] = hex[*p >> 4];
             where[at++] = hex[*p & 15];

@@ -100,8 +100,8 @@ static hilum_rc config(void *self, const struct hilum_http_api *api, hilum_http 
                 .kind = HILUM_CAP_ROUTE,                                                           \
                 .threads = HILUM_PARALLEL,                                                         \
                 .name = "web-shell/" label},                                                       \
-        .methods = "GET", .pattern = path, .summary = what, .flags = HILUM_ROUTE_ANONYMOUS,        \
-        .run = function,                                                                           \
+        .methods = "GET", .pattern = (path), .summary = (what), .flags = HILUM_ROUTE_ANONYMOUS,    \
+        .run = (function),                                                                         \
     }
 
 static const struct hilum_route routes[] = {

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-start_web 'unknown_clients = "refuse"; max_sign_in_failures = 100000;' '' '{ name = "auth-local"; required = true; }, { name = "web-shell"; }, { name = "viewer-ohif"; },'
+start_web 'unknown_clients = "refuse"; max_sign_in_failures = 100000;' '' '{ name = "auth-local"; required = true; }, { name = "web-shell"; }, { name = "viewer-ohif"; }, { name = "web-admin"; },'
 check "the tables agree" $python - "$build/bin/hilum" "$work/server/data" "$url" "$root" <<'PY'
 import http.client, json, subprocess, sys
 hilum, data, url, root = sys.argv[1:]
@@ -18,7 +18,8 @@ def ask(method, path, headers):
     c = http.client.HTTPConnection(host, int(port), timeout=20)
     c.request(method, path, headers=headers)
     answer = c.getresponse()
-    answer.read()
+    if answer.getheader("Content-Type") != "text/event-stream":
+        answer.read()
     c.close()
     return answer.status
 

@@ -5,7 +5,7 @@
 modules=$("$root/tests/web/pages/install.sh") || skip "$modules"
 [ -f "$build/lib/hilum/web/web-shell/index.html" ] || skip "the pages are not built"
 
-start_web 'unknown_clients = "refuse";' '' '{ name = "auth-local"; required = true; }, { name = "web-shell"; required = true; },'
+start_web 'unknown_clients = "refuse";' '' '{ name = "auth-local"; required = true; }, { name = "web-shell"; required = true; }, { name = "web-admin"; required = true; },'
 send_demo
 sign_up doctor administrator
 $python - "$work" "$password" <<'PY'

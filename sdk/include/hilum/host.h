@@ -6,6 +6,7 @@
 #include "hilum/abi.h"
 #include "hilum/auth.h"
 #include "hilum/catalog.h"
+#include "hilum/command.h"
 #include "hilum/database.h"
 #include "hilum/declare.h"
 #include "hilum/event.h"
@@ -218,6 +219,7 @@ struct hilum_host {
     hilum_rc (*audit_rows)(hilum_self *self, int64_t after,
                            hilum_rc (*each)(void *arg, const struct hilum_audit_row *row),
                            void *arg);
+    const struct hilum_command_api *commands; /* NULL until start, and in workers */
     /* since 1.1: append here */
 };
 

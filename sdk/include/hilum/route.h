@@ -42,7 +42,8 @@ struct hilum_http_request {
 struct hilum_http_source {
     uint32_t size, reserved;
     /* The next bytes, borrowed until the next call or close(); *n 0: the end. An error cuts the connection, so that
-     * the client does not take a part for the whole; before the first byte it becomes the answer. */
+     * the client does not take a part for the whole; before the first byte it becomes the answer. HILUM_EAGAIN: nothing
+     * yet; it is called again when somebody calls wake(), and after a second at the latest. */
     hilum_rc (*next)(void *arg, const void **bytes, uint64_t *n);
     void (*close)(void *arg); /* exactly once, in every case, on any thread; may be NULL */
     void *arg;
@@ -120,12 +121,26 @@ struct hilum_http_api {
      * that begin with '.', and whatever is not below root are not there. HILUM_ENOTFOUND: no such file, and no
      * response was begun. */
     hilum_rc (*respond_file)(hilum_http *http, const char *root, const char *path);
+    /* For a source whose next() had nothing yet: it has now, or has ended. Any thread, from run() until the source is
+     * closed; it calls nothing of the source on this thread. */
+    void (*wake)(hilum_http *http);
     /* since 1.1: append here */
 };
 
 enum {
     HILUM_ROUTE_ANONYMOUS = 1, /* without signing in: sign-in itself, health, static bundles */
     HILUM_ROUTE_NO_CSRF = 2    /* writes that carry their own proof, such as a signed form */
+};
+
+enum { HILUM_IN_QUERY = 1, HILUM_IN_HEADER = 2 };
+
+/* A parameter that a route understands, for OpenAPI; those of the pattern describe themselves. Element of arrays. */
+struct hilum_route_param {
+    const char *name; /* NULL ends the array */
+    uint32_t in;      /* HILUM_IN_* */
+    const char *type; /* of JSON: "string", "integer", "boolean" */
+    const char *summary;
+    uint32_t is_required;
 };
 
 /* One route per method and pattern in the server: a second provider is refused. Threads: as cap.threads
@@ -146,6 +161,10 @@ struct hilum_route {
     /* Answers one request. HILUM_OK after a response was made, begun and ended, or suspended; otherwise an
      * error, which the server answers. */
     hilum_rc (*run)(void *self, const struct hilum_http_api *api, hilum_http *http);
+    /* What it takes and gives, for OpenAPI; NULL: not said. Media types by comma, without parameters. */
+    const char *takes, *gives;
+    const struct hilum_route_param *params;
+    /* since 1.1: append here */
 };
 
 #ifdef __cplusplus

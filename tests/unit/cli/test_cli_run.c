@@ -116,7 +116,7 @@ static void wrong_words__are_usage_errors_that_help(void **state)
         {"study refuse 1 2", "\"2\" is one argument too many"},
         {"--bogus", "no option --bogus before a command"},
         {"--data", "--data: expected a value"},
-        {"", "usage: hilum [--data DIR | --socket PATH]"},
+        {"", "usage: hilum [--data DIR | --socket PATH | --server URL]"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct outcome *o = hilum(*state, cases[i][0]);

@@ -1,6 +1,7 @@
 // The start: who is here, and the list or the sign-in for them.
 import { getJson, getSession, type Session } from './api';
 import { h } from './dom';
+import { explainDrawer } from './explain/drawer';
 import { language, setLanguage, t } from './i18n';
 import { load, type Found } from './list/load';
 import { ListPage } from './list/page';
@@ -46,7 +47,7 @@ async function showList(session: Session, query: Query, first: Promise<Found> = 
   const { viewer } = await config;
   list = new ListPage(app, {
     session, query, first, viewer,
-    explain: null,
+    explain: explainDrawer,
     rebuild: next => void showList(session, next),
     signedOut: showSignIn,
   });

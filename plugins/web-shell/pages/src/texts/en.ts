@@ -105,6 +105,11 @@ export const en = {
   explainReceived: 'Received',
   explainNoRules: 'No rule asked for anything.',
   explainNoJobs: 'Nothing is sent for this study.',
+  explainHeld: 'Held back',
+  received: (n: number, from: string) => `${n === 1 ? '1 image' : `${n} images`} from ${from}`,
+  askedBy: (rule: string) => `asked for by ${rule}`,
+  attempts: (n: number) => `${n} attempts`,
+  jobStates: { waiting: 'waiting', running: 'running', done: 'done', failed: 'failed' } as Record<string, string>,
   skip: 'Skip to the studies',
 };
 export type Texts = typeof en;

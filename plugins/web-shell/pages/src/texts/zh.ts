@@ -106,5 +106,10 @@ export const zh: Texts = {
   explainReceived: '接收',
   explainNoRules: '没有规则提出要求。',
   explainNoJobs: '此检查没有发送任务。',
+  explainHeld: '隔离',
+  received: (n, from) => `${n} 幅图像，来自 ${from}`,
+  askedBy: rule => `由规则 ${rule} 要求`,
+  attempts: n => `尝试 ${n} 次`,
+  jobStates: { waiting: '等待', running: '进行中', done: '完成', failed: '失败' },
   skip: '跳到检查列表',
 };
