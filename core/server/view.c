@@ -283,7 +283,10 @@ json_t *hl_server_view_store_report(const json_t *sums)
     json_t *rows = json_array();
     const json_t *sum;
     size_t i;
-    json_array_foreach(sums, i, sum) json_array_append_new(rows, report_row(sum));
+    json_array_foreach(sums, i, sum)
+    {
+        json_array_append_new(rows, report_row(sum));
+    }
     return rows;
 }
 

@@ -202,8 +202,8 @@ static uint32_t sample_at(const uint8_t *p, uint32_t bytes)
 
 static int32_t extended(uint32_t value, uint32_t bits)
 {
-    uint32_t shift = bits ? 32 - bits : 31;
-    return (int32_t)(value << shift) >> shift;
+    uint32_t sign = 1u << (bits ? bits - 1 : 0), mask = sign | (sign - 1);
+    return (int32_t)(((value & mask) ^ sign) - sign);
 }
 
 static uint32_t mask_of(uint32_t bits)

@@ -15,7 +15,7 @@ struct fetch {
     struct client *client;
     const struct hilum_destination *from;
     const char *study;
-    struct request *request;
+    struct request request;
     hilum_intake *intake;
     struct hilum_fetched *out;
     hilum_rc rc;
@@ -75,8 +75,8 @@ static bool body_begin(struct fetch *fetch)
     static const char multipart[] = "multipart/related";
     char *type = NULL;
     long status = 0;
-    curl_easy_getinfo(fetch->request->curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(fetch->request->curl, CURLINFO_CONTENT_TYPE, &type);
+    curl_easy_getinfo(fetch->request.curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(fetch->request.curl, CURLINFO_CONTENT_TYPE, &type);
     if (status != 200 && status != 206)
         return false; /* what it says is not kept: the status is enough */
     fetch->is_begun = type != NULL && strncasecmp(type, multipart, sizeof multipart - 1) == 0;
@@ -130,7 +130,7 @@ static bool path_make(const char *study, const char *series, const char *instanc
 
 static hilum_rc status_judge(struct fetch *fetch)
 {
-    const struct request *request = fetch->request;
+    const struct request *request = &fetch->request;
     struct hilum_fetched *out = fetch->out;
     hilum_rc rc = HILUM_EIO;
     if (request->status == 200 || request->status == 206)
@@ -157,7 +157,7 @@ static hilum_rc judge(struct fetch *fetch, hilum_rc rc)
                                          fetch->is_full ? HILUM_EIO : HILUM_EINVAL, out->detail);
     if (rc == HILUM_OK)
         snprintf(out->detail, sizeof out->detail, "WADO-RS, HTTP %ld, %llu stored",
-                 fetch->request->status, (unsigned long long)out->n_stored);
+                 fetch->request.status, (unsigned long long)out->n_stored);
     return rc;
 }
 
@@ -165,19 +165,18 @@ static hilum_rc fetch_run(struct fetch *fetch, const char *path)
 {
     static const char accept[] =
         "Accept: multipart/related; type=\"application/dicom\"; transfer-syntax=*";
-    struct request request = {0};
-    hilum_rc rc = request_open(fetch->client, fetch->from, path, &request);
+    struct request *request = &fetch->request;
+    hilum_rc rc = request_open(fetch->client, fetch->from, path, request);
     if (rc != HILUM_OK)
         return rc;
-    fetch->request = &request;
-    curl_easy_setopt(request.curl, CURLOPT_WRITEFUNCTION, body_take);
-    curl_easy_setopt(request.curl, CURLOPT_WRITEDATA, fetch);
-    rc = request_header(&request, accept) ? request_run(&request) : HILUM_ENOMEM;
+    curl_easy_setopt(request->curl, CURLOPT_WRITEFUNCTION, body_take);
+    curl_easy_setopt(request->curl, CURLOPT_WRITEDATA, fetch);
+    rc = request_header(request, accept) ? request_run(request) : HILUM_ENOMEM;
     if (fetch->rc != HILUM_OK)
         rc = fetch->rc;
     rc = judge(fetch, rc);
     fetch->client->host->objects->intake_close(fetch->intake);
-    request_close(&request);
+    request_close(request);
     return rc;
 }
 

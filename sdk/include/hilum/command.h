@@ -24,6 +24,7 @@ struct hilum_command_run {
     void *arg;
 };
 
+/* What host->commands points to. Any thread; errors as hilum/abi.h has them. */
 struct hilum_command_api {
     uint32_t size, reserved;
     /* {"version": ..., "commands": [{"name", "summary", "action", "args": [{"name", "type", "positional", "required",
