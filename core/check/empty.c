@@ -101,10 +101,55 @@ static void none_intake(hilum_intake *intake)
     (void)intake;
 }
 
+static hilum_rc none_lends(hilum_object *object, uint64_t *length)
+{
+    (void)object, (void)length;
+    return HILUM_ENOTFOUND;
+}
+
 const struct hilum_object_api hl_empty_objects = {
     .size = sizeof hl_empty_objects,
     .open = none_opens,
     .close = none_closes,
     .receive = none_receives,
     .intake_close = none_intake,
+    .lends = none_lends,
+};
+
+/* ---- commands ---- */
+
+static hilum_rc none_listed(hilum_self *self, struct hilum_sink *out)
+{
+    (void)self, (void)out;
+    return HILUM_EUNSUP;
+}
+
+static hilum_rc none_runs(hilum_self *self, const struct hilum_command_run *run)
+{
+    (void)self, (void)run;
+    return HILUM_ENOTFOUND;
+}
+
+static hilum_rc nothing_logged(hilum_self *self, uint64_t after, uint64_t *last,
+                               void (*line)(void *arg, uint64_t number, const char *json),
+                               void *arg)
+{
+    (void)self, (void)line, (void)arg;
+    *last = after;
+    return HILUM_OK;
+}
+
+static hilum_rc nobody_kept(hilum_self *self, const hilum_principal *who, hilum_principal **out)
+{
+    (void)self, (void)who;
+    *out = NULL;
+    return HILUM_EUNSUP;
+}
+
+const struct hilum_command_api hl_empty_commands = {
+    .size = sizeof hl_empty_commands,
+    .list = none_listed,
+    .run = none_runs,
+    .log_tail = nothing_logged,
+    .keep = nobody_kept,
 };

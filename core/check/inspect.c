@@ -93,6 +93,21 @@ static hilum_rc announced(void *arg, const char *name, const char *value)
     return HILUM_OK;
 }
 
+/* An archive in which nothing has happened yet. */
+static hilum_rc no_rows(void *arg, int64_t after,
+                        hilum_rc (*each)(void *arg, const struct hilum_audit_row *row),
+                        void *each_arg)
+{
+    (void)arg, (void)after, (void)each, (void)each_arg;
+    return HILUM_OK;
+}
+
+static hilum_rc no_value_put(void *arg, const char *plugin, const char *key, const char *value)
+{
+    (void)arg, (void)plugin, (void)key, (void)value;
+    return HILUM_OK;
+}
+
 static void lend(struct life *life)
 {
     const struct hl_host_services services = {.dicom = hl_dicom_api(),
@@ -101,7 +116,10 @@ static void lend(struct life *life)
                                               .allow = nobody_may,
                                               .dicom_address = no_address,
                                               .dicom_aet = no_aet,
-                                              .announce = announced};
+                                              .announce = announced,
+                                              .audit_rows = no_rows,
+                                              .value_put = no_value_put,
+                                              .commands = &hl_empty_commands};
     hl_plugins_set_services(life->plugins, &services);
     hl_plugins_set_publish(life->plugins, published, NULL);
 }

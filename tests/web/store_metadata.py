@@ -56,7 +56,8 @@ def to_xml(attributes):
                 ET.SubElement(node, NS + "InlineBinary").text = content["InlineBinary"]
             for i, value in enumerate(content.get("Value", [])):
                 number = str(i + 1)
-                if value is None:
+                if value is None:  # an empty value among others: its place counts
+                    ET.SubElement(node, NS + ("PersonName" if content["vr"] == "PN" else "Item" if content["vr"] == "SQ" else "Value"), number=number)
                     continue
                 if content["vr"] == "SQ":
                     fill(ET.SubElement(node, NS + "Item", number=number), value)
