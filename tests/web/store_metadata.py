@@ -151,6 +151,16 @@ def edges(base):
     equal("as others read it", ("王^小东", "0.1", 65535), (file.PatientName.ideographic, str(file.PatientWeight), file.Rows))
 
 
+def refused_early(base, metadata):
+    """The status of a body that is refused before its end: a client that still sends may find the connection closed before it reads the answer."""
+    for _ in range(5):
+        try:
+            return post(base, [(JSON, None, metadata)])[0]
+        except OSError:
+            continue
+    return "no answer in five tries"
+
+
 def refusals(base):
     good, bad = minimal("2.25.9010"), minimal("2.25.9011")
     bad["7FE00010"] = {"vr": "OW", "BulkDataURI": "nowhere"}
@@ -180,7 +190,7 @@ def refusals(base):
         equal(f"{tag} {vr} {value}", 409, post(base, [(JSON, None, json.dumps(minimal("2.25.9014", **{tag: (vr, value)})).encode())])[0])
     equal("cut off", 400, post(base, [(JSON, None, json.dumps(good).encode())], is_whole=False)[0])
     equal("no metadata", 400, post(base, [(OCTETS, "x", b"1")])[0])
-    equal("metadata without end", 413, post(base, [(JSON, None, b"[" + b" " * ((4 << 20) + 100000))])[0])
+    equal("metadata without end", 413, refused_early(base, b"[" + b" " * ((4 << 20) + 100000)))
 
 
 def frames(base, rle):
