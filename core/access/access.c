@@ -31,7 +31,8 @@ struct action {
 static const struct action actions[] = {
     {"echo", HL_SERVICE_ECHO, ALWAYS, false, NO_STUDY},
     {"store", HL_SERVICE_STORE, ALWAYS, false, FILTERED},
-    {"receive", HL_SERVICE_STORE, ALWAYS, false, FILTERED},
+    /* What is sent to a peer. Its services say what it may ask for, so any will do: workstations fetch and never store. */
+    {"receive", HL_SERVICE_ALL, ALWAYS, false, FILTERED},
     {"find", HL_SERVICE_FIND, FROM_LOOPBACK, true, READING},
     {"move", HL_SERVICE_MOVE, FROM_LOOPBACK, false, READING},
     {"get", HL_SERVICE_GET, FROM_LOOPBACK, false, READING},
