@@ -232,7 +232,7 @@ hilum_rc hl_record_compression_add(struct hl_record *record, const struct hl_com
     return n ? hl_writer_run(record->writer, HL_LANE_OTHER, sums_write, &sums) : HILUM_OK;
 }
 
-static void sum_json(struct hl_stmt *stmt, struct hl_buf *json)
+static hilum_rc sum_json(struct hl_stmt *stmt, void *unused, struct hl_buf *json)
 {
     static const char *const names[] = {"done",        "kept",    "bytes_before",
                                         "bytes_after", "work_us", "last_us"};
@@ -246,6 +246,8 @@ static void sum_json(struct hl_stmt *stmt, struct hl_buf *json)
     hl_buf_json_string(json, hl_stmt_text(stmt, 8));
     hl_buf_printf(json, ",\"waiting\":%lld,\"waiting_bytes\":%lld}",
                   (long long)hl_stmt_int(stmt, 9), (long long)hl_stmt_int(stmt, 10));
+    (void)unused;
+    return HILUM_OK;
 }
 
 hilum_rc hl_record_compression_report(struct hl_record *record, struct hl_buf *json)
@@ -263,14 +265,7 @@ hilum_rc hl_record_compression_report(struct hl_record *record, struct hl_buf *j
         "x.store AND l.object_key = x.object_key WHERE x.why = 'compressed by ' || c.rule) "
         "FROM compression c ORDER BY c.rule, c.syntax",
         "");
-    hl_buf_byte(json, '[');
-    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
-        hl_buf_text(json, is_first ? "" : ",");
-        sum_json(stmt, json);
-        rc = HILUM_OK;
-    }
-    hl_buf_byte(json, ']');
-    hl_stmt_done(stmt);
+    rc = hl_stmt_array(stmt, rc, sum_json, NULL, json);
     hl_readers_put(record->readers, session, rc);
     return rc;
 }

@@ -25,24 +25,23 @@ static void person_json(struct hl_stmt *stmt, unsigned first, struct hl_buf *jso
     hl_buf_byte(json, '}');
 }
 
+static hilum_rc uid_json(struct hl_stmt *stmt, void *unused, struct hl_buf *json)
+{
+    (void)unused;
+    hl_buf_json_string(json, hl_stmt_text(stmt, 0));
+    return HILUM_OK;
+}
+
 static hilum_rc studies_json(struct hl_session *session, int64_t patient, struct hl_buf *json)
 {
     struct hl_stmt *stmt = NULL;
     hilum_rc rc = hl_session_ask(session, &stmt,
                                  "SELECT uid FROM study WHERE patient = ?1 ORDER BY id LIMIT 100",
                                  "i", patient);
-    hl_buf_byte(json, '[');
-    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
-        hl_buf_text(json, is_first ? "" : ",");
-        hl_buf_json_string(json, hl_stmt_text(stmt, 0));
-        rc = HILUM_OK;
-    }
-    hl_buf_byte(json, ']');
-    hl_stmt_done(stmt);
-    return rc;
+    return hl_stmt_array(stmt, rc, uid_json, NULL, json);
 }
 
-static hilum_rc conflict_json(struct hl_session *session, struct hl_stmt *stmt, struct hl_buf *json)
+static hilum_rc conflict_json(struct hl_stmt *stmt, void *session, struct hl_buf *json)
 {
     char when[32];
     hl_buf_printf(
@@ -76,13 +75,7 @@ hilum_rc hl_record_conflicts(struct hl_record *record, struct hl_buf *json)
                         "JOIN patient n ON n.id = c.provisional JOIN patient k ON k.id = c.known "
                         "WHERE c.state = 0 ORDER BY c.id LIMIT ?1",
                         "d", LIST_MAX);
-    hl_buf_byte(json, '[');
-    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
-        hl_buf_text(json, is_first ? "" : ",");
-        rc = conflict_json(session, stmt, json);
-    }
-    hl_buf_byte(json, ']');
-    hl_stmt_done(stmt);
+    rc = hl_stmt_array(stmt, rc, conflict_json, session, json);
     hl_readers_put(record->readers, session, rc);
     return rc;
 }

@@ -30,14 +30,16 @@ static void column_json(struct hl_stmt *stmt, unsigned i, const char *name, stru
         hl_buf_json_string(json, text);
 }
 
-static void row_json(struct hl_stmt *stmt, const char *const *names, struct hl_buf *json)
+static hilum_rc row_json(struct hl_stmt *stmt, void *arg, struct hl_buf *json)
 {
+    const char *const *names = *(const char *const **)arg;
     hl_buf_byte(json, '{');
     for (unsigned i = 0; names[i]; i++) {
         hl_buf_text(json, i ? "," : "");
         column_json(stmt, i, names[i], json);
     }
     hl_buf_byte(json, '}');
+    return HILUM_OK;
 }
 
 /* One query of the story with the names of its columns, ended by NULL. */
@@ -51,15 +53,9 @@ static hilum_rc section_json(struct hl_session *session, const struct section *s
 {
     struct hl_stmt *stmt = NULL;
     hilum_rc rc = hl_session_ask(session, &stmt, section->sql, "td", study_uid, SECTION_MAX);
-    hl_buf_printf(json, ",\"%s\":[", section->title);
-    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
-        hl_buf_text(json, is_first ? "" : ",");
-        row_json(stmt, section->names, json);
-        rc = HILUM_OK;
-    }
-    hl_buf_byte(json, ']');
-    hl_stmt_done(stmt);
-    return rc;
+    const char *const *names = section->names;
+    hl_buf_printf(json, ",\"%s\":", section->title);
+    return hl_stmt_array(stmt, rc, row_json, &names, json);
 }
 
 /* ---- a study --------------------------------------------------------------------------------------------------- */
@@ -111,10 +107,11 @@ static const struct section sections[] = {
 static hilum_rc study_json(struct hl_session *session, const char *which, char uid[65],
                            struct hl_buf *json)
 {
-    static const char *const names[] = {
+    static const char *const columns[] = {
         "StudyInstanceUID", "AccessionNumber", "StudyDate", "ModalitiesInStudy",
         "#series",          "#instances",      "#bytes",    "@created",
         "@last_arrival",    "#complete",       NULL};
+    const char *const *names = columns;
     struct hl_stmt *stmt = NULL;
     hilum_rc rc = hl_session_ask(
         session, &stmt,
@@ -127,7 +124,7 @@ static hilum_rc study_json(struct hl_session *session, const char *which, char u
     if (rc == 1) {
         snprintf(uid, 65, "%s", hl_stmt_text(stmt, 0));
         hl_buf_text(json, "{\"study\":");
-        row_json(stmt, names, json);
+        row_json(stmt, &names, json);
     }
     hl_stmt_done(stmt);
     if (rc == 0)

@@ -370,7 +370,7 @@ static hilum_rc state_of(const char *name, int *out)
                                name);
 }
 
-static void job_json(struct hl_stmt *stmt, struct hl_buf *json)
+static hilum_rc job_json(struct hl_stmt *stmt, void *unused, struct hl_buf *json)
 {
     static const char *const texts[] = {"type", "lane", "StudyInstanceUID", "result", "rule"};
     char when[32];
@@ -388,6 +388,8 @@ static void job_json(struct hl_stmt *stmt, struct hl_buf *json)
         hl_buf_json_string(json, hl_stmt_text(stmt, 6 + i));
     }
     hl_buf_byte(json, '}');
+    (void)unused;
+    return HILUM_OK;
 }
 
 hilum_rc hl_record_jobs_list(struct hl_record *record, const char *state, unsigned limit,
@@ -406,21 +408,14 @@ hilum_rc hl_record_jobs_list(struct hl_record *record, const char *state, unsign
                         "study_uid, result, coalesce(rule, '') FROM job "
                         "WHERE ?1 < 0 OR state = ?1 ORDER BY id DESC LIMIT ?2",
                         "dd", number, (int)(limit && limit < LIST_MAX ? limit : LIST_MAX));
-    hl_buf_byte(json, '[');
-    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
-        hl_buf_text(json, is_first ? "" : ",");
-        job_json(stmt, json);
-        rc = HILUM_OK;
-    }
-    hl_buf_byte(json, ']');
-    hl_stmt_done(stmt);
+    rc = hl_stmt_array(stmt, rc, job_json, NULL, json);
     hl_readers_put(record->readers, session, rc);
     return rc;
 }
 
 /* ---- by destination and study ---- */
 
-static void group_json(struct hl_stmt *stmt, struct hl_buf *json)
+static hilum_rc group_json(struct hl_stmt *stmt, void *unused, struct hl_buf *json)
 {
     static const char *const texts[] = {"type", "lane", "StudyInstanceUID", "result"};
     char when[32];
@@ -441,6 +436,8 @@ static void group_json(struct hl_stmt *stmt, struct hl_buf *json)
         hl_buf_json_string(json, hl_stmt_text(stmt, i));
     }
     hl_buf_byte(json, '}');
+    (void)unused;
+    return HILUM_OK;
 }
 
 /* The state is written out: an index on rows of one state serves no parameter. */
@@ -481,14 +478,7 @@ hilum_rc hl_record_jobs_groups(struct hl_record *record, const char *state, unsi
     groups_sql(number, sql, sizeof sql);
     rc = hl_session_ask(session, &stmt, sql, "di",
                         (int)(limit && limit < LIST_MAX ? limit : LIST_MAX), INT64_MAX);
-    hl_buf_byte(json, '[');
-    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
-        hl_buf_text(json, is_first ? "" : ",");
-        group_json(stmt, json);
-        rc = HILUM_OK;
-    }
-    hl_buf_byte(json, ']');
-    hl_stmt_done(stmt);
+    rc = hl_stmt_array(stmt, rc, group_json, NULL, json);
     hl_readers_put(record->readers, session, rc);
     return rc;
 }

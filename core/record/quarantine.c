@@ -15,12 +15,27 @@
 /* Rows shown, and instances one decision may be about: it is one transaction. */
 enum { LIST_MAX = 10000, RELEASE_MAX = 100000 };
 
-hilum_rc hl_record_quarantine_list(struct hl_record *record, struct hl_buf *json)
+static hilum_rc held_json(struct hl_stmt *stmt, void *unused, struct hl_buf *json)
 {
     static const char *const names[] = {"SOPInstanceUID", "StudyInstanceUID", "rule", "reason"};
+    char when[32];
+    (void)unused;
+    hl_buf_printf(json, "{\"number\":%lld,\"when\":\"%s\",\"kind\":\"%s\"",
+                  (long long)hl_stmt_int(stmt, 0),
+                  hl_time_text(hl_stmt_int(stmt, 1), when, sizeof when),
+                  hl_stmt_int(stmt, 2) ? "other content" : "held");
+    for (unsigned i = 0; i < 4; i++) {
+        hl_buf_printf(json, ",\"%s\":", names[i]);
+        hl_buf_json_string(json, hl_stmt_text(stmt, 3 + i));
+    }
+    hl_buf_byte(json, '}');
+    return HILUM_OK;
+}
+
+hilum_rc hl_record_quarantine_list(struct hl_record *record, struct hl_buf *json)
+{
     struct hl_session *session = NULL;
     struct hl_stmt *stmt = NULL;
-    char when[32];
     hilum_rc rc = hl_readers_get(record->readers, &session);
     if (rc != HILUM_OK)
         return rc;
@@ -30,21 +45,7 @@ hilum_rc hl_record_quarantine_list(struct hl_record *record, struct hl_buf *json
                         "JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study "
                         "WHERE q.state = 0 ORDER BY q.id LIMIT ?1",
                         "d", LIST_MAX);
-    hl_buf_byte(json, '[');
-    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
-        hl_buf_printf(json, "%s{\"number\":%lld,\"when\":\"%s\",\"kind\":\"%s\"",
-                      is_first ? "" : ",", (long long)hl_stmt_int(stmt, 0),
-                      hl_time_text(hl_stmt_int(stmt, 1), when, sizeof when),
-                      hl_stmt_int(stmt, 2) ? "other content" : "held");
-        for (unsigned i = 0; i < 4; i++) {
-            hl_buf_printf(json, ",\"%s\":", names[i]);
-            hl_buf_json_string(json, hl_stmt_text(stmt, 3 + i));
-        }
-        hl_buf_byte(json, '}');
-        rc = HILUM_OK;
-    }
-    hl_buf_byte(json, ']');
-    hl_stmt_done(stmt);
+    rc = hl_stmt_array(stmt, rc, held_json, NULL, json);
     hl_readers_put(record->readers, session, rc);
     return rc;
 }

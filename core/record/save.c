@@ -111,14 +111,15 @@ static void value_json(struct hilum_value value, struct hl_buf *out)
 }
 
 /* The columns of a row, until there are no more. */
-static void row_json(struct hl_stmt *stmt, unsigned columns, struct hl_buf *out)
+static hilum_rc row_json(struct hl_stmt *stmt, void *columns, struct hl_buf *out)
 {
     hl_buf_byte(out, '[');
-    for (unsigned i = 0; i < columns; i++) {
+    for (unsigned i = 0; i < *(const unsigned *)columns; i++) {
         hl_buf_text(out, i ? "," : "");
         value_json(hl_stmt_value(stmt, i), out);
     }
     hl_buf_byte(out, ']');
+    return HILUM_OK;
 }
 
 /* Rows of a thing that has several: quarantine rows, overlays, labels. */
@@ -127,15 +128,7 @@ static hilum_rc list_json(struct hl_session *session, const char *sql, unsigned 
 {
     struct hl_stmt *stmt = NULL;
     hilum_rc rc = hl_session_ask(session, &stmt, sql, "i", id);
-    hl_buf_byte(out, '[');
-    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
-        hl_buf_text(out, is_first ? "" : ",");
-        row_json(stmt, columns, out);
-        rc = HILUM_OK;
-    }
-    hl_buf_byte(out, ']');
-    hl_stmt_done(stmt);
-    return rc;
+    return hl_stmt_array(stmt, rc, row_json, &columns, out);
 }
 
 /* Columns of a SELECT as it is written above: the commas outside of parentheses before its FROM. */
@@ -169,7 +162,8 @@ static hilum_rc fact_write(struct hl_record *record, struct hl_session *session,
         rc = HILUM_OK;
         head_json(record, kind, id, out);
         hl_buf_text(out, ",\"v\":");
-        row_json(stmt, columns_of(facts[kind].main), out);
+        unsigned columns = columns_of(facts[kind].main);
+        row_json(stmt, &columns, out);
         for (unsigned i = 0; i < 2 && facts[kind].lists[i] && rc == HILUM_OK; i++) {
             hl_buf_text(out, keys[i]);
             rc =

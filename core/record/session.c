@@ -298,6 +298,20 @@ void hl_stmt_blob(struct hl_stmt *stmt, unsigned i, void *out, size_t n)
         memcpy(out, value.bytes, value.n < n ? value.n : n);
 }
 
+hilum_rc hl_stmt_array(struct hl_stmt *stmt, hilum_rc rc,
+                       hilum_rc (*row)(struct hl_stmt *stmt, void *arg, struct hl_buf *json),
+                       void *arg, struct hl_buf *json)
+{
+    hl_buf_byte(json, '[');
+    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
+        hl_buf_text(json, is_first ? "" : ",");
+        rc = row(stmt, arg, json);
+    }
+    hl_buf_byte(json, ']');
+    hl_stmt_done(stmt);
+    return rc;
+}
+
 void hl_stmt_done(struct hl_stmt *stmt)
 {
     if (!stmt)

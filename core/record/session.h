@@ -55,6 +55,11 @@ const char *hl_stmt_text_or_null(struct hl_stmt *stmt, unsigned i);
 void hl_stmt_blob(struct hl_stmt *stmt, unsigned i, void *out, size_t n);
 struct hilum_value hl_stmt_value(struct hl_stmt *stmt, unsigned i);
 void hl_stmt_done(struct hl_stmt *stmt); /* NULL is fine */
+/* The rest of a question's rows as a JSON array behind what `json` holds, each written by `row` (its error ends the list),
+ * and the statement done. rc: what hl_session_ask answered; with an error the array is empty and rc is returned. */
+hilum_rc hl_stmt_array(struct hl_stmt *stmt, hilum_rc rc,
+                       hilum_rc (*row)(struct hl_stmt *stmt, void *arg, struct hl_buf *json),
+                       void *arg, struct hl_buf *json);
 
 struct hilum_value hl_value_int(int64_t integer);
 struct hilum_value hl_value_text(const char *text); /* NULL: NULL; borrowed */

@@ -225,7 +225,7 @@ static const char *state_name(int64_t state, const char *location)
     }
 }
 
-static void version_json(struct hl_stmt *stmt, struct hl_buf *json)
+static hilum_rc version_json(struct hl_stmt *stmt, void *unused, struct hl_buf *json)
 {
     static const char *const texts[] = {"peer", "calling_aet"};
     uint8_t digest[16];
@@ -247,6 +247,8 @@ static void version_json(struct hl_stmt *stmt, struct hl_buf *json)
         hl_buf_printf(json, ",\"erased_after\":\"%s\"",
                       hl_time_text(hl_stmt_int(stmt, 9), when, sizeof when));
     hl_buf_byte(json, '}');
+    (void)unused;
+    return HILUM_OK;
 }
 
 hilum_rc hl_record_versions(struct hl_record *record, const char *which, struct hl_buf *json)
@@ -267,14 +269,7 @@ hilum_rc hl_record_versions(struct hl_record *record, const char *which, struct 
         "LEFT JOIN erasure x ON x.store = l.store AND x.object_key = l.object_key "
         "ORDER BY v.uid, v.number, l.state LIMIT ?2",
         "td", which, LIST_MAX);
-    hl_buf_byte(json, '[');
-    for (bool is_first = true; rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1; is_first = false) {
-        hl_buf_text(json, is_first ? "" : ",");
-        version_json(stmt, json);
-        rc = HILUM_OK;
-    }
-    hl_buf_byte(json, ']');
-    hl_stmt_done(stmt);
+    rc = hl_stmt_array(stmt, rc, version_json, NULL, json);
     hl_readers_put(record->readers, session, rc);
     return rc;
 }

@@ -48,11 +48,32 @@ static hilum_rc apply(const struct scene *scene, const struct wanted_operator *w
     return rc;
 }
 
+typedef hilum_rc run_function(const struct scene *scene, const struct wanted_operator *wanted,
+                              const struct applied *op, void *target);
+
+/* In the order they were asked for, those that take so many images. */
+static hilum_rc run_those_of(const struct scene *scene, const struct request *request,
+                             uint32_t n_inputs, run_function *run, void *target)
+{
+    hilum_rc rc = HILUM_OK;
+    for (uint32_t i = 0; rc == HILUM_OK && i < request->n_operators; i++) {
+        struct applied op;
+        rc = take(scene, &request->operators[i], &op);
+        if (rc != HILUM_OK)
+            return rc;
+        if (op.table->n_inputs == n_inputs)
+            rc = run(scene, &request->operators[i], &op, target);
+        scene->render->host->unpin(scene->render->self, op.cap);
+    }
+    return rc;
+}
+
 /* ---- on stored samples ---- */
 
 static hilum_rc subtract(const struct scene *scene, const struct wanted_operator *wanted,
-                         const struct applied *op, struct samples *samples)
+                         const struct applied *op, void *target)
 {
+    struct samples *samples = target;
     uint32_t mask = wanted->mask != UINT32_MAX ? wanted->mask : 0;
     struct hilum_frame frame;
     uint8_t *other = malloc((size_t)samples->n), *pixels = NULL;
@@ -82,24 +103,15 @@ static hilum_rc subtract(const struct scene *scene, const struct wanted_operator
 hilum_rc operators_samples(const struct scene *scene, const struct request *request,
                            struct samples *samples)
 {
-    hilum_rc rc = HILUM_OK;
-    for (uint32_t i = 0; rc == HILUM_OK && i < request->n_operators; i++) {
-        struct applied op;
-        rc = take(scene, &request->operators[i], &op);
-        if (rc != HILUM_OK)
-            return rc;
-        if (op.table->n_inputs == 2)
-            rc = subtract(scene, &request->operators[i], &op, samples);
-        scene->render->host->unpin(scene->render->self, op.cap);
-    }
-    return rc;
+    return run_those_of(scene, request, 2, subtract, samples);
 }
 
 /* ---- on the picture ---- */
 
 static hilum_rc filter(const struct scene *scene, const struct wanted_operator *wanted,
-                       const struct applied *op, struct picture *picture)
+                       const struct applied *op, void *target)
 {
+    struct picture *picture = target;
     const struct hilum_frame in = {.size = sizeof in,
                                    .columns = picture->width,
                                    .rows = picture->height,
@@ -130,15 +142,5 @@ static hilum_rc filter(const struct scene *scene, const struct wanted_operator *
 hilum_rc operators_picture(const struct scene *scene, const struct request *request,
                            struct picture *picture)
 {
-    hilum_rc rc = HILUM_OK;
-    for (uint32_t i = 0; rc == HILUM_OK && i < request->n_operators; i++) {
-        struct applied op;
-        rc = take(scene, &request->operators[i], &op);
-        if (rc != HILUM_OK)
-            return rc;
-        if (op.table->n_inputs == 1)
-            rc = filter(scene, &request->operators[i], &op, picture);
-        scene->render->host->unpin(scene->render->self, op.cap);
-    }
-    return rc;
+    return run_those_of(scene, request, 1, filter, picture);
 }

@@ -226,12 +226,7 @@ static hilum_rc viewer_init(const struct hilum_host *host, hilum_self *self, con
 static hilum_rc viewer_start(void *state)
 {
     const struct viewer *viewer = state;
-    char line[PAGES_PATH_MAX + 100];
-    if (!pages_has(viewer->root, "index.html")) {
-        snprintf(line, sizeof line, "no viewer in %s: build the target `viewer`, or set root",
-                 viewer->root);
-        viewer->host->log(viewer->self, HILUM_LOG_WARN, line);
-    }
+    pages_look(viewer->host, viewer->self, viewer->root, "build the target `viewer`, or set root");
     return HILUM_OK;
 }
 

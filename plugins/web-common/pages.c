@@ -38,11 +38,15 @@ static bool join(const char *root, const char *name, char out[PAGES_PATH_MAX])
     return snprintf(out, PAGES_PATH_MAX, "%s/%s", root, name) < PAGES_PATH_MAX;
 }
 
-bool pages_has(const char *root, const char *name)
+void pages_look(const struct hilum_host *host, hilum_self *self, const char *root,
+                const char *advice)
 {
-    char path[PAGES_PATH_MAX];
+    char path[PAGES_PATH_MAX], line[PAGES_PATH_MAX + 100];
     struct stat st;
-    return join(root, name, path) && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    if (join(root, "index.html", path) && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+        return;
+    snprintf(line, sizeof line, "no pages in %s: %s", root, advice);
+    host->log(self, HILUM_LOG_WARN, line);
 }
 
 static char *read_all(const char *path)

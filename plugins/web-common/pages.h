@@ -6,13 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "hilum/host.h"
+
 enum { PAGES_PATH_MAX = 1024 };
 
 /* The directory of a plugin's bundle: `configured`, or where that is empty LIBDIR/hilum/web/<id>, beside the plugins'
  * directory this code was loaded from. False: the path is too long. */
 bool pages_root(const char *configured, const char *id, char out[PAGES_PATH_MAX]);
-/* Is there a file of this name? */
-bool pages_has(const char *root, const char *name);
+/* Says in the log, with advice, where there is no index.html below root: at the start of a plugin. */
+void pages_look(const struct hilum_host *host, hilum_self *self, const char *root,
+                const char *advice);
 /* A whole small file with each `mark` replaced by `with`. NULL: it is not there, larger than 256 KiB, or there is no
  * memory. Free with free(). */
 char *pages_template(const char *root, const char *name, const char *mark, const char *with,

@@ -139,12 +139,7 @@ static hilum_rc shell_init(const struct hilum_host *host, hilum_self *self, cons
 static hilum_rc shell_start(void *state)
 {
     const struct shell *shell = state;
-    char line[PAGES_PATH_MAX + 100];
-    if (!pages_has(shell->root, "index.html")) {
-        snprintf(line, sizeof line, "no pages in %s: build with node and npm, or set root",
-                 shell->root);
-        shell->host->log(shell->self, HILUM_LOG_WARN, line);
-    }
+    pages_look(shell->host, shell->self, shell->root, "build with node and npm, or set root");
     return HILUM_OK;
 }
 
