@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds, runs everything. The last line is "N passed, N failed, N skipped".
-#   --long   fuzzing for minutes, many kills, a million studies: hours, not minutes
+#   --long   ten minutes of fuzzing a target, many kills, every crash point, clang-tidy, valgrind: hours, not minutes
 #   --only PATTERN   names of tests to run (a shell pattern), for people at work on one thing
 set -uo pipefail
 

@@ -1,5 +1,5 @@
-/* Who may do what: the one function that decides. DIMSE, the control socket, Lua verbs and, later,
- * the web ask hl_allow before they act, and nobody decides for himself. It knows the policy and
+/* Who may do what: the one function that decides. DIMSE, the control socket, Lua verbs and the
+ * web ask hl_allow before they act, and nobody decides for himself. It knows the policy and
  * nothing of how an action is carried out. SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_ACCESS_H
 #define HL_ACCESS_H
@@ -64,7 +64,7 @@ struct hl_resource {
  *   move             services has move   from loopback             no     yes             yes
  *   get              services has get    from loopback             no     yes             yes
  *   retrieve         move or get         from loopback             no     yes             yes
- *   receive          services has store  yes                       no     yes             yes
+ *   receive          any service         yes                       no     yes             yes
  *   study.send       no                  no                        yes    yes             yes
  *   instance.tag     no                  no                        yes    yes             yes
  *   instance.keep    no                  no                        yes    yes             yes

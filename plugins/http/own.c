@@ -11,7 +11,7 @@ static hilum_rc health(void *self, const struct hilum_http_api *api, hilum_http 
     return api->respond(http, 200, "application/json", body, sizeof body - 1);
 }
 
-/* May a load balancer send clients here? Not while draining, nor where objects cannot be read. */
+/* May a load balancer send clients here? Not while draining. Stores are not asked yet. */
 static hilum_rc ready(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     struct http_server *server = self;

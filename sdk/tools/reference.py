@@ -7,7 +7,7 @@ among them. SPDX-License-Identifier: MIT"""
 import html, os, re, sys
 
 TOKEN = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\])*"|#(?:\\\n|[^\n])*|[A-Za-z_]\w*|\n|[^\S\n]+|.', re.S)
-ORDER = ["abi", "plugin", "host", "event", "declare", "catalog", "object", "scu"]  # then the capabilities by name
+ORDER = ["abi", "plugin", "host", "event", "declare", "command", "catalog", "object", "scu"]  # then the capabilities by name
 
 
 def words(comment):
