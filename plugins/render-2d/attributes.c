@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { REFERENCED_MAX = 10000 };
+
 const char *attribute(const struct scene *scene, uint32_t i, const char *path)
 {
     const char *value = scene->source->text(scene->source->ctx, i, path);
@@ -74,4 +76,37 @@ bool scene_state(const struct scene *scene, uint32_t *i)
 {
     *i = scene->source->n_slices;
     return is_whole(scene) && scene->source->n_states > 0;
+}
+
+/* Is it one of the numbers listed? No list means all. */
+static bool is_listed(const struct scene *scene, uint32_t i, const char *path, uint32_t number)
+{
+    const char *list = attribute(scene, i, path);
+    double value;
+    if (list == NULL)
+        return true;
+    for (const char *p = list; p != NULL; p = strchr(p, '\\')) {
+        p += *p == '\\';
+        if (attribute_numbers(p, &value, 1) == 1 && value == number)
+            return true;
+    }
+    return false;
+}
+
+bool state_names(const struct scene *scene, uint32_t state, const char *item,
+                 const struct hilum_slice *slice)
+{
+    char path[ATTRIBUTE_PATH];
+    snprintf(path, sizeof path, "%sReferencedImageSequence", item);
+    uint64_t n = attribute_items(scene, state, path);
+    for (unsigned k = 0; k < n && k < REFERENCED_MAX && slice->sop_instance != NULL; k++) {
+        snprintf(path, sizeof path, "%sReferencedImageSequence[%u].ReferencedSOPInstanceUID", item,
+                 k);
+        if (!attribute_is(scene, state, path, slice->sop_instance))
+            continue;
+        snprintf(path, sizeof path, "%sReferencedImageSequence[%u].ReferencedFrameNumber", item, k);
+        if (is_listed(scene, state, path, slice->frame_number))
+            return true;
+    }
+    return n == 0;
 }

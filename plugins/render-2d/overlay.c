@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { GROUP_FIRST = 0x6000, GROUP_LAST = 0x601E };
+
 struct plane {
     uint32_t rows, columns;
     int64_t x, y; /* of its first pixel, from 0 */
@@ -18,6 +20,23 @@ static double number(const struct scene *scene, uint32_t i, unsigned group, unsi
     char path[20];
     snprintf(path, sizeof path, "%04X%04X", group, element);
     return attribute_number(scene, i, path, otherwise);
+}
+
+/* Which bit of the samples it lies in; 0: it has a plane of its own. */
+static uint32_t position_of(const struct scene *scene, uint32_t i, unsigned group)
+{
+    double position = 0;
+    if (number(scene, i, group, 0x100, 1) > 1)
+        position = number(scene, i, group, 0x102, 0);
+    return position >= 1 && position <= 65535 ? (uint32_t)position : 0;
+}
+
+bool overlay_is_embedded(const struct scene *scene, uint32_t i)
+{
+    for (unsigned group = GROUP_FIRST; group <= GROUP_LAST; group += 2)
+        if (position_of(scene, i, group) > 0)
+            return true;
+    return false;
 }
 
 /* False: there is none of this group, or none for this frame. */
@@ -38,8 +57,7 @@ static bool read_plane(const struct scene *scene, uint32_t i, uint32_t frame, un
                           .columns = (uint32_t)columns,
                           .x = (int64_t)origin[1] - 1,
                           .y = (int64_t)origin[0] - 1};
-    if (number(scene, i, group, 0x100, 1) > 1)
-        out->position = (uint32_t)number(scene, i, group, 0x102, 0);
+    out->position = position_of(scene, i, group);
     if (n > 1)
         out->first = (uint64_t)(frame + 1 - from) * out->rows * out->columns;
     return true;
@@ -51,24 +69,31 @@ static bool bit_of(const struct plane *plane, uint32_t x, uint32_t y)
     return at < plane->n_bits && plane->bits[at / 8] >> at % 8 & 1;
 }
 
+/* Rows that did not come, or lie beside the picture, cost nothing, whatever the plane says of its size. */
 static void draw_plane(const struct plane *plane, uint32_t reduce, struct picture *picture)
 {
     static const struct ink white = {1, 1, 1, 1};
-    for (uint32_t y = 0; y < plane->rows; y++)
+    for (uint32_t y = 0;
+         y < plane->rows && plane->first + (uint64_t)y * plane->columns < plane->n_bits; y++) {
+        int64_t py = plane->y + y;
+        if (py < 0 || py >> reduce >= picture->height)
+            continue;
         for (uint32_t x = 0; x < plane->columns; x++) {
-            int64_t px = plane->x + x, py = plane->y + y;
-            if (px >= 0 && py >= 0 && bit_of(plane, x, y))
+            int64_t px = plane->x + x;
+            if (px >= 0 && bit_of(plane, x, y))
                 draw_pixel(picture, (uint32_t)(px >> reduce), (uint32_t)(py >> reduce), 1, &white);
         }
+    }
 }
 
-/* Bits above those of the pixel, in samples of 16 bits. */
+/* Bits above those of the pixel, in samples of 16 bits as they were stored. */
 static void draw_embedded(const struct plane *plane, const struct samples *samples,
                           struct picture *picture)
 {
     static const struct ink white = {1, 1, 1, 1};
     const struct hilum_frame *frame = &samples->frame;
-    if (frame->bits_allocated != 16 || plane->position > 15 || samples->reduce > 0)
+    if (frame->bits_allocated != 16 || plane->position > 15 || samples->reduce > 0 ||
+        samples->is_difference)
         return;
     for (uint32_t y = 0; y < frame->rows; y++)
         for (uint32_t x = 0; x < frame->columns; x++) {
@@ -78,12 +103,11 @@ static void draw_embedded(const struct plane *plane, const struct samples *sampl
         }
 }
 
-hilum_rc overlay_draw(const struct scene *scene, const struct hilum_slice *slice, uint32_t i,
-                      uint32_t frame, const struct samples *samples, struct picture *picture)
+void overlay_draw(const struct scene *scene, uint32_t i, uint32_t frame,
+                  const struct samples *samples, struct picture *picture)
 {
     char path[20];
-    (void)slice;
-    for (unsigned group = 0x6000; group <= 0x601E; group += 2) {
+    for (unsigned group = GROUP_FIRST; group <= GROUP_LAST; group += 2) {
         struct plane plane;
         const void *bytes = NULL;
         uint64_t n = 0;
@@ -98,5 +122,4 @@ hilum_rc overlay_draw(const struct scene *scene, const struct hilum_slice *slice
             draw_embedded(&plane, samples, picture);
         }
     }
-    return HILUM_OK;
 }

@@ -27,15 +27,14 @@ static hilum_rc read_segmented(const struct scene *scene, uint32_t i, const char
     char path[ATTRIBUTE_PATH];
     const void *bytes = NULL;
     uint64_t length = 0;
-    double d[3];
+    uint32_t n, bits; /* segments are of words in any case */
     snprintf(path, sizeof path, "%sPaletteColorLookupTableDescriptor", colour);
-    if (attribute_numbers(attribute(scene, i, path), d, 3) != 3)
+    if (!table_descriptor(scene, i, path, is_signed, &n, &bits, &out->first))
         return render_fail(scene->render, HILUM_EINVAL, "palette without a descriptor");
     snprintf(path, sizeof path, "Segmented%sPaletteColorLookupTableData", colour);
     if (attribute_bytes(scene, i, path, &bytes, &length) != HILUM_OK)
         return render_fail(scene->render, HILUM_EINVAL, "palette without entries");
-    out->n = d[0] >= 1 && d[0] < 65536 ? (uint32_t)d[0] : 65536;
-    out->first = (int32_t)(is_signed && d[1] > 32767 ? d[1] - 65536 : d[1]);
+    out->n = n;
     out->scale = 1.0 / 65535;
     return table_expand(scene, bytes, length, out->n, &out->entries);
 }
@@ -123,7 +122,7 @@ hilum_rc palette_supplement(const struct scene *scene, uint32_t slice,
     const char *kind = attribute(scene, slice, "PixelPresentation");
     if (kind == NULL || (strcmp(kind, "COLOR") != 0 && strcmp(kind, "MIXED") != 0) ||
         attribute(scene, slice, "RedPaletteColorLookupTableDescriptor") == NULL ||
-        !is_indexed(samples) || picture->depth != 8)
+        samples->is_difference || !is_indexed(samples) || picture->depth != 8)
         return HILUM_OK;
     hilum_rc rc =
         palette_read(scene, slice, samples->frame.sample_type == HILUM_SAMPLE_SIGNED, &palette);

@@ -119,22 +119,6 @@ static bool take_window(const struct voi_place *place, uint32_t index, struct ra
     return out->window > 0;
 }
 
-/* Does the VOI of a state apply to this frame? All that name no image do (PS3.3 C.11.8). */
-static bool applies(const struct scene *scene, uint32_t state, const char *item,
-                    const struct hilum_slice *slice)
-{
-    char path[ATTRIBUTE_PATH];
-    snprintf(path, sizeof path, "%sReferencedImageSequence", item);
-    uint64_t n = attribute_items(scene, state, path);
-    for (uint64_t k = 0; k < n && k < 10000; k++) {
-        snprintf(path, sizeof path, "%sReferencedImageSequence[%u].ReferencedSOPInstanceUID", item,
-                 (unsigned)k);
-        if (slice->sop_instance != NULL && attribute_is(scene, state, path, slice->sop_instance))
-            return true;
-    }
-    return n == 0;
-}
-
 static hilum_rc read_voi_at(const struct voi_place *place, const struct hilum_slice *slice,
                             uint32_t index, struct ramp *out, bool *is_found)
 {
@@ -166,7 +150,7 @@ static hilum_rc read_state_voi(const struct scene *scene, const struct hilum_sli
     uint64_t n = attribute_items(scene, place.i, "SoftcopyVOILUTSequence");
     for (unsigned k = 0; rc == HILUM_OK && !*is_found && k < n && k < 1000; k++) {
         snprintf(place.prefix, sizeof place.prefix, "SoftcopyVOILUTSequence[%u].", k);
-        if (applies(scene, place.i, place.prefix, slice))
+        if (state_names(scene, place.i, place.prefix, slice))
             rc = read_voi_at(&place, slice, 0, out, is_found);
     }
     return rc;

@@ -56,6 +56,8 @@ static uint32_t reduce_of(const struct scene *scene, const struct request *reque
         scene->source->read_reduced == NULL ||
         !HILUM_HAS(struct hilum_slice, slice->size, levels) || request->n_operators > 0)
         return 0;
+    if (request->has_overlays && overlay_is_embedded(scene, request->slice))
+        return 0;
     while (reduce < slice->levels && reduce < 10 && scale * (1 << (reduce + 1)) <= 1)
         reduce++;
     return reduce;
@@ -113,17 +115,15 @@ static hilum_rc frame_picture(const struct scene *scene, const struct request *r
     return rc == HILUM_OK ? palette_supplement(scene, request->slice, samples, out) : rc;
 }
 
-static hilum_rc overlays(const struct scene *scene, const struct request *request,
-                         const struct hilum_slice *slice, const struct samples *samples,
-                         struct picture *picture)
+static void overlays(const struct scene *scene, const struct request *request,
+                     const struct samples *samples, struct picture *picture)
 {
     uint32_t state;
     if (!request->has_overlays)
-        return HILUM_OK;
-    hilum_rc rc = overlay_draw(scene, slice, request->slice, request->slice, samples, picture);
-    if (rc == HILUM_OK && scene_state(scene, &state))
-        rc = overlay_draw(scene, slice, state, 0, samples, picture);
-    return rc;
+        return;
+    overlay_draw(scene, request->slice, request->slice, samples, picture);
+    if (scene_state(scene, &state))
+        overlay_draw(scene, state, 0, samples, picture);
 }
 
 /* The frame as a picture of its own size, with what belongs to its pixels. */
@@ -145,7 +145,7 @@ static hilum_rc draw_frame(const struct scene *scene, const struct request *requ
     if (rc == HILUM_OK)
         rc = operators_picture(scene, request, out);
     if (rc == HILUM_OK)
-        rc = overlays(scene, request, slice, &samples, out);
+        overlays(scene, request, &samples, out);
     free(samples.pixels);
     return rc;
 }

@@ -99,6 +99,10 @@ hilum_rc attribute_bytes(const struct scene *scene, uint32_t i, const char *path
 uint64_t attribute_items(const struct scene *scene, uint32_t i, const char *path);
 /* Is there a presentation state? Its index then. */
 bool scene_state(const struct scene *scene, uint32_t *i);
+/* Does an item of a state ("SoftcopyVOILUTSequence[0].") apply to this frame? Those that name images apply to these
+ * alone, and to these frames of them where they list any; the others to all (PS3.3 C.11.8, C.10.5). */
+bool state_names(const struct scene *scene, uint32_t state, const char *item,
+                 const struct hilum_slice *slice);
 
 /* ---- look-up tables (table.c) ---- */
 
@@ -108,13 +112,14 @@ struct table {
     double scale; /* entry times scale: 0 to 1 */
     uint16_t *entries;
 };
-/* From descriptor and data below `prefix` ("VOILUTSequence[0]."); is_signed: what it is applied to. HILUM_ENOTFOUND:
- * there is none. */
+/* A descriptor's words: entries, bits of each, and the value the first stands for. Any VR; is_signed: what the table is
+ * applied to. False: there is none. */
+bool table_descriptor(const struct scene *scene, uint32_t i, const char *path, bool is_signed,
+                      uint32_t *n, uint32_t *bits, int32_t *first);
+/* From the paths of descriptor and data ("VOILUTSequence[0].LUTData"), of entries of 8 or 16 bits, packed or not.
+ * HILUM_ENOTFOUND: there is none; HILUM_EINVAL: too few bytes. Free with table_fini. */
 hilum_rc table_read(const struct scene *scene, uint32_t i, const char *descriptor, const char *data,
                     bool is_signed, struct table *out);
-/* n entries of bytes of 8 or 16 bits, packed or not. HILUM_EINVAL: too few. */
-hilum_rc table_unpack(const struct scene *scene, const uint8_t *bytes, uint64_t length, uint32_t n,
-                      uint32_t bits, uint16_t **out);
 /* Segments of PS3.3 C.7.9.2 to n entries. */
 hilum_rc table_expand(const struct scene *scene, const uint8_t *bytes, uint64_t length, uint32_t n,
                       uint16_t **out);
@@ -195,7 +200,7 @@ struct layout {
 hilum_rc layout_make(const struct scene *scene, const struct request *request,
                      const struct hilum_slice *slice, struct layout *out);
 
-/* ---- marks (draw.c, text.c, overlay.c, state.c, legend.c) ---- */
+/* ---- marks (draw.c, text.c, overlay.c, state.c, shutter.c, legend.c) ---- */
 
 struct ink {
     double red, green, blue; /* 0 to 1 */
@@ -220,8 +225,10 @@ hilum_rc letters_measure(const struct render *render, double height, const char 
                          double *width, double *total_height);
 
 /* Bit planes 60xx of slice or state i, into the frame's picture. */
-hilum_rc overlay_draw(const struct scene *scene, const struct hilum_slice *slice, uint32_t i,
-                      uint32_t frame, const struct samples *samples, struct picture *picture);
+void overlay_draw(const struct scene *scene, uint32_t i, uint32_t frame,
+                  const struct samples *samples, struct picture *picture);
+/* Is any of slice i's in bits of its samples, which frames that are read reduced do not have? */
+bool overlay_is_embedded(const struct scene *scene, uint32_t i);
 /* What a presentation state draws on the finished picture. */
 hilum_rc state_draw(const struct scene *scene, const struct hilum_slice *slice,
                     const struct layout *layout, struct picture *picture);

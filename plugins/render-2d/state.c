@@ -1,4 +1,4 @@
-/* What a presentation state draws: graphics, texts (PS3.3 C.10.5), shutters (C.7.6.11). SPDX-License-Identifier: Apache-2.0 */
+/* What a presentation state draws: graphics and texts (PS3.3 C.10.5). SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
 #include <math.h>
@@ -167,31 +167,6 @@ static hilum_rc draw_text(const struct drawing *d, unsigned k)
 
 /* ---- annotations ---- */
 
-/* Those that name images belong to these alone, and to these frames of them. */
-static bool belongs(const struct drawing *d, const struct hilum_slice *slice)
-{
-    char path[ATTRIBUTE_PATH];
-    double frames[64];
-    snprintf(path, sizeof path, "%sReferencedImageSequence", d->item);
-    uint64_t n = attribute_items(d->scene, d->state, path);
-    for (unsigned k = 0; k < n && k < OBJECTS_MAX; k++) {
-        snprintf(path, sizeof path, "%sReferencedImageSequence[%u].ReferencedSOPInstanceUID",
-                 d->item, k);
-        if (slice->sop_instance == NULL ||
-            !attribute_is(d->scene, d->state, path, slice->sop_instance))
-            continue;
-        snprintf(path, sizeof path, "%sReferencedImageSequence[%u].ReferencedFrameNumber", d->item,
-                 k);
-        size_t listed = attribute_numbers(attribute(d->scene, d->state, path), frames, 64);
-        for (size_t f = 0; f < listed; f++)
-            if (frames[f] == slice->frame_number)
-                return true;
-        if (listed == 0)
-            return true;
-    }
-    return n == 0;
-}
-
 /* The colour its layer recommends; yellow, where pictures have colours, or white. */
 static void choose_ink(struct drawing *d)
 {
@@ -223,7 +198,7 @@ hilum_rc state_draw(const struct scene *scene, const struct hilum_slice *slice,
     uint64_t n = attribute_items(scene, d.state, "GraphicAnnotationSequence");
     for (unsigned k = 0; rc == HILUM_OK && k < n && k < OBJECTS_MAX; k++) {
         snprintf(d.item, sizeof d.item, "GraphicAnnotationSequence[%u].", k);
-        if (!belongs(&d, slice))
+        if (!state_names(scene, d.state, d.item, slice))
             continue;
         choose_ink(&d);
         snprintf(path, sizeof path, "%sGraphicObjectSequence", d.item);

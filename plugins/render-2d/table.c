@@ -13,8 +13,8 @@ static uint16_t word(const uint8_t *p)
 }
 
 /* Entries of 8 bits come packed, or each in a word, in its lower byte or in both. */
-hilum_rc table_unpack(const struct scene *scene, const uint8_t *bytes, uint64_t length, uint32_t n,
-                      uint32_t bits, uint16_t **out)
+static hilum_rc unpack(const struct scene *scene, const uint8_t *bytes, uint64_t length, uint32_t n,
+                       uint32_t bits, uint16_t **out)
 {
     bool is_packed = length < (uint64_t)n * 2;
     uint16_t *entries = calloc(n, sizeof *entries), most = 0;
@@ -37,16 +37,16 @@ hilum_rc table_unpack(const struct scene *scene, const uint8_t *bytes, uint64_t 
     return HILUM_OK;
 }
 
-static bool descriptor_read(const struct scene *scene, uint32_t i, const char *path, bool is_signed,
-                            uint32_t out[3], int32_t *first)
+bool table_descriptor(const struct scene *scene, uint32_t i, const char *path, bool is_signed,
+                      uint32_t *n, uint32_t *bits, int32_t *first)
 {
     double d[3];
     if (attribute_numbers(attribute(scene, i, path), d, 3) != 3)
         return false;
     if (d[0] < 0) /* a signed VR where none belongs */
         d[0] += 65536;
-    out[0] = d[0] < 1 || d[0] > ENTRIES_MAX ? ENTRIES_MAX : (uint32_t)d[0];
-    out[2] = d[2] >= 1 && d[2] <= 16 ? (uint32_t)d[2] : 16;
+    *n = d[0] < 1 || d[0] > ENTRIES_MAX ? ENTRIES_MAX : (uint32_t)d[0];
+    *bits = d[2] >= 1 && d[2] <= 16 ? (uint32_t)d[2] : 16;
     if (is_signed && d[1] > 32767)
         d[1] -= 65536;
     if (!is_signed && d[1] < 0)
@@ -60,16 +60,16 @@ hilum_rc table_read(const struct scene *scene, uint32_t i, const char *descripto
 {
     const void *bytes = NULL;
     uint64_t length = 0;
-    uint32_t words[3];
+    uint32_t n, bits;
     *out = (struct table){.n = 0};
-    if (!descriptor_read(scene, i, descriptor, is_signed, words, &out->first) ||
+    if (!table_descriptor(scene, i, descriptor, is_signed, &n, &bits, &out->first) ||
         attribute_bytes(scene, i, data, &bytes, &length) != HILUM_OK)
         return HILUM_ENOTFOUND;
-    hilum_rc rc = table_unpack(scene, bytes, length, words[0], words[2], &out->entries);
-    if (rc != HILUM_OK)
+    hilum_rc rc = unpack(scene, bytes, length, n, bits, &out->entries);
+    if (out->entries == NULL)
         return rc;
-    out->n = words[0];
-    uint32_t most = (1u << words[2]) - 1;
+    out->n = n;
+    uint32_t most = (1u << bits) - 1;
     for (uint32_t k = 0; k < out->n; k++) /* more than was promised: such tables are about */
         while (out->entries[k] > most)
             most = most * 2 + 1;

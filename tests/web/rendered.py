@@ -323,6 +323,13 @@ def filters():
     query = "/frames/3/rendered?parameters=" + urllib.parse.quote('{"operators":[{"name":"subtract","mask":0}]}')
     got = png.read_png(get(url + query)[1])[:, :, 0]
     check("subtraction", (got[20:30, 20:30] == 255).all() and (got == 0).sum() == 64 * 64 - 100)
+    d = image(21, (frames.astype(numpy.uint16) | 0x8000), NumberOfFrames=3)
+    d.BitsStored, d.HighBit = 12, 11
+    for element, vr, value in ((0x10, "US", 64), (0x11, "US", 64), (0x40, "CS", "G"), (0x50, "SS", [1, 1]),
+                               (0x100, "US", 16), (0x102, "US", 15)):
+        d.add_new(0x60000000 + element, vr, value)
+    got = png.read_png(get(stored(d) + query)[1])[:, :, 0]
+    check("subtraction leaves no overlay in its bits", (got == 0).sum() == 64 * 64 - 100)
 
 
 def several():
