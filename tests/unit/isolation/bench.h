@@ -2,10 +2,14 @@
 #ifndef TESTS_ISOLATION_BENCH_H
 #define TESTS_ISOLATION_BENCH_H
 
+#include <linux/landlock.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "core/plugin/plugin.h"
 
@@ -49,6 +53,12 @@ static hilum_rc publish(void *arg, const char *plugin, const char *event, const 
     n_crashed += strcmp(event, "plugin.crashed") == 0;
     n_quarantined += strcmp(event, "plugin.quarantined") == 0;
     return HILUM_OK;
+}
+
+/* Without it isolation = "process" refuses to start. */
+static bool has_landlock(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
 }
 
 /* The folder is not our own, so nothing here is trusted. */

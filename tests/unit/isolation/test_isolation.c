@@ -11,10 +11,8 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -723,11 +721,6 @@ static void load__others_lose_nothing(void **state)
         pthread_join(threads[i], NULL);
         assert_int_equal(good[i], 36);
     }
-}
-
-static bool has_landlock(void)
-{
-    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
 }
 
 int main(void)

@@ -8,62 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <linux/landlock.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "core/base/error.h"
 #include "core/plugin/plugin.h"
 #include "hilum/codec.h"
 #include "hilum/hl7.h"
-
-static struct hl_bus *bus;
-static struct hl_config *config;
-static struct hl_plugins *plugins;
-static struct hl_faults faults;
-static char directory[64];
-
-static int setup(void **state)
-{
-    (void)state;
-    strcpy(directory, "/tmp/hilum-test-XXXXXX");
-    faults = (struct hl_faults){0};
-    plugins = NULL;
-    config = NULL;
-    return mkdtemp(directory) ? hl_bus_new(&bus) : -1;
-}
-
-static int teardown(void **state)
-{
-    char command[128];
-    (void)state;
-    if (plugins)
-        hl_plugins_drain(plugins, 1000);
-    hl_plugins_close(plugins);
-    hl_config_unref(config);
-    hl_bus_free(bus);
-    hl_faults_fini(&faults);
-    snprintf(command, sizeof command, "rm -r '%s'", directory);
-    return system(command);
-}
+#include "tests/unit/isolation/bench.h"
 
 static void bring_up(const char *name)
 {
-    char path[128];
-    snprintf(path, sizeof path, "%s/test.cfg", directory);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fprintf(f,
-            "worker_program = \"%s\"; plugins = ( { name = \"%s\"; file = \"%s/%s.so\"; "
-            "allow_preview = true; isolation = \"process\"; } );\n",
-            WORKER_PROGRAM, name, TEST_PLUGIN_DIR, name);
-    assert_int_equal(fclose(f), 0);
-    struct hl_config_paths paths = {.main = path};
-    assert_int_equal(hl_config_load(&paths, &faults, &config), HILUM_OK);
-    assert_int_equal(hl_plugins_open(config, directory, directory, bus, &faults, &plugins),
-                     HILUM_OK);
-    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
-    assert_int_equal(hl_plugins_start(plugins), HILUM_OK);
+    bench_bring_up(name, "isolation = \"process\";");
 }
 
 static void reply__that_ends_early_skips_the_plugin(void **state)
@@ -178,7 +132,7 @@ int main(void)
         T(answer__of_a_worker_without_memory_is_read),
         T(metrics__defined_again_and_again_are_nonsense),
     };
-    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1) {
+    if (!has_landlock()) {
         printf("skipped: this kernel has no Landlock, without which isolation = \"process\" "
                "refuses to start\n");
         return 77;
