@@ -326,8 +326,13 @@ hilum_rc hl_compress_arriving(struct hl_ingest *ingest)
     struct hl_stored stored;
     int64_t began_us = hl_mono_ns() / 1000;
     arriving_stored(ingest, &stored);
+    hilum_rc rc = check_wish(&stored, &wish);
+    if (rc != HILUM_OK) { /* stays as it came, and is synced with its group */
+        hl_compress_count(store, &wish, hl_error(), 0, 0, hl_mono_ns() / 1000 - began_us);
+        return HILUM_OK;
+    }
     /* Only what is synced can be read. */
-    hilum_rc rc = ingest->provider->table->sync(ingest->provider->instance, &ingest->txn, 1);
+    rc = ingest->provider->table->sync(ingest->provider->instance, &ingest->txn, 1);
     if (rc != HILUM_OK)
         return rc;
     ingest->is_synced = true;

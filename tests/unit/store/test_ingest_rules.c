@@ -15,6 +15,7 @@
 
 #include "core/base/error.h"
 #include "core/config/config.h"
+#include "core/store/compress.h"
 #include "core/store/store_internal.h"
 #include "tests/unit/store/dataset_builder.h"
 #include "tests/unit/store/ingest_fixture.h"
@@ -188,6 +189,25 @@ static void rule__editing_a_uid_is_denied(void **state)
     rule_add(p, "instance.received", HILUM_TRANSFORM, &rule);
     assert_int_equal(image_send(p, "1.2.3", 1, &result), HILUM_OK);
     assert_int_equal(rule.edit_rc, HILUM_EDENIED);
+}
+
+/* Nothing is read back, so nothing need be durable yet: it shares the flush of its group. */
+static void rule__compressing_does_not_sync_what_it_leaves(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest ingest = {.store = p->store,
+                               .provider = &p->store->providers[0],
+                               .hash = XXH3_createState(),
+                               .transfer_syntax = EXPLICIT_LE,
+                               .length = 1000,
+                               .compress_rule = "small",
+                               .compress_min = 2000,
+                               .compress.transfer_syntax = "1.2.840.10008.1.2.5"};
+    assert_non_null(ingest.hash);
+    XXH3_128bits_reset(ingest.hash);
+    assert_int_equal(hl_compress_arriving(&ingest), HILUM_OK); /* no transaction to sync either */
+    assert_false(ingest.is_synced);
+    XXH3_freeState(ingest.hash);
 }
 
 /* ---- corrections --------------------------------------------------------------------------------------------- */
@@ -379,6 +399,7 @@ int main(void)
         TEST(rule__planning_writes_its_plan_with_the_row),
         TEST(rule__editing_changes_what_is_stored_and_tells_what_was),
         TEST(rule__editing_a_uid_is_denied),
+        TEST(rule__compressing_does_not_sync_what_it_leaves),
         TEST(overlay__reaches_what_leaves_and_pixels_stay),
         TEST(overlay__reaches_a_deflated_object_too),
         TEST(overlay__of_a_damaged_deflated_object_is_refused),
