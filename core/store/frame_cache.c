@@ -48,7 +48,7 @@ static struct entry **bucket_of(struct hl_frame_cache *cache, const struct hl_fr
 {
     uint64_t hash;
     memcpy(&hash, key->digest, sizeof hash); /* digests are random already */
-    hash ^= (key->frame + 1) * UINT64_C(0x9E3779B97F4A7C15) ^ key->reduce << 7;
+    hash ^= (key->frame + 1) * UINT64_C(0x9E3779B97F4A7C15) ^ key->reduce << 20;
     return &cache->buckets[(hash >> 20) % BUCKETS];
 }
 
