@@ -19,8 +19,7 @@ enum {
     BULK_MIN = 1024,
     FRAGMENTS_MAX = 1 << 20,
     PART = 8 * 1024 * 1024, /* of a mapped object; read ones come in smaller pieces */
-    FIRST_PIXELS = 0x7FE00008,
-    ITEM_HEAD = 8
+    FIRST_PIXELS = 0x7FE00008
 };
 
 void hl_object_parts_close(struct hilum_object *object)
@@ -324,8 +323,8 @@ static hilum_rc count_frames(hilum_object *object, struct hilum_frames *out)
     return rc;
 }
 
-/* Native frames are cut out by length, so they must begin at whole bytes; encapsulated ones have
- * a length each, and 0 stands here. */
+/* Native frames are cut out by length (in memory where they do not begin at whole bytes);
+ * encapsulated ones have a length each, and 0 stands here. */
 hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out)
 {
     hilum_rc rc = scan_make(object);
@@ -415,8 +414,7 @@ hilum_rc hl_object_frame(hilum_object *object, uint64_t i)
     return range_add(object, pixels->offset + pixels->header_length + at, frames.length);
 }
 
-/* One sample a pixel only: what colours mean (photometric interpretation, planes) would have to
- * be told with them. */
+/* Decoded where it is compressed, in the colours the data set declares (object_colour.c). */
 hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i)
 {
     struct hilum_frames frames;
