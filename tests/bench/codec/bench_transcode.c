@@ -9,7 +9,6 @@
 
 #include "core/base/clock.h"
 #include "core/store/pack.h"
-#include "core/store/unpack.h"
 #include "tests/bench/codec/bare.h"
 #include "tests/contract/codec/files.h"
 #include "tests/contract/codec/pictures.h"
@@ -108,13 +107,10 @@ static void bare_encode(const struct way *way, unsigned i, void *scratch)
 
 static void ours_decode(const struct way *way, unsigned i, void *scratch)
 {
-    struct file *file = &study.coded[i];
-    struct hl_frame_source source = {file_read, file};
-    struct hl_scan *scan = NULL;
     struct hl_unpack *unpack = NULL;
+    (void)way;
     (void)scratch;
-    if (file_scan(file, &scan) ||
-        hl_unpack_new(&study.codecs, way->syntax, scan, 0, &source, NULL, &unpack))
+    if (file_open(&study.codecs, &study.coded[i], &unpack))
         abort();
     for (uint64_t at = 0; at < hl_unpack_length(unpack);) {
         const uint8_t *bytes;
@@ -124,7 +120,6 @@ static void ours_decode(const struct way *way, unsigned i, void *scratch)
         at += n;
     }
     hl_unpack_free(unpack);
-    hl_scan_free(scan);
 }
 
 static void bare_decode(const struct way *way, unsigned i, void *scratch)

@@ -7,20 +7,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/store/unpack.h"
 #include "tests/contract/codec/files.h"
-
-static hilum_rc open_file(struct file *file, const struct hl_codecs *codecs,
-                          struct hl_unpack **unpack)
-{
-    struct hl_frame_source source = {file_read, file};
-    struct hl_scan *scan = NULL;
-    hilum_rc rc = file_scan(file, &scan);
-    if (rc == HILUM_OK)
-        rc = hl_unpack_new(codecs, file->head.transfer_syntax, scan, 0, &source, NULL, unpack);
-    hl_scan_free(scan);
-    return rc;
-}
 
 static hilum_rc write_frames(struct hl_unpack *unpack, const char *path, struct hilum_frame *frame)
 {
@@ -49,7 +36,7 @@ static void decode_file(const char *path, const char *out, unsigned number,
     snprintf(to, sizeof to, "%s/%u.raw", out, number);
     hilum_rc rc = file_load(path, &file);
     if (rc == HILUM_OK)
-        rc = open_file(&file, codecs, &unpack);
+        rc = file_open(codecs, &file, &unpack);
     if (rc == HILUM_OK)
         rc = write_frames(unpack, to, &frame);
     printf("%u\t%d\t%u %u %u %u %u %u %u %llu\t%s\n", number, rc, frame.columns, frame.rows,

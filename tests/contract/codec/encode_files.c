@@ -15,7 +15,6 @@
 #include "core/store/pixels.h"
 #include "core/store/recode.h"
 #include "core/store/store_internal.h"
-#include "core/store/unpack.h"
 #include "tests/contract/codec/files.h"
 
 enum { FRAMES_MAX = 3 };
@@ -99,18 +98,6 @@ static bool is_same_frame(const struct hilum_frame *a, const uint8_t *p,
     return true;
 }
 
-static hilum_rc open_coded(const struct hl_codecs *codecs, struct file *file,
-                           struct hl_unpack **out)
-{
-    struct hl_frame_source source = {file_read, file};
-    struct hl_scan *scan = NULL;
-    hilum_rc rc = file_scan(file, &scan);
-    if (rc == HILUM_OK)
-        rc = hl_unpack_new(codecs, file->head.transfer_syntax, scan, 0, &source, NULL, out);
-    hl_scan_free(scan);
-    return rc;
-}
-
 /* Frame i of native pixels, bits of 1-bit ones moved to the front. */
 static void native_frame(const struct file *file, const struct hl_element *pixels, uint64_t i,
                          const struct hilum_frame *frame, uint8_t *to)
@@ -141,7 +128,7 @@ static hilum_rc compare(const struct hl_codecs *codecs, struct file *native, str
     uint64_t n = hilum_frame_bytes(&one), frames = hl_pixels_frames(scan);
     uint8_t *p = malloc((size_t)n + 1);
     int64_t began = now_us();
-    rc = p ? open_coded(codecs, coded, &unpack) : hl_fail(HILUM_ENOMEM, "no memory");
+    rc = p ? file_open(codecs, coded, &unpack) : hl_fail(HILUM_ENOMEM, "no memory");
     out->is_same = rc == HILUM_OK && hl_unpack_frames(unpack) == frames;
     for (uint64_t i = 0; rc == HILUM_OK && out->is_same && i < frames; i++) {
         rc = hl_unpack_frame(unpack, i, &other, &q, &m);
@@ -249,7 +236,7 @@ static hilum_rc encode_frames(const struct hl_codecs *codecs, struct file *file,
     struct hilum_frame frame = {.size = sizeof frame};
     const void *pixels = NULL;
     uint64_t n = 0;
-    hilum_rc rc = open_coded(codecs, file, &unpack);
+    hilum_rc rc = file_open(codecs, file, &unpack);
     out->is_same = rc == HILUM_OK;
     for (uint64_t i = 0; rc == HILUM_OK && i < hl_unpack_frames(unpack) && i < FRAMES_MAX; i++) {
         rc = hl_unpack_frame(unpack, i, &frame, &pixels, &n);

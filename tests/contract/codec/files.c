@@ -74,6 +74,17 @@ hilum_rc file_scan(const struct file *file, struct hl_scan **out)
     return rc == HILUM_OK ? hl_scan_end(*out) : rc;
 }
 
+hilum_rc file_open(const struct hl_codecs *codecs, struct file *file, struct hl_unpack **out)
+{
+    struct hl_frame_source source = {file_read, file};
+    struct hl_scan *scan = NULL;
+    hilum_rc rc = file_scan(file, &scan);
+    if (rc == HILUM_OK)
+        rc = hl_unpack_new(codecs, file->head.transfer_syntax, scan, 0, &source, NULL, out);
+    hl_scan_free(scan);
+    return rc;
+}
+
 void file_free(struct file *file)
 {
     free(file->bytes);

@@ -6,6 +6,7 @@
 #include "core/store/codecs.h"
 #include "core/store/frames.h"
 #include "core/store/scan.h"
+#include "core/store/unpack.h"
 #include "tests/fake_host.h"
 
 enum { CODECS_MAX = 16 };
@@ -35,5 +36,7 @@ void file_free(struct file *file);
 hilum_rc file_read(void *file, uint64_t at, void *dst, uint64_t n);
 /* A finished scan of it. */
 hilum_rc file_scan(const struct file *file, struct hl_scan **out);
+/* Its frames as they are decoded for peers; `file` is lent until hl_unpack_free. */
+hilum_rc file_open(const struct hl_codecs *codecs, struct file *file, struct hl_unpack **out);
 
 #endif
