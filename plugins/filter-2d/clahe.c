@@ -102,11 +102,10 @@ static hilum_rc clahe_plane(const struct filter *filter, struct plane *plane, co
 }
 
 static hilum_rc apply(const struct filter *filter, const json_t *parameters,
-                      const struct hilum_image *in, void *dst, uint64_t dst_size)
+                      const struct hilum_image *in, void *dst)
 {
     struct clahe c = {.tiles = 8};
     double tiles = 8;
-    (void)dst_size;
     if (in->frame->samples != 1)
         return filter_fail(filter, HILUM_EUNSUP, "clahe: pictures with colours are not equalised");
     hilum_rc rc = filter_number(filter, parameters, "tiles", 1, TILES_MAX, 8, &tiles);
@@ -120,17 +119,7 @@ static hilum_rc apply(const struct filter *filter, const json_t *parameters,
 
 const struct filter_kind filter_clahe = {
     .table =
-        {.cap = {.size = sizeof(struct hilum_operator),
-                 .kind = HILUM_CAP_OPERATOR,
-                 .threads = HILUM_PARALLEL,
-                 .name = "clahe"},
-         .title = "Local contrast",
-         .parameters_schema =
-             "{\"type\":\"object\",\"properties\":{\"tiles\":{\"type\":\"number\",\"minimum\":1,"
-             "\"maximum\":32,\"default\":8},\"clip\":{\"type\":\"number\",\"minimum\":1,"
-             "\"maximum\":100,\"default\":2.5}}}",
-         .n_inputs = 1,
-         .plan = filter_plan,
-         .apply = filter_apply},
+        OPERATOR("clahe", "Local contrast", 1,
+                 OBJECT(NUMBER("tiles", "1", "32", "8") "," NUMBER("clip", "1", "100", "2.5"))),
     .apply = apply,
 };

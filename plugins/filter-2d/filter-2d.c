@@ -92,7 +92,7 @@ hilum_rc filter_apply(void *self, const char *parameters_json, const struct hilu
     if (rc == HILUM_OK)
         rc = parameters_read(&f->filter, parameters_json, &parameters);
     if (rc == HILUM_OK)
-        rc = f->kind->apply(&f->filter, parameters, in, dst, dst_size);
+        rc = f->kind->apply(&f->filter, parameters, in, dst);
     json_decref(parameters);
     return rc;
 }

@@ -31,9 +31,26 @@ struct filter_kind {
     /* Reads and checks parameters (an object, never NULL). May be NULL: the output is as the input. */
     hilum_rc (*plan)(const struct filter *filter, const json_t *parameters,
                      const struct hilum_frame *in, struct hilum_frame *out);
+    /* dst holds what plan() said; the caller has checked it. */
     hilum_rc (*apply)(const struct filter *filter, const json_t *parameters,
-                      const struct hilum_image *in, void *dst, uint64_t dst_size);
+                      const struct hilum_image *in, void *dst);
 };
+
+/* How a file describes its table; schema is an OBJECT of members, such as NUMBER. */
+#define OPERATOR(label, words, inputs, schema)                                                     \
+    {                                                                                              \
+        .cap = {.size = sizeof(struct hilum_operator),                                             \
+                .kind = HILUM_CAP_OPERATOR,                                                        \
+                .threads = HILUM_PARALLEL,                                                         \
+                .name = (label)},                                                                  \
+        .title = (words), .parameters_schema = (schema), .n_inputs = (inputs),                     \
+        .plan = filter_plan, .apply = filter_apply,                                                \
+    }
+#define NUMBER(name, least, most, usual)                                                           \
+    "\"" name "\":{\"type\":\"number\",\"minimum\":" least ",\"maximum\":" most                    \
+    ",\"default\":" usual "}"
+#define OBJECT(members) "{\"type\":\"object\",\"properties\":{" members "}}"
+
 /* What `self` of an operator is. */
 struct filter_instance {
     struct filter filter;
@@ -70,6 +87,8 @@ void plane_store(const struct plane *plane, const struct hilum_frame *frame, uin
                  void *dst);
 /* Least and largest stored value. */
 void plane_range(const struct hilum_frame *frame, float *least, float *most);
+/* Row y with its ends repeated `radius` times on both sides: width + 2 * radius values. */
+void plane_widen(const struct plane *plane, uint32_t y, int radius, float *out);
 /* Gaussian, sigma in pixels, over 0; borders are repeated. */
 hilum_rc plane_blur(const struct filter *filter, const struct plane *from, double sigma,
                     struct plane *out);

@@ -3,23 +3,8 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <simde/x86/sse2.h>
-
-#define OPERATOR(label, words, schema)                                                             \
-    {                                                                                              \
-        .cap = {.size = sizeof(struct hilum_operator),                                             \
-                .kind = HILUM_CAP_OPERATOR,                                                        \
-                .threads = HILUM_PARALLEL,                                                         \
-                .name = label},                                                                    \
-        .title = words, .parameters_schema = schema, .n_inputs = 1, .plan = filter_plan,           \
-        .apply = filter_apply,                                                                     \
-    }
-#define NUMBER(name, least, most, usual)                                                           \
-    "\"" name "\":{\"type\":\"number\",\"minimum\":" least ",\"maximum\":" most                    \
-    ",\"default\":" usual "}"
-#define OBJECT(members) "{\"type\":\"object\",\"properties\":{" members "}}"
 
 /* ---- smooth ---- */
 
@@ -35,16 +20,15 @@ static hilum_rc smooth_plane(const struct filter *filter, struct plane *plane, c
 }
 
 static hilum_rc smooth(const struct filter *filter, const json_t *parameters,
-                       const struct hilum_image *in, void *dst, uint64_t dst_size)
+                       const struct hilum_image *in, void *dst)
 {
     double sigma;
-    (void)dst_size;
     hilum_rc rc = filter_number(filter, parameters, "sigma", 0.3, 20, 1, &sigma);
     return rc == HILUM_OK ? filter_channels(filter, in, dst, smooth_plane, &sigma) : rc;
 }
 
 const struct filter_kind filter_smooth = {
-    .table = OPERATOR("smooth", "Smooth", OBJECT(NUMBER("sigma", "0.3", "20", "1"))),
+    .table = OPERATOR("smooth", "Smooth", 1, OBJECT(NUMBER("sigma", "0.3", "20", "1"))),
     .apply = smooth,
 };
 
@@ -86,10 +70,9 @@ static hilum_rc unsharp_plane(const struct filter *filter, struct plane *plane, 
 }
 
 static hilum_rc unsharp(const struct filter *filter, const json_t *parameters,
-                        const struct hilum_image *in, void *dst, uint64_t dst_size)
+                        const struct hilum_image *in, void *dst)
 {
     struct unsharp u;
-    (void)dst_size;
     hilum_rc rc = filter_number(filter, parameters, "sigma", 0.3, 20, 2, &u.sigma);
     if (rc == HILUM_OK)
         rc = filter_number(filter, parameters, "amount", 0, 10, 1, &u.amount);
@@ -99,7 +82,7 @@ static hilum_rc unsharp(const struct filter *filter, const json_t *parameters,
 }
 
 const struct filter_kind filter_unsharp = {
-    .table = OPERATOR("unsharp", "Unsharp mask",
+    .table = OPERATOR("unsharp", "Unsharp mask", 1,
                       OBJECT(NUMBER("sigma", "0.3", "20", "2") "," NUMBER(
                           "amount", "0", "10", "1") "," NUMBER("threshold", "0", "65535", "0"))),
     .apply = unsharp,
@@ -115,10 +98,7 @@ struct rows {
 static void row_take(const struct plane *plane, int64_t y, float *out)
 {
     int64_t last = (int64_t)plane->height - 1;
-    const float *row = plane->values + (size_t)(y < 0 ? 0 : y > last ? last : y) * plane->width;
-    out[0] = row[0];
-    memcpy(out + 1, row, plane->width * sizeof *out);
-    out[plane->width + 1] = row[plane->width - 1];
+    plane_widen(plane, (uint32_t)(y < 0 ? 0 : y > last ? last : y), 1, out);
 }
 
 static hilum_rc each_row(const struct filter *filter, struct plane *plane, double amount,
@@ -127,8 +107,9 @@ static hilum_rc each_row(const struct filter *filter, struct plane *plane, doubl
     size_t wide = plane->width + 2u;
     float *memory = malloc(3 * wide * sizeof *memory);
     struct plane out;
-    hilum_rc rc = memory != NULL ? plane_make(filter, plane->width, plane->height, &out)
-                                 : filter_fail(filter, HILUM_ENOMEM, "no memory for a row");
+    if (memory == NULL)
+        return filter_fail(filter, HILUM_ENOMEM, "no memory for a row");
+    hilum_rc rc = plane_make(filter, plane->width, plane->height, &out);
     if (rc != HILUM_OK) {
         free(memory);
         return rc;
@@ -175,16 +156,15 @@ static hilum_rc sharpen_plane(const struct filter *filter, struct plane *plane, 
 }
 
 static hilum_rc sharpen(const struct filter *filter, const json_t *parameters,
-                        const struct hilum_image *in, void *dst, uint64_t dst_size)
+                        const struct hilum_image *in, void *dst)
 {
     double amount;
-    (void)dst_size;
     hilum_rc rc = filter_number(filter, parameters, "amount", 0, 10, 1, &amount);
     return rc == HILUM_OK ? filter_channels(filter, in, dst, sharpen_plane, &amount) : rc;
 }
 
 const struct filter_kind filter_sharpen = {
-    .table = OPERATOR("sharpen", "Sharpen", OBJECT(NUMBER("amount", "0", "10", "1"))),
+    .table = OPERATOR("sharpen", "Sharpen", 1, OBJECT(NUMBER("amount", "0", "10", "1"))),
     .apply = sharpen,
 };
 
@@ -207,15 +187,14 @@ static hilum_rc edge_plane(const struct filter *filter, struct plane *plane, con
 }
 
 static hilum_rc edge(const struct filter *filter, const json_t *parameters,
-                     const struct hilum_image *in, void *dst, uint64_t dst_size)
+                     const struct hilum_image *in, void *dst)
 {
     double gain;
-    (void)dst_size;
     hilum_rc rc = filter_number(filter, parameters, "gain", 0.01, 100, 1, &gain);
     return rc == HILUM_OK ? filter_channels(filter, in, dst, edge_plane, &gain) : rc;
 }
 
 const struct filter_kind filter_edge = {
-    .table = OPERATOR("edge", "Edges", OBJECT(NUMBER("gain", "0.01", "100", "1"))),
+    .table = OPERATOR("edge", "Edges", 1, OBJECT(NUMBER("gain", "0.01", "100", "1"))),
     .apply = edge,
 };

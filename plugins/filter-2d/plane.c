@@ -112,21 +112,21 @@ static int gaussian(double sigma, float weights[RADIUS_MAX + 1])
     return radius;
 }
 
-/* A row with its borders repeated on both sides. */
-static void widen(const float *row, uint32_t width, int radius, float *out)
+void plane_widen(const struct plane *plane, uint32_t y, int radius, float *out)
 {
+    const float *row = plane->values + (size_t)y * plane->width;
     for (int k = 0; k < radius; k++) {
         out[k] = row[0];
-        out[radius + (int)width + k] = row[width - 1];
+        out[radius + (int)plane->width + k] = row[plane->width - 1];
     }
-    memcpy(out + radius, row, width * sizeof *out);
+    memcpy(out + radius, row, plane->width * sizeof *out);
 }
 
 static void blur_across(struct plane *plane, const float *weights, int radius, float *wide)
 {
     for (uint32_t y = 0; y < plane->height; y++) {
         float *row = plane->values + (size_t)y * plane->width;
-        widen(row, plane->width, radius, wide);
+        plane_widen(plane, y, radius, wide);
         memset(row, 0, plane->width * sizeof *row);
         for (int k = -radius; k <= radius; k++)
             add_row(wide + radius + k, weights[k < 0 ? -k : k], plane->width, row);

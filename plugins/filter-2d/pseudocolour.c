@@ -91,13 +91,12 @@ static float colour_at(const struct colours *scale, float shade, uint32_t channe
 }
 
 static hilum_rc apply(const struct filter *filter, const json_t *parameters,
-                      const struct hilum_image *in, void *dst, uint64_t dst_size)
+                      const struct hilum_image *in, void *dst)
 {
     const struct colours *scale = scale_of(parameters);
     struct hilum_frame out = *in->frame;
     struct plane grey, channel;
     float least, most, full;
-    (void)dst_size;
     hilum_rc rc = plan(filter, parameters, in->frame, &out);
     if (rc == HILUM_OK)
         rc = plane_load(filter, in, 0, &grey);
@@ -119,18 +118,9 @@ static hilum_rc apply(const struct filter *filter, const json_t *parameters,
 }
 
 const struct filter_kind filter_pseudocolour = {
-    .table =
-        {.cap = {.size = sizeof(struct hilum_operator),
-                 .kind = HILUM_CAP_OPERATOR,
-                 .threads = HILUM_PARALLEL,
-                 .name = "pseudocolour"},
-         .title = "Pseudo-colour",
-         .parameters_schema =
-             "{\"type\":\"object\",\"properties\":{\"scale\":{\"enum\":[\"hot-iron\",\"rainbow\","
-             "\"cool\",\"diverging\",\"green\"],\"default\":\"hot-iron\"}}}",
-         .n_inputs = 1,
-         .plan = filter_plan,
-         .apply = filter_apply},
+    .table = OPERATOR("pseudocolour", "Pseudo-colour", 1,
+                      OBJECT("\"scale\":{\"enum\":[\"hot-iron\",\"rainbow\",\"cool\",\"diverging\","
+                             "\"green\"],\"default\":\"hot-iron\"}")),
     .plan = plan,
     .apply = apply,
 };

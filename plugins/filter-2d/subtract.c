@@ -77,12 +77,11 @@ static void subtract(struct plane *image, const struct plane *mask, const struct
 }
 
 static hilum_rc apply(const struct filter *filter, const json_t *parameters,
-                      const struct hilum_image *in, void *dst, uint64_t dst_size)
+                      const struct hilum_image *in, void *dst)
 {
     struct hilum_frame out = *in->frame;
     struct plane image, mask;
-    struct subtraction s;
-    (void)dst_size;
+    struct subtraction s = {.gain = 1};
     hilum_rc rc = plan(filter, parameters, in->frame, &out);
     if (rc == HILUM_OK && (in[1].frame->columns != out.columns || in[1].frame->rows != out.rows))
         rc = filter_fail(filter, HILUM_EINVAL, "subtract: pictures of different size");
@@ -107,20 +106,11 @@ static hilum_rc apply(const struct filter *filter, const json_t *parameters,
 }
 
 const struct filter_kind filter_subtract = {
-    .table = {.cap = {.size = sizeof(struct hilum_operator),
-                      .kind = HILUM_CAP_OPERATOR,
-                      .threads = HILUM_PARALLEL,
-                      .name = "subtract"},
-              .title = "Subtraction (DSA)",
-              .parameters_schema =
-                  "{\"type\":\"object\",\"properties\":{\"log\":{\"type\":\"boolean\",\"default\":"
-                  "false},"
-                  "\"gain\":{\"type\":\"number\",\"minimum\":0.01,\"maximum\":1000,\"default\":1},"
-                  "\"dx\":{\"type\":\"number\",\"minimum\":-64,\"maximum\":64,\"default\":0},"
-                  "\"dy\":{\"type\":\"number\",\"minimum\":-64,\"maximum\":64,\"default\":0}}}",
-              .n_inputs = 2,
-              .plan = filter_plan,
-              .apply = filter_apply},
+    .table =
+        OPERATOR("subtract", "Subtraction (DSA)", 2,
+                 OBJECT("\"log\":{\"type\":\"boolean\",\"default\":false}," NUMBER(
+                     "gain", "0.01", "1000",
+                     "1") "," NUMBER("dx", "-64", "64", "0") "," NUMBER("dy", "-64", "64", "0"))),
     .plan = plan,
     .apply = apply,
 };
