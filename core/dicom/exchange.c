@@ -436,6 +436,11 @@ static hilum_rc may_all(hilum_exchange *exchange, const struct hl_principal *who
         struct hl_stored stored;
         const struct hl_resource about = {.study_uid = stored.study_uid};
         rc = hl_record_stored_by_id(record, items[i].instance_id, &stored);
+        /* Gone since it was found: nothing to withhold, and its sending tells. */
+        if (rc == HILUM_ENOTFOUND) {
+            rc = HILUM_OK;
+            continue;
+        }
         if (rc != HILUM_OK || !strcmp(stored.study_uid, last))
             continue;
         rc = hl_allow(who, action, &about);

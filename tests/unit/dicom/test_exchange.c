@@ -183,7 +183,10 @@ static int setup(void **state)
     static const char site[] =
         "dicom = { aet = \"HILUM\"; listen = ( \"127.0.0.1:0\" ); unknown_peers = \"accept\"; };"
         "peers = ( { name = \"sink\"; aet = \"SINK\"; host = \"127.0.0.1\"; port = 9; "
-        "connect_timeout = \"1s\"; } );";
+        "connect_timeout = \"1s\"; }, "
+        "{ name = \"ward\"; aet = \"WARD\"; cidr = ( \"127.0.0.0/8\" ); roles = ( \"some\" ); } );"
+        "roles = ( { name = \"some\"; allow = ( \"retrieve\" ); "
+        "studies = ( { labels = ( \"x\" ); } ); } );";
     struct bench *bench = calloc(1, sizeof *bench);
     hl_log_set_output(-1, false);
     bench->store = fake_store_new();
@@ -228,7 +231,8 @@ static int teardown(void **state)
 /* ---- the requester ---------------------------------------------------------------------------- */
 
 /* Contexts: 1 the service, 3 CT with us as SCP. */
-static struct hl_ul_assoc *dial(const struct bench *bench, const char *sop_class)
+static struct hl_ul_assoc *dial_as(const struct bench *bench, const char *calling,
+                                   const char *sop_class)
 {
     char syntaxes[2][1][HL_UID_MAX] = {{EXPLICIT}, {EXPLICIT}};
     struct hl_ul_context contexts[2] = {
@@ -239,8 +243,7 @@ static struct hl_ul_assoc *dial(const struct bench *bench, const char *sop_class
          .abstract_syntax = CT,
          .has_roles = true,
          .scp_role = true}};
-    struct hl_ul_params propose = {
-        .contexts = contexts, .n_contexts = 2, .calling_aet = "WS", .called_aet = "HILUM"};
+    struct hl_ul_params propose = {.contexts = contexts, .n_contexts = 2, .called_aet = "HILUM"};
     struct hl_ul_connect how = {.host = "127.0.0.1",
                                 .port = bench->port,
                                 .propose = &propose,
@@ -249,10 +252,16 @@ static struct hl_ul_assoc *dial(const struct bench *bench, const char *sop_class
                                 .pdu_ms = 5000,
                                 .write_ms = 5000};
     struct hl_ul_assoc *assoc;
+    snprintf(propose.calling_aet, sizeof propose.calling_aet, "%s", calling);
     snprintf(contexts[0].abstract_syntax, HL_UID_MAX, "%s", sop_class);
     if (hl_ul_open(&how, &assoc))
         fail_msg("%s", hl_error());
     return assoc;
+}
+
+static struct hl_ul_assoc *dial(const struct bench *bench, const char *sop_class)
+{
+    return dial_as(bench, "WS", sop_class);
 }
 
 static void ask(struct hl_ul_assoc *assoc, uint16_t command, const char *charset, const char *name)
@@ -546,6 +555,26 @@ static void get__sends_back_over_the_same_association(void **state)
     hl_ul_release(assoc);
 }
 
+/* What was deleted since the service looked fails by itself, for a peer whose roles narrow it as for any other. */
+static void get__of_what_is_gone_meanwhile_fails_that_object_alone(void **state)
+{
+    static const char *const callers[] = {"WS", "WARD"};
+    struct bench *bench = *state;
+    for (size_t i = 0; i < 2; i++) {
+        struct hl_ul_assoc *assoc = dial_as(bench, callers[i], GET);
+        unsigned taken;
+        bench->behaviour = SEND;
+        bench->n = 41;
+        ask(assoc, HL_C_GET_RQ, NULL, "");
+        struct hl_dimse final = take(assoc, 0, 0, &taken);
+        assert_int_equal(bench->rc, HILUM_OK);
+        assert_int_equal(taken, 40);
+        assert_int_equal(final.completed, 40);
+        assert_int_equal(final.failed, 1);
+        hl_ul_release(assoc);
+    }
+}
+
 static void get__cancel_between_sub_operations_is_seen(void **state)
 {
     struct bench *bench = *state;
@@ -755,6 +784,7 @@ int main(void)
         exchange_test(normalized__requests_of_a_private_class_carry_their_fields_both_ways),
         exchange_test(requester__that_goes_away_ends_the_service),
         exchange_test(get__sends_back_over_the_same_association),
+        exchange_test(get__of_what_is_gone_meanwhile_fails_that_object_alone),
         exchange_test(get__cancel_between_sub_operations_is_seen),
         exchange_test(move__to_a_stranger_is_not_found),
         exchange_test(move__to_a_dead_peer_fails_every_object_in_one_attempt),
