@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/dicom/receive.h"
 #include "core/dicom/scp_internal.h"
 #include "core/dicom/uid.h"
 
@@ -43,31 +44,6 @@ static hilum_rc refuse(const struct hl_request *request, uint16_t status, const 
 /* ---- C-STORE ----------------------------------------------------------------------------------
  */
 
-static hilum_rc feed(void *arg, const void *bytes, size_t n)
-{
-    /* Its error is kept by the ingest and comes out at the end; the wire goes on in step. */
-    (void)hl_ingest_data(arg, bytes, n);
-    return HILUM_OK;
-}
-
-/* The status comes from the ingest, which knows whether the object is durable: nothing here
- * turns a failure into a success. */
-static hilum_rc answer_store(const struct hl_request *request,
-                             const struct hl_ingest_result *result)
-{
-    struct hl_dimse response = hl_dimse_response(&request->command, result->status);
-    response.offending[0] = result->offending;
-    hl_dimse_set_comment(&response, result->comment);
-    return hl_dimse_write(request->ul, &response, NULL, 0);
-}
-
-/* Asked once the head of the object has been read. */
-static hilum_rc study_may(void *arg, const char *study_uid)
-{
-    const struct hl_resource about = {.study_uid = study_uid};
-    return hl_allow(arg, "store", &about);
-}
-
 /* Borrowed from the association, which outlives the ingest. */
 static struct hl_ingest_source source_of(const struct hl_request *request)
 {
@@ -79,33 +55,16 @@ static struct hl_ingest_source source_of(const struct hl_request *request)
                                      .address = params->address,
                                      .default_issuer = peer ? peer->default_issuer : NULL,
                                      .charset_repair = peer ? peer->charset : NULL,
-                                     .kind = "dimse",
-                                     .may = study_may,
-                                     .may_arg = &request->on->principal};
+                                     .kind = "dimse"};
 }
 
-/* C-STORE (PS3.7 9.1.1). An ingest that could not begin leaves its status in `result`; the
- * object is then read and dropped. */
-hilum_rc hl_request_store(const struct hl_request *request)
+static hilum_rc store_object(const struct hl_request *request)
 {
-    const struct hl_dimse *command = &request->command;
-    if (!command->has_dataset)
+    if (!request->command.has_dataset)
         return hl_request_answer(request, MISSING_DATA, "C-STORE without data set");
     struct hl_ingest_source source = source_of(request);
-    struct hl_ingest_result result = {0};
-    struct hl_ingest *ingest = NULL;
-    (void)hl_ingest_begin(request->on->scp->parts.store, &source, command->sop_class,
-                          command->sop_instance, request->context->transfer_syntax, &ingest,
-                          &result);
-    hilum_rc rc = hl_dimse_read_dataset(request->ul, command, ingest ? feed : NULL, ingest);
-    if (rc) {
-        if (ingest)
-            hl_ingest_abort(ingest);
-        return rc;
-    }
-    if (ingest)
-        (void)hl_ingest_end(ingest, &result);
-    return answer_store(request, &result);
+    return hl_receive_object(request->ul, request->on->scp->parts.store, &request->on->principal,
+                             &source, &request->command);
 }
 
 /* ---- dispatch ---------------------------------------------------------------------------------
@@ -127,7 +86,7 @@ static const struct {
     uint16_t command;
     hilum_rc (*run)(const struct hl_request *request);
 } routes[] = {
-    {HL_C_STORE_RQ, hl_request_store},
+    {HL_C_STORE_RQ, store_object},
     {HL_C_ECHO_RQ, echo},
     {HL_C_CANCEL_RQ, stray_cancel},
 };

@@ -119,7 +119,7 @@ static hilum_rc views_make(struct hl_policy *policy)
 const struct hl_view *hl_policy_view(const struct hl_policy *policy, const struct hl_peer *peer)
 {
     for (size_t i = 0; peer && i < hl_peers_count(policy->peers); i++)
-        if (hl_peers_at(policy->peers, i) == peer)
+        if (!strcmp(hl_peers_at(policy->peers, i)->name, peer->name))
             return policy->views[i];
     return NULL;
 }

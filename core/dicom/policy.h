@@ -28,7 +28,7 @@ hilum_rc hl_policy_new(struct hl_config *config, struct hl_policy **out);
 struct hl_policy *hl_policy_ref(struct hl_policy *policy); /* any thread */
 void hl_policy_unref(struct hl_policy *policy);            /* NULL is fine */
 
-/* What narrows a peer of `peers`; NULL: nothing does. Lives as long as the policy. */
+/* What narrows the peer of that name; NULL: nothing does. Lives as long as the policy. */
 const struct hl_view *hl_policy_view(const struct hl_policy *policy, const struct hl_peer *peer);
 
 bool hl_policy_is_our_aet(const struct hl_policy *policy, const char *aet);

@@ -76,7 +76,6 @@ hilum_rc hl_request_refusal(const struct hl_request *request, const char *kind, 
 /* services.c: look-up of plugins for negotiation. */
 void hl_scp_services(struct hl_scp *scp);
 
-hilum_rc hl_request_store(const struct hl_request *request);   /* C-STORE-RQ */
 hilum_rc hl_request_service(const struct hl_request *request); /* what plugins serve */
 
 #endif

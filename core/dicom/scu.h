@@ -8,6 +8,7 @@
 
 struct hl_ul_assoc; /* core/dicom/ul/ul.h */
 struct hl_trace;    /* core/dicom/trace.h */
+struct hl_policy;   /* core/dicom/policy.h */
 struct hl_scu;      /* connections to peers; thread-safe */
 
 /* trace outlives it: where each association is remembered, also one that failed. */
@@ -15,6 +16,8 @@ hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_
                     struct hl_scu **out);
 /* New certificates, AE title, limits. Kept associations of changed peers are released when idle. */
 hilum_rc hl_scu_configure(struct hl_scu *scu, const struct hl_config *config);
+/* The policy of now and its number; unref it. NULL when not configured. */
+struct hl_policy *hl_scu_policy(struct hl_scu *scu, unsigned *generation);
 /* Ends the workers, releases kept associations and frees. No other call may be under way. NULL
  * is fine. */
 void hl_scu_free(struct hl_scu *scu);

@@ -84,8 +84,6 @@ struct hl_scu {
     struct hl_pool *pool;   /* workers of shared sendings; not under the lock */
 };
 
-/* The policy of now and its number; unref it. NULL when not configured. */
-struct hl_policy *hl_scu_policy(struct hl_scu *scu, unsigned *generation);
 /* Counts for the status. */
 void hl_scu_count(struct hl_scu *scu, const char *peer, bool is_sent);
 

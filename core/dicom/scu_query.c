@@ -12,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/dicom/dataset_api.h"
+#include "core/dicom/receive.h"
 #include "core/dicom/scu_internal.h"
 #include "core/dicom/uid.h"
 
@@ -325,42 +326,24 @@ hilum_rc hl_query_find(const struct hl_query_call *call, const char *sop_class,
 
 /* ---- C-MOVE, C-GET ---------------------------------------------------------------------------- */
 
-static hilum_rc feed(void *arg, const void *bytes, size_t n)
-{
-    (void)hl_ingest_data(arg, bytes, n); /* what is refused is read to its end; the result tells */
-    return HILUM_OK;
-}
-
-/* An object of a C-GET: stored as if it had been sent here (PS3.4 C.4.3.3). */
+/* An object of a C-GET: stored as if the peer had sent it here (PS3.4 C.4.3.3), which it must be one to may. */
 static hilum_rc take_object(struct asking *asking, const struct hl_dimse *command)
 {
     struct hl_ul_assoc *ul = asking->link->ul;
     const struct hl_peer *peer = asking->call->peer;
     const struct hl_ul_params *params = hl_ul_params(ul);
-    const struct hl_ul_context *context = hl_ul_context(ul, command->context_id);
-    const struct hl_ingest_source source = {.peer = peer->name,
-                                            .calling_aet = peer->aet,
-                                            .called_aet = params->calling_aet,
-                                            .address = params->address,
-                                            .default_issuer = peer->default_issuer,
-                                            .charset_repair = peer->charset,
-                                            .kind = "dimse"};
-    struct hl_ingest_result result = {0};
-    struct hl_ingest *ingest = NULL;
-    if (!context || !command->has_dataset)
+    struct hl_ingest_source source = {.peer = peer->name,
+                                      .calling_aet = peer->aet,
+                                      .called_aet = params->calling_aet,
+                                      .address = params->address,
+                                      .default_issuer = peer->default_issuer,
+                                      .charset_repair = peer->charset,
+                                      .kind = "dimse"};
+    if (!hl_ul_context(ul, command->context_id) || !command->has_dataset)
         return hl_fail(HILUM_EINVAL, "peer %s sends an object on no context, or none", peer->name);
-    (void)hl_ingest_begin(asking->call->scu->store, &source, command->sop_class,
-                          command->sop_instance, context->transfer_syntax, &ingest, &result);
-    hilum_rc rc = hl_dimse_read_dataset(ul, command, ingest ? feed : NULL, ingest);
-    if (rc && ingest)
-        hl_ingest_abort(ingest);
-    else if (ingest)
-        (void)hl_ingest_end(ingest, &result);
-    if (rc)
-        return hl_fail_in(rc, "peer %s", peer->name);
-    struct hl_dimse response = hl_dimse_response(command, result.status);
-    hl_dimse_set_comment(&response, result.comment[0] ? result.comment : NULL);
-    return hl_dimse_write(ul, &response, NULL, 0);
+    hilum_rc rc =
+        hl_receive_object(ul, asking->call->scu->store, &asking->call->sender, &source, command);
+    return rc ? hl_fail_in(rc, "peer %s", peer->name) : HILUM_OK;
 }
 
 /* A C-MOVE's or C-GET's response; only a pending one can still be cancelled. */

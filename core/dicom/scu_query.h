@@ -3,6 +3,7 @@
 #ifndef HL_DICOM_SCU_QUERY_H
 #define HL_DICOM_SCU_QUERY_H
 
+#include "core/access/access.h"
 #include "core/dicom/scu.h"
 #include "hilum/scu.h"
 
@@ -10,7 +11,9 @@
 struct hl_query_call {
     struct hl_scu *scu;
     const struct hl_peer *peer; /* of the configuration, or made for an address */
-    uint32_t wait_ms;           /* for the next message; after a C-CANCEL, for the end */
+    struct hl_principal
+        sender; /* C-GET: the peer, as it would be if it stored what comes back; zero: it may nothing */
+    uint32_t wait_ms; /* for the next message; after a C-CANCEL, for the end */
 };
 
 /* A peer that is no one's in the configuration. `host` (256 bytes) holds its text as long as it is used. HILUM_EINVAL. */

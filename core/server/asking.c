@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/access/access.h"
 #include "core/base/error.h"
+#include "core/dicom/policy.h"
 #include "core/dicom/scu_query.h"
 #include "core/server/server.h"
 
@@ -13,7 +14,7 @@ enum { WAIT_MS = 60000, LONGEST_MS = 3600000, HOST_SIZE = 256 };
 /* A call with what its peer's texts live in. */
 struct asked {
     struct hl_query_call call;
-    struct hl_peers *peers;
+    struct hl_policy *policy; /* of now; owns the configured peers */
     struct hl_peer made;
     char host[HOST_SIZE];
 };
@@ -25,6 +26,18 @@ static const struct hl_peer *named(struct hl_peers *peers, const char *name)
     return peer ? peer : hl_peers_by_aet(peers, name);
 }
 
+/* What comes back by C-GET is stored here as if the peer had sent it, and so with its rights. */
+static struct hl_principal sender_of(const struct hl_server *server, const struct hl_policy *policy,
+                                     const struct hl_peer *peer)
+{
+    return (struct hl_principal){.kind = HL_PRINCIPAL_PEER,
+                                 .peer = peer,
+                                 .address = peer->host,
+                                 .aet = peer->aet,
+                                 .view = hl_policy_view(policy, peer),
+                                 .studies = &server->studies};
+}
+
 /* end() must follow whatever the answer. */
 static hilum_rc begin(hilum_self *self, const struct hilum_scu_peer *peer, struct asked *out)
 {
@@ -32,21 +45,25 @@ static hilum_rc begin(hilum_self *self, const struct hilum_scu_peer *peer, struc
     uint32_t wait_ms = peer->wait_ms ? peer->wait_ms : WAIT_MS;
     out->call = (struct hl_query_call){.scu = server->scu,
                                        .wait_ms = wait_ms < LONGEST_MS ? wait_ms : LONGEST_MS};
-    out->peers = hl_server_peers(server);
+    unsigned generation;
+    out->policy = hl_scu_policy(server->scu, &generation);
+    if (!out->policy)
+        return hl_fail(HILUM_ECLOSED, "no peers are configured yet");
     if (!peer->name) {
         out->call.peer = &out->made;
         return hl_query_peer(peer->address, peer->called_aet, out->host, &out->made);
     }
-    out->call.peer = named(out->peers, peer->name);
-    return out->call.peer
-               ? HILUM_OK
-               : hl_fail(HILUM_ENOTFOUND, "peer %s: none of this name or AE title is configured",
-                         peer->name);
+    out->call.peer = named(out->policy->peers, peer->name);
+    if (!out->call.peer)
+        return hl_fail(HILUM_ENOTFOUND, "peer %s: none of this name or AE title is configured",
+                       peer->name);
+    out->call.sender = sender_of(server, out->policy, out->call.peer);
+    return HILUM_OK;
 }
 
 static hilum_rc end(struct asked *asked, hilum_rc rc)
 {
-    hl_peers_unref(asked->peers);
+    hl_policy_unref(asked->policy);
     return rc;
 }
 
@@ -93,16 +110,13 @@ static hilum_rc move(hilum_self *self, const struct hilum_scu_peer *peer, const 
     return end(&asked, rc);
 }
 
-/* What comes back is stored here as if the peer had sent it, and so the peer must be one that may. */
+/* Asked before anything is fetched; of each study it is asked again. */
 static hilum_rc check_store(const struct asked *asked)
 {
-    const struct hl_peer *peer = asked->call.peer;
-    const struct hl_principal sender = {
-        .kind = HL_PRINCIPAL_PEER, .peer = peer, .address = peer->host, .aet = peer->aet};
-    return peer == &asked->made
+    return asked->call.peer == &asked->made
                ? hl_fail(HILUM_EDENIED, "%s: objects are fetched from peers of the configuration",
-                         peer->name)
-               : hl_allow(&sender, "store", NULL);
+                         asked->made.name)
+               : hl_allow(&asked->call.sender, "store", NULL);
 }
 
 /* Objects come back over this association (PS3.4 C.4.3) and are stored before the peer is told

@@ -54,6 +54,23 @@ def ask(hilum, orthanc, studies):
     equal("an unknown peer", True, "none of this name or AE title is configured" in nobody.stderr)
 
 
+def narrowed(hilum, studies):
+    """What comes back by C-GET is sent here by the peer: its roles narrow it as they do a C-STORE of it."""
+    here = objects(hilum)
+    new = next(s for s in studies if s not in here)
+
+    def get(peer, study):
+        run = subprocess.run([f"{BUILD}/bin/hilum", "--data", hilum.data, "--json", "acme", "get", peer, study],
+                             capture_output=True, text=True)
+        return json.loads(run.stdout)["completed"] if run.returncode == 0 else run.stderr
+    equal("a peer whose roles store nothing", True, "not among the actions of the roles" in str(get("reader", new)))
+    equal("and nothing of it is here", here, objects(hilum))
+    get("ward", here[0])
+    equal("into a study of another sender", True, "not allowed into this study: peer ward" in open(f"{hilum.dir}/log").read())
+    equal("into one of its own", True, get("ward", new) in range(1, 100))
+    equal("which is here then", sorted([*here, new]), objects(hilum))
+
+
 def jobs(hilum):
     done = lambda: [j for j in hilum.cli("job", "list", "--all") if j["type"].startswith("acme")]
     if not until(lambda: len(done()) >= 1 and all(j["state"] == "done" for j in done())):
@@ -81,7 +98,7 @@ def metrics(hilum, port):
     request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
         text = answer.read().decode()
-    equal("counter on /metrics", True, 'hilum_plugin_acme_asker_asked_total{what="get",result="ok"} 1\n' in text)
+    equal("counter on /metrics", True, 'hilum_plugin_acme_asker_asked_total{what="get",result="ok"} 2\n' in text)
     equal("a failure is another series", True,
           'hilum_plugin_acme_asker_asked_total{what="echo",result="failed"} 1\n' in text)
     equal("histogram on /metrics", True, 'hilum_plugin_acme_asker_echo_ms_count 2\n' in text)
@@ -129,9 +146,14 @@ def main():
     store = SMALL_STORE.replace("plugins = ( ", f'plugins = ( {{ name = "example-route"; file = "{BUILD}/sdk/examples/example-route.so"; '
                                 'isolation = "process"; }, { name = "acme-asker"; file = "%s"; }, { name = "auth-local"; }, { name = "http"; '
                                 'options = { listen = "127.0.0.1:%d"; }; }, ' % (so, http))
-    hilum = Hilum(work, f'{store}\npeers = ( {{ name = "orthanc"; aet = "ORTHANC"; host = "127.0.0.1"; port = {orthanc.port}; '
-                  'services = ( "echo", "store", "find", "move", "get" ); } );\noutbox = { retry_first = "100ms"; };', site=f"{work}/site", port=port)
+    where = f'host = "127.0.0.1"; port = {orthanc.port}; services = ( "echo", "store", "find", "move", "get" );'
+    hilum = Hilum(work, f'{store}\nroles = ( {{ name = "reader"; allow = ( "find", "retrieve" ); }}, '
+                  '{ name = "technologist"; studies = ( { senders = ( "own" ); } ); } );\n'
+                  f'peers = ( {{ name = "orthanc"; aet = "ORTHANC"; {where} }}, {{ name = "reader"; aet = "READER"; roles = ( "reader" ); {where} }}, '
+                  f'{{ name = "ward"; aet = "WARD"; roles = ( "technologist" ); {where} }} );'
+                  'outbox = { retry_first = "100ms"; };', site=f"{work}/site", port=port)
     ask(hilum, orthanc, studies)
+    narrowed(hilum, studies)
     jobs(hilum)
     listen(open(f"{hilum.dir}/log").read())
     metrics(hilum, http)
