@@ -1,6 +1,4 @@
-/* A plugin's two lives in the plugin host.
- *
- * Two lives of a plugin under the real plugin host. Runs in a child process (main.c), so a crash
+/* Two lives of a plugin under the real plugin host. Runs in a child process (main.c), so a crash
  * ends the checks and not the checker; what it found until then lies in shared memory.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/check/check.h"

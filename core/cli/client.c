@@ -1,6 +1,4 @@
-/* The client's end of the control socket.
- *
- * The connection to the control socket: lines of JSON out and in, and the words for when nobody
+/* The connection to the control socket: lines of JSON out and in, and the words for when nobody
  * answers. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <poll.h>

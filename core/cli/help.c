@@ -1,6 +1,4 @@
-/* Help, made from the server's list of commands.
- *
- * Help, made of what the server says of its commands; only what holds for every server is
+/* Help, made of what the server says of its commands; only what holds for every server is
  * written here. SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 

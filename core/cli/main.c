@@ -1,6 +1,4 @@
-/* The hilum program.
- *
- * The hilum program; run.c is all of it. SPDX-License-Identifier: Apache-2.0 */
+/* The hilum program; run.c is all of it. SPDX-License-Identifier: Apache-2.0 */
 #include <locale.h>
 
 #include "core/cli/cli.h"

@@ -1,6 +1,4 @@
-/* JSON for people: key and value, lines; tables are table.c's.
- *
- * JSON for people. Everything that is printed passes add_clean or is a number of ours: values
+/* JSON for people: key and value, lines; tables are table.c's. Everything that is printed passes add_clean or is a number of ours: values
  * come out of DICOM objects and must not command a terminal. SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <string.h>

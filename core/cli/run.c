@@ -1,6 +1,4 @@
-/* One run of `hilum`: ask the server what it can do, match, ask, show.
- *
- * One run from words to exit status: the server's commands are asked for first, then the words
+/* One run of `hilum`, from words to exit status: the server's commands are asked for first, then the words
  * are matched against them. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,4 @@
-/* One request while it is being answered: arguments in, lines out.
- *
- * One request being answered, on its connection's thread; nothing here is shared with other
+/* One request while it is being answered, arguments in, lines out, on its connection's thread; nothing here is shared with other
  * calls. SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <errno.h>

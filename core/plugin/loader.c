@@ -79,7 +79,6 @@ static hilum_rc open_advised(const char *path, lt_dlhandle *out)
     return *out ? HILUM_OK : why_not(path);
 }
 
-/* The handle is never closed: the object stays mapped for the life of the process. */
 /* libltdl keeps its lists without a lock, and a swap and a `hilum check` may come at once. */
 static pthread_mutex_t ltdl = PTHREAD_MUTEX_INITIALIZER;
 

@@ -1,4 +1,5 @@
-/* struct hilum_host, continued: numbers of plugins' own, the loop thread, jobs. SPDX-License-Identifier: Apache-2.0 */
+/* struct hilum_host, continued: numbers of plugins' own and what the host counts, listening sockets, the loop thread,
+ * jobs. SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
 #include "core/base/clock.h"

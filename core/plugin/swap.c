@@ -207,7 +207,7 @@ void hl_swap_counted(struct hilum_self *plugin)
 
 static void hand_back(struct hilum_self *plugin, struct hilum_self *previous);
 
-/* The old version was neither drained nor ended: it goes on as if nothing had been. */
+/* Beside: the old version goes on as if nothing had been; after a handover its file begins anew. */
 static void roll_back(struct hilum_self *plugin, struct hilum_self *previous)
 {
     char what[256];

@@ -319,7 +319,7 @@ static void send_options(lua_State *lua, struct hl_buf *out)
             hl_buf_text(out, ",\"via\":");
             hl_buf_json_string(out, luaL_checkstring(lua, -1));
         } else {
-            const char *near = hl_nearest(key, names, 5);
+            const char *near = hl_nearest(key, names, sizeof names / sizeof *names);
             luaL_error(lua,
                        "send: unknown option \"%s\": expected priority, delay, syntax, quality or "
                        "via%s%s%s",

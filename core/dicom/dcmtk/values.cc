@@ -107,8 +107,6 @@ bool hilum::has_charset(const DcmElement &element)
     }
 }
 
-// UN is tried as text too: what unknown attributes hold mostly is. No repair here; that belongs
-// to the ingest, which knows the source.
 // Digits enough to read the same number back, and no more: the library's own text is off by the last one at times.
 static std::string reals_text(DcmElement &element)
 {
@@ -128,6 +126,8 @@ static std::string reals_text(DcmElement &element)
     return text;
 }
 
+// UN is tried as text too: what unknown attributes hold mostly is. No repair here; that belongs
+// to the ingest, which knows the source.
 std::string hilum::text_of(DcmElement &element, const std::string &charset)
 {
     if (element.getVR() == EVR_FL || element.getVR() == EVR_FD)

@@ -1,6 +1,4 @@
-/* Names to addresses with a deadline.
- *
- * Names to addresses, with a deadline, for the requestor. SPDX-License-Identifier: Apache-2.0 */
+/* Names to addresses, with a deadline, for the requestor. SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_UL_RESOLVE_H
 #define HL_UL_RESOLVE_H
 
