@@ -79,7 +79,6 @@ static struct lane *lane_obtain(struct hl_lanes *lanes, const char *name)
     return lane;
 }
 
-/* Lanes are named by peers for `send`, "retrieve:PEER" for what is fetched from one, "job:TYPE" for the rest. */
 static const struct hl_job_type *type_find(struct hl_jobs *jobs, const char *type)
 {
     for (size_t i = 0; i < jobs->n_types; i++) {
@@ -92,9 +91,10 @@ static const struct hl_job_type *type_find(struct hl_jobs *jobs, const char *typ
 
 static const struct hl_job_type *type_of_lane(struct hl_jobs *jobs, const char *lane)
 {
-    if (strncmp(lane, "retrieve:", 9) == 0)
+    if (hl_lane_peer(lane) != lane)
         return type_find(jobs, "retrieve");
-    return type_find(jobs, strncmp(lane, "job:", 4) == 0 ? lane + 4 : "send");
+    size_t n = strlen(HL_LANE_JOB);
+    return type_find(jobs, strncmp(lane, HL_LANE_JOB, n) == 0 ? lane + n : "send");
 }
 
 /* A lane whose destination was away sends one job ahead before it sends the rest. */

@@ -73,13 +73,14 @@ static hilum_rc lane_of(const struct hl_plan_step *step, const json_t *arguments
          is_retrieve = strcmp(step->verb, "retrieve") == 0;
     const char *key = is_send ? "to" : "from";
     const char *peer = json_string_value(json_object_get(arguments, key));
-    if ((is_send || is_retrieve) && (!peer || !*peer || strlen(peer) >= (is_send ? 64 : 55)))
+    size_t most = is_send ? HL_LANE_MAX : HL_LANE_PEER_MAX;
+    if ((is_send || is_retrieve) && (!peer || !*peer || strlen(peer) >= most))
         return hl_fail(HILUM_EINVAL, "verb %s: argument %s: expected the name of a peer",
                        step->verb, key);
     snprintf(lane, 72, "%s%s",
              is_send       ? ""
-             : is_retrieve ? "retrieve:"
-                           : "job:",
+             : is_retrieve ? HL_LANE_RETRIEVE
+                           : HL_LANE_JOB,
              is_send || is_retrieve ? peer : step->verb);
     return HILUM_OK;
 }

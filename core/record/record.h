@@ -5,6 +5,7 @@
 #define HL_RECORD_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "core/access/view.h"
 #include "core/base/buf.h"
@@ -342,11 +343,27 @@ void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), voi
 void hl_record_on_jobs(struct hl_record *record, void (*wake)(void *arg), void *arg);
 
 /* ---- jobs and outbox ---------------------------------------------------------------------------------- */
+/* Lanes are named by peers for `send`; what is fetched from a peer, and jobs of all other types, have a prefix before the
+ * peer's name or the type's. */
+#define HL_LANE_RETRIEVE "retrieve:"
+#define HL_LANE_JOB      "job:"
+enum {
+    HL_LANE_MAX = 64, /* with its end */
+    HL_LANE_PEER_MAX =
+        HL_LANE_MAX - sizeof HL_LANE_RETRIEVE + 1 /* of a peer that is fetched from */
+};
+/* The peer of a lane of `send` (the lane itself) or of `retrieve`. */
+static inline const char *hl_lane_peer(const char *lane)
+{
+    size_t n = sizeof HL_LANE_RETRIEVE - 1;
+    return strncmp(lane, HL_LANE_RETRIEVE, n) == 0 ? lane + n : lane;
+}
+
 /* Names of states: "waiting", "running", "done", "failed" (retries used up), "cancelled". */
 struct hl_job {
     int64_t id;
-    char type[32];              /* "send", or a plugin's */
-    char lane[64];              /* send: the destination peer; planned by a verb: "job:<verb>" */
+    char type[32]; /* "send", or a plugin's */
+    char lane[HL_LANE_MAX];
     int64_t instance_id, as_of; /* send: the instance; as_of 0: as of the moment of sending */
     unsigned attempts;          /* this one included */
     int priority;               /* higher first */

@@ -163,7 +163,7 @@ void hl_server_fetch(void *arg, const char *lane, struct hl_job_attempt *attempt
 {
     struct hl_server *server = arg;
     struct hl_peers *peers = hl_server_peers(server);
-    const struct hl_peer *peer = hl_peers_by_name(peers, lane + strlen("retrieve:"));
+    const struct hl_peer *peer = hl_peers_by_name(peers, hl_lane_peer(lane));
     for (size_t i = 0; i < n; i++) {
         struct carrier carrier = {0};
         char via[32];
@@ -173,7 +173,7 @@ void hl_server_fetch(void *arg, const char *lane, struct hl_job_attempt *attempt
         hilum_rc rc = peer && peer->url
                           ? carrier_get(server, via, &carrier)
                           : hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no url",
-                                    lane + strlen("retrieve:"));
+                                    hl_lane_peer(lane));
         if (rc == HILUM_OK)
             fetch(&carrier, peer, &attempts[i]);
         else

@@ -191,7 +191,7 @@ static hilum_rc retrieve_queue(struct hl_server *server, struct hl_call *call, j
 {
     char lane[80], who[64];
     char *text = json_dumps(arguments, JSON_COMPACT);
-    snprintf(lane, sizeof lane, "retrieve:%s", hl_call_text(call, "peer", ""));
+    snprintf(lane, sizeof lane, HL_LANE_RETRIEVE "%s", hl_call_text(call, "peer", ""));
     hilum_rc rc =
         text ? hl_record_audit(server->record, hl_server_who(call, who, sizeof who),
                                "study.retrieve", hl_call_text(call, "study", ""), NULL, text)
@@ -208,7 +208,7 @@ static hilum_rc study_retrieve(void *ctx, struct hl_call *call)
     const char *from = hl_call_text(call, "peer", "");
     struct hl_peers *peers = hl_server_peers(server);
     const struct hl_peer *peer = hl_peers_by_name(peers, from);
-    bool can_fetch = peer && peer->url && strlen(from) < 55;
+    bool can_fetch = peer && peer->url && strlen(from) < HL_LANE_PEER_MAX;
     hl_peers_unref(peers);
     if (!can_fetch)
         return hl_fail(HILUM_ENOTFOUND,

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_MAX_LEN = 59 }; /* with "job:" before it, it names a lane */
+enum { NAME_MAX_LEN = HL_LANE_MAX - sizeof HL_LANE_JOB }; /* it names a lane */
 
 struct attempt_of {
     struct hl_server *server;
@@ -84,7 +84,7 @@ static void run_one(struct hl_server *server, const struct hilum_decl *job,
 static void run_jobs(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n)
 {
     struct hl_server *server = arg;
-    const struct hilum_decl *job = job_of(server, lane + strlen("job:"));
+    const struct hilum_decl *job = job_of(server, lane + strlen(HL_LANE_JOB));
     for (size_t i = 0; i < n; i++) {
         if (job) {
             run_one(server, job, &attempts[i]);
@@ -143,6 +143,6 @@ hilum_rc hl_server_start_job(void *arg, const char *type, const char *arguments_
     json_decref(arguments);
     if (!is_object)
         return hl_fail(HILUM_EINVAL, "job %s: arguments: expected a JSON object", type);
-    snprintf(lane, sizeof lane, "job:%.*s", NAME_MAX_LEN, type);
+    snprintf(lane, sizeof lane, HL_LANE_JOB "%.*s", NAME_MAX_LEN, type);
     return hl_record_job_add(server->record, type, lane, 0, 0, arguments_json, 0, job);
 }

@@ -107,8 +107,7 @@ static void run_send(void *arg, const char *lane, struct hl_job_attempt *attempt
 void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options)
 {
     struct hl_peers *peers = hl_server_peers(arg);
-    const struct hl_peer *peer =
-        hl_peers_by_name(peers, strncmp(lane, "retrieve:", 9) == 0 ? lane + 9 : lane);
+    const struct hl_peer *peer = hl_peers_by_name(peers, hl_lane_peer(lane));
     if (peer) {
         options->max_attempts = peer->attempts;
         options->retry_first_ms = peer->retry_first_ms;
