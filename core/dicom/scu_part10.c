@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/dicom/scu_internal.h"
+#include "core/dicom/scu_query.h"
 #include "core/store/scan.h"
 
 /* One association at a time: each object says itself which context it needs, and only when the
@@ -19,25 +20,6 @@ struct call {
     struct hl_pairs pairs;
     struct hl_link *link;
 };
-
-/* "127.0.0.1:11112", "[::1]:104", "host:104". */
-static hilum_rc split_address(const char *address, struct call *call)
-{
-    const char *colon = strrchr(address, ':');
-    char *end = NULL;
-    long port = colon ? strtol(colon + 1, &end, 10) : 0;
-    size_t n = colon ? (size_t)(colon - address) : 0;
-    if (!n || *end || port < 1 || port > 65535 || n >= sizeof call->host)
-        return hl_fail(HILUM_EINVAL, "address \"%s\": expected HOST:PORT", address);
-    if (*address == '[' && address[n - 1] == ']') {
-        address++;
-        n -= 2;
-    }
-    memcpy(call->host, address, n);
-    call->peer.host = call->host;
-    call->peer.port = (uint16_t)port;
-    return HILUM_OK;
-}
 
 /* Kept is meaningless for an address that is no peer (its idle time is 0): putting it back
  * releases it. */
@@ -116,11 +98,9 @@ hilum_rc hl_scu_store_part10(struct hl_scu *scu, const struct hl_scu_target *tar
         return hl_fail(HILUM_ENOMEM, "sending to %s: out of memory", target->address);
     call->scu = scu;
     call->pairs.is_exact = true;
-    call->peer.name = target->address;
-    call->peer.aet = target->called_aet;
-    call->peer.own_aet = target->calling_aet;
     *stored = 0;
-    hilum_rc rc = split_address(target->address, call);
+    hilum_rc rc = hl_query_peer(target->address, target->called_aet, call->host, &call->peer);
+    call->peer.own_aet = target->calling_aet;
     while (!rc) {
         const void *part10;
         uint64_t n;
