@@ -140,17 +140,22 @@ struct kept_principal {
     char texts[];
 };
 
-static hilum_rc person_make(struct kept_principal *kept, const struct hl_principal_of *of)
+struct hl_view_of hl_view_of_identity(const struct hilum_identity *identity)
 {
-    const struct hilum_identity *identity = of->identity;
-    const struct hl_view_of view = {
+    return (struct hl_view_of){
         .roles = identity->flags & HILUM_IDENTITY_MUST_CHANGE ? "" : identity->roles,
         .scope = identity->scope,
         .departments = identity->departments,
         .person = identity->display,
-        .sender = identity->user,
-        .glasses = of->glasses,
-        .n_glasses = of->n_glasses};
+        .sender = identity->user};
+}
+
+static hilum_rc person_make(struct kept_principal *kept, const struct hl_principal_of *of)
+{
+    const struct hilum_identity *identity = of->identity;
+    struct hl_view_of view = hl_view_of_identity(identity);
+    view.glasses = of->glasses;
+    view.n_glasses = of->n_glasses;
     kept->principal.kind = HL_PRINCIPAL_PERSON;
     kept->principal.is_service = (identity->flags & HILUM_IDENTITY_SERVICE) != 0;
     kept->principal.studies = of->studies;

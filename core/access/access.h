@@ -98,6 +98,9 @@ uint64_t hl_actions_mask(const char *words, const char *separators);
 /* The i-th shipped role, NULL beyond the end. */
 const char *hl_role_at(size_t i);
 
+/* Whose view an account's is, without broken glass: nothing while its password must be changed. Borrows its texts. */
+struct hl_view_of hl_view_of_identity(const struct hilum_identity *identity);
+
 /* Whoever came by HTTP: a person with the roles of `identity`; NULL is nobody in particular, with an unknown peer's
  * rights where those are accepted: from loopback a look, and storing. glasses: open for him. Strings are copied;
  * `studies` outlives the principal. HILUM_ENOMEM. */

@@ -19,6 +19,7 @@ struct open_glass {
 
 struct hl_glasses {
     pthread_mutex_t lock;
+    size_t used; /* places ever taken: mostly a few, and asked for with every request */
     struct open_glass open[OPEN_MAX];
 };
 
@@ -51,7 +52,7 @@ static struct open_glass *place_for(struct hl_glasses *all, const char *user,
 {
     struct open_glass *room = NULL;
     size_t n = 0;
-    for (size_t i = 0; i < OPEN_MAX; i++) {
+    for (size_t i = 0; i < all->used; i++) {
         struct open_glass *open = &all->open[i];
         bool is_his = open->until_us > now && strcmp(open->user, user) == 0;
         if (is_his && is_same(&open->glass, glass))
@@ -60,7 +61,9 @@ static struct open_glass *place_for(struct hl_glasses *all, const char *user,
         if (open->until_us <= now && room == NULL)
             room = open;
     }
-    return n < HL_GLASSES_OF_ONE ? room : NULL;
+    if (n >= HL_GLASSES_OF_ONE)
+        return NULL;
+    return room == NULL && all->used < OPEN_MAX ? &all->open[all->used++] : room;
 }
 
 hilum_rc hl_glass_break(struct hl_glasses *all, const char *user, const struct hl_glass *glass,
@@ -86,7 +89,7 @@ size_t hl_glasses_of(struct hl_glasses *all, const char *user, struct hl_glass *
     int64_t now = hl_now_us();
     size_t n = 0;
     pthread_mutex_lock(&all->lock);
-    for (size_t i = 0; i < OPEN_MAX && n < HL_GLASSES_OF_ONE; i++)
+    for (size_t i = 0; i < all->used && n < HL_GLASSES_OF_ONE; i++)
         if (all->open[i].until_us > now && strcmp(all->open[i].user, user) == 0)
             out[n++] = all->open[i].glass;
     pthread_mutex_unlock(&all->lock);

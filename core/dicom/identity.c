@@ -18,12 +18,7 @@ struct asking {
 static hilum_rc take(void *arg, const struct hilum_identity *identity)
 {
     struct asking *asking = arg;
-    bool may_nothing = identity->flags & HILUM_IDENTITY_MUST_CHANGE;
-    const struct hl_view_of of = {.roles = may_nothing ? "" : identity->roles,
-                                  .scope = identity->scope,
-                                  .departments = identity->departments,
-                                  .person = identity->display,
-                                  .sender = identity->user};
+    const struct hl_view_of of = hl_view_of_identity(identity);
     if (strlen(identity->user) >= sizeof asking->out->name)
         return hl_fail(HILUM_EINVAL, "user identity: the account's name is too long");
     snprintf(asking->out->name, sizeof asking->out->name, "%s", identity->user);
