@@ -224,8 +224,7 @@ static bool has_priority(uint16_t command)
            command == HL_C_GET_RQ;
 }
 
-/* FF00 and FF01 (PS3.7 C). */
-static bool is_pending(uint16_t status)
+bool hl_dimse_is_pending(uint16_t status)
 {
     return (status & 0xFFFEu) == 0xFF00;
 }
@@ -251,7 +250,8 @@ static bool is_written(const struct field *field, const struct hl_dimse *message
     case PRIORITY: return has_priority(command);
     case COUNTS: return message->has_counts;
     case REMAINING: /* absent from final responses but the cancelled one (PS3.7 9.1.4.1.6) */
-        return message->has_counts && (is_pending(message->status) || message->status == 0xFE00);
+        return message->has_counts &&
+               (hl_dimse_is_pending(message->status) || message->status == 0xFE00);
     case REQUESTED:
         if (!names_requested(command))
             return false;

@@ -51,6 +51,8 @@ void hl_dimse_encode(const struct hl_dimse *message, struct hl_buf *out);
 
 /* The response to a request without data set: command, message ID, UIDs, action and event type, context. */
 struct hl_dimse hl_dimse_response(const struct hl_dimse *request, uint16_t status);
+/* FF00 and FF01 (PS3.7 C): more responses follow. */
+bool hl_dimse_is_pending(uint16_t status);
 /* The Error Comment: cut to 64, what is not printable ASCII becomes '?' (a command set has no character
  * set). NULL: none. */
 void hl_dimse_set_comment(struct hl_dimse *message, const char *text);

@@ -222,7 +222,7 @@ static void set_counts(struct hl_dimse *response, const struct hilum_suboperatio
 static void note_response(struct hl_exchange_tally *tally, uint16_t status, bool has_data,
                           const struct hilum_suboperations *counts)
 {
-    bool is_pending = (status & 0xFFFE) == 0xFF00;
+    bool is_pending = hl_dimse_is_pending(status);
     tally->answers += is_pending && has_data;
     if (!is_pending)
         tally->status = status;
@@ -278,7 +278,7 @@ static void set_details(hilum_exchange *exchange, const struct hilum_dimse_respo
         memcpy(response->offending, exchange->offending, sizeof response->offending);
     else
         set_offending(response, answer->offending, answer->n_offending);
-    if (exchange->why_failed[0] && answer->status && (answer->status & 0xFFFE) != 0xFF00)
+    if (exchange->why_failed[0] && answer->status && !hl_dimse_is_pending(answer->status))
         tell_failures(exchange, response);
 }
 
@@ -302,7 +302,7 @@ static hilum_rc check_answer(const hilum_exchange *exchange,
 static bool may_gather(hilum_exchange *exchange, const struct hilum_dimse_response *answer)
 {
     int64_t now = hl_mono_ms();
-    bool is_pending = (answer->status & 0xFFFE) == 0xFF00 &&
+    bool is_pending = hl_dimse_is_pending(answer->status) &&
                       exchange->wire->command.command_field == HL_C_FIND_RQ;
     uint64_t n = exchange->tally.answers;
     bool may = is_pending && n >= GATHER_FIRST && n % GATHER_EVERY != GATHER_EVERY - 1 &&
@@ -328,7 +328,7 @@ static hilum_rc answer(hilum_exchange *exchange, const struct hilum_dimse_respon
         rc = hl_dimse_write(wire->ul, &response, answer->data ? hl_buf_str(&bytes) : NULL,
                             bytes.len);
         hl_ul_more(wire->ul, false);
-        exchange->is_answered = (answer->status & 0xFFFE) != 0xFF00;
+        exchange->is_answered = !hl_dimse_is_pending(answer->status);
         note_response(&exchange->tally, answer->status, answer->data != NULL, answer->counts);
         if (rc)
             rc = over(exchange);

@@ -248,7 +248,7 @@ static hilum_rc read_data(struct asking *asking, const struct hl_dimse *message,
 /* true: *rc is how it all ended. Pending is FF00 and FF01, a warning B000-BFFF or 0001 (PS3.7 C). */
 static bool is_final(struct asking *asking, const struct hl_dimse *response, hilum_rc *rc)
 {
-    if ((response->status & 0xFF00) == 0xFF00)
+    if (hl_dimse_is_pending(response->status))
         return false;
     asking->link->answered++;
     bool is_warning = (response->status & 0xF000) == 0xB000 || response->status == 1;
@@ -283,7 +283,7 @@ static hilum_rc hear_match(struct asking *asking, const struct hl_dimse *respons
     hilum_dataset *answer;
     hilum_rc rc = read_data(asking, response, &answer);
     /* A match has an identifier (PS3.7 9.1.2.1); without one the asker would not be asked whether to go on. */
-    if (!rc && !answer && (response->status & 0xFF00) == 0xFF00)
+    if (!rc && !answer && hl_dimse_is_pending(response->status))
         return hl_fail(HILUM_EIO, "peer %s sends a match without identifier",
                        asking->call->peer->name);
     if (rc || !answer)
@@ -363,8 +363,7 @@ static hilum_rc hear_counts(struct asking *asking, const struct hl_query_retriev
     hilum_rc said = !rc && !asking->stopped && retrieve->progress
                         ? retrieve->progress(retrieve->arg, total)
                         : HILUM_OK;
-    bool is_pending = (response->status & 0xFF00) == 0xFF00;
-    return !rc && said < 0 && is_pending ? cancel(asking, said) : rc;
+    return !rc && said < 0 && hl_dimse_is_pending(response->status) ? cancel(asking, said) : rc;
 }
 
 /* Until the final response. A C-GET's objects come in between as C-STORE requests (PS3.4 C.4.3.2). When it fails the

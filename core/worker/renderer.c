@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/buf.h"
 #include "core/base/error.h"
 #include "core/worker/worker.h"
 
@@ -20,7 +21,7 @@ struct worker_scene {
     char *names[4];
     char *texts[TEXTS]; /* borrowed by the renderer until its next question */
     struct hilum_frame frame;
-    unsigned char *bytes; /* of the attribute asked for last */
+    struct hl_buf bytes; /* of the attribute asked for last */
     void *scene;
 };
 
@@ -102,40 +103,24 @@ static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, 
     return worker_pour(s->self, &sink);
 }
 
-/* Bytes of unknown length. */
-struct gathered {
-    unsigned char *bytes;
-    uint64_t n, cap;
-};
-
+/* A sink into a buffer: bytes of unknown length. */
 static hilum_rc gather(void *ctx, const void *bytes, uint64_t n)
 {
-    struct gathered *g = ctx;
-    if (n > g->cap - g->n) {
-        uint64_t cap = (g->n + n) * 2;
-        unsigned char *more = realloc(g->bytes, (size_t)cap);
-        if (!more)
-            return hl_fail(HILUM_ENOMEM, "no memory for an attribute");
-        g->bytes = more;
-        g->cap = cap;
-    }
-    memcpy(g->bytes + g->n, bytes, (size_t)n);
-    g->n += n;
-    return HILUM_OK;
+    struct hl_buf *buf = ctx;
+    hl_buf_add(buf, bytes, (size_t)n);
+    return buf->failed ? hl_fail(HILUM_ENOMEM, "no memory for an attribute") : HILUM_OK;
 }
 
 static hilum_rc value(void *ctx, uint32_t i, const char *path, const void **bytes, uint64_t *n)
 {
     struct worker_scene *s = ctx;
-    struct gathered gathered = {0};
-    struct hilum_sink sink = {.size = sizeof sink, .write = gather, .ctx = &gathered};
+    struct hilum_sink sink = {.size = sizeof sink, .write = gather, .ctx = &s->bytes};
+    hl_buf_fini(&s->bytes);
     begin(s, HL_ASK_BYTES, i);
     hl_wire_put_text(&s->self->ask, path);
     hilum_rc rc = worker_pour(s->self, &sink);
-    free(s->bytes);
-    s->bytes = gathered.bytes;
-    *bytes = gathered.bytes;
-    *n = gathered.n;
+    *bytes = s->bytes.data;
+    *n = s->bytes.len;
     return rc;
 }
 
@@ -164,7 +149,7 @@ static void scene_free(struct worker_scene *s)
     for (size_t i = 0; s && i < TEXTS; i++)
         free(s->texts[i]);
     if (s)
-        free(s->bytes);
+        hl_buf_fini(&s->bytes);
     free(s);
 }
 

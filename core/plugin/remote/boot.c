@@ -126,12 +126,6 @@ hilum_rc hl_remote_boot(struct hl_remote *remote, struct hl_process *process)
 
 /* ---- the descriptor ---- */
 
-static const char *copy(struct hl_remote *remote, struct hl_wire *wire)
-{
-    const char *text = hl_wire_text(wire);
-    return text ? hl_arena_strdup(&remote->plugin->arena, text) : NULL;
-}
-
 /* NULL: the list is longer than any honest one, or there is no memory. */
 static const char *const *read_list(struct hl_remote *remote, struct hl_wire *wire)
 {
@@ -139,7 +133,7 @@ static const char *const *read_list(struct hl_remote *remote, struct hl_wire *wi
     const char **list =
         n <= MAX_LIST ? hl_arena_alloc(&remote->plugin->arena, (n + 1u) * sizeof *list) : NULL;
     for (uint32_t i = 0; list && i < n; i++)
-        list[i] = copy(remote, wire);
+        list[i] = hl_remote_copy(remote, wire);
     return list;
 }
 
@@ -149,12 +143,12 @@ static const struct hilum_option *read_options(struct hl_remote *remote, struct 
     struct hilum_option *options =
         n <= MAX_LIST ? hl_arena_alloc(&remote->plugin->arena, (n + 1u) * sizeof *options) : NULL;
     for (uint32_t i = 0; options && i < n; i++) {
-        options[i].key = copy(remote, wire);
+        options[i].key = hl_remote_copy(remote, wire);
         options[i].type = hl_wire_u32(wire);
         options[i].offset = hl_wire_u32(wire);
-        options[i].fallback = copy(remote, wire);
-        options[i].range = copy(remote, wire);
-        options[i].help = copy(remote, wire);
+        options[i].fallback = hl_remote_copy(remote, wire);
+        options[i].range = hl_remote_copy(remote, wire);
+        options[i].help = hl_remote_copy(remote, wire);
     }
     return options;
 }
@@ -167,11 +161,11 @@ static void read_rest(struct hl_remote *remote, struct hl_wire *wire, struct hil
     p->swap = hl_wire_u32(wire);
     if (!hl_wire_u32(wire))
         p->init = NULL;
-    p->id = copy(remote, wire);
-    p->version = copy(remote, wire);
-    p->vendor = copy(remote, wire);
-    p->licence = copy(remote, wire);
-    p->abi_tag = copy(remote, wire);
+    p->id = hl_remote_copy(remote, wire);
+    p->version = hl_remote_copy(remote, wire);
+    p->vendor = hl_remote_copy(remote, wire);
+    p->licence = hl_remote_copy(remote, wire);
+    p->abi_tag = hl_remote_copy(remote, wire);
     p->options = read_options(remote, wire);
     p->needs = read_list(remote, wire);
     p->wants = read_list(remote, wire);

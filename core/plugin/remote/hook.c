@@ -68,12 +68,6 @@ static int32_t run(void *arg, hilum_event *event)
     return rc;
 }
 
-static const char *copy(struct hl_remote *remote, struct hl_wire *wire)
-{
-    const char *text = hl_wire_text(wire);
-    return text ? hl_arena_strdup(hl_remote_arena(remote), text) : NULL;
-}
-
 hilum_rc hl_remote_hook(struct hl_remote *remote, uint32_t index, struct hl_wire *wire,
                         const struct hilum_host *table, hilum_self *self, bool *is_parallel)
 {
@@ -86,11 +80,11 @@ hilum_rc hl_remote_hook(struct hl_remote *remote, uint32_t index, struct hl_wire
                                .run = run,
                                .arg = hook,
                                .threads = HILUM_PARALLEL}; /* the workers do the waiting */
-    local.event = copy(remote, wire);
-    local.name = copy(remote, wire);
-    local.before = copy(remote, wire);
-    local.after = copy(remote, wire);
-    local.where = copy(remote, wire);
+    local.event = hl_remote_copy(remote, wire);
+    local.name = hl_remote_copy(remote, wire);
+    local.before = hl_remote_copy(remote, wire);
+    local.after = hl_remote_copy(remote, wire);
+    local.where = hl_remote_copy(remote, wire);
     local.deadline_ms = hl_wire_u32(wire);
     *is_parallel = hl_wire_u32(wire) == HILUM_PARALLEL;
     if (wire->bad || !local.event || !local.name)

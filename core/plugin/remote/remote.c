@@ -25,6 +25,12 @@ struct hl_arena *hl_remote_arena(struct hl_remote *remote)
     return &remote->plugin->arena;
 }
 
+const char *hl_remote_copy(struct hl_remote *remote, struct hl_wire *wire)
+{
+    const char *text = hl_wire_text(wire);
+    return text ? hl_arena_strdup(&remote->plugin->arena, text) : NULL;
+}
+
 /* ---- making ---- */
 
 /* NULL: our plugin folder is not there. Beside that folder, unless the configuration names

@@ -87,5 +87,7 @@ hilum_rc hl_remote_hook(struct hl_remote *remote, uint32_t index, struct hl_wire
                         const struct hilum_host *table, hilum_self *self, bool *is_parallel);
 /* Where proxies live: as long as the plugin. */
 struct hl_arena *hl_remote_arena(struct hl_remote *remote);
+/* The next text of a message, in that arena; NULL: none, or no memory. */
+const char *hl_remote_copy(struct hl_remote *remote, struct hl_wire *wire);
 
 #endif

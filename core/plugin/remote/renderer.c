@@ -286,12 +286,6 @@ static void close_scene(void *self, void *arg)
 
 /* ---- the table ---- */
 
-static const char *copy(struct hl_arena *arena, struct hl_wire *wire)
-{
-    const char *text = hl_wire_text(wire);
-    return text ? hl_arena_strdup(arena, text) : NULL;
-}
-
 hilum_rc hl_remote_renderer(struct hl_remote *remote, uint32_t index, const char *name,
                             struct hl_wire *wire, const struct hilum_cap **cap, void **instance)
 {
@@ -306,9 +300,9 @@ hilum_rc hl_remote_renderer(struct hl_remote *remote, uint32_t index, const char
                                       .kind = HILUM_CAP_RENDERER,
                                       .threads = HILUM_PARALLEL,
                                       .name = hl_arena_strdup(arena, name ? name : "")};
-    r->table.modes = copy(arena, wire);
-    r->table.media_types = copy(arena, wire);
-    r->table.parameters_schema = copy(arena, wire);
+    r->table.modes = hl_remote_copy(remote, wire);
+    r->table.media_types = hl_remote_copy(remote, wire);
+    r->table.parameters_schema = hl_remote_copy(remote, wire);
     r->table.open = is_whole ? open_scene : NULL;
     r->table.render = is_whole ? render : NULL;
     r->table.close = is_whole ? close_scene : NULL;

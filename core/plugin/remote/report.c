@@ -107,12 +107,6 @@ static hilum_rc report_parse(void *self, const void *document, uint64_t n,
     return run(self, HL_OP_REPORT_PARSE, document, n, NULL, report_json);
 }
 
-static const char *copy(struct hl_arena *arena, struct hl_wire *wire)
-{
-    const char *text = hl_wire_text(wire);
-    return text ? hl_arena_strdup(arena, text) : NULL;
-}
-
 hilum_rc hl_remote_report(struct hl_remote *remote, uint32_t index, const char *name,
                           struct hl_wire *wire, const struct hilum_cap **cap, void **instance)
 {
@@ -127,9 +121,9 @@ hilum_rc hl_remote_report(struct hl_remote *remote, uint32_t index, const char *
                                            .kind = HILUM_CAP_REPORT,
                                            .threads = HILUM_PARALLEL,
                                            .name = hl_arena_strdup(arena, name ? name : "")};
-    report->table.media_type = copy(arena, wire);
-    report->table.sop_class = copy(arena, wire);
-    report->table.file_suffix = copy(arena, wire);
+    report->table.media_type = hl_remote_copy(remote, wire);
+    report->table.sop_class = hl_remote_copy(remote, wire);
+    report->table.file_suffix = hl_remote_copy(remote, wire);
     report->table.write = is_whole ? report_write : NULL;
     report->table.parse = parses ? report_parse : NULL;
     if (wire->bad || !report->table.cap.name)

@@ -267,12 +267,6 @@ static hilum_rc run(void *self, const struct hilum_http_api *api, hilum_http *ht
 
 /* ---- the table ---- */
 
-static const char *copy(struct hl_arena *arena, struct hl_wire *wire)
-{
-    const char *text = hl_wire_text(wire);
-    return text ? hl_arena_strdup(arena, text) : NULL;
-}
-
 hilum_rc hl_remote_route(struct hl_remote *remote, uint32_t index, const char *name,
                          struct hl_wire *wire, const struct hilum_cap **cap, void **instance)
 {
@@ -287,10 +281,10 @@ hilum_rc hl_remote_route(struct hl_remote *remote, uint32_t index, const char *n
                                       .kind = HILUM_CAP_ROUTE,
                                       .threads = HILUM_PARALLEL,
                                       .name = hl_arena_strdup(arena, name ? name : "")};
-    r->table.methods = copy(arena, wire);
-    r->table.pattern = copy(arena, wire);
-    r->table.permission = copy(arena, wire);
-    r->table.summary = copy(arena, wire);
+    r->table.methods = hl_remote_copy(remote, wire);
+    r->table.pattern = hl_remote_copy(remote, wire);
+    r->table.permission = hl_remote_copy(remote, wire);
+    r->table.summary = hl_remote_copy(remote, wire);
     r->table.body_max = hl_wire_u64(wire);
     r->table.flags = hl_wire_u32(wire);
     r->table.run = is_whole ? run : NULL;
