@@ -44,20 +44,35 @@ static void text_add(struct making *making, struct hl_any_of *out, const char *t
     out->texts = grown;
 }
 
+/* What "own" stands for: texts by commas (NULL: none), and a list of them. */
+struct own {
+    const char *text;
+    const char *const *list;
+    size_t n;
+};
+
 /* What somebody says of himself is a value, never a pattern. */
-static void own_add(struct making *making, struct hl_any_of *out, const char *own)
+static void value_add(struct making *making, struct hl_any_of *out, const char *text, size_t n)
 {
-    for (const char *p = own; *(p += strspn(p, ", ")) != '\0';) {
-        size_t n = strcspn(p, ",");
-        if (memchr(p, '*', n) == NULL && memchr(p, '?', n) == NULL && memchr(p, '\\', n) == NULL)
-            text_add(making, out, p, n);
-        p += n;
-    }
+    if (memchr(text, '*', n) == NULL && memchr(text, '?', n) == NULL &&
+        memchr(text, '\\', n) == NULL)
+        text_add(making, out, text, n);
 }
 
-/* The texts of a list of the configuration; "own" stands for those of who the view is for. */
+static void own_add(struct making *making, struct hl_any_of *out, const struct own *own)
+{
+    for (const char *p = or_empty(own->text); *(p += strspn(p, ", ")) != '\0';) {
+        size_t n = strcspn(p, ",");
+        value_add(making, out, p, n);
+        p += n;
+    }
+    for (size_t i = 0; i < own->n; i++)
+        value_add(making, out, own->list[i], strlen(own->list[i]));
+}
+
+/* The texts of a list of the configuration; "own" stands for those of who the view is for; NULL: for itself. */
 static void list_read(struct making *making, const struct hl_node *grant, const char *key,
-                      const char *own, struct hl_any_of *out)
+                      const struct own *own, struct hl_any_of *out)
 {
     const struct hl_node *list = hl_node_get(grant, key);
     out->is_said = list != NULL;
@@ -92,11 +107,13 @@ static void grant_read(struct making *making, const struct hl_node *node, uint64
     if (grant == NULL)
         return;
     grant->actions = mask;
-    list_read(making, node, "departments", or_empty(of->departments), &grant->departments);
-    list_read(making, node, "referring", or_empty(of->person), &grant->referring);
+    const struct own departments = {of->departments, of->department_list, of->n_department_list};
+    const struct own person = {.text = of->person}, sender = {.text = of->sender};
+    list_read(making, node, "departments", &departments, &grant->departments);
+    list_read(making, node, "referring", &person, &grant->referring);
     list_read(making, node, "labels", NULL, &grant->labels);
     list_read(making, node, "without_labels", NULL, &grant->without_labels);
-    list_read(making, node, "senders", or_empty(of->sender), &grant->senders);
+    list_read(making, node, "senders", &sender, &grant->senders);
 }
 
 static void glass_add(struct making *making, const struct hl_glass *glass)
@@ -141,6 +158,8 @@ static void roles_add(struct making *making)
         }
         p += n;
     }
+    for (size_t i = 0; i < making->of->n_role_list; i++)
+        role_add(making, making->of->role_list[i]);
 }
 
 hilum_rc hl_view_new(const struct hl_config *config, const struct hl_view_of *of,

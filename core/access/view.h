@@ -52,7 +52,10 @@ struct hl_glass {
 struct hl_view_of {
     const char *roles; /* by commas */
     const char *scope; /* actions by commas the roles are narrowed to; NULL, "": all they allow */
-    const char *departments;        /* by commas: what "own" means in `departments` */
+    const char *departments; /* by commas: what "own" means in `departments` */
+    /* The same of the configuration, a text each, as well. */
+    const char *const *role_list, *const *department_list;
+    size_t n_role_list, n_department_list;
     const char *person;             /* as a physician's name, "WANG^LI": "own" in `referring` */
     const char *sender;             /* peer or account: "own" in `senders` */
     const struct hl_glass *glasses; /* open for him */

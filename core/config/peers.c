@@ -164,6 +164,12 @@ static hilum_rc type_peer(struct hl_peers *peers, const struct hl_node *node, st
     if (rc == HILUM_OK)
         rc = type_texts(&peers->arena, hl_node_get(node, "called_aets"), &peer->called_aets,
                         &peer->n_called_aets);
+    peer->has_roles = hl_node_get(node, "roles") != NULL;
+    if (rc == HILUM_OK)
+        rc = type_texts(&peers->arena, hl_node_get(node, "roles"), &peer->roles, &peer->n_roles);
+    if (rc == HILUM_OK)
+        rc = type_texts(&peers->arena, hl_node_get(node, "departments"), &peer->departments,
+                        &peer->n_departments);
     if (rc == HILUM_OK)
         rc = type_texts(&peers->arena, hl_node_get(node, "transfer_syntaxes"),
                         &peer->transfer_syntaxes, &peer->n_transfer_syntaxes);

@@ -56,7 +56,12 @@ struct hl_peer {
     size_t n_cidrs;
     const char **called_aets; /* titles it may call us by; n 0: every one of ours */
     size_t n_called_aets;
-    unsigned services; /* set of enum hl_service */
+    unsigned services;  /* set of enum hl_service */
+    bool has_roles;     /* `roles` is said: they narrow its services, none of them to nothing */
+    const char **roles; /* names */
+    size_t n_roles;
+    const char **departments; /* what "own" means in its roles */
+    size_t n_departments;
     /* Preference in both directions, best first: UIDs or PS3.6 keywords; n 0: as stored, as proposed. */
     const char **transfer_syntaxes;
     size_t n_transfer_syntaxes;

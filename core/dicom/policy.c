@@ -70,38 +70,15 @@ static void read_switches(const struct hl_config *config, struct hl_policy *out)
     out->trace = number(config, "dicom.trace");
 }
 
-/* ( "a", "b" ) as "a,b". */
-static hilum_rc joined(const struct hl_config *config, const struct hl_peer *peer, const char *key,
-                       struct hl_buf *out, bool *is_said)
-{
-    const struct hl_node *list = hl_config_node(config, "peers");
-    const struct hl_node *found = NULL;
-    for (size_t i = 0; list && i < list->n_children; i++)
-        if (!strcmp(hl_node_text(list->children[i], "name", ""), peer->name))
-            found = hl_node_get(list->children[i], key);
-    *is_said = found != NULL;
-    for (size_t i = 0; found && i < found->n_children; i++) {
-        hl_buf_text(out, i ? "," : "");
-        hl_buf_text(out, found->children[i]->text);
-    }
-    return out->failed ? hl_fail(HILUM_ENOMEM, "peer %s: out of memory", peer->name) : HILUM_OK;
-}
-
 static hilum_rc view_make(const struct hl_config *config, const struct hl_peer *peer,
                           struct hl_view **out)
 {
-    struct hl_buf roles = {0}, departments = {0};
-    bool has_roles = false, has_departments = false;
-    hilum_rc rc = joined(config, peer, "roles", &roles, &has_roles);
-    if (rc == HILUM_OK)
-        rc = joined(config, peer, "departments", &departments, &has_departments);
-    const struct hl_view_of of = {
-        .roles = hl_buf_str(&roles), .departments = hl_buf_str(&departments), .sender = peer->name};
-    if (rc == HILUM_OK && has_roles)
-        rc = hl_view_new(config, &of, out);
-    hl_buf_fini(&roles);
-    hl_buf_fini(&departments);
-    return rc;
+    const struct hl_view_of of = {.role_list = peer->roles,
+                                  .n_role_list = peer->n_roles,
+                                  .department_list = peer->departments,
+                                  .n_department_list = peer->n_departments,
+                                  .sender = peer->name};
+    return peer->has_roles ? hl_view_new(config, &of, out) : HILUM_OK;
 }
 
 static hilum_rc views_make(struct hl_policy *policy)

@@ -392,6 +392,32 @@ static void identity__is_answered_for_user_names_that_ask_for_it(void **state)
     }
 }
 
+/* Roles said and empty allow nothing; not said, they narrow nothing. */
+static void view__of_a_peer_is_of_its_roles_and_departments_as_written(void **state)
+{
+    (void)state;
+    struct hl_policy *policy;
+    struct hl_config *config = fake_config(
+        "roles = ( { name = \"ward\"; allow = ( \"find\" ); studies = ( { departments = ( \"own\" "
+        "); } ); } );"
+        "peers = ( { name = \"a\"; aet = \"A\"; cidr = ( \"10.0.0.0/8\" ); roles = ( \"ward\" );"
+        "            departments = ( \"Heart, Lung\", \"X*\", \"NEURO\" ); },"
+        "          { name = \"b\"; aet = \"B\"; cidr = ( \"10.0.0.0/8\" ); roles = ( ); },"
+        "          { name = \"c\"; aet = \"C\"; cidr = ( \"10.0.0.0/8\" ); } );");
+    assert_int_equal(hl_policy_new(config, &policy), HILUM_OK);
+    const struct hl_view *view = hl_policy_view(policy, hl_peers_at(policy->peers, 0));
+    assert_int_equal(view->n, 1);
+    assert_int_equal(view->grants[0].departments.n, 2);
+    assert_string_equal(view->grants[0].departments.texts[0], "Heart, Lung");
+    assert_string_equal(view->grants[0].departments.texts[1], "NEURO");
+    const struct hl_view *none = hl_policy_view(policy, hl_peers_at(policy->peers, 1));
+    assert_non_null(none);
+    assert_int_equal(hl_view_actions(none), 0);
+    assert_null(hl_policy_view(policy, hl_peers_at(policy->peers, 2)));
+    hl_policy_unref(policy);
+    hl_config_unref(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +426,7 @@ int main(void)
         cmocka_unit_test(candidates__are_what_the_list_says_then_as_stored),
         cmocka_unit_test(proposal__gives_each_syntax_of_a_class_once),
         cmocka_unit_test(extended__is_answered_by_the_service_or_the_storage_class),
+        cmocka_unit_test(view__of_a_peer_is_of_its_roles_and_departments_as_written),
         cmocka_unit_test(identity__is_answered_for_user_names_that_ask_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
