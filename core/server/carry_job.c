@@ -7,7 +7,6 @@
 
 #include "core/access/access.h"
 #include "core/base/error.h"
-#include "core/dicom/uid.h"
 #include "core/server/server.h"
 #include "hilum/carrier.h"
 
@@ -61,14 +60,6 @@ static struct hilum_destination destination_of(const struct hl_peer *peer)
                                       .idle_ms = (uint32_t)peer->idle_ms};
 }
 
-void hl_server_job_via(const struct hl_peer *peer, const struct hl_job *job, char out[32])
-{
-    json_t *arguments = json_loads(job->arguments ? job->arguments : "{}", 0, NULL);
-    const char *via = json_string_value(json_object_get(arguments, "via"));
-    snprintf(out, 32, "%s", via ? via : peer ? peer->via : "dimse");
-    json_decref(arguments);
-}
-
 /* Nothing was tried: the lane waits as a whole, and no job loses an attempt. */
 static void not_reached(struct hl_job_attempt *attempts, size_t n, hilum_rc rc)
 {
@@ -81,18 +72,8 @@ static void not_reached(struct hl_job_attempt *attempts, size_t n, hilum_rc rc)
 
 /* ---- sending ---- */
 
-/* The syntax a rule wishes, as a UID of the table; NULL: none. */
-static const char *wish_of(const struct hl_job *job)
-{
-    json_t *arguments = json_loads(job->arguments ? job->arguments : "{}", 0, NULL);
-    const char *name = json_string_value(json_object_get(arguments, "syntax"));
-    const struct hl_syntax *known = name ? hl_uid_syntax_named(name) : NULL;
-    json_decref(arguments);
-    return known ? known->uid : NULL;
-}
-
 static void deliver(const struct carrier *carrier, const struct hl_peer *peer,
-                    struct hl_job_attempt *attempts, size_t n)
+                    const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n)
 {
     const struct hilum_destination to = destination_of(peer);
     struct hilum_delivery *items = calloc(n, sizeof *items);
@@ -103,7 +84,7 @@ static void deliver(const struct carrier *carrier, const struct hl_peer *peer,
     for (size_t i = 0; i < n; i++) {
         items[i].instance = attempts[i].job.instance_id;
         items[i].as_of = attempts[i].job.as_of;
-        items[i].transfer_syntax = wish_of(&attempts[i].job);
+        items[i].transfer_syntax = wishes[i].has ? wishes[i].pack.transfer_syntax : NULL;
     }
     hilum_rc rc = table_of(carrier)->send(carrier->instance, &to, items, (uint32_t)n);
     if (rc < 0)
@@ -116,15 +97,15 @@ static void deliver(const struct carrier *carrier, const struct hl_peer *peer,
     free(items);
 }
 
-void hl_server_carry(struct hl_server *server, const struct hl_peer *peer, const char *via,
-                     struct hl_job_attempt *attempts, size_t n)
+void hl_server_carry(struct hl_server *server, const struct hl_peer *peer,
+                     const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n)
 {
     struct carrier carrier;
-    hilum_rc rc = carrier_get(server, via, &carrier);
+    hilum_rc rc = carrier_get(server, wishes[0].via, &carrier);
     if (rc == HILUM_OK && !peer->url)
         rc = hl_fail(HILUM_EINVAL, "peer %s has no url", peer->name);
     if (rc == HILUM_OK)
-        deliver(&carrier, peer, attempts, n);
+        deliver(&carrier, peer, wishes, attempts, n);
     else
         not_reached(attempts, n, rc);
     if (carrier.cap)
@@ -166,12 +147,12 @@ void hl_server_fetch(void *arg, const char *lane, struct hl_job_attempt *attempt
     const struct hl_peer *peer = hl_peers_by_name(peers, hl_lane_peer(lane));
     for (size_t i = 0; i < n; i++) {
         struct carrier carrier = {0};
-        char via[32];
-        hl_server_job_via(peer, &attempts[i].job, via);
-        if (strcmp(via, "dimse") == 0 && peer && peer->url)
-            snprintf(via, sizeof via, "dicomweb");
+        struct hl_job_wish wish;
+        hl_server_job_wish(peer, &attempts[i].job, &wish);
+        if (strcmp(wish.via, "dimse") == 0 && peer && peer->url)
+            snprintf(wish.via, sizeof wish.via, "dicomweb");
         hilum_rc rc = peer && peer->url
-                          ? carrier_get(server, via, &carrier)
+                          ? carrier_get(server, wish.via, &carrier)
                           : hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no url",
                                     hl_lane_peer(lane));
         if (rc == HILUM_OK)

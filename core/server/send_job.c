@@ -31,38 +31,36 @@ static bool is_permanent(const struct hl_send_item *item)
     return family == 0xC000 || (item->status & 0xFF00) == 0xA900 || item->rc == HILUM_ENOTFOUND;
 }
 
-/* What the rule wishes; false: nothing. */
-static bool read_wish(const struct hl_job *job, struct hl_pack_wish *out)
+void hl_server_job_wish(const struct hl_peer *peer, const struct hl_job *job,
+                        struct hl_job_wish *out)
 {
     json_t *arguments = json_loads(job->arguments ? job->arguments : "{}", 0, NULL);
+    const char *via = json_string_value(json_object_get(arguments, "via"));
     const char *syntax = json_string_value(json_object_get(arguments, "syntax"));
     const struct hl_syntax *known = syntax ? hl_uid_syntax_named(syntax) : NULL;
-    *out = (struct hl_pack_wish){0};
+    *out = (struct hl_job_wish){.has = known != NULL};
+    snprintf(out->via, sizeof out->via, "%s", via ? via : peer ? peer->via : "dimse");
     if (known) {
-        snprintf(out->transfer_syntax, sizeof out->transfer_syntax, "%s", known->uid);
-        out->may_lose = (known->flags & HL_SYNTAX_LOSSY) != 0;
-        out->quality = (uint32_t)json_integer_value(json_object_get(arguments, "quality"));
+        snprintf(out->pack.transfer_syntax, sizeof out->pack.transfer_syntax, "%s", known->uid);
+        out->pack.may_lose = (known->flags & HL_SYNTAX_LOSSY) != 0;
+        out->pack.quality = (uint32_t)json_integer_value(json_object_get(arguments, "quality"));
     }
     json_decref(arguments);
-    return known != NULL;
 }
 
 /* One association for the batch. Each object has an outcome of its own; what failed as a whole
  * is no attempt of any. */
 static void send_batch(struct hl_server *server, const struct hl_peer *peer,
-                       struct hl_job_attempt *attempts, size_t n)
+                       const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n)
 {
     struct hl_send_item *items = calloc(n, sizeof *items);
-    struct hl_pack_wish *wishes = calloc(n, sizeof *wishes);
-    if (!items || !wishes) {
-        free(items);
-        free(wishes);
+    if (!items) {
         fail_all(attempts, n, hl_fail(HILUM_ENOMEM, "out of memory"), false);
         return;
     }
     for (size_t i = 0; i < n; i++) {
         items[i].instance_id = attempts[i].job.instance_id;
-        items[i].wish = read_wish(&attempts[i].job, &wishes[i]) ? &wishes[i] : NULL;
+        items[i].wish = wishes[i].has ? &wishes[i].pack : NULL;
     }
     struct hl_send_options options = {.as_of = attempts[0].job.as_of};
     hilum_rc rc = hl_scu_store(server->scu, peer, items, n, &options);
@@ -74,7 +72,20 @@ static void send_batch(struct hl_server *server, const struct hl_peer *peer,
         snprintf(attempts[i].result, sizeof attempts[i].result, "%s", items[i].detail);
     }
     free(items);
-    free(wishes);
+}
+
+/* Jobs that go the same way. */
+static void send_same(struct hl_server *server, const struct hl_peer *peer, const char *lane,
+                      const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n)
+{
+    if (peer && strcmp(wishes[0].via, "dimse") != 0)
+        hl_server_carry(server, peer, wishes, attempts, n);
+    else if (peer && peer->host)
+        send_batch(server, peer, wishes, attempts, n);
+    else
+        fail_all(attempts, n,
+                 hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no host", lane),
+                 false);
 }
 
 /* The peer is looked up now: a reload may have changed or removed it since the job was made. */
@@ -83,24 +94,18 @@ static void run_send(void *arg, const char *lane, struct hl_job_attempt *attempt
     struct hl_server *server = arg;
     struct hl_peers *peers = hl_server_peers(server);
     const struct hl_peer *peer = hl_peers_by_name(peers, lane);
+    struct hl_job_wish *wishes = calloc(n, sizeof *wishes);
+    if (!wishes)
+        fail_all(attempts, n, hl_fail(HILUM_ENOMEM, "out of memory"), false);
+    for (size_t i = 0; wishes && i < n; i++)
+        hl_server_job_wish(peer, &attempts[i].job, &wishes[i]);
     /* Wishes of rules differ within a lane: what goes the same way goes together. */
-    for (size_t i = 0, end = 0; i < n; i = end) {
-        char via[32], next[32];
-        hl_server_job_via(peer, &attempts[i].job, via);
-        for (end = i + 1; end < n; end++) {
-            hl_server_job_via(peer, &attempts[end].job, next);
-            if (strcmp(via, next) != 0)
-                break;
-        }
-        if (peer && strcmp(via, "dimse") != 0)
-            hl_server_carry(server, peer, via, attempts + i, end - i);
-        else if (peer && peer->host)
-            send_batch(server, peer, attempts + i, end - i);
-        else
-            fail_all(attempts + i, end - i,
-                     hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no host", lane),
-                     false);
+    for (size_t i = 0, end = 0; wishes && i < n; i = end) {
+        for (end = i + 1; end < n && strcmp(wishes[i].via, wishes[end].via) == 0;)
+            end++;
+        send_same(server, peer, lane, wishes + i, attempts + i, end - i);
     }
+    free(wishes);
     hl_peers_unref(peers);
 }
 

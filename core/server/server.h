@@ -99,10 +99,17 @@ extern const struct hilum_scu_api hl_scu_api;                          /* asking
 void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options);
 bool hl_server_rule_version(void *arg, const char *hook, char out[17]);
 hilum_rc hl_server_register_jobs(struct hl_server *server); /* send_job.c */
-/* carry_job.c: which way a job goes ("dimse", or a carrier); jobs given to a carrier. peer may be NULL. */
-void hl_server_job_via(const struct hl_peer *peer, const struct hl_job *job, char out[32]);
-void hl_server_carry(struct hl_server *server, const struct hl_peer *peer, const char *via,
-                     struct hl_job_attempt *attempts, size_t n);
+/* What a job's arguments say of its way: the carrier, or "dimse"; the syntax a rule wishes, if it has one. */
+struct hl_job_wish {
+    char via[32];
+    bool has;
+    struct hl_pack_wish pack;
+};
+void hl_server_job_wish(const struct hl_peer *peer, const struct hl_job *job,
+                        struct hl_job_wish *out); /* peer may be NULL (send_job.c) */
+/* carry_job.c: jobs of one way given to its carrier, wishes in the same order; jobs that fetch. */
+void hl_server_carry(struct hl_server *server, const struct hl_peer *peer,
+                     const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n);
 void hl_server_fetch(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n);
 hilum_rc hl_server_register_plugin_jobs(struct hl_server *server); /* plugin_jobs.c */
 hilum_rc hl_server_start_job(void *arg, const char *type, const char *arguments_json, int64_t *job);
