@@ -200,11 +200,12 @@ static hilum_rc make(struct hl_store *store, const struct hl_stored *stored,
 
 /* ---- later, where it lies ---- */
 
-/* Of what may pass by itself; everything else stays as it is for good. */
-static bool is_passing(hilum_rc rc)
+/* What is in the object: trying again would end as before. All else (a store that takes nothing now, a codec's worker at
+ * rest, ...) may pass. */
+static bool is_lasting(hilum_rc rc)
 {
-    return rc == HILUM_EIO || rc == HILUM_EFULL || rc == HILUM_ENOMEM || rc == HILUM_EAGAIN ||
-           rc == HILUM_ETIMEDOUT;
+    return rc == HILUM_EUNSUP || rc == HILUM_ECORRUPT || rc == HILUM_ECONFLICT ||
+           rc == HILUM_ENOTFOUND || rc == HILUM_EINVAL;
 }
 
 /* Whether the record has taken it is unknown: nothing may be erased until it answers again, which
@@ -249,7 +250,7 @@ static hilum_rc leave(struct hl_store *store, const struct hl_stored *stored,
 {
     char why[256];
     snprintf(why, sizeof why, "%s", hl_error());
-    if (is_passing(rc))
+    if (!is_lasting(rc))
         return rc;
     if (rc == HILUM_ECONFLICT)
         hl_log(HL_ERROR, "store", "%s stays as it is: %s", stored->sop_instance, why);
@@ -276,8 +277,8 @@ hilum_rc hl_store_compress(struct hl_store *store, int64_t instance_id,
     if (rc != HILUM_OK)
         return hl_fail_in(HILUM_EAGAIN, "store %s", written.provider->name);
     rc = make(store, &stored, wish, "", &written);
-    if (rc == HILUM_OK)
-        rc = exchange(store, &stored, wish, &written);
+    if (rc == HILUM_OK && (rc = exchange(store, &stored, wish, &written)) != HILUM_OK)
+        return rc; /* replaced meanwhile, or the record's trouble: says nothing of the object */
     int64_t work_us = hl_mono_ns() / 1000 - began_us;
     if (rc != HILUM_OK)
         return leave(store, &stored, wish, rc, work_us);

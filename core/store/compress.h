@@ -14,8 +14,9 @@ struct hl_compress {
 
 /* Encodes a stored object, reads back and decodes what was written, compares every allocated bit, and only then makes it
  * the one that counts; the original is erased after keep_ms. Any thread. HILUM_OK: it is so, or was before;
- * HILUM_EUNSUP: it stays as it was, for a reason that lasts (hl_error()); HILUM_EAGAIN and what stores and the record
- * return: it may be tried again. A crash at any point leaves the original, or both. */
+ * HILUM_EUNSUP: it stays as it was, for a reason that lasts and is remembered (hl_error()); HILUM_ECONFLICT,
+ * HILUM_ENOTFOUND: replaced or gone meanwhile; HILUM_EAGAIN and what stores, codecs and the record return: it may be tried
+ * again. A crash at any point leaves the original, or both. */
 hilum_rc hl_store_compress(struct hl_store *store, int64_t instance_id,
                            const struct hl_compress *wish);
 

@@ -41,7 +41,12 @@ static struct {
     void *rle_instance;
     hilum_self *host;
     int lie; /* 0: none; 1: a bit above the stored ones is lost; 2: the encoder fails; 3: the stream is cut */
+    hilum_rc refusal;     /* of the encoder */
+    hilum_rc read_only;   /* of the store */
+    struct whole *racing; /* the object gets another place while it is encoded */
 } world;
+
+static void replace_meanwhile(struct whole *w);
 
 static void door(enum step step)
 {
@@ -51,8 +56,12 @@ static void door(enum step step)
 
 static hilum_rc begin(void *self, const char *key, uint64_t expected, void **txn)
 {
+    if (world.read_only != HILUM_OK)
+        return hl_fail(world.read_only, "the medium is read-only");
     hilum_rc rc = world.inner->begin(self, key, expected, txn);
     door(AFTER_BEGIN);
+    if (world.racing != NULL)
+        replace_meanwhile(world.racing);
     return rc;
 }
 
@@ -86,6 +95,8 @@ static hilum_rc encode(void *self, const struct hilum_frame *frame, const void *
                        struct hilum_encoded *done)
 {
     uint8_t changed[LENGTH];
+    if (world.refusal != HILUM_OK)
+        return hl_fail(world.refusal, "the worker rests");
     assert_true(n <= sizeof changed);
     memcpy(changed, src, n);
     if (world.lie == 1)
@@ -165,6 +176,8 @@ static int setup(void **state)
         return -1;
     world.rle = fake_host_cap(world.host, HILUM_CAP_CODEC, &world.rle_instance);
     world.lie = 0;
+    world.refusal = world.read_only = HILUM_OK;
+    world.racing = NULL;
     world.at = NOWHERE;
     snprintf(w->root, sizeof w->root, "%s/objects", w->f->dir);
     whole_open(w);
@@ -312,6 +325,47 @@ static void a_codec_that_lies_changes_nothing(void **state)
     assert_int_equal(sql_int(w->f, "SELECT count(*) FROM location WHERE tried <> ''"), 1);
 }
 
+/* Of the medium, the worker or the record, not of the object: the next schedule tries it again. */
+static void what_passes_is_tried_again(void **state)
+{
+    static const hilum_rc passing[] = {HILUM_EDENIED, HILUM_ECLOSED, HILUM_ECANCELLED, HILUM_EIO};
+    struct whole *w = *state;
+    struct hl_compress wish = wish_of(1000);
+    int64_t id = store_one(w);
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
+        world.read_only = passing[i];
+        assert_int_equal(hl_store_compress(w->store, id, &wish), passing[i]);
+        world.read_only = HILUM_OK;
+        world.refusal = passing[i];
+        assert_int_equal(hl_store_compress(w->store, id, &wish), passing[i]);
+        world.refusal = HILUM_OK;
+    }
+    assert_int_equal(sql_int(w->f, "SELECT count(*) FROM location WHERE tried <> ''"), 0);
+    assert_int_equal(hl_store_compress(w->store, id, &wish), HILUM_OK);
+}
+
+static void replace_meanwhile(struct whole *w)
+{
+    struct hl_stored stored;
+    world.racing = NULL;
+    assert_int_equal(hl_record_stored(w->f->record, "1.2.3.45", &stored), HILUM_OK);
+    strcat(stored.location.key, "x");
+    assert_int_equal(hl_record_relocate(w->f->record, stored.instance_id, &stored.location,
+                                        HL_UID_EXPLICIT_LITTLE_ENDIAN),
+                     HILUM_OK);
+}
+
+/* What was encoded is of an object that no longer counts; the one that does was never tried. */
+static void an_object_replaced_meanwhile_was_not_tried(void **state)
+{
+    struct whole *w = *state;
+    struct hl_compress wish = wish_of(1000);
+    int64_t id = store_one(w);
+    world.racing = w;
+    assert_int_equal(hl_store_compress(w->store, id, &wish), HILUM_ECONFLICT);
+    assert_int_equal(sql_int(w->f, "SELECT count(*) FROM location WHERE tried <> ''"), 0);
+}
+
 static void what_loses_never_replaces(void **state)
 {
     struct whole *w = *state;
@@ -407,6 +461,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_proven_takes_the_place, setup, teardown),
         cmocka_unit_test_setup_teardown(a_codec_that_lies_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_passes_is_tried_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_object_replaced_meanwhile_was_not_tried, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_loses_never_replaces, setup, teardown),
         cmocka_unit_test_setup_teardown(a_crash_at_any_step_leaves_the_object, setup, teardown),
         cmocka_unit_test(schedules_have_times_of_day),
