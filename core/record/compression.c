@@ -14,91 +14,32 @@ struct exchange {
     const struct hl_compressed_row *row;
 };
 
-struct held_place {
-    char key[201], uid[65], study[65];
-    int64_t bytes, series, study_id;
-};
-
-/* Where the object that counts lies, within the writer's transaction: nothing can move it until
- * that ends. HILUM_ENOTFOUND. */
-static hilum_rc place_read(struct hl_session *session, int64_t instance, struct held_place *out)
-{
-    struct hl_stmt *stmt = NULL;
-    hilum_rc rc = hl_session_ask(
-        session, &stmt,
-        "SELECT l.object_key, i.uid, s.uid, l.bytes, e.id, s.id FROM instance i JOIN series e ON "
-        "e.id = i.series JOIN study s ON s.id = e.study JOIN location l ON l.instance = i.id AND "
-        "l.state = 'current' WHERE i.id = ?1",
-        "i", instance);
-    if (rc == HILUM_OK)
-        rc = hl_stmt_step(stmt);
-    if (rc == 1) {
-        snprintf(out->key, sizeof out->key, "%s", hl_stmt_text(stmt, 0));
-        snprintf(out->uid, sizeof out->uid, "%s", hl_stmt_text(stmt, 1));
-        snprintf(out->study, sizeof out->study, "%s", hl_stmt_text(stmt, 2));
-        out->bytes = hl_stmt_int(stmt, 3);
-        out->series = hl_stmt_int(stmt, 4);
-        out->study_id = hl_stmt_int(stmt, 5);
-    }
-    hl_stmt_done(stmt);
-    if (rc == 0)
-        return hl_fail(HILUM_ENOTFOUND, "instance number %lld: not in the catalogue",
-                       (long long)instance);
-    return rc > 0 ? HILUM_OK : rc;
-}
-
 /* The old location, from now on in a syntax of its own, goes when it is due. */
 static hilum_rc old_retire(struct hl_session *session, const struct hl_compressed_row *row,
                            const char *key)
 {
     char why[160];
     snprintf(why, sizeof why, "compressed by %.120s", row->rule);
-    hilum_rc rc = hl_session_run(session,
-                                 "INSERT INTO erasure (store, object_key, due_us, why) SELECT "
-                                 "store, object_key, ?3, ?4 FROM location WHERE instance = ?1 AND "
-                                 "object_key = ?2",
-                                 "itit", row->instance_id, key, hl_now_us() + row->keep_us, why);
+    hilum_rc rc = hl_erasure_add(session, row->instance_id, hl_now_us() + row->keep_us, why);
     return rc == HILUM_OK
                ? hl_session_run(session,
-                                "UPDATE location SET state = 'erasing', since_us = ?3, "
-                                "transfer_syntax = ?4 WHERE instance = ?1 AND object_key = ?2",
-                                "itit", row->instance_id, key, hl_now_us(), row->syntax_before)
+                                "UPDATE location SET transfer_syntax = ?3 WHERE instance = ?1 AND "
+                                "object_key = ?2",
+                                "itt", row->instance_id, key, row->syntax_before)
                : rc;
 }
 
 static hilum_rc new_insert(struct hl_session *session, const struct hl_compressed_row *row)
 {
-    const struct hl_location *to = row->to;
-    hilum_rc rc = hl_session_run(
-        session,
-        "INSERT INTO location (store, object_key, instance, state, bytes, dataset_offset, digest, "
-        "since_us, received_as) VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7, ?8)",
-        "ttiiibit", to->store, to->key, row->instance_id, (int64_t)to->length,
-        (int64_t)to->dataset_offset, (const void *)to->digest_stored, sizeof to->digest_stored,
-        hl_now_us(), row->syntax_before);
+    hilum_rc rc = hl_location_add(session, row->instance_id, row->to, row->syntax_before);
     return rc == HILUM_OK
                ? hl_session_run(session, "UPDATE instance SET transfer_syntax = ?2 WHERE id = ?1",
                                 "it", row->instance_id, row->syntax)
                : rc;
 }
 
-/* Series, study and totals keep sums of what counts; the original that waits to be erased is in
- * none of them. */
-static hilum_rc sizes_update(struct hl_session *session, const struct held_place *place,
-                             int64_t more)
-{
-    hilum_rc rc = hl_session_run(session, "UPDATE series SET bytes = bytes + ?2 WHERE id = ?1",
-                                 "ii", place->series, more);
-    if (rc == HILUM_OK)
-        rc = hl_session_run(session, "UPDATE study SET bytes = bytes + ?2 WHERE id = ?1", "ii",
-                            place->study_id, more);
-    return rc == HILUM_OK
-               ? hl_session_run(session, "UPDATE totals SET bytes = bytes + ?1", "i", more)
-               : rc;
-}
-
 static hilum_rc exchange_audit(struct hl_session *session, const struct exchange *exchange,
-                               const struct held_place *place)
+                               const struct hl_held *place)
 {
     const struct hl_compressed_row *row = exchange->row;
     struct hl_buf before = {0}, after = {0};
@@ -121,8 +62,8 @@ static hilum_rc exchange_write(struct hl_session *session, void *arg)
 {
     const struct exchange *exchange = arg;
     const struct hl_compressed_row *row = exchange->row;
-    struct held_place place = {0};
-    hilum_rc rc = place_read(session, row->instance_id, &place);
+    struct hl_held place = {0};
+    hilum_rc rc = hl_held_read(session, row->instance_id, &place);
     if (rc == HILUM_OK && strcmp(place.key, row->from_key) != 0)
         return hl_fail(HILUM_ECONFLICT, "instance number %lld was replaced meanwhile",
                        (long long)row->instance_id);
@@ -132,8 +73,9 @@ static hilum_rc exchange_write(struct hl_session *session, void *arg)
         rc = old_retire(session, row, place.key);
     if (rc == HILUM_OK)
         rc = new_insert(session, row);
-    if (rc == HILUM_OK)
-        rc = sizes_update(session, &place, (int64_t)row->to->length - place.bytes);
+    if (rc == HILUM_OK && place.is_counted)
+        rc = hl_sizes_add(session, place.series, place.study,
+                          (int64_t)row->to->length - place.bytes);
     return rc == HILUM_OK ? exchange_audit(session, exchange, &place) : rc;
 }
 

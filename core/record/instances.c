@@ -66,7 +66,6 @@ static hilum_rc row_write(struct batch *batch, struct hl_session *session, struc
                           int64_t series, int64_t state)
 {
     const struct hl_attrs *attrs = row->attrs;
-    const struct hl_location *at = &row->location;
     int64_t source = 0;
     hilum_rc rc = source_find(batch->record, session, row, &source);
     const struct hilum_value fixed[] = {
@@ -84,13 +83,7 @@ static hilum_rc row_write(struct batch *batch, struct hl_session *session, struc
         rc = hl_row_insert(batch->record, session, HILUM_LEVEL_IMAGE, fixed, attrs,
                            &row->instance_id);
     if (rc == HILUM_OK)
-        rc = hl_session_run(session,
-                            "INSERT INTO location (store, object_key, instance, state, bytes, "
-                            "dataset_offset, digest, since_us, received_as) "
-                            "VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7, ?8)",
-                            "ttiiibit", at->store, at->key, row->instance_id, (int64_t)at->length,
-                            (int64_t)at->dataset_offset, (const void *)at->digest_stored,
-                            sizeof at->digest_stored, hl_now_us(), or_empty(row->received_as));
+        rc = hl_location_add(session, row->instance_id, &row->location, row->received_as);
     return rc;
 }
 

@@ -209,7 +209,8 @@ static hilum_rc discard(struct decision *d, struct hl_session *session, const st
 {
     hilum_rc rc = item->is_other ? HILUM_OK : uncount(session, item);
     if (rc == HILUM_OK)
-        rc = hl_erasure_add(d->record, session, item->instance, "discarded from quarantine");
+        rc = hl_erasure_add(session, item->instance, hl_erasure_due(d->record),
+                            "discarded from quarantine");
     if (rc == HILUM_OK)
         rc = hl_session_run(session, "UPDATE instance SET state = 2 WHERE id = ?1", "i",
                             item->instance);

@@ -179,9 +179,11 @@ hilum_rc hl_record_has_key(struct hl_record *record, const char *store, const ch
 /* A resend or another event about an existing instance: audit + journal `instance.duplicated`. */
 hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, const char *peer,
                              bool repaired);
-/* A second sound copy replaces a bad one (digest mismatch found): new location, old one erased later. */
+/* A second sound copy replaces a bad one (digest mismatch found): new location, old one erased later. received_as as in
+ * struct hl_instance. */
 hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id,
-                            const struct hl_location *to, const char *transfer_syntax);
+                            const struct hl_location *to, const char *transfer_syntax,
+                            const char *received_as);
 
 /* ---- objects that become smaller where they lie ------------------------------------------------------ */
 

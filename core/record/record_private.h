@@ -157,8 +157,28 @@ hilum_rc hl_sent_add(struct hl_sent *sent, struct hl_session *session, int64_t j
 hilum_rc hl_sent_flush(struct hl_sent *sent, struct hl_session *session);
 hilum_rc hl_audit_add(struct hl_session *session, const char *who, const char *action,
                       const char *what, const char *before, const char *after);
-hilum_rc hl_erasure_add(struct hl_record *record, struct hl_session *session, int64_t instance,
+
+/* ---- where it lies (stored.c): within a unit ----------------------------------------------------------- */
+
+/* Where the object that counts lies; nothing can move it until the unit ends. */
+struct hl_held {
+    char key[201], uid[65], study_uid[65];
+    int64_t bytes, series, study;
+    bool
+        is_counted; /* in the sums of series, study and totals: neither aside nor an earlier version */
+};
+/* HILUM_ENOTFOUND: no such instance, or none of its locations counts. */
+hilum_rc hl_held_read(struct hl_session *session, int64_t instance, struct hl_held *out);
+/* Its current location; who had one has retired it before. received_as NULL or "": it lies as it was received. */
+hilum_rc hl_location_add(struct hl_session *session, int64_t instance, const struct hl_location *at,
+                         const char *received_as);
+/* Its current location is none any more; the object is erased when it is due. */
+hilum_rc hl_erasure_add(struct hl_session *session, int64_t instance, int64_t due_us,
                         const char *why);
+/* The grace for which an object stays readable that something replaced: a retrieval or a backup that has begun can end. */
+int64_t hl_erasure_due(const struct hl_record *record);
+/* Series, study and totals keep sums of what counts; what waits to be erased is in none of them. */
+hilum_rc hl_sizes_add(struct hl_session *session, int64_t series, int64_t study, int64_t more);
 
 /* ---- save.c: with the turn ---------------------------------------------------------------------------- */
 

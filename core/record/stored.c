@@ -179,6 +179,81 @@ hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_loc
     return rc;
 }
 
+/* ---- the one that counts ------------------------------------------------------------------------------ */
+
+hilum_rc hl_held_read(struct hl_session *session, int64_t instance, struct hl_held *out)
+{
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_session_ask(
+        session, &stmt,
+        "SELECT l.object_key, i.uid, s.uid, l.bytes, e.id, s.id, i.state FROM instance i JOIN "
+        "series e ON e.id = i.series JOIN study s ON s.id = e.study JOIN location l ON l.instance "
+        "= i.id AND l.state = 'current' WHERE i.id = ?1",
+        "i", instance);
+    if (rc == HILUM_OK)
+        rc = hl_stmt_step(stmt);
+    if (rc == 1) {
+        text_copy(stmt, 0, out->key, sizeof out->key);
+        text_copy(stmt, 1, out->uid, sizeof out->uid);
+        text_copy(stmt, 2, out->study_uid, sizeof out->study_uid);
+        out->bytes = hl_stmt_int(stmt, 3);
+        out->series = hl_stmt_int(stmt, 4);
+        out->study = hl_stmt_int(stmt, 5);
+        out->is_counted = hl_stmt_int(stmt, 6) == 0;
+    }
+    hl_stmt_done(stmt);
+    if (rc == 0)
+        return hl_fail(HILUM_ENOTFOUND, "instance number %lld: not in the catalogue",
+                       (long long)instance);
+    return rc > 0 ? HILUM_OK : rc;
+}
+
+hilum_rc hl_location_add(struct hl_session *session, int64_t instance, const struct hl_location *at,
+                         const char *received_as)
+{
+    return hl_session_run(session,
+                          "INSERT INTO location (store, object_key, instance, state, bytes, "
+                          "dataset_offset, digest, since_us, received_as) "
+                          "VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7, ?8)",
+                          "ttiiibit", at->store, at->key, instance, (int64_t)at->length,
+                          (int64_t)at->dataset_offset, (const void *)at->digest_stored,
+                          sizeof at->digest_stored, hl_now_us(), received_as ? received_as : "");
+}
+
+hilum_rc hl_erasure_add(struct hl_session *session, int64_t instance, int64_t due_us,
+                        const char *why)
+{
+    hilum_rc rc = hl_session_run(session,
+                                 "INSERT INTO erasure (store, object_key, due_us, why) "
+                                 "SELECT store, object_key, ?2, ?3 FROM location "
+                                 "WHERE instance = ?1 AND state = 'current'",
+                                 "iit", instance, due_us, why);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session,
+                            "UPDATE location SET state = 'erasing', since_us = ?2 "
+                            "WHERE instance = ?1 AND state = 'current'",
+                            "ii", instance, hl_now_us());
+    return rc;
+}
+
+int64_t hl_erasure_due(const struct hl_record *record)
+{
+    return hl_now_us() + record->erase_grace_us;
+}
+
+hilum_rc hl_sizes_add(struct hl_session *session, int64_t series, int64_t study, int64_t more)
+{
+    hilum_rc rc = hl_session_run(session, "UPDATE series SET bytes = bytes + ?2 WHERE id = ?1",
+                                 "ii", series, more);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session, "UPDATE study SET bytes = bytes + ?2 WHERE id = ?1", "ii",
+                            study, more);
+    return rc == HILUM_OK
+               ? hl_session_run(session, "UPDATE totals SET bytes = bytes + ?1 WHERE id = 1", "i",
+                                more)
+               : rc;
+}
+
 /* ---- a resend, a repair ---------------------------------------------------------------------------------- */
 
 /* Arguments of both units below. */
@@ -188,54 +263,35 @@ struct duplicate {
     const char *peer;
     bool is_repaired;
     const struct hl_location *to;
-    const char *transfer_syntax;
+    const char *transfer_syntax, *received_as;
 };
-
-static hilum_rc uids_of(struct hl_session *session, int64_t instance, char sop[65], char study[65])
-{
-    struct hl_stmt *stmt = NULL;
-    hilum_rc rc = hl_session_ask(session, &stmt,
-                                 "SELECT i.uid, s.uid FROM instance i "
-                                 "JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study "
-                                 "WHERE i.id = ?1",
-                                 "i", instance);
-    if (rc == HILUM_OK)
-        rc = hl_stmt_step(stmt);
-    if (rc == 1) {
-        text_copy(stmt, 0, sop, 65);
-        text_copy(stmt, 1, study, 65);
-    }
-    hl_stmt_done(stmt);
-    if (rc == 0)
-        return hl_fail(HILUM_ENOTFOUND, "instance number %lld: not in the catalogue",
-                       (long long)instance);
-    return rc > 0 ? HILUM_OK : rc;
-}
 
 static hilum_rc duplicate_write(struct hl_session *session, void *arg)
 {
     struct duplicate *d = arg;
-    char sop[65] = "", study[65] = "", who[128];
+    struct hl_held held = {0};
+    char who[128];
     struct hl_buf fields = {0};
     int64_t id;
-    hilum_rc rc = uids_of(session, d->instance, sop, study);
+    hilum_rc rc = hl_held_read(session, d->instance, &held);
     snprintf(who, sizeof who, "%s%s", d->peer && *d->peer ? "peer " : "unknown peer",
              d->peer ? d->peer : "");
     hl_buf_text(&fields, "{\"SOPInstanceUID\":");
-    hl_buf_json_string(&fields, sop);
+    hl_buf_json_string(&fields, held.uid);
     hl_buf_text(&fields, ",\"StudyInstanceUID\":");
-    hl_buf_json_string(&fields, study);
+    hl_buf_json_string(&fields, held.study_uid);
     hl_buf_text(&fields, ",\"peer\":");
     hl_buf_json_string(&fields, d->peer ? d->peer : "");
     hl_buf_printf(&fields, ",\"repaired\":%d}", d->is_repaired);
     const struct hl_entry entry = {.event = "instance.duplicated",
-                                   .study_uid = study,
+                                   .study_uid = held.study_uid,
                                    .fields = hl_buf_str(&fields),
                                    .instance = d->instance};
     if (rc == HILUM_OK)
         rc = hl_journal_add(d->record, session, &entry, &id);
     if (rc == HILUM_OK)
-        rc = hl_audit_add(session, who, "instance.duplicate", study, NULL, hl_buf_str(&fields));
+        rc = hl_audit_add(session, who, "instance.duplicate", held.study_uid, NULL,
+                          hl_buf_str(&fields));
     hl_buf_fini(&fields);
     return rc;
 }
@@ -248,56 +304,38 @@ hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, cons
     return hl_writer_run(record->writer, HL_LANE_INGEST, duplicate_write, &d);
 }
 
-/* Within a unit. The object stays readable for the grace: a retrieval or a backup that has begun
- * can end. */
-hilum_rc hl_erasure_add(struct hl_record *record, struct hl_session *session, int64_t instance,
-                        const char *why)
-{
-    hilum_rc rc = hl_session_run(session,
-                                 "INSERT INTO erasure (store, object_key, due_us, why) "
-                                 "SELECT store, object_key, ?2, ?3 FROM location "
-                                 "WHERE instance = ?1 AND state = 'current'",
-                                 "iit", instance, hl_now_us() + record->erase_grace_us, why);
-    if (rc == HILUM_OK)
-        rc = hl_session_run(session,
-                            "UPDATE location SET state = 'erasing', since_us = ?2 "
-                            "WHERE instance = ?1 AND state = 'current'",
-                            "ii", instance, hl_now_us());
-    return rc;
-}
-
 /* The old location is marked before the new one is made: an instance has one current location at
  * any time. */
 static hilum_rc relocate_write(struct hl_session *session, void *arg)
 {
     struct duplicate *d = arg;
-    const struct hl_location *to = d->to;
-    char sop[65] = "", study[65] = "";
-    hilum_rc rc = uids_of(session, d->instance, sop, study);
+    struct hl_held held = {0};
+    hilum_rc rc = hl_held_read(session, d->instance, &held);
     hl_writer_note(d->record->writer,
                    HL_NOTE_SAVE); /* else a rebuild would take the bad copy for the good one */
     if (rc == HILUM_OK)
-        rc = hl_erasure_add(d->record, session, d->instance, "replaced by a sound copy");
+        rc = hl_erasure_add(session, d->instance, hl_erasure_due(d->record),
+                            "replaced by a sound copy");
     if (rc == HILUM_OK)
-        rc = hl_session_run(session,
-                            "INSERT INTO location (store, object_key, instance, state, bytes, "
-                            "dataset_offset, digest, since_us) "
-                            "VALUES (?1, ?2, ?3, 'current', ?4, ?5, ?6, ?7)",
-                            "ttiiibi", to->store, to->key, d->instance, (int64_t)to->length,
-                            (int64_t)to->dataset_offset, (const void *)to->digest_stored,
-                            sizeof to->digest_stored, hl_now_us());
+        rc = hl_location_add(session, d->instance, d->to, d->received_as);
     if (rc == HILUM_OK)
         rc = hl_session_run(session, "UPDATE instance SET transfer_syntax = ?2 WHERE id = ?1", "it",
                             d->instance, d->transfer_syntax);
+    if (rc == HILUM_OK && held.is_counted)
+        rc = hl_sizes_add(session, held.series, held.study, (int64_t)d->to->length - held.bytes);
     if (rc == HILUM_OK)
-        rc = hl_audit_add(session, "kernel", "instance.relocate", sop, NULL, NULL);
+        rc = hl_audit_add(session, "kernel", "instance.relocate", held.uid, NULL, NULL);
     return rc;
 }
 
 hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id,
-                            const struct hl_location *to, const char *transfer_syntax)
+                            const struct hl_location *to, const char *transfer_syntax,
+                            const char *received_as)
 {
-    struct duplicate d = {
-        .record = record, .instance = instance_id, .to = to, .transfer_syntax = transfer_syntax};
+    struct duplicate d = {.record = record,
+                          .instance = instance_id,
+                          .to = to,
+                          .transfer_syntax = transfer_syntax,
+                          .received_as = received_as};
     return hl_writer_run(record->writer, HL_LANE_OTHER, relocate_write, &d);
 }

@@ -91,7 +91,8 @@ hilum_rc hl_known_retire(struct hl_record *record, struct hl_session *session,
 {
     bool is_kept = how == HL_KNOWN_VERSION;
     hilum_rc rc = is_kept ? HILUM_OK
-                          : hl_erasure_add(record, session, known->id, "replaced by other content");
+                          : hl_erasure_add(session, known->id, hl_erasure_due(record),
+                                           "replaced by other content");
     if (rc == HILUM_OK)
         rc = hl_session_run(session, "UPDATE instance SET state = ?2 WHERE id = ?1", "id",
                             known->id, is_kept ? EARLIER : GONE);
@@ -101,18 +102,12 @@ hilum_rc hl_known_retire(struct hl_record *record, struct hl_session *session,
 /* The study had news: it is incomplete again until it is quiet. */
 hilum_rc hl_known_recount(struct hl_session *session, const struct hl_known *known, int64_t bytes)
 {
-    int64_t more = bytes - known->bytes;
-    hilum_rc rc = hl_session_run(session, "UPDATE series SET bytes = bytes + ?2 WHERE id = ?1",
-                                 "ii", known->series, more);
-    if (rc == HILUM_OK)
-        rc = hl_session_run(session,
-                            "UPDATE study SET bytes = bytes + ?2, last_arrival_us = ?3, state = 0 "
-                            "WHERE id = ?1",
-                            "iii", known->study, more, hl_now_us());
-    if (rc == HILUM_OK)
-        rc =
-            hl_session_run(session, "UPDATE totals SET bytes = bytes + ?1 WHERE id = 1", "i", more);
-    return rc;
+    hilum_rc rc = hl_sizes_add(session, known->series, known->study, bytes - known->bytes);
+    return rc == HILUM_OK
+               ? hl_session_run(session,
+                                "UPDATE study SET last_arrival_us = ?2, state = 0 WHERE id = ?1",
+                                "ii", known->study, hl_now_us())
+               : rc;
 }
 
 /* What waits to be sent is the current content, whichever it was when the job was planned. */

@@ -99,8 +99,9 @@ static hilum_rc repair(struct hl_ingest *ingest, const struct hl_commit_job *job
                        const struct hl_stored *stored)
 {
     hl_corrupted_publish(ingest->store, stored, "found by a resend, which replaces it");
-    hilum_rc rc = hl_record_relocate(ingest->store->record, stored->instance_id,
-                                     &job->row->location, ingest->transfer_syntax);
+    hilum_rc rc =
+        hl_record_relocate(ingest->store->record, stored->instance_id, &job->row->location,
+                           ingest->transfer_syntax, job->row->received_as);
     if (rc != HILUM_OK)
         return hl_ingest_fail(ingest, NULL, rc, "cannot repair");
     atomic_fetch_add(&ingest->store->repaired, 1);

@@ -442,9 +442,18 @@ static void relocated__erases_the_old_object_after_its_row(void **state)
     unsigned erased = 0;
     int64_t id = sample_store_id(f, sample_new(1, "00100020", "P1", NULL));
     const struct hl_location to = {.store = "fs", .key = "new", .length = 5};
-    assert_int_equal(hl_record_relocate(f->record, id, &to, "1.2.840.10008.1.2.1"), HILUM_OK);
+    assert_int_equal(
+        hl_record_relocate(f->record, id, &to, "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1"),
+        HILUM_OK);
     assert_int_equal(hl_record_stored(f->record, "1.2.826.4.1", &stored), HILUM_OK);
     assert_string_equal(stored.location.key, "new");
+    assert_int_equal(sql_int(f, "SELECT bytes FROM series"), 5);
+    assert_int_equal(sql_int(f, "SELECT bytes FROM study"), 5);
+    assert_int_equal(sql_int(f, "SELECT bytes FROM totals"), 5);
+    /* Its digest as received is in no object: it must be told beside them. */
+    assert_int_equal(sql_int(f, "SELECT count(*) FROM location WHERE object_key = 'new' AND "
+                                "received_as = '1.2.840.10008.1.2.1'"),
+                     1);
     bool has = false;
     hl_record_has_key(f->record, "fs", "k1", &has);
     assert_true(has);

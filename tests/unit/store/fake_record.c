@@ -188,9 +188,11 @@ hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, cons
 }
 
 hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id,
-                            const struct hl_location *to, const char *transfer_syntax)
+                            const struct hl_location *to, const char *transfer_syntax,
+                            const char *received_as)
 {
     (void)transfer_syntax;
+    (void)received_as;
     record->rows[instance_id - 1].stored.location = *to;
     return HILUM_OK;
 }

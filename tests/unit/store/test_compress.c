@@ -351,7 +351,7 @@ static void replace_meanwhile(struct whole *w)
     assert_int_equal(hl_record_stored(w->f->record, "1.2.3.45", &stored), HILUM_OK);
     strcat(stored.location.key, "x");
     assert_int_equal(hl_record_relocate(w->f->record, stored.instance_id, &stored.location,
-                                        HL_UID_EXPLICIT_LITTLE_ENDIAN),
+                                        HL_UID_EXPLICIT_LITTLE_ENDIAN, NULL),
                      HILUM_OK);
 }
 
