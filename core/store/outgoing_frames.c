@@ -92,6 +92,12 @@ static hilum_rc map_make(struct hl_frames_out *frames)
     return rc;
 }
 
+/* Of what does not count yet nothing is kept: it may never count. */
+static bool is_kept(const struct hl_outgoing *outgoing)
+{
+    return outgoing->stored.instance_id != 0;
+}
+
 /* Native frames are found by arithmetic, one frame by one look: only what was walked is worth a file. */
 static hilum_rc map_open(struct hl_frames_out *frames)
 {
@@ -99,8 +105,8 @@ static hilum_rc map_open(struct hl_frames_out *frames)
     if (hl_frame_map_load(&of, &frames->map) == HILUM_OK)
         return HILUM_OK;
     hilum_rc rc = map_make(frames);
-    if (rc == HILUM_OK && !frames->map.frames.is_native && frames->map.frames.n >= WORTH_KEEPING &&
-        hl_frame_map_save(&of, &frames->map) != HILUM_OK)
+    if (rc == HILUM_OK && is_kept(frames->outgoing) && !frames->map.frames.is_native &&
+        frames->map.frames.n >= WORTH_KEEPING && hl_frame_map_save(&of, &frames->map) != HILUM_OK)
         hl_log(HL_WARN, "store", "frame map not kept: %s", hl_error());
     return rc;
 }
@@ -254,7 +260,7 @@ hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilu
     if (rc != HILUM_OK)
         return rc;
     struct hl_frames_out *frames = outgoing->frames;
-    if (frames->map.frames.is_native)
+    if (frames->map.frames.is_native || !is_kept(outgoing))
         return hl_unpack_frame(frames->view, i, out, pixels, n);
     hl_unpack_kind(frames->view, out);
     *n = hilum_frame_bytes(out);

@@ -19,7 +19,7 @@
 
 #define CT_IMAGE "1.2.840.10008.5.1.4.1.1.2"
 
-enum { ROWS = 32, COLUMNS = 24, LENGTH = ROWS * COLUMNS * 2, DIES = 77 };
+enum { ROWS = 32, COLUMNS = 24, LENGTH = ROWS * COLUMNS * 2, FRAMES = 2, DIES = 77 };
 
 /* Where the child dies: before or after the n-th call of a kind. */
 enum step {
@@ -136,7 +136,7 @@ struct whole {
     struct fixture *f;
     struct provider provider;
     struct hl_store *store;
-    char root[160];
+    char root[160], derived[160];
 };
 
 static const char *vr_of(uint32_t tag)
@@ -146,8 +146,12 @@ static const char *vr_of(uint32_t tag)
 
 static void whole_open(struct whole *w)
 {
-    struct hl_store_options options = {
-        .memory_budget = 64 << 20, .codecs = &codecs, .vr = vr_of, .spool_dir = "/tmp"};
+    struct hl_store_options options = {.memory_budget = 64 << 20,
+                                       .codecs = &codecs,
+                                       .vr = vr_of,
+                                       .spool_dir = "/tmp",
+                                       .derived = w->derived,
+                                       .frame_cache = 1 << 20};
     if (provider_open(&w->provider, STORE_FS_SO, w->root, NULL, 0) != HILUM_OK)
         fail_msg("store-fs: %s", provider_reason());
     world.inner = w->provider.table;
@@ -180,6 +184,7 @@ static int setup(void **state)
     world.racing = NULL;
     world.at = NOWHERE;
     snprintf(w->root, sizeof w->root, "%s/objects", w->f->dir);
+    snprintf(w->derived, sizeof w->derived, "%s/derived", w->f->dir);
     whole_open(w);
     *state = w;
     return 0;
@@ -208,14 +213,15 @@ static void build(struct hl_buf *b)
     put_text(b, 0x0020000E, "UI", "1.2.34.1");
     put_us(b, 0x00280002, 1, false);
     put_text(b, 0x00280004, "CS", "MONOCHROME2 ");
+    put_text(b, 0x00280008, "IS", "2 ");
     put_us(b, 0x00280010, ROWS, false);
     put_us(b, 0x00280011, COLUMNS, false);
     put_us(b, 0x00280100, 16, false);
     put_us(b, 0x00280101, 12, false);
     put_us(b, 0x00280102, 11, false);
     put_us(b, 0x00280103, 0, false);
-    put_head(b, 0x7FE00010, "OW", LENGTH, false);
-    for (unsigned i = 0; i < LENGTH / 2; i++)
+    put_head(b, 0x7FE00010, "OW", FRAMES * LENGTH, false);
+    for (unsigned i = 0; i < FRAMES * LENGTH / 2; i++)
         put16(b, i / 8 % 4096 | (i >= 90 && i < 200 ? 0x8000u : 0), false);
 }
 
@@ -256,7 +262,7 @@ static void expect_object(struct whole *w, int64_t id, int64_t as_of)
     if (hl_outgoing_frame(outgoing, 0, &frame, &pixels, &n) != HILUM_OK)
         fail_msg("%s", hl_error());
     assert_int_equal(n, LENGTH);
-    assert_memory_equal(pixels, b.data + b.len - LENGTH, LENGTH);
+    assert_memory_equal(pixels, b.data + b.len - FRAMES * LENGTH, LENGTH);
     hl_outgoing_close(outgoing);
     hl_buf_fini(&b);
 }
@@ -323,6 +329,27 @@ static void a_codec_that_lies_changes_nothing(void **state)
         assert_int_equal(faults(w), 0);
     }
     assert_int_equal(sql_int(w->f, "SELECT count(*) FROM location WHERE tried <> ''"), 1);
+}
+
+/* Neither a map nor a frame: what is being proven may never count, and has no right to what viewers look at. */
+static void a_proof_keeps_nothing(void **state)
+{
+    struct whole *w = *state;
+    struct hl_compress wish = wish_of(1000);
+    struct hl_buf status = {0};
+    int64_t id = store_one(w);
+    for (world.lie = 1; world.lie >= 0; world.lie--) {
+        assert_int_equal(hl_store_compress(w->store, id, &wish),
+                         world.lie ? HILUM_EUNSUP : HILUM_OK);
+        assert_int_not_equal(access(w->derived, F_OK), 0);
+        hl_buf_clear(&status);
+        hl_store_status(w->store, &status);
+        assert_non_null(strstr(hl_buf_str(&status), "\"frames_kept\":0,"));
+        assert_non_null(strstr(hl_buf_str(&status), "\"frame_misses\":0,"));
+    }
+    hl_buf_fini(&status);
+    expect_object(w, id, 0); /* somebody asks for it */
+    assert_int_equal(access(w->derived, F_OK), 0);
 }
 
 /* Of the medium, the worker or the record, not of the object: the next schedule tries it again. */
@@ -461,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_proven_takes_the_place, setup, teardown),
         cmocka_unit_test_setup_teardown(a_codec_that_lies_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_proof_keeps_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(what_passes_is_tried_again, setup, teardown),
         cmocka_unit_test_setup_teardown(an_object_replaced_meanwhile_was_not_tried, setup,
                                         teardown),
