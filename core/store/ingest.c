@@ -380,6 +380,14 @@ static void warning_set(struct hl_ingest *ingest)
              "stored; pixel data or padding is cut short");
 }
 
+/* It will be dropped, or takes the place of a rotten one as it came: encoding it would be in vain. */
+static bool is_resend(const struct hl_ingest *ingest)
+{
+    struct hl_stored known;
+    return hl_record_stored(ingest->store->record, ingest->sop_instance, &known) == HILUM_OK &&
+           memcmp(known.digest_received, ingest->digest_received, 16) == 0;
+}
+
 /* Digest as received, then the rules' changes, then the row of what is stored: a resend is
  * compared with what came, fsck with what lies there. */
 static hilum_rc store_object(struct hl_ingest *ingest)
@@ -394,7 +402,8 @@ static hilum_rc store_object(struct hl_ingest *ingest)
         return ingest->rc;
     if (rc == HILUM_OK && (ingest->edits.n > 0 || is_elsewhere))
         rc = hl_rewrite(ingest, &failed);
-    if (rc == HILUM_OK && ingest->has_compress && !(ingest->remarks & HL_SCAN_TRUNCATED)) {
+    if (rc == HILUM_OK && ingest->has_compress && !(ingest->remarks & HL_SCAN_TRUNCATED) &&
+        !is_resend(ingest)) {
         rc = hl_compress_arriving(ingest);
         failed = rc != HILUM_OK ? ingest->provider : NULL;
     }

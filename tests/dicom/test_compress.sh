@@ -54,8 +54,10 @@ send IN 1.2.999.71
 equal "what lies in the store" "4 1.2.840.10008.1.2.4.80" "$(syntaxes 1.2.999.71)"
 check "what comes back" comes_back 1.2.999.71
 send_again=$(hilum --json status | $python -c 'import json, sys; print(json.load(sys.stdin)["record"]["instances"])')
+encoded=$(in_report site/small done)
 storescu -aec HILUM 127.0.0.1 "$port" "$work/1.2.999.71/"{deep,rgb,multi}.dcm >/dev/null 2>&1 || bad "storescu of known objects"
 equal "a resend adds nothing" "$send_again" "$(hilum --json status | $python -c 'import json, sys; print(json.load(sys.stdin)["record"]["instances"])')"
+equal "nor is it encoded" "4 4" "$encoded $(in_report site/small done)"
 check "nor is it strange" sh -c "! '$build/bin/hilum' --data '$work/server/data' quarantine list | grep 1.2.999.71"
 
 # ---- afterwards
