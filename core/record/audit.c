@@ -1,6 +1,6 @@
 /* The append-only record of who did what, and key-value. Knows nothing of the catalogue.
  *
- * Rows are only ever added: nothing in the kernel updates or deletes one.
+ * Rows are never changed; only what is sealed and older than audit.keep goes (housekeep.c).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/clock.h"
 #include "core/base/error.h"

@@ -36,7 +36,7 @@ static hilum_rc each_row(struct hl_stmt *stmt, hl_audit_cb each, void *arg, int6
     return rc;
 }
 
-/* Numbers are never given twice and rows never deleted, so "above the last number" misses
+/* Numbers are never given twice and only the oldest ever go, so "above the last number" misses
  * nothing between two pages. */
 hilum_rc hl_record_audit_rows(struct hl_record *record, int64_t after, int64_t until,
                               hl_audit_cb each, void *arg)

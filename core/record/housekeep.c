@@ -250,7 +250,6 @@ static hilum_rc refusals_prune(struct hl_session *session, void *arg)
     return rc;
 }
 
-/* What still waits (journal state 0, jobs waiting, running or failed) stays however old it is. */
 struct audit_prune {
     int64_t until;
     uint64_t changes;
@@ -276,6 +275,7 @@ hilum_rc hl_record_audit_prune(struct hl_record *record, int64_t until)
     return rc;
 }
 
+/* What still waits (journal state 0, jobs waiting, running or failed) stays however old it is. */
 static hilum_rc prune_all(struct hl_record *record, int64_t before_us)
 {
     static const char *const tables[][2] = {

@@ -123,9 +123,10 @@ void hl_upload_free(struct hl_upload *upload); /* without end: leaves nothing. N
 
 /* ---- what leaves ------------------------------------------------------------------------------------ */
 
+struct hl_frame_map; /* frame_map.h */
+
 /* A stored object's data set on its way out, overlays applied as of a point (hilum_catalog_api.objects; HL_AS_ORIGINAL);
  * pixels stream from the store untouched. */
-struct hl_frame_map; /* frame_map.h */
 struct hl_outgoing;
 hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t as_of,
                           struct hl_outgoing **out);
@@ -172,9 +173,9 @@ hilum_rc hl_outgoing_reduced(struct hl_outgoing *outgoing, uint64_t i, uint32_t 
 hilum_rc hl_outgoing_map(struct hl_outgoing *outgoing, const struct hl_frame_map **out);
 /* From a place in the stored data set to the same as it leaves. False: it does not leave. */
 bool hl_outgoing_place(const struct hl_outgoing *outgoing, uint64_t stored, uint64_t *leaving);
-/* Was that the last piece? True from the start for an empty data set. */
 /* Does what hl_outgoing_next gives stay where it is until it is closed? */
 bool hl_outgoing_stays(const struct hl_outgoing *outgoing);
+/* Was that the last piece? True from the start for an empty data set. */
 bool hl_outgoing_is_end(const struct hl_outgoing *outgoing);
 void hl_outgoing_close(struct hl_outgoing *outgoing);
 /* Writes a whole Part 10 file (preamble, meta header, data set) to a path, durable. For export. */
