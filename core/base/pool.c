@@ -3,6 +3,7 @@
  * number of threads waiting in next_task, and a task is queued only while a thread is there to
  * come for it. SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/pool.h"
+#include "core/base/clock.h"
 #include "core/base/error.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* How long a thread waits for work before it ends, and its stack: hundreds of peers must not
  * reserve 8 MiB each. */
@@ -38,9 +38,7 @@ struct hl_pool {
  * for nobody else was woken for it. */
 static struct task *next_task(struct hl_pool *pool)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += IDLE_SECONDS;
+    struct timespec until = hl_mono_timespec(hl_mono_ms() + IDLE_SECONDS * 1000);
     int waited = 0;
     pool->idle++;
     while (!pool->first && !pool->stopping && waited != ETIMEDOUT)

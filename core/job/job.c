@@ -31,14 +31,7 @@ void hl_jobs_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms)
         pthread_cond_wait(cond, lock);
         return;
     }
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = hl_mono_timespec(hl_mono_ms() + ms);
     pthread_cond_timedwait(cond, lock, &until);
 }
 

@@ -6,8 +6,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 
 enum { WAIT_SECONDS = 5 };
@@ -55,9 +55,7 @@ void hl_readers_free(struct hl_readers *readers)
 /* Opened outside the lock: opening may block on the medium, and others can read meanwhile. */
 hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += WAIT_SECONDS;
+    struct timespec until = hl_mono_timespec(hl_mono_ms() + WAIT_SECONDS * 1000);
     int waited = 0;
     struct hl_session *session = NULL;
     pthread_mutex_lock(&readers->lock);

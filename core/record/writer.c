@@ -370,11 +370,7 @@ static void keeper_wait(struct hl_writer *writer)
         pthread_cond_wait(&writer->news, &writer->lock);
         return;
     }
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + (ms > 0 ? ms : 0) * 1000000;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
+    struct timespec until = hl_mono_timespec(hl_mono_ms() + (ms > 0 ? ms : 0));
     pthread_cond_timedwait(&writer->news, &writer->lock, &until);
 }
 

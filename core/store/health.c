@@ -18,13 +18,6 @@
 
 enum { PROBE_MS = 1000, SPACE_MS = 200, MEMORY_WAIT_MS = 5000, PROBE_BYTES = 4096 };
 
-/* CLOCK_MONOTONIC + ms, for condition variables made by cond_init. */
-static struct timespec deadline_in(int64_t ms)
-{
-    int64_t ns = hl_mono_ns() + ms * 1000000;
-    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-}
-
 static void cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;
@@ -221,7 +214,7 @@ static void *prober_run(void *arg)
             pthread_cond_wait(&store->health_changed, &store->health_lock);
             continue;
         }
-        struct timespec deadline = deadline_in(PROBE_MS);
+        struct timespec deadline = hl_mono_timespec(hl_mono_ms() + PROBE_MS);
         int waited = 0;
         while (!store->is_closing && waited != ETIMEDOUT)
             waited = pthread_cond_timedwait(&store->health_changed, &store->health_lock, &deadline);
@@ -282,7 +275,7 @@ hilum_rc hl_memory_charge(struct hl_ingest *ingest, uint64_t held)
     while (held > 0 && budget > 0 && store->memory_used > 0 && store->memory_used + held > budget &&
            waited != ETIMEDOUT) {
         if (deadline.tv_sec == 0)
-            deadline = deadline_in(MEMORY_WAIT_MS);
+            deadline = hl_mono_timespec(hl_mono_ms() + MEMORY_WAIT_MS);
         waited = pthread_cond_timedwait(&store->memory_freed, &store->memory_lock, &deadline);
     }
     if (waited != ETIMEDOUT) {
