@@ -7,18 +7,10 @@
 #include "core/base/buf.h"
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
+#include "core/store/pixels.h"
 #include "core/store/scan_head.h"
 
 enum {
-    TAG_SAMPLES = 0x00280002,
-    TAG_FRAMES = 0x00280008,
-    TAG_ROWS = 0x00280010,
-    TAG_COLUMNS = 0x00280011,
-    TAG_ALLOCATED = 0x00280100,
-    TAG_PHOTOMETRIC = 0x00280004,
-    TAG_EXTENDED_TABLE = 0x7FE00001,
-    TAG_FLOAT_PIXELS = 0x7FE00008,
-    TAG_DOUBLE_PIXELS = 0x7FE00009,
     ITEM_HEAD = 8,
     FRAGMENTS_MAX = 1 << 22, /* a day of video at a fragment a frame; 64 MiB of places */
     SIGNATURE = 16
@@ -52,13 +44,13 @@ static hilum_rc map_native(const struct mapping *mapping, const struct hl_elemen
     const struct hl_scan *scan = mapping->scan;
     struct hl_frames *out = mapping->out;
     char photometric[17];
-    uint64_t rows = (uint64_t)number_of(scan, TAG_ROWS, 0);
-    uint64_t columns = (uint64_t)number_of(scan, TAG_COLUMNS, 0);
-    uint64_t samples = (uint64_t)number_of(scan, TAG_SAMPLES, 1);
-    uint64_t bits = (uint64_t)number_of(scan, TAG_ALLOCATED, 0);
+    uint64_t rows = (uint64_t)number_of(scan, HL_TAG_ROWS, 0);
+    uint64_t columns = (uint64_t)number_of(scan, HL_TAG_COLUMNS, 0);
+    uint64_t samples = (uint64_t)number_of(scan, HL_TAG_SAMPLES, 1);
+    uint64_t bits = (uint64_t)number_of(scan, HL_TAG_ALLOCATED, 0);
     if (rows > 65535 || columns > 65535 || samples > 4 || bits > 64)
         return hl_fail(HILUM_ECORRUPT, "pixels of impossible dimensions");
-    hl_scan_text(scan, TAG_PHOTOMETRIC, photometric, sizeof photometric);
+    hl_scan_text(scan, HL_TAG_PHOTOMETRIC, photometric, sizeof photometric);
     out->is_native = true;
     out->first = (uint64_t)((int64_t)(pixels->offset + pixels->header_length) + mapping->shift);
     out->bits = rows * columns * samples * bits;
@@ -147,7 +139,7 @@ static bool try_table(struct mapping *mapping, uint64_t at, uint64_t n, size_t w
 
 static bool try_tables(struct mapping *mapping)
 {
-    const struct hl_element *extended = hl_scan_find(mapping->scan, TAG_EXTENDED_TABLE);
+    const struct hl_element *extended = hl_scan_find(mapping->scan, HL_TAG_EXTENDED_TABLE);
     if (extended && try_table(mapping,
                               (uint64_t)((int64_t)(extended->offset + extended->header_length) +
                                          mapping->shift),
@@ -236,13 +228,8 @@ hilum_rc hl_frames_map_to(const struct hl_scan *scan, int64_t shift, const char 
 {
     struct mapping mapping = {
         .scan = scan, .source = source, .shift = shift, .out = out, .end = end};
-    const struct hl_element *pixels = hl_scan_find(scan, HL_TAG_PIXEL_DATA);
-    int64_t n = number_of(scan, TAG_FRAMES, 1);
-    *out = (struct hl_frames){.n = n > 0 ? (uint64_t)n : 1};
-    if (!pixels)
-        pixels = hl_scan_find(scan, TAG_FLOAT_PIXELS);
-    if (!pixels)
-        pixels = hl_scan_find(scan, TAG_DOUBLE_PIXELS);
+    const struct hl_element *pixels = hl_pixels_element(scan);
+    *out = (struct hl_frames){.n = hl_pixels_frames(scan)};
     if (!pixels)
         return hl_fail(HILUM_ENOTFOUND, "object has no pixel data");
     hilum_rc rc = pixels->is_undefined ? map_encapsulated(&mapping, pixels, transfer_syntax)

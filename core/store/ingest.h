@@ -34,7 +34,6 @@ struct hl_store_options {
     const char *spool_dir; /* for temporary files of large objects that are; NULL: memory only */
     const char *derived;   /* folder for what can be made again; NULL: nothing is kept */
     uint64_t frame_cache;  /* bytes of decoded frames kept */
-    bool trust_medium;     /* do not digest what leaves: fsck alone finds rot */
 };
 
 /* `stores`: tables by name; the first is where new objects go unless a rule chooses another. */

@@ -249,8 +249,7 @@ static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
     map_try(outgoing);
     if (outgoing->map == NULL)
         outgoing->buffer = malloc(HL_OUTGOING_PIECE);
-    if (!outgoing->store->options.trust_medium &&
-        !hl_verified_knows(outgoing->store->verified, outgoing->stamp))
+    if (!hl_verified_knows(outgoing->store->verified, outgoing->stamp))
         outgoing->hash = XXH3_createState();
     if (outgoing->hash != NULL)
         XXH3_128bits_reset(outgoing->hash);

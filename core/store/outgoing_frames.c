@@ -66,12 +66,10 @@ static hilum_rc map_scanned(struct hl_frames_out *frames, const struct hl_scan *
 {
     struct hl_outgoing *outgoing = frames->outgoing;
     const struct hl_frame_source source = {hl_outgoing_reader, outgoing};
-    const struct hl_element *pixels = hl_scan_find(scan, HL_TAG_PIXEL_DATA);
+    const struct hl_element *pixels = hl_pixels_element(scan);
     if (hl_scan_is_deflated(scan))
         return hl_fail(HILUM_EUNSUP, "frames of a deflated data set have no place in it");
     hl_pixels_declared(scan, &frames->map.declared);
-    if (pixels == NULL && (pixels = hl_scan_find(scan, HL_TAG_FLOAT_PIXELS)) == NULL)
-        pixels = hl_scan_find(scan, HL_TAG_DOUBLE_PIXELS);
     if (pixels != NULL && pixels->tag != HL_TAG_PIXEL_DATA)
         frames->map.declared.sample_type = HILUM_SAMPLE_FLOAT;
     return hl_frames_map_to(

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "core/store/scan_head.h"
+
 static const struct {
     const char *name;
     uint32_t value;
@@ -42,6 +44,15 @@ uint32_t hl_pixels_number(const struct hl_scan *scan, uint32_t tag, uint32_t fal
     if (hl_scan_int(scan, tag, &value) != HILUM_OK || value < 0 || value > UINT16_MAX)
         return fallback;
     return (uint32_t)value;
+}
+
+const struct hl_element *hl_pixels_element(const struct hl_scan *scan)
+{
+    static const uint32_t tags[] = {HL_TAG_PIXEL_DATA, HL_TAG_FLOAT_PIXELS, HL_TAG_DOUBLE_PIXELS};
+    const struct hl_element *pixels = NULL;
+    for (size_t i = 0; !pixels && i < sizeof tags / sizeof *tags; i++)
+        pixels = hl_scan_find(scan, tags[i]);
+    return pixels;
 }
 
 /* (0028,0008) is absent in single frames. */

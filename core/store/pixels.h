@@ -34,6 +34,8 @@ uint32_t hl_photometric_of(const char *name);
 const char *hl_photometric_name(uint32_t value);
 /* US or the like from 0 to 65535, else the fallback. */
 uint32_t hl_pixels_number(const struct hl_scan *scan, uint32_t tag, uint32_t fallback);
+/* Pixel Data, else Float, else Double Float Pixel Data; NULL: it has none. */
+const struct hl_element *hl_pixels_element(const struct hl_scan *scan);
 /* Frames, 1 or more. */
 uint64_t hl_pixels_frames(const struct hl_scan *scan);
 
