@@ -174,6 +174,12 @@ hilum_rc hl_record_compression_add(struct hl_record *record, const struct hl_com
     return n ? hl_writer_run(record->writer, HL_LANE_OTHER, sums_write, &sums) : HILUM_OK;
 }
 
+/* Originals that wait for their end; a rule may have changed its syntax since some of them. */
+#define WAITING                                                                                    \
+    " FROM erasure x JOIN location l ON l.store = x.store AND l.object_key = x.object_key JOIN "   \
+    "instance i ON i.id = l.instance WHERE x.why = 'compressed by ' || c.rule AND "                \
+    "i.transfer_syntax = c.syntax"
+
 static hilum_rc sum_json(struct hl_stmt *stmt, void *unused, struct hl_buf *json)
 {
     static const char *const names[] = {"done",        "kept",    "bytes_before",
@@ -202,41 +208,11 @@ hilum_rc hl_record_compression_report(struct hl_record *record, struct hl_buf *j
     rc = hl_session_ask(
         session, &stmt,
         "SELECT c.rule, c.syntax, c.done, c.kept, c.bytes_before, c.bytes_after, c.work_us, "
-        "c.last_us, c.last_kept, (SELECT count(*) FROM erasure x WHERE x.why = 'compressed by ' || "
-        "c.rule), (SELECT coalesce(sum(l.bytes), 0) FROM erasure x JOIN location l ON l.store = "
-        "x.store AND l.object_key = x.object_key WHERE x.why = 'compressed by ' || c.rule) "
-        "FROM compression c ORDER BY c.rule, c.syntax",
+        "c.last_us, c.last_kept, (SELECT count(*)" WAITING
+        "), (SELECT coalesce(sum(l.bytes), 0)" WAITING
+        ") FROM compression c ORDER BY c.rule, c.syntax",
         "");
     rc = hl_stmt_array(stmt, rc, sum_json, NULL, json);
     hl_readers_put(record->readers, session, rc);
     return rc;
-}
-
-/* ---- schedules ---------------------------------------------------------------------------------------------- */
-
-struct due {
-    struct hl_record *record;
-    const char *name, *value, *fields;
-};
-
-/* Once for each time it is due, whatever happens between two steps. */
-static hilum_rc due_write(struct hl_session *session, void *arg)
-{
-    struct due *due = arg;
-    int64_t id = 0;
-    const struct hl_entry entry = {.event = "schedule.due", .study_uid = "", .fields = due->fields};
-    hilum_rc rc = hl_session_run(session,
-                                 "INSERT INTO kv VALUES ('schedule', ?1, ?2) ON CONFLICT (space, "
-                                 "name) DO UPDATE SET value = excluded.value",
-                                 "tt", due->name, due->value);
-    return rc == HILUM_OK && due->fields ? hl_journal_add(due->record, session, &entry, &id) : rc;
-}
-
-hilum_rc hl_record_schedule_due(struct hl_record *record, const char *name, int64_t next_us,
-                                const char *fields_json)
-{
-    char value[32];
-    snprintf(value, sizeof value, "%lld", (long long)next_us);
-    struct due due = {record, name, value, fields_json};
-    return hl_writer_run(record->writer, HL_LANE_OTHER, due_write, &due);
 }

@@ -216,3 +216,35 @@ hilum_rc hl_record_journal_end(struct hl_record *record, const struct hl_journal
     struct ends arg = {.record = record, .ends = ends, .n = n};
     return hl_writer_run(record->writer, HL_LANE_OTHER, ends_write, &arg);
 }
+
+/* ---- schedules ---- */
+
+struct schedule {
+    struct hl_record *record;
+    const char *name, *value, *fields;
+};
+
+/* Once for each time it is due, whatever happens between two steps. */
+static hilum_rc schedule_write(struct hl_session *session, void *arg)
+{
+    struct schedule *schedule = arg;
+    int64_t id = 0;
+    const struct hl_entry entry = {
+        .event = "schedule.due", .study_uid = "", .fields = schedule->fields};
+    hilum_rc rc = hl_session_run(session,
+                                 "INSERT INTO kv VALUES ('schedule', ?1, ?2) ON CONFLICT (space, "
+                                 "name) DO UPDATE SET value = excluded.value",
+                                 "tt", schedule->name, schedule->value);
+    return rc == HILUM_OK && schedule->fields
+               ? hl_journal_add(schedule->record, session, &entry, &id)
+               : rc;
+}
+
+hilum_rc hl_record_schedule_due(struct hl_record *record, const char *name, int64_t next_us,
+                                const char *fields_json)
+{
+    char value[32];
+    snprintf(value, sizeof value, "%lld", (long long)next_us);
+    struct schedule schedule = {record, name, value, fields_json};
+    return hl_writer_run(record->writer, HL_LANE_OTHER, schedule_write, &schedule);
+}

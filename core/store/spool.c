@@ -114,7 +114,7 @@ static hilum_rc read_file(struct hl_spool *spool, uint64_t at, size_t *n, const 
 
 hilum_rc hl_spool_read(struct hl_spool *spool, uint64_t at, size_t *n, const uint8_t **bytes)
 {
-    if (at<spool->in_file && * n> 0)
+    if (*n > 0 && at < spool->in_file)
         return read_file(spool, at, n, bytes);
     uint64_t within = at - spool->in_file;
     uint64_t left = within < spool->memory.len ? spool->memory.len - within : 0;

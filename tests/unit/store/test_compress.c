@@ -316,6 +316,26 @@ static void what_is_proven_takes_the_place(void **state)
     assert_int_equal(sql_int(w->f, "SELECT done FROM compression WHERE rule = 'site/small'"), 1);
 }
 
+/* Each original waits in the row of the syntax it became. */
+static void a_rule_that_changed_its_syntax_has_two_rows(void **state)
+{
+    struct whole *w = *state;
+    struct hl_compress wish = wish_of(100000);
+    const struct hl_compression_sum before = {
+        .rule = "site/small", .syntax = HL_UID_JPEG_LS_LOSSLESS, .done = 1};
+    struct hl_buf json = {0};
+    assert_int_equal(hl_store_compress(w->store, store_one(w), &wish), HILUM_OK);
+    assert_int_equal(hl_compress_flush(w->store), HILUM_OK);
+    assert_int_equal(hl_record_compression_add(w->f->record, &before, 1), HILUM_OK);
+    assert_int_equal(hl_record_compression_report(w->f->record, &json), HILUM_OK);
+    const char *none = strstr(hl_buf_str(&json), "\"waiting\":0,\"waiting_bytes\":0}");
+    const char *one = strstr(hl_buf_str(&json), "\"waiting\":1,");
+    assert_non_null(none);
+    assert_non_null(one);
+    assert_null(strstr(one + 1, "\"waiting\":1,"));
+    hl_buf_fini(&json);
+}
+
 static void a_codec_that_lies_changes_nothing(void **state)
 {
     struct whole *w = *state;
@@ -487,6 +507,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_proven_takes_the_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_rule_that_changed_its_syntax_has_two_rows, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_codec_that_lies_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_proof_keeps_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(what_passes_is_tried_again, setup, teardown),
