@@ -3,6 +3,8 @@
 #ifndef HL_STORE_CODECS_H
 #define HL_STORE_CODECS_H
 
+#include <stdbool.h>
+
 #include "hilum/codec.h"
 
 /* Lent by the server; outlives the store. `enter` and `leave` bracket every call of a codec. */
@@ -14,5 +16,19 @@ struct hl_codecs {
     void (*leave)(void *arg, const struct hilum_cap *cap);
     void *arg;
 };
+
+/* May objects of this syntax leave in that uncompressed one, if there is a codec? */
+bool hl_unpack_can(const char *from, const char *to);
+/* May objects of this syntax be encoded to that one, if there is a codec? What would lose is asked for with may_lose. */
+bool hl_pack_can(const char *from, const char *to, bool may_lose);
+
+/* Bytes of one frame, coded or not. */
+#define HL_FRAME_MAX ((uint64_t)2 << 30)
+
+/* Asks the codec of each rank until one does not answer HILUM_EUNSUP, between enter and leave. HILUM_EUNSUP: none knows it;
+ * `codecs` may be NULL. */
+hilum_rc hl_codecs_ask(const struct hl_codecs *codecs, const char *transfer_syntax, uint32_t flags,
+                       hilum_rc (*ask)(void *arg, const struct hilum_codec *codec, void *instance),
+                       void *arg);
 
 #endif

@@ -9,7 +9,6 @@
 #include "core/dicom/uid.h"
 
 enum { ITEM_HEAD = 8 };
-static const uint64_t frame_max = (uint64_t)2 << 30; /* as of who decodes */
 
 hilum_rc hl_pack_new(const struct hl_codecs *codecs, const struct hl_spool_place *place,
                      const struct hl_pack_wish *wish, struct hl_pack **out)
@@ -54,9 +53,16 @@ static hilum_rc keep(void *ctx, const void *bytes, uint64_t n)
     return stream->failed ? hl_fail(HILUM_ENOMEM, "no memory for a code stream") : HILUM_OK;
 }
 
-static hilum_rc ask_codec(struct hl_pack *pack, const struct hilum_codec *codec, void *instance,
-                          struct hilum_encoded *done)
+/* A pack and what comes of its frame. */
+struct call {
+    struct hl_pack *pack;
+    struct hilum_encoded *done;
+};
+
+static hilum_rc ask(void *arg, const struct hilum_codec *codec, void *instance)
 {
+    const struct call *call = arg;
+    struct hl_pack *pack = call->pack;
     const struct hl_pack_wish *wish = &pack->wish;
     const struct hilum_encode wanted = {.size = sizeof wanted,
                                         .transfer_syntax = wish->transfer_syntax,
@@ -65,34 +71,22 @@ static hilum_rc ask_codec(struct hl_pack *pack, const struct hilum_codec *codec,
                                         .quality = wish->quality,
                                         .effort = wish->effort};
     struct hilum_sink sink = {.size = sizeof sink, .write = keep, .ctx = &pack->stream};
-    *done = (struct hilum_encoded){.size = sizeof *done};
+    *call->done = (struct hilum_encoded){.size = sizeof *call->done};
     hl_buf_clear(&pack->stream);
-    pack->codecs->enter(pack->codecs->arg, &codec->cap);
     hilum_rc rc = codec->encode(instance, &pack->frame, pack->pixels, pack->frame_bytes, &wanted,
-                                &sink, done);
-    pack->codecs->leave(pack->codecs->arg, &codec->cap);
-    if (rc == HILUM_OK && done->is_lossy && !wish->may_lose)
+                                &sink, call->done);
+    if (rc == HILUM_OK && call->done->is_lossy && !wish->may_lose)
         rc = hl_fail(HILUM_EUNSUP, "the codec of %s loses", hl_uid_name(wish->transfer_syntax));
     if (rc == HILUM_OK && (!pack->stream.len || pack->stream.len > UINT32_MAX - ITEM_HEAD))
         rc = hl_fail(HILUM_EUNSUP, "a code stream of %zu bytes", pack->stream.len);
     return rc;
 }
 
-static hilum_rc ask_codecs(struct hl_pack *pack, struct hilum_encoded *done)
+static hilum_rc encode(struct hl_pack *pack, struct hilum_encoded *done)
 {
-    const struct hl_codecs *codecs = pack->codecs;
-    const char *syntax = pack->wish.transfer_syntax;
     uint32_t flags = HILUM_CODEC_ENCODES | (pack->wish.may_lose ? 0 : HILUM_CODEC_LOSSLESS);
-    hilum_rc rc = HILUM_EUNSUP;
-    for (uint32_t rank = 0; rc == HILUM_EUNSUP; rank++) {
-        void *instance = NULL;
-        const struct hilum_codec *codec =
-            codecs ? codecs->find(codecs->arg, syntax, flags, rank, &instance) : NULL;
-        if (!codec)
-            return rank ? rc : hl_fail(HILUM_EUNSUP, "no codec encodes %s", hl_uid_name(syntax));
-        rc = ask_codec(pack, codec, instance, done);
-    }
-    return rc;
+    struct call call = {pack, done};
+    return hl_codecs_ask(pack->codecs, pack->wish.transfer_syntax, flags, ask, &call);
 }
 
 static hilum_rc add_item(struct hl_pack *pack)
@@ -113,7 +107,7 @@ static hilum_rc add_item(struct hl_pack *pack)
 static hilum_rc end_frame(struct hl_pack *pack)
 {
     struct hilum_encoded done = {.size = sizeof done};
-    hilum_rc rc = ask_codecs(pack, &done);
+    hilum_rc rc = encode(pack, &done);
     if (rc == HILUM_OK && pack->n_items == 0)
         pack->encoded = done;
     if (rc == HILUM_OK && (done.photometric != pack->encoded.photometric ||
@@ -191,7 +185,7 @@ static hilum_rc open_pixels(struct hl_pack *pack, const struct hl_element *pixel
     pack->frame_bytes = hilum_frame_bytes(frame);
     pack->bits =
         frame->bits_allocated == 1 ? (uint64_t)frame->columns * frame->rows : pack->frame_bytes * 8;
-    if (!pack->frame_bytes || pack->frame_bytes > frame_max || frame->bits_allocated > 64 ||
+    if (!pack->frame_bytes || pack->frame_bytes > HL_FRAME_MAX || frame->bits_allocated > 64 ||
         frame->bits_stored > frame->bits_allocated)
         return hl_fail(HILUM_EUNSUP, "frames of %llu bytes, %u bits stored in %u",
                        (unsigned long long)pack->frame_bytes, frame->bits_stored,

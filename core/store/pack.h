@@ -26,9 +26,6 @@ struct hl_pack_wish {
 struct
     hl_pack; /* one thread at a time; a frame, its code stream and HL_SPOOL_MEMORY at most in memory */
 
-/* May objects of this syntax be encoded to that one, if there is a codec? What would lose is asked for with may_lose. */
-bool hl_pack_can(const char *from, const char *to, bool may_lose);
-
 /* `place` may be NULL; both outlive the pack. HILUM_EUNSUP: no such encoding; HILUM_ENOMEM. */
 hilum_rc hl_pack_new(const struct hl_codecs *codecs, const struct hl_spool_place *place,
                      const struct hl_pack_wish *wish, struct hl_pack **out);

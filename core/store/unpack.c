@@ -7,13 +7,10 @@
 
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
-#include "core/store/pack.h"
 #include "core/store/pixels.h"
-#include "core/store/recode.h"
 #include "core/store/scan_head.h"
 
 enum { EDITS_MAX = 16 };
-static const uint64_t frame_max = (uint64_t)2 << 30; /* bytes of one frame, coded or not */
 static const uint64_t none = UINT64_MAX;
 
 /* A frame's fragments in one piece; grows with the largest. */
@@ -52,7 +49,7 @@ static hilum_rc read_coded(const struct hl_unpack *unpack, uint64_t i, struct co
     *n = 0;
     for (size_t k = first; k < end; k++)
         *n += frames->fragments[k].n;
-    if (*n > frame_max)
+    if (*n > HL_FRAME_MAX)
         return hl_fail(HILUM_EUNSUP, "frame %llu of %llu compressed bytes",
                        (unsigned long long)i + 1, (unsigned long long)*n);
     if (*n > coded->cap) {
@@ -86,36 +83,13 @@ struct call {
     uint64_t dst_size;
 };
 
-static hilum_rc ask_codec(const struct call *call, const struct hilum_codec *codec, void *instance)
+static hilum_rc ask(void *arg, const struct hilum_codec *codec, void *instance)
 {
-    const struct hl_codecs *codecs = call->unpack->codecs;
-    codecs->enter(codecs->arg, &codec->cap);
+    const struct call *call = arg;
     *call->out = (struct hilum_frame){.size = sizeof *call->out};
-    hilum_rc rc = call->info ? codec->info(instance, &call->coded, call->info)
-                             : codec->decode(instance, &call->coded, call->wanted, call->dst,
-                                             call->dst_size, call->out);
-    codecs->leave(codecs->arg, &codec->cap);
-    return rc;
-}
-
-static hilum_rc ask_codecs(const struct call *call)
-{
-    const struct hl_unpack *unpack = call->unpack;
-    const struct hl_codecs *codecs = unpack->codecs;
-    hilum_rc rc = HILUM_EUNSUP;
-    for (uint32_t rank = 0; rc == HILUM_EUNSUP; rank++) {
-        void *instance = NULL;
-        const struct hilum_codec *codec = codecs
-                                              ? codecs->find(codecs->arg, unpack->transfer_syntax,
-                                                             HILUM_CODEC_DECODES, rank, &instance)
-                                              : NULL;
-        if (!codec)
-            return rank ? rc
-                        : hl_fail(HILUM_EUNSUP, "no codec decodes %s",
-                                  hl_uid_name(unpack->transfer_syntax));
-        rc = ask_codec(call, codec, instance);
-    }
-    return rc;
+    return call->info ? codec->info(instance, &call->coded, call->info)
+                      : codec->decode(instance, &call->coded, call->wanted, call->dst,
+                                      call->dst_size, call->out);
 }
 
 static hilum_rc call_codecs(struct call *call, uint64_t i)
@@ -131,7 +105,7 @@ static hilum_rc call_codecs(struct call *call, uint64_t i)
                                        .fragments = &call->fragment,
                                        .transfer_syntax = unpack->transfer_syntax,
                                        .declared = &unpack->declared};
-    rc = ask_codecs(call);
+    rc = hl_codecs_ask(unpack->codecs, unpack->transfer_syntax, HILUM_CODEC_DECODES, ask, call);
     return rc == HILUM_OK ? rc : hl_fail_in(rc, "frame %llu", (unsigned long long)i + 1);
 }
 
@@ -293,32 +267,6 @@ size_t hl_unpack_edits(const struct hl_unpack *unpack, const struct hl_edit **ou
 
 /* ---- life ---- */
 
-bool hl_unpack_can(const char *from, const char *to)
-{
-    static const char *const image[] = {HL_UID_RLE_LOSSLESS,      "1.2.840.10008.1.2.4.5",
-                                        "1.2.840.10008.1.2.4.6",  "1.2.840.10008.1.2.4.7",
-                                        "1.2.840.10008.1.2.4.8",  "1.2.840.10008.1.2.4.90",
-                                        "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.20"};
-    const struct hl_syntax *syntax = hl_uid_syntax(from);
-    if (!syntax || syntax->flags & (HL_SYNTAX_VIDEO | HL_SYNTAX_REFERENCED) ||
-        !(syntax->flags & HL_SYNTAX_ENCAPSULATED) || !hl_recode_can(to, to))
-        return false;
-    for (size_t i = 0; i < sizeof image / sizeof image[0]; i++)
-        if (strncmp(from, image[i], strlen(image[i])) == 0)
-            return true;
-    return false;
-}
-
-bool hl_pack_can(const char *from, const char *to, bool may_lose)
-{
-    const struct hl_syntax *target = hl_uid_syntax(to);
-    const unsigned no = HL_SYNTAX_VIDEO | HL_SYNTAX_REFERENCED | HL_SYNTAX_PRIVATE |
-                        HL_SYNTAX_RETIRED | (may_lose ? 0 : HL_SYNTAX_LOSSY);
-    if (!target || !(target->flags & HL_SYNTAX_ENCAPSULATED) || target->flags & no)
-        return false;
-    return hl_recode_can(from, from) || hl_unpack_can(from, HL_UID_EXPLICIT_LITTLE_ENDIAN);
-}
-
 static hilum_rc check_info(struct hl_unpack *unpack, const struct hilum_frame *frame)
 {
     const struct hilum_frame *declared = &unpack->declared;
@@ -330,8 +278,8 @@ static hilum_rc check_info(struct hl_unpack *unpack, const struct hilum_frame *f
                        declared->rows, declared->samples);
     unpack->frame = *frame;
     unpack->frame_bytes = hilum_frame_bytes(frame);
-    if (!unpack->frame_bytes || unpack->frame_bytes > frame_max ||
-        unpack->frames.n > UINT64_MAX / 2 / frame_max)
+    if (!unpack->frame_bytes || unpack->frame_bytes > HL_FRAME_MAX ||
+        unpack->frames.n > UINT64_MAX / 2 / HL_FRAME_MAX)
         return hl_fail(HILUM_EUNSUP, "frames of %llu bytes",
                        (unsigned long long)unpack->frame_bytes);
     uint64_t bits = (uint64_t)frame->columns * frame->rows * unpack->frames.n;
@@ -348,7 +296,7 @@ static hilum_rc open_native(struct hl_unpack *unpack)
 {
     unpack->frame = unpack->declared;
     unpack->frame_bytes = hilum_frame_bytes(&unpack->frame);
-    if (!unpack->frame_bytes || unpack->frame_bytes > frame_max ||
+    if (!unpack->frame_bytes || unpack->frame_bytes > HL_FRAME_MAX ||
         unpack->frame_bytes != (unpack->frames.bits + 7) / 8)
         return hl_fail(HILUM_EUNSUP, "frames of %llu bytes",
                        (unsigned long long)unpack->frame_bytes);

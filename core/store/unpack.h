@@ -11,9 +11,6 @@
 
 struct hl_unpack; /* one thread at a time; a code stream, a decoded frame and a spool in memory */
 
-/* May objects of this syntax leave in that uncompressed one, if there is a codec? */
-bool hl_unpack_can(const char *from, const char *to);
-
 /* Reads the map and decodes the first frame, and with a `place` all of them if they fit there, so that what cannot be
  * decoded is known before anything leaves. Without one, and beyond HL_UNPACK_SPOOLED bytes, later frames are decoded
  * as they leave. The scan has ended and is not needed afterwards; `shift` as for hl_frames_map. HILUM_EUNSUP: no codec, or

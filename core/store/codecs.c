@@ -1,0 +1,55 @@
+/* Which syntaxes codecs are asked for, and which of them does it: the best that knows the stream. SPDX-License-Identifier: Apache-2.0 */
+#include "core/store/codecs.h"
+
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/dicom/uid.h"
+#include "core/store/recode.h"
+
+bool hl_unpack_can(const char *from, const char *to)
+{
+    static const char *const image[] = {HL_UID_RLE_LOSSLESS,      "1.2.840.10008.1.2.4.5",
+                                        "1.2.840.10008.1.2.4.6",  "1.2.840.10008.1.2.4.7",
+                                        "1.2.840.10008.1.2.4.8",  "1.2.840.10008.1.2.4.90",
+                                        "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.20"};
+    const struct hl_syntax *syntax = hl_uid_syntax(from);
+    if (!syntax || syntax->flags & (HL_SYNTAX_VIDEO | HL_SYNTAX_REFERENCED) ||
+        !(syntax->flags & HL_SYNTAX_ENCAPSULATED) || !hl_recode_can(to, to))
+        return false;
+    for (size_t i = 0; i < sizeof image / sizeof image[0]; i++)
+        if (strncmp(from, image[i], strlen(image[i])) == 0)
+            return true;
+    return false;
+}
+
+bool hl_pack_can(const char *from, const char *to, bool may_lose)
+{
+    const struct hl_syntax *target = hl_uid_syntax(to);
+    const unsigned no = HL_SYNTAX_VIDEO | HL_SYNTAX_REFERENCED | HL_SYNTAX_PRIVATE |
+                        HL_SYNTAX_RETIRED | (may_lose ? 0 : HL_SYNTAX_LOSSY);
+    if (!target || !(target->flags & HL_SYNTAX_ENCAPSULATED) || target->flags & no)
+        return false;
+    return hl_recode_can(from, from) || hl_unpack_can(from, HL_UID_EXPLICIT_LITTLE_ENDIAN);
+}
+
+hilum_rc hl_codecs_ask(const struct hl_codecs *codecs, const char *transfer_syntax, uint32_t flags,
+                       hilum_rc (*ask)(void *arg, const struct hilum_codec *codec, void *instance),
+                       void *arg)
+{
+    hilum_rc rc = HILUM_EUNSUP;
+    for (uint32_t rank = 0; rc == HILUM_EUNSUP; rank++) {
+        void *instance = NULL;
+        const struct hilum_codec *codec =
+            codecs ? codecs->find(codecs->arg, transfer_syntax, flags, rank, &instance) : NULL;
+        if (!codec)
+            return rank ? rc
+                        : hl_fail(HILUM_EUNSUP, "no codec %s %s",
+                                  flags & HILUM_CODEC_ENCODES ? "encodes" : "decodes",
+                                  hl_uid_name(transfer_syntax));
+        codecs->enter(codecs->arg, &codec->cap);
+        rc = ask(arg, codec, instance);
+        codecs->leave(codecs->arg, &codec->cap);
+    }
+    return rc;
+}
