@@ -3,11 +3,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,13 +55,19 @@ static hilum_rc judge(const struct web *web, hilum_rc rc, int32_t status,
     return web->host->fail(web->self, HILUM_ECORRUPT, why);
 }
 
-/* Two at most: each takes a core. */
-static bool child_begin(struct web *web)
+/* Two at most: each takes a core. Taken before anything is drawn or copied for the child, which costs more than a
+ * refusal may; child_end gives it back. */
+static hilum_rc child_begin(struct web *web)
 {
     if (atomic_fetch_add(&web->n_children, 1) < CHILDREN)
-        return true;
+        return HILUM_OK;
     atomic_fetch_sub(&web->n_children, 1);
-    return false;
+    return web->host->fail(web->self, HILUM_EAGAIN, "other moving pictures are being made");
+}
+
+static void child_end(struct web *web)
+{
+    atomic_fetch_sub(&web->n_children, 1);
 }
 
 static hilum_rc run(struct web *web, const char *const *arguments, const struct web_picture *input,
@@ -83,10 +91,7 @@ static hilum_rc run(struct web *web, const char *const *arguments, const struct 
                                       .output_max = 256u << 20,
                                       .output = &output,
                                       .errors = &errors};
-    if (!child_begin(web))
-        return web->host->fail(web->self, HILUM_EAGAIN, "other moving pictures are being made");
     hilum_rc rc = web->host->run_child(web->self, &child, &status);
-    atomic_fetch_sub(&web->n_children, 1);
     return judge(web, rc, status, &complaint);
 }
 
@@ -163,31 +168,84 @@ bool web_is_video(const struct web *web, hilum_object *object)
            names.transfer_syntax[n] <= '8';
 }
 
-/* Its stream as a file: a container may have its index behind its pictures, which a pipe cannot go back to. */
-static hilum_rc stream_save(const struct web *web, hilum_object *object, char *path, size_t size)
+#define STREAM "stream-"
+
+/* A stored video's stream as a file, locked while it is of use. */
+struct stream {
+    char path[WEB_PATH_MAX];
+    int fd;
+};
+
+/* Another life of the plugin may sweep between the making and the lock: then a new one. */
+static hilum_rc stream_open(const struct web *web, struct stream *out)
+{
+    char folder[WEB_PATH_MAX];
+    struct stat st = {.st_nlink = 0};
+    hilum_rc rc = web_folder(web, "", folder, sizeof folder - 20);
+    while (rc == HILUM_OK && st.st_nlink == 0) {
+        snprintf(out->path, sizeof out->path, "%.*s/" STREAM "XXXXXX", WEB_PATH_MAX - 20, folder);
+        out->fd = mkostemp(out->path, O_CLOEXEC);
+        if (out->fd < 0)
+            return web->host->fail(web->self, HILUM_EIO, "no room for a video's stream");
+        if (flock(out->fd, LOCK_EX) == 0 && fstat(out->fd, &st) == 0 && st.st_nlink > 0)
+            return HILUM_OK;
+        close(out->fd);
+    }
+    return rc;
+}
+
+static void stream_close(struct stream *stream)
+{
+    unlink(stream->path);
+    close(stream->fd);
+}
+
+void web_streams_sweep(const struct web *web)
+{
+    char folder[WEB_PATH_MAX];
+    DIR *dir = web_folder(web, "", folder, sizeof folder) == HILUM_OK ? opendir(folder) : NULL;
+    for (struct dirent *e = dir != NULL ? readdir(dir) : NULL; e != NULL; e = readdir(dir)) {
+        if (strncmp(e->d_name, STREAM, strlen(STREAM)) != 0)
+            continue;
+        int fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dirfd(dir), e->d_name, 0);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+static hilum_rc stream_write(const struct web *web, int fd, const char *bytes, uint64_t n)
+{
+    for (uint64_t at = 0; at < n;) {
+        ssize_t written = write(fd, bytes + at, (size_t)(n - at));
+        if (written < 0 && errno != EINTR)
+            return web->host->fail(web->self, HILUM_EFULL, "no room for a video's stream");
+        at += written > 0 ? (uint64_t)written : 0;
+    }
+    return HILUM_OK;
+}
+
+/* A file, since a container may have its index behind its pictures, which a pipe cannot go back to. stream_close when it
+ * is HILUM_OK. */
+static hilum_rc stream_save(const struct web *web, hilum_object *object, struct stream *out)
 {
     const struct hilum_object_api *objects = web->host->objects;
     const void *bytes = NULL;
     uint64_t n = 1;
-    snprintf(path, size, "%s/web-dicomweb", web->host->data_dir(web->self));
-    mkdir(path, 0700);
-    snprintf(path, size, "%s/web-dicomweb/stream-XXXXXX", web->host->data_dir(web->self));
-    int fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        return web->host->fail(web->self, HILUM_EIO, "no room for a video's stream");
-    hilum_rc rc = objects->frame(object, 0);
+    hilum_rc rc = stream_open(web, out);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = objects->frame(object, 0);
     while (rc == HILUM_OK && n > 0) {
         rc = objects->next_part(object, &bytes, &n);
-        for (uint64_t at = 0; rc == HILUM_OK && at < n;) {
-            ssize_t written = write(fd, (const char *)bytes + at, (size_t)(n - at));
-            if (written < 0 && errno != EINTR)
-                rc = web->host->fail(web->self, HILUM_EFULL, "no room for a video's stream");
-            at += written > 0 ? (uint64_t)written : 0;
-        }
+        if (rc == HILUM_OK)
+            rc = stream_write(web, out->fd, bytes, n);
     }
-    close(fd);
     if (rc != HILUM_OK)
-        unlink(path);
+        stream_close(out);
     return rc;
 }
 
@@ -195,44 +253,63 @@ static hilum_rc stream_save(const struct web *web, hilum_object *object, char *p
 static hilum_rc play(struct web *web, hilum_object *object, struct web_picture *out)
 {
     struct hilum_object_names names;
-    char path[1200];
+    struct stream stream;
     web->host->objects->names(object, &names);
-    hilum_rc rc = stream_save(web, object, path, sizeof path);
+    hilum_rc rc = stream_save(web, object, &stream);
     if (rc != HILUM_OK)
         return rc;
-    const char *const anew[] = {"-i", path, PLAYABLE};
-    const char *const same[] = {
-        "-i", path,  "-c",     "copy", "-movflags", "frag_keyframe+empty_moov+default_base_moof",
-        "-f", "mp4", "pipe:1", NULL};
+    const char *const anew[] = {"-i", stream.path, PLAYABLE};
+    const char *const same[] = {"-i",   stream.path, "-c",
+                                "copy", "-movflags", "frag_keyframe+empty_moov+default_base_moof",
+                                "-f",   "mp4",       "pipe:1",
+                                NULL};
     char last = names.transfer_syntax[strlen(names.transfer_syntax) - 1];
     rc = run(web, last >= '2' && last <= '6' ? same : anew, NULL, out);
-    unlink(path);
+    stream_close(&stream);
     return rc;
 }
 
-hilum_rc web_video_still(struct web *web, hilum_object *object, const struct web_view *view,
-                         struct web_picture *out)
+static hilum_rc still(struct web *web, hilum_object *object, const struct web_view *view,
+                      struct web_picture *out)
 {
-    char path[1200], size[160] = "thumbnail=50";
+    struct stream stream;
+    char size[160] = "thumbnail=50";
     bool is_png = view->view.media_type != NULL && strcmp(view->view.media_type, "image/png") == 0;
-    hilum_rc rc = stream_save(web, object, path, sizeof path);
+    hilum_rc rc = stream_save(web, object, &stream);
     if (rc != HILUM_OK)
         return rc;
     if (view->view.width > 0 && view->view.height > 0)
         snprintf(size, sizeof size, "thumbnail=50,scale=%u:%u:force_original_aspect_ratio=decrease",
                  view->view.width, view->view.height);
-    const char *const arguments[] = {"-i",   path, "-vf",        size,   "-frames:v",
-                                     "1",    "-f", "image2pipe", "-c:v", is_png ? "png" : "mjpeg",
-                                     "-q:v", "3",  "pipe:1",     NULL};
+    const char *const arguments[] = {
+        "-i",   stream.path, "-vf",        size,   "-frames:v",
+        "1",    "-f",        "image2pipe", "-c:v", is_png ? "png" : "mjpeg",
+        "-q:v", "3",         "pipe:1",     NULL};
     rc = run(web, arguments, NULL, out);
-    unlink(path);
+    stream_close(&stream);
     return rc == HILUM_OK && out->n == 0
                ? web->host->fail(web->self, HILUM_ECORRUPT, "the video holds no picture")
                : rc;
 }
 
+hilum_rc web_video_still(struct web *web, hilum_object *object, const struct web_view *view,
+                         struct web_picture *out)
+{
+    hilum_rc rc = child_begin(web);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = still(web, object, view, out);
+    child_end(web);
+    return rc;
+}
+
 hilum_rc web_cine(struct web *web, hilum_object *object, const struct web_view *view,
                   struct web_picture *out)
 {
-    return web_is_video(web, object) ? play(web, object, out) : film(web, object, view, out);
+    hilum_rc rc = child_begin(web);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = web_is_video(web, object) ? play(web, object, out) : film(web, object, view, out);
+    child_end(web);
+    return rc;
 }

@@ -234,7 +234,10 @@ static hilum_rc rendered_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
             snprintf(type, WEB_TYPE_MAX, "%s", r->type);
             return 1;
         }
-        if (is_alone || r->numbers != NULL || rc == HILUM_EINVAL || rc == HILUM_ENOMEM)
+        if (rc == HILUM_EAGAIN && !is_alone)
+            r->frame--; /* asked for again: a video's still waits for the films under way */
+        if (is_alone || rc == HILUM_EAGAIN || r->numbers != NULL || rc == HILUM_EINVAL ||
+            rc == HILUM_ENOMEM)
             return rc;
     }
 }

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PARTS_MAX = 100000 };
@@ -21,13 +20,12 @@ static hilum_rc fail_io(struct web_spool *spool, const char *what)
 
 static hilum_rc spool_open(struct web_spool *spool)
 {
-    char directory[4096];
+    char directory[WEB_PATH_MAX];
     if (spool->is_open)
         return HILUM_OK;
-    snprintf(directory, sizeof directory, "%s/web-dicomweb",
-             spool->web->host->data_dir(spool->web->self));
-    if (mkdir(directory, 0700) != 0 && errno != EEXIST)
-        return fail_io(spool, "make its directory");
+    hilum_rc rc = web_folder(spool->web, "", directory, sizeof directory);
+    if (rc != HILUM_OK)
+        return rc;
     spool->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (spool->fd < 0)
         return fail_io(spool, "make a file");

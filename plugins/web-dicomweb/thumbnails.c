@@ -24,13 +24,8 @@ enum {
 
 static bool folder_make(const struct web *web, char out[PATH_LENGTH])
 {
-    const char *data = web->host->data_dir(web->self);
-    if (web->conf->thumbnails <= 0 || strlen(data) > PATH_LENGTH - 100)
-        return false;
-    snprintf(out, PATH_LENGTH, "%s/web-dicomweb", data);
-    mkdir(out, 0700);
-    snprintf(out, PATH_LENGTH, "%s/web-dicomweb/thumbnails", data);
-    return mkdir(out, 0700) == 0 || errno == EEXIST;
+    return web->conf->thumbnails > 0 &&
+           web_folder(web, "thumbnails", out, PATH_LENGTH - 100) == HILUM_OK;
 }
 
 /* False: thumbnails are not kept. The number is part of the name, since other content may replace what is stored under a
@@ -237,7 +232,7 @@ static hilum_rc draw_any(struct web *web, const hilum_principal *who, const stru
         if (rc == HILUM_OK)
             rc = draw(arg, object, items[at].instance);
         web->host->objects->close(object);
-        if (rc == HILUM_OK || rc == HILUM_EDENIED || rc == HILUM_ENOMEM)
+        if (rc == HILUM_OK || rc == HILUM_EDENIED || rc == HILUM_ENOMEM || rc == HILUM_EAGAIN)
             return rc;
     }
     return rc;

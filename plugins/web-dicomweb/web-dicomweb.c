@@ -196,6 +196,7 @@ static hilum_rc web_start(void *state)
     const struct web *web = state;
     if (web->host->dicom == NULL || web->host->catalog == NULL || web->host->objects == NULL)
         return web->host->fail(web->self, HILUM_EUNSUP, "this host offers no catalogue");
+    web_streams_sweep(web);
     return HILUM_OK;
 }
 

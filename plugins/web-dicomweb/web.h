@@ -98,6 +98,11 @@ hilum_rc web_check_path(struct web_call *call);
 /* Answers and returns HILUM_OK. */
 hilum_rc web_refuse(const struct web_call *call, uint32_t status, const char *why);
 
+enum { WEB_PATH_MAX = 4096 };
+/* The plugin's own folder of the data directory, or one in it ("": itself), made where it is missing. HILUM_EIO: with the
+ * reason. */
+hilum_rc web_folder(const struct web *web, const char *inner, char *out, size_t size);
+
 /* ---- metadata sent lately (blobs.c); all functions take NULL: there is no memory for them ---- */
 
 struct web_blobs;
@@ -287,6 +292,8 @@ hilum_rc web_video_still(struct web *web, hilum_object *object, const struct web
 /* All frames, or a stored video, as MP4. */
 hilum_rc web_cine(struct web *web, hilum_object *object, const struct web_view *view,
                   struct web_picture *out);
+/* Removes what a life that was killed left; what another life of the plugin works on stays. */
+void web_streams_sweep(const struct web *web);
 /* A file of everything web_cine makes with a view nobody changed, opened; negative: none. Made where there is none. */
 hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, int *fd,
                        uint64_t *length);

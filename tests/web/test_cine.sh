@@ -30,6 +30,43 @@ if [ -d "$data" ]; then
     equal "a thumbnail" 200 "$(status "$at/thumbnail")"
 fi
 stop_server
+
+# Two at once, told before anything is drawn or copied for a third.
+cat >"$work/slow" <<SLOW
+#!/bin/sh
+echo >>"$work/running"
+while [ -e "$work/hold" ]; do sleep 0.05; done
+exec /usr/bin/ffmpeg "\$@"
+SLOW
+chmod +x "$work/slow"
+echo "plugins = ( { name = \"web-dicomweb\"; programs = ( \"$work/slow\" ); options = { ffmpeg = \"$work/slow\"; }; } );" \
+    >"$work/server/site/20-programs.cfg"
+: >"$work/hold"
+echo left >"$work/server/data/web-dicomweb/stream-killed"
+start_web
+check "what a kill left is gone" test ! -e "$work/server/data/web-dicomweb/stream-killed"
+rle=$url/dicom-web/studies/2.25.7003/series/2.25.7002/instances/2.25.7001
+films=()
+for size in 48 56; do
+    curl -s -o "$work/film.$size" -w '%{http_code}' -H 'Accept: video/mp4' "$rle/rendered?viewport=$size,$size" >"$work/code.$size" &
+    films+=($!)
+done
+are_running() { [ "$(cat "$work/running" 2>/dev/null | wc -l)" -ge 2 ]; }
+check "two are made" await 10 are_running
+if [ -d "$data" ]; then
+    at=$url/${at#http*://*/}
+    touched() { stat -c %y "$work/server/data/web-dicomweb"; }
+    before=$(touched)
+    equal "a third comes again later" 503 "$(status -H 'Accept: video/mp4' "$at/rendered?viewport=64,64")"
+    equal "and its stream was not copied" "$before" "$(touched)"
+    equal "nor a still's" 503 "$(status -H 'Accept: image/png' "$at/rendered")"
+    equal "a thumbnail is not absent for that" 503 "$(status "$at/thumbnail?viewport=50,50")"
+    equal "and theirs was not copied either" "$before" "$(touched)"
+fi
+rm "$work/hold"
+wait "${films[@]}"
+equal "the two come to their end" h264,3 "$(probe "$work/film.56")"
+stop_server
 rm "$work/server/site/20-programs.cfg"
 start_web
 rle=$url/dicom-web/studies/2.25.7003/series/2.25.7002/instances/2.25.7001
