@@ -438,7 +438,8 @@ struct hl_audit_row {
 };
 /* HILUM_OK to go on. */
 typedef hilum_rc (*hl_audit_cb)(void *arg, const struct hl_audit_row *row);
-/* Rows after number `after` up to `until`, in order; pages, no snapshot is held between them. */
+/* Rows after number `after` up to `until`, in order; pages, no snapshot is held between them. No session is held while
+ * each() runs: it may wait. */
 hilum_rc hl_record_audit_rows(struct hl_record *record, int64_t after, int64_t until,
                               hl_audit_cb each, void *arg);
 /* Takes away rows up to `until`, in small units; what kv audit/pruned_to does not allow stays (012_audit_prune). */
@@ -447,7 +448,7 @@ struct hl_audit_filter {
     const char *who, *action, *what; /* NULL: any; who: how it begins */
     int64_t limit;
 };
-/* The newest first. A session is held meanwhile: each() does not wait for long. */
+/* The newest first; in pages likewise. */
 hilum_rc hl_record_audit_find(struct hl_record *record, const struct hl_audit_filter *filter,
                               hl_audit_cb each, void *arg);
 /* Statements of a plugin in one transaction, on its own tables (hilum_host.record). Any thread. */

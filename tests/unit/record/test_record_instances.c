@@ -266,6 +266,75 @@ static void audit__cannot_be_changed(void **state)
     assert_int_equal(fixture_open(f), HILUM_OK);
 }
 
+/* Reads the rest from within: deeper than there are reading sessions. */
+struct nested {
+    struct hl_record *record;
+    int depth;
+    int64_t last;
+    bool is_found;
+};
+
+enum { NESTED = 64 };
+
+static hilum_rc read_within(void *arg, const struct hl_audit_row *row)
+{
+    static const struct hl_audit_filter all = {.limit = 10};
+    struct nested *nested = arg;
+    nested->last = row->id;
+    if (++nested->depth > NESTED)
+        return HILUM_ECANCELLED;
+    return nested->is_found
+               ? hl_record_audit_find(nested->record, &all, read_within, nested)
+               : hl_record_audit_rows(nested->record, row->id, INT64_MAX, read_within, nested);
+}
+
+static void audit_rows__are_told_without_a_session(void **state)
+{
+    struct fixture *f = *state;
+    sql_run(f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+               "INSERT INTO audit (at_us, who, action, what) SELECT i, 'a', 'b', 'c' FROM n;");
+    struct nested nested = {.record = f->record};
+    assert_int_equal(hl_record_audit_rows(f->record, 0, INT64_MAX, read_within, &nested),
+                     HILUM_ECANCELLED);
+    assert_int_equal(nested.last, NESTED + 1);
+    nested = (struct nested){.record = f->record, .is_found = true};
+    assert_int_equal(hl_record_audit_find(f->record, &(struct hl_audit_filter){.limit = 10},
+                                          read_within, &nested),
+                     HILUM_ECANCELLED);
+}
+
+struct counted {
+    int64_t last, step;
+    unsigned n;
+};
+
+static hilum_rc count_row(void *arg, const struct hl_audit_row *row)
+{
+    struct counted *counted = arg;
+    assert_int_equal(row->id, counted->last + counted->step);
+    assert_int_equal(strlen(row->after), 3000);
+    counted->last = row->id;
+    counted->n++;
+    return HILUM_OK;
+}
+
+/* 1,200 rows of 3 kB: more than a page by number, and by bytes. */
+static void audit_rows__are_all_told_once(void **state)
+{
+    struct fixture *f = *state;
+    sql_run(f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) "
+               "INSERT INTO audit (at_us, who, action, what, after_json) "
+               "SELECT i, 'a', 'b', 'c', printf('%3000d', i) FROM n;");
+    struct counted counted = {.step = 1};
+    assert_int_equal(hl_record_audit_rows(f->record, 0, INT64_MAX, count_row, &counted), HILUM_OK);
+    assert_int_equal(counted.n, 1200);
+    counted = (struct counted){.last = 1201, .step = -1};
+    assert_int_equal(hl_record_audit_find(f->record, &(struct hl_audit_filter){.limit = 1100},
+                                          count_row, &counted),
+                     HILUM_OK);
+    assert_int_equal(counted.n, 1100);
+}
+
 int main(void)
 {
 #define RECORD(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -287,6 +356,8 @@ int main(void)
         RECORD(reopened__has_what_was_acknowledged),
         RECORD(newer_database__is_refused_with_both_versions),
         RECORD(audit__cannot_be_changed),
+        RECORD(audit_rows__are_told_without_a_session),
+        RECORD(audit_rows__are_all_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
