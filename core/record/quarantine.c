@@ -220,6 +220,17 @@ static hilum_rc discard(struct decision *d, struct hl_session *session, const st
     return rc;
 }
 
+/* The study's row, like every other row with a UID: who looks for what happened to it finds this. */
+static hilum_rc decision_audit(const struct decision *d, struct hl_session *session,
+                               const struct item *item)
+{
+    char after[100];
+    snprintf(after, sizeof after, "{\"SOPInstanceUID\":\"%s\"}", item->uid);
+    return hl_audit_add(session, d->who,
+                        d->is_release ? "quarantine.release" : "quarantine.discard",
+                        item->study_uid, NULL, after);
+}
+
 /* May run twice: items are read anew each time. */
 static hilum_rc decision_write(struct hl_session *session, void *arg)
 {
@@ -236,9 +247,7 @@ static hilum_rc decision_write(struct hl_session *session, void *arg)
                                 "WHERE id = ?1",
                                 "idti", item->id, d->is_release ? 1 : 2, d->who, hl_now_us());
         if (rc == HILUM_OK)
-            rc = hl_audit_add(session, d->who,
-                              d->is_release ? "quarantine.release" : "quarantine.discard",
-                              item->uid, NULL, NULL);
+            rc = decision_audit(d, session, item);
     }
     return rc;
 }

@@ -493,6 +493,13 @@ static hilum_rc start_parts(struct hl_server *server)
     return rc < 0 ? rc : hl_server_start_housekeeper(server);
 }
 
+/* A start once plugins run, a stop while they still do: who tells a collector of rows from now on tells both. */
+static void audit_life(struct hl_server *server, const char *action)
+{
+    if (hl_record_audit(server->record, "kernel", action, "hilum", NULL, NULL) < 0)
+        hl_log(HL_ERROR, "hilumd", "%s: not audited: %s", action, hl_error());
+}
+
 /* The reason is kept while everything is taken down, which has reasons of its own. */
 hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_options *options,
                          struct hl_faults *faults)
@@ -515,12 +522,15 @@ hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_option
         rc = open_parts(server, faults);
     if (rc == HILUM_OK)
         rc = start_parts(server);
+    server->is_started = rc == HILUM_OK;
     if (rc < 0) {
         char why[512];
         snprintf(why, sizeof why, "%s", hl_error());
         hl_server_stop(server, 0);
         return hl_fail(rc, "%s", why);
     }
+    audit_life(server, "application start");
+    audit_life(server, "network attach");
     return HILUM_OK;
 }
 
@@ -535,6 +545,8 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
     if (server->jobs)
         hl_jobs_stop(server->jobs, ms);
     hl_store_flush(server->store);
+    if (server->is_started)
+        audit_life(server, "application stop");
     if (server->plugins)
         hl_plugins_drain(server->plugins, PLUGIN_DRAIN_MS);
     hl_pool_free(server->audits);

@@ -53,7 +53,7 @@ struct hl_server {
     struct hl_glasses *glasses; /* broken */
     struct hl_pool *audits;     /* rows of plugins; NULL: not started, or stopped */
     pthread_t housekeeper;
-    bool has_housekeeper;
+    bool has_housekeeper, is_started;
     atomic_bool stopping;
     int64_t started_us;
     struct hl_arena arena;   /* plugins' commands */

@@ -283,15 +283,12 @@ static hilum_rc atna_init(const struct hilum_host *host, hilum_self *self, const
     return HILUM_OK;
 }
 
-/* A start and a stop are rows like the others: told even when the collector was away. */
 static hilum_rc atna_start(void *state)
 {
     struct atna *atna = state;
     hilum_rc rc = cursor_get(atna);
     if (rc != HILUM_OK)
         return rc;
-    atna->host->audit(atna->self, NULL, "application start", "hilum", NULL);
-    atna->host->audit(atna->self, NULL, "network attach", "hilum", NULL);
     if (pthread_create(&atna->thread, NULL, deliver, atna) != 0)
         return atna->host->fail(atna->self, HILUM_ENOMEM, "audit-atna: no thread");
     pthread_setname_np(atna->thread, "audit-atna");
@@ -303,7 +300,6 @@ static void atna_drain(void *state, uint32_t deadline_ms)
 {
     struct atna *atna = state;
     (void)deadline_ms;
-    atna->host->audit(atna->self, NULL, "application stop", "hilum", NULL);
     atna_stop(atna);
 }
 

@@ -40,7 +40,6 @@ static const struct kind {
      0,
      ABOUT_US},
     {"network attach", {"110108", "Network Entry"}, {"110124", "Attach"}, 'E', 0, ABOUT_US},
-    {"network detach", {"110108", "Network Entry"}, {"110125", "Detach"}, 'E', 0, ABOUT_US},
     {"audit.export", {"110101", "Audit Log Used"}, {NULL, NULL}, 'R', 0, ABOUT_LOG},
     {"audit.prune", {"110101", "Audit Log Used"}, {NULL, NULL}, 'D', 0, ABOUT_LOG},
     {"study.send",
@@ -98,8 +97,16 @@ static const struct kind {
      'E',
      0,
      ABOUT_US},
-    {"patient.edit", {"110103", "DICOM Instances Accessed"}, {NULL, NULL}, 'U', 0, ABOUT_STUDY},
-    {"study.delete", {"110105", "DICOM Study Deleted"}, {NULL, NULL}, 'D', 0, ABOUT_STUDY},
+    /* of a number in our catalogue, or of one object: no study's UID */
+    {"patient.edit", {"110110", "Patient Record"}, {NULL, NULL}, 'U', 0, ABOUT_US},
+    {"instance.compress", {"110103", "DICOM Instances Accessed"}, {NULL, NULL}, 'U', 0, ABOUT_US},
+    {"instance.discarded", {"110103", "DICOM Instances Accessed"}, {NULL, NULL}, 'D', 0, ABOUT_US},
+    {"quarantine.discard",
+     {"110103", "DICOM Instances Accessed"},
+     {NULL, NULL},
+     'D',
+     0,
+     ABOUT_STUDY},
     {"object.erase",
      {NULL, NULL},
      {NULL, NULL},
@@ -115,10 +122,10 @@ static const struct kind other_study = {
 static const struct kind other = {
     "", {"110113", "Security Alert"}, {"110131", "Software Configuration"}, 'E', 0, ABOUT_US};
 
-bool atna_is_study(const struct hilum_audit_row *row)
+static bool is_uid(const char *what)
 {
-    size_t n = strlen(row->what);
-    return n > 4 && n <= 64 && strspn(row->what, "0123456789.") == n && strchr(row->what, '.');
+    size_t n = strlen(what);
+    return n > 4 && n <= 64 && strspn(what, "0123456789.") == n && strchr(what, '.');
 }
 
 static const struct kind *kind_of(const struct hilum_audit_row *row)
@@ -126,7 +133,13 @@ static const struct kind *kind_of(const struct hilum_audit_row *row)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i].action, row->action) == 0)
             return &kinds[i];
-    return atna_is_study(row) ? &other_study : &other;
+    return is_uid(row->what) ? &other_study : &other;
+}
+
+/* Its shape tells a UID, only its kind whose: some rows are about one object. */
+bool atna_is_study(const struct hilum_audit_row *row)
+{
+    return kind_of(row)->shape == ABOUT_STUDY && is_uid(row->what);
 }
 
 /* ---- parts ---- */

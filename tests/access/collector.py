@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 SYSLOG = re.compile(rb"<(\d{1,3})>1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) (-|\[.*\]) \xef\xbb\xbf(.*)", re.S)
 # DCM codes of event, with those its type may have (PS3.16 CID 400, 401)
 TYPES = {"110100": {"110120", "110121"}, "110101": set(), "110102": set(), "110103": set(), "110104": set(), "110105": set(), "110106": set(),
-         "110107": set(), "110108": {"110124", "110125"}, "110112": set(), "110113": {f"1101{n}" for n in range(26, 38)},
+         "110107": set(), "110108": {"110124", "110125"}, "110110": set(), "110112": set(), "110113": {f"1101{n}" for n in range(26, 38)},
          "110114": {"110122", "110123"}}
 CODED = {"csd-code", "codeSystemName", "originalText"}
 

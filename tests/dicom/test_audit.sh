@@ -101,9 +101,9 @@ row "resolve, what was decided" patient.resolve '{"same_person":true}'
 hilum patient resolve "$(first_of patient conflicts conflict)" other >/dev/null || bad "hilum patient resolve other"
 row "resolve, another" patient.resolve '{"same_person":false}'
 hilum quarantine release "$(first_of quarantine list number)" >/dev/null || bad "hilum quarantine release"
-row "release" quarantine.release "user $(id -u)|1.2.999.3.1.1"
+row "release" quarantine.release "user $(id -u)|1.2.999.3|{\"SOPInstanceUID\":\"1.2.999.3.1.1\"}"
 hilum quarantine discard "$(first_of quarantine list number)" >/dev/null || bad "hilum quarantine discard"
-row "discard" quarantine.discard "user $(id -u)|1.2.999.3.1.1"
+row "discard" quarantine.discard "user $(id -u)|1.2.999.3|{\"SOPInstanceUID\":\"1.2.999.3.1.1\"}"
 hilum study send 1.2.999.3 dead >/dev/null || bad "hilum study send to a dead peer"
 job=$(hilum --json job list --all --state waiting | tr -d ' \n' | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
 hilum job cancel "$job" >/dev/null || bad "hilum job cancel"
