@@ -86,6 +86,7 @@ static void group_record(struct hl_store *store, struct group *group)
         if (job->rc != HILUM_OK)
             continue;
         job_fail(job, rc);
+        hl_unflushed_withdraw(job);
         hl_health_doubt(store, job);
         job->txn = NULL;
     }

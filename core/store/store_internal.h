@@ -285,6 +285,8 @@ void hl_unflushed_note(struct hl_store *store, struct hl_commit_job *job);
 /* After the sync: is the note durable? If not, job->noted is none. */
 void hl_unflushed_check(struct hl_store *store, struct hl_commit_job *job);
 void hl_unflushed_drop(struct hl_store *store, struct hl_commit_job *job);
+/* Before the answer that refuses: the next start finds no note of the job's object. */
+void hl_unflushed_withdraw(const struct hl_commit_job *job);
 /* Takes the transaction until the record has flushed. */
 void hl_unflushed_recorded(struct hl_store *store, struct hl_commit_job *job, uint64_t ticket);
 /* Before rows are taken away for good: no note of an object that is there now will be recorded again. HILUM_EAGAIN. */

@@ -96,6 +96,16 @@ void hl_unflushed_drop(struct hl_store *store, struct hl_commit_job *job)
     job->noted = NULL;
 }
 
+/* An object whose row failed is refused: its note would bring it back at the next start. */
+void hl_unflushed_withdraw(const struct hl_commit_job *job)
+{
+    const struct hl_store_provider *provider = job->provider;
+    if (job->noted != NULL &&
+        provider->table->note(provider->instance, job->txn, NULL, 0) != HILUM_OK)
+        hl_log(HL_WARN, "store", "a refused object may be there after the next start: %s",
+               hl_error());
+}
+
 static void final_give(const struct hl_store_provider *provider, void *txn)
 {
     if (provider->table->commit(provider->instance, txn) != HILUM_OK)

@@ -23,10 +23,26 @@ static uint64_t note_check(const char *key, const uint8_t *bytes, uint64_t n)
     return hash;
 }
 
+/* Overwritten in place: a full medium has room for it. No flush, because nobody was promised anything. */
+static hilum_rc note_withdraw(struct fs *fs, struct fs_txn *txn)
+{
+    static const uint8_t nothing[sizeof(struct note_head)];
+    struct fs_entry *entry = txn->entry;
+    if (entry == NULL || txn->state != FS_SYNCED || !entry->has_note)
+        return HILUM_OK;
+    if (!fs_write_all(fs->intake->segments[entry->segment].fd, nothing, sizeof nothing,
+                      entry->offset - INTAKE_BLOCK + INTAKE_HEAD))
+        return fs_fail_errno(fs, "withdraw the note about", txn->key);
+    entry->has_note = false;
+    return HILUM_OK;
+}
+
 hilum_rc fs_note(void *self, void *handle, const void *bytes, uint64_t n)
 {
     struct fs *fs = self;
     struct fs_txn *txn = handle;
+    if (n == 0)
+        return note_withdraw(fs, txn);
     if (txn->entry == NULL || txn->state != FS_OPEN || n > INTAKE_NOTE_MAX)
         return fs_fail(fs, HILUM_EUNSUP, "no place for a note about", txn->key);
     struct note_head head = {.length = n, .check = note_check(txn->key, bytes, n)};

@@ -58,7 +58,9 @@ struct hilum_store {
     /* Optional, the three together, for stores that write a log. A note of the host's about an object, given before sync and
      * made durable with it: what the catalogue will say, should a power loss take the row away. It may outlive
      * erase and abort in what a start finds, and may be gone once the object is final: commit then means that the row is durable.
-     * HILUM_EUNSUP: this object cannot carry one (too long, or not in the log). */
+     * HILUM_EUNSUP: this object cannot carry one (too long, or not in the log).
+     * With n = 0 after sync: withdraws it, so that a later start finds none. Its object was refused: a power loss may still
+     * bring the note back, the end of a process does not. */
     hilum_rc (*note)(void *self, void *txn, const void *bytes, uint64_t n);
     /* After sync: HILUM_OK: the note is durable with the object. HILUM_EUNSUP: it has none after all. */
     hilum_rc (*note_kept)(void *self, void *txn);

@@ -93,6 +93,26 @@ static void rows__that_were_flushed_may_be_in_the_log_still(void **state)
     assert_int_equal(p->record->n, 2);
 }
 
+static void one_refused(struct pipeline *p)
+{
+    struct hl_ingest_result result;
+    p->record->fail_with = HILUM_EFULL;
+    if (image_send(p, "1.2.3", 1, &result) == HILUM_OK || result.status != 0xA700)
+        _exit(2);
+    p->record->fail_with = HILUM_OK;
+    must_send(p, "1.2.4", 2);
+}
+
+static void object__that_was_refused_does_not_come_back(void **state)
+{
+    struct pipeline *p = *state;
+    power_lost_after(p, one_refused);
+    pipeline_open(p);
+    assert_int_equal(p->record->n, 1);
+    assert_string_equal(p->record->rows[0].stored.sop_instance, "1.2.4");
+    assert_int_equal(pipeline_objects(p), 1);
+}
+
 static void one_erased(struct pipeline *p)
 {
     must_send(p, "1.2.3", 1);
@@ -192,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(rows__not_flushed_are_recorded_again_in_order),
         TEST(rows__that_were_flushed_may_be_in_the_log_still),
+        TEST(object__that_was_refused_does_not_come_back),
         TEST(object__that_was_erased_does_not_come_back),
         TEST(object__that_is_not_whole_was_promised_to_nobody),
         cmocka_unit_test(note__says_everything_of_a_row_and_bad_ones_say_so),
