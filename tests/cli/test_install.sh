@@ -13,7 +13,7 @@ cd /
 grep -q sound "$work/check"
 echo "--check of the installed tree is sound"
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(python3 "$root/tests/lib/free_port.py")
 cat >"$work/prefix/etc/hilum/local.d/10-site.cfg" <<TXT
 dicom = { aet = "HERE"; listen = ( "127.0.0.1:$port" ); };
 plugins = ( { name = "store-fs"; options = { segment = "2MiB"; segments = 2; }; } );

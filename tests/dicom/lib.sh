@@ -33,7 +33,7 @@ finish() {
 trap finish EXIT
 
 free_port() {
-    $python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    $python "$root/tests/lib/free_port.py"
 }
 
 # await SECONDS COMMAND...: until the command succeeds.
@@ -82,7 +82,8 @@ start_receiver() {
     mkdir -p "$dir"
     storescp --fork +xa -aet "$aet" -od "$dir" +uf "$@" "$at" >"$dir.log" 2>&1 &
     pids+=("$!")
-    await 10 $python -c "import socket; socket.create_connection(('127.0.0.1', $at), 1)" 2>/dev/null
+    await 20 $python -c "import socket; socket.create_connection(('127.0.0.1', $at), 1)" 2>/dev/null && kill -0 "${pids[-1]}" ||
+        bad "storescp $aet does not listen on $at: $(tail -n 1 "$dir.log")"
 }
 
 ok() {

@@ -105,7 +105,11 @@ row "release" quarantine.release "user $(id -u)|1.2.999.3|{\"SOPInstanceUID\":\"
 hilum quarantine discard "$(first_of quarantine list number)" >/dev/null || bad "hilum quarantine discard"
 row "discard" quarantine.discard "user $(id -u)|1.2.999.3|{\"SOPInstanceUID\":\"1.2.999.3.1.1\"}"
 hilum study send 1.2.999.3 dead >/dev/null || bad "hilum study send to a dead peer"
-job=$(hilum --json job list --all --state waiting | tr -d ' \n' | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+job_waits() { # between two tries
+    job=$(hilum --json job list --all --state waiting | tr -d ' \n' | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+    [ -n "$job" ]
+}
+await 10 job_waits || bad "the job to a dead peer waits"
 hilum job cancel "$job" >/dev/null || bad "hilum job cancel"
 row "cancel" job.cancel "user $(id -u)|job:$job"
 hilum job retry >/dev/null || bad "hilum job retry"

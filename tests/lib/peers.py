@@ -1,6 +1,8 @@
 """Servers and clients for whole-server tests and benchmarks: Hilum, Orthanc, DCMTK's tools. Loopback only."""
 import atexit, json, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
 
+from free_port import free_port  # noqa: F401 - for those who import peers
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.environ.get("HILUM_BUILD", f"{ROOT}/build/release")
 
@@ -19,12 +21,6 @@ def kill_the_rest():
 atexit.register(kill_the_rest)
 for number in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, lambda number, _: sys.exit(128 + number))
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_for_line(path, text, process, seconds=30):

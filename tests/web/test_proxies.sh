@@ -9,7 +9,6 @@ command -v haproxy >/dev/null || skip "haproxy is not installed"
 start_web 'unknown_clients = "refuse"; proxies = "127.0.0.1";' '' '{ name = "auth-local"; required = true; },'
 send_demo
 etc=$root/etc study=2.25.31074444438814285357292730408721544579
-free_port() { $python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 token=$("$build/bin/hilum" --data "$work/server/data" --json token create proxied administrator | $python -c 'import json,sys; print(json.load(sys.stdin)["token"])')
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 -subj /CN=pacs.example \
     -addext subjectAltName=DNS:pacs.example 2>/dev/null
