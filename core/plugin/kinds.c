@@ -155,14 +155,14 @@ static bool share_a_method(const char *a, const char *b)
     return false;
 }
 
-/* A route asks for a permission, or says that it is for everybody: forgetting must not open it. */
+/* A route asks for a permission, or says whom it is for: forgetting must not open it. */
 static hilum_rc check_route(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     const struct hilum_route *route = (const struct hilum_route *)(const void *)cap;
     if (route->pattern[0] != '/')
         return hl_fail(HILUM_EINVAL, "route \"%s\": pattern %s: expected a leading '/'", cap->name,
                        route->pattern);
-    if (!route->permission && !(route->flags & HILUM_ROUTE_ANONYMOUS))
+    if (!route->permission && !(route->flags & (HILUM_ROUTE_ANONYMOUS | HILUM_ROUTE_ADMITTED)))
         return hl_fail(HILUM_EINVAL, "route \"%s\": permission is missing", cap->name);
     const struct hilum_self *peer;
     for (size_t i = 0; (peer = hl_peer(plugin, i)); i++) {

@@ -53,8 +53,9 @@ static hilum_rc load_one(struct http_server *server, const struct hilum_cap *cap
         return bad_pattern(server, cap->name, "there are too many routes");
     if (!HILUM_HAS(struct hilum_route, cap->size, run) || table->run == NULL)
         return bad_pattern(server, cap->name, "it has no run()");
-    if (table->permission == NULL && !(table->flags & HILUM_ROUTE_ANONYMOUS))
-        return bad_pattern(server, cap->name, "it names no permission and is not anonymous");
+    if (table->permission == NULL &&
+        !(table->flags & (HILUM_ROUTE_ANONYMOUS | HILUM_ROUTE_ADMITTED)))
+        return bad_pattern(server, cap->name, "it names no permission and says not whom it is for");
     struct http_route *route = &server->routes[server->n_routes];
     route->table = table;
     route->instance = instance;

@@ -37,11 +37,11 @@ static const struct hilum_route_param log_params[] = {
 
 /* A command asks access itself, for its own action: the route admits whoever is served at all. */
 const struct hilum_route admin_routes[] = {
-    {ROUTE("commands", "GET", "/api/commands", NULL, 0, admin_list, HILUM_ROUTE_ANONYMOUS,
+    {ROUTE("commands", "GET", "/api/commands", NULL, 0, admin_list, HILUM_ROUTE_ADMITTED,
            "All commands with their arguments."),
      .gives = "application/json"},
     {ROUTE("run", "POST", "/api/commands/{command...}", NULL, 1 << 20, admin_run,
-           HILUM_ROUTE_ANONYMOUS, "Runs a command; its arguments are the body."),
+           HILUM_ROUTE_ADMITTED, "Runs a command; its arguments are the body."),
      .takes = "application/json", .gives = "application/json,application/x-ndjson"},
     {ROUTE("events", "GET", "/api/events", "find", 0, admin_events, 0,
            "What happens to studies, as it happens (server-sent events)."),
@@ -49,7 +49,7 @@ const struct hilum_route admin_routes[] = {
     {ROUTE("log", "GET", "/api/log", "log.read", 0, admin_log, 0,
            "The server's log, as it is written (server-sent events)."),
      .gives = "text/event-stream", .params = log_params},
-    {ROUTE("openapi", "GET", "/api/openapi.json", NULL, 0, admin_openapi, HILUM_ROUTE_ANONYMOUS,
+    {ROUTE("openapi", "GET", "/api/openapi.json", NULL, 0, admin_openapi, HILUM_ROUTE_ADMITTED,
            "This description (OpenAPI 3.1)."),
      .gives = "application/json"},
 };

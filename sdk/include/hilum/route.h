@@ -129,7 +129,8 @@ struct hilum_http_api {
 
 enum {
     HILUM_ROUTE_ANONYMOUS = 1, /* without signing in: sign-in itself, health, static bundles */
-    HILUM_ROUTE_NO_CSRF = 2    /* writes that carry their own proof, such as a signed form */
+    HILUM_ROUTE_NO_CSRF = 2,   /* writes that carry their own proof, such as a signed form */
+    HILUM_ROUTE_ADMITTED = 4 /* whoever is served at all (is_admitted); run() asks access itself */
 };
 
 enum { HILUM_IN_QUERY = 1, HILUM_IN_HEADER = 2 };
@@ -152,7 +153,8 @@ struct hilum_route {
         pattern; /* "/studies/{study}/series/{series}"; a last {name...} takes the rest of the path.
                              * A literal segment wins over a {name} */
     const char
-        *permission; /* action asked of access before run(); NULL only with HILUM_ROUTE_ANONYMOUS */
+        *permission; /* action asked of access before run(); NULL only with HILUM_ROUTE_ANONYMOUS
+                      * or HILUM_ROUTE_ADMITTED */
     const char *summary; /* one sentence for OpenAPI */
     uint64_t
         body_max;   /* bytes of a request body; 0: bodies are refused. HILUM_LENGTH_UNKNOWN: any */
