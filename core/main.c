@@ -13,6 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* For associations and for jobs each; plugins have PLUGIN_DRAIN_MS after that. A supervisor's
+ * patience must be longer than all three (TimeoutStopSec in etc/systemd), else it kills what
+ * was about to end. */
 enum { DRAIN_MS = 15000 };
 
 static const char usage[] =
@@ -37,8 +40,10 @@ struct arguments {
     char paths[5][PATH_MAX];
 };
 
-/* What was installed lies beside the program, wherever that was put; the configuration of a packaged one lies
- * in /etc. NULL: neither is there. What was asked for by an option must be there, defaults may be absent. */
+/* What was installed lies beside the program, wherever that was put; the configuration of a
+ * packaged one lies in /etc. NULL: neither is there. What was asked for by an option must be
+ * there, defaults may be absent. Two levels up from bin/hilumd, so that a tree that was
+ * unpacked anywhere works as it is. */
 static const char *installed(const char *relative, const char *otherwise, char out[PATH_MAX])
 {
     char self[PATH_MAX];
@@ -132,7 +137,8 @@ static int check(const struct hl_server_options *options)
     return rc == HILUM_OK && count == 0 ? 0 : 1;
 }
 
-/* Waits for a signal: SIGHUP reloads, SIGTERM and SIGINT end. */
+/* Waits for a signal: SIGHUP reloads, SIGTERM and SIGINT end. sigwait in a thread that has the
+ * signals blocked: no handler runs anywhere, so nothing has to be safe in one. */
 static void wait_for_end(struct hl_server *server, const sigset_t *signals)
 {
     for (int number; sigwait(signals, &number) == 0;) {
@@ -178,6 +184,7 @@ static int serve(const struct hl_server_options *options)
     return 0;
 }
 
+/* No file the server makes is readable by others, whatever the shell's umask was. */
 int main(int argc, char **argv)
 {
     umask(027);

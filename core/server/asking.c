@@ -9,9 +9,12 @@
 #include "core/dicom/scu_query.h"
 #include "core/server/server.h"
 
+/* WAIT_MS holds between two messages of the peer, not for the whole: a C-MOVE of a large study
+ * may take hours. LONGEST_MS keeps a plugin's slip from holding a thread for days. */
 enum { WAIT_MS = 60000, LONGEST_MS = 3600000, HOST_SIZE = 256 };
 
-/* A call with what its peer's texts live in. */
+/* A call with what its peer's texts live in. On the caller's stack: a call ends within the
+ * call. */
 struct asked {
     struct hl_query_call call;
     struct hl_policy *policy; /* of now; owns the configured peers */
@@ -38,7 +41,9 @@ static struct hl_principal sender_of(const struct hl_server *server, const struc
                                  .studies = &server->studies};
 }
 
-/* end() must follow whatever the answer. */
+/* end() must follow whatever the answer. A peer by name has what the configuration says (TLS,
+ * titles, limits); one by address is made up for this call and may be asked, but nothing may
+ * be fetched from it (check_store). */
 static hilum_rc begin(hilum_self *self, const struct hilum_scu_peer *peer, struct asked *out)
 {
     struct hl_server *server = hl_plugins_context(self);
@@ -61,6 +66,7 @@ static hilum_rc begin(hilum_self *self, const struct hilum_scu_peer *peer, struc
     return HILUM_OK;
 }
 
+/* The policy is let go last: the peer's texts are its. */
 static hilum_rc end(struct asked *asked, hilum_rc rc)
 {
     hl_policy_unref(asked->policy);
@@ -79,6 +85,8 @@ static hilum_rc echo(hilum_self *self, const struct hilum_scu_peer *peer, uint32
     return end(&asked, rc);
 }
 
+/* each() runs on this thread between two responses: a plugin that takes long holds the peer
+ * up. An error of it cancels the query (PS3.4 C.4.1.3). */
 static hilum_rc find(hilum_self *self, const struct hilum_scu_peer *peer, const char *sop_class,
                      hilum_dataset *identifier, hilum_rc (*each)(void *arg, hilum_dataset *answer),
                      void *arg, uint16_t *status)
@@ -90,7 +98,8 @@ static hilum_rc find(hilum_self *self, const struct hilum_scu_peer *peer, const 
     return end(&asked, rc);
 }
 
-/* Where no destination is named the peer sends to us (PS3.4 C.4.2): it must know our title. */
+/* Where no destination is named the peer sends to us (PS3.4 C.4.2): it must know our title.
+ * The configuration is held until the end, for our title is a text of it. */
 static hilum_rc move(hilum_self *self, const struct hilum_scu_peer *peer, const char *sop_class,
                      hilum_dataset *identifier, const char *destination, hilum_send_cb progress,
                      void *arg, struct hilum_suboperations *total, uint16_t *status)
@@ -110,7 +119,8 @@ static hilum_rc move(hilum_self *self, const struct hilum_scu_peer *peer, const 
     return end(&asked, rc);
 }
 
-/* Asked before anything is fetched; of each study it is asked again. */
+/* Asked before anything is fetched; of each study it is asked again. The principal is the peer
+ * as if it sent by itself: what a peer may not store it may not have fetched either. */
 static hilum_rc check_store(const struct asked *asked)
 {
     return asked->call.peer == &asked->made
@@ -140,6 +150,7 @@ static hilum_rc get(hilum_self *self, const struct hilum_scu_peer *peer, const c
     return end(&asked, rc);
 }
 
+/* N-services and whatever else has one answer; the answer's data set is the caller's. */
 static hilum_rc request(hilum_self *self, const struct hilum_scu_peer *peer,
                         const struct hilum_dimse_request *given, hilum_dataset *data,
                         struct hilum_scu_answer *answer)

@@ -1,4 +1,11 @@
-/* `hilum audit ...`: found, verified, exported. SPDX-License-Identifier: Apache-2.0 */
+/* `hilum audit ...`: found, verified, exported.
+ *
+ * Verification needs three things that are kept apart: the rows (in the database), the seals
+ * (a file, best on another machine) and the key. Each seal is checked over the rows since the
+ * seal before, with that seal's digest in front, so a row that was changed, taken out or
+ * slipped in breaks the first seal behind it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/audit.h"
 
 #include "core/base/clock.h"
@@ -14,6 +21,7 @@
 
 /* ---- verify ---- */
 
+/* `before` is the last seal that was looked at: the next one's rows begin behind it. */
 struct check {
     struct hl_server *server;
     char key[HL_SEAL_KEY];
@@ -21,6 +29,7 @@ struct check {
     int64_t seals, rows, is_signed;
 };
 
+/* The row's `after` is the seal up to which rows went, written before they went. */
 static hilum_rc prune_keep(void *arg, const struct hl_audit_row *row)
 {
     struct hl_seal *out = arg;
@@ -37,6 +46,7 @@ static hilum_rc pruned_read(struct check *check)
     return hl_record_audit_find(check->server->record, &filter, prune_keep, &check->pruned);
 }
 
+/* The range is all that can be told: a digest does not say which of its rows is another. */
 static hilum_rc not_sealed(const struct check *check, const struct hl_seal *seal)
 {
     return hl_fail(HILUM_ECORRUPT,
@@ -44,6 +54,8 @@ static hilum_rc not_sealed(const struct check *check, const struct hl_seal *seal
                    check->before.last + 1, seal->last, seal->at);
 }
 
+/* Unsigned ones count only until the first signed one: else whoever can write the file could
+ * leave signatures out. */
 static hilum_rc signature_check(struct check *check, const struct hl_seal *seal)
 {
     if (seal->signature[0] == '\0' && check->is_signed == 0)
@@ -55,6 +67,8 @@ static hilum_rc signature_check(struct check *check, const struct hl_seal *seal)
     return HILUM_OK;
 }
 
+/* A seal over rows that are gone cannot be checked any more; the last of those must be the one
+ * the prune row names, since that row is itself under a seal that stays. */
 static hilum_rc rows_check(struct check *check, const struct hl_seal *seal)
 {
     struct hl_seal now;
@@ -82,6 +96,8 @@ static hilum_rc seal_check(void *arg, const struct hl_seal *seal)
     return rc;
 }
 
+/* The first fault ends it, with HILUM_ECORRUPT. `seals` may be a copy from elsewhere: that is
+ * the one an intruder on this machine could not have changed. */
 static hilum_rc verify(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -105,6 +121,8 @@ static hilum_rc verify(void *ctx, struct hl_call *call)
 
 /* ---- export: rows as they are sealed, each seal after those it is over ---- */
 
+/* Written while the seals are walked: an export of years needs no more memory than a page of
+ * rows. */
 struct exporting {
     struct hl_server *server;
     FILE *file;
@@ -114,6 +132,7 @@ struct exporting {
     bool has_head;
 };
 
+/* A member that is absent is left out, not written empty: the digest tells the two apart. */
 static hilum_rc row_write(void *arg, const struct hl_audit_row *row)
 {
     struct exporting *exporting = arg;
@@ -137,6 +156,7 @@ static hilum_rc row_write(void *arg, const struct hl_audit_row *row)
     return is_written ? HILUM_OK : hl_fail(HILUM_EIO, "write the export: %s", strerror(errno));
 }
 
+/* With the seal before the first exported row: hilum-audit-verify begins its chain there. */
 static hilum_rc head_write(struct exporting *exporting)
 {
     char key[HL_SEAL_KEY], at[32], before[HL_SEAL_LINE] = "null\n";
@@ -152,6 +172,7 @@ static hilum_rc head_write(struct exporting *exporting)
     return rc;
 }
 
+/* Seals that are left out still are read: the last of them begins the chain of what follows. */
 static hilum_rc seal_export(void *arg, const struct hl_seal *seal)
 {
     struct exporting *exporting = arg;
@@ -173,6 +194,8 @@ static hilum_rc seal_export(void *arg, const struct hl_seal *seal)
     return rc;
 }
 
+/* What was pruned cannot be exported: it begins behind it, whatever was asked for. Durable on
+ * return. */
 static hilum_rc export_write(struct exporting *exporting)
 {
     char path[4200];
@@ -190,7 +213,9 @@ static hilum_rc export_write(struct exporting *exporting)
     return rc;
 }
 
-/* Never over a file that is there, and for the server's user only: it names patients' studies and people. */
+/* Never over a file that is there, and for the server's user only: it names patients' studies
+ * and people. The row about the export is written first and sealed with the rest, so that the
+ * file itself tells who took it. */
 static hilum_rc export(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -229,6 +254,8 @@ static hilum_rc key(void *ctx, struct hl_call *call)
 
 /* ---- find ---- */
 
+/* before and after are JSON in the record; what does not parse is shown as absent, not as an
+ * error. */
 static hilum_rc row_tell(void *arg, const struct hl_audit_row *row)
 {
     char at[32];
@@ -242,6 +269,7 @@ static hilum_rc row_tell(void *arg, const struct hl_audit_row *row)
     return hl_call_item(arg, item);
 }
 
+/* Rows leave as they are read: `--limit 1000000` costs a page of memory. */
 static hilum_rc find(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;

@@ -1,6 +1,13 @@
 /* Seals on the audit record: every few minutes the signed digest of all rows so far, each over the one before, goes into
  * a file and into the log, which a site keeps elsewhere. Whoever rewrites the database cannot rewrite those. Rows older
- * than audit.keep go, a seal at a time, once a row that says so is there. SPDX-License-Identifier: Apache-2.0 */
+ * than audit.keep go, a seal at a time, once a row that says so is there.
+ *
+ * Files: `audit.seals`, one line of JSON a seal, only ever appended to; `<data>/audit.key`,
+ * the secret key in hex, mode 0600. Order of durability: rows (flush of the record), then the
+ * seal's line (fsync), then, minutes or years later, pruning (a row that says so first). A
+ * crash between any two of these leaves a record that verifies.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/audit.h"
 
 #include "core/base/clock.h"
@@ -31,12 +38,14 @@ static hilum_rc add_row(void *arg, const struct hl_audit_row *row)
     return HILUM_OK;
 }
 
+/* ECANCELLED ends the walk after ROWS_MAX; the rest has the next seal. */
 static hilum_rc add_some(void *arg, const struct hl_audit_row *row)
 {
     const struct hl_chain *chain = arg;
     return chain->rows == ROWS_MAX ? HILUM_ECANCELLED : add_row(arg, row);
 }
 
+/* Also used to verify, with a fixed end: then every row counts, however many. */
 hilum_rc hl_audit_seal_make(struct hl_server *server, const struct hl_seal *before, int64_t until,
                             struct hl_seal *out)
 {
@@ -50,6 +59,7 @@ hilum_rc hl_audit_seal_make(struct hl_server *server, const struct hl_seal *befo
 
 /* ---- the file ---- */
 
+/* 4,200 bytes are enough for a path of 4,096 with a name behind it. */
 void hl_audit_seals_path(struct hl_server *server, char *out, size_t size)
 {
     struct hl_config *config = hl_server_config(server);
@@ -69,7 +79,8 @@ static bool line_read(const char *line, struct hl_seal *out)
     return is_seal;
 }
 
-/* A last line that is cut short was never told to anybody. */
+/* A last line that is cut short was never told to anybody. HILUM_EINVAL: a whole line that is
+ * no seal, which is damage and no crash: somebody must look. */
 hilum_rc hl_audit_seals_each(const char *path,
                              hilum_rc (*each)(void *arg, const struct hl_seal *seal), void *arg,
                              off_t *whole)
@@ -109,6 +120,7 @@ static hilum_rc cut_back(const char *path, off_t whole)
                    strerror(errno));
 }
 
+/* A short write is an error too: the line is cut back before the next one is written. */
 static hilum_rc append(const char *path, int flags, mode_t mode, const char *text)
 {
     size_t n = strlen(text);
@@ -123,6 +135,8 @@ static hilum_rc append(const char *path, int flags, mode_t mode, const char *tex
 
 /* ---- the key ---- */
 
+/* O_EXCL: of two servers over one folder only one makes the key. It exists before the first
+ * seal. */
 static hilum_rc key_make(const char *path, unsigned char secret[crypto_sign_SECRETKEYBYTES])
 {
     unsigned char public_key[crypto_sign_PUBLICKEYBYTES];
@@ -135,7 +149,8 @@ static hilum_rc key_make(const char *path, unsigned char secret[crypto_sign_SECR
     return rc;
 }
 
-/* Of <data>/audit.key, which is made when there is none. Wipe *secret. */
+/* Of <data>/audit.key, which is made when there is none. Wipe *secret. A file that is there
+ * and holds no key is an error: making a new one would silently end the chain of trust. */
 static hilum_rc key_load(struct hl_server *server, unsigned char secret[crypto_sign_SECRETKEYBYTES])
 {
     char path[4200], text[2 * crypto_sign_SECRETKEYBYTES + 1] = "";
@@ -159,6 +174,7 @@ static hilum_rc key_load(struct hl_server *server, unsigned char secret[crypto_s
                             "%s: no key; restore it, or move it away to begin a new one", path);
 }
 
+/* Ed25519 keeps the public key within the secret one, so one file is enough. */
 hilum_rc hl_audit_key(struct hl_server *server, char out[HL_SEAL_KEY])
 {
     unsigned char secret[crypto_sign_SECRETKEYBYTES], public_key[crypto_sign_PUBLICKEYBYTES];
@@ -183,8 +199,9 @@ static hilum_rc seal_sign(struct hl_server *server, struct hl_seal *seal)
     return rc;
 }
 
-/* Rows, then the flush that makes them durable, then the line, synced: a seal never vouches for what a power loss could
- * take back. On the housekeeper's thread, and for an export. */
+/* Rows, then the flush that makes them durable, then the line, synced: a seal never vouches
+ * for what a power loss could take back. On the housekeeper's thread, and for an export. A
+ * seal without new rows is none: a quiet night adds no lines. */
 static hilum_rc seal_now(struct hl_server *server)
 {
     char path[4200], line[HL_SEAL_LINE];
@@ -213,6 +230,8 @@ static hilum_rc seal_now(struct hl_server *server)
     return rc;
 }
 
+/* The housekeeper and an export may come at once: two seals over the same rows would break the
+ * chain. */
 hilum_rc hl_server_audit_seal(struct hl_server *server)
 {
     pthread_mutex_lock(&server->sealing);
@@ -223,11 +242,13 @@ hilum_rc hl_server_audit_seal(struct hl_server *server)
 
 /* ---- pruning ---- */
 
+/* Times are compared as texts: all are UTC in the same form. */
 struct pruning {
     const char *before; /* time: seals made earlier may go */
     struct hl_seal last;
 };
 
+/* Whole seals only: a seal over half of its rows could not be checked. */
 static hilum_rc older_keep(void *arg, const struct hl_seal *seal)
 {
     struct pruning *pruning = arg;
@@ -236,6 +257,8 @@ static hilum_rc older_keep(void *arg, const struct hl_seal *seal)
     return HILUM_OK;
 }
 
+/* How far rows may go, as the trigger of migration 012 reads it too: without this number the
+ * database itself refuses to delete audit rows. */
 static int64_t pruned_to(struct hl_server *server)
 {
     struct hl_buf text = {0};
@@ -246,7 +269,9 @@ static int64_t pruned_to(struct hl_server *server)
     return last;
 }
 
-/* The row that says what went is under the seals that stay, so that a hole is told from a prune. */
+/* The row that says what went is under the seals that stay, so that a hole is told from a
+ * prune. Row first, permission second, rows last: a crash in between leaves more than was
+ * told, never less. */
 static hilum_rc prune_tell(struct hl_server *server, const struct hl_seal *last)
 {
     char line[HL_SEAL_LINE], what[64], number[24];
@@ -258,6 +283,7 @@ static hilum_rc prune_tell(struct hl_server *server, const struct hl_seal *last)
     return rc == HILUM_OK ? hl_record_kv_set(server->record, "audit", "pruned_to", number) : rc;
 }
 
+/* Deleting is asked for each time, for a prune that was cut short goes on with the next. */
 hilum_rc hl_server_audit_prune(struct hl_server *server)
 {
     char path[4200], before[32];

@@ -1,5 +1,12 @@
 /* What goes to a peer and comes from it another way than by DIMSE: jobs of the outbox given to a `carrier`
- * (hilum/carrier.h). SPDX-License-Identifier: Apache-2.0 */
+ * (hilum/carrier.h).
+ *
+ * A carrier is pinned and entered for one batch: a plugin may be swapped between two batches,
+ * and never under one. What it answers has three meanings for the lane: an object's own
+ * outcome; a failure of the object for good; or that nothing was reached, which costs no
+ * attempt and closes the lane.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +28,7 @@ static const struct hilum_carrier *table_of(const struct carrier *carrier)
     return (const struct hilum_carrier *)(const void *)carrier->cap;
 }
 
+/* On an error out->cap is NULL and nothing has to be put back. */
 static hilum_rc carrier_get(struct hl_server *server, const char *via, struct carrier *out)
 {
     *out = (struct carrier){.plugins = server->plugins};
@@ -36,14 +44,19 @@ static hilum_rc carrier_get(struct hl_server *server, const char *via, struct ca
     return HILUM_OK;
 }
 
+/* In this order: leaving lets the next caller in, unpinning lets the plugin go. */
 static void carrier_put(struct carrier *carrier)
 {
     hl_plugins_leave(carrier->plugins, carrier->cap);
     hl_plugins_unpin(carrier->plugins, carrier->cap);
 }
 
+/* What leaves was admitted when it was queued: a rule's verb or a person's command was asked
+ * for then. */
 static const struct hl_principal outbox = {.kind = HL_PRINCIPAL_SYSTEM, .name = "outbox"};
 
+/* Borrowed from the peer, which the caller holds until the carrier has returned. Secrets are
+ * names of files: the carrier reads them itself, so that they are in no memory of ours. */
 static struct hilum_destination destination_of(const struct hl_peer *peer)
 {
     return (struct hilum_destination){.size = sizeof(struct hilum_destination),
@@ -72,6 +85,8 @@ static void not_reached(struct hl_job_attempt *attempts, size_t n, hilum_rc rc)
 
 /* ---- sending ---- */
 
+/* What the carrier did not touch has rc 0 from calloc: HILUM_OK is only believed after it
+ * returned without an error. */
 static void deliver(const struct carrier *carrier, const struct hl_peer *peer,
                     const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n)
 {
@@ -97,6 +112,7 @@ static void deliver(const struct carrier *carrier, const struct hl_peer *peer,
     free(items);
 }
 
+/* All wishes of the batch go the same way: the caller has grouped them by it. */
 void hl_server_carry(struct hl_server *server, const struct hl_peer *peer,
                      const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n)
 {
@@ -114,11 +130,15 @@ void hl_server_carry(struct hl_server *server, const struct hl_peer *peer,
 
 /* ---- fetching ---- */
 
+/* Not there, not allowed, not possible, not well asked: no second attempt would be answered
+ * otherwise. */
 static bool is_final(hilum_rc rc)
 {
     return rc == HILUM_ENOTFOUND || rc == HILUM_EDENIED || rc == HILUM_EUNSUP || rc == HILUM_EINVAL;
 }
 
+/* What comes in is stored by the carrier through hilum_host.objects, object by object, with
+ * the same checks as any other arrival. */
 static void fetch(const struct carrier *carrier, const struct hl_peer *peer,
                   struct hl_job_attempt *attempt)
 {
@@ -140,6 +160,8 @@ static void fetch(const struct carrier *carrier, const struct hl_peer *peer,
     json_decref(arguments);
 }
 
+/* A batch is one job here (send_job.c), so a study that takes long delays no other peer's
+ * lane. */
 void hl_server_fetch(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n)
 {
     struct hl_server *server = arg;

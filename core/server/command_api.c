@@ -1,4 +1,8 @@
 /* struct hilum_command_api: the server's commands and log for plugins that offer them by another way than the socket.
+ *
+ * The same table of commands, rights and forms as for the socket; only the way in differs.
+ * `who` is a person who signed in, so rows of the audit name him and not the plugin.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
@@ -35,6 +39,8 @@ static bool is_gone(void *arg)
     return run->is_gone && run->is_gone(run->arg);
 }
 
+/* On the plugin's thread until the command has ended; every line goes to run->line as it
+ * comes. */
 static hilum_rc run_command(hilum_self *self, const struct hilum_command_run *run)
 {
     const struct hl_server *server = hl_plugins_context(self);
@@ -45,6 +51,7 @@ static hilum_rc run_command(hilum_self *self, const struct hilum_command_run *ru
                           run->arguments, &caller);
 }
 
+/* Under the log's lock (core/base/log.h): `line` may copy and nothing else. */
 static hilum_rc log_tail(hilum_self *self, uint64_t after, uint64_t *last,
                          void (*line)(void *arg, uint64_t number, const char *json), void *arg)
 {
@@ -53,6 +60,7 @@ static hilum_rc log_tail(hilum_self *self, uint64_t after, uint64_t *last,
     return HILUM_OK;
 }
 
+/* For work that outlives the exchange somebody asked in; freed as any principal. */
 static hilum_rc keep(hilum_self *self, const hilum_principal *who, hilum_principal **out)
 {
     (void)self;

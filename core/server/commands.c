@@ -2,7 +2,13 @@
  *
  * A command runs on the thread of its connection, many at once; what it reads of the
  * configuration it holds by reference. What changes something is in the audit record, also when
- * it failed. SPDX-License-Identifier: Apache-2.0 */
+ * it failed.
+ *
+ * Rights were checked before run() by the action in the table (core/control); a finer one is
+ * asked here. Results are made for programs; `view` is what people see, so that a text may be
+ * improved without breaking a script.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
 #include "core/base/clock.h"
@@ -51,7 +57,8 @@ struct hl_peers *hl_server_peers(struct hl_server *server)
     return peers;
 }
 
-/* Adds `name` with the JSON a part writes about itself. */
+/* Adds `name` with the JSON a part writes about itself. Frees the buffer, empty or not, for
+ * the next part to write into. */
 static void add_part(json_t *object, const char *name, struct hl_buf *json)
 {
     json_t *value = json_loads(hl_buf_str(json), JSON_DECODE_ANY, NULL);
@@ -64,7 +71,9 @@ static const char *health_text(hilum_rc rc)
     return rc == HILUM_OK ? "ok" : hl_error();
 }
 
-/* Each part writes its own piece of JSON; a part that fails is null, and the rest is told. */
+/* Each part writes its own piece of JSON; a part that fails is null, and the rest is told. On
+ * the thread of whoever asks: each part takes its own lock for a moment, and the numbers of
+ * two parts are of two moments. */
 json_t *hl_server_status(struct hl_server *server)
 {
     char started[32];
@@ -114,7 +123,8 @@ static json_t *faults_json(const struct hl_faults *faults)
     return list;
 }
 
-/* As `hilumd --check` does, beside the running server: constructors of plugins run here, too. */
+/* As `hilumd --check` does, beside the running server: constructors of plugins run here, too.
+ * Never an error: faults are the answer, and the exit code says so to scripts. */
 static hilum_rc check(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -164,7 +174,8 @@ static hilum_rc one_plugin(struct hl_call *call, const char *wanted, struct hl_b
                  : hl_fail(HILUM_ENOTFOUND, "%s: no such plugin (see `hilum plugin list`)", wanted);
 }
 
-/* The list for people leaves options out; one plugin has them. */
+/* The list for people leaves options out; one plugin has them. Options are described, not
+ * told: what a site has set may be a secret. */
 static hilum_rc plugin_list(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -207,7 +218,8 @@ static hilum_rc peer_list(void *ctx, struct hl_call *call)
     return hl_call_result_json(call, rows);
 }
 
-/* Waits for the peer on this connection's thread. */
+/* Waits for the peer on this connection's thread. With the peer's own titles and TLS, as a
+ * delivery would go: what is proven is the way that counts. */
 static hilum_rc peer_echo(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -223,6 +235,7 @@ static hilum_rc peer_echo(void *ctx, struct hl_call *call)
     return hl_call_result_json(call, json_pack("{s:s, s:I}", "peer", name, "ms", (json_int_t)ms));
 }
 
+/* From memory: what was before the start is not there. */
 static hilum_rc peer_trace(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;

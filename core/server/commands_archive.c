@@ -1,4 +1,9 @@
 /* Commands about objects and work: import, export, jobs, fsck, rebuild.
+ *
+ * Long ones tell progress and look for cancellation between two objects; what was done until
+ * then stays, and each can be run again: stored objects are duplicates then, recorded ones are
+ * skipped.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
@@ -15,6 +20,7 @@
 
 /* ---- import ---- */
 
+/* Counted as the store answered: they are the command's result and its audit row. */
 struct import {
     struct hl_server *server;
     struct hl_call *call;
@@ -34,7 +40,8 @@ static void import_refused(struct import *import, const char *path,
     hl_call_item(import->call, item);
 }
 
-/* Through the store like a peer's object, rules included; the source is "IMPORT". */
+/* Through the store like a peer's object, rules included; the source is "IMPORT". On this
+ * thread, one after the other: an import must not crowd out peers, who come in parallel. */
 static void import_one(struct import *import, const char *path)
 {
     const struct hl_ingest_source source = {
@@ -57,6 +64,7 @@ static void import_one(struct import *import, const char *path)
         import->stored++;
 }
 
+/* A DICOMDIR names other files (PS3.10 8): those are imported, itself is no object. */
 static void import_entry(struct import *import, FTSENT *entry)
 {
     bool is_media_index = strcmp(entry->fts_name, "DICOMDIR") == 0;
@@ -70,7 +78,8 @@ static void import_entry(struct import *import, FTSENT *entry)
 }
 
 /* Links are followed, as people make trees of them; fts finds cycles. A folder that cannot be
- * read is an error at the end, and does not stop the others. */
+ * read is an error at the end, and does not stop the others. FTS_NOCHDIR: the working
+ * directory is the whole process's. */
 static hilum_rc import_tree(struct import *import, const char *dir)
 {
     char *const roots[] = {(char *)(uintptr_t)dir, NULL};
@@ -106,6 +115,7 @@ static void import_audit(const struct import *import, const char *dir)
     hl_buf_fini(&after);
 }
 
+/* The path is the server's and absolute; `hilum` has made it so (HL_ARG_PATH). */
 static hilum_rc import_dir(void *ctx, struct hl_call *call)
 {
     struct import import = {.server = ctx, .call = call};
@@ -145,8 +155,9 @@ static hilum_rc export_collect(void *arg, const struct hilum_object_ref *object)
     return HILUM_OK;
 }
 
-/* as_of: corrections up to then are applied, so that a study that is corrected meanwhile leaves
- * as one. */
+/* as_of: corrections up to then are applied, so that a study that is corrected meanwhile
+ * leaves as one. Named by their order, not by UID: the files of one series lie together, and
+ * names stay short. */
 static hilum_rc export_objects(struct export *export, int64_t as_of)
 {
     for (size_t i = 0; i < export->n; i++) {
@@ -177,7 +188,9 @@ static hilum_rc export_version(struct export *export)
     return rc == HILUM_OK ? export_collect(export, &ref) : rc;
 }
 
-/* The current objects of the study, or one instance, or one of its contents by number. */
+/* The current objects of the study, or one instance, or one of its contents by number. A
+ * content by number has as_of 0: corrections of now are applied to it, unless it is asked for
+ * as received. */
 static hilum_rc export_choose(struct export *export, int64_t *as_of)
 {
     const char *sop = hl_call_text(export->call, "instance", NULL);
@@ -188,6 +201,7 @@ static hilum_rc export_choose(struct export *export, int64_t *as_of)
                              export);
 }
 
+/* An export that cannot be audited fails, though its files are there: patient data has left. */
 static hilum_rc export_audit(const struct export *export, bool is_as_received)
 {
     struct hl_buf after = {0};
@@ -203,7 +217,8 @@ static hilum_rc export_audit(const struct export *export, bool is_as_received)
     return rc;
 }
 
-/* Into a directory that is new, so that nothing of another export is in it. */
+/* Into a directory that is new, so that nothing of another export is in it. As received needs
+ * a right of its own: it shows what corrections were made to hide. */
 static hilum_rc export_study(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -235,7 +250,8 @@ static hilum_rc export_study(void *ctx, struct hl_call *call)
 
 /* ---- jobs ---- */
 
-/* Rows from the record; why a destination waits from the lanes, which are in memory. */
+/* Rows from the record; why a destination waits from the lanes, which are in memory. By
+ * destination and study unless all are asked for: a study of 3,000 objects is one row. */
 static hilum_rc job_list(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -273,6 +289,7 @@ static hilum_rc job_retry(void *ctx, struct hl_call *call)
                                         : json_pack("{s:s}", "due_now", "all that failed"));
 }
 
+/* What a job in hand is doing is not interrupted; its end changes nothing any more. */
 static hilum_rc job_cancel(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -315,7 +332,8 @@ static void archive_audit(struct hl_server *server, struct hl_call *call, const 
         hl_log(HL_ERROR, "server", "%s was not audited: %s", action, hl_error());
 }
 
-/* The reason is kept while the audit row is written, which has reasons of its own. */
+/* The reason is kept while the audit row is written, which has reasons of its own. With
+ * --repair nothing is erased: orphans get rows, broken objects are set aside under other keys. */
 static hilum_rc archive_fsck(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -337,6 +355,7 @@ struct rebuild {
     uint64_t done;
 };
 
+/* Cancelling is safe at any object: what is recorded by then says where to go on. */
 static hilum_rc rebuild_progress(void *arg, uint64_t done)
 {
     struct rebuild *rebuild = arg;
@@ -347,7 +366,8 @@ static hilum_rc rebuild_progress(void *arg, uint64_t done)
     return HILUM_OK;
 }
 
-/* May be cut short and run again: what is recorded already is skipped. */
+/* May be cut short and run again: what is recorded already is skipped. Rules do not run and
+ * nothing is sent: what comes back was announced once (README, 2026-11-23). */
 static hilum_rc archive_rebuild(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;

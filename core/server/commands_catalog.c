@@ -1,4 +1,8 @@
 /* Commands about what is known: patients, studies, quarantine, references.
+ *
+ * Decisions about patients and quarantine are written, audited and saved beside the objects in
+ * one unit of core/record; nothing here needs to be undone when a later step fails.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
@@ -10,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* SEND_MAX bounds one transaction: the jobs of a study are queued all or none. */
 enum { FIND_LIMIT = 100, SEND_MAX = 100000 };
 
 /* Options of `study find` and the attribute each is matched against. */
@@ -51,7 +56,8 @@ static json_t *study_row(hilum_cursor *cursor)
     return row;
 }
 
-/* Through the same query as a C-FIND, so that people and peers find the same. */
+/* Through the same query as a C-FIND, so that people and peers find the same. With the
+ * caller's grants as the filter, as a peer's C-FIND has them. */
 static hilum_rc study_find(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -103,7 +109,9 @@ static hilum_rc collect(void *arg, const struct hilum_object_ref *object)
     return HILUM_OK;
 }
 
-/* Two answers are asked for, to notice that the name is not unique. */
+/* Two answers are asked for, to notice that the name is not unique. UID first: an accession
+ * number that looks like a UID does not hide a study. No filter: the callers' actions are
+ * about all studies. */
 hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char uid[65])
 {
     static const uint32_t tags[] = {0x0020000D, 0x00080050};
@@ -134,8 +142,9 @@ hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char 
     return hl_fail(HILUM_ENOTFOUND, "%s: no study with this UID or accession number", which);
 }
 
-/* Queued, not sent: `hilum job list` tells what becomes of it. A peer that cannot be sent to is
- * refused here, where somebody reads it. */
+/* Queued, not sent: `hilum job list` tells what becomes of it. A peer that cannot be sent to
+ * is refused here, where somebody reads it. Current objects of this moment; one that arrives
+ * later is a rule's business, or another command's. */
 static hilum_rc study_send(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -186,6 +195,8 @@ static json_t *retrieve_arguments(struct hl_call *call)
     return arguments;
 }
 
+/* Audited before it is queued: a fetch that nobody answers for must not happen, the reverse
+ * may. */
 static hilum_rc retrieve_queue(struct hl_server *server, struct hl_call *call, json_t *arguments,
                                int64_t *id)
 {
@@ -202,6 +213,7 @@ static hilum_rc retrieve_queue(struct hl_server *server, struct hl_call *call, j
     return rc;
 }
 
+/* The study need not be known here: that is the point of fetching it. */
 static hilum_rc study_retrieve(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -293,7 +305,8 @@ static hilum_rc check_value(const char *keyword, const char *vr, const char *val
     return HILUM_OK;
 }
 
-/* "PatientName=Li^Lei" -> one change. */
+/* "PatientName=Li^Lei" -> one change. Group 0010 only, which is checked again where it is
+ * written: studies and UIDs have no such verb. */
 static hilum_rc add_change(struct hl_attrs *changes, const char *text)
 {
     const char *equals = strchr(text, '=');
@@ -321,7 +334,7 @@ static hilum_rc edit_patient(struct hl_server *server, struct hl_call *call,
                                   hl_call_text(call, "why", ""));
 }
 
-/* All changes or none. */
+/* All changes or none. The values go back in the answer to who typed them, and into no log. */
 static hilum_rc patient_edit(void *ctx, struct hl_call *call)
 {
     const char *texts[16];
@@ -359,7 +372,8 @@ static hilum_rc patient_conflicts(void *ctx, struct hl_call *call)
     return hl_server_answer(call, &json);
 }
 
-/* "same": the newcomer joins the known patient. */
+/* "same": the newcomer joins the known patient. "other": a person of its own with the same ID,
+ * who will be told apart from now on. */
 static hilum_rc patient_resolve(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
@@ -387,7 +401,7 @@ static hilum_rc quarantine_list(void *ctx, struct hl_call *call)
 }
 
 /* Where the site keeps versions, a released object with a known UID becomes one; otherwise it
- * replaces. */
+ * replaces. `which` may be a study: all that is held of it, in one transaction. */
 static hilum_rc quarantine_end(struct hl_server *server, struct hl_call *call, bool release)
 {
     char who[64];

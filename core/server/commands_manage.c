@@ -1,4 +1,9 @@
-/* Commands that change what plugins do while the server runs. SPDX-License-Identifier: Apache-2.0 */
+/* Commands that change what plugins do while the server runs.
+ *
+ * One at a time, by a lock of the host; from a connection's thread, which waits. A swap or
+ * drain never interrupts a call under way.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
 #include "core/base/error.h"
@@ -6,7 +11,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* Whatever came of it is in the audit record: a plugin is code that may do anything. */
+/* Whatever came of it is in the audit record: a plugin is code that may do anything. The
+ * reason is copied first: writing the audit row has reasons of its own. */
 static hilum_rc done(struct hl_server *server, struct hl_call *call, const char *action,
                      hilum_rc rc)
 {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of one command; a plugin that needs more should take a file. */
 enum { MAX_ARGS = 12 };
 
 /* One declared command; lives in the server's arena. */
@@ -22,7 +23,8 @@ struct registration {
     hilum_rc rc;
 };
 
-/* "count?:int" -> one argument. */
+/* "count?:int" -> one argument. The form is hilum/declare.h's: a '?' before the colon says that
+ * it may be left out. */
 static hilum_rc read_arg(struct hl_arena *arena, const char *word, size_t n,
                          struct hl_command_arg *out)
 {
@@ -59,7 +61,8 @@ static hilum_rc read_args(struct hl_arena *arena, const char *fields, struct hl_
     return HILUM_OK;
 }
 
-/* A sink into the answer. */
+/* A sink into the answer. Without a bound of its own: what plugins answer to an administrator
+ * is theirs to keep short. */
 static hilum_rc collect_result(void *ctx, const void *bytes, uint64_t n)
 {
     hl_buf_add(ctx, bytes, n);
@@ -73,7 +76,8 @@ static hilum_rc tell_progress(void *ctx, uint64_t done, uint64_t total, const ch
     return hl_call_cancelled(ctx) ? hl_fail(HILUM_ECANCELLED, "cancelled") : HILUM_OK;
 }
 
-/* The permission was checked by the control socket before this. */
+/* The permission was checked by the control socket before this. Arguments were checked against
+ * the declared types; the plugin gets them as one JSON object. */
 static hilum_rc run(void *ctx, struct hl_call *call)
 {
     const struct plugin_command *command = ctx;
@@ -97,7 +101,9 @@ static hilum_rc run(void *ctx, struct hl_call *call)
     return hl_server_answer(call, &result);
 }
 
-/* The first failure ends it: a command two plugins declare would else be whoever came first. */
+/* The first failure ends it: a command two plugins declare would else be whoever came first.
+ * Without a permission of its own it is the administrator's: a plugin that forgets to say so
+ * opens nothing. */
 static void add_command(void *arg, const struct hilum_decl *decl, const char *plugin)
 {
     struct registration *registration = arg;

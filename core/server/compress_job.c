@@ -13,9 +13,12 @@
 #include "core/dicom/uid.h"
 #include "core/store/compress.h"
 
+/* AT_ONCE leaves processors to peers; PAGE is how many candidates one question of the
+ * catalogue gives; FAILED_MAX objects that cannot be read now are a sick store rather than
+ * sick objects. */
 enum { BATCH = 16, AT_ONCE = 2, PAGE = 256, FAILED_MAX = 16 };
 
-/* A job's arguments. */
+/* A job's arguments. Texts of its own: the job's JSON is gone once it is read. */
 struct wanted {
     struct hl_compress compress;
     struct hl_compressible query;
@@ -23,6 +26,7 @@ struct wanted {
     uint64_t limit; /* objects; 0: no end */
 };
 
+/* One page may meet several kinds of failure: the first is told, as the likeliest cause. */
 struct progress {
     uint64_t done, kept, failed; /* failed: left for now */
     hilum_rc first;              /* of those that failed */
@@ -41,6 +45,7 @@ static int64_t number_of(const json_t *arguments, const char *name, int64_t othe
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
+/* A rule that does not say how long originals stay gets the site's storage.keep_original. */
 static hilum_rc wanted_read(struct hl_server *server, const struct hl_job *job, struct wanted *out)
 {
     struct hl_config *config = hl_server_config(server);
@@ -69,7 +74,9 @@ static hilum_rc wanted_read(struct hl_server *server, const struct hl_job *job, 
     return known ? HILUM_OK : hl_fail(HILUM_EINVAL, "compress: \"%s\": no such syntax", syntax);
 }
 
-/* What stays as it is for good counts as done; what may pass by itself is an error, for the job to be tried again. */
+/* What stays as it is for good counts as done; what may pass by itself is an error, for the
+ * job to be tried again. Each of the four is an answer about this object that a second attempt
+ * would hear again: it cannot be encoded, is gone, is broken, or was replaced meanwhile. */
 static hilum_rc compress_one(struct hl_server *server, int64_t instance,
                              const struct wanted *wanted, struct progress *progress)
 {
@@ -95,7 +102,10 @@ static bool is_passed_over(struct progress *progress, hilum_rc rc)
     return true;
 }
 
-/* One page of candidates, in the order of their numbers. *n 0: there are no more, or the job's limit is reached. */
+/* One page of candidates, in the order of their numbers. *n 0: there are no more, or the job's
+ * limit is reached. `after_id` moves on with each object, done or not: one that fails is not
+ * met again in this attempt. A stop is looked for between objects, each of which may take a
+ * second. */
 static hilum_rc compress_page(struct hl_server *server, struct wanted *wanted,
                               struct progress *progress, size_t *n)
 {
@@ -131,6 +141,7 @@ static hilum_rc compress_many(struct hl_server *server, struct wanted *wanted,
     return rc;
 }
 
+/* A single object that stays as it is tells why in the result; of many the numbers are told. */
 static void run_one(struct hl_server *server, struct hl_job_attempt *attempt)
 {
     struct wanted wanted;
@@ -158,6 +169,7 @@ static void run_compress(void *arg, const char *lane, struct hl_job_attempt *att
         run_one(server, &attempts[i]);
 }
 
+/* Lanes of jobs are named after their type, so AT_ONCE is for the whole server. */
 hilum_rc hl_server_register_compress_job(struct hl_server *server)
 {
     const struct hl_job_type type = {.type = "compress",
@@ -170,6 +182,8 @@ hilum_rc hl_server_register_compress_job(struct hl_server *server)
 
 /* ---- hilum store report ---------------------------------------------------------------------------- */
 
+/* Sums are gathered in memory and written now and then: flushed first, so that the report is
+ * of now. */
 static hilum_rc store_report(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;

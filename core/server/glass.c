@@ -1,5 +1,12 @@
 /* Breaking the glass: somebody sees for a while what his roles withhold, with a reason that everybody responsible reads.
- * And where grants by study are looked up. SPDX-License-Identifier: Apache-2.0 */
+ * And where grants by study are looked up.
+ *
+ * A broken glass lives in memory (core/access/glass.h) and takes effect with the next
+ * principal that is made for this person; what it opened is not shown to sessions of others.
+ * The record of it does not depend on memory: the audit row and the event are durable before
+ * anything opens.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +15,7 @@
 #include "core/base/log.h"
 #include "core/server/server.h"
 
+/* Long enough that "x" is no reason, short enough to be read in a list. */
 enum { REASON_MIN = 10, REASON_MAX = 500 };
 
 static hilum_rc study_is_in(void *arg, const struct hl_filter *filter, const char *study_uid)
@@ -21,6 +29,7 @@ void hl_server_studies(struct hl_server *server)
     server->studies = (struct hl_studies){.has = study_is_in, .arg = server};
 }
 
+/* Either a study or a patient, never both: the audit row names one thing. */
 static hilum_rc check(const struct hl_principal *who, const struct hilum_glass *what,
                       struct hl_glass *out)
 {
@@ -42,6 +51,8 @@ static hilum_rc check(const struct hl_principal *who, const struct hilum_glass *
     return HILUM_OK;
 }
 
+/* The event carries who, what and why, so that a rule can tell the responsible people without
+ * asking the catalogue. */
 static void fields_write(struct hl_buf *out, const struct hl_principal *who,
                          const struct hilum_glass *what, const char *until)
 {
@@ -80,6 +91,7 @@ static hilum_rc tell(struct hl_server *server, const struct hl_principal *who,
     return rc;
 }
 
+/* In the order of right, form, record, effect: each may still refuse, and only the last opens. */
 hilum_rc hl_server_break_glass(void *arg, const char *plugin, const hilum_principal *who,
                                const struct hilum_glass *what, int64_t *until)
 {

@@ -1,4 +1,9 @@
 /* The housekeeper: studies that went quiet, erasures that are due, pruning. One thread, once a second.
+ *
+ * One thread for all of it, because none of it is urgent and all of it competes with peers for
+ * the disk. Units are small and in the lane behind ingest (core/record/housekeep.c), so a bulk
+ * load of thousands of pages never holds up a C-STORE for longer than one page.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
@@ -10,7 +15,8 @@
 
 #include <time.h>
 
-/* Called by the record for each object whose grace period is over; its row goes afterwards. */
+/* Called by the record for each object whose grace period is over; its row goes afterwards.
+ * HILUM_EAGAIN (somebody reads it) leaves the row for an hour later. */
 static hilum_rc erase(void *arg, const char *store, const char *key)
 {
     struct hl_server *server = arg;
@@ -27,7 +33,9 @@ static void warm_up(void)
     hl_buf_fini(&ignored);
 }
 
-/* Again when it is time, and a last time at the stop. */
+/* Again when it is time, and a last time at the stop. Failing is told and tried again with the
+ * next interval: rows stay unsealed, nothing is lost. Pruning follows a seal only, since only
+ * sealed rows may go; at the stop it waits for the next start. */
 static void seal(struct hl_server *server, int64_t *sealed_ms)
 {
     struct hl_config *config = hl_server_config(server);
@@ -43,7 +51,9 @@ static void seal(struct hl_server *server, int64_t *sealed_ms)
         hl_log(HL_ERROR, "audit", "rows older than audit.keep stay: %s", hl_error());
 }
 
-/* Read anew each time: schedules come and go with the configuration. What cannot be read was said by the check. */
+/* Read anew each time: schedules come and go with the configuration. What cannot be read was
+ * said by the check. Due times are kept in the catalogue (core/job/schedule.c): what came due
+ * while the server was down happens once at the next start. */
 static hilum_rc schedules(struct hl_server *server, const struct hl_config *config)
 {
     const struct hl_node *list = hl_config_node(config, "schedules");
@@ -62,7 +72,9 @@ static hilum_rc schedules(struct hl_server *server, const struct hl_config *conf
     return rc;
 }
 
-/* A failure is told when it changes, not once a second. */
+/* A failure is told when it changes, not once a second. Order of a pass: first what makes
+ * events (studies that are complete, schedules), then what only tidies. A failure ends the
+ * pass, not the thread. */
 static void *housekeep(void *arg)
 {
     struct hl_server *server = arg;
@@ -82,6 +94,8 @@ static void *housekeep(void *arg)
             hl_log(HL_WARN, "housekeeper", "%s", hl_error());
         last = rc;
         seal(server, &sealed_ms);
+        /* The interval is a pause, not a beat: after a pass that took long nothing has to be
+         * caught up. */
         nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     }
     seal(server, &sealed_ms);
@@ -97,7 +111,8 @@ hilum_rc hl_server_start_housekeeper(struct hl_server *server)
     return HILUM_OK;
 }
 
-/* Also called when it never started. `stopping` is what jobs of plugins look at, too. */
+/* Also called when it never started. `stopping` is what jobs of plugins look at, too. The
+ * record is told first: a pass in the middle of a long pruning ends with the page it is at. */
 void hl_server_stop_housekeeper(struct hl_server *server)
 {
     atomic_store(&server->stopping, true);

@@ -2,6 +2,10 @@
  *
  * One object, one thread: open, write pieces, end, close. The checks, rules and durability are
  * those of a C-STORE (core/store/upload); the answer has the same status words (PS3.4 B.2.3).
+ *
+ * An intake that is closed before its end leaves neither object nor row. After the end the
+ * object is as durable as one that came by C-STORE.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +16,9 @@
 #include "core/server/objects.h"
 #include "core/server/server.h"
 
-/* The texts of the source live here: the caller's may be gone when the object has arrived. */
+/* The texts of the source live here: the caller's may be gone when the object has arrived. 17
+ * bytes for `calling`: the kind of way it came ("STOW-RS") stands where a peer's AE title
+ * does. */
 struct hilum_intake {
     struct hl_upload *upload;
     const struct hl_principal *who; /* NULL: a plugin */
@@ -34,7 +40,8 @@ static hilum_rc study_may(void *arg, const char *study_uid)
 }
 
 /* A plugin that names nobody asks as itself. source->study_uid: only objects of this study are
- * taken. */
+ * taken. Asked before any byte is read, so that who may nothing sends nothing; asked again by
+ * study_may when the study is known, as a grant may be for some studies only. */
 hilum_rc hl_object_receive(hilum_self *self, const hilum_principal *who,
                            const struct hilum_intake_source *source, hilum_intake **out)
 {
@@ -70,6 +77,8 @@ hilum_rc hl_object_receive(hilum_self *self, const hilum_principal *who,
     return rc;
 }
 
+/* A refusal is remembered, not returned: what comes after it is swallowed, and the end tells
+ * it, so that a client hears an answer and not a connection that breaks. */
 hilum_rc hl_intake_write(hilum_intake *intake, const void *bytes, uint64_t n)
 {
     return hl_upload_data(intake->upload, bytes, (size_t)n);

@@ -1,4 +1,9 @@
 /* What `hilum status` tells, as Prometheus reads it: every number and every yes or no by its path.
+ *
+ * Numbers are found by walking the JSON of `status`, so that a part that adds a count there
+ * needs no second list here. Names are the path: hilum_record_instances, hilum_store_objects.
+ * A renamed member renames a metric, which dashboards notice: members of `status` are kept.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
@@ -8,7 +13,8 @@
 
 enum { NAME_SIZE = 160, LABEL_SIZE = 160, DEPTH = 6 };
 
-/* A name has letters, digits and '_'. */
+/* A name has letters, digits and '_'. A name that is too long is cut, which could make two
+ * equal; paths are some 40 characters. */
 static void name_join(const char *prefix, const char *key, char out[NAME_SIZE])
 {
     snprintf(out, NAME_SIZE, "%s_%s", prefix, key);
@@ -17,14 +23,15 @@ static void name_join(const char *prefix, const char *key, char out[NAME_SIZE])
             *p = '_';
 }
 
-/* Without a TYPE line: values are untyped by default, and a second line for one name is an error
- * to a reader. */
+/* Without a TYPE line: values are untyped by default, and a second line for one name is an
+ * error to a reader. 17 digits are enough to give a double back as it was. */
 static void write_value(struct hl_buf *out, const char *name, const char *label, double value)
 {
     hl_buf_printf(out, "%s%s %.17g\n", name, label, value);
 }
 
-/* An element of a list is told by its first text: {store="fs"}. */
+/* An element of a list is told by its first text: {store="fs"}. Quotes, backslashes and
+ * newlines become '_': escaping them would be valid, and nobody has such names. */
 static void label_of(const json_t *item, char out[LABEL_SIZE])
 {
     const char *key = NULL;
@@ -47,7 +54,8 @@ static void label_of(const json_t *item, char out[LABEL_SIZE])
     }
 }
 
-/* `depth` ends what a part might nest. */
+/* `depth` ends what a part might nest. Text members are no metrics, but one of them is the
+ * label of a list's element. */
 static void write_node(struct hl_buf *out, const char *name, const char *label, const json_t *node,
                        int depth)
 {
@@ -73,7 +81,8 @@ static void write_node(struct hl_buf *out, const char *name, const char *label, 
     }
 }
 
-/* Any thread, until plugins are drained. */
+/* Any thread, until plugins are drained. Plugins' own metrics follow as they wrote them,
+ * checked by the host (core/plugin/metrics.c). */
 hilum_rc hl_server_metrics(void *arg, const struct hilum_sink *sink)
 {
     struct hl_server *server = arg;

@@ -1,10 +1,17 @@
 /* Decoded frames in the colours their data set promises: codecs decode to what suits them, but a client that gets a frame
- * without its data set has only metadata to go by, which are of the stored form. SPDX-License-Identifier: Apache-2.0 */
+ * without its data set has only metadata to go by, which are of the stored form.
+ *
+ * Only what a WADO-RS client asks for as uncompressed frames comes this way; renderers take
+ * what the codec gives. 8 bits a sample only: colours of more are rare, and refused rather
+ * than guessed.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/objects.h"
 
 #include "core/base/error.h"
 
-/* Native form of what PS3.5 8.2 names for compressed data. */
+/* Native form of what PS3.5 8.2 names for compressed data. ICT and RCT are transforms inside
+ * of JPEG 2000: outside of it the same pixels are RGB. */
 static uint32_t wanted_of(const struct hilum_frame *declared)
 {
     uint32_t photometric = declared->photometric;
@@ -17,7 +24,8 @@ static uint8_t clamp(int32_t value)
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* PS3.3 C.7.6.3.1.2, in 16 bits of fraction. */
+/* PS3.3 C.7.6.3.1.2, in 16 bits of fraction. 19595, 38470, 7471: 0.299, 0.587, 0.114 times
+ * 65536; the chroma rows alike, about 128. `half` rounds. */
 static void rgb_to_ybr(const uint8_t in[3], uint8_t out[3])
 {
     int32_t r = in[0], g = in[1], b = in[2], half = 32768, middle = 128 << 16;
@@ -26,6 +34,7 @@ static void rgb_to_ybr(const uint8_t in[3], uint8_t out[3])
     out[2] = clamp((32768 * r - 27439 * g - 5329 * b + middle + half) >> 16);
 }
 
+/* Its inverse: 1.402, 0.344136 and 0.714136, 1.772 times 65536. */
 static void ybr_to_rgb(const uint8_t in[3], uint8_t out[3])
 {
     int32_t y = (in[0] << 16) + 32768, b = in[1] - 128, r = in[2] - 128;
@@ -63,7 +72,8 @@ static void write_whole(const struct turning *t, bool is_planar, uint8_t *to)
     }
 }
 
-/* Y Y Cb Cr of two pixels of a row. */
+/* Y Y Cb Cr of two pixels of a row. One Cb and Cr for two neighbours, their mean. Rows have an
+ * even number of pixels here, so no pair reaches over a row's end. */
 static void write_halved(const struct turning *t, uint8_t *to)
 {
     for (uint64_t i = 0; i + 1 < t->n; i += 2, to += 4) {
@@ -82,6 +92,7 @@ static bool is_ybr(uint32_t photometric)
     return photometric == HILUM_PHOTO_YBR_FULL || photometric == HILUM_PHOTO_YBR_FULL_422;
 }
 
+/* The new length is known before: planes and order change no size, 4:2:2 has two thirds. */
 hilum_rc hl_object_as_declared(const struct hilum_frame *declared, const struct hilum_frame *frame,
                                const void **pixels, uint64_t *n, struct hl_buf *out)
 {

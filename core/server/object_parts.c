@@ -3,7 +3,14 @@
  *
  * One object is used by one thread at a time. Everything here comes from a stored data set, that
  * is, from a peer: lengths and offsets are checked against what can be read, numbers of items
- * are bounded. SPDX-License-Identifier: Apache-2.0 */
+ * are bounded.
+ *
+ * Three ways to find a place: the header scan for elements at the top level, the parsed data
+ * set for what lies in sequences, and the frame map (core/store) for fragments of compressed
+ * pixels. All of them are of the data set as it leaves, so that a byte range in a URL means
+ * the same for everybody.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/objects.h"
 
 #include <stdio.h>
@@ -14,6 +21,9 @@
 #include "core/dicom/uid.h"
 #include "core/store/scan_head.h"
 
+/* STEP: how much of a header is read at once; most fit. BULK_MIN: from here on a binary value
+ * is not written into JSON but referred to (PS3.18 F.2.6; the size is the server's to choose).
+ * FRAGMENTS_MAX: 16 MiB of ranges. */
 enum {
     STEP = 16 * 1024,
     BULK_MIN = 1024,
@@ -34,8 +44,9 @@ void hl_object_parts_close(struct hilum_object *object)
 
 /* ---- bytes ---- */
 
-/* Deflated and big endian objects are read as explicit little endian: what is asked for in parts is in that byte
- * order, and elements of a deflated stream have no place in it. */
+/* Deflated and big endian objects are read as explicit little endian: what is asked for in
+ * parts is in that byte order, and elements of a deflated stream have no place in it. From the
+ * beginning each time it must go back: a stream cannot be rewound. */
 static hilum_rc anew_open(struct hilum_object *object)
 {
     hl_outgoing_close(object->anew);
@@ -46,7 +57,8 @@ static hilum_rc anew_open(struct hilum_object *object)
     return rc == HILUM_OK ? hl_outgoing_recode(object->anew, HL_UID_EXPLICIT_LITTLE_ENDIAN) : rc;
 }
 
-/* Pieces of the stream are skipped up to `at`; each borrowed until the next is taken. */
+/* Pieces of the stream are skipped up to `at`; each borrowed until the next is taken. Readers
+ * go forwards, so a conversion runs once for an object that is read to its end. */
 static hilum_rc anew_read(struct hilum_object *object, uint64_t at, size_t max,
                           const uint8_t **bytes, size_t *n)
 {
@@ -99,6 +111,8 @@ hilum_rc hl_object_read_all(struct hilum_object *object, uint64_t at, void *out,
 
 /* ---- the attributes ---- */
 
+/* The scan stops behind the header of the pixel data: their bytes are not needed to know where
+ * they are. */
 static bool has_pixels(const struct hl_scan *scan)
 {
     size_t n = hl_scan_count(scan);
@@ -111,7 +125,9 @@ static const char *parts_syntax(const struct hilum_object *object)
                                   : hl_outgoing_stored(object->out)->transfer_syntax;
 }
 
-/* Up to the pixel data; what follows them, padding and signatures, is nobody's metadata. */
+/* Up to the pixel data; what follows them, padding and signatures, is nobody's metadata. Once
+ * per object. `is_native_anew` is decided here, before the first byte is read, and holds for
+ * all places that are told afterwards. */
 static hilum_rc scan_make(struct hilum_object *object)
 {
     const struct hl_syntax *syntax =
@@ -139,6 +155,8 @@ static const char *vr_of(const struct hl_element *e)
     return e->vr[0] != '\0' ? e->vr : hl_dict_vr(e->tag);
 }
 
+/* Of the VRs PS3.18 F.2.6 allows the binary ones: text stays in the JSON whatever its length,
+ * and a sequence is metadata itself. */
 static bool is_bulk(const struct hl_element *e)
 {
     static const char *const kinds[] = {"OB", "OW", "OF", "OD", "OL", "OV", "UN"};
@@ -163,6 +181,7 @@ static hilum_rc bulk_add(struct hilum_object *object, const struct hl_element *e
     return HILUM_OK;
 }
 
+/* With its header, as it lies: the copies behind each other are a data set again. */
 static hilum_rc element_copy(struct hilum_object *object, const struct hl_element *e,
                              struct hl_buf *out)
 {
@@ -219,7 +238,9 @@ hilum_rc hl_object_json(hilum_object *object, const char *bulk_url, const struct
 
 /* ---- a value by path ---- */
 
-/* "54000100/0/54001010" as the path of core/dicom: "54000100[0].54001010". False: no such form. */
+/* "54000100/0/54001010" as the path of core/dicom: "54000100[0].54001010". False: no such
+ * form. 24 is more than a step of a path adds: eight digits, up to six of an item in brackets,
+ * a point. */
 static bool path_translate(const char *path, char *out, size_t size)
 {
     size_t at = 0;
@@ -240,6 +261,8 @@ static bool path_translate(const char *path, char *out, size_t size)
     return false;
 }
 
+/* The value is in the parsed data set already, so there is no range to read: `nested` is given
+ * whole. */
 static hilum_rc find_nested(hilum_object *object, const char *path, struct hilum_extent *out)
 {
     char translated[512];
@@ -278,7 +301,8 @@ hilum_rc hl_object_find(hilum_object *object, const char *path, struct hilum_ext
 
 /* ---- frames ---- */
 
-/* Missing, not a number, or not positive: `otherwise`. */
+/* Missing, not a number, or not positive: `otherwise`. For US and IS alike: what a sender
+ * leaves out or garbles must not become a size of 0. */
 static uint64_t number(const struct hl_scan *scan, uint32_t tag, uint64_t otherwise)
 {
     int64_t value = 0;
@@ -286,7 +310,7 @@ static uint64_t number(const struct hl_scan *scan, uint32_t tag, uint64_t otherw
 }
 
 /* (7FE0,0008), (7FE0,0009) or (7FE0,0010): float, double or integer pixels (PS3.3 C.7.6.24,
- * C.7.6.25, C.7.6.3). */
+ * C.7.6.25, C.7.6.3). An object has one of the three at most; the first found counts. */
 static const struct hl_element *pixels_of(const struct hilum_object *object)
 {
     size_t n = hl_scan_count(object->scan);
@@ -298,6 +322,9 @@ static const struct hl_element *pixels_of(const struct hilum_object *object)
     return NULL;
 }
 
+/* In bits, since frames of one bit a pixel do not begin at bytes (PS3.5 8.1.1). A garbled size
+ * makes a garbled length, which is checked against the bytes that are there before anything is
+ * given. */
 static uint64_t native_bits(const struct hl_scan *scan)
 {
     char photometric[17] = "";
@@ -359,7 +386,8 @@ static void ranges_clear(struct hilum_object *object)
     object->nested = NULL;
 }
 
-/* Its fragments, one range each, where they are in the data set as it leaves. */
+/* Its fragments, one range each, where they are in the data set as it leaves. The map is in
+ * places of the stored data set; corrections before the pixels may have moved them. */
 static hilum_rc encapsulated_frame(hilum_object *object, uint64_t i)
 {
     const struct hl_frame_map *map = NULL;
@@ -375,7 +403,8 @@ static hilum_rc encapsulated_frame(hilum_object *object, uint64_t i)
     return rc;
 }
 
-/* Decoded, or put together from bits: lies in memory. */
+/* Decoded, or put together from bits: lies in memory. One frame at a time: the next call
+ * reuses its memory. */
 static hilum_rc frame_in_memory(hilum_object *object, uint64_t i)
 {
     const struct hl_frame_map *map = NULL;
@@ -393,6 +422,8 @@ static hilum_rc frame_in_memory(hilum_object *object, uint64_t i)
     return rc;
 }
 
+/* i counts from 0. HILUM_ENOTFOUND past the last frame, also where the pixel data are shorter
+ * than the header promises: a short read would look like a frame. */
 hilum_rc hl_object_frame(hilum_object *object, uint64_t i)
 {
     struct hilum_frames frames;
@@ -405,6 +436,7 @@ hilum_rc hl_object_frame(hilum_object *object, uint64_t i)
         return hl_fail(HILUM_ENOTFOUND, "there are %llu frames", (unsigned long long)frames.n);
     if (frames.is_encapsulated)
         return encapsulated_frame(object, i);
+    /* Frames that begin inside of a byte are shifted into memory; a range could not say it. */
     if (native_bits(object->scan) % 8 != 0 && frames.n > 1)
         return frame_in_memory(object, i);
     uint64_t at = i * frames.length;
@@ -424,6 +456,7 @@ hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i)
     return frame_in_memory(object, i);
 }
 
+/* What find told last is what is given: the extent of a nested value has no place of its own. */
 hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent)
 {
     const uint8_t *nested = object->nested;
@@ -433,7 +466,8 @@ hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent)
 }
 
 /* In pieces of PART at most, read as they are asked for; *n 0 is the end. Bytes hold until the
- * next call. */
+ * next call. PART bounds what one write of a web server holds up; a mapped object costs no
+ * copy at any size. */
 hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t *n)
 {
     const uint8_t *found = NULL;

@@ -1,5 +1,11 @@
 /* An object's frames as renderers see them (hilum/renderer.h): where each lies in the patient, its pixels, its
- * attributes and those of a presentation state. SPDX-License-Identifier: Apache-2.0 */
+ * attributes and those of a presentation state.
+ *
+ * A source is lent to a renderer until the object is closed or asked for another. Nothing of
+ * it is cached but the frame's kind: places and windows are read again for each slice, since a
+ * multi-frame object may say them frame by frame (PS3.3 C.7.6.16).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/objects.h"
 
 #include <math.h>
@@ -14,6 +20,7 @@
 
 enum { PATH_MAX_LENGTH = 400 };
 
+/* `table` is what the renderer holds; its ctx leads back here. */
 struct hl_object_source {
     struct hilum_source table;
     hilum_object *object, *state; /* state NULL: none */
@@ -52,7 +59,8 @@ static uint64_t items(void *ctx, uint32_t i, const char *path)
     return data != NULL ? hl_dataset_items(data, path) : 0;
 }
 
-/* What is large at the top level is not in the data set. */
+/* What is large at the top level is not in the data set. Overlays and lookup tables, say:
+ * copied, since a renderer wants them in one piece; bounded like a data set. */
 static hilum_rc large_bytes(struct hl_object_source *s, hilum_object *object, const char *path,
                             const void **bytes, uint64_t *n)
 {
@@ -76,6 +84,8 @@ static hilum_rc large_bytes(struct hl_object_source *s, hilum_object *object, co
     return hl_object_read_all(object, extent.offset, s->bytes, (size_t)extent.length);
 }
 
+/* First among the small attributes, in any depth; then, at the top level only, in the stored
+ * bytes. */
 static hilum_rc bytes(void *ctx, uint32_t i, const char *path, const void **out, uint64_t *n)
 {
     struct hl_object_source *s = ctx;
@@ -93,7 +103,9 @@ static hilum_rc bytes(void *ctx, uint32_t i, const char *path, const void **out,
 
 /* ---- where a frame lies ---- */
 
-/* An attribute of a functional group (PS3.3 C.7.6.16): of the frame, of all frames, or at the top level. */
+/* An attribute of a functional group (PS3.3 C.7.6.16): of the frame, of all frames, or at the
+ * top level. In this order, because a frame's own value overrules the shared one, and an
+ * object that is not enhanced has neither sequence and says it at the top. */
 static const char *grouped(struct hl_object_source *s, uint32_t i, const char *group,
                            const char *name)
 {
@@ -107,7 +119,9 @@ static const char *grouped(struct hl_object_source *s, uint32_t i, const char *g
     return value != NULL && *value != '\0' ? value : text(s, i, name);
 }
 
-/* Up to max numbers joined by backslash. Returns how many. */
+/* Up to max numbers joined by backslash. Returns how many. DS values (PS3.5 6.2). What is no
+ * finite number ends the list: what stands before it still counts. strtod follows the locale;
+ * the server never sets one. */
 static size_t numbers(const char *value, double *out, size_t max)
 {
     size_t n = 0;
@@ -122,6 +136,8 @@ static size_t numbers(const char *value, double *out, size_t max)
     return n;
 }
 
+/* Pixel Spacing is in the patient, Imager Pixel Spacing at the detector (PS3.3 10.7): the
+ * second is better than nothing for proportions, and no measure of the patient. */
 static void describe_place(struct hl_object_source *s, uint32_t i, struct hilum_slice *out)
 {
     if (numbers(grouped(s, i, "PixelMeasuresSequence", "PixelSpacing"), out->spacing, 2) != 2 &&
@@ -135,6 +151,8 @@ static void describe_place(struct hl_object_source *s, uint32_t i, struct hilum_
                 out->orientation, 6) == 6;
 }
 
+/* Rescale Type (PS3.3 C.11.1.1.2): "US" is "unspecified", not a unit. A CT without one is in
+ * HU. */
 static const char *unit_of(const char *modality, const char *rescale_type)
 {
     if (rescale_type != NULL && *rescale_type != '\0' && strcmp(rescale_type, "US") != 0)
@@ -142,6 +160,8 @@ static const char *unit_of(const char *modality, const char *rescale_type)
     return strcmp(modality, "CT") == 0 ? "HU" : "";
 }
 
+/* A slope of 0 would make every pixel the same: taken as absent. A window without its centre
+ * is none. */
 static void describe_values(struct hl_object_source *s, uint32_t i, struct hilum_slice *out)
 {
     static const char values[] = "PixelValueTransformationSequence", voi[] = "FrameVOILUTSequence";
@@ -157,6 +177,7 @@ static void describe_values(struct hl_object_source *s, uint32_t i, struct hilum
     out->unit = s->unit;
 }
 
+/* Copied to the size the renderer was built with: an older one gets the members it knows. */
 static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
 {
     struct hl_object_source *s = ctx;
@@ -175,7 +196,8 @@ static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
 
 /* ---- pixels ---- */
 
-/* Of a deflated object: in pieces, as it is inflated. */
+/* Of a deflated object: in pieces, as it is inflated. Each call begins again from the first
+ * frame if it must go back: renderers read forwards. */
 static hilum_rc read_streamed(struct hl_object_source *s, uint32_t i, uint8_t *dst, uint64_t n)
 {
     hilum_rc rc = hl_object_frame(s->object, i);
@@ -222,7 +244,8 @@ static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, 
 /* ---- life ---- */
 
 /* Frames of a deflated object have no place of their own; they can be read in order only, and
- * only if native. */
+ * only if native. UINT32_MAX is left free: n_slices and what follows it are indices of
+ * presentation states. */
 static hilum_rc kind_make(struct hl_object_source *s)
 {
     struct hilum_frames frames;

@@ -2,6 +2,11 @@
  *
  * A plugin opens, reads and closes on whatever thread it likes, one at a time. An open object
  * keeps its bytes: what is erased meanwhile is still read to its end.
+ *
+ * What leaves here is what a peer would get: corrections of people are applied, and `as_of`
+ * holds them at one moment, so that a study fetched object by object is one state of the
+ * study.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/objects.h"
 
@@ -26,7 +31,9 @@ static void object_close(hilum_object *object)
     free(object);
 }
 
-/* Whoever sees some studies only: numbers of instances are no secret. */
+/* Whoever sees some studies only: numbers of instances are no secret. Roles with grants by
+ * study are looked up in the catalogue only where there are any: for everybody else the action
+ * was decided before the object was opened. */
 static hilum_rc study_allow(const hilum_principal *who, const char *study_uid)
 {
     const struct hl_principal *principal = (const struct hl_principal *)who;
@@ -36,7 +43,9 @@ static hilum_rc study_allow(const hilum_principal *who, const char *study_uid)
                : HILUM_OK;
 }
 
-/* A plugin that names nobody asks as itself. */
+/* A plugin that names nobody asks as itself. The study is known only once the object is open,
+ * so rights are asked twice: for the action, and for this study. What is refused is closed
+ * again before the plugin sees it. */
 static hilum_rc object_open(hilum_self *self, const hilum_principal *who, int64_t instance,
                             int64_t as_of, hilum_object **out)
 {
@@ -65,6 +74,8 @@ static hilum_rc object_open(hilum_self *self, const hilum_principal *who, int64_
     return rc;
 }
 
+/* Of the catalogue, not of the bytes: after a correction both say the same. Borrowed until
+ * close. */
 static hilum_rc object_names(hilum_object *object, struct hilum_object_names *out)
 {
     const struct hl_stored *stored = hl_outgoing_stored(object->out);
@@ -77,7 +88,8 @@ static hilum_rc object_names(hilum_object *object, struct hilum_object_names *ou
     return HILUM_OK;
 }
 
-/* The file meta information names the transfer syntax, so it is made again. */
+/* The file meta information names the transfer syntax, so it is made again. Before the first
+ * piece is taken. HILUM_EUNSUP: it cannot leave in that syntax; it still can as it was. */
 static hilum_rc object_convert(hilum_object *object, const char *transfer_syntax)
 {
     hilum_rc rc = HILUM_OK;
@@ -98,6 +110,8 @@ static hilum_rc meta_make(hilum_object *object)
     return object->meta.failed ? hl_fail(HILUM_ENOMEM, "no memory for a file's head") : HILUM_OK;
 }
 
+/* Mapped objects only: their bytes stay in place, so that a web server may send them from
+ * where they lie. Converted ones exist a piece at a time. */
 static hilum_rc object_lends(hilum_object *object, uint64_t *length)
 {
     if (!hl_outgoing_stays(object->out))
@@ -124,12 +138,15 @@ static hilum_rc object_next(hilum_object *object, const void **bytes, uint64_t *
     return rc;
 }
 
+/* Decoded, whatever the stored syntax; random access. Borrowed until the next call on the
+ * object. */
 static hilum_rc object_pixels(hilum_object *object, uint64_t i, struct hilum_frame *out,
                               const void **pixels, uint64_t *n)
 {
     return hl_outgoing_frame(object->out, i, out, pixels, n);
 }
 
+/* NULL also for what fails: a renderer draws without a label rather than not at all. */
 static const char *object_text(hilum_object *object, const char *path)
 {
     struct hl_dataset *data = NULL;
@@ -141,6 +158,8 @@ static const char *object_text(hilum_object *object, const char *path)
     return hl_buf_str(&object->text);
 }
 
+/* `size` first, and every member set: a plugin of an older SDK sees a shorter table, a newer
+ * one asks HILUM_HAS. */
 const struct hilum_object_api hl_object_api = {
     .size = sizeof hl_object_api,
     .open = object_open,

@@ -1,4 +1,11 @@
-/* What objects.c and object_parts.c share. SPDX-License-Identifier: Apache-2.0 */
+/* What objects.c and object_parts.c share.
+ *
+ * An object has up to three sources of bytes: `out`, the data set as it leaves (corrections
+ * applied, perhaps converted), read once from front to back; the same read at any place, for
+ * parts; and `anew`, a second conversion for objects whose stored bytes have no usable places
+ * (deflated, big endian).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_SERVER_OBJECTS_H
 #define HL_SERVER_OBJECTS_H
 
@@ -9,10 +16,13 @@
 #include "core/store/scan.h"
 #include "hilum/object.h"
 
+/* Bytes of the data set as it leaves, counted from its beginning. */
 struct hl_range {
     uint64_t offset, length;
 };
 
+/* Made by object_open, freed by close; every pointer a plugin was given from it dies with it,
+ * most of them at the next call already. */
 struct hilum_object {
     struct hl_store *store;
     int64_t instance, as_of;
@@ -56,8 +66,11 @@ hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent);
 hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t *n);
 
-/* The attributes but for large values at the top level; borrowed. */
+/* The attributes but for large values at the top level; borrowed. Made at the first question
+ * and kept: some dozen KiB, at most HL_DATASET_MAX. HILUM_EFULL: more than that; HILUM_EINVAL:
+ * not a data set. */
 hilum_rc hl_object_data(hilum_object *object, struct hl_dataset **out);
+/* Exactly n bytes from `at`, or an error: HILUM_EINVAL where the data set ends before. */
 hilum_rc hl_object_read_all(hilum_object *object, uint64_t at, void *out, size_t n);
 
 /* object_colour.c: a decoded frame as the data set declares its pixels; into `out` where that is another form, *pixels and
@@ -65,12 +78,15 @@ hilum_rc hl_object_read_all(hilum_object *object, uint64_t at, void *out, size_t
 hilum_rc hl_object_as_declared(const struct hilum_frame *declared, const struct hilum_frame *frame,
                                const void **pixels, uint64_t *n, struct hl_buf *out);
 
-/* object_source.c */
+/* object_source.c: `state` (may be NULL) is a presentation state that is open too and stays so
+ * as long as the source. HILUM_ENOTFOUND: no pixels; HILUM_EUNSUP: none that can be decoded
+ * here. */
 hilum_rc hl_object_source(hilum_object *object, hilum_object *state,
                           const struct hilum_source **out);
 void hl_object_source_free(struct hl_object_source *source); /* NULL is fine */
 
-/* intake.c */
+/* intake.c: the same checks as for a peer's C-STORE, which are rights, rules, duplicates,
+ * durability. */
 hilum_rc hl_object_receive(hilum_self *self, const hilum_principal *who,
                            const struct hilum_intake_source *source, hilum_intake **out);
 hilum_rc hl_intake_write(hilum_intake *intake, const void *bytes, uint64_t n);

@@ -14,13 +14,15 @@
 
 enum { NAME_MAX_LEN = HL_LANE_MAX - sizeof HL_LANE_JOB }; /* it names a lane */
 
+/* What the sink and the progress function of one call find their way by. */
 struct attempt_of {
     struct hl_server *server;
     struct hl_job_attempt *attempt;
     bool is_line_over;
 };
 
-/* The first line of what the job writes is its proof. */
+/* The first line of what the job writes is its proof. A job may write in pieces and as much as
+ * it likes: what is beyond the line, or the room, is dropped. */
 static hilum_rc keep_result(void *ctx, const void *bytes, uint64_t n)
 {
     struct attempt_of *about = ctx;
@@ -37,7 +39,8 @@ static hilum_rc keep_result(void *ctx, const void *bytes, uint64_t n)
     return HILUM_OK;
 }
 
-/* Whoever stops the server waits for the job: told at its next word. */
+/* Whoever stops the server waits for the job: told at its next word. A job that never calls it
+ * is waited for to its end. */
 static hilum_rc go_on(void *ctx, uint64_t done, uint64_t total, const char *what)
 {
     (void)done, (void)total, (void)what;
@@ -53,7 +56,8 @@ static bool is_permanent(hilum_rc rc)
 }
 
 /* The job of a verb, or the job of this name; NULL: no plugin that runs has it. Looked up for
- * each batch, since plugins come and go. */
+ * each batch, since plugins come and go. A verb may be carried out by a job of another name,
+ * also of another plugin. */
 static const struct hilum_decl *job_of(struct hl_server *server, const char *type)
 {
     const struct hilum_decl *verb =
@@ -61,7 +65,8 @@ static const struct hilum_decl *job_of(struct hl_server *server, const char *typ
     return hl_plugins_decl_find(server->plugins, HILUM_DECL_JOB, verb ? verb->job : type, NULL);
 }
 
-/* Arguments are what the rule gave, as JSON. */
+/* Arguments are what the rule gave, as JSON. The thread's old reason is cleared first: a
+ * plugin that fails without one must not be told with somebody else's. */
 static void run_one(struct hl_server *server, const struct hilum_decl *job,
                     struct hl_job_attempt *attempt)
 {
@@ -80,7 +85,9 @@ static void run_one(struct hl_server *server, const struct hilum_decl *job,
         snprintf(attempt->result, sizeof attempt->result, "%s", hl_error());
 }
 
-/* Lanes of jobs are "job:TYPE". A plugin that is switched off costs no attempt. */
+/* Lanes of jobs are "job:TYPE". A plugin that is switched off costs no attempt.
+ * HILUM_ECANCELLED comes from go_on: the attempt is not counted and the job is due at the next
+ * start. */
 static void run_jobs(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n)
 {
     struct hl_server *server = arg;
@@ -124,6 +131,7 @@ static void add_type(void *arg, const struct hilum_decl *decl, const char *plugi
                decl->name, decl->job);
 }
 
+/* Jobs before verbs: a verb of the same name as a job is then seen to be the same type. */
 hilum_rc hl_server_register_plugin_jobs(struct hl_server *server)
 {
     struct registration registration = {server, HILUM_OK};

@@ -18,7 +18,8 @@ static int64_t instance_of_study(struct hl_server *server, const char *study_uid
 }
 
 /* On the threads of the journal's runners. false: there is no such object, or it does not have
- * the attribute. */
+ * the attribute. From the stored header with corrections applied, so that a late rule sees
+ * what a peer would be sent; fields of the event itself are looked at before this is asked. */
 bool hl_server_resolve_entry(void *arg, const struct hl_journal_entry *entry, const char *keyword,
                              struct hl_buf *out)
 {

@@ -1,4 +1,9 @@
 /* The job type `send`: a lane's batch of instances over C-STORE to the peer the lane is named after.
+ *
+ * A lane is a destination. Its jobs come in batches of up to SEND_BATCH, each over one
+ * association, and SEND_AT_ONCE batches of a lane may run at once. An object is done when the
+ * peer answered success or a warning (PS3.4 B.2.3); proof and reason are kept with the job.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
@@ -11,8 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* 64 objects are some seconds of work: long enough to pay for an association, short enough
+ * that priorities and cancellations are noticed. */
 enum { SEND_BATCH = 64, SEND_AT_ONCE = 2 };
 
+/* No memory is no fault of the destination: those jobs count an attempt and come again. */
 static void fail_all(struct hl_job_attempt *attempts, size_t n, hilum_rc rc, bool is_permanent)
 {
     for (size_t i = 0; i < n; i++) {
@@ -24,13 +32,17 @@ static void fail_all(struct hl_job_attempt *attempts, size_t n, hilum_rc rc, boo
     }
 }
 
-/* Refusals that another attempt with the same bytes cannot change: the peer does not take the object. */
+/* Refusals that another attempt with the same bytes cannot change: the peer does not take the
+ * object. Cxxx is "cannot understand", A9xx "data set does not match SOP class" (PS3.4 B.2.3);
+ * A7xx, out of resources, passes by itself. */
 static bool is_permanent(const struct hl_send_item *item)
 {
     uint16_t family = item->status & 0xF000;
     return family == 0xC000 || (item->status & 0xFF00) == 0xA900 || item->rc == HILUM_ENOTFOUND;
 }
 
+/* The job's own way, then the peer's. A syntax nobody knows is no wish: the peer's list
+ * decides then. */
 void hl_server_job_wish(const struct hl_peer *peer, const struct hl_job *job,
                         struct hl_job_wish *out)
 {
@@ -49,7 +61,8 @@ void hl_server_job_wish(const struct hl_peer *peer, const struct hl_job *job,
 }
 
 /* One association for the batch. Each object has an outcome of its own; what failed as a whole
- * is no attempt of any. */
+ * is no attempt of any. as_of of the first holds for all: jobs of one batch were planned by
+ * one event or one person, and 0, "as it is now", is what nearly all have. */
 static void send_batch(struct hl_server *server, const struct hl_peer *peer,
                        const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n)
 {
@@ -88,7 +101,8 @@ static void send_same(struct hl_server *server, const struct hl_peer *peer, cons
                  false);
 }
 
-/* The peer is looked up now: a reload may have changed or removed it since the job was made. */
+/* The peer is looked up now: a reload may have changed or removed it since the job was made.
+ * Neighbours only are grouped: order within the lane is kept. */
 static void run_send(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n)
 {
     struct hl_server *server = arg;

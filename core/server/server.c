@@ -3,7 +3,14 @@
  * The order of starting is that of needing: bus, plugins' init, record, store, rules, jobs, then
  * what lets work in: plugins' start, journal runners, associations, the control socket. Stopping
  * is the reverse, from the doors inwards. All of it on the main thread, but for reload and
- * check, which also come by command. SPDX-License-Identifier: Apache-2.0 */
+ * check, which also come by command.
+ *
+ * Durability on the way down: associations and jobs end first, so that no new work comes; then
+ * the store flushes, which makes the record durable and lets the intake logs forget what it
+ * has; only then are plugins (stores, databases) drained, since all of the above still writes
+ * through them.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
 #include "core/base/clock.h"
@@ -22,6 +29,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* More stores than hl_store_open takes (HL_PROVIDERS_MAX), so that it is that function which
+ * says so. The drain of plugins is short: what they still had to do for others ended with the
+ * doors. */
 enum { MAX_STORES = 16, PLUGIN_DRAIN_MS = 5000 };
 
 /* Once for all: a reload does not move a server. */
@@ -35,6 +45,7 @@ static hilum_rc choose_data(struct hl_server *server)
     return server->options.data_dir ? HILUM_OK : hl_fail(HILUM_ENOMEM, "out of memory");
 }
 
+/* 108 bytes are all a sockaddr_un holds; a longer path would be cut and bind elsewhere. */
 static hilum_rc choose_socket(struct hl_server *server)
 {
     const char *path = hl_config_text(server->config, "control.socket");
@@ -49,7 +60,10 @@ static hilum_rc choose_socket(struct hl_server *server)
                                    server->options.data_dir);
 }
 
-/* The data directory belongs to one server at a time; its own entry is durable before anything in it is. */
+/* The data directory belongs to one server at a time; its own entry is durable before anything
+ * in it is. flock, not a file that exists: it goes with the process, however that ends, so
+ * that a crash leaves nothing to clean up. Two servers over one directory would each finish
+ * the other's pending objects as if they were left over. */
 static hilum_rc open_data(struct hl_server *server)
 {
     const char *dir = server->options.data_dir;
@@ -72,6 +86,7 @@ static hilum_rc open_data(struct hl_server *server)
     return HILUM_OK;
 }
 
+/* An fsync of the directory: a file that is durable itself is lost when its name is not. */
 static hilum_rc sync_dir(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -93,6 +108,9 @@ static hilum_rc sync_data_dir(struct hl_server *server)
     return sync_dir(server->options.data_dir);
 }
 
+/* The new file is in place before the old descriptor is closed, so no line meets a closed one.
+ * A file that cannot be opened is no reason to stop: the log goes to standard error and says
+ * so there. */
 static void configure_log(struct hl_server *server, const struct hl_config *config)
 {
     int before = server->log_fd;
@@ -133,6 +151,8 @@ static hilum_rc load_config(struct hl_server *server, struct hl_faults *faults)
     return rc < 0 ? rc : hl_peers_new(server->config, &server->peers);
 }
 
+/* What `where` conditions of hooks may name: the data dictionary is core/dicom's, which the
+ * bus does not know. */
 static bool is_keyword(const char *name)
 {
     return hl_dict_tag(name) != 0;
@@ -154,7 +174,9 @@ static hilum_rc open_plugins(struct hl_server *server, struct hl_faults *faults)
     return rc < 0 ? rc : hl_plugins_init(server->plugins, faults);
 }
 
-/* Reads what the last run left: journal, outbox, pending objects. */
+/* Reads what the last run left: journal, outbox, pending objects. Here migrations run and the
+ * writing session opens. The database's pin is never given back: the record lives as long as
+ * its plugin. */
 static hilum_rc open_record(struct hl_server *server)
 {
     const struct hilum_cap *cap = NULL;
@@ -183,6 +205,8 @@ struct stores {
     size_t n;
 };
 
+/* In the order of the configuration, which is the order in which stores are looked at after
+ * the default. */
 static void add_store(void *arg, const struct hilum_cap *cap, void *instance, const char *plugin)
 {
     struct stores *stores = arg;
@@ -195,7 +219,8 @@ static void add_store(void *arg, const struct hilum_cap *cap, void *instance, co
                MAX_STORES);
 }
 
-/* The configured default goes first: new objects go there. */
+/* The configured default goes first: new objects go there. By exchange, so the others keep
+ * their order but one. */
 static hilum_rc choose_default(struct stores *stores, const char *name)
 {
     for (size_t i = 0; i < stores->n; i++) {
@@ -212,7 +237,9 @@ static hilum_rc choose_default(struct stores *stores, const char *name)
                    name);
 }
 
-/* Where objects that were written and not yet recorded are finished or erased. */
+/* Where objects that were written and not yet recorded are finished or erased. `tag` and `vr`
+ * come from the dictionary in core/dicom, so that core/store links no DCMTK. `derived` (frame
+ * maps and the like) may be deleted at any time: it is made again. */
 static hilum_rc open_store(struct hl_server *server)
 {
     const struct hl_config *config = server->config;
@@ -250,6 +277,7 @@ static bool has_peer(void *arg, const char *name)
     return has;
 }
 
+/* A reader answers with a value for a condition, not with an object. */
 enum { READ_MAX = 64 * 1024 }; /* that one reader may answer */
 
 static hilum_rc keep_read(void *ctx, const void *bytes, uint64_t n)
@@ -261,6 +289,8 @@ static hilum_rc keep_read(void *ctx, const void *bytes, uint64_t n)
     return out->failed ? hl_fail(HILUM_ENOMEM, "out of memory") : HILUM_OK;
 }
 
+/* A reader of a plugin (fields of an HL7 message, say) asked by a rule, on the rule's thread.
+ * `out` NULL only asks whether there is such a reader. */
 static hilum_rc read_event(void *arg, const char *reader, hilum_event *event, const char *path,
                            struct hl_buf *out)
 {
@@ -273,6 +303,8 @@ static hilum_rc read_event(void *arg, const char *reader, hilum_event *event, co
     return out ? decl->read(decl->arg, event, path, &sink) : HILUM_OK;
 }
 
+/* `store` and `duplicates` are not among them: they are methods of the event in core/script
+ * itself, since they say how an object is kept and not what happens next. */
 static bool has_verb(void *arg, const char *verb)
 {
     struct hl_server *server = arg;
@@ -293,8 +325,9 @@ static bool has_store(void *arg, const char *name)
     return hl_plugins_option_is(server->plugins, "store", name);
 }
 
-/* The actions of access for verbs of the kernel; a plugin's verb counts as sending, the most it
- * could do. */
+/* The actions of access for verbs of the kernel; a plugin's verb counts as sending, the most
+ * it could do. Asked when rules are loaded, so that what a rule may not do is a fault of the
+ * rule and not of the object that happens to reach it. */
 static hilum_rc allow_verb(void *arg, const char *rule, const char *verb)
 {
     static const char *const actions[][2] = {{"tag", "instance.tag"},
@@ -332,6 +365,8 @@ static hilum_rc open_script(struct hl_server *server, struct hl_faults *faults)
     return HILUM_OK;
 }
 
+/* Notify hooks have two threads, since entries of one study are handled in order anyway; what
+ * failed comes again after a second, then after twice as long each time (core/job/entry.c). */
 static struct hl_jobs_options jobs_options(const struct hl_config *config)
 {
     return (struct hl_jobs_options){
@@ -363,6 +398,7 @@ static hilum_rc open_jobs(struct hl_server *server)
     return rc;
 }
 
+/* Before rules and jobs: both may make associations as soon as they run. */
 static hilum_rc open_scu(struct hl_server *server)
 {
     hilum_rc rc = hl_trace_new(&server->trace);
@@ -371,6 +407,8 @@ static hilum_rc open_scu(struct hl_server *server)
     return rc < 0 ? rc : hl_scu_configure(server->scu, server->config);
 }
 
+/* What people meet most often at a first start, a port below 1024 and a port that is taken, is
+ * explained here, where the configuration's key is known. */
 static hilum_rc start_scp(struct hl_server *server)
 {
     const struct hl_scp_parts parts = {server->store,   server->record, server->bus,
@@ -388,7 +426,8 @@ static hilum_rc start_scp(struct hl_server *server)
                                  : "`ss -ltnp` tells who has a port");
 }
 
-/* Last: who can ask for something finds all of it. */
+/* Last: who can ask for something finds all of it. The mode is octal and was checked by the
+ * schema; the path has it from the first moment on. */
 static hilum_rc start_control(struct hl_server *server)
 {
     hilum_rc rc = hl_control_new(&server->control);
@@ -412,7 +451,9 @@ static hilum_rc start_control(struct hl_server *server)
                                      (mode_t)strtoul(mode, NULL, 8));
 }
 
-/* Everything that keeps data, then what acts on it. */
+/* Everything that keeps data, then what acts on it. Nothing here lets work in. The directory
+ * is synced after stores and database made their folders in it: from then on no name in it can
+ * be lost. */
 static hilum_rc open_parts(struct hl_server *server, struct hl_faults *faults)
 {
     hilum_rc rc = new_bus(server);
@@ -440,6 +481,8 @@ static hilum_rc object_seen(void *arg, const char *key, const struct hilum_objec
     return *(bool *)arg ? HILUM_ECANCELLED : HILUM_OK;
 }
 
+/* Errors count as recorded: a false alarm would send somebody to rebuild a catalogue that is
+ * whole. The counter has a comma behind it, so that 0 is not the beginning of another number. */
 static bool is_recorded(struct hl_record *record)
 {
     struct hl_buf json = {0};
@@ -449,7 +492,8 @@ static bool is_recorded(struct hl_record *record)
     return is;
 }
 
-/* Asks the default store for one object; cheap enough for each `status`. */
+/* Asks the default store for one object; cheap enough for each `status`. Also true while a
+ * rebuild has not come to its end: what people decide then could be undone by it. */
 bool hl_server_catalogue_is_lost(struct hl_server *server)
 {
     const struct hilum_cap *cap = NULL;
@@ -470,7 +514,9 @@ bool hl_server_catalogue_is_lost(struct hl_server *server)
     return has_object;
 }
 
-/* Services are set before plugins start: their first thread may ask for them. */
+/* Services are set before plugins start: their first thread may ask for them. Plugins before
+ * jobs: a job may need a carrier. Associations after both: what a peer sends runs hooks of
+ * plugins and makes jobs. The control socket last but one, since `hilum status` looks at all. */
 static hilum_rc start_parts(struct hl_server *server)
 {
     hl_server_studies(server);
@@ -493,14 +539,17 @@ static hilum_rc start_parts(struct hl_server *server)
     return rc < 0 ? rc : hl_server_start_housekeeper(server);
 }
 
-/* A start once plugins run, a stop while they still do: who tells a collector of rows from now on tells both. */
+/* A start once plugins run, a stop while they still do: who tells a collector of rows from now
+ * on tells both. The words are those of PS3.15 A.5.3 (Application Activity, Network Entry),
+ * which audit-atna makes messages of. */
 static void audit_life(struct hl_server *server, const char *action)
 {
     if (hl_record_audit(server->record, "kernel", action, "hilum", NULL, NULL) < 0)
         hl_log(HL_ERROR, "hilumd", "%s: not audited: %s", action, hl_error());
 }
 
-/* The reason is kept while everything is taken down, which has reasons of its own. */
+/* The reason is kept while everything is taken down, which has reasons of its own. Locks
+ * first: a stop, also one after a failure in the middle, destroys all of them. */
 hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_options *options,
                          struct hl_faults *faults)
 {
@@ -534,8 +583,10 @@ hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_option
     return HILUM_OK;
 }
 
-/* Also after a start that failed half-way: every part takes NULL. First what lets work in, then
- * what does it, then what keeps data. `ms` is for associations and jobs each. */
+/* Also after a start that failed half-way: every part takes NULL. First what lets work in,
+ * then what does it, then what keeps data. `ms` is for associations and jobs each. The
+ * housekeeper goes before the control socket, since it alone erases; `stopping`, which it
+ * sets, also tells long jobs to give up. */
 void hl_server_stop(struct hl_server *server, uint32_t ms)
 {
     hl_server_stop_housekeeper(server);
@@ -544,7 +595,10 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
         hl_scp_stop(server->scp, ms);
     if (server->jobs)
         hl_jobs_stop(server->jobs, ms);
+    /* Everything that was answered is in the record now and flushed: the stores' logs may
+     * forget it. */
     hl_store_flush(server->store);
+    /* After the last association, before the plugins that tell collectors are drained. */
     if (server->is_started)
         audit_life(server, "application stop");
     if (server->plugins)
@@ -574,7 +628,9 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
 
 /* ---- reload ---- */
 
-/* Readers hold references; the last one frees the old configuration. */
+/* Readers hold references; the last one frees the old configuration. Both change under one
+ * lock, so that nobody sees new peers with an old configuration. The unref is outside: the
+ * last one frees a tree, and nobody should wait for that. */
 static void publish(struct hl_server *server, struct hl_config *config, struct hl_peers *peers)
 {
     pthread_mutex_lock(&server->lock);
@@ -587,7 +643,9 @@ static void publish(struct hl_server *server, struct hl_config *config, struct h
     hl_peers_unref(old_peers);
 }
 
-/* All that changed and waits for a restart, from the schema: the parts know only their own. */
+/* All that changed and waits for a restart, from the schema: the parts know only their own.
+ * What parts wrote to *notes is dropped: the schema knows of each key whether a reload applies
+ * it. */
 static void note_restarts(struct hl_server *server, struct hl_config *config, struct hl_buf *notes)
 {
     struct hl_config *before = hl_server_config(server);
@@ -600,7 +658,9 @@ static void note_restarts(struct hl_server *server, struct hl_config *config, st
 
 /* Everything that can refuse comes before anything is published; what has taken the new
  * configuration by then (rules, listeners) keeps it, and the next reload sets it right. The
- * caller holds the mutex of reloads. */
+ * caller holds the mutex of reloads. Order: what can refuse for a reason of the site's
+ * (syntax, peers, rules) before what can refuse for one of the machine's (certificates,
+ * sockets). */
 static hilum_rc reload(struct hl_server *server, struct hl_faults *faults, struct hl_buf *notes)
 {
     struct hl_config *config = NULL;
@@ -629,6 +689,8 @@ static hilum_rc reload(struct hl_server *server, struct hl_faults *faults, struc
     hl_store_set_duplicates(server->store, duplicate_policy(config));
     note_restarts(server, config, notes);
     publish(server, config, peers);
+    /* Rules may wait for it, to look up what changed. That it is not told is no failure of the
+     * reload. */
     hl_record_journal_append(server->record, "config.reloaded", "", "{}", &(int64_t){0});
     return HILUM_OK;
 }
@@ -644,7 +706,8 @@ hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, st
 /* ---- check ---- */
 
 /* As far as a start goes without touching data: plugins are opened, not started, rules are
- * loaded and dropped. May run beside a server. */
+ * loaded and dropped. May run beside a server. Readers and key-value are NULL: there is no
+ * record to ask, and a check must not read data. */
 hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faults *faults)
 {
     struct hl_server server = {.options = *options};

@@ -1,5 +1,14 @@
 /* The parts put together: one struct that owns them, start order, reload, stop; and the commands of
- * `hilum`. It knows every folder's header and does none of their work. SPDX-License-Identifier: Apache-2.0 */
+ * `hilum`. It knows every folder's header and does none of their work.
+ *
+ * Who runs in here. The main thread starts, stops and, on SIGHUP, reloads. Commands run on
+ * threads of the control socket, many at once. Job types run on the lanes' threads of
+ * core/job. Services lent to plugins (services.c, objects.c, intake.c, asking.c) run on
+ * whatever thread a plugin calls from. The housekeeper is a thread of its own. What all of
+ * them share is constant after the start, but for configuration and peers: those are taken by
+ * reference, used, and let go.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_SERVER_H
 #define HL_SERVER_H
 
@@ -27,8 +36,10 @@ struct hl_server_options {
     const char *rules_dir;  /* scripts/core */
 };
 
-/* Owned by main(). Members are set in start order and are constant while the server runs, but for
- * `config` and `peers`, which reload replaces under `lock`. */
+/* Owned by main(). Members are set in start order and are constant while the server runs, but
+ * for `config` and `peers`, which reload replaces under `lock`. Every part is reached through
+ * here and no part reaches back: what one needs of another is handed to it as a table of
+ * functions with the server as `arg`, which is what keeps the folders apart. */
 struct hl_server {
     struct hl_server_options options;
     pthread_mutex_t lock;
@@ -62,24 +73,35 @@ struct hl_server {
     char socket_path[108];
 };
 
-/* Starts everything in order; on error what was started is stopped again. Faults of configuration, plugins
- * and rules are added to *faults. A bad rule does not keep the server from starting. */
+/* Starts everything in order; on error what was started is stopped again. Faults of
+ * configuration, plugins and rules are added to *faults. A bad rule does not keep the server
+ * from starting. Main thread. The first error is returned with its reason; HILUM_EEXISTS:
+ * another hilumd has the data directory. On HILUM_OK doors are open: peers, plugins and
+ * commands may be at work already. */
 hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_options *options,
                          struct hl_faults *faults);
-/* Stops taking associations, drains for up to ms, closes everything in reverse order. */
+/* Stops taking associations, drains for up to ms, closes everything in reverse order. Main
+ * thread, once. What was acknowledged is durable before it returns; what could not be drained
+ * in time is aborted, and is journal or outbox work of the next start. */
 void hl_server_stop(struct hl_server *server, uint32_t ms);
-/* Loads configuration, peers, certificates and rules anew; all or nothing. What needs a restart is
- * written to *notes, one line each. */
+/* Loads configuration, peers, certificates and rules anew; all or nothing. What needs a
+ * restart is written to *notes, one line each. Any thread; waits for a reload under way. On an
+ * error, HILUM_EINVAL with *faults as a rule, configuration and peers are as they were. */
 hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, struct hl_buf *notes);
-/* Everything hilumd --check looks at, without touching data: prints through *faults. */
+/* Everything hilumd --check looks at, without touching data: prints through *faults.
+ * HILUM_EINVAL: there are faults. Opens plugins (their constructors run) and starts none. Any
+ * thread, also beside a running server: it uses none of its parts. */
 hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faults *faults);
 
-/* References of their own; release with hl_config_unref, hl_peers_unref. Any thread. */
+/* References of their own; release with hl_config_unref, hl_peers_unref. Any thread. Whoever
+ * compares two values takes one reference and reads both from it: between two calls a reload
+ * may have come. */
 struct hl_config *hl_server_config(struct hl_server *server);
 struct hl_peers *hl_server_peers(struct hl_server *server);
 
 /* ---- inside of the folder ---- */
-extern const struct hilum_command_api hl_command_api;                   /* command_api.c */
+extern const struct hilum_command_api hl_command_api; /* command_api.c */
+/* The register functions are called once, by the start, before the socket answers. */
 hilum_rc hl_server_register_commands(struct hl_server *server);         /* commands.c */
 hilum_rc hl_server_register_catalog_commands(struct hl_server *server); /* commands_catalog.c */
 hilum_rc hl_server_register_archive_commands(struct hl_server *server); /* commands_archive.c */
@@ -92,10 +114,12 @@ hilum_rc hl_server_audit_seal(struct hl_server *server);
 /* Takes away sealed rows older than audit.keep; a row says which. The housekeeper's thread. */
 hilum_rc hl_server_audit_prune(struct hl_server *server);
 hilum_rc hl_server_register_manage_commands(struct hl_server *server); /* commands_manage.c */
-void hl_server_plugin_services(struct hl_server *server);              /* services.c */
-extern const struct hilum_object_api hl_object_api;                    /* objects.c */
-extern const struct hilum_scu_api hl_scu_api;                          /* asking.c */
-/* A peer's own limits of delivery; the version of a rule: for core/job. */
+/* Before hl_plugins_start: a plugin's first thread may ask at once. */
+void hl_server_plugin_services(struct hl_server *server); /* services.c */
+extern const struct hilum_object_api hl_object_api;       /* objects.c */
+extern const struct hilum_scu_api hl_scu_api;             /* asking.c */
+/* A peer's own limits of delivery; the version of a rule: for core/job. They answer on threads
+ * of core/job, for each batch anew, so that a reload is seen by the next one. */
 void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options);
 bool hl_server_rule_version(void *arg, const char *hook, char out[17]);
 hilum_rc hl_server_register_jobs(struct hl_server *server); /* send_job.c */
@@ -112,10 +136,12 @@ void hl_server_carry(struct hl_server *server, const struct hl_peer *peer,
                      const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n);
 void hl_server_fetch(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n);
 hilum_rc hl_server_register_plugin_jobs(struct hl_server *server); /* plugin_jobs.c */
+/* HILUM_EINVAL: arguments that are no JSON object. Durable on return; any thread. */
 hilum_rc hl_server_start_job(void *arg, const char *type, const char *arguments_json, int64_t *job);
 /* struct hl_jobs_env.resolve; arg is the server. */
 bool hl_server_resolve_entry(void *arg, const struct hl_journal_entry *entry, const char *keyword,
-                             struct hl_buf *out);               /* resolve.c */
+                             struct hl_buf *out); /* resolve.c */
+/* Last of a start, first of a stop: it is the only one that erases. */
 hilum_rc hl_server_start_housekeeper(struct hl_server *server); /* housekeep.c */
 void hl_server_stop_housekeeper(struct hl_server *server);
 
@@ -125,7 +151,8 @@ hilum_rc hl_server_break_glass(void *arg, const char *plugin, const hilum_princi
 /* struct hl_studies of this server. */
 void hl_server_studies(struct hl_server *server);
 
-/* The UID of the study named by UID or accession number. HILUM_ENOTFOUND, HILUM_ECONFLICT. */
+/* The UID of the study named by UID or accession number. HILUM_ENOTFOUND, HILUM_ECONFLICT. Any
+ * thread. Made for people, who type accession numbers; programs name UIDs. */
 hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char uid[65]);
 
 /* No object is recorded but some are stored: somebody removed the database. */
@@ -136,7 +163,8 @@ json_t *hl_server_status(struct hl_server *server);
 /* The same as Prometheus text; arg is the server (metrics.c). */
 hilum_rc hl_server_metrics(void *arg, const struct hilum_sink *sink);
 
-/* Results as people read them (view.c); new references. */
+/* Results as people read them (view.c); new references. They must not fail on what is missing:
+ * an answer may be of an older part, or of a remote one. */
 json_t *hl_server_view_status(const json_t *status);
 json_t *hl_server_view_explain(const json_t *explained);
 json_t *hl_server_view_rebuilt(const json_t *record);
@@ -146,7 +174,8 @@ json_t *hl_server_view_trace(const json_t *associations);
 json_t *hl_server_view_trace_full(const json_t *associations);
 json_t *hl_server_view_plugins(const json_t *plugins);
 
-/* Answers a call with JSON text built in a buffer; frees the buffer. */
+/* Answers a call with JSON text built in a buffer; frees the buffer. HILUM_EINTERNAL: what the
+ * buffer holds is no JSON, which is a defect of the part that wrote it. */
 hilum_rc hl_server_answer(struct hl_call *call, struct hl_buf *json);
 /* As above, shown to people as view(result). */
 hilum_rc hl_server_answer_view(struct hl_call *call, struct hl_buf *json,

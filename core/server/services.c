@@ -1,7 +1,13 @@
 /* What the kernel lends to plugins: the catalogue, access, DICOM, publication.
  *
  * Called on any thread of any plugin. Who asks is checked here, in one place, before the part
- * that answers: the parts themselves ask nobody. SPDX-License-Identifier: Apache-2.0 */
+ * that answers: the parts themselves ask nobody.
+ *
+ * Every function is a thin layer: find the server, find out who asks, ask core/access, then
+ * let the part answer. Results are borrowed as hilum/host.h says; nothing here keeps a pointer
+ * of a plugin.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/server.h"
 
 #include "core/base/error.h"
@@ -20,7 +26,9 @@ static const struct hl_principal *principal_of(const hilum_principal *who,
     return who ? (const struct hl_principal *)who : otherwise;
 }
 
-/* The cursor is the plugin's to close; it holds a snapshot of the catalogue. */
+/* The cursor is the plugin's to close; it holds a page of rows and no session
+ * (core/record/cursor.c). What the caller may not see is left out by the query itself: a row
+ * that is withheld must not even cost a place in a limited list. */
 static hilum_rc catalog_open(hilum_self *self, const hilum_principal *who,
                              const struct hilum_catalog_query *query, hilum_cursor **out)
 {
@@ -39,6 +47,7 @@ struct counted {
     uint64_t n;
 };
 
+/* Whether anything was let through is only known at the end; the list itself may be long. */
 static hilum_rc count_one(void *arg, const struct hilum_object_ref *object)
 {
     struct counted *counted = arg;
@@ -46,6 +55,7 @@ static hilum_rc count_one(void *arg, const struct hilum_object_ref *object)
     return counted->each(counted->arg, object);
 }
 
+/* The first object answers it: HILUM_ECANCELLED ends the walk. */
 static hilum_rc is_there(void *arg, const struct hilum_object_ref *object)
 {
     (void)object;
@@ -53,8 +63,10 @@ static hilum_rc is_there(void *arg, const struct hilum_object_ref *object)
     return HILUM_ECANCELLED;
 }
 
-/* Everything asked for by its UID is withheld: that is said, and goes into the audit record. Whoever has a UID knows of
- * the study already; whoever searches does not find it. */
+/* Everything asked for by its UID is withheld: that is said, and goes into the audit record.
+ * Whoever has a UID knows of the study already; whoever searches does not find it. The
+ * question is asked again without the filter: none of that UID is "not found", which is no
+ * secret; one that is there is a refusal, with an audit row. */
 static hilum_rc withheld(struct hl_server *server, const struct hl_principal *principal,
                          const struct hilum_catalog_key *keys, uint32_t n_keys)
 {
@@ -75,7 +87,8 @@ static hilum_rc withheld(struct hl_server *server, const struct hl_principal *pr
     return hl_fail(HILUM_EDENIED, "%s: retrieve: the roles do not reach this study", who);
 }
 
-/* `find` admits a plugin's own look-ups; a peer's were admitted as move or get by its service. */
+/* `find` admits a plugin's own look-ups; a peer's were admitted as move or get by its service.
+ * Without a filter an empty answer is just empty, and costs no second look. */
 static hilum_rc catalog_objects(hilum_self *self, const hilum_principal *who,
                                 const struct hilum_catalog_key *keys, uint32_t n_keys,
                                 int64_t *as_of, hilum_object_cb each, void *arg)
@@ -95,6 +108,7 @@ static hilum_rc catalog_objects(hilum_self *self, const hilum_principal *who,
                : rc;
 }
 
+/* Cursors go straight to the record: who may see what was decided at open. */
 static const struct hilum_catalog_api catalog_api = {
     .size = sizeof catalog_api,
     .open = catalog_open,
@@ -117,6 +131,7 @@ static hilum_rc allow(void *arg, const char *plugin, const hilum_principal *who,
     return hl_allow(principal_of(who, &own, plugin), action, &about);
 }
 
+/* `next` is called on this thread and owns the bytes it gives until it is called again. */
 static hilum_rc store_scu(void *arg, const char *plugin, const char *address,
                           const char *called_aet,
                           hilum_rc (*next)(void *next_arg, const void **part10, uint64_t *n),
@@ -131,7 +146,8 @@ static hilum_rc store_scu(void *arg, const char *plugin, const char *address,
     return hl_scu_store_part10(server->scu, &target, next, next_arg, stored);
 }
 
-/* The principal is freed with hl_principal_free, by the table of core/plugin. */
+/* The principal is freed with hl_principal_free, by the table of core/plugin. A service (a
+ * token of a program) gets no broken glass: that is a person's decision with a reason. */
 static hilum_rc principal_new(void *arg, const struct hilum_identity *identity, const char *address,
                               hilum_principal **out)
 {
@@ -151,7 +167,8 @@ static hilum_rc principal_new(void *arg, const struct hilum_identity *identity, 
     return rc;
 }
 
-/* While plugins start: the READY line is printed afterwards. */
+/* While plugins start: the READY line is printed afterwards. Without a lock: plugins start one
+ * after the other on the main thread. */
 static hilum_rc announce(void *arg, const char *name, const char *value)
 {
     struct hl_server *server = arg;
@@ -162,7 +179,8 @@ static hilum_rc announce(void *arg, const char *name, const char *value)
     return server->announced.failed ? hl_fail(HILUM_ENOMEM, "no memory") : HILUM_OK;
 }
 
-/* A space per plugin: one cannot read another's. */
+/* A space per plugin: one cannot read another's. Durable on return. `space` is made from the
+ * id the host knows, never from what a plugin says. */
 static hilum_rc value_put(void *arg, const char *plugin, const char *key, const char *value)
 {
     struct hl_server *server = arg;
@@ -198,7 +216,8 @@ static const char *dicom_aet(void *arg)
     return atomic_load(&server->aet);
 }
 
-/* The host has checked that the plugin declared the event. */
+/* The host has checked that the plugin declared the event. Durable on return: a plugin that
+ * acknowledges something to somebody may rely on it. */
 static hilum_rc publish(void *arg, const char *plugin, const char *event, const char *fields_json)
 {
     struct hl_server *server = arg;
@@ -209,8 +228,11 @@ static hilum_rc publish(void *arg, const char *plugin, const char *event, const 
 
 /* ---- audit rows of plugins: written behind their answers ---- */
 
+/* Rows that may wait in memory: 1,000 at some 500 bytes. A crash loses them; what must not be
+ * lost that way is audited within the unit that does it, not here. */
 enum { AUDIT_BACKLOG = 1000 };
 
+/* Copies: the plugin's texts are gone when it is written. */
 struct row {
     struct hl_record *record;
     char who[160], action[64], what[160];
@@ -228,7 +250,8 @@ static void write_row(void *arg)
     free(row);
 }
 
-/* Who asks faster than it can be written waits. */
+/* Who asks faster than it can be written waits. It writes its row itself then, ahead of those
+ * that wait; numbers of rows tell the order of writing. */
 static void audit(void *arg, const char *plugin, const hilum_principal *who, const char *action,
                   const char *what, const char *details)
 {
@@ -268,6 +291,8 @@ static hilum_rc row_give(void *arg, const struct hl_audit_row *row)
     return rows->each(rows->arg, &given);
 }
 
+/* Each() runs without a session of the database (core/record/audit_read.c): a slow collector
+ * holds nothing up. */
 static hilum_rc audit_rows(void *arg, int64_t after,
                            hilum_rc (*each)(void *each_arg, const struct hilum_audit_row *row),
                            void *each_arg)
@@ -277,7 +302,8 @@ static hilum_rc audit_rows(void *arg, int64_t after,
     return hl_record_audit_rows(server->record, after, INT64_MAX, row_give, &rows);
 }
 
-/* Before hl_plugins_start. */
+/* Before hl_plugins_start. The table is copied by the host; `arg` is the server, which
+ * outlives every plugin. */
 void hl_server_plugin_services(struct hl_server *server)
 {
     const struct hl_host_services services = {

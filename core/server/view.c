@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* More reasons than fit a line are counted: `--full` has them all. */
 enum { WHYS_SHOWN = 4 };
 
 static const char *text_of(const json_t *object, const char *key)
@@ -25,7 +26,8 @@ static long long number_of(const json_t *object, const char *key)
     return (long long)json_integer_value(json_object_get(object, key));
 }
 
-/* Takes what the buffer holds as one text. */
+/* Takes what the buffer holds as one text. hl_json_text: what a peer said may be no UTF-8,
+ * which jansson would refuse. */
 static json_t *taken_text(struct hl_buf *text)
 {
     json_t *value = hl_json_text(hl_buf_str(text));
@@ -44,6 +46,7 @@ static void add_count(struct hl_buf *out, long long n, const char *one, const ch
     hl_buf_printf(out, "%s%lld %s", out->len ? ", " : "", n, n == 1 ? one : many);
 }
 
+/* In powers of 1,024 and said so (KiB), as the configuration's sizes are. */
 static void add_size(struct hl_buf *out, long long bytes)
 {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
@@ -160,7 +163,7 @@ static json_t *needs_of(const json_t *status)
     return list;
 }
 
-/* A lane that waits says until when and why. */
+/* A lane that waits says until when and why. Rounded up, so that "in 0 s" never stands there. */
 static json_t *destination_row(const json_t *lane)
 {
     json_t *row = json_pack("{s:s, s:I, s:I, s:I}", "destination", text_of(lane, "lane"), "sending",
@@ -198,6 +201,8 @@ static json_t *rows_of(const json_t *list, json_t *(*row)(const json_t *))
     return rows;
 }
 
+/* Health is said in one word where all is well; else what needs somebody is a list of commands
+ * to type. */
 json_t *hl_server_view_status(const json_t *status)
 {
     const json_t *record = json_object_get(status, "record");
@@ -256,6 +261,7 @@ static void size_set(json_t *row, const char *key, long long bytes)
     hl_buf_fini(&text);
 }
 
+/* The mean counts what was left, too: trying costs as much as succeeding. */
 static json_t *report_row(const json_t *sum)
 {
     long long before = number_of(sum, "bytes_before"), after = number_of(sum, "bytes_after");
@@ -362,7 +368,9 @@ static const char *lane_error(const json_t *lanes, const char *name)
     return "";
 }
 
-/* A job whose destination is down was never tried itself: what the whole lane waits for is told with it. */
+/* A job whose destination is down was never tried itself: what the whole lane waits for is
+ * told with it. Whole jobs and groups of jobs come here alike: a group has counts of states
+ * instead of a state. */
 json_t *hl_server_view_jobs(const json_t *jobs, const json_t *lanes)
 {
     json_t *rows = json_array(), *job;
@@ -384,7 +392,8 @@ json_t *hl_server_view_jobs(const json_t *jobs, const json_t *lanes)
 
 /* ---- peer trace ---- */
 
-/* Same SOP class and same reason: told once. */
+/* Same SOP class and same reason: told once. Quadratic in at most 128 contexts (PS3.8 9.3.2.2:
+ * odd numbers of a byte). */
 static bool is_told(const json_t *contexts, size_t before, const json_t *context)
 {
     for (size_t i = 0; i < before; i++) {
@@ -458,6 +467,7 @@ static json_t *way(const json_t *association)
     return taken_text(&line);
 }
 
+/* The time is cut, not parsed: hl_time_text always writes the same form. */
 static json_t *association_row(const json_t *association)
 {
     struct hl_buf time = {0};
