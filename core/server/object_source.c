@@ -249,8 +249,11 @@ static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, 
 static hilum_rc kind_make(struct hl_object_source *s)
 {
     struct hilum_frames frames;
+    char why[512] = "";
     uint64_t n = 0;
     hilum_rc rc = hl_outgoing_kind(s->object->out, &s->frame, &s->levels, &n);
+    if (rc == HILUM_EUNSUP)
+        snprintf(why, sizeof why, "%s", hl_error());
     if (rc == HILUM_EUNSUP && hl_object_frames(s->object, &frames) == HILUM_OK && frames.n > 0 &&
         !frames.is_encapsulated) {
         hl_pixels_declared(s->object->scan, &s->frame);
@@ -258,6 +261,8 @@ static hilum_rc kind_make(struct hl_object_source *s)
         n = frames.n;
         rc = hilum_frame_bytes(&s->frame) == frames.length ? HILUM_OK : HILUM_EUNSUP;
     }
+    if (rc == HILUM_EUNSUP)
+        return hl_fail(rc, "%s", why);
     if (rc == HILUM_OK && n > UINT32_MAX - 1)
         return hl_fail(HILUM_EUNSUP, "too many frames");
     s->table.n_slices = (uint32_t)n;

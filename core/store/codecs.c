@@ -50,6 +50,8 @@ hilum_rc hl_codecs_ask(const struct hl_codecs *codecs, const char *transfer_synt
         codecs->enter(codecs->arg, &codec->cap);
         rc = ask(arg, codec, instance);
         codecs->leave(codecs->arg, &codec->cap);
+        if (rc == HILUM_ECLOSED) /* in quarantine: the next is asked, and a person told */
+            rc = hl_fail_in(HILUM_EUNSUP, "%s", hl_uid_name(transfer_syntax));
     }
     return rc;
 }

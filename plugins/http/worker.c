@@ -19,6 +19,25 @@ static void log_failure(struct hilum_http *request, hilum_rc rc)
     server->host->log(server->self, HILUM_LOG_WARN, line);
 }
 
+/* What may be said of a failure that is no fault of the client: the kind of it, nothing of the inside. */
+static const char *detail_of(hilum_rc rc)
+{
+    switch (rc) {
+    case HILUM_ETIMEDOUT:
+        return "this took too long and was ended; nothing else is lost; see the server's log for "
+               "this trace";
+    case HILUM_ECORRUPT:
+        return "what is stored is damaged or contradicts itself; see the server's log for this "
+               "trace";
+    case HILUM_ENOMEM:
+        return "there is no memory for this now: ask for less, or later; see the server's log for "
+               "this trace";
+    default:
+        return "something broke while this was made; nothing else is lost; see the server's log "
+               "for this trace";
+    }
+}
+
 /* What was not answered, or not to its end, becomes an error the client can quote. */
 static void error_answer(struct hilum_http *request, hilum_rc rc)
 {
@@ -30,7 +49,7 @@ static void error_answer(struct hilum_http *request, hilum_rc rc)
     request->is_begun = request->is_ended = false;
     bool is_theirs = rc == HILUM_EINVAL || rc == HILUM_ENOTFOUND || rc == HILUM_EDENIED ||
                      rc == HILUM_EUNSUP || rc == HILUM_EFULL;
-    http_problem(request, 0, rc, is_theirs ? reason : "see the server's log for this trace");
+    http_problem(request, 0, rc, is_theirs ? reason : detail_of(rc));
 }
 
 /* Too many at once for one user: the next waits its turn at the client. */

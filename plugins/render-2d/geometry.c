@@ -139,7 +139,7 @@ static double aspect_of(const struct scene *scene, const struct request *request
 
 static uint32_t side_of(double pixels)
 {
-    return pixels < 1 ? 1 : pixels > SIDE_MAX ? SIDE_MAX : (uint32_t)(pixels + 0.5);
+    return !(pixels >= 1) ? 1 : pixels > SIDE_MAX ? SIDE_MAX : (uint32_t)(pixels + 0.5);
 }
 
 /* Without a size pixels are drawn one to one, whatever their shape; within a size their shape counts. */

@@ -16,6 +16,8 @@ struct frames {
     uint64_t *numbers; /* from 1; NULL: all of n, or one bulk data value */
     uint64_t n, at;
     bool is_bulk, is_decoded;
+    hilum_rc undecoded; /* why the first cannot be decoded; HILUM_OK: it can, or nobody tried */
+    char why[400];
     struct hilum_extent extent;
     struct web_tag tag;
     char type[WEB_TYPE_MAX];
@@ -91,12 +93,17 @@ static const char *media_of(const char *syntax)
 #define EXPLICIT "1.2.840.10008.1.2.1"
 
 /* Can the first of those that are wanted be decoded? It is kept for when it leaves. */
-static bool can_decode(const struct frames *frames, const char *syntax)
+static bool can_decode(struct frames *frames, const char *syntax)
 {
     const struct hilum_object_api *objects = frames->parts.web->host->objects;
-    return syntax != NULL && strcmp(syntax, EXPLICIT) != 0 &&
-           objects->native_frame(frames->object,
-                                 frames->numbers != NULL ? frames->numbers[0] - 1 : 0) == HILUM_OK;
+    if (syntax == NULL || strcmp(syntax, EXPLICIT) == 0)
+        return false;
+    frames->undecoded =
+        objects->native_frame(frames->object, frames->numbers != NULL ? frames->numbers[0] - 1 : 0);
+    if (frames->undecoded != HILUM_OK)
+        snprintf(frames->why, sizeof frames->why, "%s",
+                 frames->parts.web->host->reason(frames->parts.web->self));
+    return frames->undecoded == HILUM_OK;
 }
 
 /* Parts of this media type, then one part alone where only one is asked for; decoded ones last. An octet stream of a
@@ -170,14 +177,20 @@ static struct frames *frames_new(const struct web_call *call)
     return frames;
 }
 
-static hilum_rc refuse_form(const struct web_call *call, const char *syntax)
+/* Who would have taken decoded pixels is told why there are none. */
+static hilum_rc refuse_form(const struct web_call *call, const struct frames *frames,
+                            const char *syntax)
 {
-    char text[300];
+    static const struct web_offer decoded[] = {{NULL, OCTETS, EXPLICIT}, {OCTETS, NULL, EXPLICIT}};
+    char text[700];
+    if (frames->undecoded != HILUM_OK && frames->undecoded != HILUM_EUNSUP &&
+        web_accept(web_accept_of(call), decoded, frames->n == 1 ? 2 : 1) >= 0)
+        return frames->undecoded;
     if (syntax == NULL)
         return web_refuse(call, 406, "this value is sent as application/octet-stream");
     snprintf(text, sizeof text,
-             "these frames are stored as, and only to be had as, %s; transfer-syntax=%s",
-             media_of(syntax), syntax);
+             "these frames are stored as, and only to be had as, %s; transfer-syntax=%s%s%s",
+             media_of(syntax), syntax, frames->why[0] != '\0' ? ": " : "", frames->why);
     return web_refuse(call, 406, text);
 }
 
@@ -256,7 +269,7 @@ static hilum_rc send(const struct web_call *call, struct frames *frames, const c
     }
     if (is_chosen && !web_tag_show(call, &frames->tag))
         return send_chosen(call, frames, media, native_length);
-    hilum_rc rc = is_chosen ? web_unchanged(call) : refuse_form(call, syntax);
+    hilum_rc rc = is_chosen ? web_unchanged(call) : refuse_form(call, frames, syntax);
     frames_free(&frames->parts);
     return rc;
 }

@@ -31,6 +31,9 @@ struct state {
 };
 
 static const struct hilum_host *late_host;
+#ifndef SYNTAX
+#define SYNTAX "1.2.3.4"
+#endif
 #ifndef LATE
 #define LATE 0
 #endif
@@ -317,7 +320,7 @@ static hilum_rc encode(void *self, const struct hilum_frame *frame, const void *
     const struct state *s = self;
     unsigned char byte;
     (void)frame;
-    if (strcmp(wanted->transfer_syntax, "1.2.3.4") != 0)
+    if (strcmp(wanted->transfer_syntax, SYNTAX) != 0)
         return s->host->fail(s->self, HILUM_EUNSUP, "another syntax");
     for (uint64_t i = 0; i < n; i++) {
         byte = (unsigned char)~((const unsigned char *)src)[i];
@@ -332,7 +335,7 @@ static hilum_rc encode(void *self, const struct hilum_frame *frame, const void *
 }
 
 static const struct hilum_codec_syntax syntaxes[] = {
-    {"1.2.3.4", HILUM_CODEC_DECODES | HILUM_CODEC_ENCODES, 10},
+    {SYNTAX, HILUM_CODEC_DECODES | HILUM_CODEC_ENCODES, 10},
     {0},
 };
 static const struct hilum_codec codec = {
