@@ -73,12 +73,14 @@ static bool fits_bytes(struct check *check, const struct hl_option *option, stru
 
 static bool fits_ms(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
-    (void)check, (void)option;
-    int64_t ignored;
+    (void)check;
+    int64_t value = 0;
     /* A bare number has no unit, and 60 may be meant in seconds, minutes or days. */
-    if (node->type == HL_NODE_INT)
-        return node->integer == 0;
-    return node->type == HL_NODE_TEXT && hl_parse_ms(node->text, &ignored) == HILUM_OK;
+    if (node->type == HL_NODE_INT
+            ? node->integer != 0
+            : node->type != HL_NODE_TEXT || hl_parse_ms(node->text, &value) != HILUM_OK)
+        return false;
+    return value >= option->min && value <= (option->max > 0 ? option->max : HL_MS_MAX);
 }
 
 static bool fits_aet(struct check *check, const struct hl_option *option, struct hl_node *node)
@@ -237,6 +239,10 @@ static void describe_expected(const struct hl_option *option, bool is_element, s
         describe_choices(option->choices, out);
     if (option->kind == HL_KIND_INT)
         hl_buf_printf(out, " from %" PRId64 " to %" PRId64, option->min, option->max);
+    char low[32], high[32];
+    if (option->kind == HL_KIND_MS)
+        hl_buf_printf(out, " from %s to %s", hl_ms_text(option->min, low, sizeof low),
+                      hl_ms_text(option->max > 0 ? option->max : HL_MS_MAX, high, sizeof high));
 }
 
 /* The first 256 names are enough for a suggestion, and the stack stays small. */

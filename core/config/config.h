@@ -103,10 +103,15 @@ bool hl_node_bool(const struct hl_node *group, const char *key, bool otherwise);
 int64_t hl_node_ms(const struct hl_node *group, const char *key, int64_t otherwise);
 uint64_t hl_node_bytes(const struct hl_node *group, const char *key, uint64_t otherwise);
 
-/* Units, shared with plugin options and Lua. HILUM_EINVAL says what was expected. Bytes and
- * milliseconds; the result is at most INT64_MAX in both. *out is written on success only. */
+/* The longest duration anybody can write: 36500d. */
+#define HL_MS_MAX (INT64_C(36500) * 86400000)
+
+/* Units, shared with plugin options and Lua. HILUM_EINVAL says what was expected. Bytes are at most
+ * INT64_MAX, milliseconds HL_MS_MAX. *out is written on success only. */
 hilum_rc hl_parse_bytes(const char *text, uint64_t *out);
 hilum_rc hl_parse_ms(const char *text, int64_t *out);
+/* A duration (0 or more) in the largest unit that shows it whole, "24h" as "1d". Returns `out`. */
+char *hl_ms_text(int64_t ms, char *out, size_t size);
 
 /* Nearest of `n` words by edit distance, NULL if none is near (distance <= 3 and < half its
  * length). */

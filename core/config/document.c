@@ -27,6 +27,10 @@ static void add_type(const struct hl_option *option, struct hl_buf *out)
     hl_buf_text(out, kind_words[option->kind]);
     if (option->kind == HL_KIND_INT)
         hl_buf_printf(out, " %" PRId64 "-%" PRId64, option->min, option->max);
+    char low[32], high[32];
+    if (option->kind == HL_KIND_MS && option->max > 0)
+        hl_buf_printf(out, " %s-%s", hl_ms_text(option->min, low, sizeof low),
+                      hl_ms_text(option->max, high, sizeof high));
     for (const char *p = option->choices; p && *p;) {
         size_t n = strcspn(p, "|");
         hl_buf_printf(out, "%s `%.*s`", p == option->choices ? ":" : ",", (int)n, p);
@@ -56,7 +60,8 @@ void hl_config_document(struct hl_buf *out)
         "# Options of hilum.cfg\n\n"
         "Generated from the schema in `core/config/schema.c`; a test keeps it equal. Sizes are "
         "written\n`4096`, `\"64KiB\"`, `\"4GiB\"`; durations `\"200ms\"`, `\"5s\"`, `\"10m\"`, "
-        "`\"24h\"`, `\"7d\"`. `reload` is applied by\n`hilum config reload`, `restart` at the "
+        "`\"24h\"`, `\"7d\"`, at most 36500d. `reload` is applied by\n`hilum config reload`, "
+        "`restart` at the "
         "next start. `a[].b` is the key `b` of each group in the list `a`.\n");
     for (size_t i = 0; i < hl_options_count; i++) {
         const struct hl_option *option = &hl_options[i];

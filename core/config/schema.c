@@ -7,6 +7,7 @@
 #define REQUIRED HL_OPTION_REQUIRED
 #define RELOAD   HL_OPTION_RELOAD
 #define REPLACE  HL_OPTION_REPLACE
+#define DAY      INT64_C(86400000)
 
 /* clang-format off */
 /* path, kind, flags, default, choices, min, max, help */
@@ -34,10 +35,10 @@ const struct hl_option hl_options[] = {
     {"dicom.limits.max_associations", HL_KIND_INT, RELOAD, "500", NULL, 1, 100000, "Associations at once; one more is refused as temporarily too many."},
     {"dicom.limits.max_per_address", HL_KIND_INT, RELOAD, "100", NULL, 1, 100000, "Associations at once from one address."},
     {"dicom.limits.max_connecting", HL_KIND_INT, RELOAD, "400", NULL, 1, 100000, "Connections at once that have not yet asked for an association."},
-    {"dicom.limits.negotiate_timeout", HL_KIND_MS, RELOAD, "10s", NULL, 0, 0, "From the connection to its whole association request, TLS included."},
-    {"dicom.limits.pdu_timeout", HL_KIND_MS, RELOAD, "60s", NULL, 0, 0, "From the first byte of a PDU to its last."},
-    {"dicom.limits.idle_timeout", HL_KIND_MS, RELOAD, "10m", NULL, 0, 0, "An association without a byte is ended after this."},
-    {"dicom.limits.write_timeout", HL_KIND_MS, RELOAD, "60s", NULL, 0, 0, "A peer that takes no byte for this long is given up."},
+    {"dicom.limits.negotiate_timeout", HL_KIND_MS, RELOAD, "10s", NULL, 0, 30 * DAY, "From the connection to its whole association request, TLS included."},
+    {"dicom.limits.pdu_timeout", HL_KIND_MS, RELOAD, "60s", NULL, 0, 30 * DAY, "From the first byte of a PDU to its last."},
+    {"dicom.limits.idle_timeout", HL_KIND_MS, RELOAD, "10m", NULL, 0, 30 * DAY, "An association without a byte is ended after this."},
+    {"dicom.limits.write_timeout", HL_KIND_MS, RELOAD, "60s", NULL, 0, 30 * DAY, "A peer that takes no byte for this long is given up."},
     {"dicom.limits.min_rate", HL_KIND_BYTES, RELOAD, "1KiB", NULL, 0, 0, "Bytes a second a message in progress must make; 0: none."},
     {"dicom.limits.max_pdu", HL_KIND_BYTES, RELOAD, "131078", NULL, 0, 0, "PDU size we offer to receive; at most 1MiB."},
     {"dicom.limits.max_threads", HL_KIND_INT, 0, "64", NULL, 1, 1024, "Messages in work at once; one that waits for its peer does not count."},
@@ -86,12 +87,12 @@ const struct hl_option hl_options[] = {
     {"peers[].charset", HL_KIND_TEXT, RELOAD, NULL, NULL, 0, 0, "What its undeclared or misdeclared text really is: \"GB18030\", \"ISO_IR 100\"."},
     {"peers[].max_associations", HL_KIND_INT, RELOAD, "0", NULL, 0, 100000, "Associations at once from it; 0: no limit of its own."},
     {"peers[].max_pdu", HL_KIND_BYTES, RELOAD, "0", NULL, 0, 0, "PDU size we offer it; 0: dicom.limits.max_pdu."},
-    {"peers[].connect_timeout", HL_KIND_MS, RELOAD, "10s", NULL, 0, 0, "To reach it and agree on an association."},
+    {"peers[].connect_timeout", HL_KIND_MS, RELOAD, "10s", NULL, 0, DAY, "To reach it and agree on an association."},
     {"peers[].connections", HL_KIND_INT, RELOAD, NULL, NULL, 1, 64, "Deliveries to it at once; default outbox.connections."},
     {"peers[].retry_first", HL_KIND_MS, RELOAD, NULL, NULL, 0, 0, "Pause after the first failure; default outbox.retry_first."},
     {"peers[].retry_max", HL_KIND_MS, RELOAD, NULL, NULL, 0, 0, "Longest pause; default outbox.retry_max."},
     {"peers[].attempts", HL_KIND_INT, RELOAD, NULL, NULL, 0, 1000000, "Attempts before a delivery is given to a person; default outbox.attempts."},
-    {"peers[].idle", HL_KIND_MS, RELOAD, NULL, NULL, 0, 0, "Keep an idle association to it; default outbox.idle."},
+    {"peers[].idle", HL_KIND_MS, RELOAD, NULL, NULL, 0, DAY, "Keep an idle association to it; default outbox.idle."},
 
     {"storage", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "Where objects live and how they are taken in."},
     {"storage.data", HL_KIND_TEXT, 0, NULL, NULL, 0, 0, "The data directory; --data overrides it."},
@@ -105,7 +106,6 @@ const struct hl_option hl_options[] = {
     {"storage.memory_budget", HL_KIND_BYTES, 0, "64MiB", NULL, 0, 0, "Memory for buffers of all objects on their way in."},
     {"storage.frame_cache", HL_KIND_BYTES, 0, "256MiB", NULL, 0, 0, "Decoded frames kept in memory for who asks next; 0: none."},
     {"storage.header_limit", HL_KIND_BYTES, RELOAD, "4MiB", NULL, 0, 0, "Memory for the catalogued header of one object."},
-    {"storage.sync_window", HL_KIND_MS, RELOAD, "0", NULL, 0, 0, "Wait this long for more objects to share one sync; 0: never wait."},
 
     {"trust", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "Which files of plugins are opened, beyond owner and mode."},
     {"trust.plugins", HL_KIND_CHOICE, 0, "any", "any|listed", 0, 0, "\"listed\": from outside our own folder only what sha256 of its entry or a signature vouches for."},
@@ -120,7 +120,7 @@ const struct hl_option hl_options[] = {
     {"plugins[].isolation", HL_KIND_CHOICE, 0, "none", "none|process|process-weak", 0, 0, "\"process\": in workers of its own, without network and files; \"process-weak\": also where the kernel has no seccomp or Landlock."},
     {"plugins[].limits", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "What an isolated plugin may take."},
     {"plugins[].limits.workers", HL_KIND_INT, 0, "0", NULL, 0, 64, "Its processes, which is also its calls at once; 0: as many as cores."},
-    {"plugins[].limits.deadline", HL_KIND_MS, 0, "10s", NULL, 0, 0, "One call; a worker that takes longer is ended."},
+    {"plugins[].limits.deadline", HL_KIND_MS, 0, "10s", NULL, 1, DAY, "One call; a worker that takes longer is ended."},
     {"plugins[].limits.memory", HL_KIND_BYTES, 0, "2GiB", NULL, 0, 0, "Address space of one worker."},
     {"plugins[].limits.crashes", HL_KIND_INT, 0, "5", NULL, 1, 100, "So many within ten minutes, and over a tenth of its calls, put it into quarantine."},
     {"plugins[].limits.read", HL_KIND_TEXT, LIST, NULL, NULL, 0, 0, "Files and folders it may read, absolute; default none but the system's libraries."},
@@ -145,7 +145,7 @@ const struct hl_option hl_options[] = {
 
     {"script", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "Limits of Lua rules."},
     {"script.memory", HL_KIND_BYTES, RELOAD, "16MiB", NULL, 0, 0, "Memory of one Lua state."},
-    {"script.cpu", HL_KIND_MS, RELOAD, "200ms", NULL, 0, 0, "Time of one call of a rule."},
+    {"script.cpu", HL_KIND_MS, RELOAD, "200ms", NULL, 1, 60000, "Time of one call of a rule."},
     {"script.states", HL_KIND_INT, 0, "2", NULL, 1, 64, "Lua states, and so rules that run at once."},
 
     {"outbox", HL_KIND_GROUP, RELOAD, NULL, NULL, 0, 0, "Delivery to peers; a peer's own values go first."},
@@ -154,7 +154,7 @@ const struct hl_option hl_options[] = {
     {"outbox.attempts", HL_KIND_INT, RELOAD, "0", NULL, 0, 1000000, "Attempts before a delivery is given to a person; 0: without end."},
     {"outbox.connections", HL_KIND_INT, RELOAD, "1", NULL, 1, 64, "Associations at once to one peer."},
     {"outbox.max_connections", HL_KIND_INT, 0, "32", NULL, 1, 1024, "Associations at once to all peers."},
-    {"outbox.idle", HL_KIND_MS, RELOAD, "5s", NULL, 0, 0, "Keep an idle association for the next object."},
+    {"outbox.idle", HL_KIND_MS, RELOAD, "5s", NULL, 0, DAY, "Keep an idle association for the next object."},
 
     {"identity", HL_KIND_GROUP, RELOAD, NULL, NULL, 0, 0, "Who a patient is."},
     {"identity.default_issuer", HL_KIND_TEXT, RELOAD, "", NULL, 0, 0, "Issuer of patient IDs that name none."},

@@ -42,7 +42,7 @@ struct hl_option {
     unsigned flags;
     const char *fallback; /* as it would be written; NULL: none */
     const char *choices;  /* "a|b" */
-    int64_t min, max;     /* HL_KIND_INT */
+    int64_t min, max;     /* HL_KIND_INT; HL_KIND_MS: milliseconds, a max of 0 is HL_MS_MAX */
     const char *help;
 };
 

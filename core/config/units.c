@@ -58,19 +58,34 @@ hilum_rc hl_parse_bytes(const char *text, uint64_t *out)
                    text ? text : "");
 }
 
+/* A century is longer than anything here lasts, and a moment that far away is still a moment in
+ * microseconds; INT64_MAX ms was not. */
 hilum_rc hl_parse_ms(const char *text, int64_t *out)
 {
     uint64_t value = 0;
     bool is_zero = text && strcmp(text, "0") == 0; /* the one duration that needs no unit */
     if (is_zero || (text && parse_quantity(text, time_units, sizeof time_units / sizeof *time_units,
-                                           INT64_MAX, &value))) {
+                                           HL_MS_MAX, &value))) {
         *out = (int64_t)value;
         return HILUM_OK;
     }
     return hl_fail(HILUM_EINVAL,
-                   "expected a duration such as \"200ms\", \"5s\", \"10m\", \"24h\" or \"7d\", "
-                   "found \"%.40s\"",
+                   "expected a duration such as \"200ms\", \"5s\", \"10m\", \"24h\" or \"7d\", at "
+                   "most \"36500d\", found \"%.40s\"",
                    text ? text : "");
+}
+
+char *hl_ms_text(int64_t ms, char *out, size_t size)
+{
+    size_t unit = sizeof time_units / sizeof *time_units - 1;
+    while (unit > 0 && (uint64_t)ms % time_units[unit].factor != 0)
+        unit--;
+    if (ms == 0)
+        snprintf(out, size, "0");
+    else
+        snprintf(out, size, "%" PRIu64 "%s", (uint64_t)ms / time_units[unit].factor,
+                 time_units[unit].name);
+    return out;
 }
 
 /* Longer words than this are not compared. */

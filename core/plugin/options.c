@@ -23,7 +23,8 @@ static const struct {
     [HILUM_OPT_PATH] = {"path", "a path in quotes", sizeof(char *)},
     [HILUM_OPT_INT] = {"int", "an integer", sizeof(int64_t)},
     [HILUM_OPT_BYTES] = {"bytes", "a size such as \"64KiB\"", sizeof(int64_t)},
-    [HILUM_OPT_MSEC] = {"duration", "a duration such as \"5s\"", sizeof(int64_t)},
+    [HILUM_OPT_MSEC] = {"duration", "a duration such as \"5s\", at most \"36500d\"",
+                        sizeof(int64_t)},
     [HILUM_OPT_BOOL] = {"bool", "true or false", sizeof(int32_t)},
     [HILUM_OPT_SECRET] = {"secret", "text in quotes", sizeof(char *)},
 };

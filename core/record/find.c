@@ -340,7 +340,5 @@ hilum_rc hl_find_write(struct hl_find *find, const struct hilum_value *after, un
     hl_sql_bind_int(sql, limit);
     if (lead.is_name)
         hl_name_match_fini(&lead.name);
-    if (rc == HILUM_OK && (sql->failed || sql->text.failed))
-        rc = hl_fail(HILUM_ENOMEM, "query: out of memory");
-    return rc;
+    return rc == HILUM_OK ? hl_sql_check(sql) : rc;
 }

@@ -9,7 +9,10 @@
 #include "core/base/error.h"
 
 /* Values of a peer are bounded: a key longer than this is no key, a list longer than this no list. */
-enum { KEY_BYTES_MAX = 1024, UIDS_MAX = 2048, VALUES_MAX = 64 };
+enum { KEY_BYTES_MAX = 1024, UIDS_MAX = 16384, VALUES_MAX = 64 };
+
+/* SQLite takes 32,766 parameters unless it was built for more, PostgreSQL 65,535. */
+enum { PARAMETERS_MAX = 30000 };
 
 /* A part of the key's text. */
 struct slice {
@@ -27,12 +30,25 @@ void hl_sql_fini(struct hl_sql *sql)
 /* Parameters are numbered in the order they are written. */
 static void value_bind(struct hl_sql *sql, struct hilum_value value)
 {
+    if (sql->n == PARAMETERS_MAX) {
+        sql->too_many = true;
+        return;
+    }
     if (!hl_grow(&sql->values, &sql->cap, sql->n, sizeof *sql->values)) {
         sql->failed = true;
         return;
     }
     sql->values[sql->n++] = value;
     hl_buf_printf(&sql->text, "?%zu", sql->n);
+}
+
+hilum_rc hl_sql_check(const struct hl_sql *sql)
+{
+    if (sql->failed || sql->text.failed)
+        return hl_fail(HILUM_ENOMEM, "query: out of memory");
+    if (sql->too_many)
+        return hl_fail(HILUM_EFULL, "more than %d values to match: ask in parts", PARAMETERS_MAX);
+    return HILUM_OK;
 }
 
 void hl_sql_bind_text(struct hl_sql *sql, const char *text, size_t n)
@@ -379,7 +395,7 @@ static hilum_rc uids_add(struct hl_sql *sql, const char *ref, const char *values
     }
     hl_buf_byte(&sql->text, ')');
     return values && n == UIDS_MAX
-               ? hl_fail(HILUM_EINVAL, "matching key: more than %d UIDs", UIDS_MAX)
+               ? hl_fail(HILUM_EFULL, "more than %d UIDs in one key: ask in parts", UIDS_MAX)
                : HILUM_OK;
 }
 

@@ -12,9 +12,12 @@ struct hl_sql {
     struct hl_arena arena;
     struct hilum_value *values;
     size_t n, cap;
-    bool failed; /* no memory */
+    bool failed;   /* no memory */
+    bool too_many; /* values: more than any database takes in one statement */
 };
 void hl_sql_fini(struct hl_sql *sql);
+/* To be asked before a statement is run: HILUM_ENOMEM; HILUM_EFULL: it has more values than a statement may have. */
+hilum_rc hl_sql_check(const struct hl_sql *sql);
 /* Appends "?N" and the value it stands for. */
 void hl_sql_bind_text(struct hl_sql *sql, const char *text, size_t n);
 void hl_sql_bind_int(struct hl_sql *sql, int64_t integer);

@@ -154,7 +154,11 @@ hilum_rc hl_match_name_add(struct hl_sql *sql, const struct hilum_catalog_key *k
         return hl_fail(HILUM_EINVAL, "matching key 0010,0010 PatientName: longer than %d bytes",
                        NAME_BYTES_MAX);
     hl_buf_text(&sql->text, " AND (");
-    for (unsigned n = 0; *rest && n < VALUES_MAX; n++) {
+    for (unsigned n = 0; *rest; n++) {
+        /* Values left out would be answers left out, and nobody would know. */
+        if (n == VALUES_MAX)
+            return hl_fail(HILUM_EINVAL, "matching key 0010,0010 PatientName: more than %d values",
+                           VALUES_MAX);
         struct hl_name_match match;
         size_t length = strcspn(rest, "\\");
         hl_buf_text(&sql->text, n ? " OR " : "");

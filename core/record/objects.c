@@ -114,8 +114,8 @@ static hilum_rc series_list(struct hl_record *record, const struct hilum_catalog
     if (filter)
         hl_filter_add(&sql, filter, 's');
     hl_buf_text(&sql.text, " ORDER BY s.id, e.number, e.id");
-    if (rc == HILUM_OK && (sql.failed || sql.text.failed))
-        rc = hl_fail(HILUM_ENOMEM, "retrieve: out of memory");
+    if (rc == HILUM_OK)
+        rc = hl_sql_check(&sql);
     if (rc == HILUM_OK)
         rc = begin_read(record, &sql, out, as_of);
     hl_sql_fini(&sql);
@@ -178,6 +178,8 @@ static hilum_rc page_query(struct hl_session *session, int64_t series, struct pa
         rc = hl_match_add(&sql, hl_column_find(HILUM_LEVEL_IMAGE, HL_SOP_INSTANCE_UID), "i.uid",
                           sop, NULL);
     hl_buf_printf(&sql.text, " ORDER BY i.number, i.id LIMIT %d", PAGE);
+    if (rc == HILUM_OK)
+        rc = hl_sql_check(&sql);
     if (rc == HILUM_OK)
         rc = hl_session_query(session, hl_buf_str(&sql.text), sql.values, (unsigned)sql.n, &stmt);
     while (rc == HILUM_OK && page->n < PAGE && (rc = hl_stmt_step(stmt)) == 1)

@@ -12,6 +12,10 @@
 /* Fixed statements are about 150; find() makes the others. A full cache starts over. */
 enum { CACHE_MAX = 256, SLOTS = 512, PARAMETERS_MAX = 32 };
 
+/* Longer texts are queries with hundreds of values, which nobody asks the same way again: kept, they would be
+ * as much memory as a peer likes. */
+enum { KEPT_TEXT_MAX = 16384 };
+
 /* One prepared statement. Never freed while in use. */
 struct hl_stmt {
     struct hl_session *session;
@@ -19,6 +23,7 @@ struct hl_stmt {
     uint64_t hash;
     void *handle;
     unsigned in_use;
+    bool is_loose; /* in no slot: ends with its use */
 };
 
 struct hl_session {
@@ -44,6 +49,13 @@ hilum_rc hl_session_open(const struct hilum_database *db, void *instance, uint32
     return HILUM_OK;
 }
 
+static void stmt_free(struct hl_stmt *stmt)
+{
+    stmt->session->db->finish(stmt->handle);
+    free(stmt->sql);
+    free(stmt);
+}
+
 /* Open addressing cannot delete single entries, and starting over is rare. */
 static void cache_clear(struct hl_session *session)
 {
@@ -51,9 +63,7 @@ static void cache_clear(struct hl_session *session)
         struct hl_stmt *stmt = session->slots[i];
         if (!stmt)
             continue;
-        session->db->finish(stmt->handle);
-        free(stmt->sql);
-        free(stmt);
+        stmt_free(stmt);
         session->slots[i] = NULL;
     }
     session->n = 0;
@@ -148,7 +158,6 @@ static hilum_rc stmt_make(struct hl_session *session, const char *sql, uint64_t 
     stmt->sql = copy;
     stmt->hash = hash;
     *slot = stmt;
-    session->n++;
     return HILUM_OK;
 }
 
@@ -173,8 +182,10 @@ static hilum_rc stmt_find(struct hl_session *session, const char *sql, struct hl
            (session->slots[at]->hash != hash || strcmp(session->slots[at]->sql, sql) != 0))
         at = (at + 1) % SLOTS;
     hilum_rc rc = HILUM_OK;
-    if (!session->slots[at])
+    if (!session->slots[at]) {
         rc = stmt_make(session, sql, hash, &session->slots[at]);
+        session->n += rc == HILUM_OK;
+    }
     *out = session->slots[at];
     return rc;
 }
@@ -183,11 +194,16 @@ hilum_rc hl_session_query(struct hl_session *session, const char *sql,
                           const struct hilum_value *values, unsigned n, struct hl_stmt **out)
 {
     struct hl_stmt *stmt = NULL;
-    hilum_rc rc = stmt_find(session, sql, &stmt);
+    bool is_loose = strnlen(sql, KEPT_TEXT_MAX + 1) > KEPT_TEXT_MAX;
+    hilum_rc rc = is_loose ? stmt_make(session, sql, 0, &stmt) : stmt_find(session, sql, &stmt);
+    if (rc == HILUM_OK)
+        stmt->is_loose = is_loose;
     if (rc == HILUM_OK && stmt->in_use)
         rc = hl_fail(HILUM_EINTERNAL, "database statement is in use: %.60s", sql);
     if (rc == HILUM_OK)
         rc = session->db->bind(stmt->handle, values, n);
+    if (rc != HILUM_OK && is_loose && stmt)
+        stmt_free(stmt);
     if (rc != HILUM_OK)
         return rc;
     stmt->in_use = 1;
@@ -318,6 +334,8 @@ void hl_stmt_done(struct hl_stmt *stmt)
         return;
     stmt->session->db->reset(stmt->handle);
     stmt->in_use = 0;
+    if (stmt->is_loose)
+        stmt_free(stmt);
 }
 
 struct hilum_value hl_value_int(int64_t integer)

@@ -272,7 +272,7 @@ static void delay_add(lua_State *lua, struct hl_buf *out)
 {
     int64_t ms;
     if (lua_type(lua, -1) != LUA_TSTRING || hl_parse_ms(lua_tostring(lua, -1), &ms) < 0 || ms < 0) {
-        luaL_error(lua, "send: delay: expected a time like \"10m\"");
+        luaL_error(lua, "send: delay: expected a time like \"10m\", at most \"36500d\"");
     }
     hl_buf_printf(out, ",\"delay_ms\":%lld", (long long)ms);
 }
@@ -420,7 +420,7 @@ static void compress_time(lua_State *lua, const char *option, const char *name, 
 {
     int64_t ms;
     if (lua_type(lua, -1) != LUA_TSTRING || hl_parse_ms(lua_tostring(lua, -1), &ms) < 0 || ms < 0) {
-        luaL_error(lua, "compress: %s: expected a time like \"7d\"", option);
+        luaL_error(lua, "compress: %s: expected a time like \"7d\", at most \"36500d\"", option);
     }
     hl_buf_printf(out, ",\"%s\":%lld", name, (long long)ms);
 }

@@ -45,6 +45,13 @@ static int64_t number_of(const json_t *arguments, const char *name, int64_t othe
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
+/* Rules were held to this before; what a plugin plans is its own word. */
+static int64_t ms_of(const json_t *arguments, const char *name, int64_t otherwise)
+{
+    int64_t ms = number_of(arguments, name, otherwise);
+    return ms < 0 ? 0 : ms < HL_MS_MAX ? ms : HL_MS_MAX;
+}
+
 /* A rule that does not say how long originals stay gets the site's storage.keep_original. */
 static hilum_rc wanted_read(struct hl_server *server, const struct hl_job *job, struct wanted *out)
 {
@@ -59,9 +66,9 @@ static hilum_rc wanted_read(struct hl_server *server, const struct hl_job *job, 
     const struct hl_syntax *known = hl_uid_syntax_named(syntax);
     out->compress.rule = out->rule;
     out->compress.keep_ms =
-        number_of(arguments, "keep_ms", hl_config_ms(config, "storage.keep_original"));
+        ms_of(arguments, "keep_ms", hl_config_ms(config, "storage.keep_original"));
     out->compress.min_bytes = (uint64_t)number_of(arguments, "min_bytes", 0);
-    out->query.before_us = hl_now_us() - number_of(arguments, "older_ms", 0) * 1000;
+    out->query.before_us = hl_now_us() - ms_of(arguments, "older_ms", 0) * 1000;
     out->query.min_bytes = out->compress.min_bytes;
     out->query.modality = out->modality;
     out->query.study_uid = out->study;

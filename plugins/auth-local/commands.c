@@ -227,26 +227,30 @@ static hilum_rc token_add(struct local *local, const char *id, json_t *token)
     return rc;
 }
 
+enum { MAX_DAYS = 36500 };
+
 static hilum_rc token_create(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     unsigned char random[8];
     char id[17], secret[SECRET_TEXT], hash[65], token[80];
     const char *name = argument(arguments, "name"), *roles = argument(arguments, "roles");
     int64_t days = json_integer_value(json_object_get(arguments, "days"));
-    int64_t expires = days > 0 ? (int64_t)time(NULL) + days * 86400 : 0;
     if (!account_name_is_good(name))
         return bad_name(local);
     if (*roles == '\0')
         return local_fail(local, HILUM_EINVAL, "name the roles");
+    if (days < 0 || days > MAX_DAYS)
+        return local_fail(local, HILUM_EINVAL, "days: expected 1 to 36500, or 0: for good");
     randombytes_buf(random, sizeof random);
     sodium_bin2hex(id, sizeof id, random, sizeof random);
     secret_make(secret);
     secret_hash(secret, hash);
     snprintf(token, sizeof token, "hlm_%s_%s", id, secret);
-    hilum_rc rc = token_add(local, id,
-                            json_pack("{s:s, s:s, s:s, s:s, s:I}", "name", name, "roles", roles,
-                                      "scope", argument(arguments, "scope"), "hash", hash,
-                                      "expires", (json_int_t)expires));
+    hilum_rc rc =
+        token_add(local, id,
+                  json_pack("{s:s, s:s, s:s, s:s, s:I}", "name", name, "roles", roles, "scope",
+                            argument(arguments, "scope"), "hash", hash, "expires",
+                            (json_int_t)(days > 0 ? time(NULL) + days * 86400 : 0)));
     if (rc == HILUM_OK)
         rc = answer(local, call,
                     json_pack("{s:s, s:s, s:s}", "id", id, "token", token, "note",

@@ -122,6 +122,7 @@ static uint16_t status_of(hilum_rc rc)
     case HILUM_EINVAL: return STATUS_IDENTIFIER;
     case HILUM_EDENIED: return STATUS_NOT_AUTHORIZED;
     case HILUM_ENOMEM:
+    case HILUM_EFULL:
     case HILUM_EAGAIN: return STATUS_OUT_OF_RESOURCES;
     default: return STATUS_UNABLE;
     }

@@ -30,4 +30,44 @@ equal "series of a patient" 3 "$(value PATIENT NumberOfPatientRelatedSeries Pati
 equal "instances of a patient" 5 "$(value PATIENT NumberOfPatientRelatedInstances PatientID=PID-4)"
 equal "availability" ONLINE "$(value PATIENT InstanceAvailability PatientID=PID-4)"
 equal "an attribute of the patient at study level" 'DOE^JOHN^A^DR^JR' "$(value STUDY PatientName PatientID=PID-4 StudyInstanceUID=1.2.999.6)"
+
+# ---- lists of UIDs as long as identifiers are: answered, or refused at once; nobody else notices
+cat >"$work/lists.py" <<'END'
+import sys
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ImplicitVRLittleEndian
+def query(path, level, **keys):
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    ds = FileDataset(path, {}, file_meta=meta, preamble=bytes(128))
+    ds.is_implicit_VR, ds.is_little_endian = True, True
+    ds.QueryRetrieveLevel, ds.PatientID = level, ""
+    for key, value in keys.items():
+        setattr(ds, key, value)
+    ds.save_as(path)
+def uids(n, last):
+    return [f"1.2.999.77.{i}" for i in range(n - 1)] + [last]
+folder = sys.argv[1]
+query(f"{folder}/long", "STUDY", StudyInstanceUID=uids(9000, "1.2.999.6"))
+query(f"{folder}/longer", "STUDY", StudyInstanceUID=uids(16385, "1.2.999.6"))
+query(f"{folder}/all", "IMAGE", StudyInstanceUID="1.2.999.6", SeriesInstanceUID="1.2.999.6.2",
+      SOPInstanceUID=uids(16000, "1.2.999.6.2.1"), SOPClassUID=uids(16000, "1.2.840.10008.5.1.4.1.1.2"))
+query(f"{folder}/names", "STUDY", StudyInstanceUID="", PatientName="\\".join(f"A{i}*" for i in range(200)))
+END
+$python "$work/lists.py" "$work" 2>"$work/lists.log" || bad "queries: $(tail -n 1 "$work/lists.log")"
+ask() { timeout 20 findscu -d -xi -S -aet TEST -aec HILUM 127.0.0.1 "$port" "$work/$1" >"$work/$1.log" 2>&1; }
+ask long
+equal "one of 9,000 studies is there" 1 "$(grep -c 'Status.*0xff00' "$work/long.log")"
+check "and the answers end well" grep -q 'Status  *: 0x0000' "$work/long.log"
+ask longer
+check "16,385 UIDs are refused" grep -q 'Status  *: 0xa700' "$work/longer.log"
+check "with what to do" grep -q 'more than 16384 UIDs in one key: ask in parts' "$work/longer.log"
+movescu -d -S -aet TEST -aec HILUM 127.0.0.1 "$port" "$work/longer" >"$work/move.log" 2>&1
+check "no C-MOVE of them either" grep -q '0x[aA]701' "$work/move.log"
+ask all
+check "32,000 values are refused" grep -q 'Status  *: 0xa700' "$work/all.log"
+check "and told apart" grep -q 'more than 30000 values to match: ask in parts' "$work/all.log"
+ask names
+check "200 names are no name" grep -q 'Status  *: 0xa900' "$work/names.log"
+equal "others are answered" 4 "$(value STUDY NumberOfStudyRelatedInstances PatientID=PID-4 StudyInstanceUID=1.2.999.6)"
 report

@@ -53,9 +53,19 @@ static const struct fault_case cases[] = {
      "a.cfg:1: peers[].port: expected an integer from 1 to 65535, found 65536"},
     {"storage = { study_idle = \"60\"; };",
      "a.cfg:1: storage.study_idle: expected a duration such as \"200ms\", \"5s\", \"10m\", \"24h\" "
-     "or \"7d\", found \"60\""},
+     "or \"7d\" from 0 to 36500d, found \"60\""},
     {"storage = { study_idle = 60; };", "a.cfg:1: storage.study_idle: expected a duration such as "
-                                        "\"200ms\", \"5s\", \"10m\", \"24h\" or \"7d\", found 60"},
+                                        "\"200ms\", \"5s\", \"10m\", \"24h\" or \"7d\" from 0 to "
+                                        "36500d, found 60"},
+    {"journal = {\n keep = \"99999999999d\"; };",
+     "a.cfg:2: journal.keep: expected a duration such as \"200ms\", \"5s\", \"10m\", \"24h\" or "
+     "\"7d\" from 0 to 36500d, found \"99999999999d\""},
+    {"script = { cpu = \"61s\"; };",
+     "a.cfg:1: script.cpu: expected a duration such as \"200ms\", \"5s\", \"10m\", \"24h\" or "
+     "\"7d\" from 1ms to 1m, found \"61s\""},
+    {"script = { cpu = 0; };", "a.cfg:1: script.cpu: expected a duration"},
+    {"schedules = ( { name = \"n\"; every = \"36501d\"; } );",
+     "a.cfg:1: schedules[].every: expected a duration"},
     {"storage = { min_free = \"4GB\"; };", "a.cfg:1: storage.min_free: expected a size such as "
                                            "\"64KiB\", \"4GiB\" or 4096, found \"4GB\""},
     {"dicom = { unknown_peers = \"refused\"; };",

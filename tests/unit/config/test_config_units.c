@@ -1,4 +1,5 @@
 /* Units and nearest words. SPDX-License-Identifier: Apache-2.0 */
+#include "core/base/clock.h"
 #include "site.h"
 
 static void sizes__are_binary_and_need_an_exact_unit(void **state)
@@ -35,10 +36,39 @@ static void durations__need_a_unit_except_zero(void **state)
         assert_int_equal(hl_parse_ms(good[i].text, &ms), HILUM_OK);
         assert_int_equal(ms, good[i].ms);
     }
-    static const char *const bad[] = {"",    "5",    "s",    "5 s",
-                                      "-5s", "5sec", "1.5h", "999999999999999999d"};
+    static const char *const bad[] = {"",
+                                      "5",
+                                      "s",
+                                      "5 s",
+                                      "-5s",
+                                      "5sec",
+                                      "1.5h",
+                                      "999999999999999999d",
+                                      "36501d",
+                                      "3153600000001ms",
+                                      "106751991168d"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(hl_parse_ms(bad[i], &ms), HILUM_EINVAL);
+    assert_non_null(strstr(hl_error(), "at most \"36500d\""));
+    /* The longest is still a moment in microseconds, on either side of now. */
+    assert_int_equal(hl_parse_ms("36500d", &ms), HILUM_OK);
+    assert_int_equal(ms, HL_MS_MAX);
+    int64_t us;
+    assert_false(__builtin_mul_overflow(ms, 1000, &us));
+    assert_false(__builtin_add_overflow(us, hl_now_us(), &us));
+}
+
+static void durations__are_shown_in_their_largest_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {{0, "0"},        {1500, "1500ms"},  {60000, "1m"},        {90000, "90s"},
+                 {3600000, "1h"}, {172800000, "2d"}, {HL_MS_MAX, "36500d"}};
+    char text[32];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(hl_ms_text(cases[i].ms, text, sizeof text), cases[i].text);
 }
 
 static void nearest__is_found_within_reason_only(void **state)
@@ -68,6 +98,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes__are_binary_and_need_an_exact_unit),
         cmocka_unit_test(durations__need_a_unit_except_zero),
+        cmocka_unit_test(durations__are_shown_in_their_largest_unit),
         cmocka_unit_test(nearest__is_found_within_reason_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

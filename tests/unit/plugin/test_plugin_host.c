@@ -209,7 +209,7 @@ static void options__every_fault_names_file_line_key_and_what_was_expected(void 
     assert_fault("test.cfg:1: plugins.test-good.options.name: expected a|b, found \"c\"");
     assert_fault("test.cfg:1: plugins.test-good.options.count: expected 1..64, found 65");
     assert_fault("test.cfg:2: plugins.test-good.options.size: expected 1KiB..1MiB, found \"2GiB\"");
-    assert_fault("options.wait: expected a duration such as \"5s\", found 5");
+    assert_fault("options.wait: expected a duration such as \"5s\", at most \"36500d\", found 5");
     assert_fault("options.flag: expected true or false, found text");
     assert_fault("options.rot: expected an option of this plugin (did you mean \"root\"?)");
     assert_fault(

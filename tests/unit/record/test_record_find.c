@@ -1,5 +1,6 @@
 /* Matching by PS3.4 C.2.2.2: expectations are written from the standard. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/error.h"
@@ -380,6 +381,70 @@ static void han__traditional_and_simplified_are_one_name(void **state)
     assert_int_equal(sql_int(f, "SELECT count(*) FROM conflict"), 0);
 }
 
+/* "1.3.0\\1.3.1\\..." with 1.2.3 as the last of n. */
+static char *uid_list(unsigned n)
+{
+    struct hl_buf list = {0};
+    for (unsigned i = 1; i < n; i++)
+        hl_buf_printf(&list, "1.3.%u\\", i);
+    hl_buf_text(&list, "1.2.3");
+    char *copy = strdup(hl_buf_str(&list));
+    hl_buf_fini(&list);
+    assert_non_null(copy);
+    return copy;
+}
+
+static hilum_rc find_uids(struct fixture *f, unsigned n_keys, const char *list, unsigned *answers)
+{
+    const struct hilum_catalog_key keys[] = {{HL_STUDY_INSTANCE_UID, 0, list},
+                                             {HL_SERIES_INSTANCE_UID, 0, list}};
+    const struct hilum_catalog_query query = {
+        .size = sizeof query, .level = HILUM_LEVEL_SERIES, .keys = keys, .n_keys = n_keys};
+    hilum_cursor *cursor = NULL;
+    hilum_rc rc = hl_record_find(f->record, &query, NULL, &cursor);
+    *answers = 0;
+    if (rc != HILUM_OK)
+        return rc;
+    while ((rc = hl_cursor_next(cursor)) == 1)
+        (*answers)++;
+    hl_cursor_close(cursor);
+    return rc;
+}
+
+static void uid_lists__are_answered_whole_or_refused(void **state)
+{
+    struct fixture *f = *state;
+    unsigned answers;
+    char *most = uid_list(16384), *more = uid_list(16385), *half = uid_list(15001);
+    for (unsigned i = 0; i < 3; i++) { /* such statements are not kept: each is prepared anew */
+        assert_int_equal(find_uids(f, 1, most, &answers), HILUM_OK);
+        assert_int_equal(answers, 1);
+    }
+    assert_int_equal(find_uids(f, 1, more, &answers), HILUM_EFULL);
+    assert_non_null(strstr(hl_error(), "more than 16384 UIDs"));
+    assert_int_equal(find_uids(f, 2, half, &answers), HILUM_EFULL);
+    assert_non_null(strstr(hl_error(), "more than 30000 values"));
+    free(most);
+    free(more);
+    free(half);
+}
+
+static void name_lists__lose_no_value(void **state)
+{
+    struct hl_buf names = {0};
+    for (unsigned i = 0; i < 63; i++)
+        hl_buf_printf(&names, "NOBODY%u\\", i);
+    hl_buf_text(&names, "Smith");
+    assert_string_equal(find_text(*state, 2, HL_PATIENT_ID, "00100010", hl_buf_str(&names), NULL),
+                        "D%6");
+    hl_buf_text(&names, "\\Smith^John");
+    assert_int_equal(
+        strncmp(find_text(*state, 2, HL_PATIENT_ID, "00100010", hl_buf_str(&names), NULL), "HILUM",
+                5),
+        0);
+    hl_buf_fini(&names);
+}
+
 static hilum_rc erase_none(void *arg, const char *store, const char *key)
 {
     (void)arg;
@@ -432,6 +497,8 @@ int main(void)
         PEOPLE(position__of_another_query_is_einval),
         PEOPLE(stalled_reader__holds_no_session),
         PEOPLE(many_answers__come_page_by_page_each_once),
+        PEOPLE(uid_lists__are_answered_whole_or_refused),
+        PEOPLE(name_lists__lose_no_value),
         cmocka_unit_test_setup_teardown(han__traditional_and_simplified_are_one_name,
                                         fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(han__keys_of_an_older_catalogue_are_made_again,

@@ -359,6 +359,23 @@ static void plan__of_a_failed_rule_is_empty_and_others_stay(void **unused)
     site_close(&site);
 }
 
+static void plan__is_delayed_by_a_century_at_most(void **unused)
+{
+    (void)unused;
+    struct site site;
+    site_open(&site, NULL);
+    site_rules(&site, "hilum.on { event = 'instance.stored', name = 'a', run = function(ev)\n"
+                      "  ev:send('ARCHIVE', { delay = '106751991168d' }) end }\n");
+    hilum_event *event = ct_event("instance.stored");
+    struct hl_verdict verdict = dispatch(&site, event, HILUM_NOTIFY);
+    assert_true(verdict.verdict < 0);
+    assert_non_null(strstr(verdict.reason, "rules/a.lua:2: send: delay: expected a time like "
+                                           "\"10m\", at most \"36500d\""));
+    assert_int_equal(hl_event_plan_count(event), 0);
+    hl_event_free(event);
+    site_close(&site);
+}
+
 static void event__gives_fields_texts_and_numbers(void **unused)
 {
     (void)unused;
@@ -731,6 +748,7 @@ int main(void)
         cmocka_unit_test(on_error__decides_instead_of_hold),
         cmocka_unit_test(plan__has_the_steps_in_order),
         cmocka_unit_test(plan__of_a_failed_rule_is_empty_and_others_stay),
+        cmocka_unit_test(plan__is_delayed_by_a_century_at_most),
         cmocka_unit_test(event__gives_fields_texts_and_numbers),
         cmocka_unit_test(set__edits_in_transform_and_only_if_the_rule_ends_well),
         cmocka_unit_test(verbs__of_plugins_take_a_table_and_need_permission),
