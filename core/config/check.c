@@ -395,16 +395,26 @@ static bool is_near(const char *url)
            strncmp(url, "http://[::1]", 12) == 0;
 }
 
+/* "sftp://...": what a scheme means is its carrier's to say. */
+static bool has_scheme(const char *url)
+{
+    size_t n = strspn(url, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
+    return n > 0 && strncmp(url + n, "://", 3) == 0;
+}
+
 /* A secret that leaves this machine in the clear is everybody's. */
 static void check_peer_url(struct check *check, const struct hl_node *peer)
 {
-    const char *url = hl_node_text(peer, "url", NULL);
+    const char *url = hl_node_text(peer, "url", NULL), *via = hl_node_text(peer, "via", "dicomweb");
     bool is_https = url && strncmp(url, "https://", 8) == 0;
+    bool is_http = url && strncmp(url, "http://", 7) == 0;
+    bool is_ours = strcmp(via, "dicomweb") == 0 || strcmp(via, "dimse") == 0;
     bool has_secret = hl_node_get(peer, "token_file") || hl_node_get(peer, "password_file");
-    if (url && !is_https && strncmp(url, "http://", 7) != 0)
+    if (url && !is_https && !is_http && (is_ours || !has_scheme(url)))
         hl_faults_add(check->faults, peer->file, peer->line,
-                      "peers[].url: expected \"https://...\" or \"http://...\", found \"%s\"", url);
-    else if (url && !is_https && has_secret && !is_near(url))
+                      "peers[].url: expected %s, found \"%s\"",
+                      is_ours ? "\"https://...\" or \"http://...\"" : "\"SCHEME://...\"", url);
+    else if (is_http && has_secret && !is_near(url))
         hl_faults_add(
             check->faults, peer->file, peer->line,
             "peers[].url: a token or password needs https, unless it stays on this machine");

@@ -28,7 +28,7 @@ for kind in $kinds; do
     begin "$kind" >"$work/log" 2>&1 || { cat "$work/log"; echo "kind $kind failed"; exit 1; }
     ! grep -rq "example-$kind" "acme-$kind"/*.c || { echo "acme-$kind still calls itself an example"; exit 1; }
 done
-[ "$(echo "$kinds" | wc -w)" -ge 12 ]
+[ "$(echo "$kinds" | wc -w)" -ge 13 ]
 echo "a plugin of each kind begun, built and checked: $kinds"
 
 # ---- the one command of the tutorial, with pkg-config's flags
@@ -93,6 +93,13 @@ kind=hl7
 expect "a result that is none" 'contract of hl7: the suite failed' 's|return HILUM_PASS_ON|return 7|'
 kind=notifier
 expect "cannot take long texts" 'contract of notifier: the suite failed' 's|n = (int)sizeof line - 1|*(volatile char *)0 = 1|'
+kind=carrier
+mkdir "$work/peer"
+export HILUM_CHECK_PEER=file://$work/peer
+expect "a carrier that tells lies" 'contract of carrier: the suite failed' 's|item->rc = place(c, object, folder)|item->rc = HILUM_OK|'
+expect "a carrier that leaks objects" 'contract of carrier: the suite failed' 's|^    objects->close(object);||'
+expect "a carrier that takes any path" 'contract of carrier: the suite failed' 's|return n > 0 && n <= 64 && .*|return n < 1000;|'
+unset HILUM_CHECK_PEER
 kind=store
 expect "no flush" 'contract of store: the suite failed' 's|txn->is_synced = rc == HILUM_OK|(void)0|'
 echo "the faults are named"

@@ -124,6 +124,17 @@ def isolated_route(hilum, port):
     equal("its worker's end costs a call at most", True, 200 in (get("/example/greeting/you")[0], get("/example/greeting/you")[0]))
 
 
+def carried(hilum, folder):
+    """The example of a carrier: a study goes to a folder by the outbox, and is fetched from there."""
+    study = objects(hilum)[0]
+    queued = hilum.cli("study", "send", study, "exchange")["queued"]
+    files = lambda: [f for f in os.listdir(f"{folder}/{study}") if f.endswith(".dcm")] if os.path.isdir(f"{folder}/{study}") else []
+    equal("a study is carried into a folder", True, queued > 0 and until(lambda: len(files()) == queued))
+    job = hilum.cli("study", "retrieve", study, "exchange")["job"]
+    ended = lambda: [j for j in hilum.cli("job", "list", "--all") if j["id"] == job and j["state"] == "done"]
+    equal("and fetched from there", True, until(lambda: ended()) and f"{queued} read, 0 refused" in ended()[0]["result"])
+
+
 def main():
     if not has_orthanc():
         skip("Orthanc is not installed (package orthanc)")
@@ -143,18 +154,22 @@ def main():
         studies[study] = series["MainDicomTags"]["Modality"]
     os.makedirs(f"{work}/site/rules")
     open(f"{work}/site/rules/tell.lua", "w").write(RULES)
-    store = SMALL_STORE.replace("plugins = ( ", f'plugins = ( {{ name = "example-route"; file = "{BUILD}/sdk/examples/example-route.so"; '
+    os.makedirs(f"{work}/exchange")
+    store = SMALL_STORE.replace("plugins = ( ", f'plugins = ( {{ name = "example-carrier"; file = "{BUILD}/sdk/examples/example-carrier.so"; '
+                                f'allow_preview = true; trust = "in-process"; }}, {{ name = "example-route"; file = "{BUILD}/sdk/examples/example-route.so"; '
                                 'isolation = "process"; }, { name = "acme-asker"; file = "%s"; }, { name = "auth-local"; }, { name = "http"; '
                                 'options = { listen = "127.0.0.1:%d"; }; }, ' % (so, http))
     where = f'host = "127.0.0.1"; port = {orthanc.port}; services = ( "echo", "store", "find", "move", "get" );'
     hilum = Hilum(work, f'{store}\nroles = ( {{ name = "reader"; allow = ( "find", "retrieve" ); }}, '
                   '{ name = "technologist"; studies = ( { senders = ( "own" ); } ); } );\n'
-                  f'peers = ( {{ name = "orthanc"; aet = "ORTHANC"; {where} }}, {{ name = "reader"; aet = "READER"; roles = ( "reader" ); {where} }}, '
+                  f'peers = ( {{ name = "orthanc"; aet = "ORTHANC"; {where} }}, {{ name = "exchange"; aet = "EXCHANGE"; url = "file://{work}/exchange"; via = "example-carrier"; }}, '
+                  f'{{ name = "reader"; aet = "READER"; roles = ( "reader" ); {where} }}, '
                   f'{{ name = "ward"; aet = "WARD"; roles = ( "technologist" ); {where} }} );'
                   'outbox = { retry_first = "100ms"; };', site=f"{work}/site", port=port)
     ask(hilum, orthanc, studies)
     narrowed(hilum, studies)
     jobs(hilum)
+    carried(hilum, f"{work}/exchange")
     listen(open(f"{hilum.dir}/log").read())
     metrics(hilum, http)
     isolated_route(hilum, http)

@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # Objects arrive while a codec in workers does every harm there is, in the way of each C-STORE: no association fails, every
 # good call is answered, the server and its plugins go on; then plugins are replaced, switched off and quarantined by hand.
-# SPDX-License-Identifier: Apache-2.0
+# Run by root, all of it is done once more as a user without rights. SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/../dicom/lib.sh"
 $python -c 'import pydicom' 2>/dev/null || skip "python3-pydicom is not installed"
 hostile=$build/tests/unit/isolation/plugins versions=$build/tests/unit/plugin/plugins
-[ -e "$hostile/hostile-caller.so" ] || skip "the tests' plugins are not built"
+[ -e "$hostile/hostile-late-hook.so" ] || skip "the tests' plugins are not built"
 grep -q . /sys/kernel/security/lsm 2>/dev/null && ! grep -q landlock /sys/kernel/security/lsm && skip "this kernel has no Landlock"
 
 start_server "dicom = { aet = \"HILUM\"; unknown_peers = \"accept\"; };
 plugins = (
   { name = \"hostile\"; file = \"$hostile/hostile.so\"; allow_preview = true; isolation = \"process\";
     limits = { crashes = 100; deadline = \"1s\"; workers = 3; }; },
+  { name = \"hostile-late-hook\"; file = \"$hostile/hostile-late-hook.so\"; allow_preview = true; isolation = \"process\"; },
+  { name = \"hostile-fini-hook\"; file = \"$hostile/hostile-fini-hook.so\"; allow_preview = true; isolation = \"process\"; },
   { name = \"hostile-caller\"; file = \"$hostile/hostile-caller.so\"; trust = \"in-process\"; },
   { name = \"versioned\"; file = \"$versions/version-one.so\"; trust = \"in-process\"; } );"
 hilum() { "$build/bin/hilum" --data "$work/server/data" "$@"; }
@@ -25,6 +27,9 @@ for i in 1 2 3; do
     dcmsend -aec HILUM +sd +r --no-halt +crf "$work/report$i" 127.0.0.1 "$port" "$work/data" >/dev/null 2>&1 &
     senders+=($!)
 done
+# A thread that goes on to call the host after fini, and an abort in fini: in the worker each of them ends in.
+check "a plugin that calls after fini is drained" hilum plugin drain hostile-late-hook >"$work/answer"
+check "a plugin that aborts in fini is drained" hilum plugin drain hostile-fini-hook >"$work/answer"
 for sender in "${senders[@]}"; do
     check "an association under harm" wait "$sender"
 done
@@ -57,4 +62,10 @@ check "the store is not taken away" grep -q 'required' <<<"$(hilum plugin disabl
 stop_server
 check "an orderly end" [ $? = 0 ]
 check "no worker is left" sh -c '! pgrep -P '"$server"' hilum-worker'
+
+# ---- and as a user
+nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+if [ "$(id -u)" -eq 0 ] && [ -z "${HILUM_WRAP:-}" ] && command -v setpriv >/dev/null && "${nobody[@]}" test -x "$build/bin/hilumd"; then
+    check "as a user without rights" "${nobody[@]}" env -C / TMPDIR=/tmp HILUM_BUILD="$build" bash "$(realpath "$0")"
+fi
 report

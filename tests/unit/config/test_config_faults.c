@@ -106,6 +106,10 @@ static const struct fault_case cases[] = {
     {"peers = ( { name = \"A\"; aet = \"A\"; } );",
      "a.cfg:1: peers[]: expected host, url, cidr or certificate_sha256, found none; cidr = ( "
      "\"0.0.0.0/0\", \"::/0\" ) means any address"},
+    {"peers = ( {name=\"A\"; aet=\"A\"; url=\"sftp://x/y\";} );",
+     "a.cfg:1: peers[].url: expected \"https://...\" or \"http://...\", found \"sftp://x/y\""},
+    {"peers = ( {name=\"A\"; aet=\"A\"; url=\"/x/y\"; via=\"acme-sftp\";} );",
+     "a.cfg:1: peers[].url: expected \"SCHEME://...\", found \"/x/y\""},
     {"peers = (\n{name=\"A\"; aet=\"A\"; host=\"::1\";},\n{name=\"A\"; aet=\"B\"; host=\"::1\";} "
      ");",
      "a.cfg:3: name: expected a name not yet used in this list, found \"A\" (first in line 2)"},

@@ -55,10 +55,11 @@ static hilum_rc publish(void *arg, const char *plugin, const char *event, const 
     return HILUM_OK;
 }
 
-/* Without it isolation = "process" refuses to start. */
+/* Without it isolation = "process" refuses to start. Valgrind does not know the call: its script asks beforehand. */
 static bool has_landlock(void)
 {
-    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+    return getenv("HILUM_HAS_LANDLOCK") ||
+           syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
 }
 
 /* The folder is not our own, so nothing here is trusted. */

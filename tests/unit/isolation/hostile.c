@@ -573,7 +573,9 @@ static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void
         .size = sizeof store, .kind = HILUM_CAP_STORE, .name = "x"};
     return host->provide(self, &store, s);
 #endif
-    hilum_rc rc = host->provide(self, &codec.cap, s);
+    hilum_rc rc = HILUM_OK;
+#ifndef HOOK_ONLY /* so that it can stand beside another */
+    rc = host->provide(self, &codec.cap, s);
     if (rc == HILUM_OK)
         rc = host->provide(self, &operator_.cap, s);
     if (rc == HILUM_OK)
@@ -582,10 +584,11 @@ static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void
         rc = host->provide(self, &renderer.cap, s);
     if (rc == HILUM_OK)
         rc = host->provide(self, &hl7.cap, s);
+#endif
     const struct hilum_hook hook = {.size = sizeof hook,
                                     .phase = HILUM_NOTIFY,
                                     .event = "instance.stored",
-                                    .name = "hostile/stored",
+                                    .name = PLUGIN_ID "/stored",
                                     .where = "Modality=CT",
                                     .run = stored,
                                     .arg = s,
