@@ -56,8 +56,9 @@ static void settings(struct jpeg_compress_struct *jpeg, const struct picture *pi
 }
 
 /* longjmp comes back here: nothing between holds anything but what is static in memory. */
-static hilum_rc compress(const struct picture *picture, uint32_t quality, const double spacing[2],
-                         unsigned char **bytes, unsigned long *n, struct failure *failure)
+static hilum_rc compress(const struct picture *picture, uint32_t quality,
+                         const struct labels *labels, unsigned char **bytes, unsigned long *n,
+                         struct failure *failure)
 {
     struct jpeg_compress_struct jpeg = {.err = jpeg_std_error(&failure->base)};
     failure->base.error_exit = fail;
@@ -68,8 +69,10 @@ static hilum_rc compress(const struct picture *picture, uint32_t quality, const 
         return HILUM_EINTERNAL;
     }
     jpeg_mem_dest(&jpeg, bytes, n);
-    settings(&jpeg, picture, quality, spacing);
+    settings(&jpeg, picture, quality, labels->spacing);
     jpeg_start_compress(&jpeg, TRUE);
+    if (labels->profile != NULL)
+        jpeg_write_icc_profile(&jpeg, labels->profile, labels->n_profile);
     size_t row = (size_t)picture->width * picture->channels;
     while (jpeg.next_scanline < jpeg.image_height) {
         JSAMPROW lines[LINES];
@@ -84,14 +87,14 @@ static hilum_rc compress(const struct picture *picture, uint32_t quality, const 
 }
 
 hilum_rc encode_jpeg(const struct render *render, const struct picture *picture, uint32_t quality,
-                     const double spacing[2], struct hilum_sink *out)
+                     const struct labels *labels, struct hilum_sink *out)
 {
     struct failure failure;
     unsigned char *bytes = NULL;
     unsigned long n = 0;
     if (picture->depth != 8)
         return render_fail(render, HILUM_EUNSUP, "JPEG has 8 bits: ask for image/png");
-    hilum_rc rc = compress(picture, quality, spacing, &bytes, &n, &failure);
+    hilum_rc rc = compress(picture, quality, labels, &bytes, &n, &failure);
     if (rc != HILUM_OK)
         rc = render_fail(render, rc, "JPEG: %s", failure.why);
     else

@@ -43,11 +43,15 @@ static void warn(png_structp png, png_const_charp why)
 }
 
 static void head(png_structp png, png_infop info, const struct picture *picture,
-                 const double spacing[2])
+                 const struct labels *labels)
 {
     png_set_IHDR(png, info, picture->width, picture->height, (int)picture->depth,
                  picture->channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY,
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    const double *spacing = labels->spacing;
+    if (labels->profile != NULL)
+        png_set_iCCP(png, info, "ICC", PNG_COMPRESSION_TYPE_BASE, labels->profile,
+                     labels->n_profile);
     if (spacing[0] > 1e-5 && spacing[1] > 1e-5)
         png_set_pHYs(png, info, (png_uint_32)lround(1000 / spacing[1]),
                      (png_uint_32)lround(1000 / spacing[0]), PNG_RESOLUTION_METER);
@@ -59,17 +63,17 @@ static void head(png_structp png, png_infop info, const struct picture *picture,
 }
 
 static void write_all(png_structp png, png_infop info, const struct picture *picture,
-                      const double spacing[2])
+                      const struct labels *labels)
 {
     size_t row = (size_t)picture->width * picture->channels * (picture->depth / 8);
-    head(png, info, picture, spacing);
+    head(png, info, picture, labels);
     for (uint32_t y = 0; y < picture->height; y++)
         png_write_row(png, (png_const_bytep)picture->pixels + y * row);
     png_write_end(png, info);
 }
 
 hilum_rc encode_png(const struct render *render, const struct picture *picture,
-                    const double spacing[2], struct hilum_sink *out)
+                    const struct labels *labels, struct hilum_sink *out)
 {
     struct writer writer = {render, out, HILUM_OK};
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &writer, fail, warn);
@@ -80,7 +84,7 @@ hilum_rc encode_png(const struct render *render, const struct picture *picture,
     }
     if (setjmp(png_jmpbuf(png)) == 0) {
         png_set_write_fn(png, &writer, put, flush);
-        write_all(png, info, picture, spacing);
+        write_all(png, info, picture, labels);
     }
     png_destroy_write_struct(&png, &info);
     return writer.rc;

@@ -29,6 +29,7 @@ static const char schema[] =
     "\"overlays\":{\"type\":\"boolean\",\"default\":true},\"scale_bar\":{\"type\":\"boolean\"},"
     "\"annotation\":{\"type\":\"array\",\"items\":{\"enum\":[\"patient\",\"technique\"]}},"
     "\"depth\":{\"enum\":[8,16],\"default\":8},"
+    "\"icc\":{\"enum\":[\"no\",\"yes\",\"srgb\",\"adobergb\",\"rommrgb\",\"displayp3\"]},"
     "\"operators\":{\"type\":\"array\",\"maxItems\":8,\"items\":{\"type\":\"object\","
     "\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\"},"
     "\"mask\":{\"type\":\"integer\",\"minimum\":0},\"parameters\":{\"type\":\"object\"}}}}}}";
@@ -143,6 +144,8 @@ static hilum_rc draw_frame(const struct scene *scene, const struct request *requ
     if (rc == HILUM_OK)
         rc = frame_picture(scene, request, slice, &samples, out);
     if (rc == HILUM_OK)
+        rc = icc_apply(scene, request, out);
+    if (rc == HILUM_OK)
         rc = operators_picture(scene, request, out);
     if (rc == HILUM_OK)
         overlays(scene, request, &samples, out);
@@ -192,13 +195,13 @@ static hilum_rc marks(const struct scene *scene, const struct request *request,
 }
 
 static hilum_rc encode(const struct scene *scene, const struct request *request,
-                       const struct layout *layout, const char *media_type,
+                       const struct labels *labels, const char *media_type,
                        const struct picture *picture, struct hilum_sink *out)
 {
     if (media_type == NULL || *media_type == '\0' || strcmp(media_type, "image/jpeg") == 0)
-        return encode_jpeg(scene->render, picture, request->quality, layout->spacing, out);
+        return encode_jpeg(scene->render, picture, request->quality, labels, out);
     if (strcmp(media_type, "image/png") == 0)
-        return encode_png(scene->render, picture, layout->spacing, out);
+        return encode_png(scene->render, picture, labels, out);
     if (strcmp(media_type, "application/octet-stream") == 0)
         return encode_raw(scene->render, picture, out);
     return render_fail(scene->render, HILUM_EUNSUP, "pictures are not written as %s", media_type);
@@ -209,6 +212,7 @@ static hilum_rc draw(const struct scene *scene, const struct request *request,
 {
     struct hilum_slice slice = {.size = sizeof slice};
     struct picture frame = {.pixels = NULL}, picture = {.pixels = NULL};
+    struct labels labels = {.profile = NULL};
     struct layout layout;
     hilum_rc rc = scene->source->describe(scene->source->ctx, request->slice, &slice);
     if (rc == HILUM_OK)
@@ -221,13 +225,18 @@ static hilum_rc draw(const struct scene *scene, const struct request *request,
     if (rc == HILUM_OK)
         rc = marks(scene, request, &slice, &layout, &picture);
     if (rc == HILUM_OK)
-        rc = encode(scene, request, &layout, media_type, &picture, out);
+        rc = icc_embedded(scene, request, &picture, &labels.profile, &labels.n_profile);
+    if (rc == HILUM_OK) {
+        memcpy(labels.spacing, layout.spacing, sizeof labels.spacing);
+        rc = encode(scene, request, &labels, media_type, &picture, out);
+    }
     if (rc == HILUM_OK) {
         done->width = layout.width;
         done->height = layout.height;
         done->pixel_spacing[0] = layout.spacing[0];
         done->pixel_spacing[1] = layout.spacing[1];
     }
+    free(labels.profile);
     picture_fini(&picture);
     return rc;
 }
@@ -287,6 +296,7 @@ static void render_fini(void *state)
 {
     struct render *render = state;
     letters_free(render->letters);
+    colours_free(render->colours);
     free(render);
 }
 
@@ -298,8 +308,10 @@ static hilum_rc render_init(const struct hilum_host *host, hilum_self *self, con
         return host->fail(self, HILUM_ENOMEM, "render-2d: no memory");
     *render = (struct render){.host = host, .self = self, .conf = conf};
     render->letters = letters_new(render->conf->fonts != NULL ? render->conf->fonts : FONTS);
-    hilum_rc rc = render->letters != NULL ? host->provide(self, &table.cap, render)
-                                          : host->fail(self, HILUM_ENOMEM, "render-2d: no memory");
+    render->colours = colours_new();
+    hilum_rc rc = render->letters != NULL && render->colours != NULL
+                      ? host->provide(self, &table.cap, render)
+                      : host->fail(self, HILUM_ENOMEM, "render-2d: no memory");
     if (rc != HILUM_OK) {
         render_fini(render);
         return rc;

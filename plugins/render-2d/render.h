@@ -22,12 +22,14 @@ struct render_conf {
 };
 
 struct letters; /* text.c */
+struct colours; /* icc.c */
 
 struct render {
     const struct hilum_host *host;
     hilum_self *self;
     const struct render_conf *conf;
     struct letters *letters;
+    struct colours *colours;
 };
 
 /* A series being looked at. */
@@ -60,6 +62,10 @@ hilum_rc picture_colour(const struct render *render, struct picture *picture);
 
 enum voi_function { VOI_AS_RECORDED, VOI_LINEAR, VOI_LINEAR_EXACT, VOI_SIGMOID };
 
+/* Spaces of colours, and what of them a picture is to have (PS3.18 8.3.5.1.5). By default sRGB without a word of it. */
+enum colour_space { SPACE_SRGB, SPACE_ADOBE, SPACE_ROMM, SPACE_P3 };
+enum icc_wish { ICC_DEFAULT, ICC_NO, ICC_YES, ICC_SRGB, ICC_ADOBE, ICC_ROMM, ICC_P3 };
+
 struct wanted_operator {
     char name[64];
     char *parameters; /* JSON */
@@ -71,6 +77,7 @@ struct request {
     uint32_t slice, depth, quality;
     double window, level; /* window 0: as recorded */
     enum voi_function function;
+    enum icc_wish icc;
     uint32_t voi; /* which of the recorded windows */
     bool is_suv, is_inverted, has_overlays, has_patient, has_technique, has_scale_bar;
     bool has_region, is_flipped_x, is_flipped_y; /* of the region */
@@ -164,6 +171,15 @@ hilum_rc palette_picture(const struct scene *scene, uint32_t slice, const struct
 /* Stored values of the supplemental palette's range in its colours (PS3.3 C.7.6.23), if there is one. */
 hilum_rc palette_supplement(const struct scene *scene, uint32_t slice,
                             const struct samples *samples, struct picture *picture);
+/* From the profile of the data set to the space asked for; as they are with ICC_YES, or where there is nothing to turn.
+ * (icc.c) */
+hilum_rc icc_apply(const struct scene *scene, const struct request *request,
+                   struct picture *picture);
+/* The profile that the file is to hold; NULL: none. *out is the caller's to free. */
+hilum_rc icc_embedded(const struct scene *scene, const struct request *request,
+                      const struct picture *picture, void **out, uint32_t *n);
+struct colours *colours_new(void);
+void colours_free(struct colours *colours);
 /* PET: output units times this are SUV by body weight; 0: the object does not tell. (suv.c) */
 double suv_factor(const struct scene *scene, uint32_t slice);
 
@@ -250,10 +266,16 @@ hilum_rc operators_picture(const struct scene *scene, const struct request *requ
 
 /* ---- files (encode_jpeg.c, encode_png.c) ---- */
 
+/* What a file says beside its pixels. */
+struct labels {
+    double spacing[2]; /* as of struct layout */
+    void *profile;     /* NULL: none */
+    uint32_t n_profile;
+};
 hilum_rc encode_jpeg(const struct render *render, const struct picture *picture, uint32_t quality,
-                     const double spacing[2], struct hilum_sink *out);
+                     const struct labels *labels, struct hilum_sink *out);
 hilum_rc encode_png(const struct render *render, const struct picture *picture,
-                    const double spacing[2], struct hilum_sink *out);
+                    const struct labels *labels, struct hilum_sink *out);
 /* Samples of 16 bits little endian. */
 hilum_rc encode_raw(const struct render *render, const struct picture *picture,
                     struct hilum_sink *out);

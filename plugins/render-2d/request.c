@@ -137,6 +137,21 @@ static hilum_rc read_operators(const struct scene *scene, const json_t *from, st
     return rc;
 }
 
+static hilum_rc read_icc(const struct scene *scene, const json_t *from, struct request *out)
+{
+    static const char *const names[] = {"",         "no",      "yes",      "srgb",
+                                        "adobergb", "rommrgb", "displayp3"};
+    const json_t *wish = json_object_get(from, "icc");
+    const char *name = json_string_value(wish);
+    for (unsigned k = 1; name != NULL && k < sizeof names / sizeof *names; k++)
+        if (strcmp(name, names[k]) == 0) {
+            out->icc = (enum icc_wish)k;
+            return HILUM_OK;
+        }
+    return wish == NULL ? HILUM_OK
+                        : refuse(scene, "icc", "no, yes, srgb, adobergb, rommrgb or displayp3");
+}
+
 static hilum_rc read_depth(const struct scene *scene, const json_t *from, struct request *out)
 {
     const json_t *depth = json_object_get(from, "depth");
@@ -151,7 +166,7 @@ static hilum_rc read_depth(const struct scene *scene, const json_t *from, struct
 static hilum_rc read_parameters(const struct scene *scene, const char *text, struct request *out)
 {
     static hilum_rc (*const readers[])(const struct scene *, const json_t *, struct request *) = {
-        read_flags, read_voi, read_region, read_annotation, read_operators, read_depth};
+        read_flags, read_voi, read_region, read_annotation, read_operators, read_depth, read_icc};
     json_error_t error;
     json_t *from = json_loads(text, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(from)) {

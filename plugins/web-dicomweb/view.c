@@ -104,6 +104,21 @@ static void read_annotation(const char *text, json_t *parameters)
     json_object_set_new(parameters, "annotation", list);
 }
 
+/* PS3.18 8.3.5.1.5: what the renderer knows by the same words. */
+static hilum_rc read_profile(const struct web_call *call, json_t *parameters)
+{
+    static const char *const names[] = {"no", "yes", "srgb", "adobergb", "rommrgb", "displayp3"};
+    const char *wish = query(call, "iccprofile");
+    if (wish == NULL)
+        return HILUM_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(wish, names[i]) == 0) {
+            json_object_set_new(parameters, "icc", json_string(wish));
+            return HILUM_OK;
+        }
+    return refuse(call, "iccprofile: expected no, yes, srgb, adobergb, rommrgb or displayp3");
+}
+
 /* Hilum's own: any parameters of the renderer as a JSON object; what is named in the standard's way comes on top. */
 static hilum_rc parameters_new(const struct web_call *call, json_t **out)
 {
@@ -144,6 +159,8 @@ hilum_rc web_view_read(const struct web_call *call, struct web_view *out)
         rc = read_quality(call, quality, &out->view);
     if (rc == HILUM_OK && annotation != NULL)
         read_annotation(annotation, parameters);
+    if (rc == HILUM_OK)
+        rc = read_profile(call, parameters);
     return finish(parameters, rc, out);
 }
 
@@ -235,6 +252,8 @@ hilum_rc web_view_read_uri(const struct web_call *call, struct web_view *out)
         rc = read_quality(call, quality, &out->view);
     if (rc == HILUM_OK && annotation != NULL)
         read_annotation(annotation, parameters);
+    if (rc == HILUM_OK)
+        rc = read_profile(call, parameters);
     return finish(parameters, rc, out);
 }
 
