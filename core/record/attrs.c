@@ -22,7 +22,8 @@ static size_t lower_bound(const struct hl_attrs *attrs, uint32_t tag)
     return low;
 }
 
-/* An earlier text of the tag stays in the arena until the end: others may have borrowed it. */
+/* An earlier text of the tag stays in the arena until the end: others may have borrowed it.
+ * The arena grows with each change; sets live as long as an object is on its way. */
 hilum_rc hl_attrs_set(struct hl_attrs *attrs, uint32_t tag, const char *utf8)
 {
     size_t at = lower_bound(attrs, tag);

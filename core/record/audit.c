@@ -58,7 +58,7 @@ hilum_rc hl_record_kv_get(struct hl_record *record, const char *space, const cha
     return rc > 0 ? HILUM_OK : rc;
 }
 
-/* value NULL: the key goes. */
+/* value NULL: the key goes. One row a key; the last write wins. */
 static hilum_rc kv_write(struct hl_session *session, void *arg)
 {
     struct texts *t = arg;

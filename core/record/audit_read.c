@@ -45,6 +45,7 @@ static hilum_rc row_copy(struct page *page, const struct hl_audit_row *row)
     return HILUM_OK;
 }
 
+/* Both bounds, since a row may hold a correction of any size. At least one row always fits. */
 static hilum_rc page_fill(struct page *page, struct hl_stmt *stmt)
 {
     hilum_rc rc = HILUM_OK;
@@ -62,7 +63,8 @@ static hilum_rc page_fill(struct page *page, struct hl_stmt *stmt)
     return rc;
 }
 
-/* *last: the row told last, also where each() ends it. */
+/* *last: the row told last, also where each() ends it. Where each() ends it, the next call
+ * goes on behind that row. */
 static hilum_rc page_tell(const struct page *page, hl_audit_cb each, void *arg, int64_t *last)
 {
     hilum_rc rc = HILUM_OK;
@@ -107,6 +109,7 @@ hilum_rc hl_record_audit_rows(struct hl_record *record, int64_t after, int64_t u
     return rc;
 }
 
+/* A walk backwards along the numbers: rows are many, and the newest are wanted. */
 static hilum_rc found_read(struct hl_record *record, const struct hl_audit_filter *filter,
                            int64_t before, struct page *page)
 {

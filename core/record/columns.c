@@ -106,7 +106,8 @@ const struct hl_column hl_columns[] = {
 };
 const size_t hl_columns_count = sizeof hl_columns / sizeof *hl_columns;
 
-/* The same tag is never kept on two levels, so the first that is high enough is the one. */
+/* The same tag is never kept on two levels, so the first that is high enough is the one. A
+ * walk over some 85 rows: queries ask a few dozen times, once each. */
 const struct hl_column *hl_column_find(uint32_t level, uint32_t tag)
 {
     for (size_t i = 0; i < hl_columns_count; i++)

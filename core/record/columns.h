@@ -40,6 +40,8 @@ enum {
     HL_COLUMN_CONSTANT = 4 /* `name` is the value */
 };
 
+/* Table and column are the same name in SQL; HL_COLUMN_KEPT ones are written by code that
+ * names them. */
 struct hl_column {
     uint32_t tag;
     uint8_t level; /* HILUM_LEVEL_* */
@@ -56,7 +58,8 @@ extern const size_t hl_columns_count;
 /* What an absent number is stored as: it sorts last. */
 #define HL_NO_NUMBER INT64_MAX
 
-/* The column a query at `level` sees for the tag: of this level or above. NULL: not kept. */
+/* The column a query at `level` sees for the tag: of this level or above. NULL: not kept. A
+ * query at series level may ask for what study and patient have, never the other way round. */
 const struct hl_column *hl_column_find(uint32_t level, uint32_t tag);
 /* Table of a level and the letter that stands for it in statements. */
 const char *hl_level_table(unsigned level);

@@ -1,5 +1,11 @@
 /* Objects that become smaller where they lie: which of them may, the exchange of one location for another, and what it
- * has saved. Knows no pixels. SPDX-License-Identifier: Apache-2.0 */
+ * has saved. Knows no pixels.
+ *
+ * The order that loses nothing is core/store/compress.c's: encode, decode and compare, write
+ * durable, then exchange here, in one transaction. The original stays as a location to be
+ * erased, so that what was received can be had for as long as the site said.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -57,7 +63,8 @@ static hilum_rc exchange_audit(struct hl_session *session, const struct exchange
 }
 
 /* One transaction: old place retired, new one current, sums, audit. HILUM_ECONFLICT: something
- * replaced it meanwhile, and what was encoded is of an object that no longer counts. */
+ * replaced it meanwhile, and what was encoded is of an object that no longer counts. The key
+ * tells whether the object is still the one that was encoded: keys are never used twice. */
 static hilum_rc exchange_write(struct hl_session *session, void *arg)
 {
     const struct exchange *exchange = arg;
@@ -90,6 +97,7 @@ struct trial {
     const char *syntax;
 };
 
+/* On the location, not the instance: other content under the UID is tried anew. */
 static hilum_rc trial_write(struct hl_session *session, void *arg)
 {
     const struct trial *trial = arg;
@@ -107,9 +115,10 @@ hilum_rc hl_record_compression_tried(struct hl_record *record, int64_t instance_
 
 /* ---- which objects may ---------------------------------------------------------------------------------- */
 
-/* By number upwards, so that the caller pages by after_id. Left out: what no
- * longer counts (state), is held, has the syntax already, was tried for it in vain, or is the
- * outcome of a compression before. */
+/* By number upwards, so that the caller pages by after_id. Left out: what no longer counts
+ * (state), is held, has the syntax already, was tried for it in vain, or is the outcome of a
+ * compression before. Compressed on its way in (received_as) counts as compressed: nobody
+ * encodes twice. */
 hilum_rc hl_record_compressible(struct hl_record *record, const struct hl_compressible *query,
                                 int64_t *ids, size_t max, size_t *n)
 {
@@ -145,6 +154,7 @@ struct sums {
     size_t n;
 };
 
+/* Added within the statement: two flushes at once lose nothing. */
 static hilum_rc sums_write(struct hl_session *session, void *arg)
 {
     const struct sums *sums = arg;

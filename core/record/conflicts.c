@@ -32,6 +32,7 @@ static hilum_rc uid_json(struct hl_stmt *stmt, void *unused, struct hl_buf *json
     return HILUM_OK;
 }
 
+/* A hundred are enough for a person to see who it is. */
 static hilum_rc studies_json(struct hl_session *session, int64_t patient, struct hl_buf *json)
 {
     struct hl_stmt *stmt = NULL;
@@ -111,8 +112,9 @@ static hilum_rc decision_read(struct decision *d, struct hl_session *session)
     return rc > 0 ? HILUM_OK : rc;
 }
 
-/* What the studies say otherwise than the known patient leaves corrected from now on; and who comes again under
- * the name that was decided about is known. */
+/* What the studies say otherwise than the known patient leaves corrected from now on; and who
+ * comes again under the name that was decided about is known. What the known row does not say
+ * corrects nothing: the newcomer's value stays in its objects. */
 static hilum_rc differences_overlay(struct decision *d, struct hl_session *session)
 {
     struct hl_attrs changes = {0};
@@ -148,7 +150,8 @@ static hilum_rc differences_overlay(struct decision *d, struct hl_session *sessi
 }
 
 /* Counts before the studies move, while both rows still have theirs. The provisional row goes;
- * its conflict row stays for the story. */
+ * its conflict row stays for the story. Overlays before the studies move: they are found by
+ * the provisional patient. */
 static hilum_rc studies_join(struct decision *d, struct hl_session *session)
 {
     hilum_rc rc = hl_overlay_seq_next(session, &d->correction.seq);
@@ -187,8 +190,9 @@ static hilum_rc decision_event(struct decision *d, struct hl_session *session)
     return hl_journal_add(d->record, session, &entry, &id);
 }
 
-/* A decision is nobody's event, so it is noted to be saved beside the objects before its caller
- * is told (HL_NOTE_SAVE). */
+/* A decision is nobody's event, so it is noted to be saved beside the objects before its
+ * caller is told (HL_NOTE_SAVE). "Another person" changes no study: standing 2 only keeps the
+ * two apart from now on. */
 static hilum_rc decision_write(struct hl_session *session, void *arg)
 {
     struct decision *d = arg;

@@ -1,5 +1,12 @@
 /* Corrections as versioned overlays: objects stay as received, what leaves is corrected. Knows nothing of how
- * an overlay is applied to bytes. SPDX-License-Identifier: Apache-2.0 */
+ * an overlay is applied to bytes.
+ *
+ * An overlay is (seq, study, tag, text): of several for one tag the highest seq up to `as_of`
+ * counts. seq is a version of the whole catalogue, so one number freezes what a retrieval of
+ * many studies sends. Texts are UTF-8; core/store/overlay.c writes them in the object's
+ * character set.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +18,8 @@
 
 /* ---- reading ---------------------------------------------------------------------------------------------- */
 
+/* Original Attributes Sequence (PS3.3 C.12.1.1.9) wants what was received, not what an earlier
+ * correction had made of it. */
 static hilum_rc overlay_read(struct hl_overlays *out, struct hl_stmt *stmt, size_t *cap)
 {
     uint32_t tag = (uint32_t)hl_stmt_int(stmt, 0);
@@ -74,6 +83,7 @@ void hl_overlays_fini(struct hl_overlays *overlays)
 
 /* ---- writing, within a unit --------------------------------------------------------------------------------- */
 
+/* With the turn, so no two edits get one number. */
 hilum_rc hl_overlay_seq_next(struct hl_session *session, int64_t *out)
 {
     return hl_session_int(session, out, "SELECT coalesce(max(seq), 1) + 1 FROM overlay", "");
@@ -91,6 +101,7 @@ hilum_rc hl_overlay_add(struct hl_session *session, const struct hl_correction *
 
 /* ---- editing a patient ---------------------------------------------------------------------------------------- */
 
+/* before and after are JSON in the making, closed by edit_write. */
 struct edit {
     struct hl_record *record;
     const char *patient_id, *issuer;
@@ -101,7 +112,8 @@ struct edit {
 };
 
 /* Group 0010 is the patient's. Study, series and instance attributes have no editing verb, and
- * UIDs must never have one. */
+ * UIDs must never have one. HILUM_EINVAL otherwise; the command checks it too
+ * (core/server/commands_catalog.c). */
 static bool may_edit(uint32_t tag)
 {
     return tag >> 16 == 0x0010;
@@ -123,7 +135,8 @@ static hilum_rc changes_check(const struct hl_attrs *changes)
     return HILUM_OK;
 }
 
-/* A known patient before a provisional one of the same ID. */
+/* A known patient before a provisional one of the same ID. Standing 3 has no ID by which it
+ * could be named. */
 static hilum_rc patient_find(struct edit *edit, struct hl_session *session)
 {
     hilum_rc rc = hl_session_int(session, &edit->patient,
@@ -136,7 +149,8 @@ static hilum_rc patient_find(struct edit *edit, struct hl_session *session)
                    *edit->issuer ? " of issuer " : " and no issuer", edit->issuer);
 }
 
-/* The new issuer and ID must be nobody else's: two patients becoming one is a merge. */
+/* The new issuer and ID must be nobody else's: two patients becoming one is a merge. Also a
+ * provisional one: that conflict is decided first. */
 static hilum_rc key_check(struct edit *edit, struct hl_session *session)
 {
     const char *id = hl_attrs_get(edit->changes, HL_PATIENT_ID);
@@ -213,7 +227,8 @@ static hilum_rc column_set(struct hl_session *session, int64_t patient,
 }
 
 /* Overlay for what leaves, row for what is found, JSON for the audit: one change, in one
- * transaction. */
+ * transaction. The overlay's old text is the catalogue's: objects of several senders may have
+ * said it differently. */
 static hilum_rc change_write(struct edit *edit, struct hl_session *session,
                              const struct hl_attr *change)
 {
@@ -233,7 +248,8 @@ static hilum_rc change_write(struct edit *edit, struct hl_session *session,
 }
 
 /* One transaction: the former identity, an overlay for each change, the patient's own row,
- * audit. Places are forgotten since patients may have changed below them. */
+ * audit. Places are forgotten since patients may have changed below them. The former identity
+ * is written first, from the row as it still is. */
 static hilum_rc edit_write(struct hl_session *session, void *arg)
 {
     struct edit *edit = arg;

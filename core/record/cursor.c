@@ -1,5 +1,12 @@
 /* Cursors over answers: a page of rows is read and the session given back, so that a peer that stops reading
- * holds nothing. Knows nothing of how a key matches. SPDX-License-Identifier: Apache-2.0 */
+ * holds nothing. Knows nothing of how a key matches.
+ *
+ * A position is the values of the order columns of the last answer: it needs no memory here,
+ * survives a restart, and a row that was deleted meanwhile does not disturb it. Answers of one
+ * cursor may come of several states of the catalogue, one a page. The order is total, so none is
+ * given twice, unless an edit moved it behind the position meanwhile.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +14,8 @@
 #include "core/base/error.h"
 #include "core/record/find.h"
 
-/* The first page is short: the first answers should leave early, and many ask for few. */
+/* The first page is short: the first answers should leave early, and many ask for few.
+ * KEYS_MAX and RETURNS_MAX: more than any identifier has that was not made to be a burden. */
 enum { PAGE_FIRST = 128, PAGE_NEXT = 512, KEYS_MAX = 128, RETURNS_MAX = 256 };
 
 struct answer {
@@ -15,6 +23,7 @@ struct answer {
     const char **values;                 /* n_returns; NULL: not kept */
 };
 
+/* Two arenas: the query lives as long as the cursor, a page until the next is read. */
 struct hilum_cursor {
     struct hl_record *record;
     struct hl_arena arena; /* the query */
@@ -37,6 +46,7 @@ static hilum_rc no_memory(void)
     return hl_fail(HILUM_ENOMEM, "query: out of memory");
 }
 
+/* Universal keys are left out: they match everything and would only hide what leads. */
 static hilum_rc keys_copy(hilum_cursor *cursor, const struct hilum_catalog_query *query)
 {
     struct hl_find *find = &cursor->find;
@@ -85,6 +95,7 @@ static hilum_rc query_copy(hilum_cursor *cursor, const struct hilum_catalog_quer
 
 /* ---- positions: "<signature>.<number>.t<hex of a text>..." ----------------------------------------------- */
 
+/* Hexadecimal, since a position travels in URLs and headers. */
 static void hex_add(struct hl_buf *out, const char *text, size_t n)
 {
     hl_buf_byte(out, 't');
@@ -130,7 +141,8 @@ static bool part_read(struct hl_arena *arena, const char *part, size_t n, bool i
 }
 
 /* The signature says in which order the position was made; in another order it would skip or
- * repeat answers. */
+ * repeat answers. Text that was no position of ours ends here with HILUM_EINVAL, whatever it
+ * holds. */
 static hilum_rc position_read(hilum_cursor *cursor, const char *text)
 {
     const struct hl_order *by = &cursor->find.by;
@@ -169,7 +181,8 @@ const char *hl_cursor_position(hilum_cursor *cursor)
 
 /* ---- pages ----------------------------------------------------------------------------------------------- */
 
-/* NULL: not kept at all; "" : kept and empty. */
+/* NULL: not kept at all; "" : kept and empty. HL_NO_NUMBER is how an absent number is stored;
+ * a client sees it empty. */
 static const char *value_text(struct hl_arena *arena, const struct hilum_value *value)
 {
     char number[24];
@@ -181,7 +194,8 @@ static const char *value_text(struct hl_arena *arena, const struct hilum_value *
     return hl_arena_strdup(arena, value->integer == HL_NO_NUMBER ? "" : number);
 }
 
-/* The order's values are kept beside the answer: they are where the next page begins. */
+/* The order's values are kept beside the answer: they are where the next page begins. Texts of
+ * the statement live until its next step, hence the copies. */
 static hilum_rc answer_read(hilum_cursor *cursor, struct hl_stmt *stmt, struct answer *out)
 {
     const struct hl_order *by = &cursor->find.by;
@@ -236,8 +250,10 @@ static hilum_rc after_keep(hilum_cursor *cursor, struct hl_arena *arena)
     return HILUM_OK;
 }
 
-/* A session is held from hl_readers_get to _put only, never while the caller looks at answers: a
- * peer that stops reading holds memory of one page and nothing else. */
+/* A session is held from hl_readers_get to _put only, never while the caller looks at answers:
+ * a peer that stops reading holds memory of one page and nothing else. The statement is
+ * written anew for each page: only the values of its parameters differ, so the session has it
+ * prepared. */
 static hilum_rc page_read(hilum_cursor *cursor, unsigned size)
 {
     struct hl_sql sql = {0};
@@ -280,7 +296,8 @@ static void filter_keep(hilum_cursor *cursor, const struct hl_filter *filter)
 }
 
 /* The first page is read at once, so what is wrong with the query is said here and not by the
- * first step. */
+ * first step. The extra hl_find_write only tells the order a position must be of; it is not
+ * run. */
 hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_query *query,
                         const struct hl_filter *filter, hilum_cursor **out)
 {
@@ -307,8 +324,8 @@ hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_que
     return HILUM_OK;
 }
 
-/* 1: there is one, 0: no more. Rows added meanwhile behind the position are seen, ones before it
- * are not. */
+/* 1: there is one, 0: no more. Rows added meanwhile behind the position are seen, ones before
+ * it are not. The limit counts answers given, over all pages. */
 hilum_rc hl_cursor_next(hilum_cursor *cursor)
 {
     bool has_more = !cursor->is_last_page && !(cursor->is_limited && cursor->left == 0);

@@ -16,7 +16,8 @@ struct row {
     const char *name;
 };
 
-/* One unit's worth: the level it is at and the rows of the page. */
+/* One unit's worth: the level it is at and the rows of the page. Rows of a page are read
+ * before any is written: a statement is not changed under its own feet. */
 struct pass {
     struct hl_arena arena;
     struct row rows[PAGE];
@@ -50,6 +51,7 @@ static hilum_rc rows_read(struct hl_session *session, struct pass *pass, const c
     return rc;
 }
 
+/* Patients' names have a table of keys, all other names a folded column beside them. */
 static hilum_rc column_derive(struct hl_session *session, const struct pass *pass,
                               const struct hl_column *column, const struct row *row)
 {
@@ -99,6 +101,7 @@ static hilum_rc pass_read(struct hl_session *session, struct pass *pass)
     return rc > 0 ? HILUM_OK : rc;
 }
 
+/* The page and how far it went in one unit: a crash does it again, which changes nothing. */
 static hilum_rc pass_write(struct hl_session *session, void *arg)
 {
     struct pass *pass = arg;

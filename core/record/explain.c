@@ -1,4 +1,8 @@
 /* The story of a study, and the counts of the whole, as JSON for people. Knows nothing of how they are shown.
+ *
+ * A study's story is put together from what each part has written for itself, by the study's
+ * UID. No text is made here: people get what was recorded, in the words it was recorded in.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +52,7 @@ struct section {
     const char *names[10];
 };
 
+/* Another story is one more row in `sections`, not one more function. */
 static hilum_rc section_json(struct hl_session *session, const struct section *section,
                              const char *study_uid, struct hl_buf *json)
 {
@@ -104,6 +109,7 @@ static const struct section sections[] = {
      {"label", "@since"}},
 };
 
+/* By accession number the newest study: numbers are reused by some systems after years. */
 static hilum_rc study_json(struct hl_session *session, const char *which, char uid[65],
                            struct hl_buf *json)
 {
@@ -154,6 +160,8 @@ hilum_rc hl_record_explain_study(struct hl_record *record, const char *which, st
 
 static const struct {
     const char *name, *sql;
+    /* Sums are kept, the rest is counted along partial indexes of what waits: `status` and
+     * /metrics are asked often. */
 } counts[] = {
     {"patients", "SELECT patients FROM totals"},
     {"studies", "SELECT studies FROM totals"},
@@ -169,6 +177,7 @@ static const struct {
     {"erasures", "SELECT count(*) FROM erasure"},
 };
 
+/* The health is told even where nothing can be read. */
 hilum_rc hl_record_status(struct hl_record *record, struct hl_buf *json)
 {
     struct hl_session *session = NULL;

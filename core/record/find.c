@@ -1,6 +1,14 @@
 /* Makes the statement of a query: which table leads, how the others join it, in what order, from where. The
  * leading table is chosen here and not by the database, because the order of answers and the keyset cursor
- * follow from it. SPDX-License-Identifier: Apache-2.0 */
+ * follow from it.
+ *
+ * A statement has this shape, with the tables between the leading one and the level of the
+ * answer on either side of it: SELECT order columns, return keys FROM lead CROSS JOIN ...
+ * WHERE joins, matching keys, grants, (order columns) > (where the last page ended) ORDER BY
+ * order columns LIMIT page. The order columns are an index of the leading table, so a page
+ * costs what it holds and not what matches.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/find.h"
 
 #include <stdio.h>
@@ -11,6 +19,7 @@
 /* Up to so many days a date range leads; beyond, a name prefix finds fewer rows. */
 enum { SHORT_RANGE_DAYS = 31 };
 
+/* On hl_find_write's stack; `name` has to be let go of where is_name. */
 struct lead {
     unsigned level;     /* of the leading table */
     const char *column; /* it is read in this order; NULL: by row number */
@@ -29,7 +38,7 @@ static const struct hilum_catalog_key *key_of(const struct hl_find *find, uint32
 /* ---- which table leads ------------------------------------------------------------------------------ */
 
 /* A UID, an accession number or an ID by itself finds few rows: whatever else is asked filters
- * those. */
+ * those. From the lowest level up: the more is named, the fewer rows there are. */
 static bool lead_by_unique(const struct hl_find *find, struct lead *lead)
 {
     static const struct {
@@ -51,8 +60,9 @@ static bool lead_by_unique(const struct hl_find *find, struct lead *lead)
     return false;
 }
 
-/* Grows with the date and by one a day within a month: enough to tell a short range from a long
- * one. */
+/* Grows with the date and by one a day within a month: enough to tell a short range from a
+ * long one. Not a calendar: months have 31 days here, so a range over a month's end counts a
+ * day or three too long. */
 static int days_of(const char *date)
 {
     return ((date[0] - '0') * 1000 + (date[1] - '0') * 100 + (date[2] - '0') * 10 + date[3] - '0') *
@@ -60,7 +70,8 @@ static int days_of(const char *date)
            ((date[4] - '0') * 10 + date[5] - '0') * 31 + (date[6] - '0') * 10 + date[7] - '0';
 }
 
-/* 0: no date key; 1: a range; 2: few days. */
+/* 0: no date key; 1: a range; 2: few days. Only above patients: at that level there is no
+ * study date to match (PS3.4 C.6.1.1.2). */
 static int date_kind(const struct hl_find *find)
 {
     const struct hilum_catalog_key *key =
@@ -76,6 +87,8 @@ static int date_kind(const struct hl_find *find)
     return is_closed && days_of(high) - days_of(low) <= SHORT_RANGE_DAYS ? 2 : 1;
 }
 
+/* Several names by backslash cannot lead: the keys of one would be read after those of the
+ * other, and the order of answers would be none. */
 static bool lead_by_name(const struct hl_find *find, struct lead *lead)
 {
     const struct hilum_catalog_key *key = key_of(find, HL_PATIENT_NAME);
@@ -89,7 +102,8 @@ static bool lead_by_name(const struct hl_find *find, struct lead *lead)
     return lead->is_name;
 }
 
-/* PatientID or AccessionNumber that begins with something before its wild card. */
+/* PatientID or AccessionNumber that begins with something before its wild card. An exact one
+ * has led already (lead_by_unique), so here there is a wild card. */
 static bool lead_by_prefix(const struct hl_find *find, struct lead *lead)
 {
     static const struct {
@@ -109,8 +123,9 @@ static bool lead_by_prefix(const struct hl_find *find, struct lead *lead)
     return false;
 }
 
-/* Few rows first: exact keys, a short range of days, a prefix, a name; else the newest studies,
- * or all rows by number. */
+/* Few rows first: exact keys, a short range of days, a prefix, a name; else the newest
+ * studies, or all rows by number. A short range of days before a prefix: a hospital has some
+ * hundred studies a day, and any number of people called WANG. */
 static void lead_choose(const struct hl_find *find, struct lead *lead)
 {
     int date = date_kind(find);
@@ -135,8 +150,9 @@ static void order_add(struct hl_order *order, char letter, const char *column, b
     order->columns[order->n++].is_text = is_text;
 }
 
-/* Newest first: by the day of the study. Otherwise as the leading table is read, and below it by series and
- * instance number. */
+/* Newest first: by the day of the study. Otherwise as the leading table is read, and below it
+ * by series and instance number. The signature tells positions of one order from those of
+ * another (cursor.c). */
 static void order_make(struct hl_find *find, const struct lead *lead)
 {
     struct hl_order *order = &find->by;
@@ -163,7 +179,8 @@ static void order_make(struct hl_find *find, const struct lead *lead)
     }
 }
 
-/* Row values, (a, b) > (x, y): one comparison along the index instead of a chain of ORs. */
+/* Row values, (a, b) > (x, y): one comparison along the index instead of a chain of ORs.
+ * SQLite and PostgreSQL both seek with row values where the order is one index. */
 static void after_add(struct hl_sql *sql, const struct hl_order *order,
                       const struct hilum_value *after)
 {
@@ -190,7 +207,8 @@ static bool is_withheld(const struct hl_find *find, const struct hl_column *colu
            strncmp(column->name, "n_", 2) == 0;
 }
 
-/* The order columns first, then what was asked for in its order: cursor.c counts on it. */
+/* The order columns first, then what was asked for in its order: cursor.c counts on it. NULL
+ * where it is not kept or withheld: the count of columns stays what cursor.c expects. */
 static void select_add(struct hl_sql *sql, const struct hl_find *find)
 {
     hl_buf_text(&sql->text, "SELECT ");
@@ -214,7 +232,8 @@ static void level_min(const struct hl_column *column, unsigned *level)
         *level = column->level;
 }
 
-/* The highest table anything is asked of. */
+/* The highest table anything is asked of. Tables above it are left out: a query for series of
+ * a study by its UID needs no patient. */
 static unsigned top_of(const struct hl_find *find, const struct lead *lead)
 {
     unsigned top = lead->level < find->level ? lead->level : find->level;
@@ -232,7 +251,8 @@ static void table_add(struct hl_sql *sql, unsigned level)
     hl_buf_printf(&sql->text, " CROSS JOIN %s %c", hl_level_table(level), hl_level_letter(level));
 }
 
-/* CROSS JOIN keeps SQLite from choosing another order of tables. */
+/* CROSS JOIN keeps SQLite from choosing another order of tables. Joins are conditions in
+ * WHERE, since CROSS JOIN has no ON in front of which the order could change. */
 static void from_add(struct hl_sql *sql, const struct hl_find *find, const struct lead *lead)
 {
     unsigned top = top_of(find, lead);
@@ -254,7 +274,8 @@ static void from_add(struct hl_sql *sql, const struct hl_find *find, const struc
         hl_buf_printf(&sql->text, " AND %c.n_instances > 0", hl_level_letter(find->level));
 }
 
-/* A patient whose name matches by several keys is answered under the first of them. */
+/* A patient whose name matches by several keys is answered under the first of them. NOT EXISTS
+ * instead of DISTINCT: the latter would have to see all rows before it gives one. */
 static void lead_name_add(struct hl_sql *sql, const struct lead *lead)
 {
     const struct hl_name_term *term = &lead->name.terms[0];
@@ -268,7 +289,8 @@ static void lead_name_add(struct hl_sql *sql, const struct lead *lead)
     hl_buf_byte(&sql->text, ')');
 }
 
-/* With HILUM_KEY_COMBINED: the range of days this time belongs to. */
+/* With HILUM_KEY_COMBINED: the range of days this time belongs to. Both must be ranges: a
+ * single day with a range of times is two keys each for itself anyway. */
 static const struct hilum_catalog_key *date_of(const struct hl_find *find,
                                                const struct hilum_catalog_key *key)
 {
@@ -285,6 +307,7 @@ static const struct hilum_catalog_key *date_of(const struct hl_find *find,
     return NULL;
 }
 
+/* The first term of a leading name is a condition on n already; the others are filters. */
 static hilum_rc keys_add(struct hl_sql *sql, const struct hl_find *find, const struct lead *lead)
 {
     hilum_rc rc = HILUM_OK;
@@ -317,7 +340,8 @@ static void filter_add(struct hl_sql *sql, const struct hl_find *find)
 }
 
 /* Parameters only: no text of a peer becomes part of the statement. The same shape of query
- * gives the same text, so sessions find it in their cache. */
+ * gives the same text, so sessions find it in their cache. find->by is set first: the caller
+ * needs it to read a position even where the statement is not run. */
 hilum_rc hl_find_write(struct hl_find *find, const struct hilum_value *after, unsigned limit,
                        struct hl_sql *sql)
 {

@@ -7,7 +7,8 @@
 
 enum { HL_ORDER_MAX = 8 };
 
-/* Columns the answers are ordered by, and where the last answer stood. */
+/* Columns the answers are ordered by, and where the last answer stood. Its columns end with
+ * row numbers, so that no two answers stand at the same place. */
 struct hl_order {
     char signature; /* which driver: a position is good for the query it came from only */
     bool is_down;
@@ -18,6 +19,7 @@ struct hl_order {
     } columns[HL_ORDER_MAX];
 };
 
+/* Filled by cursor.c, whose arena owns what it points to. */
 struct hl_find {
     unsigned level;
     struct hilum_catalog_key *keys;   /* universal ones left out */

@@ -12,6 +12,7 @@
 
 /* ---- remembering ----------------------------------------------------------------------------------------- */
 
+/* By tag, as overlays are; keywords may change between editions of the dictionary. */
 static void changes_json(const struct hl_attrs *changes, struct hl_buf *out)
 {
     hl_buf_byte(out, '{');
@@ -22,6 +23,7 @@ static void changes_json(const struct hl_attrs *changes, struct hl_buf *out)
     hl_buf_byte(out, '}');
 }
 
+/* One statement reads the row as it is and writes it aside: nothing can come between. */
 hilum_rc hl_former_add(struct hl_session *session, int64_t was, int64_t is,
                        const struct hl_attrs *changes, const struct hl_correction *c)
 {
@@ -57,8 +59,10 @@ static bool is_same_text(const char *a, const char *b)
     return is;
 }
 
-/* What the row knew then must be what the newcomer says; what it did not know, not contradict what it
- * knows now. An empty value says nothing. */
+/* What the row knew then must be what the newcomer says; what it did not know, not contradict
+ * what it knows now. An empty value says nothing. Stricter than candidates() of identity.c:
+ * there the ID decides and the rest may be silent, here a name that was corrected away is to
+ * be recognised for sure. */
 static bool is_as_before(const char *newcomer, const char *then, const char *now)
 {
     if (!*newcomer)
@@ -82,7 +86,7 @@ static bool is_former(struct hl_stmt *stmt, const struct hl_identity *newcomer)
 }
 
 /* The latest correction that fits wins; a former identity that fits two people recognises
- * neither. */
+ * neither. Some rows a patient at most, found by (ID, issuer). */
 hilum_rc hl_former_find(struct hl_session *session, const struct hl_identity *newcomer,
                         int64_t *patient, int64_t *former)
 {
@@ -134,8 +138,8 @@ static hilum_rc changes_read(const char *text, struct hl_attrs *out)
     return rc;
 }
 
-/* All corrections of that patient from the one that fits onwards, merged in their order: what is
- * true of the person today. */
+/* All corrections of that patient from the one that fits onwards, merged in their order: what
+ * is true of the person today. The last who and why stand for all: they are what is true now. */
 static hilum_rc chain_read(struct hl_session *session, int64_t former, struct chain *out)
 {
     struct hl_stmt *stmt = NULL;
@@ -154,7 +158,8 @@ static hilum_rc chain_read(struct hl_session *session, int64_t former, struct ch
     return rc;
 }
 
-/* Only what differs: an object that is right already gets no correction. */
+/* Only what differs: an object that is right already gets no correction. One seq for all: a
+ * retrieval sees all of them or none. */
 static hilum_rc overlays_add(struct hl_session *session, const struct chain *chain, int64_t study,
                              const struct hl_attrs *attrs)
 {

@@ -1,5 +1,12 @@
 /* Grants by study as conditions on rows of the study table, and the question whether one study is within them. Texts
- * become parameters. SPDX-License-Identifier: Apache-2.0 */
+ * become parameters.
+ *
+ * A filter is up to two views (what a peer may, and what the user it speaks for may), all of
+ * which must let a study through; a view is a list of grants, one of which must; a grant is
+ * conditions, all of which must hold. Everything is a condition on `study`, so it can stand in
+ * any query that has that table.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/grant.h"
 
 #include <stdio.h>
@@ -7,7 +14,8 @@
 
 #include "core/base/error.h"
 
-/* ref IN (texts); of none: never. `fold`: ASCII case aside. */
+/* ref IN (texts); of none: never. `fold`: ASCII case aside. "IN (NULL)" is true of nothing: a
+ * condition that was said and names nobody grants nothing. */
 static void among(struct hl_sql *sql, const char *ref, const struct hl_any_of *any, bool fold)
 {
     hl_buf_printf(&sql->text, fold ? "lower(%s) IN (" : "%s IN (", ref);
@@ -20,6 +28,7 @@ static void among(struct hl_sql *sql, const char *ref, const struct hl_any_of *a
     hl_buf_text(&sql->text, any->n == 0 ? "NULL)" : ")");
 }
 
+/* Of any series: a study done by two departments is both's. */
 static void department_add(struct hl_sql *sql, char study, const struct hl_any_of *any)
 {
     hl_buf_printf(&sql->text,
@@ -38,6 +47,7 @@ static void label_add(struct hl_sql *sql, char study, const struct hl_any_of *an
     hl_buf_byte(&sql->text, ')');
 }
 
+/* Current objects only; what a peer sent and somebody replaced gives no right any more. */
 static void sender_add(struct hl_sql *sql, char study, const struct hl_any_of *any)
 {
     hl_buf_printf(&sql->text,
@@ -49,6 +59,7 @@ static void sender_add(struct hl_sql *sql, char study, const struct hl_any_of *a
     hl_buf_byte(&sql->text, ')');
 }
 
+/* As names of physicians are searched: case, accents and further components aside. */
 static void referring_add(struct hl_sql *sql, char study, const struct hl_any_of *any)
 {
     char ref[16];
@@ -61,6 +72,7 @@ static void referring_add(struct hl_sql *sql, char study, const struct hl_any_of
     hl_buf_byte(&sql->text, ')');
 }
 
+/* Of a broken glass: one study, or one patient by ID and issuer. */
 static void glass_add(struct hl_sql *sql, char study, const struct hl_grant *grant)
 {
     char ref[16];
@@ -98,6 +110,7 @@ static void grant_add(struct hl_sql *sql, char study, const struct hl_grant *gra
     hl_buf_byte(&sql->text, ')');
 }
 
+/* A view without a grant for this action lets nothing through: "1 = 0" stays alone. */
 void hl_filter_add(struct hl_sql *sql, const struct hl_filter *filter, char study)
 {
     for (unsigned v = 0; v < filter->n; v++) {
@@ -113,6 +126,7 @@ void hl_filter_add(struct hl_sql *sql, const struct hl_filter *filter, char stud
     }
 }
 
+/* 1: it is within the filter; 0: not, or there is no such study. */
 static hilum_rc study_ask(struct hl_record *record, const struct hl_filter *filter, const char *uid)
 {
     struct hl_session *session = NULL;
@@ -133,6 +147,7 @@ static hilum_rc study_ask(struct hl_record *record, const struct hl_filter *filt
     return rc;
 }
 
+/* Asked twice only where the answer was no, to tell "not yours" from "not there". */
 hilum_rc hl_record_study_is_in(struct hl_record *record, const struct hl_filter *filter,
                                const char *study_uid)
 {

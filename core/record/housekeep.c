@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/record/record_private.h"
 
+/* How much one unit does: a sender may have to wait for one, so it is little. */
 enum { STUDIES_PAGE = 64, ERASURES_PAGE = 64, PRUNE_PAGE = 500 };
 #define RETRY_ERASE_US (3600 * INT64_C(1000000))
 
@@ -38,6 +39,7 @@ struct idle {
     unsigned n;
 };
 
+/* Along the index of studies that are arriving: complete ones cost nothing. */
 static hilum_rc idle_read(struct hl_session *session, struct idle *idle)
 {
     struct hl_stmt *stmt = NULL;
@@ -55,6 +57,7 @@ static hilum_rc idle_read(struct hl_session *session, struct idle *idle)
     return rc;
 }
 
+/* Event and state in one unit: a study is told complete once for each time it has been quiet. */
 static hilum_rc study_complete(struct hl_record *record, struct hl_session *session, int64_t id,
                                const char *uid)
 {
@@ -102,6 +105,7 @@ struct erasure {
     bool is_done;
 };
 
+/* On the heap: some 16 KiB. */
 struct erasures {
     struct hl_record *record;
     struct erasure items[ERASURES_PAGE];
@@ -133,7 +137,8 @@ static hilum_rc erasures_read(struct hl_record *record, struct erasures *out)
     return rc;
 }
 
-/* Row, event and audit go together; the object is gone already. */
+/* Row, event and audit go together; the object is gone already. The instance's row stays
+ * (state 2): what is gone can be explained. */
 static hilum_rc erased_write(struct hl_record *record, struct hl_session *session,
                              const struct erasure *item)
 {
@@ -174,7 +179,8 @@ static hilum_rc erasures_write(struct hl_session *session, void *arg)
     return rc;
 }
 
-/* The object goes first: a row without an object is found by the next round, the reverse by nobody. */
+/* The object goes first: a row without an object is found by the next round, the reverse by
+ * nobody. An error of one object holds up no other. */
 static hilum_rc erase_due(struct hl_record *record,
                           hilum_rc (*erase)(void *arg, const char *store, const char *key),
                           void *arg)
@@ -210,7 +216,9 @@ struct prune {
     uint64_t changes;
 };
 
-/* Numbers and times grow together: the last row older than before_us by halving, without an index. */
+/* Numbers and times grow together: the last row older than before_us by halving, without an
+ * index. 48 looks at most. A clock that went backwards makes the boundary wrong by as much,
+ * never the rows that are waiting. */
 static hilum_rc boundary_find(struct hl_session *session, struct prune *prune)
 {
     int64_t low = 0, high = INT64_C(1) << 48;
@@ -255,6 +263,8 @@ struct audit_prune {
     uint64_t changes;
 };
 
+/* The trigger of 012_audit_prune aborts the unit if rows beyond kv audit/pruned_to are among
+ * them. */
 static hilum_rc audit_prune_write(struct hl_session *session, void *arg)
 {
     struct audit_prune *prune = arg;
@@ -275,7 +285,8 @@ hilum_rc hl_record_audit_prune(struct hl_record *record, int64_t until)
     return rc;
 }
 
-/* What still waits (journal state 0, jobs waiting, running or failed) stays however old it is. */
+/* What still waits (journal state 0, jobs waiting, running or failed) stays however old it is.
+ * Traces before the entries they hang on. */
 static hilum_rc prune_all(struct hl_record *record, int64_t before_us)
 {
     static const char *const tables[][2] = {
@@ -305,6 +316,7 @@ static hilum_rc prune_all(struct hl_record *record, int64_t before_us)
     return rc;
 }
 
+/* What makes events first: rules may be waiting for a complete study. */
 hilum_rc hl_record_housekeep(struct hl_record *record, int64_t keep_ms,
                              hilum_rc (*erase)(void *arg, const char *store, const char *key),
                              void *arg)

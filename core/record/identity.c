@@ -13,12 +13,14 @@
 #include "core/record/former.h"
 #include "hilum/catalog.h"
 
-/* patient.standing; 2 is a newcomer a person has decided to keep apart. */
+/* patient.standing; 2 is a newcomer a person has decided to keep apart. KEYS_MAX: a Chinese
+ * name makes some 15 keys; what makes more is no name. */
 enum { KNOWN = 0, PROVISIONAL = 1, WITHOUT_ID = 3, KEYS_MAX = 64 };
 
 /* ---- search keys of names ------------------------------------------------------------------------- */
 
-/* Collects keys with the first error, so that the callers need not look after each. */
+/* Collects keys with the first error, so that the callers need not look after each. A failing
+ * key fails the instance: a patient that cannot be found is as good as lost. */
 struct keys {
     struct hl_session *session;
     int64_t patient;
@@ -38,7 +40,8 @@ static void key_add(struct keys *keys, const char *folded, int kind)
                               "tid", folded, keys->patient, kind);
 }
 
-/* Each part of text between any of `separators`, as a key of its own. */
+/* Each part of text between any of `separators`, as a key of its own. An empty part makes no
+ * key; hl_name_key ends each with '^'. */
 static void keys_split(struct keys *keys, const char *text, const char *separators, int kind)
 {
     struct hl_buf key = {0};
@@ -53,7 +56,9 @@ static void keys_split(struct keys *keys, const char *text, const char *separato
     hl_buf_fini(&key);
 }
 
-/* "|shan xiaoming|sxm|..." : as people type it, and in the shape of a name. */
+/* "|shan xiaoming|sxm|..." : as people type it, and in the shape of a name. Three forms of one
+ * reading: as it is typed ("shan xiaoming"), by word, and as DICOM writes a name
+ * ("shan^xiaoming"). */
 static void keys_pinyin(struct keys *keys, const char *name)
 {
     struct hl_buf pinyin = {0};
@@ -68,6 +73,7 @@ static void keys_pinyin(struct keys *keys, const char *name)
     hl_buf_fini(&pinyin);
 }
 
+/* FTS5's trigrams find neither one nor two characters, and Chinese given names are that short. */
 static void keys_grams(struct keys *keys, const char *name)
 {
     struct hl_buf grams = {0};
@@ -78,6 +84,8 @@ static void keys_grams(struct keys *keys, const char *name)
     hl_buf_fini(&grams);
 }
 
+/* Pinyin and grams only where there is a byte outside of ASCII: most names of the world need
+ * neither. Single components last: KEYS_MAX cuts what is least. */
 hilum_rc hl_identity_keys(struct hl_session *session, int64_t patient, const char *name)
 {
     struct keys keys = {.session = session, .patient = patient};
@@ -102,13 +110,16 @@ struct candidate {
     int standing;
 };
 
-/* Two values that are both said and not the same. */
+/* Two values that are both said and not the same. What one side does not say is no
+ * contradiction: modalities that leave out a birth date are many. */
 static bool differs(const char *a, const char *b)
 {
     return *a && *b && strcmp(a, b) != 0;
 }
 
-/* Appends the keywords in which the newcomer contradicts the row; an empty value contradicts nothing. */
+/* Appends the keywords in which the newcomer contradicts the row; an empty value contradicts
+ * nothing. Names are compared as people compare them (hl_text_same_name): "WANG^XIAOMING" is
+ * no other person than "王^小明". */
 static void differences(struct hl_stmt *row, const struct hl_attrs *attrs, char *out, size_t size)
 {
     char date[9];
@@ -126,7 +137,10 @@ static void differences(struct hl_stmt *row, const struct hl_attrs *attrs, char 
         out[strlen(out) - 1] = '\0';
 }
 
-/* The first row of that issuer and ID the newcomer agrees with (id 0: none) and the known one. */
+/* The first row of that issuer and ID the newcomer agrees with (id 0: none) and the known one.
+ * Known before provisional before distinct, by the order of the numbers of standing. A
+ * newcomer that agrees with an earlier provisional one joins it: a person decides once about
+ * both. */
 static hilum_rc candidates(struct hl_session *session, const char *issuer, const char *patient_id,
                            const struct hl_attrs *attrs, struct candidate out[2], char why[64])
 {
@@ -165,7 +179,8 @@ static const char *issuer_of(const struct hl_record *record, const struct hl_ins
 }
 
 /* Without an ID the study is the key: each such study is a patient of its own until a person
- * says otherwise. */
+ * says otherwise. Search keys are written with the row: there is no moment at which it exists
+ * and is not found. */
 static hilum_rc patient_make(struct hl_record *record, struct hl_session *session,
                              const struct hl_instance *instance, int standing, int64_t *id)
 {
@@ -183,7 +198,9 @@ static hilum_rc patient_make(struct hl_record *record, struct hl_session *sessio
     return rc;
 }
 
-/* The event names the differing attributes, not their values: it goes to rules and logs. */
+/* The event names the differing attributes, not their values: it goes to rules and logs. The
+ * study is stored, found and sent under what it came with; only whose it is waits for a
+ * person. */
 static hilum_rc conflict_make(struct hl_record *record, struct hl_session *session,
                               const struct hl_instance *instance, int64_t known, const char *why,
                               int64_t *patient)
@@ -210,7 +227,8 @@ static hilum_rc conflict_make(struct hl_record *record, struct hl_session *sessi
     return rc;
 }
 
-/* What the row lacks and the newcomer knows. */
+/* What the row lacks and the newcomer knows. Never the other way round: what is known is
+ * corrected by people only. */
 static hilum_rc fill_gaps(struct hl_session *session, int64_t patient, const struct hl_attrs *attrs)
 {
     const char *name = hl_attrs_text(attrs, HL_PATIENT_NAME);
@@ -244,7 +262,8 @@ static void identity_of(const struct hl_record *record, const struct hl_instance
 }
 
 /* Issuer and ID must be equal and nothing else known of both may differ. Without any ID only a
- * patient that has none either is the same. */
+ * patient that has none either is the same. Asked before other content takes the place of a
+ * known object: a resend under the name before a correction is still the same person's. */
 hilum_rc hl_identity_is(struct hl_record *record, struct hl_session *session, int64_t patient,
                         const struct hl_instance *instance, bool *out)
 {
@@ -285,7 +304,8 @@ static hilum_rc without_id(struct hl_record *record, struct hl_session *session,
     return rc;
 }
 
-/* Known under a name it had before a correction: the study is that patient's, and is corrected with it. */
+/* Known under a name it had before a correction: the study is that patient's, and is corrected
+ * with it. place->former is what study_make applies the corrections by. */
 static hilum_rc recognise(struct hl_record *record, struct hl_session *session,
                           const struct hl_instance *instance, struct hl_place *place)
 {
@@ -300,8 +320,9 @@ static hilum_rc recognise(struct hl_record *record, struct hl_session *session,
     return rc;
 }
 
-/* A former identity first: a late study under the old name of a corrected patient must not look
- * like a conflict. */
+/* A former identity first: a late study under the old name of a corrected patient must not
+ * look like a conflict. A patient without an ID is one per study. That is not what people
+ * wish, and the only thing that never shows one person's pictures under another's name. */
 hilum_rc hl_identity_find(struct hl_record *record, struct hl_session *session,
                           const struct hl_instance *instance, struct hl_place *place)
 {

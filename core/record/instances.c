@@ -1,4 +1,11 @@
 /* Recording instances: all rows of a batch in one unit of work. Knows nothing of bytes or peers' protocols.
+ *
+ * The unit for one batch: look the UID up, find or make patient, study and series (places.c,
+ * identity.c), write instance and location, the event with its plan and the quarantine row if
+ * it is held; then, once for each series of the batch, the sums above it and one audit row.
+ * Everything of it commits together: an answer of success means all of it is there, and a
+ * failure leaves none of it.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +16,8 @@
 #include "core/record/record_private.h"
 #include "hilum/catalog.h"
 
-/* New instances of one series within a batch: counters are written once. */
+/* New instances of one series within a batch: counters are written once. `any` is one of its
+ * rows, for the words of the audit. */
 struct tally {
     struct hl_place place;
     const struct hl_instance *any;
@@ -34,8 +42,10 @@ static const char *or_empty(const char *text)
 
 /* ---- one instance ----------------------------------------------------------------------------------- */
 
-/* One row for each peer, titles and address. The last one is remembered: senders come in bursts.
- * A failing unit makes places.c forget it, so a row that was undone is not referred to. */
+/* One row for each peer, titles and address. The last one is remembered: senders come in
+ * bursts. A failing unit makes places.c forget it, so a row that was undone is not referred
+ * to. The number is kept with the text it belongs to, '=' in front so that it never equals the
+ * empty one. */
 static hilum_rc source_find(struct hl_record *record, struct hl_session *session,
                             const struct hl_instance *row, int64_t *out)
 {
@@ -61,7 +71,8 @@ static hilum_rc source_find(struct hl_record *record, struct hl_session *session
     return rc;
 }
 
-/* `state` as in the table. */
+/* `state` as in the table. The number of the row is the instance's name inside of the server
+ * from here on. */
 static hilum_rc row_write(struct batch *batch, struct hl_session *session, struct hl_instance *row,
                           int64_t series, int64_t state)
 {
@@ -94,7 +105,7 @@ static void field(struct hl_buf *out, const char *name, const char *value)
 }
 
 /* What rules and plugins see of the event. No name, no ID: the object itself has them for who
- * may look. */
+ * may look. They are in the journal, which plugins and logs see. */
 static void fields_write(const struct hl_instance *row, struct hl_buf *fields)
 {
     const struct hl_attrs *attrs = row->attrs;
@@ -114,7 +125,8 @@ static void fields_write(const struct hl_instance *row, struct hl_buf *fields)
     hl_buf_byte(fields, '}');
 }
 
-/* `fields` NULL: made from the row. */
+/* `fields` NULL: made from the row. An entry of a restored object is due only when the rebuild
+ * has everything that belongs to it (restore_rows.c, totals_write). */
 static hilum_rc journal_write(struct batch *batch, struct hl_session *session,
                               struct hl_instance *row, const char *fields)
 {
@@ -133,8 +145,10 @@ static hilum_rc journal_write(struct batch *batch, struct hl_session *session,
     return rc;
 }
 
-/* The plan of filter and transform rules is durable with the row it is about. What is held aside
- * gets due INT64_MAX: its jobs wait for its release. */
+/* The plan of filter and transform rules is durable with the row it is about. What is held
+ * aside gets due INT64_MAX: its jobs wait for its release. With HL_NOTE_SAVE the caller waits
+ * for one more flush, of the line beside the object: a lost catalogue must not forget that it
+ * was held, or what a rule had planned. */
 static hilum_rc event_write(struct batch *batch, struct hl_session *session,
                             struct hl_instance *row)
 {
@@ -155,7 +169,8 @@ static hilum_rc event_write(struct batch *batch, struct hl_session *session,
     return rc;
 }
 
-/* Few series in a batch: a scan is shorter than a table. */
+/* Few series in a batch: a scan is shorter than a table. Held instances count too: they are in
+ * their series. What is aside does not get here. */
 static void tally_add(struct batch *batch, const struct hl_place *place,
                       const struct hl_instance *row)
 {
@@ -199,7 +214,7 @@ static hilum_rc superseding_add(struct batch *batch, struct hl_session *session,
 }
 
 /* Other content under a known UID: in its place where the rule says so and nothing but the
- * content changed, else aside. */
+ * content changed, else aside. A reason of the rule that holds it goes before ours. */
 static hilum_rc contradiction_add(struct batch *batch, struct hl_session *session,
                                   struct hl_instance *row, int64_t known_id)
 {
@@ -219,7 +234,8 @@ static hilum_rc contradiction_add(struct batch *batch, struct hl_session *sessio
 
 /* ---- one that comes back ---------------------------------------------------------------------------- */
 
-/* On the series of the first content under its UID, as it hung before; its own where it is the first. */
+/* On the series of the first content under its UID, as it hung before; its own where it is the
+ * first. Both halves of the UNION use an index of their own; an OR would use none. */
 static hilum_rc restored_place(struct batch *batch, struct hl_session *session,
                                struct hl_instance *row, struct hl_place *place)
 {
@@ -238,8 +254,9 @@ static hilum_rc restored_place(struct batch *batch, struct hl_session *session,
     return rc;
 }
 
-/* The row gets the sender, the time and the state that were saved; `row` gets its own texts back
- * before `was` goes. */
+/* The row gets the sender, the time and the state that were saved; `row` gets its own texts
+ * back before `was` goes. An event is handled unless the object is simply current: of a held
+ * one rules hear at its release. */
 static hilum_rc restored_write(struct batch *batch, struct hl_session *session,
                                struct hl_instance *row, const struct hl_restored *was)
 {
@@ -275,8 +292,10 @@ static hilum_rc restored_write(struct batch *batch, struct hl_session *session,
     return rc;
 }
 
-/* As what was saved of it says. Nothing is known of most: they are current; and where other content is so already, a
- * person decides, since nobody knows any more which came first. */
+/* As what was saved of it says. Nothing is known of most: they are current; and where other
+ * content is so already, a person decides, since nobody knows any more which came first.
+ * *is_done false: nothing is known of it and nothing contradicts it, so it takes the ordinary
+ * way. */
 static hilum_rc restored_add(struct batch *batch, struct hl_session *session,
                              struct hl_instance *row, int64_t known, bool *is_done)
 {
@@ -304,7 +323,9 @@ static hilum_rc restored_add(struct batch *batch, struct hl_session *session,
     return rc;
 }
 
-/* Looked up within the transaction: two senders of one UID meet here, and only one is new. */
+/* Looked up within the transaction: two senders of one UID meet here, and only one is new. An
+ * identical resend was told apart before (core/store/duplicate.c), which looked at digests;
+ * here only the race of two senders is decided. */
 static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
                              struct hl_instance *row)
 {
@@ -373,7 +394,8 @@ static hilum_rc tally_audit(struct hl_session *session, const struct tally *tall
     return rc;
 }
 
-/* A series and a study count from their first instance on: also one that had been emptied by people. */
+/* A series and a study count from their first instance on: also one that had been emptied by
+ * people. Read before the sums are written: 0 means that this batch brings the first. */
 static hilum_rc firsts_read(struct hl_session *session, struct batch *batch, struct tally *tally)
 {
     struct hl_stmt *stmt = NULL;
@@ -464,6 +486,7 @@ static hilum_rc row_check(const struct hl_instance *row)
     return HILUM_OK;
 }
 
+/* A ticket is wanted only where a log beside the objects can bring the rows back. */
 static hilum_rc batch_run(struct batch *batch, uint64_t *ticket)
 {
     hilum_rc rc = HILUM_OK;

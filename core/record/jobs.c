@@ -12,7 +12,8 @@
 #include "core/record/record_private.h"
 
 enum { WAITING, RUNNING, DONE, FAILED, CANCELLED };
-/* Jobs claimed at once, rows of a list, newest jobs a grouped list without a state looks at. */
+/* Jobs claimed at once, rows of a list, newest jobs a grouped list without a state looks at.
+ * GROUPED_MAX bounds a grouping on a catalogue with millions of ended jobs. */
 enum { CLAIM_MAX = 1000, LIST_MAX = 10000, GROUPED_MAX = 200000 };
 
 static const char *const state_names[] = {"waiting", "running", "done", "failed", "cancelled"};
@@ -29,7 +30,8 @@ struct claim {
     struct hl_job *jobs;
 };
 
-/* Due from the moment the lease ended, so that an old job does not lose its place. */
+/* Due from the moment the lease ended, so that an old job does not lose its place. Within the
+ * claim: no timer of its own is needed. */
 static hilum_rc leases_expire(struct hl_session *session, int64_t now)
 {
     return hl_session_run(session,
@@ -38,6 +40,7 @@ static hilum_rc leases_expire(struct hl_session *session, int64_t now)
                           "i", now);
 }
 
+/* attempts + 1: the one that is beginning is counted by claim_write. */
 static hilum_rc job_read(struct claim *claim, struct hl_stmt *stmt)
 {
     struct hl_job *job = &claim->jobs[claim->n];
@@ -55,7 +58,8 @@ static hilum_rc job_read(struct claim *claim, struct hl_stmt *stmt)
     return HILUM_OK;
 }
 
-/* One priority after the other, so that each step is a walk along the index and none a sort. */
+/* One priority after the other, so that each step is a walk along the index and none a sort.
+ * An index on (lane, priority, due) of waiting jobs serves it. */
 static hilum_rc priority_read(struct hl_session *session, struct claim *claim, int64_t priority)
 {
     struct hl_stmt *stmt = NULL;
@@ -81,7 +85,8 @@ static hilum_rc priority_next(struct hl_session *session, const char *lane, int6
                           "ti", lane, below);
 }
 
-/* Read and marked in one transaction: no job is ever claimed twice. */
+/* Read and marked in one transaction: no job is ever claimed twice. May run twice when a
+ * neighbour fails the group: n and the jobs begin anew. */
 static hilum_rc claim_write(struct hl_session *session, void *arg)
 {
     struct claim *claim = arg;
@@ -132,7 +137,8 @@ static void next_at(struct lanes *lanes, int64_t us)
         lanes->next_us = us;
 }
 
-/* The first lane after `lane`, into it, and when its first job is due. 1, 0: none. */
+/* The first lane after `lane`, into it, and when its first job is due. 1, 0: none. A jump
+ * along the index, which holds a lane's jobs together. */
 static hilum_rc lane_next(struct hl_session *session, struct hl_buf *lane, int64_t *due)
 {
     struct hl_stmt *stmt = NULL;
@@ -152,7 +158,8 @@ static hilum_rc lane_next(struct hl_session *session, struct hl_buf *lane, int64
     return rc;
 }
 
-/* From lane to lane along the index, whatever number of jobs each holds. */
+/* From lane to lane along the index, whatever number of jobs each holds. A million waiting
+ * jobs of one lane cost as much as one. */
 static hilum_rc lanes_read(struct hl_session *session, struct lanes *lanes)
 {
     int64_t now = hl_now_us(), due, lease;
@@ -223,7 +230,8 @@ struct ends {
     struct hl_sent sent;
 };
 
-/* The journal tells it once, durable with the job's end, so that an alert can be a rule. */
+/* The journal tells it once, durable with the job's end, so that an alert can be a rule. Also
+ * for jobs about no study: its lane in the journal is then "". */
 static hilum_rc failed_event(struct ends *ends, struct hl_session *session,
                              const struct hl_job_end *end)
 {
@@ -256,7 +264,8 @@ static hilum_rc failed_event(struct ends *ends, struct hl_session *session,
     return rc;
 }
 
-/* A job that was cancelled meanwhile stays so. */
+/* A job that was cancelled meanwhile stays so. State 1 only where it is to be tried again: an
+ * end of an expired lease must not wake what another has done meanwhile. */
 static hilum_rc end_write(struct ends *ends, struct hl_session *session,
                           const struct hl_job_end *end)
 {
@@ -296,6 +305,7 @@ hilum_rc hl_record_jobs_end(struct hl_record *record, const struct hl_job_end *e
     return hl_writer_run(record->writer, HL_LANE_OTHER, ends_write, &all);
 }
 
+/* Attempts stay counted: a job that kills its process must come to an end. */
 static hilum_rc release_write(struct hl_session *session, void *arg)
 {
     return hl_session_run(session,
@@ -317,7 +327,8 @@ struct add {
     int64_t instance, as_of, due_us, id;
 };
 
-/* The study is looked up here, so that a job's story is found under it. */
+/* The study is looked up here, so that a job's story is found under it. HL_NOTE_SAVE: nobody's
+ * event tells of it, so a lost catalogue could not plan it again. */
 static hilum_rc add_write(struct hl_session *session, void *arg)
 {
     struct add *add = arg;
@@ -440,7 +451,8 @@ static hilum_rc group_json(struct hl_stmt *stmt, void *unused, struct hl_buf *js
     return HILUM_OK;
 }
 
-/* The state is written out: an index on rows of one state serves no parameter. */
+/* The state is written out: an index on rows of one state serves no parameter. Numbers are
+ * ours, so writing them into the text is safe. */
 static void groups_sql(int state, char *sql, size_t size)
 {
     char where[96];
@@ -490,8 +502,8 @@ struct decide {
     bool is_retry;
 };
 
-/* id 0 with is_retry: every failed one. A job in hand may be cancelled too; what it is doing is
- * not interrupted. */
+/* id 0 with is_retry: every failed one. A job in hand may be cancelled too; what it is doing
+ * is not interrupted. Cancelled ones may be retried by number, not all at once. */
 static hilum_rc decide_write(struct hl_session *session, void *arg)
 {
     struct decide *decide = arg;

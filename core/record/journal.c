@@ -16,7 +16,9 @@
 /* Entries read at once: with their texts some megabytes at most. */
 enum { DUE_MAX = 1000 };
 
-/* Within the unit that makes what it tells: an event is never told of something that was undone. */
+/* Within the unit that makes what it tells: an event is never told of something that was
+ * undone. The runner is woken after the commit (HL_NOTE_JOURNAL), never before: it would find
+ * nothing. */
 hilum_rc hl_journal_add(struct hl_record *record, struct hl_session *session,
                         const struct hl_entry *entry, int64_t *id)
 {
@@ -67,6 +69,7 @@ struct due {
     unsigned n, max;
 };
 
+/* Texts may be long (fields of an HL7 message): in the arena. */
 static hilum_rc due_read(struct hl_stmt *stmt, struct due *due)
 {
     struct hl_journal_entry *entry = &due->entries[due->n];
@@ -97,7 +100,8 @@ static hilum_rc due_page(struct hl_session *session, int64_t after, struct due *
     return rc;
 }
 
-/* A page is copied before the first callback, so no session is held while hooks run. */
+/* A page is copied before the first callback, so no session is held while hooks run. `after`
+ * is where the runner has read to: what it has in hand is not given twice. */
 hilum_rc hl_record_journal_due(struct hl_record *record, int64_t after, unsigned limit,
                                hilum_rc (*each)(void *arg, const struct hl_journal_entry *entry),
                                void *arg)
@@ -126,7 +130,8 @@ struct done {
     size_t n;
 };
 
-/* For the trace: "" where there was no plan. */
+/* For the trace: "" where there was no plan. Arguments are JSON by now: a plan whose arguments
+ * are not was refused when it was made. */
 static void plan_json(const struct hl_hook_result *result, struct hl_buf *out)
 {
     for (size_t i = 0; i < result->n_plan; i++) {
@@ -138,6 +143,7 @@ static void plan_json(const struct hl_hook_result *result, struct hl_buf *out)
     hl_buf_text(out, result->n_plan ? "]" : "");
 }
 
+/* What a plan came to is in jobs and labels; the trace keeps what was planned. */
 static hilum_rc result_write(struct done *done, struct hl_session *session,
                              const struct hl_hook_result *result)
 {
@@ -157,7 +163,7 @@ static hilum_rc result_write(struct done *done, struct hl_session *session,
 }
 
 /* Traces, plans and the mark in one transaction: a crash between them would run a hook again
- * whose plan is there. */
+ * whose plan is there. Failing hooks are kept by name: the next attempt runs those only. */
 static hilum_rc done_write(struct hl_session *session, void *arg)
 {
     struct done *done = arg;
@@ -194,6 +200,8 @@ struct ends {
     size_t n;
 };
 
+/* All of a batch or none: a plan that is refused undoes the ends of its neighbours, which are
+ * tried again one by one (core/job/entry.c). */
 static hilum_rc ends_write(struct hl_session *session, void *arg)
 {
     const struct ends *ends = arg;

@@ -1,5 +1,12 @@
 /* One key of PS3.4 C.2.2.2 as a condition on one column. All texts are bound, never written into
- * the statement. SPDX-License-Identifier: Apache-2.0 */
+ * the statement.
+ *
+ * What matches how is the standard's (C.2.2.2.1 single value, .2 list of UID, .3 universal, .4
+ * wild card, .5 range, .6 sequence, which is not kept); what it leaves open is decided for
+ * what people mean, and said where it is. Cost: equality and prefixes use indexes, everything
+ * else filters what leads.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/match.h"
 
 #include <stdio.h>
@@ -8,7 +15,8 @@
 
 #include "core/base/error.h"
 
-/* Values of a peer are bounded: a key longer than this is no key, a list longer than this no list. */
+/* Values of a peer are bounded: a key longer than this is no key, a list longer than this no
+ * list. UIDS_MAX: clients list the series of a study. */
 enum { KEY_BYTES_MAX = 1024, UIDS_MAX = 16384, VALUES_MAX = 64 };
 
 /* SQLite takes 32,766 parameters unless it was built for more, PostgreSQL 65,535. */
@@ -27,7 +35,8 @@ void hl_sql_fini(struct hl_sql *sql)
     free(sql->values);
 }
 
-/* Parameters are numbered in the order they are written. */
+/* Parameters are numbered in the order they are written. After a failure the numbers are
+ * wrong, but `failed` keeps the statement from being run. */
 static void value_bind(struct hl_sql *sql, struct hilum_value value)
 {
     if (sql->n == PARAMETERS_MAX) {
@@ -51,6 +60,7 @@ hilum_rc hl_sql_check(const struct hl_sql *sql)
     return HILUM_OK;
 }
 
+/* Copied: the key's memory is the caller's, and pages are asked for long after. */
 void hl_sql_bind_text(struct hl_sql *sql, const char *text, size_t n)
 {
     const char *copy = hl_arena_strndup(&sql->arena, text, n);
@@ -65,6 +75,7 @@ void hl_sql_bind_int(struct hl_sql *sql, int64_t integer)
 
 /* ---- form of keys ----------------------------------------------------------------------------------- */
 
+/* Spaces too: some clients send a blank for "nothing asked". */
 bool hl_match_is_universal(const struct hilum_catalog_key *key)
 {
     return !key->value || key->value[strspn(key->value, "* ")] == '\0';
@@ -83,7 +94,8 @@ bool hl_match_is_exact(const struct hl_column *column, const struct hilum_catalo
            (!hl_match_has_wildcard(key->value, strlen(key->value)) && !strchr(key->value, '\\'));
 }
 
-/* The next of the values between backslashes, without spaces around; false at the end. */
+/* The next of the values between backslashes, without spaces around; false at the end. Spaces
+ * around a value are padding (PS3.5 6.2). */
 static bool next_value(const char **rest, struct slice *out)
 {
     if (!*rest)
@@ -102,7 +114,8 @@ static bool next_value(const char **rest, struct slice *out)
 
 /* ---- text ------------------------------------------------------------------------------------------- */
 
-/* Wild cards of DICOM as those of LIKE, with '!' before what LIKE would take for one. */
+/* Wild cards of DICOM as those of LIKE, with '!' before what LIKE would take for one. "**" is
+ * one '*': a row of wild cards would cost LIKE a lot of time and mean nothing else. */
 static void like_pattern(const char *text, size_t n, struct hl_buf *out)
 {
     for (size_t i = 0; i < n; i++) {
@@ -132,7 +145,9 @@ static size_t literal_prefix(const char *text, size_t n)
     return i;
 }
 
-/* ref >= prefix AND ref < prefix + the last character there is: what an index can do of a LIKE. */
+/* ref >= prefix AND ref < prefix + the last character there is: what an index can do of a
+ * LIKE. U+10FFFF sorts behind every character in UTF-8's byte order, by which text is compared
+ * here. */
 static void prefix_add(struct hl_sql *sql, const char *ref, const char *prefix, size_t n)
 {
     struct hl_buf end = {0};
@@ -145,6 +160,7 @@ static void prefix_add(struct hl_sql *sql, const char *ref, const char *prefix, 
     hl_buf_fini(&end);
 }
 
+/* "CT*" needs no LIKE at all: the two bounds say it. */
 static void wildcard_add(struct hl_sql *sql, const char *ref, const char *text, size_t n)
 {
     struct hl_buf pattern = {0};
@@ -162,7 +178,8 @@ static void wildcard_add(struct hl_sql *sql, const char *ref, const char *text, 
     hl_buf_fini(&pattern);
 }
 
-/* `before` and `after` are the marks between the values of the column. */
+/* `before` and `after` are the marks between the values of the column. No index serves this:
+ * columns with several values filter what something else has found. */
 static void among_add(struct hl_sql *sql, const char *ref, const struct slice *value,
                       const char *mark)
 {
@@ -174,7 +191,8 @@ static void among_add(struct hl_sql *sql, const char *ref, const struct slice *v
     hl_buf_fini(&pattern);
 }
 
-/* Single value and wild card matching (C.2.2.2.1, C.2.2.2.4); of several values any may match. */
+/* Single value and wild card matching (C.2.2.2.1, C.2.2.2.4); of several values any may match.
+ * Case-sensitive, as C.2.2.2.1 has it for everything but names. */
 static hilum_rc text_add(struct hl_sql *sql, const struct hl_column *column, const char *ref,
                          const struct slice *value)
 {
@@ -191,7 +209,8 @@ static hilum_rc text_add(struct hl_sql *sql, const struct hl_column *column, con
     return HILUM_OK;
 }
 
-/* Names of physicians: any component group, case and accents aside. */
+/* Names of physicians: any component group, case and accents aside. The '^' at the end goes
+ * where a '*' stands before it: "SMITH*" is to find "SMITH^JOHN". */
 static hilum_rc name_add(struct hl_sql *sql, const char *ref, const struct slice *value)
 {
     struct hl_buf folded = {0};
@@ -227,7 +246,8 @@ void hl_match_physician_add(struct hl_sql *sql, const char *ref, const char *nam
 
 /* ---- numbers, dates, times -------------------------------------------------------------------------- */
 
-/* The keyword and never the value, which may be a patient's. */
+/* The keyword and never the value, which may be a patient's. It is refused, and not answered
+ * with "no match", which would be believed. */
 static hilum_rc bad_form(const struct hl_column *column)
 {
     return hl_fail(HILUM_EINVAL, "matching key %04x,%04x %s: value is not of the form of its VR",
@@ -250,7 +270,9 @@ struct range {
     bool is_range;
 };
 
-/* Where the hyphen between the ends is. In DT one before four digits may be a zone (PS3.5 6.2). */
+/* Where the hyphen between the ends is. In DT one before four digits may be a zone (PS3.5
+ * 6.2). Offsets go from -1200 to +1400: four digits behind a hyphen that are less than 1500
+ * are one, beyond that they are a year. */
 static struct range range_split(const struct slice *value, bool is_datetime)
 {
     struct range range = {.low = *value, .high = *value};
@@ -267,7 +289,8 @@ static struct range range_split(const struct slice *value, bool is_datetime)
     return range;
 }
 
-/* Both ends belong to the range (C.2.2.2.5). Texts compare as dates do, since they are padded. */
+/* Both ends belong to the range (C.2.2.2.5). Texts compare as dates do, since they are padded.
+ * Equal ends are written as an equality, which an index serves better. */
 static void bounds_add(struct hl_sql *sql, const char *ref, const char *low, const char *high)
 {
     hl_buf_byte(&sql->text, '(');
@@ -286,6 +309,7 @@ static void bounds_add(struct hl_sql *sql, const char *ref, const char *low, con
     hl_buf_byte(&sql->text, ')');
 }
 
+/* Both ends open ("-") is no form. */
 static hilum_rc date_bounds(const struct hl_column *column, const struct slice *value, char low[9],
                             char high[9])
 {
@@ -321,7 +345,8 @@ static hilum_rc time_bounds(const struct hl_column *column, const struct slice *
     return range.low.n || range.high.n ? HILUM_OK : bad_form(column);
 }
 
-/* Stored as received; padded to compare. Colons of old TM values are taken out. */
+/* Stored as received; padded to compare. Colons of old TM values are taken out. Computed for
+ * each row: times filter, they never lead. */
 static void time_ref(const char *ref, char *out, size_t size)
 {
     char plain[96];
@@ -357,6 +382,8 @@ static bool datetime_normal(const struct slice *value, bool is_end, char out[22]
     return true;
 }
 
+/* Zones are left aside on both sides: (0008,0201) of the key and of the row would have to be
+ * known. */
 static hilum_rc datetime_add(struct hl_sql *sql, const struct hl_column *column, const char *ref,
                              const struct slice *value)
 {
@@ -383,7 +410,8 @@ static hilum_rc datetime_add(struct hl_sql *sql, const struct hl_column *column,
 
 /* ---- a key -------------------------------------------------------------------------------------------- */
 
-/* List of UID matching (C.2.2.2.2). */
+/* List of UID matching (C.2.2.2.2). More than UIDS_MAX is refused, not cut: a cut list would
+ * answer less than was asked. */
 static hilum_rc uids_add(struct hl_sql *sql, const char *ref, const char *values)
 {
     struct slice value;
@@ -412,7 +440,8 @@ static hilum_rc value_add(struct hl_sql *sql, const struct hl_column *column, co
     }
 }
 
-/* One edge of a period of days and times: later than the day, or on it and later than the time. */
+/* One edge of a period of days and times: later than the day, or on it and later than the
+ * time. Without a time the whole day is within the edge. */
 static void edge_add(struct hl_sql *sql, const char *refs[2], const char *day, const char *time,
                      bool is_low)
 {
@@ -430,8 +459,9 @@ static void edge_add(struct hl_sql *sql, const char *refs[2], const char *day, c
     hl_buf_text(&sql->text, "))");
 }
 
-/* Date and time ranges as one period (PS3.4 C.2.2.2.5, only when negotiated). The date key adds its own
- * condition, by which the index is found. */
+/* Date and time ranges as one period (PS3.4 C.2.2.2.5, only when negotiated). The date key
+ * adds its own condition, by which the index is found. The time's own condition would be wrong
+ * here: 23:00 of the first day to 01:00 of the last is a period of hours, not two ranges. */
 static hilum_rc combined_add(struct hl_sql *sql, const struct hl_column *column, const char *ref,
                              const struct hilum_catalog_key *key,
                              const struct hilum_catalog_key *date)
@@ -454,7 +484,8 @@ static hilum_rc combined_add(struct hl_sql *sql, const struct hl_column *column,
 }
 
 /* Several values are ORed: for all but UIDs the standard leaves them open, and this is what
- * people mean. */
+ * people mean. `ref` is ours, made of the table's letter and the column's name: never a peer's
+ * text. */
 hilum_rc hl_match_add(struct hl_sql *sql, const struct hl_column *column, const char *ref,
                       const struct hilum_catalog_key *key, const struct hilum_catalog_key *date)
 {

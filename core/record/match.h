@@ -6,7 +6,8 @@
 #include "core/record/record_private.h"
 #include "hilum/catalog.h"
 
-/* A statement in the making. Parameters' texts live in the arena. */
+/* A statement in the making. Parameters' texts live in the arena. Errors are gathered in
+ * `failed` and `text.failed`, and asked for once, before it runs. */
 struct hl_sql {
     struct hl_buf text;
     struct hl_arena arena;
@@ -25,7 +26,8 @@ void hl_sql_bind_int(struct hl_sql *sql, int64_t integer);
 /* No value, or nothing but '*': every row matches (C.2.2.2.3). */
 bool hl_match_is_universal(const struct hilum_catalog_key *key);
 bool hl_match_has_wildcard(const char *text, size_t n);
-/* One value without wild cards (UIDs: any list): the key finds few rows by an index. */
+/* One value without wild cards (UIDs: any list): the key finds few rows by an index. An
+ * estimate for choosing a plan: a wrong one costs time, not answers. */
 bool hl_match_is_exact(const struct hl_column *column, const struct hilum_catalog_key *key);
 
 /* Appends " AND (...)" for one key that is not universal; `ref` is the column as "s.accession". `date`: for a
@@ -43,6 +45,7 @@ struct hl_name_term {
     int max_kind;
     bool is_gram; /* one or two Han characters anywhere: an equality on a key of kind 2 */
 };
+/* A person's name has fewer words; each costs a look into the table of keys. */
 enum { HL_NAME_TERMS = 8 };
 struct hl_name_match {
     struct hl_name_term terms[HL_NAME_TERMS]; /* all must hold */

@@ -1,5 +1,12 @@
 /* Matching the patient's name through its search keys (table patient_name): case, accents and character set
- * aside; with HILUM_KEY_FUZZY also any order of components. SPDX-License-Identifier: Apache-2.0 */
+ * aside; with HILUM_KEY_FUZZY also any order of components.
+ *
+ * A name key is turned into terms, each an equality, a prefix or a pattern on
+ * patient_name.folded. Kinds of keys: 0 whole component groups, 1 single components, pinyin
+ * and initials, 2 one and two Han characters. An exact key asks kinds up to 0, a fuzzy one up
+ * to 1, so that "LI" finds everybody called Li in a fuzzy search only.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +17,8 @@
 /* Bounds on what a peer may ask: bytes of the key, values in it. */
 enum { NAME_BYTES_MAX = 1024, VALUES_MAX = 64 };
 
-/* Is it one or two characters of the kind bigrams are made of? */
+/* Is it one or two characters of the kind bigrams are made of? Made the same way as the stored
+ * ones are and compared: there is no second opinion on what a Han character is. */
 static bool is_gram(const char *text, size_t n)
 {
     struct hl_buf plain = {0}, grams = {0};
@@ -29,7 +37,7 @@ static bool is_gram(const char *text, size_t n)
 }
 
 /* NULL: there are enough; more words of a fuzzy key would only narrow the answer, so they are
- * not asked. */
+ * not asked. Freed by hl_name_match_fini. */
 static struct hl_name_term *term_new(struct hl_name_match *match)
 {
     if (match->n == HL_NAME_TERMS)
@@ -39,7 +47,8 @@ static struct hl_name_term *term_new(struct hl_name_match *match)
     return term;
 }
 
-/* `max_kind`: 0 whole names, 1 parts of them too. */
+/* `max_kind`: 0 whole names, 1 parts of them too. The pattern ends in '^' like the stored
+ * keys; behind a '*' it is taken off, which is at "length - 2", as hl_name_key has added it. */
 static void term_add(struct hl_name_match *match, const char *text, size_t n, int max_kind)
 {
     struct hl_name_term *term = n ? term_new(match) : NULL;
@@ -61,7 +70,8 @@ static void term_add(struct hl_name_match *match, const char *text, size_t n, in
     data[term->pattern.len] = '\0';
 }
 
-/* Every word may stand anywhere in the name. */
+/* Every word may stand anywhere in the name. A comma and a space separate too: people type
+ * "Wang, Xiaoming". */
 static void fuzzy_terms(struct hl_name_match *match, const char *value, size_t n)
 {
     static const char separators[] = "^=, ";
@@ -83,6 +93,7 @@ static void fuzzy_terms(struct hl_name_match *match, const char *value, size_t n
     }
 }
 
+/* Borrows nothing: the key may go. */
 void hl_name_match_init(struct hl_name_match *match, const char *value, size_t n, bool is_fuzzy)
 {
     match->n = 0;
@@ -107,11 +118,14 @@ void hl_name_match_fini(struct hl_name_match *match)
         hl_buf_fini(&match->terms[i].pattern);
 }
 
+/* Else every name would have to be read. */
 bool hl_name_term_has_prefix(const struct hl_name_term *term)
 {
     return term->is_gram || (term->pattern.len > 0 && !strchr("*?", term->pattern.data[0]));
 }
 
+/* As any text key: the folded column is plain text, and what is to be ignored was folded away
+ * before. */
 void hl_name_term_add(struct hl_sql *sql, const struct hl_name_term *term, char letter)
 {
     char ref[16];
@@ -145,8 +159,8 @@ static void one_value_add(struct hl_sql *sql, const struct hl_name_match *match,
     hl_buf_text(&sql->text, skip >= match->n ? "1 = 1)" : ")");
 }
 
-/* Several values, separated by a backslash, are alternatives. skip: terms the leading table has
- * matched already. */
+/* Several values, separated by a backslash, are alternatives. skip: terms the leading table
+ * has matched already. HILUM_EINVAL without the value in its text: names are not for logs. */
 hilum_rc hl_match_name_add(struct hl_sql *sql, const struct hilum_catalog_key *key, unsigned skip)
 {
     const char *rest = key->value;

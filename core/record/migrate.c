@@ -1,5 +1,10 @@
 /* The schema as numbered steps. The files are in sql/, turned into hl_migrations when Hilum is
- * built. SPDX-License-Identifier: Apache-2.0 */
+ * built.
+ *
+ * A migration that has been released is never edited: catalogues exist that have run it. What
+ * is to change comes as the next number.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/migrate.h"
 
 #include <stdbool.h>
@@ -35,6 +40,7 @@ static size_t token_add(const char *sql, bool is_sqlite, struct hl_buf *out)
     return 1;
 }
 
+/* A brace that begins no token stays a brace. */
 static void translate(const char *sql, bool is_sqlite, struct hl_buf *out)
 {
     while (*sql) {
@@ -46,7 +52,8 @@ static void translate(const char *sql, bool is_sqlite, struct hl_buf *out)
     }
 }
 
-/* 0 for a new database: the table is made on the way. */
+/* 0 for a new database: the table is made on the way. IF NOT EXISTS: two starts cannot meet
+ * here, for the data directory is locked (core/server). */
 static hilum_rc version_get(const struct hilum_database *db, void *session, int *out)
 {
     void *statement;

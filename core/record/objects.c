@@ -2,6 +2,10 @@
  *
  * The objects of a retrieval (PS3.4 C.4.2, C.4.3): by series, in order of number, a page at a
  * time, so that a peer that stops reading holds no session. It knows nothing of sending.
+ *
+ * Series first, all of them, then their instances a page at a time: a patient may have 100,000
+ * objects, and the list of series is what must be of one moment with the corrections.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +34,8 @@ static const struct hilum_catalog_key *key_find(const struct hilum_catalog_key *
     return NULL;
 }
 
-/* Conditions for the keys given; HILUM_EINVAL when none is, since that would be everything. */
+/* Conditions for the keys given; HILUM_EINVAL when none is, since that would be everything.
+ * Levels below `lowest` are left to the pages: the instance's UID is matched there. */
 static hilum_rc keys_add(struct hl_sql *sql, const struct hilum_catalog_key *keys, uint32_t n_keys,
                          unsigned lowest)
 {
@@ -81,7 +86,8 @@ static hilum_rc series_read(struct hl_session *session, struct hl_sql *sql, stru
     return rc;
 }
 
-/* One read transaction: the state of the corrections and the list belong together. */
+/* One read transaction: the state of the corrections and the list belong together. Rolled
+ * back, since nothing was written: ending a read transaction is all that is wanted. */
 static hilum_rc begin_read(struct hl_record *record, struct hl_sql *sql, struct series_list *out,
                            int64_t *as_of)
 {
@@ -99,6 +105,7 @@ static hilum_rc begin_read(struct hl_record *record, struct hl_sql *sql, struct 
     return rc;
 }
 
+/* Withheld studies are left out here, once, not object by object. */
 static hilum_rc series_list(struct hl_record *record, const struct hilum_catalog_key *keys,
                             uint32_t n_keys, const struct hl_filter *filter,
                             struct series_list *out, int64_t *as_of)
@@ -131,6 +138,7 @@ struct page {
     int64_t number, id; /* where it ended */
 };
 
+/* Copies in the page's arena: the session is gone when they are handed out. */
 static const char *kept(struct page *page, struct hl_stmt *stmt, unsigned i, bool *failed)
 {
     const char *copy = hl_arena_strdup(&page->arena, hl_stmt_text(stmt, i));
@@ -223,7 +231,8 @@ static hilum_rc series_visit(struct hl_record *record, int64_t series,
 }
 
 /* *as_of fixes the corrections for the whole retrieval: an edit in the middle does not split a
- * study in two versions. */
+ * study in two versions. A study that gets objects meanwhile: those of series that are known
+ * are taken along, new series not. */
 hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_key *keys,
                            uint32_t n_keys, const struct hl_filter *filter, int64_t *as_of,
                            hilum_object_cb each, void *arg)

@@ -27,7 +27,9 @@ static unsigned slot_of(const char *uid)
     return hash % HL_PLACES;
 }
 
-/* Appends value to a backslash list in a column of a study unless it is in it. */
+/* Appends value to a backslash list in a column of a study unless it is in it. Marks on both
+ * sides, so that "CT" is not found in "CTX"; the statements give and take the list without
+ * them. */
 static hilum_rc list_add(struct hl_session *session, const char *select, const char *update,
                          int64_t id, const char *value)
 {
@@ -50,7 +52,8 @@ static hilum_rc list_add(struct hl_session *session, const char *select, const c
     return rc > 0 ? HILUM_OK : rc;
 }
 
-/* study.created, durable with the study. */
+/* study.created, durable with the study. Told once for a study, whatever comes later; a
+ * rebuild tells it as handled. */
 static hilum_rc study_event(struct hl_record *record, struct hl_session *session,
                             const struct hl_instance *instance, const char *uid)
 {
@@ -70,7 +73,8 @@ static hilum_rc study_event(struct hl_record *record, struct hl_session *session
     return rc;
 }
 
-/* The one moment that decides whose a study is. */
+/* The one moment that decides whose a study is. A restored study hangs on the person it was
+ * decided to be, whatever its header says (save.c). */
 static hilum_rc study_make(struct hl_record *record, struct hl_session *session,
                            struct hl_instance *instance, struct hl_place *place)
 {
@@ -102,7 +106,8 @@ static hilum_rc study_make(struct hl_record *record, struct hl_session *session,
     return rc;
 }
 
-/* A study that exists keeps its patient, whatever later instances say. */
+/* A study that exists keeps its patient, whatever later instances say. Standing 3, without an
+ * ID, is provisional too: somebody may still say who it is. */
 static hilum_rc study_find(struct hl_record *record, struct hl_session *session,
                            struct hl_instance *instance, struct hl_place *place)
 {
@@ -141,7 +146,8 @@ static hilum_rc series_make(struct hl_record *record, struct hl_session *session
     return rc;
 }
 
-/* A series is looked up within its study: a series UID used in two studies is two series here. */
+/* A series is looked up within its study: a series UID used in two studies is two series here.
+ * UIDs of series should be unique in the world (PS3.5 9) and are not. */
 static hilum_rc place_look_up(struct hl_record *record, struct hl_session *session,
                               struct hl_instance *instance, struct hl_place *place)
 {
@@ -158,7 +164,8 @@ static hilum_rc place_look_up(struct hl_record *record, struct hl_session *sessi
 
 /* The table of places spares a look-up for each object of a series; it is the writer's, and
  * hl_places_forget empties it whenever a transaction is undone. An entry is taken over by the
- * series that comes last to its slot. */
+ * series that comes last to its slot. The class of the last object is part of an entry: only a
+ * new one needs a look at the study's list. */
 hilum_rc hl_place_find(struct hl_record *record, struct hl_session *session,
                        struct hl_instance *instance, struct hl_place *out)
 {

@@ -1,5 +1,11 @@
 /* Steps of plans as rows: `send` to the outbox, `tag` to a label, others to jobs. Knows nothing of who
- * planned. SPDX-License-Identifier: Apache-2.0 */
+ * planned.
+ *
+ * A plan hangs on its journal entry, rule and ordinal (the step's place in the plan). That
+ * triple is unique: a plan that is written again after a crash finds its rows there and adds
+ * nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +24,8 @@ struct context {
     char study_uid[65];
 };
 
-/* What the steps are about is that of the journal entry, never what a rule says. */
+/* What the steps are about is that of the journal entry, never what a rule says. A rule can
+ * name no other object than the one it was asked about. */
 static hilum_rc context_read(struct context *context)
 {
     struct hl_stmt *stmt = NULL;
@@ -37,7 +44,7 @@ static hilum_rc context_read(struct context *context)
     return rc > 0 ? HILUM_OK : rc;
 }
 
-/* A label twice is one. */
+/* A label twice is one. An event about no study adds no label: SELECT finds no row. */
 static hilum_rc label_add(const struct context *context, const json_t *arguments)
 {
     const char *label = json_string_value(json_object_get(arguments, "label"));
@@ -67,6 +74,7 @@ static const char STUDY_SQL[] =
 /* A longer delay of a rule is a slip; cut, since a failing plan would hold up what it belongs to. */
 #define DELAY_MAX_MS (INT64_C(86400000) * 3650)
 
+/* 72 bytes, so that a name that is too long is refused here and never cut. */
 static hilum_rc lane_of(const struct hl_plan_step *step, const json_t *arguments, char lane[72])
 {
     bool is_send = strcmp(step->verb, "send") == 0,
@@ -114,7 +122,8 @@ static hilum_rc job_write(const struct context *context, const struct hl_plan_st
     return rc;
 }
 
-/* What is fetched is the event's own study unless another is named. */
+/* What is fetched is the event's own study unless another is named. The arguments are written
+ * out again, since the study was added to them. */
 static hilum_rc retrieve_write(const struct context *context, const struct hl_plan_step *step,
                                json_t *arguments)
 {
@@ -130,6 +139,7 @@ static hilum_rc retrieve_write(const struct context *context, const struct hl_pl
     return rc;
 }
 
+/* A verb nobody knows is a job of that type: a plugin may bring it with the next start. */
 static hilum_rc step_write(const struct context *context, const struct hl_plan_step *step)
 {
     json_error_t error;

@@ -52,7 +52,8 @@ hilum_rc hl_record_quarantine_list(struct hl_record *record, struct hl_buf *json
 
 /* ---- deciding ------------------------------------------------------------------------------------------------ */
 
-/* One held instance with all that a decision changes. */
+/* One held instance with all that a decision changes. Read before anything is changed: the
+ * first step may change what the next would read. */
 struct item {
     int64_t id, instance, entry, series, study, patient, bytes;
     bool is_other; /* other content under a known UID */
@@ -87,7 +88,8 @@ static hilum_rc item_read(struct decision *d, struct hl_stmt *stmt)
 }
 
 /* By number, by SOP Instance UID or by Study Instance UID: text that is no number is no number
- * here. */
+ * here. Matched as a number and as a UID at once: a UID begins with digits, but strtoll stops
+ * at its first dot, so it is not taken for one. */
 static hilum_rc items_read(struct decision *d, struct hl_session *session)
 {
     struct hl_stmt *stmt = NULL;
@@ -110,7 +112,8 @@ static hilum_rc items_read(struct decision *d, struct hl_session *session)
     return rc;
 }
 
-/* Takes one instance from all counters, and from its study's and patient's what is empty then. */
+/* Takes one instance from all counters, and from its study's and patient's what is empty then.
+ * From the bottom up: each level looks whether the one below is empty by now. */
 static hilum_rc uncount(struct hl_session *session, const struct item *item)
 {
     hilum_rc rc = hl_session_run(session,
@@ -143,7 +146,8 @@ static hilum_rc uncount(struct hl_session *session, const struct item *item)
 }
 
 /* What is released is announced as if it had just been stored, with the fields it came with:
- * rules that wait for it see no difference. */
+ * rules that wait for it see no difference. The story shows both: when it was held, and when
+ * it was let go. */
 static hilum_rc stored_event(struct decision *d, struct hl_session *session,
                              const struct item *item)
 {
@@ -166,7 +170,8 @@ static hilum_rc stored_event(struct decision *d, struct hl_session *session,
     return rc;
 }
 
-/* The newcomer takes the place of what it contradicted. */
+/* The newcomer takes the place of what it contradicted. Nothing is current any more where that
+ * was discarded meanwhile: then there is nothing to retire. */
 static hilum_rc replace(struct decision *d, struct hl_session *session, const struct item *item)
 {
     struct hl_known known = {0};
@@ -190,7 +195,8 @@ static hilum_rc replace(struct decision *d, struct hl_session *session, const st
     return rc;
 }
 
-/* From now on its event reaches rules and its jobs are due. */
+/* From now on its event reaches rules and its jobs are due. Jobs planned when it came carry
+ * due INT64_MAX (instances.c, event_write). */
 static hilum_rc release(struct decision *d, struct hl_session *session, const struct item *item)
 {
     hilum_rc rc = item->is_other ? replace(d, session, item) : HILUM_OK;
@@ -204,7 +210,8 @@ static hilum_rc release(struct decision *d, struct hl_session *session, const st
     return rc == HILUM_OK ? stored_event(d, session, item) : rc;
 }
 
-/* The object goes after the grace like any other; the row stays, so that it can be explained. */
+/* The object goes after the grace like any other; the row stays, so that it can be explained.
+ * Its jobs are cancelled, not deleted: they are part of the story. */
 static hilum_rc discard(struct decision *d, struct hl_session *session, const struct item *item)
 {
     hilum_rc rc = item->is_other ? HILUM_OK : uncount(session, item);
@@ -252,6 +259,7 @@ static hilum_rc decision_write(struct hl_session *session, void *arg)
     return rc;
 }
 
+/* With HL_NOTE_SAVE: a decision is beside the objects when its caller hears of it. */
 static hilum_rc decide(struct hl_record *record, const char *which, const char *who,
                        bool is_release, enum hl_known_uid how, uint64_t *n)
 {

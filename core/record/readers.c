@@ -10,6 +10,8 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 
+/* Readers hold a session for a page, some milliseconds; five seconds of all busy is an
+ * overload that is better told than queued. */
 enum { WAIT_SECONDS = 5 };
 
 /* `out` counts sessions in use, also one that is just being opened; n_idle those that wait. */
@@ -52,7 +54,8 @@ void hl_readers_free(struct hl_readers *readers)
     free(readers);
 }
 
-/* Opened outside the lock: opening may block on the medium, and others can read meanwhile. */
+/* Opened outside the lock: opening may block on the medium, and others can read meanwhile. The
+ * place is counted before the session is opened, and given back if it cannot be. */
 hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
 {
     struct timespec until = hl_mono_timespec(hl_mono_ms() + WAIT_SECONDS * 1000);
@@ -79,6 +82,7 @@ hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
     return rc;
 }
 
+/* session NULL: only the place is given back. */
 void hl_readers_put(struct hl_readers *readers, struct hl_session *session, hilum_rc rc)
 {
     bool is_sound = rc != HILUM_EIO && rc != HILUM_ECORRUPT && rc != HILUM_EDENIED;

@@ -10,16 +10,19 @@
 #include "core/base/log.h"
 #include "core/record/record_private.h"
 
+/* Four pages at once keep two or four processors busy; more sessions only hold more memory. */
 enum { READERS_DEFAULT = 4, READERS_MAX = 64 };
 
-/* With the turn: what was cached of a transaction that is gone. */
+/* With the turn: what was cached of a transaction that is gone. The cache may hold numbers of
+ * rows that are not there any more. */
 static void undone(void *arg)
 {
     struct hl_record *record = arg;
     hl_places_forget(record->places);
 }
 
-/* Under wake_lock, so that whoever took his callback back is not called after that. */
+/* Under wake_lock, so that whoever took his callback back is not called after that. The
+ * callbacks only set flags (record.h): it is held for moments. */
 static void noted(void *arg, unsigned notes)
 {
     struct hl_record *record = arg;
@@ -41,6 +44,7 @@ static void committed(void *arg, struct hl_session *session, unsigned notes, boo
     hl_save_committed(arg, session, notes, is_idle);
 }
 
+/* The store's logs may forget what this ticket covers. */
 static void durable(void *arg, uint64_t ticket)
 {
     struct hl_record *record = arg;
@@ -50,7 +54,8 @@ static void durable(void *arg, uint64_t ticket)
     pthread_mutex_unlock(&record->wake_lock);
 }
 
-/* The writer first, for it migrates; readers open their sessions when needed. */
+/* The writer first, for it migrates; readers open their sessions when needed. hl_record_close
+ * takes what there is, so an error needs no other way out. */
 hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
                         const struct hl_record_options *options, struct hl_record **out)
 {
@@ -126,6 +131,7 @@ void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), voi
     pthread_mutex_unlock(&record->wake_lock);
 }
 
+/* NULL: returns when nobody is in the callback any more, and it is not called again. */
 void hl_record_on_durable(struct hl_record *record, void (*tell)(void *arg, uint64_t ticket),
                           void *arg)
 {

@@ -1,6 +1,20 @@
 /* The record: catalogue, journal, outbox, traces, audit, key-value on top of the `database` capability.
- * The only kernel folder with SQL; everything outside sees typed functions. One writer thread merges
- * units of work into transactions; readers use sessions of a pool. SPDX-License-Identifier: Apache-2.0 */
+ * The only kernel folder with SQL; everything outside sees typed functions.
+ *
+ * How to read the functions below. Those that write hand a unit of work to the one writing
+ * session (writer.h), merge with what others write at that moment and return when it is durable,
+ * unless it says otherwise; they block for a flush, and may run other callers' units meanwhile,
+ * so no lock such a unit or hook could want may be held. Those that read take a session of a pool
+ * for a page. All may be called from any thread, unless it says otherwise, but none from within a
+ * unit or a hook.
+ *
+ * Errors all of them may return, not repeated below: HILUM_EIO, HILUM_EFULL, HILUM_EDENIED,
+ * HILUM_ECORRUPT (the medium: hl_record_health says more), HILUM_EAGAIN (locked, or all
+ * reading sessions busy for 5 s), HILUM_ENOMEM, HILUM_ECLOSED (the record is closing). Times
+ * are microseconds since 1970 UTC (_us) or durations in milliseconds (_ms). Texts given are
+ * borrowed for the call; texts of a callback until it returns.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_RECORD_H
 #define HL_RECORD_H
 
@@ -16,6 +30,7 @@
 struct hl_record;
 struct hl_plan_step; /* core/bus/bus.h */
 
+/* Read once, at open: a change of the configuration asks for a restart. */
 struct hl_record_options {
     const char *default_issuer; /* IssuerOfPatientID where neither object nor peer has one */
     int64_t study_idle_ms;      /* a study without news for so long is complete */
@@ -23,8 +38,9 @@ struct hl_record_options {
     unsigned readers;           /* sessions for reading; 0: 4 */
 };
 
-/* Migrates (numbered, one transaction each) and starts the writer. HILUM_EUNSUP: the database was written by
- * a newer Hilum (says both versions). */
+/* Migrates (numbered, one transaction each) and starts the writer. HILUM_EUNSUP: the database
+ * was written by a newer Hilum (says both versions). `db` and its instance outlive the record.
+ * One thread, before all others. */
 hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
                         const struct hl_record_options *options, struct hl_record **out);
 void hl_record_close(struct hl_record *record); /* waits for queued work; bounds the log */
@@ -46,6 +62,8 @@ struct hl_saver {
 /* From now on whatever changes is written within a second; decisions of people, quarantine, versions and jobs that
  * are nobody's event before their caller is told. NULL: no more; returns when the last write has. */
 void hl_record_on_save(struct hl_record *record, const struct hl_saver *saver);
+/* Returns when everything that has changed is beside the objects, or with the reason why it is
+ * not. */
 hilum_rc hl_record_save_now(struct hl_record *record);
 hilum_rc hl_record_save_health(struct hl_record *record); /* of the last write, with its reason */
 /* The whole state, in pieces of whole lines: what lines written before this call said is no longer needed. */
@@ -71,12 +89,14 @@ hilum_rc hl_record_restore_received(struct hl_record *record, const char *store,
                                     int64_t *received_us);
 hilum_rc hl_record_restore_rest(struct hl_record *record);
 hilum_rc hl_record_restore_end(struct hl_record *record);
+/* From begin to end, over restarts too: it is a row of the catalogue. */
 bool hl_record_is_restoring(struct hl_record *record);
 /* No instance has a row. */
 hilum_rc hl_record_is_empty(struct hl_record *record, bool *out);
 
 /* ---- instances ---------------------------------------------------------------------------------- */
 
+/* What became of a row; the caller answers its sender by it (core/store/commit.c). */
 enum hl_ingest_outcome {
     HL_OUTCOME_STORED = 1,      /* a new row */
     HL_OUTCOME_EXISTS = 2,      /* a row with this SOP Instance UID is there: nothing was written */
@@ -91,6 +111,7 @@ enum hl_known_uid {
     HL_KNOWN_VERSION = 2  /* it is current from now on, the known one stays as an earlier version */
 };
 
+/* `key` is the store's; store and key together name an object for ever, no key is used twice. */
 struct hl_location {
     char store[32], key[201];
     uint64_t length;           /* bytes of the stored object (whole file) */
@@ -98,7 +119,9 @@ struct hl_location {
     uint8_t digest_stored[16]; /* XXH3-128 of the data set bytes as stored */
 };
 
-/* One instance to be recorded. All borrowed until the call returns. */
+/* One instance to be recorded. All borrowed until the call returns. Members after `out` are
+ * valid where the call returned HILUM_OK. The attributes are what is searched for; the
+ * object's bytes are with the store by then, under location.key. */
 struct hl_instance {
     const struct hl_attrs *attrs; /* what the header scan found, after transforms, in UTF-8 */
     const char *transfer_syntax;
@@ -130,10 +153,12 @@ struct hl_instance {
     bool is_new_study, is_provisional; /* hangs on a provisional patient: identity conflict */
 };
 
-/* Records n instances in one durable transaction: patient/study/series/instance rows, location, counts,
- * journal (`instance.stored` or `instance.quarantined`, `study.created`, `patient.conflicted`), outbox, audit.
- * All or none; a row that exists already is HL_OUTCOME_EXISTS, not an error. Blocks; any thread; calls
- * from several threads merge into one flush. */
+/* Records n instances in one durable transaction: patient/study/series/instance rows,
+ * location, counts, journal (`instance.stored` or `instance.quarantined`, `study.created`,
+ * `patient.conflicted`), outbox, audit. All or none; a row that exists already is
+ * HL_OUTCOME_EXISTS, not an error. Blocks; any thread; calls from several threads merge into
+ * one flush. HILUM_EINVAL: one of the four UIDs is missing or too long; nothing of the batch
+ * is written then. */
 hilum_rc hl_record_instances(struct hl_record *record, struct hl_instance *const rows[], size_t n);
 
 /* The same for instances a log beside the objects brings back after a power loss (store.h: note): recorded for everybody to
@@ -161,7 +186,7 @@ hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance,
 hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
                                 struct hl_stored *out);
 /* Content kept under that UID but not current (in quarantine, an earlier version) with that digest as received.
- * HILUM_ENOTFOUND. */
+ * HILUM_ENOTFOUND, without a reason: for most that come it is the ordinary answer. */
 hilum_rc hl_record_stored_aside(struct hl_record *record, const char *sop_instance,
                                 const uint8_t digest_received[16], struct hl_stored *out);
 /* Everything that has been stored under UIDs that came with more than one content, as a JSON array in order of
@@ -174,13 +199,15 @@ hilum_rc hl_record_version(struct hl_record *record, const char *sop_instance, i
 typedef hilum_rc (*hl_holding_cb)(void *arg, const char *sop_class, const char *transfer_syntax,
                                   uint64_t n);
 hilum_rc hl_record_holdings(struct hl_record *record, hl_holding_cb each, void *arg);
-/* Does any row (any state) point at store/key? For finishing pending keys at start. */
+/* Does any row (any state) point at store/key? For finishing pending keys at start. *out is
+ * set on HILUM_OK only: whoever cannot be told must not erase. */
 hilum_rc hl_record_has_key(struct hl_record *record, const char *store, const char *key, bool *out);
 /* A resend or another event about an existing instance: audit + journal `instance.duplicated`. */
 hilum_rc hl_record_duplicate(struct hl_record *record, int64_t instance_id, const char *peer,
                              bool repaired);
-/* A second sound copy replaces a bad one (digest mismatch found): new location, old one erased later. received_as as in
- * struct hl_instance. */
+/* A second sound copy replaces a bad one (digest mismatch found): new location, old one erased
+ * later. received_as as in struct hl_instance. The bad copy stays for the grace: whoever reads
+ * it now may finish. */
 hilum_rc hl_record_relocate(struct hl_record *record, int64_t instance_id,
                             const struct hl_location *to, const char *transfer_syntax,
                             const char *received_as);
@@ -232,21 +259,37 @@ hilum_rc hl_record_schedule_due(struct hl_record *record, const char *name, int6
 /* Visits every location row in key order (fsck, rebuild): HILUM_OK to go on. Pages; no snapshot held. */
 typedef hilum_rc (*hl_location_cb)(void *arg, int64_t instance_id,
                                    const struct hl_location *location, const char *state);
+/* An error of each() ends the walk and is returned. Rows added meanwhile behind the last key
+ * are seen. */
 hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_location_cb each,
                              void *arg);
 
 /* ---- finding (the body of hilum_catalog_api) ------------------------------------------------------ */
 
-/* What `filter` withholds is left out of the answers, before they are counted to the limit; NULL sees all. */
+/* What `filter` withholds is left out of the answers, before they are counted to the limit;
+ * NULL sees all. HILUM_EINVAL: a key is not of its VR's form, or `after` is no position of
+ * this query. The cursor is closed by the caller, is used by one thread at a time, and holds a
+ * page of answers but no session: it may be kept for as long as a peer takes to read. */
 hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_query *query,
                         const struct hl_filter *filter, hilum_cursor **out);
+/* 1: an answer is there, whose values are borrowed until the next call; 0: there are no more. */
 hilum_rc hl_cursor_next(hilum_cursor *cursor); /* 1, 0, negative */
+/* NULL: not asked for or not kept; "": kept and empty. */
 const char *hl_cursor_value(hilum_cursor *cursor, uint32_t tag);
+/* Where the cursor stands, for `after` of a later query of the same keys; borrowed until the
+ * next call. */
 const char *hl_cursor_position(hilum_cursor *cursor);
 void hl_cursor_close(hilum_cursor *cursor);
+/* 1: kept at this level, so it can be matched and returned. */
 int32_t hl_record_has_attribute(uint32_t level, uint32_t tag);
+/* 0: the value is not of the form its VR has, or longer than is taken. */
 int32_t hl_record_takes_key(uint32_t level, const struct hilum_catalog_key *key);
+/* For lists of what can be asked; 0 beyond the last. */
 uint32_t hl_record_attribute_at(uint32_t level, uint32_t i);
+/* The current objects below unique keys (PS3.4 C.4.2, C.4.3), by study, series and instance
+ * number. *as_of is set to the corrections of that moment, for what is sent. HILUM_EINVAL: no
+ * unique key. An error of each() ends the walk and is returned; no session is held while it
+ * runs. */
 hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_key *keys,
                            uint32_t n_keys, const struct hl_filter *filter, int64_t *as_of,
                            hilum_object_cb each, void *arg);
@@ -256,7 +299,8 @@ hilum_rc hl_record_study_is_in(struct hl_record *record, const struct hl_filter 
 
 /* ---- corrections ---------------------------------------------------------------------------------- */
 
-/* One attribute changed by an overlay. */
+/* One attribute changed by an overlay. Objects are never changed: a correction is a row here,
+ * applied to what leaves. */
 struct hl_overlay {
     uint32_t tag;
     const char *text;     /* new value, UTF-8; NULL: removed */
@@ -283,19 +327,23 @@ void hl_overlays_fini(struct hl_overlays *overlays);
 hilum_rc hl_record_edit_patient(struct hl_record *record, const char *patient_id,
                                 const char *issuer, const struct hl_attrs *changes, const char *who,
                                 const char *why);
-/* Provisional patients and their conflicts as a JSON array; and a person's decision: join the study to the
- * known patient, or keep the newcomer as a person of its own. */
+/* Provisional patients and their conflicts as a JSON array; and a person's decision: join the
+ * study to the known patient, or keep the newcomer as a person of its own. HILUM_ENOTFOUND:
+ * not open (any more); HILUM_ECONFLICT: a rebuild has not come to its end. */
 hilum_rc hl_record_conflicts(struct hl_record *record, struct hl_buf *json);
 hilum_rc hl_record_resolve_conflict(struct hl_record *record, int64_t conflict_id, bool same_person,
                                     const char *who);
 
 /* ---- quarantine ------------------------------------------------------------------------------------- */
+
+/* At most 10,000 rows. */
 hilum_rc hl_record_quarantine_list(struct hl_record *record, struct hl_buf *json);
 /* Releases held instances (SOP Instance UID, Study UID or quarantine number): `instance.stored` is
  * journaled now. Other content under a known UID takes its place; `how` HL_KNOWN_VERSION: that stays as an earlier version,
  * else it is erased after the grace. *n counts. */
 hilum_rc hl_record_quarantine_release(struct hl_record *record, const char *which, const char *who,
                                       enum hl_known_uid how, uint64_t *n);
+/* What is discarded is erased after the grace; its row stays, so that it can be explained. */
 hilum_rc hl_record_quarantine_discard(struct hl_record *record, const char *which, const char *who,
                                       uint64_t *n);
 
@@ -309,10 +357,12 @@ struct hl_journal_entry {
     const char *fields; /* JSON; borrowed until the callback returns */
     const char *failed; /* a retry: hooks that failed last time, by line; "" the first time */
 };
-/* Appends an event of its own (not part of recording instances). Durable on return. */
+/* Appends an event of its own (not part of recording instances). Durable on return. *id: its
+ * number, by which entries are handled in order. */
 hilum_rc hl_record_journal_append(struct hl_record *record, const char *event,
                                   const char *study_uid, const char *fields_json, int64_t *id);
-/* Entries not yet handled and due, ascending, above `after`, at most limit. */
+/* Entries not yet handled and due, ascending, above `after`, at most limit. A page is copied
+ * first: each() may write, and take its time. An error of it ends the page. */
 hilum_rc hl_record_journal_due(struct hl_record *record, int64_t after, unsigned limit,
                                hilum_rc (*each)(void *arg, const struct hl_journal_entry *entry),
                                void *arg);
@@ -339,7 +389,8 @@ struct hl_journal_end {
 };
 hilum_rc hl_record_journal_end(struct hl_record *record, const struct hl_journal_end *ends,
                                size_t n);
-/* Called (any thread, must not block) after a commit that journaled something. */
+/* Called (any thread, must not block) after a commit that journaled something. On the thread
+ * of whoever committed, with the record's wake_lock: set a flag, signal, return. */
 void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), void *arg);
 /* Called after a commit that added or changed outbox or job rows. */
 void hl_record_on_jobs(struct hl_record *record, void (*wake)(void *arg), void *arg);
@@ -371,8 +422,10 @@ struct hl_job {
     int priority;               /* higher first */
     const char *arguments;      /* JSON; borrowed until the callback returns */
 };
-/* Claims up to limit due jobs of a lane (state running, lease until now + lease_ms; an expired lease is
- * due again). */
+/* Claims up to limit due jobs of a lane (state running, lease until now + lease_ms; an expired
+ * lease is due again). What a claim took and did not end is due again after the lease, so work
+ * that takes longer must ask for a longer one. Durable before each() is called: no two
+ * processes have one job. */
 hilum_rc hl_record_jobs_claim(struct hl_record *record, const char *lane, unsigned limit,
                               int64_t lease_ms,
                               hilum_rc (*each)(void *arg, const struct hl_job *job), void *arg);
@@ -387,11 +440,13 @@ struct hl_job_end {
     int64_t retry_us;   /* not done: due again then; 0: failed for good (event job.failed) */
     bool is_uncounted;  /* not done: the destination was not reached: `attempts` stays as it was */
 };
-/* Ends of a batch of jobs in one transaction. */
+/* Ends of a batch of jobs in one transaction. The same batch may be told again after an error:
+ * a job that has ended stays as it is. */
 hilum_rc hl_record_jobs_end(struct hl_record *record, const struct hl_job_end *ends, size_t n);
 /* Jobs a process that is gone had in hand are due now, before their lease ends: for the start of the one
  * process that works on this database. */
 hilum_rc hl_record_jobs_release(struct hl_record *record);
+/* Durable, and beside the objects too, on return. *id may be NULL. due_us 0: at once. */
 hilum_rc hl_record_job_add(struct hl_record *record, const char *type, const char *lane,
                            int64_t instance_id, int64_t as_of, const char *arguments_json,
                            int64_t due_us, int64_t *id);
@@ -402,12 +457,16 @@ struct hl_send_request {
     size_t n;
     int64_t as_of; /* 0: as it is when it is sent */
 };
+/* All jobs or none; waits also until they are beside the objects. */
 hilum_rc hl_record_send_add(struct hl_record *record, const struct hl_send_request *request);
+/* state NULL: all. HILUM_EINVAL: no such state. limit 0: as many as a list holds, 10,000. */
 hilum_rc hl_record_jobs_list(struct hl_record *record, const char *state, unsigned limit,
                              struct hl_buf *json);
 /* One row a destination and study: objects by state, bytes, next try. Without a state: of the last 200,000 jobs. */
 hilum_rc hl_record_jobs_groups(struct hl_record *record, const char *state, unsigned limit,
                                struct hl_buf *json);
+/* HILUM_ENOTFOUND: not there, or not in a state to be retried (cancelled): done and running
+ * ones stay. */
 hilum_rc hl_record_job_retry(struct hl_record *record, int64_t id,
                              const char *who); /* 0: all failed */
 hilum_rc hl_record_job_cancel(struct hl_record *record, int64_t id, const char *who);
@@ -424,9 +483,11 @@ struct hl_refusal {
  * is counted and written as an audit row `refused` of that number when the minute is over, or at the stop. */
 hilum_rc hl_record_refusal(struct hl_record *record, const struct hl_refusal *refusal,
                            char reference[16]);
+/* HILUM_ENOTFOUND: not known, or pruned with the journal. Case does not matter. */
 hilum_rc hl_record_explain_reference(struct hl_record *record, const char *reference,
                                      struct hl_buf *json);
-/* Everything that happened to a study (UID or accession number): arrivals, rules, jobs, edits. */
+/* Everything that happened to a study (UID or accession number): arrivals, rules, jobs, edits.
+ * HILUM_ENOTFOUND. Sections of at most 1,000 rows, equal ones folded. */
 hilum_rc hl_record_explain_study(struct hl_record *record, const char *which, struct hl_buf *json);
 /* Append-only. before/after: JSON or NULL. Durable with its transaction. */
 hilum_rc hl_record_audit(struct hl_record *record, const char *who, const char *action,
@@ -442,7 +503,9 @@ typedef hilum_rc (*hl_audit_cb)(void *arg, const struct hl_audit_row *row);
  * each() runs: it may wait. */
 hilum_rc hl_record_audit_rows(struct hl_record *record, int64_t after, int64_t until,
                               hl_audit_cb each, void *arg);
-/* Takes away rows up to `until`, in small units; what kv audit/pruned_to does not allow stays (012_audit_prune). */
+/* Takes away rows up to `until`, in small units; what kv audit/pruned_to does not allow stays
+ * (012_audit_prune). The database refuses what the mark does not allow, so that a defect here
+ * erases nothing. */
 hilum_rc hl_record_audit_prune(struct hl_record *record, int64_t until);
 struct hl_audit_filter {
     const char *who, *action, *what; /* NULL: any; who: how it begins */
@@ -451,11 +514,16 @@ struct hl_audit_filter {
 /* The newest first; in pages likewise. */
 hilum_rc hl_record_audit_find(struct hl_record *record, const struct hl_audit_filter *filter,
                               hl_audit_cb each, void *arg);
-/* Statements of a plugin in one transaction, on its own tables (hilum_host.record). Any thread. */
+/* Statements of a plugin in one transaction, on its own tables (hilum_host.record). Any
+ * thread. HILUM_ECONFLICT: a step changed another number of rows than it said;
+ * HILUM_ETIMEDOUT: over 50 ms; HILUM_EDENIED: not its own tables; then nothing of it is done.
+ * HILUM_EUNSUP: this database cannot confine plugins. */
 hilum_rc hl_record_unit(struct hl_record *record, const char *plugin,
                         const struct hilum_record_step *steps, uint32_t n);
+/* Appends. HILUM_ENOTFOUND: not set. A space has one owner, who names its keys. */
 hilum_rc hl_record_kv_get(struct hl_record *record, const char *space, const char *key,
                           struct hl_buf *out);
+/* value NULL: the key goes. */
 hilum_rc hl_record_kv_set(struct hl_record *record, const char *space, const char *key,
                           const char *value);
 /* Counts for `hilum status`: patients, studies, series, instances, bytes, journal, jobs by state, ... */
@@ -464,6 +532,9 @@ hilum_rc hl_record_status(struct hl_record *record, struct hl_buf *json);
  * of traces and journal older than keep_ms (0: never), counted refusals whose minute is over. */
 void hl_record_end_housekeeping(
     struct hl_record *record); /* any thread; a pass ends soon, as do later ones */
+/* One thread at a time, the housekeeper's. erase() runs without transaction and session, and
+ * may take long; HILUM_ENOTFOUND of it counts as erased, any other error is tried again in an
+ * hour. */
 hilum_rc hl_record_housekeep(struct hl_record *record, int64_t keep_ms,
                              hilum_rc (*erase)(void *arg, const char *store, const char *key),
                              void *arg);

@@ -1,4 +1,9 @@
-/* What the files of core/record share. SPDX-License-Identifier: Apache-2.0 */
+/* What the files of core/record share.
+ *
+ * Naming: hl_record_* is for everybody and starts units of its own; what is declared here runs
+ * within somebody's unit (it takes a session, not a record, where it can) and starts none.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_RECORD_PRIVATE_H
 #define HL_RECORD_PRIVATE_H
 
@@ -11,7 +16,7 @@
 #include "core/record/session.h"
 #include "core/record/writer.h"
 
-/* Where an instance hangs. */
+/* Where an instance hangs. Row numbers of the three levels above an instance. */
 struct hl_place {
     int64_t patient, study, series;
     bool is_provisional;
@@ -20,6 +25,8 @@ struct hl_place {
         former; /* the patient was recognised by an identity it had before a correction; 0: not so */
 };
 
+/* As many series as may arrive at once; a slot is chosen by hash, so more cost look-ups and no
+ * error. */
 enum { HL_PLACES = 64 };
 
 /* Series lately written to, by hash of the UID. Writer's thread only; forgotten whenever anything is
@@ -50,6 +57,8 @@ struct hl_saving {
     char why[256];
 };
 
+/* Constant after open, but for what is atomic, under a lock of its own, or of whoever has the
+ * turn. */
 struct hl_record {
     struct hl_writer *writer;
     struct hl_readers *readers;
@@ -83,16 +92,19 @@ hilum_rc hl_row_insert(struct hl_record *record, struct hl_session *session, uns
 extern const char *const hl_row_fixed[5];
 hilum_rc hl_inserts_make(struct hl_record *record);
 
-/* Finds or makes patient, study and series of an instance. */
+/* Finds or makes patient, study and series of an instance. Sets out->is_new only for the
+ * instance the study was made for: it brought modality and class along. */
 hilum_rc hl_place_find(struct hl_record *record, struct hl_session *session,
                        struct hl_instance *instance, struct hl_place *out);
 void hl_places_forget(struct hl_places *places);
 
-/* The patient a new study belongs to: known, provisional, or made now. Sets patient, is_provisional and
- * former. */
+/* The patient a new study belongs to: known, provisional, or made now. Sets patient,
+ * is_provisional and former. PS3.3 C.7.1.1: issuer and ID together name a patient; neither
+ * does so alone. */
 hilum_rc hl_identity_find(struct hl_record *record, struct hl_session *session,
                           const struct hl_instance *instance, struct hl_place *place);
-/* Writes the search keys of a name anew. */
+/* Writes the search keys of a name anew. Old keys go first: a patient is not found under a
+ * name that was corrected away. */
 hilum_rc hl_identity_keys(struct hl_session *session, int64_t patient, const char *name);
 
 /* Is that the person of the row, by issuer, ID and what else is known of both? Also when it is what the row
@@ -107,7 +119,8 @@ hilum_rc hl_row_update(struct hl_session *session, unsigned level, int64_t id,
 
 /* ---- one UID, several contents (versions.c): within a unit ------------------------------------------------ */
 
-/* The current instance of a UID other content comes for. */
+/* The current instance of a UID other content comes for. All that a decision about it needs,
+ * read once: within a unit nothing else can change it. */
 struct hl_known {
     int64_t id, series, study, patient, bytes, received_us;
     bool is_held, is_only_in_series, is_only_in_study;
@@ -136,6 +149,7 @@ hilum_rc hl_derive_again(struct hl_record *record);
 
 /* ---- events (journal.c, jobs.c, audit.c): within a unit ------------------------------------------------ */
 
+/* Texts are borrowed; is_handled entries are never given to hooks. */
 struct hl_entry {
     const char *event, *study_uid, *fields;
     int64_t instance;
@@ -155,6 +169,7 @@ struct hl_sent {
 };
 hilum_rc hl_sent_add(struct hl_sent *sent, struct hl_session *session, int64_t job);
 hilum_rc hl_sent_flush(struct hl_sent *sent, struct hl_session *session);
+/* Append-only by triggers of the database too (004_audit_guard). */
 hilum_rc hl_audit_add(struct hl_session *session, const char *who, const char *action,
                       const char *what, const char *before, const char *after);
 
@@ -182,6 +197,7 @@ hilum_rc hl_sizes_add(struct hl_session *session, int64_t series, int64_t study,
 
 /* ---- save.c: with the turn ---------------------------------------------------------------------------- */
 
+/* The numbers are in files beside the objects and in triggers (009_saved): they never change. */
 enum hl_fact {
     HL_FACT_OBJECT = 1, /* an object that is not simply current: state, versions, quarantine */
     HL_FACT_PATIENT,    /* of a decision, or waiting for one */
@@ -226,6 +242,7 @@ hilum_rc hl_restore_study(struct hl_session *session, const char *study_uid, int
 
 /* ---- refusals.c ---------------------------------------------------------------------------------------- */
 
+/* In memory: a crash loses counts of a minute, never the first refusal. */
 struct hl_refusals; /* what was refused within the last minute */
 hilum_rc hl_refusals_new(struct hl_refusals **out);
 void hl_refusals_free(struct hl_refusals *refusals);
@@ -234,7 +251,9 @@ hilum_rc hl_refusals_write(struct hl_record *record, bool all);
 
 /* ---- text ------------------------------------------------------------------------------------------------ */
 
-/* Folded component group(s) of a name as stored for matching: no trailing '^' but exactly one. */
+/* Folded component group(s) of a name as stored for matching: no trailing '^' but exactly one.
+ * Folding is hl_text_fold's: case, accents, width, traditional forms. A change of it makes all
+ * stored keys wrong and needs a row in `derivation` (migration 007, derive_again.c). */
 void hl_name_key(const char *group, size_t n, struct hl_buf *out);
 /* "=g1^=g2^=" of all values and groups: the _f columns. */
 void hl_name_keys_joined(const char *name, struct hl_buf *out);

@@ -1,6 +1,13 @@
 /* Reference numbers of refusals. A peer that is refused again and again for one reason gets one number: the first
  * refusal is durable at once, what follows within a minute is counted and becomes one audit row. Knows nothing of
- * what was refused. SPDX-License-Identifier: Apache-2.0 */
+ * what was refused.
+ *
+ * Why at all: a peer with a wrong title tries again every second for a week, and each refusal
+ * used to be a row and a flush. Why the first is durable at once: its number is on somebody's
+ * screen when they call. Everything here is under one lock, and lists are short enough to be
+ * walked.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +18,9 @@
 #include "core/base/error.h"
 #include "core/record/record_private.h"
 
-/* Of one peer in one window: reasons told apart word for word, reasons told apart by kind. Of all peers: entries. */
+/* Of one peer in one window: reasons told apart word for word, reasons told apart by kind. Of
+ * all peers: entries. The numbers bound memory (ENTRIES at some 400 bytes) and what a peer can
+ * do by inventing reasons. */
 enum { APART = 8, KINDS = 32, ENTRIES = 512 };
 #define WINDOW_US (60 * INT64_C(1000000))
 #define OTHER     "other reasons"
@@ -57,6 +66,7 @@ void hl_refusals_free(struct hl_refusals *refusals)
 
 /* ---- which entry ------------------------------------------------------------------------------------------ */
 
+/* Two reasons of one hash would share a number: of 2^64 nobody will see it. */
 static uint64_t hash_of(const char *text)
 {
     uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
@@ -91,7 +101,9 @@ static unsigned count_of(const struct hl_refusals *refusals, const char *peer)
     return n;
 }
 
-/* The entry this refusal repeats, or NULL: it is to be told apart, as peer and kind now say. */
+/* The entry this refusal repeats, or NULL: it is to be told apart, as peer and kind now say.
+ * Three steps of getting coarser: word for word, by kind of that peer, "other reasons" of that
+ * peer or, when all entries are taken, of nobody in particular. */
 static struct entry *choose(struct hl_refusals *refusals, struct entry *like, const char *why)
 {
     unsigned of_peer = count_of(refusals, like->peer);
@@ -133,7 +145,8 @@ static hilum_rc row_write(struct hl_session *session, void *arg)
                           row->why);
 }
 
-/* Again with another number where one is taken: of 2^40 that is not going to happen three times. */
+/* Again with another number where one is taken: of 2^40 that is not going to happen three
+ * times. HILUM_EEXISTS comes from the primary key of the table. */
 static hilum_rc first_write(struct hl_record *record, struct entry *entry, const char *what,
                             const char *why)
 {
@@ -203,7 +216,7 @@ static void repeats_json(const struct entry *entry, struct hl_buf *json)
     hl_buf_byte(json, '}');
 }
 
-/* Of the whole list in one transaction. */
+/* Of the whole list in one transaction. May run twice: it only reads the list. */
 static hilum_rc repeats_write(struct hl_session *session, void *arg)
 {
     hilum_rc rc = HILUM_OK;
@@ -272,7 +285,8 @@ hilum_rc hl_refusals_write(struct hl_record *record, bool all)
 
 /* ---- explained --------------------------------------------------------------------------------------------- */
 
-/* Repeats of the window that is not over yet. */
+/* Repeats of the window that is not over yet. Only in memory so far; after the minute they are
+ * in the audit row. */
 static void add_counted(struct hl_refusals *refusals, const char *reference, struct hl_buf *json)
 {
     pthread_mutex_lock(&refusals->lock);

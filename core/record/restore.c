@@ -1,6 +1,16 @@
 /* A lost catalogue comes back: lines that save.c wrote are kept in the table `saved`, the newest of each thing, and become
  * rows: persons before the objects, what objects say on the way, jobs and journal after. Each step is done once, whatever
- * crashes. Knows nothing of where lines lie. SPDX-License-Identifier: Apache-2.0 */
+ * crashes. Knows nothing of where lines lie.
+ *
+ * Steps, in the order core/store/rebuild.c takes them: begin (from now on decisions are refused);
+ * put every line of the logs; persons; then the objects themselves, through hl_record_instances
+ * with is_restored, which look up here what was saved of them; rest (studies, jobs, events,
+ * counts); end.
+ *
+ * Numbers of rows are of the database that wrote the line. `saved.new_id` says what became of
+ * a thing, and a line that refers to it finds it by the name "CATALOGUE:NUMBER".
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,8 +48,9 @@ void hl_line_name(const json_t *line, int64_t id, char out[64])
     snprintf(out, 64, "%.24s:%lld", catalogue_of(line), (long long)id);
 }
 
-/* What a line is about: objects and studies by what they are called everywhere, all else by its number in the
- * database that wrote it. False: nothing that comes back. */
+/* What a line is about: objects and studies by what they are called everywhere, all else by
+ * its number in the database that wrote it. False: nothing that comes back. Lines of two
+ * databases, both lost, may come together: their numbers must not be mixed. */
 static bool name_of(const json_t *line, int kind, char out[300])
 {
     const json_t *v = json_object_get(line, "v");
@@ -55,6 +66,7 @@ static bool name_of(const json_t *line, int kind, char out[300])
     }
 }
 
+/* The triggers look for this row: within the unit, so that no other unit is ever silent. */
 hilum_rc hl_restore_silence(struct hl_session *session, bool is_silent)
 {
     return hl_session_run(session,
@@ -66,6 +78,7 @@ hilum_rc hl_restore_silence(struct hl_session *session, bool is_silent)
 
 /* ---- begin and end ------------------------------------------------------------------------------------------ */
 
+/* A row, so that a server that dies in the middle knows at its next start. */
 static hilum_rc begin_write(struct hl_session *session, void *arg)
 {
     (void)arg;
@@ -135,7 +148,9 @@ struct put {
 };
 
 /* Of this very database nothing has to come back. The newest line of each thing wins (`number`
- * grows with the log); one that was done is done again when a newer one comes. */
+ * grows with the log); one that was done is done again when a newer one comes. A tie keeps the
+ * one that was first: within one object of the log lines are in order of writing, and a thing
+ * is in it once. */
 static hilum_rc line_put(struct put *put, struct hl_session *session, const char *text, size_t n)
 {
     char name[300];
@@ -160,6 +175,7 @@ static hilum_rc line_put(struct put *put, struct hl_session *session, const char
     return rc;
 }
 
+/* One piece of the log is one unit; put again after a crash it changes nothing. */
 static hilum_rc put_write(struct hl_session *session, void *arg)
 {
     struct put *put = arg;
@@ -182,7 +198,7 @@ hilum_rc hl_record_restore_put(struct hl_record *record, uint64_t number, const 
 
 /* ---- what is known of one thing -------------------------------------------------------------------------------- */
 
-/* NULL with HILUM_OK: nothing. */
+/* NULL with HILUM_OK: nothing. A line that is no JSON any more is taken as none. */
 static hilum_rc line_read(struct hl_session *session, int kind, const char *name, json_t **out)
 {
     struct hl_stmt *stmt = NULL;
@@ -222,8 +238,9 @@ static void digest_read(const char *hex, uint8_t out[16])
     }
 }
 
-/* The saved line of an object that is found in a store; out->line NULL: none, and the object is
- * simply current. The caller lets go of the line, which the texts of *out point into. */
+/* The saved line of an object that is found in a store; out->line NULL: none, and the object
+ * is simply current. The caller lets go of the line, which the texts of *out point into. By
+ * store and key, the only names an object has without a catalogue. */
 hilum_rc hl_restore_object(struct hl_session *session, const struct hl_location *at,
                            struct hl_restored *out)
 {
@@ -258,8 +275,9 @@ void hl_restored_fini(struct hl_restored *restored)
     *restored = (struct hl_restored){0};
 }
 
-/* Quarantine and erasure of an object that has just got its row. What was to be erased stays so,
- * with the due time it had. */
+/* Quarantine and erasure of an object that has just got its row. What was to be erased stays
+ * so, with the due time it had. instance_id 0: a bad copy that had been replaced; it gets a
+ * location to be erased and no row. */
 hilum_rc hl_restore_aside(struct hl_session *session, const struct hl_restored *restored,
                           const struct hl_instance *row)
 {
@@ -299,6 +317,8 @@ hilum_rc hl_restore_aside(struct hl_session *session, const struct hl_restored *
                : rc;
 }
 
+/* The person was made by hl_record_restore_persons; one that was not is nobody's decision, and
+ * the study finds its patient as a new one does. */
 hilum_rc hl_restore_patient(struct hl_session *session, const char *study_uid, int64_t *patient,
                             int64_t *standing)
 {
@@ -327,6 +347,7 @@ static hilum_rc overlay_row(struct hl_session *session, int64_t study, const jso
                           hl_line_text(item, 4), hl_line_text(item, 5), hl_line_int(item, 6));
 }
 
+/* Deleted first: the study may have come again, and its line been applied, before. */
 static hilum_rc study_rows(struct hl_session *session, const json_t *line, int64_t study)
 {
     const json_t *item;
@@ -399,6 +420,7 @@ static hilum_rc number_read(struct hl_record *record, const char *sql, int kind,
     return rc;
 }
 
+/* The least of several databases' lines: what is not sure to be handled is handled again. */
 hilum_rc hl_record_restore_until(struct hl_record *record, int64_t *until_us)
 {
     *until_us = INT64_MAX;
@@ -418,6 +440,7 @@ hilum_rc hl_record_restore_received(struct hl_record *record, const char *store,
 
 /* ---- pages ------------------------------------------------------------------------------------------------------- */
 
+/* Copied out of the statement, since applying a line writes to the table it reads. */
 static hilum_rc page_collect(struct hl_restoring *restoring, struct hl_session *session,
                              json_t *lines)
 {
@@ -438,7 +461,8 @@ static hilum_rc page_collect(struct hl_restoring *restoring, struct hl_session *
 }
 
 /* One page of lines in one transaction, marked as silent: what comes from the log must not be
- * written to it again. */
+ * written to it again. A line without "v" says that its thing was gone: marked as done,
+ * nothing made. */
 static hilum_rc page_write(struct hl_session *session, void *arg)
 {
     struct hl_restoring *restoring = arg;

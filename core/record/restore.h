@@ -15,6 +15,7 @@ struct hl_restoring;
 /* Makes the rows of a line; *new_id: what it is called now. Within a unit. */
 typedef hilum_rc (*hl_restore_fn)(struct hl_restoring *restoring, struct hl_session *session,
                                   const json_t *line, int64_t *new_id);
+/* One for all pages of a kind; `n` is what the last page held. */
 struct hl_restoring {
     struct hl_record *record;
     int kind; /* enum hl_fact */
@@ -22,7 +23,8 @@ struct hl_restoring {
     unsigned notes;
     size_t n;
 };
-/* All lines of a kind that are not done, some hundred a unit. */
+/* All lines of a kind that are not done, some hundred a unit. Ends when a page is not full.
+ * Each page is a transaction that marks its own lines as done. */
 hilum_rc hl_restore_pages(struct hl_record *record, int kind, hl_restore_fn apply, unsigned notes);
 /* hl_restore_fn for studies that have a row. */
 hilum_rc hl_restore_known_study(struct hl_restoring *restoring, struct hl_session *session,

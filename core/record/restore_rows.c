@@ -9,7 +9,8 @@ enum { COUNT_PAGE = 2000 };
 
 /* ---- persons ------------------------------------------------------------------------------------------------ */
 
-/* Somebody of that issuer and ID who came again before the rebuild did. */
+/* Somebody of that issuer and ID who came again before the rebuild did. Standing 1 and 2 are
+ * always made anew: several of one issuer and ID exist by decision. */
 static hilum_rc patient_known(struct hl_session *session, const json_t *v, int64_t *id)
 {
     hilum_rc rc = HILUM_OK;
@@ -65,6 +66,7 @@ static hilum_rc patient_apply(struct hl_restoring *restoring, struct hl_session 
     return rc == HILUM_OK ? hl_identity_keys(session, *id, hl_line_text(v, 4)) : rc;
 }
 
+/* 0 where that person's line never came: what refers to it is dropped or goes without. */
 static hilum_rc person_of(struct hl_session *session, const json_t *line, int64_t was, int64_t *out)
 {
     char name[64];
@@ -127,6 +129,7 @@ hilum_rc hl_record_restore_persons(struct hl_record *record)
 
 /* ---- jobs and events ------------------------------------------------------------------------------------------ */
 
+/* Whichever of its locations the line named. */
 static hilum_rc instance_of(struct hl_session *session, const char *store, const char *key,
                             int64_t *out)
 {
@@ -154,7 +157,9 @@ static hilum_rc entry_of(struct hl_session *session, int64_t instance, const cha
     return rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
 }
 
-/* Of a job in hand nobody knows how far it came: it is done again. What waited for a release still does. */
+/* Of a job in hand nobody knows how far it came: it is done again. What waited for a release
+ * still does. ON CONFLICT: a rule that ran again before the rebuild may have planned the same.
+ * Due times of the past are "at once"; attempts stay counted. */
 static hilum_rc job_apply(struct hl_restoring *restoring, struct hl_session *session,
                           const json_t *line, int64_t *id)
 {
@@ -184,6 +189,7 @@ static hilum_rc job_apply(struct hl_restoring *restoring, struct hl_session *ses
     return rc;
 }
 
+/* Events of studies and persons only: those of objects come with the objects. */
 static hilum_rc entry_apply(struct hl_restoring *restoring, struct hl_session *session,
                             const json_t *line, int64_t *id)
 {
@@ -204,7 +210,8 @@ static hilum_rc entry_apply(struct hl_restoring *restoring, struct hl_session *s
 
 /* ---- counts --------------------------------------------------------------------------------------------------- */
 
-/* Rows ?1 < id <= ?2 of each level, from the level below. */
+/* Rows ?1 < id <= ?2 of each level, from the level below. Made again instead of added up on
+ * the way: that is right whatever was cut short. */
 static const char *const counts[] = {
     "UPDATE series SET n_instances = (SELECT count(*) FROM instance i WHERE i.series = series.id "
     "AND i.state = 0), bytes = (SELECT coalesce(sum(l.bytes), 0) FROM instance i JOIN location l "
@@ -229,6 +236,7 @@ struct counting {
     int64_t after, last;
 };
 
+/* By ranges of numbers, so a page costs what it holds. */
 static hilum_rc count_write(struct hl_session *session, void *arg)
 {
     struct counting *counting = arg;

@@ -11,6 +11,7 @@
  * VALUES_MAX: columns of one row, the record's own included. */
 enum { TEXT_MAX = 4096, VALUES_MAX = 64 };
 
+/* Order and number are those of `fixed` in places.c, identity.c and instances.c. */
 const char *const hl_row_fixed[5] = {
     NULL,
     "standing,study_key,patient_id,issuer,created_us",
@@ -40,6 +41,7 @@ static unsigned fixed_count(unsigned level)
     return n;
 }
 
+/* Names and their folded form stand side by side, as columns_add gives their values. */
 static char *insert_make(unsigned level)
 {
     struct hl_buf sql = {0};
@@ -73,7 +75,8 @@ hilum_rc hl_inserts_make(struct hl_record *record)
     return HILUM_OK;
 }
 
-/* At most TEXT_MAX bytes, not in the middle of a character. */
+/* At most TEXT_MAX bytes, not in the middle of a character. A peer may send a value of any
+ * length; a row must not grow without bound by it. */
 static struct hilum_value text_value(const char *text)
 {
     struct hilum_value value = hl_value_text(text);
@@ -86,7 +89,8 @@ static struct hilum_value text_value(const char *text)
 }
 
 /* Numbers and dates in the form they are compared in; a date that is none stays as it came and
- * is found by nothing but itself. */
+ * is found by nothing but itself. Of an IS with several values the first is taken (PS3.4 has
+ * none among the keys kept). */
 static struct hilum_value column_value(struct hl_arena *arena, const struct hl_column *column,
                                        const char *text)
 {
@@ -103,6 +107,7 @@ static struct hilum_value column_value(struct hl_arena *arena, const struct hl_c
     }
 }
 
+/* Without memory it is empty: the row is found by everything but this name. */
 static struct hilum_value folded_value(struct hl_arena *arena, const char *name)
 {
     struct hl_buf folded = {0};
@@ -127,6 +132,8 @@ static unsigned columns_add(struct hl_arena *arena, unsigned level, const struct
     return n;
 }
 
+/* What is made on the way (dates, folded names) lives in the arena until the statement has
+ * run: values are bound, not copied. */
 hilum_rc hl_row_insert(struct hl_record *record, struct hl_session *session, unsigned level,
                        const struct hilum_value *fixed, const struct hl_attrs *attrs, int64_t *id)
 {
@@ -146,6 +153,7 @@ hilum_rc hl_row_insert(struct hl_record *record, struct hl_session *session, uns
     return rc;
 }
 
+/* The text is the same for each level, so the session's cache has it after the first time. */
 hilum_rc hl_row_update(struct hl_session *session, unsigned level, int64_t id,
                        const struct hl_attrs *attrs)
 {

@@ -1,6 +1,17 @@
 /* What only the catalogue knows (decisions, quarantine, labels, jobs) as lines of text, written beside the objects by
  * whoever took that on: a lost catalogue is made again from both. A line is the whole state of one thing; of two, the
- * later one counts. Knows nothing of where lines lie. SPDX-License-Identifier: Apache-2.0 */
+ * later one counts. Knows nothing of where lines lie.
+ *
+ * Cycle: triggers (009_saved) mark in `unsaved` what changed, within the transaction that changed
+ * it. After the commit its lines are written (save). The next transaction takes the marks off
+ * (hl_save_began) and stores the round, so a crash anywhere in between writes some lines twice
+ * and loses none.
+ *
+ * Two numbers guard against a database that was restored from an old copy: its name (every
+ * line says which database wrote it) and the round. A log that knows a later round has seen
+ * more than this database knows.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +22,9 @@
 #include "core/base/log.h"
 #include "core/record/record_private.h"
 
-/* Pause between two savings, and between two lines that say only until when events are handled;
- * bytes of a piece, rows of a page. */
+/* Pause between two savings, and between two lines that say only until when events are
+ * handled; bytes of a piece, rows of a page. A second is what a crash of both, database and
+ * machine, may cost of what no caller waited for. */
 enum { SAVE_MS = 1000, UNTIL_MS = 30000, CHUNK = 1 << 20, PAGE = 2000 };
 /* Ended jobs are told for so long after all events of their time were handled, so that none is planned twice. */
 #define ENDED_US   (180 * INT64_C(1000000))
@@ -94,6 +106,7 @@ static const struct {
          ") AND ?3 = ?3 ORDER BY id LIMIT ?2"},
 };
 
+/* Numbers beyond 2^53 are exact here: jansson reads integers as 64 bits. */
 static void value_json(struct hilum_value value, struct hl_buf *out)
 {
     const uint8_t *bytes = value.bytes;
@@ -131,7 +144,8 @@ static hilum_rc list_json(struct hl_session *session, const char *sql, unsigned 
     return hl_stmt_array(stmt, rc, row_json, &columns, out);
 }
 
-/* Columns of a SELECT as it is written above: the commas outside of parentheses before its FROM. */
+/* Columns of a SELECT as it is written above: the commas outside of parentheses before its
+ * FROM. So that the tables above need no numbers that somebody would forget to change. */
 static unsigned columns_of(const char *sql)
 {
     unsigned n = 1;
@@ -149,7 +163,8 @@ static void head_json(struct hl_record *record, int kind, int64_t id, struct hl_
                   (long long)id);
 }
 
-/* The lines of one thing; without a row one that says that it is gone. */
+/* The lines of one thing; without a row one that says that it is gone. An object with two
+ * locations (an original beside it) has two lines, each named by its key. */
 static hilum_rc fact_write(struct hl_record *record, struct hl_session *session, int kind,
                            int64_t id, struct hl_buf *out)
 {
@@ -181,7 +196,9 @@ static hilum_rc fact_write(struct hl_record *record, struct hl_session *session,
 
 /* ---- handled until ------------------------------------------------------------------------------------------ */
 
-/* Events of objects that began to arrive before are handled: none waits, and no object of that time is on its way. */
+/* Events of objects that began to arrive before are handled: none waits, and no object of that
+ * time is on its way. What arrives first, then the journal: an object that is recorded between
+ * the two looks is in the first. */
 static hilum_rc until_read(struct hl_record *record, struct hl_session *session, int64_t *out)
 {
     int64_t waiting = 0, arriving = record->saving.saver.oldest_us
@@ -219,6 +236,7 @@ static hilum_rc chunk_write(struct hl_saving *saving, struct hl_session *session
     return rc;
 }
 
+/* In pieces: after a decision about 100,000 objects the lines are some dozen megabytes. */
 static hilum_rc unsaved_write(struct hl_record *record, struct hl_session *session,
                               struct hl_buf *lines, bool *has_any)
 {
@@ -239,7 +257,8 @@ static hilum_rc unsaved_write(struct hl_record *record, struct hl_session *sessi
     return rc;
 }
 
-/* Everything that changed, and until when events are handled where that is news. */
+/* Everything that changed, and until when events are handled where that is news. is_saved only
+ * where there was something: else the next transaction would write for nothing. */
 static hilum_rc save(struct hl_record *record, struct hl_session *session, int64_t now_ms)
 {
     struct hl_saving *saving = &record->saving;
@@ -278,6 +297,7 @@ static void health_set(struct hl_saving *saving, hilum_rc rc)
         hl_log(HL_INFO, "record", "decisions and jobs are beside the objects again");
 }
 
+/* Both belong together: marks that are gone, and the round in which they went. */
 hilum_rc hl_save_began(struct hl_record *record, struct hl_session *session)
 {
     if (!record->saving.is_saved)
@@ -293,7 +313,8 @@ hilum_rc hl_save_began(struct hl_record *record, struct hl_session *session)
 
 /* With the turn, after each commit. HL_NOTE_SAVE writes before the caller is told; all else
  * within SAVE_MS. What could not be written stays in the table `unsaved`, also over a restart,
- * and is tried again. */
+ * and is tried again. saving->lock is held while lines are written, so that whoever takes his
+ * saver back knows that no write is under way. */
 void hl_save_committed(struct hl_record *record, struct hl_session *session, unsigned notes,
                        bool is_idle)
 {
@@ -324,7 +345,8 @@ static hilum_rc nothing_write(struct hl_session *session, void *arg)
     return HILUM_OK;
 }
 
-/* An empty unit with the note: returns when the lines are durable. */
+/* An empty unit with the note: returns when the lines are durable. The unit changes nothing,
+ * so it costs a flush and what is unsaved. */
 hilum_rc hl_record_save_now(struct hl_record *record)
 {
     hilum_rc rc = hl_writer_run(record->writer, HL_LANE_OTHER, nothing_write, record);
@@ -342,6 +364,7 @@ hilum_rc hl_record_save_health(struct hl_record *record)
     return rc == HILUM_OK ? rc : hl_fail(rc, "%s", why);
 }
 
+/* The last lines are written with the old saver, before it goes. */
 void hl_record_on_save(struct hl_record *record, const struct hl_saver *saver)
 {
     if (!saver)
@@ -369,7 +392,8 @@ static hilum_rc page_read(struct hl_record *record, struct hl_session *session, 
     return rc == HILUM_OK ? n == PAGE : rc; /* 1: there is more */
 }
 
-/* A page is written out before the next is read: no session is held over the saver's I/O. */
+/* A page is written out before the next is read: no session is held over the saver's I/O. What
+ * changes while the pages are read has younger lines of its own, and the younger counts. */
 static hilum_rc kind_write(struct hl_record *record, int kind, int64_t since_us,
                            hilum_rc (*write)(void *arg, const char *lines, size_t n), void *arg)
 {
@@ -424,6 +448,7 @@ static hilum_rc name_write(struct hl_session *session, void *arg)
         arg);
 }
 
+/* Not a secret, only to be another than that of the catalogue before. */
 static void name_make(char out[17])
 {
     uint8_t random[8];

@@ -31,7 +31,8 @@ static bool is_same(const struct hl_sent *a, const struct hl_sent *b)
     return !strcmp(a->lane, b->lane) && !strcmp(a->study, b->study) && !strcmp(a->rule, b->rule);
 }
 
-/* Rows are merged as long as lane, study and rule stay the same; the caller flushes the last. */
+/* Rows are merged as long as lane, study and rule stay the same; the caller flushes the last.
+ * Jobs of other types than `send` have no such row: what they do they audit themselves. */
 hilum_rc hl_sent_add(struct hl_sent *sent, struct hl_session *session, int64_t job)
 {
     struct hl_sent now = {.n = 1};
@@ -77,6 +78,7 @@ static hilum_rc job_write(struct hl_session *session, const struct hl_send_reque
                           hl_now_us());
 }
 
+/* Priority 0 and due at once, as a rule's without further words. */
 static hilum_rc asked_write(struct hl_session *session, void *arg)
 {
     const struct asked *asked = arg;

@@ -1,6 +1,11 @@
 /* Statements are prepared once a session and found by their text. A statement is in use from
  * query to done; the cache starts over only when none is. One thread at a time uses a session;
- * it knows no table. SPDX-License-Identifier: Apache-2.0 */
+ * it knows no table.
+ *
+ * Preparing costs more than running most statements here; a session that records one instance
+ * uses some ten of them. That is why texts are few and everything that varies is a parameter.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/session.h"
 
 #include <stdarg.h>
@@ -9,7 +14,9 @@
 
 #include "core/base/error.h"
 
-/* Fixed statements are about 150; find() makes the others. A full cache starts over. */
+/* Fixed statements are about 150; find() makes the others. A full cache starts over. SLOTS is
+ * twice CACHE_MAX, so that open addressing finds an empty one soon; 32 parameters are more
+ * than any fixed statement has. */
 enum { CACHE_MAX = 256, SLOTS = 512, PARAMETERS_MAX = 32 };
 
 /* Longer texts are queries with hundreds of values, which nobody asks the same way again: kept, they would be
@@ -134,6 +141,7 @@ int64_t hl_session_last_id(struct hl_session *session)
 
 /* ---- statements ----------------------------------------------------------------------------------- */
 
+/* FNV-1a; equal hashes are compared as texts, so a collision costs time only. */
 static uint64_t hash_of(const char *text)
 {
     uint64_t hash = 14695981039346656037u;
@@ -169,7 +177,9 @@ static unsigned in_use(const struct hl_session *session)
     return n;
 }
 
-/* The slot of this text, filled if it was empty. Never full: an empty slot ends every search. */
+/* The slot of this text, filled if it was empty. Never full: an empty slot ends every search.
+ * Statements in use are on the stack of somebody up there: while there is one the cache may
+ * grow beyond CACHE_MAX, up to its slots. */
 static hilum_rc stmt_find(struct hl_session *session, const char *sql, struct hl_stmt **out)
 {
     uint64_t hash = hash_of(sql);
@@ -190,6 +200,8 @@ static hilum_rc stmt_find(struct hl_session *session, const char *sql, struct hl
     return rc;
 }
 
+/* One text is in use once at a time: a statement that is read while another round of it runs
+ * would give both the same rows. */
 hilum_rc hl_session_query(struct hl_session *session, const char *sql,
                           const struct hilum_value *values, unsigned n, struct hl_stmt **out)
 {
@@ -211,7 +223,8 @@ hilum_rc hl_session_query(struct hl_session *session, const char *sql,
     return HILUM_OK;
 }
 
-/* The letters are ours, never a caller's from outside: their number is bounded by the array. */
+/* The letters are ours, never a caller's from outside: their number is bounded by the array.
+ * int and int64_t are different letters because va_arg takes what was passed, not what fits. */
 static unsigned values_read(const char *letters, va_list args, struct hilum_value *values)
 {
     unsigned n = 0;
@@ -314,6 +327,8 @@ void hl_stmt_blob(struct hl_stmt *stmt, unsigned i, void *out, size_t n)
         memcpy(out, value.bytes, value.n < n ? value.n : n);
 }
 
+/* The statement is done in any case, and the array is closed, so that what is half-built is
+ * still JSON. */
 hilum_rc hl_stmt_array(struct hl_stmt *stmt, hilum_rc rc,
                        hilum_rc (*row)(struct hl_stmt *stmt, void *arg, struct hl_buf *json),
                        void *arg, struct hl_buf *json)
@@ -328,6 +343,7 @@ hilum_rc hl_stmt_array(struct hl_stmt *stmt, hilum_rc rc,
     return rc;
 }
 
+/* Rewinds: until then the session keeps its read transaction open, and with it the log. */
 void hl_stmt_done(struct hl_stmt *stmt)
 {
     if (!stmt)
@@ -357,7 +373,8 @@ struct hilum_value hl_value_blob(const void *bytes, size_t n)
 
 /* ---- a plugin's statements: compiled anew each time, since the cache is the kernel's ---- */
 
-/* Rows that are returned are read and dropped: a unit writes. */
+/* Rows that are returned are read and dropped: a unit writes. finish, not kept: texts of
+ * plugins would fill the kernel's cache. */
 static hilum_rc step_run(struct hl_session *session, const struct hilum_record_step *step)
 {
     void *stmt = NULL;
@@ -377,6 +394,7 @@ static hilum_rc step_run(struct hl_session *session, const struct hilum_record_s
     return rc;
 }
 
+/* The confinement is lifted before anything else runs in this session, also after an error. */
 hilum_rc hl_session_unit(struct hl_session *session, const char *scope,
                          const struct hilum_record_step *steps, uint32_t n, uint32_t ms)
 {

@@ -1,4 +1,9 @@
 /* One database session with its prepared statements, and the pool of those that read. Knows no table.
+ *
+ * A session belongs to one thread at a time. Errors of a database are returned as they are,
+ * with its reason; nothing here adds one (but hl_session_unit) except HILUM_ENOMEM and
+ * HILUM_EINTERNAL (a statement used twice at once, which is a defect of the caller).
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_RECORD_SESSION_H
 #define HL_RECORD_SESSION_H
@@ -10,12 +15,15 @@
 
 struct hl_session;
 
-/* `mode` as in hilum_database.open. */
+/* `mode` as in hilum_database.open. *out is set on HILUM_OK only. Opening may block on the
+ * medium. */
 hilum_rc hl_session_open(const struct hilum_database *db, void *instance, uint32_t mode,
                          struct hl_session **out);
 void hl_session_close(struct hl_session *session); /* NULL is fine */
 
+/* No nesting: within a unit savepoints are used. */
 hilum_rc hl_session_begin(struct hl_session *session);
+/* Durable on return, with everything that was committed before it without a flush. */
 hilum_rc hl_session_commit(struct hl_session *session);
 /* Others see it; durable with the next commit or flush. A database that cannot tell the two apart commits. *is_durable:
  * which it was. */
@@ -23,13 +31,16 @@ hilum_rc hl_session_commit_unflushed(struct hl_session *session, bool *is_durabl
 hilum_rc hl_session_flush(struct hl_session *session);
 void hl_session_rollback(struct hl_session *session);
 hilum_rc hl_session_exec(struct hl_session *session, const char *script);
+/* Copies the log back, so that it stays short; a moment's I/O, for when nobody waits. */
 hilum_rc hl_session_checkpoint(struct hl_session *session);
+/* Rows changed by the last statement; the number of the last row inserted. */
 uint64_t hl_session_changes(struct hl_session *session);
 int64_t hl_session_last_id(struct hl_session *session);
 
 /* A statement of the session's cache, bound and rewound. It is the caller's until hl_stmt_done, and one
  * text may be in use once at a time. Texts and bytes bound are borrowed until then. */
 struct hl_stmt;
+/* `sql` is found by its text, so it should be one of few: what varies is a parameter. */
 hilum_rc hl_session_query(struct hl_session *session, const char *sql,
                           const struct hilum_value *values, unsigned n, struct hl_stmt **out);
 /* The same with a letter a parameter: i int64_t, d int, t const char * (NULL: NULL), b const void *
@@ -46,12 +57,13 @@ hilum_rc hl_session_unit(struct hl_session *session, const char *scope,
 hilum_rc hl_session_int(struct hl_session *session, int64_t *out, const char *sql,
                         const char *letters, ...);
 
+/* 1: a row is there; 0: none any more. */
 hilum_rc hl_stmt_step(struct hl_stmt *stmt);                /* 1, 0, negative */
 int64_t hl_stmt_int(struct hl_stmt *stmt, unsigned i);      /* 0 for NULL and texts */
 const char *hl_stmt_text(struct hl_stmt *stmt, unsigned i); /* "" for NULL; until the next step */
 /* NULL where SQL has NULL. */
 const char *hl_stmt_text_or_null(struct hl_stmt *stmt, unsigned i);
-/* Copies at most n bytes, zero-filled. */
+/* Copies at most n bytes, zero-filled. Anything that is no blob leaves zeros. */
 void hl_stmt_blob(struct hl_stmt *stmt, unsigned i, void *out, size_t n);
 struct hilum_value hl_stmt_value(struct hl_stmt *stmt, unsigned i);
 void hl_stmt_done(struct hl_stmt *stmt); /* NULL is fine */
@@ -65,7 +77,9 @@ struct hilum_value hl_value_int(int64_t integer);
 struct hilum_value hl_value_text(const char *text); /* NULL: NULL; borrowed */
 struct hilum_value hl_value_blob(const void *bytes, size_t n);
 
-/* Sessions for reading, opened when first needed. Any thread. */
+/* Sessions for reading, opened when first needed. Any thread. They see what is committed,
+ * flushed or not: a row that a power loss could still take away is seen like any other, since
+ * the log beside the objects brings it back. */
 struct hl_readers;
 hilum_rc hl_readers_new(const struct hilum_database *db, void *instance, unsigned max,
                         struct hl_readers **out);

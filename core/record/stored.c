@@ -1,7 +1,14 @@
 /* What is stored and where. Knows nothing of how it came.
  *
  * Where an instance is: read for whoever serves it, and what becomes of it when it comes again
- * or its copy is found bad. SPDX-License-Identifier: Apache-2.0 */
+ * or its copy is found bad.
+ *
+ * Locations: one `current` of an instance at most, beside it any number of `erasing` ones that
+ * wait for their grace. A location with a transfer syntax of its own is an original beside
+ * what it was compressed to. Nothing here looks at a store: what a row says of a digest is
+ * what was written, not what is there.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +32,8 @@ static void text_copy(struct hl_stmt *stmt, unsigned i, char *out, size_t size)
     snprintf(out, size, "%s", hl_stmt_text(stmt, i));
 }
 
-/* Five columns from `first`: store, key, bytes, offset, digest. */
+/* Five columns from `first`: store, key, bytes, offset, digest. Used with two statements,
+ * hence the offset. */
 static void location_read(struct hl_stmt *stmt, unsigned first, struct hl_location *out)
 {
     text_copy(stmt, first, out->store, sizeof out->store);
@@ -78,6 +86,8 @@ hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance, st
                                  : rc;
 }
 
+/* Without a state of the instance: an earlier version and one in quarantine are read the same
+ * way. */
 hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
                                 struct hl_stored *out)
 {
@@ -90,6 +100,7 @@ hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
                : rc;
 }
 
+/* The oldest: an object may have been compressed twice within one grace. */
 hilum_rc hl_record_stored_original(struct hl_record *record, int64_t instance_id,
                                    struct hl_stored *out)
 {
@@ -102,6 +113,7 @@ hilum_rc hl_record_stored_original(struct hl_record *record, int64_t instance_id
     return rc == HILUM_ENOTFOUND ? hl_record_stored_by_id(record, instance_id, out) : rc;
 }
 
+/* `state <> 0` names the partial index of rows that are not current. */
 hilum_rc hl_record_stored_aside(struct hl_record *record, const char *sop_instance,
                                 const uint8_t digest_received[16], struct hl_stored *out)
 {
@@ -136,7 +148,8 @@ struct visit {
     char state[16];
 };
 
-/* Above the last key: no snapshot is held, and what is added behind is seen. */
+/* Above the last key: no snapshot is held, and what is added behind is seen. 256 stands in the
+ * text, since the statement is looked up by it. */
 static hilum_rc locations_page(struct hl_record *record, const char *store, const char *after,
                                struct visit *visits, unsigned *n)
 {
@@ -208,6 +221,8 @@ hilum_rc hl_held_read(struct hl_session *session, int64_t instance, struct hl_he
     return rc > 0 ? HILUM_OK : rc;
 }
 
+/* No index refuses a second current one: whoever calls this for an instance that has one has
+ * retired it in the same unit. */
 hilum_rc hl_location_add(struct hl_session *session, int64_t instance, const struct hl_location *at,
                          const char *received_as)
 {
@@ -220,6 +235,7 @@ hilum_rc hl_location_add(struct hl_session *session, int64_t instance, const str
                           sizeof at->digest_stored, hl_now_us(), received_as ? received_as : "");
 }
 
+/* The object is untouched until the housekeeper comes for it (housekeep.c). */
 hilum_rc hl_erasure_add(struct hl_session *session, int64_t instance, int64_t due_us,
                         const char *why)
 {
@@ -241,6 +257,7 @@ int64_t hl_erasure_due(const struct hl_record *record)
     return hl_now_us() + record->erase_grace_us;
 }
 
+/* `more` may be negative. */
 hilum_rc hl_sizes_add(struct hl_session *session, int64_t series, int64_t study, int64_t more)
 {
     hilum_rc rc = hl_session_run(session, "UPDATE series SET bytes = bytes + ?2 WHERE id = ?1",
@@ -266,6 +283,7 @@ struct duplicate {
     const char *transfer_syntax, *received_as;
 };
 
+/* Event and audit name the study, so that both are found in its story. */
 static hilum_rc duplicate_write(struct hl_session *session, void *arg)
 {
     struct duplicate *d = arg;

@@ -6,6 +6,8 @@
 #include "core/base/log.h"
 #include "core/record/record_private.h"
 
+/* 50 ms are what all senders may be kept waiting for one plugin; the database interrupts what
+ * runs longer. */
 enum { UNIT_MS = 50, STEPS_MAX = 1000 };
 
 struct unit {
@@ -24,6 +26,7 @@ static hilum_rc unit_write(struct hl_session *session, void *arg)
     return unit->is_denied ? HILUM_EINVAL : rc;
 }
 
+/* A peer's plugin that floods the writer gets no more than its turn: the lane behind ingest. */
 hilum_rc hl_record_unit(struct hl_record *record, const char *plugin,
                         const struct hilum_record_step *steps, uint32_t n)
 {

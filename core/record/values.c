@@ -12,6 +12,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+/* Components that are empty at the end say nothing (PS3.5 6.2.1): "LI^LEI^^^" and "LI^LEI"
+ * are one. */
 void hl_name_key(const char *group, size_t n, struct hl_buf *out)
 {
     struct hl_buf plain = {0};
@@ -24,6 +26,8 @@ void hl_name_key(const char *group, size_t n, struct hl_buf *out)
     hl_buf_fini(&plain);
 }
 
+/* '=' stands before, between and behind, so that `%=key=%` finds whole groups and no parts of
+ * them. */
 void hl_name_keys_joined(const char *name, struct hl_buf *out)
 {
     if (!*name)
@@ -39,6 +43,7 @@ void hl_name_keys_joined(const char *name, struct hl_buf *out)
     }
 }
 
+/* Days are not counted by month: 20260231 is stored and found as it is, since it was sent so. */
 bool hl_date_normal(const char *text, size_t n, char out[9])
 {
     size_t digits = 0;
@@ -54,6 +59,7 @@ bool hl_date_normal(const char *text, size_t n, char out[9])
     return month >= 1 && month <= 12 && day >= 1 && day <= 31;
 }
 
+/* TM may end after hours, minutes, seconds or any digit of the fraction (PS3.5 6.2). */
 bool hl_time_normal(const char *text, size_t n, bool is_end, char out[14])
 {
     /* 60 is a leap second (PS3.5 6.2). */

@@ -1,5 +1,11 @@
 /* One SOP Instance UID, several contents: the newcomer takes the place of the known one, which is erased later or
- * kept as an earlier version. Knows nothing of bytes. SPDX-License-Identifier: Apache-2.0 */
+ * kept as an earlier version. Knows nothing of bytes.
+ *
+ * States: 0 current, 1 kept aside (quarantine), 2 gone (to be erased, or erased), 3 an earlier
+ * version. One instance of a UID is current at most. What counts in sums, searches and
+ * retrievals is state 0 only.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +30,7 @@ static void text_copy(struct hl_stmt *stmt, unsigned i, char out[65])
 
 /* ---- who is there already ---------------------------------------------------------------------------------- */
 
+/* LEFT JOIN: one whose location is gone has a row all the same. */
 hilum_rc hl_known_read(struct hl_session *session, int64_t id, struct hl_known *out)
 {
     struct hl_stmt *stmt = NULL;
@@ -86,6 +93,7 @@ hilum_rc hl_known_compare(struct hl_record *record, struct hl_session *session,
 
 /* ---- in its place -------------------------------------------------------------------------------------------- */
 
+/* Before the newcomer's row: an index allows one current row a UID. */
 hilum_rc hl_known_retire(struct hl_record *record, struct hl_session *session,
                          const struct hl_known *known, enum hl_known_uid how)
 {
@@ -99,7 +107,8 @@ hilum_rc hl_known_retire(struct hl_record *record, struct hl_session *session,
     return rc;
 }
 
-/* The study had news: it is incomplete again until it is quiet. */
+/* The study had news: it is incomplete again until it is quiet. One instance leaves and one
+ * comes: numbers stay, sizes change. */
 hilum_rc hl_known_recount(struct hl_session *session, const struct hl_known *known, int64_t bytes)
 {
     hilum_rc rc = hl_sizes_add(session, known->series, known->study, bytes - known->bytes);
@@ -110,7 +119,8 @@ hilum_rc hl_known_recount(struct hl_session *session, const struct hl_known *kno
                : rc;
 }
 
-/* What waits to be sent is the current content, whichever it was when the job was planned. */
+/* What waits to be sent is the current content, whichever it was when the job was planned.
+ * Waiting and failed ones; what is being sent now ends with the content it began with. */
 hilum_rc hl_known_jobs(struct hl_session *session, const struct hl_known *known, int64_t heir)
 {
     return hl_session_run(session,
@@ -119,8 +129,9 @@ hilum_rc hl_known_jobs(struct hl_session *session, const struct hl_known *known,
                           "tii", known->study_uid, known->id, heir);
 }
 
-/* Attributes of the levels above are the first instance's; where the known one was the only one, the
- * newcomer is that now. */
+/* Attributes of the levels above are the first instance's; where the known one was the only
+ * one, the newcomer is that now. Else a series of one object would be found under what that
+ * object no longer says. */
 static hilum_rc levels_update(struct hl_session *session, const struct hl_known *known,
                               const struct hl_attrs *attrs)
 {
@@ -172,6 +183,7 @@ static void content_json(struct hl_buf *out, const char *sop, const char *digest
                   (long long)bytes, hl_time_text(received_us, when, sizeof when));
 }
 
+/* Digests of both: whoever has a copy can tell which of them it is. */
 static hilum_rc supersede_audit(struct hl_session *session, const struct hl_known *known,
                                 const struct hl_instance *row, const char *who)
 {
@@ -189,6 +201,7 @@ static hilum_rc supersede_audit(struct hl_session *session, const struct hl_know
     return rc;
 }
 
+/* After the newcomer's row is there: jobs are to refer to it. */
 hilum_rc hl_known_succeed(struct hl_session *session, const struct hl_known *known,
                           const struct hl_instance *row, const char *who)
 {
@@ -208,6 +221,7 @@ hilum_rc hl_known_succeed(struct hl_session *session, const struct hl_known *kno
     "row_number() OVER (PARTITION BY i.uid ORDER BY i.id) AS number FROM instance i WHERE i.uid "  \
     "IN "
 
+/* The location decides before the state: a row outlives its object. */
 static const char *state_name(int64_t state, const char *location)
 {
     if (!*location)
@@ -246,6 +260,8 @@ static hilum_rc version_json(struct hl_stmt *stmt, void *unused, struct hl_buf *
     return HILUM_OK;
 }
 
+/* UIDs with a single content are left out: row_number() over a whole study would say 1 to
+ * each. */
 hilum_rc hl_record_versions(struct hl_record *record, const char *which, struct hl_buf *json)
 {
     struct hl_session *session = NULL;

@@ -1,6 +1,16 @@
 /* Invariant: only who has the turn (is_taken) touches the session, runs units and calls hooks;
  * it is had by one thread at a time and never while the lock is held. A unit is on its caller's
  * stack, and the caller leaves only after is_done was set under the lock.
+ *
+ * The way of a unit: its caller puts it on a queue (unit_serve). If nobody has the turn, the
+ * caller takes it and serves everything that is queued as one group: BEGIN, each unit under a
+ * savepoint, COMMIT, hooks, then every caller of the group is told. If somebody has it, the
+ * caller sleeps; what came meanwhile is served by the keeper, who goes on until nothing is left.
+ *
+ * What is durable when: after hl_session_commit all of the group and everything before it;
+ * after hl_session_commit_unflushed the group is seen by all and has a ticket, and the hook
+ * `durable` tells when the next flush has covered that.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/writer.h"
 
@@ -19,11 +29,14 @@
 #include "core/base/log.h"
 #include "core/record/migrate.h"
 
-/* A flush takes at most so many units: the first in it should not wait for hundreds. */
+/* A flush takes at most so many units: the first in it should not wait for hundreds. IDLE_MS:
+ * how long nothing may come before the log is copied back and what is not flushed is.
+ * PROBE_MS: how soon after a fault of the medium ends writing goes on. */
 enum { GROUP_MAX = 128, IDLE_MS = 200, PROBE_MS = 1000, WHY_BYTES = 512 };
 
 /* One piece of work that waits for its group. `why` is the reason for its own caller, whose
- * thread may not have run it. */
+ * thread may not have run it. Why a semaphore each: waking one of 100 callers through a shared
+ * condition would wake all of them. */
 struct unit {
     struct unit *next;
     hl_unit run;
@@ -41,6 +54,7 @@ struct queue {
     struct unit *first, **last;
 };
 
+/* `session` may be NULL while the medium is sick: then only probe() opens one. */
 struct hl_writer {
     const struct hilum_database *db;
     void *instance;
@@ -61,7 +75,9 @@ struct hl_writer {
     char why[WHY_BYTES];
 };
 
-/* After these nothing of the transaction can be saved, whichever unit met it. */
+/* After these nothing of the transaction can be saved, whichever unit met it. The database may
+ * have rolled back by itself at any of these (SQLite does on EIO and EFULL): what the earlier
+ * units of the group did is not there any more, though they believed it. */
 static bool is_fatal(hilum_rc rc)
 {
     return rc == HILUM_EIO || rc == HILUM_EFULL || rc == HILUM_EDENIED || rc == HILUM_EAGAIN ||
@@ -88,6 +104,7 @@ static void health_set(struct hl_writer *writer, hilum_rc rc, const char *why)
         hl_log(HL_ERROR, "record", "the catalogue is not writable (%s): %s", hl_rc_name(rc), why);
 }
 
+/* A real write: a medium that is read-only or full answers reads and BEGIN alike. */
 static hilum_rc probe_once(struct hl_writer *writer)
 {
     hilum_rc rc = HILUM_OK;
@@ -120,6 +137,7 @@ static void probe(struct hl_writer *writer)
 
 /* ---- one group ------------------------------------------------------------------------------------ */
 
+/* The reason is copied because hl_error() is the serving thread's, and the caller is another. */
 static void unit_failed(struct unit *unit, hilum_rc rc, const char *why)
 {
     unit->rc = rc;
@@ -127,7 +145,9 @@ static void unit_failed(struct unit *unit, hilum_rc rc, const char *why)
     snprintf(unit->why, sizeof unit->why, "%s", why);
 }
 
-/* Alone in its group a unit needs no savepoint: the group is undone with it. */
+/* Alone in its group a unit needs no savepoint: the group is undone with it. `undone` runs for
+ * every failing unit, not only for the group: what it cached of rows it had made is wrong from
+ * here on, also for the next unit of the same group. */
 static hilum_rc unit_run(struct hl_writer *writer, struct unit *unit, bool is_alone)
 {
     struct hl_session *session = writer->session;
@@ -176,8 +196,9 @@ static hilum_rc group_commit(struct hl_writer *writer, struct unit *group)
 }
 
 /* A unit that fails by its own fault is undone to its savepoint and the others commit; a fault
- * of the medium fails them all. The hook `committed` runs before anybody is told: decisions are
- * beside the objects by then. */
+ * of the medium fails them all. The hook `committed` runs before anybody is told: decisions
+ * are beside the objects by then. The hook `began` is part of the transaction: what was saved
+ * beside the objects is taken off the list with the next commit, not with one of its own. */
 static hilum_rc group_run(struct hl_writer *writer, struct unit *group)
 {
     bool is_alone = !group->next;
@@ -222,7 +243,8 @@ static void group_end(struct hl_writer *writer, struct unit *group)
         writer->hooks.noted(writer->hooks.arg, notes);
 }
 
-/* With the lock held: ingest first, each queue in order. */
+/* With the lock held: ingest first, each queue in order. Within a lane the order of arrival is
+ * kept, so the second object of a sender is never before the first. */
 static struct unit *group_take(struct hl_writer *writer)
 {
     struct unit *group = NULL, **last = &group;
@@ -242,7 +264,9 @@ static struct unit *group_take(struct hl_writer *writer)
 
 /* ---- the turn -------------------------------------------------------------------------------------- */
 
-/* Flushes, copies the log back; what it meets the next commit meets too. */
+/* Flushes, copies the log back; what it meets the next commit meets too. The hook first: lines
+ * beside the objects may still have to be written, and what they tell of must be flushed with
+ * them. */
 static void idle(struct hl_writer *writer)
 {
     if (!writer->session)
@@ -280,7 +304,9 @@ static bool has_work(const struct hl_writer *writer)
     return writer->queues[0].first || writer->queues[1].first;
 }
 
-/* With the lock held; it is given up meanwhile. Serves what is queued, or what is due without. */
+/* With the lock held; it is given up meanwhile. Serves what is queued, or what is due without.
+ * A turn without a group is an idle one, after which nothing is left to copy back. The keeper is woken for the first commit after idleness: it has to look again in
+ * IDLE_MS. */
 static void turn_run(struct hl_writer *writer)
 {
     struct unit *group = group_take(writer);
@@ -298,7 +324,8 @@ static void turn_run(struct hl_writer *writer)
         pthread_cond_broadcast(&writer->news);
 }
 
-/* Until whoever has the turn, or the keeper after it, has served the unit. */
+/* Until whoever has the turn, or the keeper after it, has served the unit. n_callers holds the
+ * writer alive: it counts until the caller has touched it for the last time. */
 static void unit_await(struct hl_writer *writer, struct unit *own)
 {
     while (sem_wait(&own->done) != 0) { /* a signal */
@@ -309,8 +336,10 @@ static void unit_await(struct hl_writer *writer, struct unit *own)
     pthread_mutex_unlock(&writer->lock);
 }
 
-/* A caller that finds nobody at work serves itself: no thread has to wake for it, nor it for a thread. What comes meanwhile is
- * the keeper's, who goes on while there is anything: under load nobody is woken in order to write, only to be told. */
+/* A caller that finds nobody at work serves itself: no thread has to wake for it, nor it for a
+ * thread. What comes meanwhile is the keeper's, who goes on while there is anything: under
+ * load nobody is woken in order to write, only to be told. A loop, since the turn may have
+ * been free and GROUP_MAX units before ours: then the next group has it. */
 static hilum_rc unit_serve(struct hl_writer *writer, enum hl_lane lane, struct unit *own)
 {
     sem_init(&own->done, 0, 0);
@@ -354,7 +383,8 @@ static hilum_rc nothing(struct hl_session *session, void *arg)
     return HILUM_OK;
 }
 
-/* A transaction without changes writes and flushes nothing, so it is asked for by itself. */
+/* By the contract of hilum_database.commit, which covers every commit before it, flushed or not, even when
+ * its own transaction is empty. */
 hilum_rc hl_writer_flush(struct hl_writer *writer)
 {
     return hl_writer_run(writer, HL_LANE_OTHER, nothing, NULL);
@@ -362,7 +392,8 @@ hilum_rc hl_writer_flush(struct hl_writer *writer)
 
 /* ---- the keeper: what is left over, and what is due when nobody comes -------------------------------- */
 
-/* With the lock held. Waits for news, for the next probe, or for idleness. */
+/* With the lock held. Waits for news, for the next probe, or for idleness. Without anything to
+ * come it sleeps for good: an idle server wakes for nothing here. */
 static void keeper_wait(struct hl_writer *writer)
 {
     int64_t ms = writer->health != HILUM_OK ? writer->next_probe_ms - hl_mono_ms() : IDLE_MS;
@@ -374,7 +405,9 @@ static void keeper_wait(struct hl_writer *writer)
     pthread_cond_timedwait(&writer->news, &writer->lock, &until);
 }
 
-/* Ends when the last caller has left: queued work is served, not dropped. */
+/* Ends when the last caller has left: queued work is served, not dropped. `seen` before the
+ * wait, `commits` after: nothing was committed for IDLE_MS, and something is not copied back
+ * yet. */
 static void *keeper_main(void *arg)
 {
     struct hl_writer *writer = arg;
@@ -393,6 +426,7 @@ static void *keeper_main(void *arg)
     return NULL;
 }
 
+/* Called by units only, so by whoever has the turn: no lock. */
 void hl_writer_note(struct hl_writer *writer, unsigned notes)
 {
     writer->notes |= notes;
@@ -453,7 +487,8 @@ hilum_rc hl_writer_new(const struct hilum_database *db, void *instance,
     return HILUM_OK;
 }
 
-/* Callers first, then the keeper, then what idleness would have done. */
+/* Callers first, then the keeper, then what idleness would have done. Nobody may call any more
+ * but who is inside already: those are waited for. */
 void hl_writer_free(struct hl_writer *writer)
 {
     if (!writer)

@@ -1,6 +1,12 @@
 /* The one session that writes: units of work queue up, all that wait share a transaction, and each learns whether it is
  * durable. Whoever finds nobody at work serves itself; under load
- * a thread of the writer's own does. Knows no table. SPDX-License-Identifier: Apache-2.0 */
+ * a thread of the writer's own does. Knows no table.
+ *
+ * Why one session: SQLite has one writer at a time anyway, and a group that shares a flush is
+ * what makes many small senders fast. Durable on return means flushed, not only committed: a
+ * power loss after that takes nothing back.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_RECORD_WRITER_H
 #define HL_RECORD_WRITER_H
 
@@ -10,14 +16,19 @@
 
 struct hl_writer;
 
+/* A sender waits for an answer with its next object in hand; a person or a job can wait for a
+ * group. */
 enum hl_lane { HL_LANE_INGEST, HL_LANE_OTHER }; /* ingest goes first */
 /* HL_NOTE_SAVE: the caller is told only after what changed is beside the objects too (hl_writer_hooks.committed). */
 enum { HL_NOTE_JOURNAL = 1, HL_NOTE_JOBS = 2, HL_NOTE_SAVE = 4 };
 
-/* Runs within a transaction, on the thread of any of those who wait. Negative: what it wrote is undone, others of the
- * group are not. It must not block on anything but the session. */
+/* Runs within a transaction, on the thread of any of those who wait. Negative: what it wrote
+ * is undone, others of the group are not. It must not block on anything but the session. EIO,
+ * EFULL, EDENIED, EAGAIN, ECORRUPT and ENOMEM mean the medium and end the whole group: a unit
+ * that means anything else by them takes its neighbours down. */
 typedef hilum_rc (*hl_unit)(struct hl_session *session, void *arg);
 
+/* All with the turn, one at a time, on whatever thread has it; none may call the writer. */
 struct hl_writer_hooks {
     void *arg;
     void (*undone)(void *arg);                /* with the turn: forget what was cached */
@@ -30,15 +41,18 @@ struct hl_writer_hooks {
     void (*durable)(void *arg, uint64_t ticket); /* with the turn: all tickets up to this one are */
 };
 
-/* Opens the writing session, migrates, starts the thread that copies the log back and looks whether a sick medium is well. */
+/* Opens the writing session, migrates, starts the thread that copies the log back and looks
+ * whether a sick medium is well. HILUM_EUNSUP: the catalogue is newer than this program
+ * (hl_migrate). */
 hilum_rc hl_writer_new(const struct hilum_database *db, void *instance,
                        const struct hl_writer_hooks *hooks, struct hl_writer **out);
 /* Waits for what is queued, copies the log back, ends the thread. NULL is fine. */
 void hl_writer_free(struct hl_writer *writer);
 
-/* Queues and waits until the unit is durable or failed; may run others' units and the hooks meanwhile, so no lock these take
- * may be held. Any thread, but not from within a unit. While the
- * medium is not writable (health) units fail at once with that code. */
+/* Queues and waits until the unit is durable or failed; may run others' units and the hooks
+ * meanwhile, so no lock these take may be held. Any thread, but not from within a unit. While
+ * the medium is not writable (health) units fail at once with that code. HILUM_ECLOSED:
+ * hl_writer_free has begun. */
 hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit unit, void *arg);
 /* The same for a unit that something else brings back after a power loss: when all of its group are of that kind, it is seen
  * by everybody but not flushed. *ticket then tells it (the hook `durable` names what is flushed), and is 0 otherwise. */
@@ -48,6 +62,7 @@ hilum_rc hl_writer_run_logged(struct hl_writer *writer, enum hl_lane lane, hl_un
 hilum_rc hl_writer_flush(struct hl_writer *writer);
 /* From within a unit: what it did that somebody waits for. Dropped if the unit or commit fails. */
 void hl_writer_note(struct hl_writer *writer, unsigned notes);
+/* Any thread, without waiting for the turn. */
 hilum_rc hl_writer_health(struct hl_writer *writer);
 
 #endif
