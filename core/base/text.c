@@ -94,31 +94,43 @@ static const char *plain_letter(int32_t c)
     }
 }
 
-/* Marks go but for those that make another kana. */
+/* ICU's macro for it converts signs. */
+static int32_t utf16_next(const UChar *text, int32_t n, int32_t *i)
+{
+    int32_t c = text[(*i)++];
+    if (c >= 0xD800 && c < 0xDC00 && *i < n)
+        c = 0x10000 + ((c - 0xD800) << 10) + (text[(*i)++] - 0xDC00);
+    return c;
+}
+
+/* Marks go but for those that make another kana; with them the selectors that say which glyph of a Han character a
+ * family uses (U+E0100 on, two units each). */
 static int32_t drop_marks(UChar *text, int32_t n)
 {
     int32_t kept = 0;
-    for (int32_t i = 0; i < n; i++) {
-        bool is_mark = u_charType(text[i]) == U_NON_SPACING_MARK;
-        if (!is_mark || text[i] == VOICED || text[i] == SEMI_VOICED)
-            text[kept++] = text[i];
+    for (int32_t i = 0; i < n;) {
+        int32_t from = i;
+        int32_t c = utf16_next(text, n, &i);
+        bool is_mark = u_charType(c) == U_NON_SPACING_MARK;
+        if (is_mark && c != VOICED && c != SEMI_VOICED)
+            continue;
+        while (from < i)
+            text[kept++] = text[from++];
     }
     return kept;
 }
 
-/* The last step, per code point: katakana to hiragana, Han to simplified, letters that do not
+/* The last step, per code point: katakana to hiragana, Han variants to one, letters that do not
  * decompose, spaces. */
 static void add_utf16(const UChar *text, int32_t n, bool is_han_one, struct hl_buf *out)
 {
     size_t start = out->len;
     for (int32_t i = 0; i < n;) {
-        int32_t c = text[i++];
-        if (c >= 0xD800 && c < 0xDC00 && i < n)
-            c = 0x10000 + ((c - 0xD800) << 10) + (text[i++] - 0xDC00);
+        int32_t c = utf16_next(text, n, &i);
         if (c >= 0x30A1 && c <= 0x30F6)
             c -= TO_HIRAGANA;
         if (is_han_one && hl_is_han(c))
-            c = hl_han_simplified(c);
+            c = hl_han_common(c);
         const char *plain = plain_letter(c);
         if (plain)
             hl_buf_text(out, plain);

@@ -17,7 +17,7 @@ bool hl_utf8_is_valid(const char *bytes, size_t n);
 int32_t hl_utf8_next(const char **text, size_t *n);
 
 /* Case- and accent-insensitive key: NFKD, marks dropped, case folded, full width to half, kana to
- * hiragana, ß to ss, traditional Han to simplified; runs of spaces to one. Appends to out. "Müller^JÜRGEN" -> "muller^jurgen". */
+ * hiragana, ß to ss, Han variants (traditional, simplified, Japanese, of families) to one of them; runs of spaces to one. Appends to out. "Müller^JÜRGEN" -> "muller^jurgen". */
 void hl_text_fold(const char *utf8, struct hl_buf *out);
 
 /* Pinyin search keys of a name's Han characters: every reading of polyphonic surnames, full and

@@ -31,6 +31,29 @@ equal "instances of a patient" 5 "$(value PATIENT NumberOfPatientRelatedInstance
 equal "availability" ONLINE "$(value PATIENT InstanceAvailability PatientID=PID-4)"
 equal "an attribute of the patient at study level" 'DOE^JOHN^A^DR^JR' "$(value STUDY PatientName PatientID=PID-4 StudyInstanceUID=1.2.999.6)"
 
+# ---- a Japanese family that writes itself otherwise than who asks, who asks in ISO 2022
+cat >"$work/japan.py" <<'END'
+import sys
+import pydicom
+folder = sys.argv[1]
+ds = pydicom.dcmread(sys.argv[2])
+ds.SpecificCharacterSet, ds.PatientName, ds.PatientID = "ISO_IR 192", "WATANABE^TAKASHI=渡邉^髙司=わたなべ^たかし", "PID-JP"
+ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = "1.2.999.81", "1.2.999.81.1", "1.2.999.81.1.1"
+ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+ds.save_as(f"{folder}/japan.dcm")
+for name, charset, text in (("jis", ["", "ISO 2022 IR 87"], "=渡辺^高司"), ("utf", "ISO_IR 192", "*渡邊*")):
+    query = pydicom.dataset.FileDataset(name, {}, file_meta=ds.file_meta, preamble=bytes(128))
+    query.is_implicit_VR, query.is_little_endian = ds.is_implicit_VR, ds.is_little_endian
+    query.SpecificCharacterSet, query.QueryRetrieveLevel, query.PatientName, query.PatientID = charset, "PATIENT", text, ""
+    query.save_as(f"{folder}/{name}.qry")
+END
+$python "$work/japan.py" "$work" "$(find "$work/data" -type f | head -n 1)" 2>"$work/japan.log" || bad "data: $(tail -n 1 "$work/japan.log")"
+storescu -aec HILUM 127.0.0.1 "$port" "$work/japan.dcm" >"$work/store.log" 2>&1 || bad "storescu: $(tail -n 1 "$work/store.log")"
+for query in jis utf; do
+    findscu -P -aec HILUM 127.0.0.1 "$port" "$work/$query.qry" >"$work/$query.log" 2>&1
+    check "the family is found ($query)" grep -q 'LO \[PID-JP' "$work/$query.log"
+done
+
 # ---- lists of UIDs as long as identifiers are: answered, or refused at once; nobody else notices
 cat >"$work/lists.py" <<'END'
 import sys

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/base/text.h"
+#include "core/base/text_variants.h"
 
 static char text[1024];
 
@@ -110,6 +111,46 @@ static void other_name__is_another(void **state)
     assert_false(hl_text_same_name("Doe", "Doe^Jane"));
 }
 
+/* Every character of a class folds to its first: also those that ICU simplifies. And no character is in two. */
+static void han_classes__are_closed_and_apart(void **state)
+{
+    (void)state;
+    const char *at = han_classes;
+    size_t n = strlen(han_classes);
+    char first[8] = "", one[8], seen[sizeof han_classes] = "";
+    unsigned characters = 0;
+    while (n > 0) {
+        const char *from = at;
+        if (hl_utf8_next(&at, &n) == ' ') {
+            first[0] = '\0';
+            continue;
+        }
+        snprintf(one, sizeof one, "%.*s", (int)(at - from), from);
+        if (!first[0])
+            strcpy(first, one);
+        assert_string_equal(run(hl_text_fold, one), first);
+        assert_null(strstr(seen, one));
+        strcat(seen, one);
+        characters++;
+    }
+    assert_true(characters > 700);
+}
+
+static void han__of_families_is_one_and_of_others_is_not(void **state)
+{
+    (void)state;
+    assert_true(hl_text_same_name("渡邉^恭子", "渡辺^恭子"));
+    assert_true(hl_text_same_name("齋藤^隆", "斉藤^隆"));
+    assert_true(hl_text_same_name("髙﨑^廣", "高崎^広"));
+    assert_true(hl_text_same_name("邊^廣", "边^广")); /* as in China */
+    assert_true(hl_text_same_name("葛󠄀城^蓮", "葛城^蓮"));
+    assert_true(hl_text_same_name("曺^明", "曹^明"));
+    assert_false(hl_text_same_name("渡部^恭子", "渡辺^恭子"));
+    assert_false(hl_text_same_name("伊藤^隆", "伊東^隆"));
+    assert_false(
+        hl_text_same_name("王^芸", "王^艺")); /* two names, though Japan writes one as the other */
+}
+
 static void validity__is_that_of_the_rfc(void **state)
 {
     (void)state;
@@ -130,6 +171,8 @@ int main(void)
         cmocka_unit_test(same_name__whatever_the_spelling),
         cmocka_unit_test(same_name__however_long),
         cmocka_unit_test(other_name__is_another),
+        cmocka_unit_test(han_classes__are_closed_and_apart),
+        cmocka_unit_test(han__of_families_is_one_and_of_others_is_not),
         cmocka_unit_test(validity__is_that_of_the_rfc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

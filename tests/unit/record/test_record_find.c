@@ -394,6 +394,51 @@ static char *uid_list(unsigned n)
     return copy;
 }
 
+/* Each is stored as the one and asked for as the other, both ways. */
+static void han__japanese_families_are_found_however_they_write_themselves(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"髙橋^健一", "高橋^健一"},
+        {"山﨑^賢人", "山崎^賢人"},
+        {"渡邉^恭子", "渡辺^恭子"},
+        {"渡邊^誠", "渡辺^誠"},
+        {"齋藤^隆", "斎藤^隆"},
+        {"齊藤^和義", "斉藤^和義"},
+        {"斉藤^由貴", "齋藤^由貴"},
+        {"黒澤^明", "黒沢^明"},
+        {"廣瀬^すず", "広瀬^すず"},
+        {"櫻井^翔", "桜井^翔"},
+        {"國分^太一", "国分^太一"},
+        {"濱田^岳", "浜田^岳"},
+        {"中嶋^悟", "中島^悟"},
+        {"冨田^勲", "富田^勲"},
+        {"𠮷野^家", "吉野^家"},
+        {"葛󠄀城^ゆき", "葛城^ゆき"}, /* with a selector of the glyph */
+        {"龍^馬", "竜^馬"},
+        {"瀧^廉太郎", "滝^廉太郎"},
+        {"眞子^惠", "真子^恵"},
+        {"靜岡^實", "静岡^実"},
+    };
+    struct fixture *f = *state;
+    unsigned n = sizeof pairs / sizeof *pairs;
+    for (unsigned i = 0; i < n; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "J%u", i);
+        sample_store(f, sample_new(i + 1, "00100020", id, "00100010", pairs[i][0], "00080090",
+                                   pairs[i][1], NULL));
+    }
+    for (unsigned i = 0; i < n; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "J%u", i);
+        assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010", pairs[i][1], NULL), id);
+        assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010", pairs[i][0], NULL), id);
+        assert_string_equal(find_text(f, 2, HL_PATIENT_ID, "00080090", pairs[i][0], NULL), id);
+    }
+    /* By one character, and not whoever has a like one. */
+    assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010", "*沢*", NULL), "J7");
+    assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010", "埼*", NULL), "");
+}
+
 static hilum_rc find_uids(struct fixture *f, unsigned n_keys, const char *list, unsigned *answers)
 {
     const struct hilum_catalog_key keys[] = {{HL_STUDY_INSTANCE_UID, 0, list},
@@ -464,6 +509,7 @@ static void han__keys_of_an_older_catalogue_are_made_again(void **state)
         snprintf(id, sizeof id, "L%u", i);
         sample_store(f, sample_new(i, "00100020", id, "00100010", "Latin^Name", NULL));
     }
+    sample_store(f, sample_new(251, "00100020", "P3", "00100010", "渡邉^恭子", NULL));
     sample_store(f, sample_new(250, "00100020", "P2", "00100010", "陳^龍", NULL));
     sql_run(
         f,
@@ -478,6 +524,7 @@ static void han__keys_of_an_older_catalogue_are_made_again(void **state)
     assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010", "张^伟", NULL), "P1");
     assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010", "*龙*", NULL), "P2");
     assert_string_equal(find_text(f, 2, HL_PATIENT_ID, "00080090", "刘^医", NULL), "P1");
+    assert_string_equal(find_text(f, 1, HL_PATIENT_ID, "00100010", "渡辺^恭子", NULL), "P3");
     assert_int_equal(sql_int(f, "SELECT count(*) FROM derivation"), 0);
 }
 
@@ -501,6 +548,9 @@ int main(void)
         PEOPLE(name_lists__lose_no_value),
         cmocka_unit_test_setup_teardown(han__traditional_and_simplified_are_one_name,
                                         fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(
+            han__japanese_families_are_found_however_they_write_themselves, fixture_set_up,
+            fixture_tear_down),
         cmocka_unit_test_setup_teardown(han__keys_of_an_older_catalogue_are_made_again,
                                         fixture_set_up, fixture_tear_down),
     };
