@@ -368,9 +368,13 @@ hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out)
     return count_frames(object, out);
 }
 
-/* FRAGMENTS_MAX bounds what a stream of empty fragments could make us keep. */
+/* FRAGMENTS_MAX bounds what a stream of empty fragments could make us keep. What lies beyond the end of an object that was
+ * cut is told before the first byte leaves. */
 static hilum_rc range_add(struct hilum_object *object, uint64_t offset, uint64_t length)
 {
+    uint64_t total = object->is_native_anew ? UINT64_MAX : hl_outgoing_length(object->out);
+    if (length > total || offset > total - length)
+        return hl_fail(HILUM_ECORRUPT, "the object ends before its frames or values do");
     if (object->n_ranges == FRAGMENTS_MAX)
         return hl_fail(HILUM_EINVAL, "over %d fragments", FRAGMENTS_MAX);
     if (!hl_grow(&object->ranges, &object->cap_ranges, object->n_ranges, sizeof *object->ranges))
