@@ -69,7 +69,8 @@ static hilum_rc corner(const struct scene *scene, struct picture *picture, const
     if (rc != HILUM_OK)
         return rc;
     double x = is_right ? picture->width - width - height / 2 : height / 2;
-    return letters_draw(scene->render, picture, x < 0 ? 0 : x, height / 2, height, lines, &white);
+    const struct text_place place = {x < 0 ? 0 : x, height / 2, height, width, is_right ? 1 : 0};
+    return letters_draw(scene->render, picture, &place, lines, &white);
 }
 
 /* ---- the bar ---- */
@@ -105,8 +106,8 @@ static hilum_rc draw_bar(const struct scene *scene, const struct layout *layout,
             draw_line(picture, x + across * tick / 5, y, x + across * tick / 5,
                       y - height / (tick % 5 == 0 ? 2 : 4), ink);
     }
-    return letters_draw(scene->render, picture, x + across + height / 2, y - height * 0.9, height,
-                        label, &white);
+    const struct text_place place = {x + across + height / 2, y - height * 0.9, height, 0, 0};
+    return letters_draw(scene->render, picture, &place, label, &white);
 }
 
 hilum_rc legend_draw(const struct scene *scene, const struct request *request,

@@ -10,7 +10,15 @@
 #define FONTS                                                                                      \
     "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc:"                                              \
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:"                                      \
-    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
+    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:"                                             \
+    "/usr/share/fonts/truetype/noto/NotoSansArabic-Regular.ttf:"                                   \
+    "/usr/share/fonts/truetype/noto/NotoSansHebrew-Regular.ttf:"                                   \
+    "/usr/share/fonts/truetype/noto/NotoSansThai-Regular.ttf:"                                     \
+    "/usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf:"                               \
+    "/usr/share/fonts/truetype/noto/NotoSansBengali-Regular.ttf:"                                  \
+    "/usr/share/fonts/truetype/noto/NotoSansTamil-Regular.ttf:"                                    \
+    "/usr/share/fonts/truetype/noto/NotoSansTelugu-Regular.ttf:"                                   \
+    "/usr/share/fonts/truetype/lohit-devanagari/Lohit-Devanagari.ttf"
 
 static const struct hilum_option options[] = {
     {"fonts", HILUM_OPT_STR, offsetof(struct render_conf, fonts), FONTS, NULL,

@@ -234,9 +234,14 @@ void draw_pixel(struct picture *picture, uint32_t x, uint32_t y, double cover,
 
 struct letters *letters_new(const char *paths);
 void letters_free(struct letters *letters);
-/* Where the text's upper left corner lies and how high its letters are; lines end with LF. HILUM_EUNSUP: no font. */
-hilum_rc letters_draw(const struct render *render, struct picture *picture, double x, double y,
-                      double height, const char *utf8, const struct ink *ink);
+/* Where the upper left corner of a text's box lies, how high its letters are, and how lines lie in the box's width. */
+struct text_place {
+    double x, y, height, width;
+    double align; /* 0: to the left, 1: to the right */
+};
+/* Lines end with LF. HILUM_EUNSUP: no font. */
+hilum_rc letters_draw(const struct render *render, struct picture *picture,
+                      const struct text_place *place, const char *utf8, const struct ink *ink);
 hilum_rc letters_measure(const struct render *render, double height, const char *utf8,
                          double *width, double *total_height);
 

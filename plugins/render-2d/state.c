@@ -123,21 +123,51 @@ static double letter_height(const struct drawing *d)
     return height < 12 ? 12 : height > 48 ? 48 : height;
 }
 
+/* Where a text stands: in its box, as that says, or beside what it points at. */
+struct label {
+    double box[4], anchor[2];
+    bool has_box, has_anchor;
+    struct text_place place;
+};
+
+static void place_label(const struct drawing *d, const char *object, struct label *out)
+{
+    double height = letter_height(d), *box = out->box;
+    bool is_display = is_of(d, object, "BoundingBoxAnnotationUnits", "DISPLAY");
+    bool is_anchored = is_of(d, object, "AnchorPointAnnotationUnits", "DISPLAY");
+    out->has_box =
+        attribute_numbers(text_of(d, object, "BoundingBoxTopLeftHandCorner"), box, 2) == 2 &&
+        attribute_numbers(text_of(d, object, "BoundingBoxBottomRightHandCorner"), box + 2, 2) == 2;
+    out->has_anchor = attribute_numbers(text_of(d, object, "AnchorPoint"), out->anchor, 2) == 2;
+    out->place = (struct text_place){.height = height};
+    if (out->has_anchor)
+        place(d, is_anchored, out->anchor, out->anchor);
+    if (out->has_box) {
+        place(d, is_display, box, box);
+        place(d, is_display, box + 2, box + 2);
+        out->place.x = fmin(box[0], box[2]);
+        out->place.y = fmin(box[1], box[3]);
+        out->place.width = fabs(box[2] - box[0]);
+        if (is_of(d, object, "BoundingBoxTextHorizontalJustification", "RIGHT"))
+            out->place.align = 1;
+        else if (is_of(d, object, "BoundingBoxTextHorizontalJustification", "CENTER"))
+            out->place.align = 0.5;
+    } else {
+        out->place.x = out->anchor[0] + height / 2;
+        out->place.y = out->anchor[1] - height / 2;
+    }
+}
+
 /* A text and, where it points at something, a line to that. */
 static hilum_rc draw_text(const struct drawing *d, unsigned k)
 {
     char object[64], *text;
-    double corner[2], other[2], anchor[2], at[2], height = letter_height(d), width, total;
+    struct label label;
     snprintf(object, sizeof object, "TextObjectSequence[%u].", k);
-    bool is_display = is_of(d, object, "BoundingBoxAnnotationUnits", "DISPLAY");
-    bool is_anchored = is_of(d, object, "AnchorPointAnnotationUnits", "DISPLAY");
+    place_label(d, object, &label);
     bool is_visible = is_of(d, object, "AnchorPointVisibility", "Y");
-    bool has_box =
-        attribute_numbers(text_of(d, object, "BoundingBoxTopLeftHandCorner"), corner, 2) == 2 &&
-        attribute_numbers(text_of(d, object, "BoundingBoxBottomRightHandCorner"), other, 2) == 2;
-    bool has_anchor = attribute_numbers(text_of(d, object, "AnchorPoint"), anchor, 2) == 2;
     const char *value = text_of(d, object, "UnformattedTextValue");
-    if (value == NULL || (!has_box && !has_anchor))
+    if (value == NULL || (!label.has_box && !label.has_anchor))
         return HILUM_OK;
     text = strdup(value);
     if (text == NULL)
@@ -145,22 +175,10 @@ static hilum_rc draw_text(const struct drawing *d, unsigned k)
     for (char *p = text; *p != '\0'; p++) /* CR LF and CR are line ends (PS3.5 6.1.3) */
         if (*p == '\r')
             *p = p[1] == '\n' ? ' ' : '\n';
-    hilum_rc rc = letters_measure(d->scene->render, height, text, &width, &total);
-    if (has_anchor)
-        place(d, is_anchored, anchor, anchor);
-    if (has_box) {
-        place(d, is_display, corner, corner);
-        place(d, is_display, other, other);
-        at[0] = fmin(corner[0], other[0]);
-        at[1] = fmin(corner[1], other[1]);
-    } else {
-        at[0] = anchor[0] + height / 2;
-        at[1] = anchor[1] - height / 2;
-    }
-    if (has_anchor && is_visible && has_box)
-        draw_line(d->picture, anchor[0], anchor[1], at[0], at[1] + height / 2, &d->ink);
-    if (rc == HILUM_OK)
-        rc = letters_draw(d->scene->render, d->picture, at[0], at[1], height, text, &d->ink);
+    if (label.has_anchor && is_visible && label.has_box)
+        draw_line(d->picture, label.anchor[0], label.anchor[1], label.place.x,
+                  label.place.y + label.place.height / 2, &d->ink);
+    hilum_rc rc = letters_draw(d->scene->render, d->picture, &label.place, text, &d->ink);
     free(text);
     return rc;
 }

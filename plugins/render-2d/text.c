@@ -1,25 +1,13 @@
-/* Letters by FreeType: left to right, a glyph a character, from the first font that has it. What needs shaping (Arabic,
- * Indic scripts) is not shaped. SPDX-License-Identifier: Apache-2.0 */
-#include "render.h"
+/* Letters by FreeType, in the order and forms that shape.c finds, from the first font that has them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "letters.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <ft2build.h>
-#include FT_FREETYPE_H
+#include <hb-ft.h>
 
-enum { FACES = 4, NAME_MAX_LENGTH = 512, TEXT_MAX = 16384 };
-
-/* Fonts are opened at the first letter, and used by one thread at a time: FreeType's faces keep state. */
-struct letters {
-    pthread_mutex_t lock;
-    char *paths;
-    bool is_open;
-    FT_Library library;
-    FT_Face faces[FACES];
-    unsigned n;
-};
+enum { NAME_MAX_LENGTH = 512 };
 
 struct letters *letters_new(const char *paths)
 {
@@ -39,8 +27,10 @@ void letters_free(struct letters *letters)
 {
     if (letters == NULL)
         return;
-    for (unsigned i = 0; i < letters->n; i++)
+    for (unsigned i = 0; i < letters->n; i++) {
+        hb_font_destroy(letters->shapers[i]);
         FT_Done_Face(letters->faces[i]);
+    }
     if (letters->library != NULL)
         FT_Done_FreeType(letters->library);
     pthread_mutex_destroy(&letters->lock);
@@ -81,7 +71,10 @@ static void fonts_open(struct letters *letters)
         if (n > 0 && n < sizeof path) {
             memcpy(path, p, n);
             path[n] = '\0';
-            letters->n += face_open(letters, path, &letters->faces[letters->n]);
+            if (face_open(letters, path, &letters->faces[letters->n])) {
+                letters->shapers[letters->n] = hb_ft_font_create(letters->faces[letters->n], NULL);
+                letters->n++;
+            }
         }
         p += n + (p[n] == ':');
     }
@@ -108,25 +101,6 @@ static uint32_t next_character(const char **text)
     return is_good && c >= least[more] ? c : 0xFFFD;
 }
 
-/* The glyph of a character, drawn; NULL: no font has it, and none has a stand-in. */
-static FT_GlyphSlot glyph_of(const struct letters *letters, uint32_t c, double height)
-{
-    FT_Face face = letters->faces[0];
-    FT_UInt index = 0;
-    for (unsigned i = 0; i < letters->n && index == 0; i++) {
-        index = FT_Get_Char_Index(letters->faces[i], c);
-        if (index != 0)
-            face = letters->faces[i];
-    }
-    if (FT_Set_Pixel_Sizes(face, 0,
-                           (FT_UInt)(height < 4     ? 4
-                                     : height > 500 ? 500
-                                                    : height)) != 0 ||
-        FT_Load_Glyph(face, index, FT_LOAD_RENDER) != 0)
-        return NULL;
-    return face->glyph;
-}
-
 static void stamp(struct picture *picture, const FT_Bitmap *bitmap, double x, double y,
                   const struct ink *ink)
 {
@@ -139,34 +113,85 @@ static void stamp(struct picture *picture, const FT_Bitmap *bitmap, double x, do
         }
 }
 
-/* Draws, or with picture NULL only measures. */
-static void run(const struct letters *letters, struct picture *picture, double x, double y,
-                double height, const char *utf8, const struct ink *ink, double *width)
+/* A line's characters, up to its end; control characters are left out. */
+static size_t read_line(const char **utf8, uint32_t *out, size_t max)
 {
-    double pen = x, line = y + height * 0.85;
-    for (unsigned n = 0; *utf8 != '\0' && n < TEXT_MAX; n++) {
-        uint32_t c = next_character(&utf8);
-        if (c == '\n') {
-            pen = x;
-            line += height * 1.2;
-        }
-        FT_GlyphSlot glyph = c >= ' ' ? glyph_of(letters, c, height) : NULL;
-        if (glyph == NULL)
-            continue;
-        if (picture != NULL && glyph->bitmap.pixel_mode == FT_PIXEL_MODE_GRAY)
-            stamp(picture, &glyph->bitmap, (int)(pen + glyph->bitmap_left),
-                  (int)(line - glyph->bitmap_top), ink);
-        pen += (double)glyph->advance.x / 64;
-        *width = pen - x > *width ? pen - x : *width;
+    size_t n = 0;
+    while (**utf8 != '\0' && **utf8 != '\n') {
+        uint32_t c = next_character(utf8);
+        if (c >= ' ' && n < max)
+            out[n++] = c;
+    }
+    *utf8 += **utf8 == '\n';
+    return n;
+}
+
+static void draw_glyphs(struct picture *picture, double x, double y, const struct glyph *glyphs,
+                        size_t n, const struct ink *ink)
+{
+    for (size_t i = 0; i < n; i++) {
+        FT_GlyphSlot slot = glyphs[i].face->glyph;
+        if (FT_Load_Glyph(glyphs[i].face, glyphs[i].index, FT_LOAD_RENDER) == 0 &&
+            slot->bitmap.pixel_mode == FT_PIXEL_MODE_GRAY)
+            stamp(picture, &slot->bitmap, (int)(x + glyphs[i].x + slot->bitmap_left),
+                  (int)(y - glyphs[i].y - slot->bitmap_top), ink);
     }
 }
 
-static hilum_rc fonts_take(const struct render *render)
+/* A piece of text being drawn; picture NULL: only measured. */
+struct writing {
+    const struct letters *letters;
+    struct picture *picture;
+    double x, y, height, align; /* of `within`: 0 to the left, 1 to the right */
+    double within, widest;
+    const struct ink *ink;
+};
+
+static void draw_shadowed(const struct writing *w, double x, double y, const struct glyph *glyphs,
+                          size_t n)
+{
+    static const struct ink shadow = {0, 0, 0, 0};
+    if (w->ink->red + w->ink->green + w->ink->blue > 1) /* legible on white too */
+        for (int k = 0; k < 4; k++)
+            draw_glyphs(w->picture, x + (k & 1 ? 1 : -1), y + (k & 2 ? 1 : -1), glyphs, n, &shadow);
+    draw_glyphs(w->picture, x, y, glyphs, n, w->ink);
+}
+
+static hilum_rc write_lines(struct writing *w, const char *utf8)
+{
+    uint32_t *line = malloc(TEXT_MAX * sizeof *line);
+    double ground = w->y + w->height * 0.85;
+    hilum_rc rc = line != NULL ? HILUM_OK : HILUM_ENOMEM;
+    for (size_t left = TEXT_MAX; rc == HILUM_OK && *utf8 != '\0' && left > 0;) {
+        struct glyph *glyphs = NULL;
+        size_t n_glyphs = 0, n = read_line(&utf8, line, left);
+        double width = 0;
+        rc = shape_line(w->letters, line, n, &glyphs, &n_glyphs, &width);
+        w->widest = width > w->widest ? width : w->widest;
+        if (rc == HILUM_OK && w->picture != NULL)
+            draw_shadowed(w, w->x + w->align * (w->within - width), ground, glyphs, n_glyphs);
+        free(glyphs);
+        ground += w->height * 1.2;
+        left -= n < left ? n + (n == 0) : left; /* empty lines count too */
+    }
+    free(line);
+    return rc;
+}
+
+/* Takes the fonts' lock and sets their size. */
+static hilum_rc fonts_take(const struct render *render, double height)
 {
     struct letters *letters = render->letters;
     pthread_mutex_lock(&letters->lock);
     if (!letters->is_open)
         fonts_open(letters);
+    for (unsigned i = 0; i < letters->n; i++) {
+        FT_Set_Pixel_Sizes(letters->faces[i], 0,
+                           (FT_UInt)(height < 4     ? 4
+                                     : height > 500 ? 500
+                                                    : height));
+        hb_ft_font_changed(letters->shapers[i]);
+    }
     if (letters->n > 0)
         return HILUM_OK;
     pthread_mutex_unlock(&letters->lock);
@@ -176,34 +201,38 @@ static hilum_rc fonts_take(const struct render *render)
         "one in the option fonts");
 }
 
-hilum_rc letters_draw(const struct render *render, struct picture *picture, double x, double y,
-                      double height, const char *utf8, const struct ink *ink)
+hilum_rc letters_draw(const struct render *render, struct picture *picture,
+                      const struct text_place *place, const char *utf8, const struct ink *ink)
 {
-    static const struct ink shadow = {0, 0, 0, 0};
-    double width = 0;
-    hilum_rc rc = fonts_take(render);
+    struct writing w = {.letters = render->letters,
+                        .picture = picture,
+                        .x = place->x,
+                        .y = place->y,
+                        .height = place->height,
+                        .align = place->align,
+                        .within = place->width,
+                        .ink = ink};
+    hilum_rc rc = fonts_take(render, place->height);
     if (rc != HILUM_OK)
         return rc;
-    if (ink->red + ink->green + ink->blue > 1) /* legible on white too */
-        for (int k = 0; k < 4; k++)
-            run(render->letters, picture, x + (k & 1 ? 1 : -1), y + (k & 2 ? 1 : -1), height, utf8,
-                &shadow, &width);
-    run(render->letters, picture, x, y, height, utf8, ink, &width);
+    rc = write_lines(&w, utf8);
     pthread_mutex_unlock(&render->letters->lock);
-    return HILUM_OK;
+    return rc == HILUM_OK ? rc : render_fail(render, rc, "no memory for a line of text");
 }
 
 hilum_rc letters_measure(const struct render *render, double height, const char *utf8,
                          double *width, double *total_height)
 {
-    hilum_rc rc = fonts_take(render);
+    struct writing w = {.letters = render->letters, .height = height};
     *width = 0;
     *total_height = height * 1.2;
+    hilum_rc rc = fonts_take(render, height);
     if (rc != HILUM_OK)
         return rc;
-    run(render->letters, NULL, 0, 0, height, utf8, NULL, width);
+    rc = write_lines(&w, utf8);
+    pthread_mutex_unlock(&render->letters->lock);
+    *width = w.widest;
     for (const char *p = utf8; *p != '\0'; p++)
         *total_height += *p == '\n' ? height * 1.2 : 0;
-    pthread_mutex_unlock(&render->letters->lock);
-    return HILUM_OK;
+    return rc == HILUM_OK ? rc : render_fail(render, rc, "no memory for a line of text");
 }

@@ -10,5 +10,10 @@ fc-list 2>/dev/null | grep -qiE 'wqy|noto.*cjk' || ls /usr/share/fonts/truetype/
 start_web
 send_demo
 check "pictures are right" $python "$root/tests/web/rendered.py" "$url" "${HILUM_SHARED_DATA:-$root/../shared/data}" "$work"
+if [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] && ls /usr/share/fonts/truetype/*/*Devanagari* >/dev/null 2>&1; then
+    check "letters are in order" $python "$root/tests/web/texts.py" "$url" "" "$work"
+else
+    echo "no DejaVu Sans or no font of Devanagari: texts that need shaping are not looked at"
+fi
 check "it stops" stop_server
 report
