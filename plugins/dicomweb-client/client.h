@@ -10,6 +10,8 @@
 
 #include "hilum/carrier.h"
 #include "hilum/host.h"
+#include "multipart.h"
+#include "uid.h"
 
 struct client_conf {
     int64_t stall;      /* ms without a byte */

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "multipart.h"
-
 enum { OUT_OF_RESOURCES = 0xA7 };
 
 struct fetch {
@@ -34,7 +32,7 @@ static hilum_rc part_begin(void *arg, const struct web_part_head *head)
                                                .user = fetch->from->name,
                                                .address = "",
                                                .study_uid = fetch->study};
-    if (head->type[0] != '\0' && strcmp(head->type, "application/dicom") != 0)
+    if (head->type[0] != '\0' && strcmp(head->type, WEB_DICOM) != 0)
         return HILUM_OK;
     return fetch->client->host->objects->receive(fetch->client->self, fetch->from->who, &source,
                                                  &fetch->intake);
@@ -108,17 +106,11 @@ static size_t body_take(char *bytes, size_t size, size_t n, void *arg)
 
 /* ---- fetching ---- */
 
-static bool is_uid(const char *text)
-{
-    size_t n = strlen(text);
-    return n > 0 && n <= 64 && strspn(text, "0123456789.") == n;
-}
-
 static bool path_make(const char *study, const char *series, const char *instance, char *out,
                       size_t size)
 {
-    if (!is_uid(study) || (series != NULL && !is_uid(series)) ||
-        (instance != NULL && (series == NULL || !is_uid(instance))))
+    if (!web_is_uid(study) || (series != NULL && !web_is_uid(series)) ||
+        (instance != NULL && (series == NULL || !web_is_uid(instance))))
         return false;
     int n = snprintf(out, size, "/studies/%s", study);
     if (series != NULL)

@@ -18,7 +18,7 @@ struct body {
     char uids[AT_ONCE_MAX][65];
     size_t index[AT_ONCE_MAX]; /* of the delivery */
     size_t n, at;
-    char boundary[33], line[160];
+    char boundary[33], line[WEB_LINE_MAX];
     const char *bytes;
     uint64_t left;
     bool is_in_object, is_over, is_broken;
@@ -29,14 +29,10 @@ struct body {
 
 static void line_give(struct body *body)
 {
-    const char *lead = body->at > 0 ? "\r\n" : "";
     bool is_last = body->at == body->n;
-    int n = is_last ? snprintf(body->line, sizeof body->line, "%s--%s--\r\n", lead, body->boundary)
-                    : snprintf(body->line, sizeof body->line,
-                               "%s--%s\r\nContent-Type: application/dicom\r\n\r\n", lead,
-                               body->boundary);
+    body->left =
+        web_multipart_line(body->boundary, body->at == 0, is_last ? NULL : WEB_DICOM, body->line);
     body->bytes = body->line;
-    body->left = (uint64_t)n;
     body->is_over = is_last;
     body->is_in_object = !is_last;
 }
@@ -80,13 +76,13 @@ static size_t body_read(char *out, size_t size, size_t n, void *arg)
 static curl_off_t body_length(struct body *body)
 {
     uint64_t total = 0, length = 0;
-    size_t head = strlen("--\r\nContent-Type: application/dicom\r\n\r\n") + strlen(body->boundary);
+    char line[WEB_LINE_MAX];
     for (size_t i = 0; i < body->n; i++) {
         if (body->client->host->objects->lends(body->objects[i], &length) != HILUM_OK)
             return -1;
-        total += length + head + (i > 0 ? 2 : 0);
+        total += length + web_multipart_line(body->boundary, i == 0, WEB_DICOM, line);
     }
-    return (curl_off_t)(total + 2 + strlen("----\r\n") + strlen(body->boundary));
+    return (curl_off_t)(total + web_multipart_line(body->boundary, body->n == 0, NULL, line));
 }
 
 /* ---- objects ---- */
@@ -193,20 +189,19 @@ static bool is_to_be_split(const struct request *request, const struct body *bod
 static hilum_rc request_prepare(struct client *client, const struct hilum_destination *to,
                                 struct body *body, struct request *request)
 {
-    char type[160];
+    char type[WEB_LINE_MAX], header[WEB_LINE_MAX + 16];
     hilum_rc rc = request_open(client, to, "/studies", request);
     if (rc != HILUM_OK)
         return rc;
     curl_off_t length = body_length(body);
-    snprintf(type, sizeof type,
-             "Content-Type: multipart/related; type=\"application/dicom\"; boundary=%s",
-             body->boundary);
+    web_multipart_type(WEB_DICOM, body->boundary, type);
+    snprintf(header, sizeof header, "Content-Type: %s", type);
     curl_easy_setopt(request->curl, CURLOPT_POST, 1L);
     curl_easy_setopt(request->curl, CURLOPT_READFUNCTION, body_read);
     curl_easy_setopt(request->curl, CURLOPT_READDATA, body);
     curl_easy_setopt(request->curl, CURLOPT_POSTFIELDSIZE_LARGE, length);
-    bool is_set =
-        request_header(request, type) && request_header(request, "Accept: application/dicom+json");
+    bool is_set = request_header(request, header) &&
+                  request_header(request, "Accept: application/dicom+json");
     if (is_set && length < 0)
         is_set = request_header(request, "Transfer-Encoding: chunked");
     if (is_set)

@@ -344,8 +344,6 @@ int64_t http_now_ms(void);
 /* identify.c: request->who of what the client shows. HILUM_EDENIED with the status to answer. */
 hilum_rc http_identify(struct hilum_http *request, uint32_t *status);
 
-bool http_is_cross_site(const struct hilum_http *request); /* asked by a page of another site */
-
 /* signin.c: /auth/... */
 hilum_rc http_signin_routes(struct http_server *server);
 

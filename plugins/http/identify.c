@@ -113,11 +113,13 @@ static bool is_safe_method(const char *method)
            strcmp(method, "OPTIONS") == 0;
 }
 
-/* A browser names the page that asks; only pages of ours, or of those CORS lists, may change anything. */
-bool http_is_cross_site(const struct hilum_http *request)
+/* A browser sends cookies, remembered passwords and certificates along whatever page asks, and names the page; only pages of
+ * ours, or of those CORS lists, may change anything. */
+static bool is_foreign_change(const struct hilum_http *request)
 {
     const char *origin = http_shown(request, "Origin"), *host = http_shown(request, "Host");
-    if (origin == NULL || is_listed(request->server->conf->cors, origin))
+    if (is_safe_method(request->asked.method) || origin == NULL ||
+        is_listed(request->server->conf->cors, origin))
         return false;
     const char *named = strstr(origin, "://");
     return named == NULL || host == NULL || strcasecmp(named + 3, host) != 0;
@@ -135,10 +137,7 @@ static uint32_t stranger_refused(const struct hilum_http *request, const char **
     if (!request->is_loopback)
         return 401;
     *why = "call this server by its address or as localhost";
-    if (host != NULL && !is_local_name(host))
-        return 403;
-    *why = "a page of another site may not change anything here";
-    return !is_safe_method(request->asked.method) && http_is_cross_site(request) ? 403 : 0;
+    return host != NULL && !is_local_name(host) ? 403 : 0;
 }
 
 static hilum_rc anonymous(struct hilum_http *request, uint32_t *status)
@@ -222,9 +221,6 @@ static hilum_rc check_header(struct hilum_http *request, uint32_t *status,
     } else if (strncasecmp(header, "Basic ", 6) == 0) {
         rc = check_basic(request, header + 6 + strspn(header + 6, " "), out);
     }
-    /* A browser remembers a Basic sign-in and sends it whatever page asks. */
-    if (rc == HILUM_OK && !is_safe_method(request->asked.method) && http_is_cross_site(request))
-        return deny(request, status, 403, "a page of another site may not change anything here");
     if (rc == HILUM_OK)
         return rc;
     if (rc == HILUM_EAGAIN)
@@ -254,7 +250,7 @@ static bool is_forged(const struct hilum_http *request, const char *csrf)
     if (is_safe_method(request->asked.method) ||
         request->match.route->table->flags & HILUM_ROUTE_NO_CSRF)
         return false;
-    return http_is_cross_site(request) || shown == NULL || strlen(shown) != strlen(csrf) ||
+    return shown == NULL || strlen(shown) != strlen(csrf) ||
            gnutls_memcmp(shown, csrf, strlen(csrf)) != 0;
 }
 
@@ -272,21 +268,15 @@ static hilum_rc check_session(struct hilum_http *request, uint32_t *status,
     return HILUM_OK;
 }
 
-/* A certificate that is nobody's account is no refusal: it may only be there for the connection. A browser shows it
- * whatever page asks. */
-static hilum_rc check_certificate(struct hilum_http *request, uint32_t *status,
-                                  struct http_identity *out)
+/* A certificate that is nobody's account is no refusal: it may only be there for the connection. */
+static hilum_rc check_certificate(const struct hilum_http *request, struct http_identity *out)
 {
     if (request->certificate == NULL)
         return HILUM_ENOTFOUND;
     struct hilum_credentials shown = credentials(request, HILUM_CRED_CERTIFICATE, "", "");
     shown.secret = request->certificate;
     shown.secret_length = request->certificate_length;
-    if (http_check(request->server, &shown, out) != HILUM_OK)
-        return HILUM_ENOTFOUND;
-    if (!is_safe_method(request->asked.method) && http_is_cross_site(request))
-        return deny(request, status, 403, "a page of another site may not change anything here");
-    return HILUM_OK;
+    return http_check(request->server, &shown, out) == HILUM_OK ? HILUM_OK : HILUM_ENOTFOUND;
 }
 
 static hilum_rc somebody(struct hilum_http *request, const struct http_identity *known)
@@ -326,11 +316,13 @@ hilum_rc http_identify(struct hilum_http *request, uint32_t *status)
     proxy_apply(request);
     request->is_private = is_private(request);
     base_url(request);
+    if (is_foreign_change(request))
+        return deny(request, status, 403, "a page of another site may not change anything here");
     hilum_rc rc = check_header(request, status, &identity);
     if (rc == HILUM_ENOTFOUND)
         rc = check_session(request, status, &identity);
     if (rc == HILUM_ENOTFOUND)
-        rc = check_certificate(request, status, &identity);
+        rc = check_certificate(request, &identity);
     if (rc == HILUM_OK) {
         rc = somebody(request, &identity);
     } else if (rc == HILUM_ENOTFOUND) {

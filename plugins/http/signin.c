@@ -102,12 +102,9 @@ static hilum_rc refuse(hilum_http *http, uint32_t status, const char *why)
     return http_api.problem(http, status, HILUM_OK, why);
 }
 
-/* A page elsewhere signs nobody in or out; a password is not said aloud. 0: go on. */
+/* A password is not said aloud. 0: go on. */
 static uint32_t not_now(hilum_http *http, const char **why)
 {
-    *why = "a page of another site may not change anything here";
-    if (http_is_cross_site(http))
-        return 403;
     *why = "sign in over TLS";
     if (!http->is_private)
         return 403;

@@ -1,4 +1,5 @@
-/* multipart/related as it arrives: a window over the body, cut at delimiters. It knows nothing of what the parts are.
+/* multipart/related as it arrives: a window over the body, cut at delimiters; and the lines of one that leaves. It knows
+ * nothing of what the parts are.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "multipart.h"
 
@@ -180,4 +181,21 @@ hilum_rc web_multipart_put(struct web_multipart *multipart, size_t n)
 bool web_multipart_is_whole(const struct web_multipart *multipart)
 {
     return multipart->state == EPILOGUE;
+}
+
+/* ---- as it leaves ---- */
+
+void web_multipart_type(const char *type, const char *boundary, char out[WEB_LINE_MAX])
+{
+    snprintf(out, WEB_LINE_MAX, "multipart/related; type=\"%s\"; boundary=%s", type, boundary);
+}
+
+size_t web_multipart_line(const char *boundary, bool is_first, const char *type,
+                          char out[WEB_LINE_MAX])
+{
+    const char *lead = is_first ? "" : "\r\n";
+    int n = type == NULL ? snprintf(out, WEB_LINE_MAX, "%s--%s--\r\n", lead, boundary)
+                         : snprintf(out, WEB_LINE_MAX, "%s--%s\r\nContent-Type: %s\r\n\r\n", lead,
+                                    boundary, type);
+    return (size_t)n;
 }

@@ -1,4 +1,5 @@
-/* multipart bodies that arrive (RFC 2046 5.1), with the parts of DICOMweb's messages. No state outside, fuzzed.
+/* multipart bodies (RFC 2046 5.1) with the parts of DICOMweb's messages: cut as they arrive, their lines as they leave. No
+ * state outside, fuzzed.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef WEB_COMMON_MULTIPART_H
 #define WEB_COMMON_MULTIPART_H
@@ -8,10 +9,14 @@
 
 #include "hilum/abi.h"
 
+#define WEB_DICOM "application/dicom"
+
 enum {
     WEB_BOUNDARY_MAX = 200 /* RFC 2046 has 70; Orthanc sends 73 */,
     WEB_PART_HEAD = 8192,
-    WEB_WINDOW = 128 * 1024
+    WEB_WINDOW = 128 * 1024,
+    WEB_TYPE_MAX = 200,               /* a part's media type */
+    WEB_LINE_MAX = WEB_TYPE_MAX + 280 /* what web_multipart_line writes, and web_multipart_type */
 };
 
 struct web_part_head {
@@ -42,5 +47,13 @@ char *web_multipart_room(struct web_multipart *multipart, size_t *n);
 hilum_rc web_multipart_put(struct web_multipart *multipart, size_t n);
 /* Has the last delimiter come? */
 bool web_multipart_is_whole(const struct web_multipart *multipart);
+
+/* ---- bodies that leave ---- */
+
+/* The media type of a whole whose parts are of `type` (RFC 2387). */
+void web_multipart_type(const char *type, const char *boundary, char out[WEB_LINE_MAX]);
+/* The line before a part of media type `type`, with its head; NULL: the one behind the last. Its length. */
+size_t web_multipart_line(const char *boundary, bool is_first, const char *type,
+                          char out[WEB_LINE_MAX]);
 
 #endif

@@ -212,7 +212,7 @@ static void touch(const uint8_t *bytes, uint64_t n)
 static hilum_rc lend(const struct web_call *call, struct frames *frames, const char *media,
                      const void *bytes, uint64_t n)
 {
-    char whole[WEB_TYPE_MAX + 80], head[WEB_TYPE_MAX + 80], tail[64];
+    char whole[WEB_LINE_MAX], head[WEB_LINE_MAX], tail[WEB_LINE_MAX];
     struct web_parts *parts = &frames->parts;
     touch(bytes, n);
     web_parts_texts(parts, media, frames->type, whole, head, tail);

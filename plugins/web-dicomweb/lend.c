@@ -63,13 +63,11 @@ static hilum_rc open_all(const struct web_call *call, const struct web_list *lis
 static hilum_rc line_write(const struct web_call *call, const char *boundary, const char *syntax,
                            size_t i)
 {
-    char text[200];
-    int n = syntax != NULL ? snprintf(text, sizeof text,
-                                      "%s--%s\r\nContent-Type: application/dicom; "
-                                      "transfer-syntax=%s\r\n\r\n",
-                                      i > 0 ? "\r\n" : "", boundary, syntax)
-                           : snprintf(text, sizeof text, "\r\n--%s--\r\n", boundary);
-    return call->api->write(call->http, text, (uint64_t)n);
+    char type[WEB_TYPE_MAX], text[WEB_LINE_MAX];
+    if (syntax != NULL)
+        snprintf(type, sizeof type, WEB_DICOM "; transfer-syntax=%s", syntax);
+    size_t n = web_multipart_line(boundary, i == 0, syntax != NULL ? type : NULL, text);
+    return call->api->write(call->http, text, n);
 }
 
 /* The first piece lent carries all objects: they are closed when the answer has left. */
@@ -101,7 +99,7 @@ static hilum_rc all_lend(const struct web_call *call, const struct web_list *lis
             rc = object_lend(call, lent, i, &is_kept);
     }
     if (rc == HILUM_OK && boundary != NULL)
-        rc = line_write(call, boundary, NULL, 0);
+        rc = line_write(call, boundary, NULL, list->n);
     if (rc == HILUM_OK)
         rc = call->api->end(call->http);
     if (!is_kept)
@@ -112,16 +110,15 @@ static hilum_rc all_lend(const struct web_call *call, const struct web_list *lis
 hilum_rc web_lend(const struct web_call *call, uint32_t status, const struct web_list *list,
                   const char *boundary)
 {
-    char type[WEB_TYPE_MAX];
+    char type[WEB_LINE_MAX];
     struct lent *lent = lent_new(call->web, list->n);
     if (lent == NULL)
         return HILUM_EUNSUP;
     hilum_rc rc = open_all(call, list, lent);
     if (boundary != NULL)
-        snprintf(type, sizeof type, "multipart/related; type=\"application/dicom\"; boundary=%s",
-                 boundary);
+        web_multipart_type(WEB_DICOM, boundary, type);
     else
-        snprintf(type, sizeof type, "application/dicom; transfer-syntax=%s",
+        snprintf(type, sizeof type, WEB_DICOM "; transfer-syntax=%s",
                  list->syntaxes[list->items[0].syntax]);
     if (rc == HILUM_OK)
         rc = call->api->begin(call->http, status, type, HILUM_LENGTH_UNKNOWN);

@@ -78,10 +78,9 @@ static hilum_rc instance_add(struct metadata *metadata, const struct web_item *i
 static hilum_rc part_make(struct metadata *metadata)
 {
     struct web_text xml = {0};
-    char head[120];
-    snprintf(head, sizeof head, "%s--%s\r\nContent-Type: " WEB_XML "\r\n\r\n",
-             metadata->at > 1 ? "\r\n" : "", metadata->boundary);
-    web_text_put(&xml, head);
+    char line[WEB_LINE_MAX];
+    web_text_add(&xml, line,
+                 web_multipart_line(metadata->boundary, metadata->at == 1, WEB_XML, line));
     hilum_rc rc = web_xml(metadata->web->host->dicom, metadata->text, metadata->length, &xml);
     metadata->length = 0;
     if (rc == HILUM_OK)
@@ -94,7 +93,7 @@ static hilum_rc part_make(struct metadata *metadata)
 static hilum_rc xml_next(void *arg, const void **bytes, uint64_t *n)
 {
     struct metadata *metadata = arg;
-    char end[64];
+    char end[WEB_LINE_MAX];
     hilum_rc rc = HILUM_OK;
     metadata->length = 0;
     if (!metadata->is_over && metadata->at < metadata->list.n) {
@@ -103,8 +102,7 @@ static hilum_rc xml_next(void *arg, const void **bytes, uint64_t *n)
             rc = part_make(metadata);
     } else if (!metadata->is_over) {
         metadata->is_over = true;
-        snprintf(end, sizeof end, "\r\n--%s--\r\n", metadata->boundary);
-        rc = text_add(metadata, end, strlen(end));
+        rc = text_add(metadata, end, web_multipart_line(metadata->boundary, false, NULL, end));
     }
     *bytes = metadata->text;
     *n = rc == HILUM_OK ? metadata->length : 0;
@@ -189,14 +187,13 @@ hilum_rc web_instance_json(const struct web_call *call, struct web_text *out)
 /* Frees. */
 static hilum_rc answer(const struct web_call *call, struct metadata *metadata)
 {
-    char type[120] = WEB_JSON;
+    char type[WEB_LINE_MAX] = WEB_JSON;
     struct web_tag tag = {.a = metadata->base_hash};
     web_tag_list(&tag, &metadata->list);
     if (metadata->is_xml) {
         web_tag_form(&tag, call->web, false);
         web_tag_boundary(call->web, &tag, metadata->boundary);
-        snprintf(type, sizeof type, "multipart/related; type=\"" WEB_XML "\"; boundary=%s",
-                 metadata->boundary);
+        web_multipart_type(WEB_XML, metadata->boundary, type);
     }
     if (web_tag_show(call, &tag)) {
         metadata_free(metadata);

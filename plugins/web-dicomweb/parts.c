@@ -11,16 +11,11 @@ static hilum_rc part_begin(struct web_parts *parts, const void **bytes, uint64_t
     hilum_rc rc = parts->begin(parts, type);
     if (rc < 0)
         return rc;
-    const char *lead = parts->n_begun > 0 ? "\r\n" : "";
     parts->is_in_part = rc == 1;
     parts->is_over = rc == 0;
-    parts->n_begun++;
-    int length =
-        rc == 1 ? snprintf(parts->text, sizeof parts->text, "%s--%s\r\nContent-Type: %s\r\n\r\n",
-                           lead, parts->boundary, type)
-                : snprintf(parts->text, sizeof parts->text, "%s--%s--\r\n", lead, parts->boundary);
+    *n = web_multipart_line(parts->boundary, parts->n_begun++ == 0, rc == 1 ? type : NULL,
+                            parts->text);
     *bytes = parts->text;
-    *n = (uint64_t)length;
     return HILUM_OK;
 }
 
@@ -43,17 +38,15 @@ static hilum_rc parts_next(void *arg, const void **bytes, uint64_t *n)
 }
 
 void web_parts_texts(struct web_parts *parts, const char *type, const char *part_type,
-                     char whole[WEB_TYPE_MAX + 80], char head[WEB_TYPE_MAX + 80], char tail[64])
+                     char whole[WEB_LINE_MAX], char head[WEB_LINE_MAX], char tail[WEB_LINE_MAX])
 {
     head[0] = tail[0] = '\0';
-    snprintf(whole, WEB_TYPE_MAX + 80, "%s", part_type);
+    snprintf(whole, WEB_LINE_MAX, "%s", part_type);
     if (parts->is_single)
         return;
-    snprintf(whole, WEB_TYPE_MAX + 80, "multipart/related; type=\"%s\"; boundary=%s", type,
-             parts->boundary);
-    snprintf(head, WEB_TYPE_MAX + 80, "--%s\r\nContent-Type: %s\r\n\r\n", parts->boundary,
-             part_type);
-    snprintf(tail, 64, "\r\n--%s--\r\n", parts->boundary);
+    web_multipart_type(type, parts->boundary, whole);
+    (void)web_multipart_line(parts->boundary, true, part_type, head);
+    (void)web_multipart_line(parts->boundary, false, NULL, tail);
 }
 
 static void parts_close(void *arg)
@@ -65,15 +58,14 @@ static void parts_close(void *arg)
 hilum_rc web_parts_send(const struct web_call *call, uint32_t status, const char *type,
                         struct web_parts *parts)
 {
-    char whole[WEB_TYPE_MAX + 80], first[WEB_TYPE_MAX];
+    char whole[WEB_LINE_MAX], first[WEB_TYPE_MAX] = "";
     hilum_rc rc = HILUM_OK;
     if (parts->is_single) {
         rc = parts->begin(parts, first);
         parts->is_in_part = true;
         snprintf(whole, sizeof whole, "%s", first);
     } else {
-        snprintf(whole, sizeof whole, "multipart/related; type=\"%s\"; boundary=%s", type,
-                 parts->boundary);
+        web_multipart_type(type, parts->boundary, whole);
     }
     if (rc < 0) {
         parts->free(parts);

@@ -2,6 +2,7 @@
  * leave. SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -47,15 +48,31 @@ static uint32_t representative(const struct hilum_source *source)
     return source->n_slices / 2;
 }
 
-/* Part of the whole to pixels of the frame. */
-static void region_place(const struct web_view *wanted, const struct hilum_frame *frame, char *out,
-                         size_t size, const char *parameters)
+/* The parameters with the region in pixels of the frame, to be freed. HILUM_EINVAL: none of it lies in the picture. */
+static hilum_rc region_place(const struct web *web, const struct web_view *wanted,
+                             const struct hilum_source *source, uint32_t slice, char **out)
 {
-    double width = frame->columns, height = frame->rows;
-    const double *v = wanted->region;
-    snprintf(out, size, "{\"region\":[%.6f,%.6f,%.6f,%.6f]%s%s", v[0] * width, v[1] * height,
-             (v[2] - v[0]) * width, (v[3] - v[1]) * height, parameters[1] == '}' ? "" : ",",
-             parameters + 1);
+    struct hilum_slice known = {.size = sizeof known};
+    hilum_rc rc = source->describe(source->ctx, slice, &known);
+    if (rc != HILUM_OK)
+        return rc;
+    double columns = known.frame->columns, rows = known.frame->rows;
+    bool is_in_pixels = wanted->region_in == WEB_IN_PIXELS;
+    double across = is_in_pixels ? 1 : columns, down = is_in_pixels ? 1 : rows;
+    double x = wanted->region[0] * across, width = wanted->region[2] * across;
+    double y = wanted->region[1] * down, height = wanted->region[3] * down;
+    if (x >= columns || y >= rows || x + fabs(width) <= 0 || y + fabs(height) <= 0) {
+        char why[160];
+        snprintf(why, sizeof why, "the region lies outside the picture, which has %u x %u pixels",
+                 known.frame->columns, known.frame->rows);
+        return web->host->fail(web->self, HILUM_EINVAL, why);
+    }
+    const char *rest = wanted->parameters + 1; /* behind its '{' */
+    if (asprintf(out, "{\"region\":[%.6f,%.6f,%.6f,%.6f]%s%s", x, y, width, height,
+                 *rest == '}' ? "" : ",", rest) >= 0)
+        return HILUM_OK;
+    *out = NULL;
+    return HILUM_ENOMEM;
 }
 
 static hilum_rc draw(const struct web *web, const struct hilum_source *source,
@@ -63,29 +80,32 @@ static hilum_rc draw(const struct web *web, const struct hilum_source *source,
 {
     const struct hilum_cap *cap = NULL;
     void *instance = NULL, *scene = NULL;
-    char region[2048];
+    char *region = NULL;
     struct hilum_view view = wanted->view;
-    struct hilum_slice slice = {.size = sizeof slice};
     struct hilum_rendered done = {.size = sizeof done};
     struct hilum_sink sink = {.size = sizeof sink, .write = web_picture_write, .ctx = out};
     if (frame > source->n_slices)
         return web->host->fail(web->self, HILUM_ENOTFOUND, "the instance has fewer frames");
     view.slice = frame > 0 ? (uint32_t)frame - 1 : representative(source);
-    hilum_rc rc = web->host->acquire(web->self, HILUM_CAP_RENDERER, "2d", &cap, &instance);
+    hilum_rc rc = HILUM_OK;
+    if (wanted->region_in != WEB_NO_REGION)
+        rc = region_place(web, wanted, source, view.slice, &region);
     if (rc != HILUM_OK)
-        return web->host->fail(web->self, HILUM_EUNSUP, "no renderer is loaded: plugin render-2d");
-    const struct hilum_renderer *table = (const struct hilum_renderer *)(const void *)cap;
-    if (wanted->has_region && strlen(wanted->parameters) < 1024 &&
-        source->describe(source->ctx, view.slice, &slice) == HILUM_OK) {
-        region_place(wanted, slice.frame, region, sizeof region, wanted->parameters);
+        return rc;
+    if (region != NULL)
         view.parameters = region;
+    if (web->host->acquire(web->self, HILUM_CAP_RENDERER, "2d", &cap, &instance) != HILUM_OK) {
+        free(region);
+        return web->host->fail(web->self, HILUM_EUNSUP, "no renderer is loaded: plugin render-2d");
     }
+    const struct hilum_renderer *table = (const struct hilum_renderer *)(const void *)cap;
     rc = table->open(instance, source, &scene);
     if (rc == HILUM_OK) {
         rc = table->render(instance, scene, &view, &sink, &done);
         table->close(instance, scene);
     }
     web->host->unpin(web->self, cap);
+    free(region);
     return rc;
 }
 
@@ -236,7 +256,9 @@ static hilum_rc rendered_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
         }
         if (rc == HILUM_EAGAIN && !is_alone)
             r->frame--; /* asked for again: a video's still waits for the films under way */
-        if (is_alone || rc == HILUM_EAGAIN || r->numbers != NULL || rc == HILUM_EINVAL ||
+        bool is_refused =
+            rc == HILUM_EINVAL && parts->n_begun == 0; /* one of several may only differ */
+        if (is_alone || rc == HILUM_EAGAIN || r->numbers != NULL || is_refused ||
             rc == HILUM_ENOMEM)
             return rc;
     }
@@ -319,13 +341,18 @@ static bool choose_type(const struct web_call *call, struct rendered *r)
 }
 
 /* Pictures are the same as long as objects, corrections, the request and this Hilum are. */
+static void tag_request(const struct web_call *call, const char *type, struct web_tag *tag)
+{
+    web_tag_text(tag, call->api->request(call->http)->path);
+    web_tag_text(tag, call->api->request(call->http)->query);
+    web_tag_text(tag, type);
+    web_tag_text(tag, HILUM_VERSION);
+}
+
 static void tag_make(const struct web_call *call, struct rendered *r, struct web_tag *tag)
 {
     *tag = (struct web_tag){0, 0};
-    web_tag_text(tag, call->api->request(call->http)->path);
-    web_tag_text(tag, call->api->request(call->http)->query);
-    web_tag_text(tag, r->type);
-    web_tag_text(tag, HILUM_VERSION);
+    tag_request(call, r->type, tag);
     web_tag_list(tag, &r->list);
     web_tag_form(tag, call->web, r->parts.is_single);
     web_tag_boundary(call->web, tag, r->parts.boundary);
@@ -407,11 +434,16 @@ hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type)
                           "contentType: application/dicom, image/jpeg and image/png can be had");
     hilum_rc rc = web_view_read_uri(call, &view);
     view.view.media_type = offers[best].media;
+    tag_request(call, offers[best].media, &tag);
     if (rc == HILUM_OK)
         rc = web_open_one(call, &object, &tag);
-    if (rc == HILUM_OK)
+    /* With a state it depends on another object, which may be replaced. */
+    bool is_known = rc == HILUM_OK && view.state == NULL && web_tag_show(call, &tag);
+    if (is_known)
+        rc = web_unchanged(call);
+    else if (rc == HILUM_OK)
         rc = web_picture_draw(call, object, &view, view.frame, &picture);
-    if (rc == HILUM_OK) {
+    if (rc == HILUM_OK && !is_known) {
         web_audit_retrieve(call, "rendered", 1, true);
         rc = call->api->respond(call->http, 200, offers[best].media, picture.bytes, picture.n);
     }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DICOM     "application/dicom"
 #define EXPLICIT  "1.2.840.10008.1.2.1"
 #define IMPLICIT  "1.2.840.10008.1.2"
 #define DEFLATED  "1.2.840.10008.1.2.1.99"
@@ -46,7 +45,7 @@ static bool names_no_syntax(const char *accept, bool is_single)
     struct web_range range;
     while (accept != NULL && web_range_next(&accept, &range)) {
         const char *type = is_single ? range.media : range.type;
-        if (strcmp(type, DICOM) == 0 && range.syntax[0] == '\0' && range.quality > 0)
+        if (strcmp(type, WEB_DICOM) == 0 && range.syntax[0] == '\0' && range.quality > 0)
             return true;
     }
     return false;
@@ -58,7 +57,8 @@ static const char *best_syntax(const char *accept, const char *stored, bool is_s
 {
     struct web_offer offers[1 + N_NATIVES + N_ENCODED];
     size_t n = 0, n_natives = is_native(stored) ? N_NATIVES : 1;
-    offers[n++] = (struct web_offer){is_single ? DICOM : NULL, is_single ? NULL : DICOM, stored};
+    offers[n++] =
+        (struct web_offer){is_single ? WEB_DICOM : NULL, is_single ? NULL : WEB_DICOM, stored};
     for (size_t i = 0; i < n_natives + N_ENCODED; i++) {
         offers[n] = offers[0];
         offers[n++].syntax = i < n_natives ? natives[i] : encoded[i - n_natives];
@@ -106,7 +106,7 @@ static void target_choose(struct retrieve *retrieve, const char *accept, unsigne
 /* Several parts, or one alone where the client asked for that; -1: neither. */
 static int form_choose(const struct web_call *call, const char *accept)
 {
-    static const struct web_offer forms[] = {{NULL, DICOM, NULL}, {DICOM, NULL, NULL}};
+    static const struct web_offer forms[] = {{NULL, WEB_DICOM, NULL}, {WEB_DICOM, NULL, NULL}};
     bool is_one = call->uids[2] != NULL;
     return web_accept(accept, forms, is_one ? 2 : 1);
 }
@@ -137,7 +137,7 @@ static hilum_rc instance_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
         return 0;
     const struct web_item *item = &retrieve->list.items[retrieve->at++];
     const char *target = retrieve->targets[item->syntax];
-    snprintf(type, WEB_TYPE_MAX, DICOM "; transfer-syntax=%s", target);
+    snprintf(type, WEB_TYPE_MAX, WEB_DICOM "; transfer-syntax=%s", target);
     if (retrieve->ready != NULL) {
         retrieve->object = retrieve->ready;
         retrieve->ready = NULL;
@@ -150,7 +150,7 @@ static hilum_rc instance_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
     /* One damaged object among many: as it is rather than not at all. */
     if (objects->convert(retrieve->object, target) != HILUM_OK)
         target = retrieve->list.syntaxes[item->syntax];
-    snprintf(type, WEB_TYPE_MAX, DICOM "; transfer-syntax=%s", target);
+    snprintf(type, WEB_TYPE_MAX, WEB_DICOM "; transfer-syntax=%s", target);
     return 1;
 }
 
@@ -213,7 +213,7 @@ static hilum_rc answer(const struct web_call *call, struct retrieve *retrieve, u
         if (is_as_stored(retrieve))
             rc = web_lend(call, status, &retrieve->list, parts->is_single ? NULL : parts->boundary);
         if (rc == HILUM_EUNSUP)
-            return web_parts_send(call, status, DICOM, parts);
+            return web_parts_send(call, status, WEB_DICOM, parts);
     }
     retrieve_free(parts);
     return rc;

@@ -253,13 +253,12 @@ static void fill(const struct search *search, hilum_cursor *cursor, hilum_datase
 static hilum_rc begin(const struct search *search)
 {
     const struct web_call *call = search->call;
-    char type[120];
+    char type[WEB_LINE_MAX];
     if (!search->is_xml) {
         hilum_rc rc = call->api->begin(call->http, 200, WEB_JSON, HILUM_LENGTH_UNKNOWN);
         return rc == HILUM_OK ? call->api->write(call->http, "[", 1) : rc;
     }
-    snprintf(type, sizeof type, "multipart/related; type=\"" WEB_XML "\"; boundary=%s",
-             search->boundary);
+    web_multipart_type(WEB_XML, search->boundary, type);
     return call->api->begin(call->http, 200, type, HILUM_LENGTH_UNKNOWN);
 }
 
@@ -294,10 +293,9 @@ static hilum_rc write_xml(struct search *search, const struct web_text *json)
 {
     const struct web_call *call = search->call;
     struct web_text xml = {0};
-    char head[120];
-    snprintf(head, sizeof head, "%s--%s\r\nContent-Type: " WEB_XML "\r\n\r\n",
-             search->n_found > 0 ? "\r\n" : "", search->boundary);
-    web_text_put(&xml, head);
+    char line[WEB_LINE_MAX];
+    web_text_add(&xml, line,
+                 web_multipart_line(search->boundary, search->n_found == 0, WEB_XML, line));
     hilum_rc rc = web_xml(call->web->host->dicom, json->bytes, json->n, &xml);
     if (rc == HILUM_OK)
         rc = call->api->write(call->http, xml.bytes, xml.n);
@@ -377,10 +375,9 @@ static hilum_rc finish(struct search *search)
                      "returned.");
     if (search->n_found == 0)
         return call->api->respond(call->http, 204, NULL, "", 0);
-    char end[64] = "]";
-    if (search->is_xml)
-        snprintf(end, sizeof end, "\r\n--%s--\r\n", search->boundary);
-    hilum_rc rc = call->api->write(call->http, end, strlen(end));
+    char end[WEB_LINE_MAX] = "]";
+    size_t n = search->is_xml ? web_multipart_line(search->boundary, false, NULL, end) : 1;
+    hilum_rc rc = call->api->write(call->http, end, n);
     return rc == HILUM_OK ? call->api->end(call->http) : rc;
 }
 

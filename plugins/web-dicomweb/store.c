@@ -82,7 +82,7 @@ static hilum_rc part_begin(void *arg, const struct web_part_head *head)
     if (++store->n_parts > PARTS_MAX)
         return store->call->web->host->fail(store->call->web->self, HILUM_EFULL,
                                             "over 100000 objects in a request");
-    if (head->type[0] == '\0' || strcmp(head->type, "application/dicom") == 0)
+    if (head->type[0] == '\0' || strcmp(head->type, WEB_DICOM) == 0)
         return object_begin(store);
     return web_outcome_add_other(&store->outcome, NOT_UNDERSTOOD);
 }

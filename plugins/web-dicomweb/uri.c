@@ -27,7 +27,7 @@ static const char *not_here(const struct web_call *call, uint32_t *status)
 
 hilum_rc web_uri(struct web_call *call)
 {
-    static const struct web_offer offer = {"application/dicom", NULL, NULL};
+    static const struct web_offer offer = {WEB_DICOM, NULL, NULL};
     const char *type = query(call, "contentType");
     char accept[120];
     uint32_t status = 0;

@@ -38,8 +38,7 @@ static bool number_next(const char **text, double *out)
 /* ---- WADO-RS ---- */
 
 /* vw,vh or vw,vh,sx,sy,sw,sh; what of the last four is empty is as it is without. */
-static hilum_rc read_viewport(const struct web_call *call, const char *text, json_t *parameters,
-                              struct hilum_view *view)
+static hilum_rc read_viewport(const struct web_call *call, const char *text, struct web_view *out)
 {
     static const char why[] = "viewport: expected width,height or width,height,x,y,width,height";
     double v[6] = {NAN, NAN, NAN, NAN, NAN, NAN};
@@ -48,15 +47,15 @@ static hilum_rc read_viewport(const struct web_call *call, const char *text, jso
             return refuse(call, why);
     if (!(v[0] >= 1 && v[0] <= SIDE_MAX && v[1] >= 1 && v[1] <= SIDE_MAX))
         return refuse(call, why);
-    view->width = (uint32_t)v[0];
-    view->height = (uint32_t)v[1];
+    out->view.width = (uint32_t)v[0];
+    out->view.height = (uint32_t)v[1];
     if (isnan(v[2]) && isnan(v[3]) && isnan(v[4]) && isnan(v[5]))
         return HILUM_OK;
     if (isnan(v[4]) || isnan(v[5]))
         return refuse(call, "viewport: a region needs its width and height");
-    json_object_set_new(
-        parameters, "region",
-        json_pack("[f,f,f,f]", isnan(v[2]) ? 0 : v[2], isnan(v[3]) ? 0 : v[3], v[4], v[5]));
+    for (size_t i = 0; i < 4; i++)
+        out->region[i] = isnan(v[i + 2]) ? 0 : v[i + 2];
+    out->region_in = WEB_IN_PIXELS;
     return HILUM_OK;
 }
 
@@ -152,7 +151,7 @@ hilum_rc web_view_read(const struct web_call *call, struct web_view *out)
     *out = (struct web_view){.view = {.size = sizeof out->view, .mode = "flat"}};
     hilum_rc rc = parameters_new(call, &parameters);
     if (rc == HILUM_OK && viewport != NULL)
-        rc = read_viewport(call, viewport, parameters, &out->view);
+        rc = read_viewport(call, viewport, out);
     if (rc == HILUM_OK && window != NULL)
         rc = read_window(call, window, parameters, &out->view);
     if (rc == HILUM_OK && quality != NULL)
@@ -214,8 +213,12 @@ static hilum_rc read_region(const struct web_call *call, struct web_view *out)
     for (size_t i = 0; i < 4; i++)
         if (!number_next(&text, &v[i]) || !(v[i] >= 0 && v[i] <= 1))
             return refuse(call, "region: expected four numbers from 0 to 1");
-    out->has_region = v[2] > v[0] && v[3] > v[1];
-    return out->has_region && *text == '\0' ? HILUM_OK : refuse(call, "region: is empty");
+    if (!(v[2] > v[0] && v[3] > v[1]) || *text != '\0')
+        return refuse(call, "region: is empty");
+    v[2] -= v[0];
+    v[3] -= v[1];
+    out->region_in = WEB_IN_PARTS;
+    return HILUM_OK;
 }
 
 static hilum_rc read_state(const struct web_call *call, struct web_view *out)

@@ -23,12 +23,6 @@ static const struct hilum_option options[] = {
 
 /* ---- small things ---- */
 
-bool web_is_uid(const char *text)
-{
-    size_t n = strlen(text);
-    return n > 0 && n <= 64 && strspn(text, "0123456789.") == n;
-}
-
 hilum_rc web_refuse(const struct web_call *call, uint32_t status, const char *why)
 {
     return call->api->problem(call->http, status, HILUM_OK, why);

@@ -13,6 +13,7 @@
 #include "hilum/renderer.h"
 #include "hilum/route.h"
 #include "multipart.h"
+#include "uid.h"
 
 #define WEB_ROOT "/dicom-web"
 
@@ -91,8 +92,6 @@ const char *web_accept_of(const struct web_call *call);
 
 /* ---- small things ---- */
 
-/* Is it a UID (PS3.5 9.1), as far as a path can tell? */
-bool web_is_uid(const char *text);
 /* Takes the UIDs of the path. HILUM_EINVAL: one is none. */
 hilum_rc web_check_path(struct web_call *call);
 /* Answers and returns HILUM_OK. */
@@ -190,8 +189,6 @@ hilum_rc web_lend(const struct web_call *call, uint32_t status, const struct web
 
 /* ---- bodies of parts (parts.c) ---- */
 
-enum { WEB_TYPE_MAX = 200 };
-
 /* A multipart/related body, or its only part alone, as it leaves. Whoever makes one puts its own state behind. */
 struct web_parts {
     struct web *web;
@@ -203,7 +200,7 @@ struct web_parts {
     void (*free)(struct web_parts *parts);
     char boundary[33]; /* web_tag_boundary */
     /* ---- of parts.c ---- */
-    char text[WEB_TYPE_MAX + 80];
+    char text[WEB_LINE_MAX];
     unsigned n_begun;
     bool is_in_part, is_over;
 };
@@ -213,7 +210,7 @@ hilum_rc web_parts_send(const struct web_call *call, uint32_t status, const char
 
 /* For a body put together otherwise, of one part: the whole's media type, what comes before the part and behind it. */
 void web_parts_texts(struct web_parts *parts, const char *type, const char *part_type,
-                     char whole[WEB_TYPE_MAX + 80], char head[WEB_TYPE_MAX + 80], char tail[64]);
+                     char whole[WEB_LINE_MAX], char head[WEB_LINE_MAX], char tail[WEB_LINE_MAX]);
 
 /* ---- answers to a STOW-RS (outcome.c) ---- */
 
@@ -250,8 +247,9 @@ struct web_view {
     char *parameters;                 /* JSON */
     const char *state, *state_series; /* UIDs of a presentation state to draw by; NULL: none */
     uint64_t frame;                   /* from 1; 0: not named */
-    bool has_region;
-    double region[4]; /* left, top, right, bottom from 0 to 1 */
+    enum { WEB_NO_REGION, WEB_IN_PIXELS, WEB_IN_PARTS } region_in;
+    double
+        region[4]; /* left, top, width, height: pixels (a negative extent mirrors), or parts of 1 */
 };
 /* From the query parameters of WADO-RS (PS3.18 8.3.5), or those of WADO-URI (9.4.1.2). HILUM_EINVAL: with the reason.
  * Free with web_view_fini in every case. */

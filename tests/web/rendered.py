@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import numpy
 import pydicom
@@ -14,6 +16,15 @@ from pydicom.sequence import Sequence
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import png
 from made import DATA, URL, WORK, check, dataset, failed, get, image, items, picture, put, state, stored
+
+
+def asked(request):
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
 
 # ---- beside DCMTK: file, options of dcmj2pnm, largest difference of a sample (it cuts fractions, we round) ----
 
@@ -133,6 +144,10 @@ def shapes():
     check("flipped across", (same == values[20:30, 30:50][:, ::-1]).all())
     same = picture(url, "?viewport=20,10,30,20,20,-10")[:, :, 0]
     check("flipped down", (same == values[20:30, 30:50][::-1]).all())
+    for region in ("60,0,5,5", "0,40,5,5", "-9,0,5,5", "0,-9,5,-9"):
+        status, body = get(url + "/rendered?viewport=20,10," + region)
+        check("a region outside: " + region, status == 400 and b"60 x 40 pixels" in body, f"{status} {body[:200]}")
+    check("a region half outside", picture(url, "?viewport=20,10,55,0,10,5").shape[:2] == (10, 20))
     half = picture(url, "?viewport=30,20")[:, :, 0]
     mean = values.reshape(20, 2, 30, 2).mean(axis=(1, 3))
     check("halved is the mean", abs(half[4:, 4:] - mean[4:, 4:]).max() <= 2, str(abs(half[4:, 4:] - mean[4:, 4:]).max()))
@@ -183,6 +198,14 @@ def states():
                                     "presentationSeriesUID": "2.25.9002", "presentationUID": "2.25.9111"})
     status, body = get(URL + "/wado?" + query)
     check("WADO-URI with a state", status == 200 and (png.read_png(body)[:, :, 0] == numpy.rot90(values, -1)).all())
+    query = query[:query.index("&presentation")]
+    with urllib.request.urlopen(URL + "/wado?" + query) as answer:
+        tag = answer.headers["ETag"]
+    check("WADO-URI has an entity tag", tag)
+    again = urllib.request.Request(URL + "/wado?" + query, headers={"If-None-Match": tag or ""})
+    other = urllib.request.Request(URL + "/wado?" + query + "&rows=10", headers={"If-None-Match": tag or ""})
+    check("which is good once more", asked(again) == 304, str(asked(again)))
+    check("not for another picture", asked(other) == 200)
 
 
 def overlays():

@@ -59,6 +59,8 @@ equal "is out" 401 "$(status -b "$work/jar" "$dw/studies")"
 equal "a basic sign-in" 200 "$(status -u 'li:correct horse staple' "$dw/studies")"
 equal "a wrong one" 401 "$(status -u 'li:wrong' "$dw/studies")"
 check "a token for more than a century is refused" sh -c "! '$build/bin/hilum' --data '$work/server/data' token create viewer resident find 99999999999999999 2>/dev/null"
+equal "which a browser remembers, asked by a page of another site" 403 "$(status -u 'li:correct horse staple' -H 'Origin: http://evil.example' -d x "$dw/studies")"
+check "and is told so" grep -q 'another site' "$work/body"
 hilum token create viewer resident find >"$work/token"
 bearer=$(json "$work/token" 'a["token"]') id=$(json "$work/token" 'a["id"]')
 equal "a token" 200 "$(status -H "Authorization: Bearer $bearer" "$dw/studies")"

@@ -129,7 +129,8 @@ struct hilum_http_api {
 
 enum {
     HILUM_ROUTE_ANONYMOUS = 1, /* without signing in: sign-in itself, health, static bundles */
-    HILUM_ROUTE_NO_CSRF = 2,   /* writes that carry their own proof, such as a signed form */
+    HILUM_ROUTE_NO_CSRF =
+        2, /* writes that carry their own proof, such as a signed form; of pages of this site */
     HILUM_ROUTE_ADMITTED = 4 /* whoever is served at all (is_admitted); run() asks access itself */
 };
 

@@ -55,7 +55,6 @@ export function deciding(rules: Rule[]): Rule[] {
 
 export interface AuditGroup extends Audit {
   count: number;
-  first: string;
 }
 
 // "Stored 65 times by the scanner" rather than 65 lines. Newest first.
@@ -67,7 +66,7 @@ export function grouped(audit: Audit[]): AuditGroup[] {
       last.count++;
       last.when = row.when;
     } else {
-      out.push({ ...row, count: 1, first: row.when });
+      out.push({ ...row, count: 1 });
     }
   }
   return out.reverse();

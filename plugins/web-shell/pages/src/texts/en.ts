@@ -8,7 +8,6 @@ export const en = {
   signInHint: 'Your account comes from your administrator.',
   user: 'User name',
   password: 'Password',
-  signingIn: 'Signing in …',
   wrongPassword: 'User name or password is wrong.',
   tooManyFailures: 'Too many failed sign-ins from this address. Wait some minutes and try again.',
   needsTls: 'This server takes passwords over HTTPS only.',

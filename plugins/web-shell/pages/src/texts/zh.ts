@@ -9,7 +9,6 @@ export const zh: Texts = {
   signInHint: '账号由管理员分配。',
   user: '用户名',
   password: '密码',
-  signingIn: '正在登录…',
   wrongPassword: '用户名或密码错误。',
   tooManyFailures: '此地址登录失败次数过多，请几分钟后再试。',
   needsTls: '服务器只接受通过 HTTPS 提交的密码。',

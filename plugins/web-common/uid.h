@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEB_COMMON_UID_H
+#define WEB_COMMON_UID_H
+
+#include <stdbool.h>
+
+/* Is it a UID (PS3.5 9.1), as far as a path or a query can tell? Nothing else goes into URLs and names of files. */
+bool web_is_uid(const char *text);
+
+#endif
