@@ -11,6 +11,8 @@
 
 #include "core/base/error.h"
 
+/* 132 KiB, as everywhere a head is read (hl_part10_read): a preamble, and meta information
+ * with room to spare. */
 enum { HEAD_SIZE = 132 * 1024 };
 
 struct reading {

@@ -7,7 +7,8 @@
 /* A header that has not shown the attribute by then is not searched further. */
 enum { HEADER_MAX = 16 << 20 };
 
-/* Elements come in ascending order: past the tag it cannot come any more. */
+/* Elements come in ascending order: past the tag it cannot come any more. The last but one:
+ * the last element's value may still be arriving. */
 static bool is_past(const struct hl_scan *scan, uint32_t tag)
 {
     size_t n = hl_scan_count(scan);

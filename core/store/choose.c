@@ -56,6 +56,8 @@ static hilum_rc take_policy(struct hl_ingest *ingest, const json_t *arguments)
                                                       "version or quarantine");
 }
 
+/* Only without loss, for the original is not kept: with loss objects are encoded on their way
+ * out, under a UID of their own (PS3.3 C.7.6.1.1.5). */
 static hilum_rc take_compress(struct hl_ingest *ingest, const json_t *arguments, const char *rule)
 {
     const char *text = json_string_value(json_object_get(arguments, "syntax"));
@@ -72,8 +74,9 @@ static hilum_rc take_compress(struct hl_ingest *ingest, const json_t *arguments,
     return HILUM_OK;
 }
 
-/* A store that is not configured fails the rule; the object is then held where it is by default
- * (rules.c). */
+/* A store that is not configured fails the rule; the object is then held where it is by
+ * default (rules.c). json_loads may fail on nothing here: the rule's arguments were checked
+ * when it was read, and a NULL object answers NULL to every question. */
 static hilum_rc choice_take(struct hl_ingest *ingest, const struct hl_plan_step *step)
 {
     json_t *arguments = json_loads(step->arguments ? step->arguments : "{}", 0, NULL);

@@ -7,6 +7,9 @@
 #include "core/dicom/uid.h"
 #include "core/store/recode.h"
 
+/* Families of syntaxes by the beginning of their UID: JPEG (.50 to .70), RLE, JPEG-LS (.80,
+ * .81), JPEG 2000 (.90, .91), HTJ2K (.201 to .203). Multi-component JPEG 2000 (.92, .93) has
+ * frames that are no images of their own. */
 bool hl_unpack_can(const char *from, const char *to)
 {
     static const char *const image[] = {HL_UID_RLE_LOSSLESS,      "1.2.840.10008.1.2.4.5",
@@ -33,6 +36,8 @@ bool hl_pack_can(const char *from, const char *to, bool may_lose)
     return hl_recode_can(from, from) || hl_unpack_can(from, HL_UID_EXPLICIT_LITTLE_ENDIAN);
 }
 
+/* EUNSUP means "not this stream", so the next one is asked; any other failure is the stream's
+ * and would be found by all. */
 hilum_rc hl_codecs_ask(const struct hl_codecs *codecs, const char *transfer_syntax, uint32_t flags,
                        hilum_rc (*ask)(void *arg, const struct hilum_codec *codec, void *instance),
                        void *arg)

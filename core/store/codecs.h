@@ -7,7 +7,8 @@
 
 #include "hilum/codec.h"
 
-/* Lent by the server; outlives the store. `enter` and `leave` bracket every call of a codec. */
+/* Lent by the server; outlives the store. `enter` and `leave` bracket every call of a codec. A
+ * codec that is HILUM_SERIAL is held between enter and leave: others wait for it. */
 struct hl_codecs {
     /* The codec number `rank` (0, 1 ...) that does all of flags with a syntax; NULL: no more. */
     const struct hilum_codec *(*find)(void *arg, const char *transfer_syntax, uint32_t flags,
@@ -22,7 +23,8 @@ bool hl_unpack_can(const char *from, const char *to);
 /* May objects of this syntax be encoded to that one, if there is a codec? What would lose is asked for with may_lose. */
 bool hl_pack_can(const char *from, const char *to, bool may_lose);
 
-/* Bytes of one frame, coded or not. */
+/* Bytes of one frame, coded or not. 2 GiB: libraries of codecs count bytes in 32 bits, some
+ * with a sign. */
 #define HL_FRAME_MAX ((uint64_t)2 << 30)
 
 /* Asks the codec of each rank until one does not answer HILUM_EUNSUP, between enter and leave. HILUM_EUNSUP: none knows it;

@@ -15,6 +15,8 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 
+/* Lives on the leader's stack; the jobs are their senders' and stay valid until `done` is
+ * posted, and not a moment longer. */
 struct group {
     struct hl_commit_job *jobs[HL_GROUP_MAX];
     size_t n;
@@ -41,7 +43,8 @@ static void job_fail(struct hl_commit_job *job, hilum_rc rc)
     snprintf(job->reason, sizeof job->reason, "%s", hl_error());
 }
 
-/* One sync for each store that has objects in the group. */
+/* One sync for each store that has objects in the group. A store that fails its sync fails its
+ * own jobs only. The transactions stay with them: their senders abort them. */
 static void group_sync(struct hl_store *store, struct group *group)
 {
     for (size_t p = 0; p < store->n_providers; p++) {
@@ -66,7 +69,11 @@ static void group_sync(struct hl_store *store, struct group *group)
     }
 }
 
-/* Where the log says every row of the group, the record need not be flushed before the answers. */
+/* Where the log says every row of the group, the record need not be flushed before the
+ * answers. All rows or none: a group is one transaction of the record. When it fails, nobody
+ * knows whether it was written (an I/O error in the commit leaves that open), so the objects
+ * are neither erased nor named but put into doubt, and their notes are taken back first, since
+ * the senders are told that it failed. */
 static void group_record(struct hl_store *store, struct group *group)
 {
     struct hl_instance *rows[HL_GROUP_MAX];
@@ -77,6 +84,8 @@ static void group_record(struct hl_store *store, struct group *group)
             rows[n++] = group->jobs[i]->row;
         n_noted += group->jobs[i]->rc == HILUM_OK && group->jobs[i]->noted != NULL;
     }
+    /* One row without a note and all must be flushed: the record flushes everything or
+     * nothing. */
     if (n > 0 && n_noted == n)
         rc = hl_record_instances_logged(store->record, rows, n, &group->ticket);
     else if (n > 0)
@@ -98,7 +107,8 @@ static bool is_recorded(const struct hl_commit_job *job)
     return job->rc == HILUM_OK && job->row->outcome != HL_OUTCOME_EXISTS;
 }
 
-/* Before the answers: from here on the note may be all that tells of the row. */
+/* Before the answers: from here on the note may be all that tells of the row. A job that was
+ * flushed with its group (ticket 0) needs its node no more. */
 static void unflushed_keep(struct hl_store *store, struct group *group)
 {
     for (size_t i = 0; i < group->n; i++) {
@@ -125,6 +135,7 @@ static void group_answer(struct hl_store *store, struct group *group)
             txns[n++] = job->txn;
             job->txn = NULL;
         }
+        /* From here on `job` may be gone: providers and txns were copied for that. */
         sem_post(&job->done); /* the job is its ingest's again */
     }
     for (size_t i = 0; i < n; i++) {
@@ -148,6 +159,7 @@ static void group_lead(struct hl_store *store)
     pthread_mutex_lock(&store->queue_lock);
     store->is_syncing = false;
     bool has_more = store->head != NULL;
+    /* Woken without the lock, or the woken one would wait for it at once. */
     pthread_mutex_unlock(&store->queue_lock);
     if (has_more)
         pthread_cond_signal(&store->queue_filled);
@@ -179,7 +191,9 @@ static void *committer_run(void *arg)
 }
 
 /* The caller's thread leads its group where nothing is being synced: a lone sender pays for no
- * switch of threads. */
+ * switch of threads. The caller waits on its own semaphore and not on a condition with the
+ * lock, so that 64 answered senders do not queue up for one lock. A note is written before the
+ * queue is joined: the group's one sync makes it durable with the object. */
 hilum_rc hl_commit_run(struct hl_store *store, struct hl_commit_job *job)
 {
     job->next = NULL;
@@ -218,7 +232,8 @@ hilum_rc hl_commit_open(struct hl_store *store)
     return HILUM_OK;
 }
 
-/* Nobody may call hl_commit_run any more. */
+/* Nobody may call hl_commit_run any more. Idle committers leave; a busy one finishes what is
+ * queued. */
 void hl_commit_close(struct hl_store *store)
 {
     pthread_mutex_lock(&store->queue_lock);

@@ -65,7 +65,8 @@ hilum_rc hl_compress_flush(struct hl_store *store)
 
 /* ---- encode ---- */
 
-/* What was lost once is in the pixels; encoding it without loss makes it larger. */
+/* What was lost once is in the pixels; encoding it without loss makes it larger. Deflated ones
+ * are small already and their header would have to be inflated for every look. */
 static hilum_rc check_wish(const struct hl_stored *stored, const struct hl_compress *wish)
 {
     const struct hl_syntax *target = hl_uid_syntax(wish->pack.transfer_syntax);
@@ -83,6 +84,8 @@ static hilum_rc check_wish(const struct hl_stored *stored, const struct hl_compr
     return HILUM_OK;
 }
 
+/* With corrections none and elements kept as they lie: the stored object must decode to what
+ * came, bit by bit, while corrections stay in the catalogue. */
 static hilum_rc encode(struct hl_store *store, const struct hl_stored *stored,
                        const struct hl_compress *wish, struct hl_outgoing **out)
 {
@@ -219,6 +222,7 @@ static void doubt(struct hl_store *store, struct written *written)
     written->txn = NULL;
 }
 
+/* The digest as received stays in the row, so a resend of the original is still known as one. */
 static hilum_rc exchange(struct hl_store *store, const struct hl_stored *stored,
                          const struct hl_compress *wish, struct written *written)
 {
@@ -260,6 +264,8 @@ static hilum_rc leave(struct hl_store *store, const struct hl_stored *stored,
     return noted == HILUM_OK ? hl_fail(HILUM_EUNSUP, "%s", why) : noted;
 }
 
+/* No lock over all of it: an object that is replaced or erased meanwhile makes
+ * hl_record_compressed fail by from_key, and what was written is dropped. */
 hilum_rc hl_store_compress(struct hl_store *store, int64_t instance_id,
                            const struct hl_compress *wish)
 {
@@ -318,6 +324,7 @@ static void take_over(struct hl_ingest *ingest, struct written *written)
     memcpy(ingest->digest_stored, to->location.digest_stored, sizeof ingest->digest_stored);
 }
 
+/* A failure to encode is counted and no failure of the object: it is stored as it came. */
 hilum_rc hl_compress_arriving(struct hl_ingest *ingest)
 {
     struct hl_store *store = ingest->store;

@@ -7,10 +7,14 @@
 
 #include "core/base/error.h"
 
+/* No zlib head and no checksum: PS3.5 A.5 wants a bare stream (RFC 1951), which zlib calls by
+ * a negative window. A wrong digest of the stored object is found before (deflated_open), so
+ * damage here means that it was sent damaged. */
 enum { RAW_DEFLATE = -15, MEMORY_LEVEL = 8, INPUT = 64 * 1024, STEP = 64 * 1024 };
 
 /* ---- inflated ---- */
 
+/* Some 130 KiB and zlib's 40. */
 struct hl_inflated {
     struct hl_outgoing *outgoing;
     z_stream stream;

@@ -29,8 +29,10 @@ static hilum_rc absent_set(struct hl_attrs *attrs, uint32_t tag, const char *uid
     return hl_attrs_set(attrs, tag, uid);
 }
 
-/* Objects of one patient, day and study number come into one study. Two different ones that say
- * the same would, too: that is the price of filing what has no UID at all. */
+/* Objects of one patient, day and study number come into one study. Two different ones that
+ * say the same would, too: that is the price of filing what has no UID at all. The seed is
+ * text with line ends between values, so that "A" "BC" is not "AB" "C". The list of attributes
+ * must never change: an object imported again would get other UIDs. */
 hilum_rc hl_derive_identity(struct hl_attrs *attrs, const char *sop_class, const char *sop_instance,
                             bool *is_derived)
 {

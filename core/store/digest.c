@@ -1,7 +1,12 @@
 /* XXH3-128 of what arrives and of what is kept.
  *
  * The digest is of the data set, without the head we write: the same object from two senders, or
- * written again, has the same. SPDX-License-Identifier: Apache-2.0 */
+ * written again, has the same.
+ *
+ * XXH3 finds rot and tells a resend from a stranger; it is no proof against forgery, for which
+ * the audit trail has its own chain.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdlib.h>

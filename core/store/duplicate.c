@@ -2,7 +2,13 @@
  *
  * Runs on the sender's thread after the group: the newcomer is durable under its own key and has
  * no row. It is dropped, or it takes the broken one's place, or it is recorded as the policy
- * says. SPDX-License-Identifier: Apache-2.0 */
+ * says.
+ *
+ * Why bytes are compared at all, where a digest of 128 bits would do: the answer "stored" ends
+ * the sender's duty to keep the object, and so is given about what can be read, not about what
+ * was written once. A resend is the one cheap moment at which rot heals by itself.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -12,6 +18,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 
+/* Two pieces, 256 KiB: the comparing thread is the sender's, up to a thousand at once. */
 #define COMPARE_PIECE ((size_t)128 * 1024)
 enum likeness { LIKE_SAME, LIKE_DIFFERENT, LIKE_STORED_BROKEN };
 
@@ -46,9 +53,12 @@ static hilum_rc bytes_compare(const struct hl_ingest *ingest,
     return rc;
 }
 
-/* Equal digests are not trusted alone: a resend is dropped only when the stored bytes, read now, are the
- * ones that came. Unequal bytes under equal digests mean the stored copy rotted - or that a rule edited
- * one of the two on its way in, which its own digest tells. */
+/* Equal digests are not trusted alone: a resend is dropped only when the stored bytes, read
+ * now, are the ones that came. Unequal bytes under equal digests mean the stored copy rotted -
+ * or that a rule edited one of the two on its way in, which its own digest tells. Three looks,
+ * the cheap one first: the digests as received; the bytes as they lie, which differ where
+ * either was edited or encoded on arrival; then the stored one's digest of its own, which
+ * alone tells rot from an edit. */
 static enum likeness likeness_of(struct hl_ingest *ingest, const struct hl_stored *stored)
 {
     const struct hl_store_provider *theirs =
@@ -73,7 +83,8 @@ static enum likeness likeness_of(struct hl_ingest *ingest, const struct hl_store
                                                                          : LIKE_DIFFERENT;
 }
 
-/* The newcomer goes; the known one stays. */
+/* The newcomer goes; the known one stays. It was made durable with its group before the UID
+ * was found to be known: the price of not asking the catalogue for every object first. */
 static void drop(struct hl_ingest *ingest)
 {
     ingest->provider->table->abort(ingest->provider->instance, ingest->txn);
@@ -94,10 +105,14 @@ static hilum_rc same_answer(struct hl_ingest *ingest, const struct hl_stored *st
     return HILUM_OK;
 }
 
-/* The newcomer takes the broken one's place: it is durable already, the location row makes it so. */
+/* The newcomer takes the broken one's place: it is durable already, the location row makes it
+ * so. The broken one is not erased with it: its location is marked in the same unit and goes
+ * when the grace for erasures is over, so that a wrong judgement here can still be looked
+ * into. */
 static hilum_rc repair(struct hl_ingest *ingest, const struct hl_commit_job *job,
                        const struct hl_stored *stored)
 {
+    /* Before the repair: afterwards nothing would tell that there was rot. */
     hl_corrupted_publish(ingest->store, stored, "found by a resend, which replaces it");
     hilum_rc rc =
         hl_record_relocate(ingest->store->record, stored->instance_id, &job->row->location,
@@ -141,8 +156,9 @@ static void quarantined_answer(struct hl_ingest *ingest, const struct hl_instanc
     ingest->result.is_duplicate = ingest->result.is_held = true;
 }
 
-/* By the policy: aside until a person decides, or at once in the place of the known one. Either way it is stored
- * and answered with success. */
+/* By the policy: aside until a person decides, or at once in the place of the known one.
+ * Either way it is stored and answered with success. A second commit of the same job, now with
+ * quarantine_of: its object is synced, so only the row is wanted. */
 static hilum_rc stranger_keep(struct hl_ingest *ingest, struct hl_commit_job *job)
 {
     static const enum hl_known_uid ways[] = {[HL_KEEP_FIRST] = HL_KNOWN_ASIDE,
@@ -172,7 +188,9 @@ static bool is_kept_aside(struct hl_ingest *ingest, struct hl_stored *stored)
            likeness_of(ingest, stored) == LIKE_SAME;
 }
 
-/* HILUM_EAGAIN with A700 where the known one has gone meanwhile. */
+/* HILUM_EAGAIN with A700 where the known one has gone meanwhile. job->txn went back to the
+ * ingest before (outcome_take): every way out of here drops it, commits it, or leaves it to
+ * ingest_free. */
 hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job)
 {
     struct hl_stored stored;

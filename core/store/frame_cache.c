@@ -1,4 +1,10 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* One lock for all: it is held for look-ups and lists only, never while a frame is decoded. An
+ * entry is found by its bucket from the moment somebody begins to load it, so whoever comes
+ * second waits for the first instead of decoding as well. It is in the list by age once it is
+ * loaded, and out of both when it is dropped; holders keep it alive after that. The budget
+ * counts what is listed: frames still held when they were dropped are over it for that long.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/frame_cache.h"
 
 #include <pthread.h>
@@ -8,6 +14,7 @@
 
 #include "core/base/error.h"
 
+/* At 512 KiB a frame and 1 GiB of cache two entries a bucket. */
 enum { BUCKETS = 1024 };
 
 struct entry {
@@ -114,6 +121,8 @@ static void shrink(struct hl_frame_cache *cache)
 
 /* ---- loading ---- */
 
+/* Without the lock during the load; the entry cannot go meanwhile, as its holder is this
+ * thread. */
 static void load_now(struct hl_frame_cache *cache, struct entry *entry, hl_frame_load load,
                      void *arg)
 {
@@ -149,6 +158,7 @@ static struct entry *entry_new(struct hl_frame_cache *cache, const struct hl_fra
     return entry;
 }
 
+/* Still listed: it stays, for whoever asks next. */
 static void let_go(struct entry *entry)
 {
     entry->holders--;
@@ -156,7 +166,8 @@ static void let_go(struct entry *entry)
         entry_free(entry);
 }
 
-/* It is there: kept, or being loaded by somebody else. */
+/* It is there: kept, or being loaded by somebody else. A broadcast for every load wakes all
+ * who wait for any: they are few, and each looks again. */
 static void await(struct hl_frame_cache *cache, struct entry *entry)
 {
     if (!entry->is_loading) {

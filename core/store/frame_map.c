@@ -1,4 +1,10 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Maps of frames in the folder of what can be made again. They are written without a flush and
+ * read with distrust: a file that a crash has torn, an object that was replaced under its key,
+ * a map of another build, all of them are found by length, digest or checksum, and the map is
+ * made anew. Any thread, without a lock: a file appears whole by its rename, and of two who
+ * write the same map one wins.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/frame_map.h"
 
 #include <errno.h>
@@ -13,6 +19,9 @@
 #include "core/base/buf.h"
 #include "core/base/error.h"
 
+/* VERSION goes up with any change of struct head or of what the map means; the size of the
+ * head finds a changed layout besides. A map over 256 MB is none of ours (FRAGMENTS_MAX of
+ * frames.c gives 96). */
 enum { PATH_LENGTH = 4096, VERSION = 1 };
 static const uint64_t size_max = (uint64_t)256 << 20;
 
@@ -27,7 +36,9 @@ struct head {
     struct hilum_frame declared;
 };
 
-/* Folders by the first byte of the name. */
+/* Folders by the first byte of the name. The name is a hash because keys may hold any byte and
+ * any depth; 256 folders keep each small. The folders are made at every writing: somebody may
+ * have emptied the place. */
 static bool path_make(const char *folder, const char *store, const char *key, bool is_wanted,
                       char out[PATH_LENGTH])
 {
@@ -77,6 +88,8 @@ static void body_fill(const struct hl_frame_map *map, struct hl_buf *out)
     }
 }
 
+/* The address of a buffer on this thread's stack makes the name unique within the process, and
+ * no two processes share the folder. */
 static hilum_rc write_file(const char *path, const struct hl_buf *bytes)
 {
     char temporary[PATH_LENGTH + 64];

@@ -1,4 +1,13 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the frames of an object lie. Encapsulated ones are looked for in this order, the first
+ * answer that fits counts: one frame (all fragments are its), as many fragments as frames (one
+ * each), the extended offset table, the basic one, the first bytes of each fragment. Tables come
+ * late because many are wrong or empty and the two cases before them need none; each offset is
+ * only believed where a fragment begins.
+ *
+ * Nothing of the data set is trusted: every number is checked against the bytes there are,
+ * since what comes out is used to read without further looks.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/frames.h"
 
 #include <stdlib.h>
@@ -39,6 +48,8 @@ static hilum_rc read_at(const struct mapping *mapping, uint64_t at, void *dst, u
 
 /* ---- native ---- */
 
+/* 65535: Rows and Columns are US. YBR_FULL_422 shares its colours between two pixels: two
+ * thirds of the bytes (PS3.3 C.7.6.3.1.2). */
 static hilum_rc map_native(const struct mapping *mapping, const struct hl_element *pixels)
 {
     const struct hl_scan *scan = mapping->scan;
@@ -76,7 +87,9 @@ static hilum_rc add_fragment(struct mapping *mapping, uint64_t at, uint64_t n)
     return HILUM_OK;
 }
 
-/* Heads of items only: the first is the basic offset table, which may be empty. */
+/* Heads of items only: the first is the basic offset table, which may be empty. One small read
+ * a fragment, from the page cache as a rule. Without a delimiter it ends where the data set
+ * ends: some writers forget it. */
 static hilum_rc walk_items(struct mapping *mapping, uint64_t at, uint64_t end)
 {
     hilum_rc rc = HILUM_OK;
@@ -103,7 +116,8 @@ static hilum_rc walk_items(struct mapping *mapping, uint64_t at, uint64_t end)
 
 /* ---- tables ---- */
 
-/* Frames begin where a table says, and a fragment begins there too; false: the table is not to be believed. */
+/* Frames begin where a table says, and a fragment begins there too; false: the table is not to
+ * be believed. Both lists ascend, so one pass does. */
 static bool starts_from(struct mapping *mapping, const uint8_t *table, size_t width)
 {
     struct hl_frames *out = mapping->out;
@@ -150,6 +164,9 @@ static bool try_tables(struct mapping *mapping)
 
 /* ---- code streams ---- */
 
+/* SOI of JPEG and JPEG-LS with the next marker, SOC and SIZ of JPEG 2000, the box of JP2; RLE
+ * says 1 to 15 segments of which the first begins behind its head of 64 bytes (PS3.5 G.5). In
+ * the middle of a stream these are next to impossible, and too many found is an error. */
 static bool begins_stream(const uint8_t *p, size_t n)
 {
     static const uint8_t jpeg[] = {0xFF, 0xD8, 0xFF}, j2k[] = {0xFF, 0x4F, 0xFF, 0x51},

@@ -17,6 +17,8 @@ struct hl_fragment_place {
     uint64_t at, n;
 };
 
+/* Memory is 16 bytes a fragment and 8 a frame. Once made it is not changed: any number of
+ * threads may read it. */
 struct hl_frames {
     uint64_t n; /* frames, 1 or more */
     bool is_native;

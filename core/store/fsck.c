@@ -2,6 +2,10 @@
  *
  * Rows are walked first, then objects. Runs beside everything else: an object that arrives
  * meanwhile has its row before its name, so it is no orphan. One thread.
+ *
+ * It holds no lock and stops nobody: a row may go while it is looked at, which then reads as
+ * missing. A fault that a second run does not find was one of those.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
@@ -84,7 +88,8 @@ static hilum_rc bytes_copy(const struct hl_store_provider *provider, const char 
     return rc;
 }
 
-/* Under another key, out of the way of later checks; never erased by us. */
+/* Under another key, out of the way of later checks; never erased by us. Copy, sync, commit,
+ * and only then erase: broken as they are, these bytes may be the only ones of a patient. */
 static hilum_rc set_aside(const struct hl_store_provider *provider, const char *key,
                           uint64_t length)
 {
@@ -106,6 +111,8 @@ static hilum_rc set_aside(const struct hl_store_provider *provider, const char *
     return rc == HILUM_OK ? provider->table->erase(provider->instance, key) : rc;
 }
 
+/* It is held in any case where the UID is known: nobody can tell which of the two the sender
+ * meant. */
 static hilum_rc orphan_adopt(struct checking *checking, struct hl_adopted *adopted)
 {
     struct hl_instance *row = &adopted->row;

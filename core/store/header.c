@@ -1,7 +1,13 @@
 /* From the scan to attributes in UTF-8: what the catalogue may keep and what rules may ask for.
  *
  * The list is what the catalogue may keep; a rule may ask for any other attribute by keyword
- * (rules.c), which is then read from the scan. SPDX-License-Identifier: Apache-2.0 */
+ * (rules.c), which is then read from the scan.
+ *
+ * Values are decoded to UTF-8 once, here: everything behind (catalogue, rules, queries, the
+ * web) knows no other character set. A text that cannot be decoded is left out rather than
+ * guessed, and stays in the object.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -133,7 +139,8 @@ const struct hl_header_field *hl_header_field_at(uint32_t tag)
     return NULL;
 }
 
-/* Binary numbers that are shown as decimal text. */
+/* Binary numbers that are shown as decimal text. AT and OB are not among them: no field of the
+ * catalogue has them. */
 static bool is_number_vr(const char *vr)
 {
     return strcmp(vr, "US") == 0 || strcmp(vr, "SS") == 0 || strcmp(vr, "UL") == 0 ||
@@ -217,8 +224,9 @@ static bool is_ascii(const uint8_t *bytes, size_t n)
     return true;
 }
 
-/* (0008,0005) says how (PS3.5 6.1); charset_repair is the site's word for a sender that says it
- * wrongly. false: bytes no reading makes text of. */
+/* (0008,0005) says how (PS3.5 6.1); charset_repair is the site's word for a sender that says
+ * it wrongly. false: bytes no reading makes text of. The repair set comes into play only where
+ * the declared one fails, see hl_charset_to_utf8; that it did is remarked on the instance. */
 static bool text_decode(const struct hl_scan *scan, const uint8_t *bytes, size_t n,
                         const char *charset_repair, struct hl_buf *out, bool *was_repaired)
 {
@@ -244,6 +252,8 @@ bool hl_header_text(const struct hl_scan *scan, uint32_t tag, const char *vr,
     hl_buf_clear(out);
     if (element == NULL || (element->value == NULL && element->length > 0))
         return false;
+    /* The object's own VR counts; UN and implicit VR are read as the dictionary's (PS3.5
+     * 6.2.2). */
     const char *known = element->vr[0] != '\0' && strcmp(element->vr, "UN") != 0 ? element->vr : vr;
     if (is_number_vr(known)) {
         numbers_text(element, known, hl_scan_is_big_endian(scan), out);
@@ -251,6 +261,7 @@ bool hl_header_text(const struct hl_scan *scan, uint32_t tag, const char *vr,
     }
     if (!hl_header_is_text_vr(known))
         return false;
+    /* NUL ends a text: some writers leave their buffer's remains behind it. */
     size_t n = element->length < HEADER_VALUE_MAX ? (size_t)element->length : HEADER_VALUE_MAX;
     const uint8_t *nul = n > 0 ? memchr(element->value, 0, n) : NULL;
     n = nul != NULL ? (size_t)(nul - element->value) : n;

@@ -16,6 +16,9 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 
+/* A probe a second: a disk that was full for a moment costs a sender's one retry. Free space 5
+ * times a second is 200 ms of a gigabit line, 25 MB, well below any useful min_free. Five
+ * seconds of waiting for memory are below every association timeout. */
 enum { PROBE_MS = 1000, SPACE_MS = 200, MEMORY_WAIT_MS = 5000, PROBE_BYTES = 4096 };
 
 static void cond_init(pthread_cond_t *cond)
@@ -49,7 +52,9 @@ static hilum_rc space_check(const struct hl_store *store, const struct hl_store_
     return rc;
 }
 
-/* Writes, flushes and removes a small object: what the next sender's object would need. */
+/* Writes, flushes and removes a small object: what the next sender's object would need. Never
+ * committed, so it never gets a name; one that a crash leaves is pending without a row and
+ * erased at the start. */
 static hilum_rc medium_probe(const struct hl_store *store, const struct hl_store_provider *provider)
 {
     static const uint8_t bytes[PROBE_BYTES];
@@ -69,7 +74,8 @@ static hilum_rc medium_probe(const struct hl_store *store, const struct hl_store
     return rc;
 }
 
-/* Said in the log when it changes, not per object. */
+/* Said in the log when it changes, not per object. `hl_error()` is the failure of the calling
+ * thread just now. */
 static void health_set(struct hl_store *store, const struct hl_store_provider *provider,
                        hilum_rc rc)
 {
@@ -128,6 +134,7 @@ hilum_rc hl_store_health(struct hl_store *store)
 
 /* ---- rows in doubt ---- */
 
+/* The list is not bounded but by the record: while it fails, safe mode lets no object begin. */
 void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job)
 {
     struct hl_doubt *doubt = calloc(1, sizeof *doubt);
@@ -143,8 +150,11 @@ void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job)
     pthread_mutex_unlock(&store->health_lock);
 }
 
-/* A transaction that failed with an I/O error may be found committed after all: only the record, once it
- * works again, knows whether the object is wanted. Frees the doubt, or says that it is still one. */
+/* A transaction that failed with an I/O error may be found committed after all: only the
+ * record, once it works again, knows whether the object is wanted. Frees the doubt, or says
+ * that it is still one. The flush comes last and before the commit: a row that was only read
+ * back from memory would not do. Anything that fails leaves it a doubt; nothing is lost
+ * meanwhile, the object stays pending. */
 static bool doubt_settle(struct hl_store *store, struct hl_doubt *doubt)
 {
     bool has_row = false;
@@ -204,7 +214,9 @@ static void media_probe(struct hl_store *store)
     }
 }
 
-/* Waits a whole PROBE_MS from the first bad news on, however often it is woken meanwhile. */
+/* Waits a whole PROBE_MS from the first bad news on, however often it is woken meanwhile. So a
+ * medium that flaps is probed once a second and no oftener. Both steps run without the lock: a
+ * probe of a hanging disk must not hold up who asks after the others. */
 static void *prober_run(void *arg)
 {
     struct hl_store *store = arg;
@@ -230,6 +242,7 @@ static void *prober_run(void *arg)
     return NULL;
 }
 
+/* The locks are made even if the thread is not: hl_health_close destroys them. */
 hilum_rc hl_health_open(struct hl_store *store)
 {
     pthread_mutex_init(&store->health_lock, NULL);

@@ -1,7 +1,12 @@
 /* Objects being read are not erased under their readers.
  *
  * A list of what is open for reading, few entries at a time. Erasing looks and erases under the
- * same lock. SPDX-License-Identifier: Apache-2.0 */
+ * same lock.
+ *
+ * One lock for all objects: it is taken at each open and close, for a few pointers. An erasure
+ * holds it for one unlink.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/frame_map.h"
 #include "core/store/store_internal.h"
 
@@ -45,6 +50,8 @@ static bool is_held(const struct hl_store *store, const struct hl_store_provider
     return false;
 }
 
+/* Order: the mark (blocks, so without the lock), then look and erase in one go, then what was
+ * derived from it. */
 hilum_rc hl_store_erase(struct hl_store *store, const char *name, const char *key)
 {
     const struct hl_store_provider *provider = hl_provider_find(store, name);

@@ -1,4 +1,7 @@
 /* Files from a disk or a medium take the same way as what arrives over the network.
+ *
+ * One thread a file, any number of files at once.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
@@ -117,6 +120,8 @@ static hilum_rc head_read(struct import *import)
     return rc;
 }
 
+/* The file is read a second time from the data set on, out of the page cache: its UIDs had to
+ * be known before the ingest could begin. */
 static hilum_rc pieces_feed(struct import *import, struct hl_ingest *ingest)
 {
     hilum_rc rc = HILUM_OK;

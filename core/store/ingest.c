@@ -2,7 +2,16 @@
  *
  * An ingest belongs to one thread, its association's or importer's. Whatever fails is remembered
  * in it and answered at the end; bytes that still come are swallowed. Nothing is left behind by
- * ingest_free() but what was recorded. SPDX-License-Identifier: Apache-2.0 */
+ * ingest_free() but what was recorded.
+ *
+ * Begin: the command's UIDs are checked, rules are asked about the offer, the medium is asked,
+ * and the object is opened. Data: each piece is stored, digested and scanned at once, so that
+ * an object of any size costs the memory of its header only. End: the header's identity is
+ * checked, rules are asked about it, what they want changed makes a second writing, and the
+ * group commit makes it durable and recorded. From outcome_take() on the answer may be
+ * success, and not before.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -14,6 +23,8 @@
 #include "core/dicom/uid.h"
 #include "core/store/compress.h"
 
+/* An ingest holds up to CHARGE_STEP bytes uncharged: with 1000 senders the budget is exceeded
+ * by 64 MB at most. PLAN_MAX is what a note can tell (HL_NOTE_PLAN_MAX). */
 enum { CHARGE_STEP = 64 * 1024, PLAN_MAX = 256 };
 
 #define TAG_SOP_CLASS    HL_TAG(0x0008, 0x0016)
@@ -60,7 +71,9 @@ int64_t hl_ingest_oldest(void *arg)
     return oldest;
 }
 
-/* An object that was not committed is aborted: the store forgets it. */
+/* An object that was not committed is aborted: the store forgets it. Whatever part of it was
+ * made: any step of begin() may have failed. The events go after the row was recorded, since
+ * the row's plan borrows their strings. */
 static void ingest_free(struct hl_ingest *ingest)
 {
     live_remove(ingest);
@@ -92,7 +105,9 @@ static bool uid_take(const char *uid, char out[65])
     return hl_header_uid_is_usable(out);
 }
 
-/* The source's texts stay borrowed. */
+/* The source's texts stay borrowed. Listed from here on, before a byte or a key exists:
+ * hl_ingest_oldest may be too early and never too late. A missing hash is found by begin(),
+ * which can answer. */
 static struct hl_ingest *ingest_new(struct hl_store *store, const struct hl_ingest_source *source)
 {
     struct hl_ingest *ingest = calloc(1, sizeof *ingest);
@@ -115,6 +130,7 @@ static hilum_rc uids_check(struct hl_ingest *ingest, const char *sop_class,
     bool is_instance = uid_take(sop_instance, ingest->sop_instance);
     bool is_class = uid_take(sop_class, ingest->sop_class);
     bool is_syntax = uid_take(transfer_syntax, ingest->transfer_syntax);
+    /* The one reason for all three: hl_ingest_refuse puts it behind its own words. */
     hl_fail(HILUM_EINVAL, "expected digits and dots, 1 to 64 characters");
     if (!is_instance)
         return hl_ingest_refuse(ingest, HILUM_EINVAL, 0xC000, TAG_SOP_INSTANCE,
@@ -126,7 +142,9 @@ static hilum_rc uids_check(struct hl_ingest *ingest, const char *sop_class,
     return HILUM_OK;
 }
 
-/* Opens the object and writes our file meta information. */
+/* Opens the object and writes our file meta information. The key is new for every attempt, so
+ * a resend never writes over what is there. Nothing is durable yet; the store forgets the key
+ * if the process ends here. */
 static hilum_rc object_open(struct hl_ingest *ingest)
 {
     struct hl_buf meta = {0};
@@ -154,7 +172,9 @@ static hilum_rc medium_check(struct hl_ingest *ingest, const struct hl_store_pro
     return rc == HILUM_OK ? rc : hl_ingest_refuse(ingest, rc, 0xA700, 0, what);
 }
 
-/* Rules first: what is refused costs nothing. A discarded object is swallowed without a store. */
+/* Rules first: what is refused costs nothing. A discarded object is swallowed without a store.
+ * The scan comes before the object, so that nothing has to be undone in the store when memory
+ * is short. */
 static hilum_rc begin(struct hl_ingest *ingest)
 {
     struct hl_scan_limits limits = {.max_held = ingest->store->options.header_limit};
@@ -207,6 +227,8 @@ hilum_rc hl_ingest_data(struct hl_ingest *ingest, const void *bytes, size_t n)
     const struct hl_store_options *options = &ingest->store->options;
     if (ingest->rc != HILUM_OK || ingest->is_discarded)
         return ingest->rc;
+    /* A700 and not C000: the limit is this site's and may be raised while the sender keeps the
+     * object. */
     if (options->max_object > 0 && ingest->length + n > options->max_object) {
         hl_fail(HILUM_EFULL, "object over max_object (%llu bytes)",
                 (unsigned long long)options->max_object);
@@ -221,6 +243,8 @@ hilum_rc hl_ingest_data(struct hl_ingest *ingest, const void *bytes, size_t n)
     rc = hl_scan_feed(ingest->scan, bytes, n);
     if (rc != HILUM_OK)
         return scan_refuse(ingest, rc);
+    /* The scan's own limit (header_limit) bounds one header; this one bounds all of them
+     * together. */
     uint64_t held = hl_scan_held(ingest->scan);
     if (held > ingest->charged + CHARGE_STEP && hl_memory_charge(ingest, held) != HILUM_OK)
         return hl_ingest_refuse(ingest, HILUM_ENOMEM, 0xA700, 0, "too many headers in flight");
@@ -260,6 +284,8 @@ static bool goes_on(const struct hl_scan *scan)
     return n > 0 && hl_scan_at(scan, n - 1)->tag > TAG_SERIES;
 }
 
+/* Asked again by duplicate.c for the study the known instance lies in: the newcomer may name
+ * another one. A failure to find out is no permission. */
 hilum_rc hl_ingest_may(struct hl_ingest *ingest, const char *study_uid)
 {
     const struct hl_ingest_source *source = &ingest->source;
@@ -270,8 +296,9 @@ hilum_rc hl_ingest_may(struct hl_ingest *ingest, const char *study_uid)
                   : HILUM_OK;
 }
 
-/* A palette belongs to no study, and some senders forget the UIDs: what is absent is taken from the command, or
- * derived, the same for objects that say the same of themselves. */
+/* A palette belongs to no study, and some senders forget the UIDs: what is absent is taken
+ * from the command, or derived, the same for objects that say the same of themselves. Identity
+ * first, permission last: what is asked about is the study the object will really be filed in. */
 static hilum_rc header_check(struct hl_ingest *ingest)
 {
     hilum_rc rc = hl_scan_end(ingest->scan);
@@ -327,6 +354,7 @@ static void row_fill(struct hl_ingest *ingest, struct hl_instance *row)
         .is_held = ingest->is_held,
         .held_by = ingest->is_held ? ingest->held_by : NULL,
         .held_reason = ingest->is_held ? ingest->held_reason : NULL,
+        /* Of the whole object with the head we write, as fsck finds it in the store. */
         .location = {.length = ingest->dataset_offset + ingest->length,
                      .dataset_offset = ingest->dataset_offset},
     };
@@ -340,7 +368,9 @@ static void row_fill(struct hl_ingest *ingest, struct hl_instance *row)
     memcpy(row->digest_received, ingest->digest_received, 16);
 }
 
-/* Data set and syntax as they came, before any edit: what tells a resend from a stranger. */
+/* Data set and syntax as they came, before any edit: what tells a resend from a stranger. The
+ * syntax is digested too: the same bytes mean something else under another one. `hash` itself
+ * goes on, for what is stored. */
 static hilum_rc digest_received(struct hl_ingest *ingest)
 {
     XXH3_state_t *state = XXH3_createState();
@@ -361,6 +391,7 @@ static hilum_rc outcome_take(struct hl_ingest *ingest, struct hl_commit_job *job
         return hl_ingest_fail(ingest, hl_commit_medium(job), rc, "cannot make it durable");
     if (job->row->outcome == HL_OUTCOME_EXISTS)
         return hl_duplicate_settle(ingest, job);
+    /* Here the object is durable and recorded: counted now, it can no longer be refused. */
     atomic_fetch_add(&ingest->store->objects, 1);
     atomic_fetch_add(&ingest->store->bytes, job->row->location.length);
     if (ingest->is_held)
@@ -380,7 +411,9 @@ static void warning_set(struct hl_ingest *ingest)
              "stored; pixel data or padding is cut short");
 }
 
-/* It will be dropped, or takes the place of a rotten one as it came: encoding it would be in vain. */
+/* It will be dropped, or takes the place of a rotten one as it came: encoding it would be in
+ * vain. Only a saving: what really becomes of it is decided in duplicate.c, after the record's
+ * unique key has spoken. */
 static bool is_resend(const struct hl_ingest *ingest)
 {
     struct hl_stored known;
@@ -397,11 +430,14 @@ static hilum_rc store_object(struct hl_ingest *ingest)
     struct hl_buf remark = {0};
     const struct hl_store_provider *failed = NULL;
     hilum_rc rc = digest_received(ingest);
+    /* A rule of instance.received may choose a store after the bytes went to the default one
+     * (or to that which instance.offered chose): then the object moves before it is committed. */
     bool is_elsewhere = ingest->chosen != NULL && ingest->chosen != ingest->provider;
     if (rc == HILUM_OK && is_elsewhere && medium_check(ingest, ingest->chosen) != HILUM_OK)
         return ingest->rc;
     if (rc == HILUM_OK && (ingest->edits.n > 0 || is_elsewhere))
         rc = hl_rewrite(ingest, &failed);
+    /* Not where pixels are missing: encoding would make up what was cut off. */
     if (rc == HILUM_OK && ingest->has_compress && !(ingest->remarks & HL_SCAN_TRUNCATED) &&
         !is_resend(ingest)) {
         rc = hl_compress_arriving(ingest);
@@ -419,6 +455,8 @@ static hilum_rc store_object(struct hl_ingest *ingest)
     if (ingest->is_derived)
         hl_buf_printf(&remark, "%sUIDs derived by Hilum", remark.len > 0 ? "; " : "");
     row.remark_text = remark.len > 0 ? hl_buf_str(&remark) : NULL;
+    /* Row, plan and remark live on this stack until hl_commit_run returns; the committers
+     * borrow them. */
     struct hl_commit_job job = {.provider = ingest->provider,
                                 .txn = ingest->txn,
                                 .is_synced = ingest->is_synced,
@@ -428,6 +466,8 @@ static hilum_rc store_object(struct hl_ingest *ingest)
     return rc;
 }
 
+/* A discarded object is answered with success (0000) and leaves nothing; its result has no
+ * UIDs, so that nobody waits for its study. */
 hilum_rc hl_ingest_end(struct hl_ingest *ingest, struct hl_ingest_result *result)
 {
     hilum_rc rc = ingest->rc;

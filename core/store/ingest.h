@@ -17,6 +17,9 @@
 
 struct hl_store; /* the ingest pipeline and its committer */
 
+/* What becomes of other content under a known SOP Instance UID (storage.duplicates).
+ * keep-first and quarantine both set the newcomer aside until a person decides; replace and
+ * version put it in the known one's place, version keeps that one readable. */
 enum hl_duplicate_policy { HL_KEEP_FIRST, HL_REPLACE, HL_VERSION, HL_QUARANTINE };
 /* "keep-first" and so on, as in the configuration and in rules. false: none of them. */
 bool hl_duplicate_policy_named(const char *text, enum hl_duplicate_policy *out);
@@ -42,21 +45,35 @@ struct hl_store_provider {
     const struct hilum_store *table;
     void *instance;
 };
-/* Opens and settles pending keys: a row exists -> finish, none -> erase; says how many of each. */
+/* Opens and settles pending keys: a row exists -> finish, none -> erase; says how many of
+ * each. `stores` is copied, its names, tables and instances are borrowed until hl_store_close,
+ * as are `record`, `bus` (NULL: no rules) and the texts of `options`. A store whose medium
+ * fails is sick from the start and fails nothing here. HILUM_EINVAL: none or too many stores;
+ * HILUM_ENOMEM; what the record fails with. On the starting thread, before anything is
+ * accepted. */
 hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct hl_record *record,
                        struct hl_bus *bus, const struct hl_store_options *options,
                        struct hl_store **out);
-/* Erases an object no row needs any more. HILUM_EAGAIN: somebody reads it; HILUM_ENOTFOUND: it is gone. */
+/* Erases an object no row needs any more. HILUM_EAGAIN: somebody reads it; HILUM_ENOTFOUND: it
+ * is gone. Makes the record durable first, so that no log brings the row back; may block for a
+ * second (HILUM_EAGAIN then, too). HILUM_EAGAIN also where the store's plugin is not loaded.
+ * Any thread. */
 hilum_rc hl_store_erase(struct hl_store *store, const char *name, const char *key);
 bool hl_store_has(const struct hl_store *store, const char *name); /* of the stores opened with */
-/* For objects that come from now on. Any thread. */
+/* For objects that come from now on. Any thread. What is under way is decided by the policy at
+ * its end. */
 enum hl_duplicate_policy hl_store_duplicates(struct hl_store *store);
 void hl_store_set_duplicates(struct hl_store *store, enum hl_duplicate_policy policy);
-/* Makes what is recorded durable and lets the stores' logs forget it: before they are drained. NULL is fine. */
+/* Makes what is recorded durable and lets the stores' logs forget it: before they are drained.
+ * NULL is fine. Blocks for a flush of the record. Any thread. */
 void hl_store_flush(struct hl_store *store);
+/* Nobody may use the store, nor anything opened on it, any more. The record must still be
+ * open; plugins of stores may be closed after it. NULL is fine. */
 void hl_store_close(struct hl_store *store); /* waits for groups under way */
-/* HILUM_OK while objects are accepted; otherwise why not (full, read-only): the safe mode. It ends by
- * itself when the medium is well again. Reads go on in safe mode. */
+/* HILUM_OK while objects are accepted; otherwise why not (full, read-only): the safe mode. It
+ * ends by itself when the medium is well again. Reads go on in safe mode. Of the store new
+ * objects go to, and of the record. May ask for free space, 5 times a second at most. Any
+ * thread. */
 hilum_rc hl_store_health(struct hl_store *store);
 
 /* Where an object comes from. Borrowed for the life of the ingest. */
@@ -84,26 +101,38 @@ struct hl_ingest_result {
 };
 
 struct hl_ingest;
-/* Runs instance.offered [filter] and opens an object in the store. On refusal result says how to answer,
- * *out is NULL, and the caller still has to read the data set off the wire. sop_class and sop_instance as
- * in the command; "" for files without meta header. */
+/* Runs instance.offered [filter] and opens an object in the store. On refusal result says how
+ * to answer, *out is NULL, and the caller still has to read the data set off the wire.
+ * sop_class and sop_instance as in the command; "" for files without meta header. An ingest
+ * belongs to one thread at a time, which rules and codecs run on, too. HILUM_EDENIED,
+ * HILUM_EAGAIN: a rule refused or deferred; HILUM_EFULL, HILUM_EIO, HILUM_EDENIED: safe mode;
+ * HILUM_EINVAL: a UID of the command; HILUM_ENOMEM. Nothing of it is durable before
+ * hl_ingest_end. */
 hilum_rc hl_ingest_begin(struct hl_store *store, const struct hl_ingest_source *source,
                          const char *sop_class, const char *sop_instance,
                          const char *transfer_syntax, struct hl_ingest **out,
                          struct hl_ingest_result *result);
-/* Data set bytes in order. After an error (result is remembered) further bytes are swallowed, so that the
- * peer can be answered in protocol. */
+/* Data set bytes in order. After an error (result is remembered) further bytes are swallowed,
+ * so that the peer can be answered in protocol. The bytes are taken before it returns. May
+ * wait up to 5 s for other headers to end (memory_budget). HILUM_EFULL: over max_object;
+ * HILUM_EINVAL: no data set; the store's own failures. */
 hilum_rc hl_ingest_data(struct hl_ingest *ingest, const void *bytes, size_t n);
-/* The data set is whole: checks, instance.received [filter, transform], durable, recorded. Blocks until
- * the answer is true. Frees ingest. Any outcome is in *result; HILUM_OK when the answer is a success. */
+/* The data set is whole: checks, instance.received [filter, transform], durable, recorded.
+ * Blocks until the answer is true. Frees ingest. Any outcome is in *result; HILUM_OK when the
+ * answer is a success. After success the object survives a power loss, in the store and in the
+ * catalogue, and so does what rules want done with it. */
 hilum_rc hl_ingest_end(struct hl_ingest *ingest, struct hl_ingest_result *result);
-/* The sender went away: leaves nothing. */
+/* The sender went away: leaves nothing. Frees ingest. NULL is fine. */
 void hl_ingest_abort(struct hl_ingest *ingest);
 
-/* Objects, bytes, refusals, duplicates, groups, mean group size since start. */
+/* Objects, bytes, refusals, duplicates, groups, mean group size since start. Appends one JSON
+ * object, with each store's own state and the frame cache's counts. Any thread. */
 void hl_store_status(struct hl_store *store, struct hl_buf *json);
 
-/* Imports one file (Part 10 or bare) through the same path. */
+/* Imports one file (Part 10 or bare) through the same path. Blocks until the answer is true.
+ * Files that have no UIDs get derived ones, the same at every import. A file that cannot be
+ * opened or read is 0110, one that is no DICOM (or a DICOMDIR) C000; links are followed. The
+ * caller's thread; any number of them at once. */
 hilum_rc hl_store_import_file(struct hl_store *store, const struct hl_ingest_source *source,
                               const char *path, struct hl_ingest_result *result);
 
@@ -111,10 +140,12 @@ hilum_rc hl_store_import_file(struct hl_store *store, const struct hl_ingest_sou
  * hl_ingest_begin, _data and _end; what is refused is swallowed to its end. */
 struct hl_upload;
 struct hl_part10; /* core/store/scan.h */
+/* The ingest begins once 132 KiB are there, or at the end. HILUM_ENOMEM. */
 hilum_rc hl_upload_new(struct hl_store *store, const struct hl_ingest_source *source,
                        struct hl_upload **out);
 hilum_rc hl_upload_data(struct hl_upload *upload, const void *bytes, size_t n);
-/* Blocks until the answer is true. HILUM_OK when it is a success. */
+/* Blocks until the answer is true. HILUM_OK when it is a success. HILUM_EINVAL stands for
+ * every refusal before the ingest began; result tells. */
 hilum_rc hl_upload_end(struct hl_upload *upload, struct hl_ingest_result *result);
 /* What its head says, as far as it is known by then. */
 const struct hl_part10 *hl_upload_file(const struct hl_upload *upload);
@@ -177,28 +208,42 @@ bool hl_outgoing_stays(const struct hl_outgoing *outgoing);
 /* Was that the last piece? True from the start for an empty data set. */
 bool hl_outgoing_is_end(const struct hl_outgoing *outgoing);
 void hl_outgoing_close(struct hl_outgoing *outgoing);
-/* Writes a whole Part 10 file (preamble, meta header, data set) to a path, durable. For export. */
+/* Writes a whole Part 10 file (preamble, meta header, data set) to a path, durable. For
+ * export. HILUM_EIO, HILUM_EFULL; otherwise as hl_outgoing_open and hl_outgoing_next. */
 hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t as_of,
                             const char *path);
 
-/* One attribute of a stored instance, by DICOM keyword, corrections applied, as UTF-8. Reads the object's header.
- * HILUM_ENOTFOUND: absent, or no such keyword. For rules that run after the answer. */
+/* One attribute of a stored instance, by DICOM keyword, corrections applied, as UTF-8. Reads
+ * the object's header. HILUM_ENOTFOUND: absent, or no such keyword. For rules that run after
+ * the answer. HILUM_ENOTFOUND also where there is no such instance; what hl_outgoing_open and
+ * hl_outgoing_next fail with. Reads 16 MiB at most. Any thread but none that must not block. */
 hilum_rc hl_store_attribute(struct hl_store *store, int64_t instance_id, const char *keyword,
                             struct hl_buf *out);
 
 /* ---- integrity ---------------------------------------------------------------------------------------- */
+/* `fault`: missing, unreadable, length, digest (a row's), orphan, broken orphan (an object's);
+ * instance_id 0 for the last two. Any code but HILUM_OK ends the check with it. */
 typedef hilum_rc (*hl_fsck_cb)(void *arg, const char *fault, const char *store, const char *key,
                                int64_t instance_id);
-/* Compares rows and objects of every store: missing, wrong length or digest, orphaned. repair: orphans that
- * are whole are recorded, broken ones are set aside (never erased). Calls each per fault. */
+/* Compares rows and objects of every store: missing, wrong length or digest, orphaned. repair:
+ * orphans that are whole are recorded, broken ones are set aside (never erased). Calls each
+ * per fault. Reads every byte of every store, at the medium's speed; what is received
+ * meanwhile is no fault. On the caller's thread. Errors of the record, of stores that cannot
+ * be listed, of `each`. */
 hilum_rc hl_store_fsck(struct hl_store *store, bool repair, hl_fsck_cb each, void *arg);
-/* Makes a lost catalogue again from the objects and the log beside them; what is there already stays. May be run again after
- * a crash, and goes on. HILUM_EAGAIN: it runs already. */
+/* Makes a lost catalogue again from the objects and the log beside them; what is there already
+ * stays. May be run again after a crash, and goes on. HILUM_EAGAIN: it runs already.
+ * `progress` (or NULL) hears how many objects were looked at, once a batch; what it returns
+ * but HILUM_OK ends the rebuild, to go on the next time. Takes as long as reading all stores.
+ * On the caller's thread, beside everything else. Errors of stores and record, HILUM_ENOMEM. */
 hilum_rc hl_store_rebuild(struct hl_store *store, hilum_rc (*progress)(void *arg, uint64_t done),
                           void *arg);
-/* Now and then: the log beside the objects, which only grows, is written anew when that is worth it. */
+/* Now and then: the log beside the objects, which only grows, is written anew when that is
+ * worth it. Called by the housekeeper. HILUM_OK where nothing was due, or while safe mode or a
+ * rebuild forbids it. */
 hilum_rc hl_store_tidy(struct hl_store *store);
-/* Is everything in it that should be? HILUM_ECONFLICT: more than that, the catalogue is an older one. */
+/* Is everything in it that should be? HILUM_ECONFLICT: more than that, the catalogue is an
+ * older one. Otherwise what the last saving failed with. Any thread. */
 hilum_rc hl_store_log_health(struct hl_store *store);
 
 #endif

@@ -24,6 +24,9 @@ static const char STALE[] =
     "the catalogue is older than the log beside the objects (a backup?): decisions made since are "
     "not in it; stop the "
     "server, move catalog.db* away, start it and run `hilum archive rebuild`";
+/* 256 bytes hold the first line. Writing anew is due at 8 MiB of changes or as much as
+ * everything is, at 500 objects that are an eighth of that, or at 4000 however small, since a
+ * start lists them all. */
 enum { FIRST_BYTES = 256, MANY_OBJECTS = 500 };
 #define LITTLE_BYTES ((uint64_t)8 * 1024 * 1024)
 
@@ -115,7 +118,8 @@ static hilum_rc writing_begin(struct hl_store *store, const char *key, int64_t r
     return rc == HILUM_OK ? writing_add(writing, head, strlen(head)) : rc;
 }
 
-/* Durable, or not there. */
+/* Durable, or not there. The digest's line is appended last and synced with all before it: an
+ * object that ends with its own digest was durable when its writer went on. */
 static hilum_rc writing_end(struct writing *writing, hilum_rc rc)
 {
     const struct hl_store_provider *provider = writing->provider;
@@ -141,7 +145,8 @@ static hilum_rc writing_end(struct writing *writing, hilum_rc rc)
     return rc;
 }
 
-/* Numbers ascend for ever; one that was taken and not written leaves a gap, which is no harm. */
+/* Numbers ascend for ever; one that was taken and not written leaves a gap, which is no harm.
+ * The lock is held over the listing: two numbers from two listings could be the same. */
 static hilum_rc number_take(struct hl_store *store, uint64_t *number)
 {
     hilum_rc rc = HILUM_OK;
@@ -159,7 +164,8 @@ static hilum_rc number_take(struct hl_store *store, uint64_t *number)
     return rc;
 }
 
-/* Of the record's writer: what changed. */
+/* Of the record's writer: what changed. Durable on return (hl_saver): for decisions of people
+ * the record waits for it before it answers. */
 static hilum_rc lines_write(void *arg, const char *lines, size_t n)
 {
     struct hl_store *store = arg;
@@ -183,7 +189,8 @@ static hilum_rc lines_write(void *arg, const char *lines, size_t n)
 
 /* ---- everything anew ------------------------------------------------------------------------------------------ */
 
-/* The oldest first: a line that says that something is gone outlives the line that says it is there. */
+/* The oldest first: a line that says that something is gone outlives the line that says it is
+ * there. A failure leaves more than is needed, which the next whole one erases. */
 static void older_erase(struct hl_store *store, uint64_t number)
 {
     struct hl_log_keys keys;
@@ -261,7 +268,8 @@ static hilum_rc pending_finish(struct hl_store *store)
     return rc;
 }
 
-/* Is the catalogue the one that wrote it? *is_newer: yes, but when it was younger than it is now. */
+/* Is the catalogue the one that wrote it? *is_newer: yes, but when it was younger than it is
+ * now. What cannot be read is taken for ours: a sick disk must not start a rebuild. */
 static bool is_ours(struct hl_store *store, const struct hl_log_key *key, bool *is_newer)
 {
     char first[FIRST_BYTES + 1] = "";
@@ -310,8 +318,9 @@ static bool is_lost(struct hl_store *store, const struct hl_log_key *newest)
            has_objects(store);
 }
 
-/* An empty log object is written for a new catalogue at once: its loss must be told from a first
- * start. */
+/* An empty log object is written for a new catalogue at once: its loss must be told from a
+ * first start. The saver is registered last, also after a failure: what is decided from now on
+ * has to be written as soon as the medium is well. */
 hilum_rc hl_log_open(struct hl_store *store)
 {
     const struct hl_saver saver = {

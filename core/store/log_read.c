@@ -13,6 +13,7 @@
 #include "core/base/log.h"
 
 static const char DIGEST[] = ",\"d\":\"";
+/* The last line has some 70 bytes. */
 enum { END_BYTES = 128, PIECE = 256 * 1024 };
 
 struct reading {
@@ -111,6 +112,8 @@ static hilum_rc object_try(struct hl_store *store, const struct hl_log_key *key,
     return HILUM_OK;
 }
 
+/* The numbers order them across stores: what lay in the default store of then is read like
+ * that of now. */
 hilum_rc hl_log_put(struct hl_store *store, const struct hl_log_keys *keys, bool *has_whole)
 {
     uint64_t from = 0;

@@ -31,7 +31,9 @@ static void element(struct hl_buf *out, unsigned number, const char *vr, const c
 }
 
 /* Group length (0002,0000) first, as required; the private fields of the sender's own head are
- * not taken over. */
+ * not taken over. (0002,0016) names who sent the object to us, for whoever finds the file
+ * without a catalogue. A few hundred bytes, known before the data set is: so it can be written
+ * first and never again. */
 void hl_meta_write(const char *sop_class, const char *sop_instance, const char *transfer_syntax,
                    const char *source_aet, struct hl_buf *out)
 {
@@ -58,8 +60,10 @@ void hl_meta_write(const char *sop_class, const char *sop_instance, const char *
     hl_buf_fini(&group);
 }
 
-/* A directory a minute: it never grows beyond what a minute brings, and the one in use is in the cache. Milliseconds of
- * it lead the name, so that a rebuild knows the order of arrival whatever became of the file. */
+/* A directory a minute: it never grows beyond what a minute brings, and the one in use is in
+ * the cache. Milliseconds of it lead the name, so that a rebuild knows the order of arrival
+ * whatever became of the file. UTC, so that a change to summer time gives no hour twice. The
+ * 64 random bits keep keys apart, also those of two servers whose stores are merged one day. */
 void hl_key_make(char out[201])
 {
     uint8_t random[8];

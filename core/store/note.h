@@ -5,6 +5,8 @@
 #include "core/bus/bus.h"
 #include "core/record/record.h"
 
+/* What replay.c reads back at once. A store may take less (store-fs: a block of its log); a
+ * note that is too long is not written, and its row is flushed instead. */
 enum { HL_NOTE_BYTES_MAX = 4096, HL_NOTE_PLAN_MAX = 256 };
 
 /* Zero-initialised is empty. row points into it: not to be copied. */

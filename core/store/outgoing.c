@@ -20,6 +20,11 @@
 #include "core/dicom/uid.h"
 #include "core/store/recode.h"
 
+/* CHECK_STEP: small, as a check skips values and so reads heads only. HELD_BACK: see
+ * recoded_next. POPULATE_MAX: up to there faulting in everything at once is cheaper than page
+ * by page; more would make the first byte wait. VERIFY_MAX: 16 MiB are digested in a few
+ * milliseconds when they are in memory. PLAIN_PIECE: bytes given to one write; more saves
+ * nothing. */
 enum {
     CHECK_STEP = 4096,
     HELD_BACK = 8,
@@ -30,7 +35,9 @@ enum {
 
 /* ---- bytes ---- */
 
-/* Objects are immutable, so a map stays whole; one that is shorter than recorded is not mapped at all. */
+/* Objects are immutable, so a map stays whole; one that is shorter than recorded is not mapped
+ * at all. The descriptor is closed at once: however many objects are under way, they need maps
+ * and no descriptors. Failure of any step is none: the object is read instead. */
 static void map_try(struct hl_outgoing *outgoing)
 {
     const struct hilum_store *table = outgoing->provider->table;
@@ -51,6 +58,8 @@ static void map_try(struct hl_outgoing *outgoing)
             outgoing->map = map;
             outgoing->map_size = size;
             outgoing->bytes = (const uint8_t *)map + (first - start);
+            /* The kernel may then drop what has left, so one large object does not push others
+             * out of memory. */
             madvise(map, size, MADV_SEQUENTIAL);
             outgoing->stamp = hl_verified_stamp(&outgoing->stored, &st);
         }
@@ -86,7 +95,8 @@ hilum_rc hl_outgoing_read(struct hl_outgoing *outgoing, uint64_t at, void *dst, 
                                       : hl_outgoing_read_stored(outgoing, at, dst, n);
 }
 
-/* One fault, not many, for who reads all of it. */
+/* One fault, not many, for who reads all of it. Without MADV_POPULATE_READ (before Linux 5.14)
+ * it fails, and pages come one by one as ever. */
 static void populate(struct hl_outgoing *outgoing)
 {
     if (outgoing->map == NULL || outgoing->map_size > POPULATE_MAX || outgoing->is_populated)
@@ -108,7 +118,9 @@ static hilum_rc bytes_at(struct hl_outgoing *outgoing, uint64_t at, size_t n, co
 
 /* ---- is it what was stored? ---- */
 
-/* HILUM_ECORRUPT, and told to the journal if it is an object of the catalogue. */
+/* HILUM_ECORRUPT, and told to the journal if it is an object of the catalogue. Every way to
+ * find it ends here, once per object that is opened; a rule that listens to instance.corrupted
+ * is told by the journal. */
 static hilum_rc corrupted(struct hl_outgoing *outgoing, const char *why)
 {
     if (outgoing->stored.instance_id != 0)
@@ -151,7 +163,9 @@ hilum_rc hl_outgoing_scan(struct hl_outgoing *outgoing, struct hl_scan *scan)
     return rc == HILUM_OK ? hl_scan_end(scan) : rc;
 }
 
-/* The stored bytes are what was stored: said before they are read in another order than that of the digest. */
+/* The stored bytes are what was stored: said before they are read in another order than that
+ * of the digest. A deflated object is read twice and out of order from here on, so it must be
+ * known to be whole first. */
 static hilum_rc stored_verify(struct hl_outgoing *outgoing)
 {
     hilum_rc rc = HILUM_OK;
@@ -210,7 +224,9 @@ static hilum_rc deflated_open(struct hl_outgoing *outgoing, const struct hl_over
     return rc;
 }
 
-/* Reads the whole object before its first byte leaves: the price of a correction. */
+/* Reads the whole object before its first byte leaves: the price of a correction.
+ * hl_outgoing_scan compares the digest as well: what is spliced was found sound before a piece
+ * of it leaves. */
 static hilum_rc splice_open(struct hl_outgoing *outgoing, const struct hl_overlays *overlays)
 {
     struct hl_scan *scan = NULL;
@@ -227,7 +243,9 @@ static hilum_rc splice_open(struct hl_outgoing *outgoing, const struct hl_overla
 
 /* ---- life ---- */
 
-/* A catalogued object that is missing or has another length is corrupt, not absent. */
+/* A catalogued object that is missing or has another length is corrupt, not absent. The hold
+ * comes before the first look: an object that is there now stays there until the close, while
+ * the record's location may be retired meanwhile. */
 static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
 {
     const struct hl_location *location = &outgoing->stored.location;
@@ -249,6 +267,8 @@ static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
     map_try(outgoing);
     if (outgoing->map == NULL)
         outgoing->buffer = malloc(HL_OUTGOING_PIECE);
+    /* No hash, no digest: `hash` NULL stands for "verified" from here on. (Also where there
+     * was no memory for one: reading goes on.) */
     if (!hl_verified_knows(outgoing->store->verified, outgoing->stamp))
         outgoing->hash = XXH3_createState();
     if (outgoing->hash != NULL)
@@ -277,6 +297,8 @@ hilum_rc hl_outgoing_of(struct hl_store *store, const struct hl_stored *stored,
     return rc;
 }
 
+/* Row and corrections are read in two transactions: a correction in between is in or not, as
+ * if the call had come a little earlier or later. */
 hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t as_of,
                           struct hl_outgoing **out)
 {
@@ -299,6 +321,8 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
 {
     if (outgoing == NULL)
         return;
+    /* First, since it waits for decoders that read from the map and the buffer. The hold goes
+     * last. */
     hl_frames_out_free(outgoing->frames); /* other threads may be reading for it */
     if (outgoing->map != NULL)
         munmap(outgoing->map, outgoing->map_size);
@@ -334,6 +358,7 @@ const char *hl_outgoing_sop_instance(const struct hl_outgoing *outgoing)
     return derived[0] != '\0' ? derived : outgoing->stored.sop_instance;
 }
 
+/* Without a Source AE title: the file is ours, whoever sent the object. */
 void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_syntax,
                       struct hl_buf *out)
 {
@@ -343,7 +368,8 @@ void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_s
 
 /* ---- piece by piece ---- */
 
-/* Without a splice the whole data set is one piece. */
+/* Without a splice the whole data set is one piece. So that everything below has one case and
+ * not two. */
 static struct hl_piece piece_of(const struct hl_outgoing *outgoing, size_t i)
 {
     return outgoing->splice.count > 0 ? outgoing->splice.pieces[i]
@@ -403,7 +429,9 @@ static bool is_made_anew(const struct hl_outgoing *outgoing)
     return outgoing->recode != NULL || outgoing->deflating != NULL;
 }
 
-/* A corrupt object never leaves whole. What is spliced was digested before its first piece. */
+/* A corrupt object never leaves whole. What is spliced was digested before its first piece.
+ * With a hash left there is no splice but the one that decodes, which was verified too: so the
+ * bytes digested here are always the stored ones in their order. */
 static hilum_rc source_next(struct hl_outgoing *outgoing, const uint8_t **bytes, size_t *n)
 {
     if (outgoing->cursor.at == 0 && outgoing->cursor.piece == 0)
@@ -423,8 +451,9 @@ static hilum_rc source_next(struct hl_outgoing *outgoing, const uint8_t **bytes,
 
 /* ---- in another syntax ---- */
 
-/* The conversion once over everything but values, so that what cannot be converted is known before its first
- * byte is on its way. */
+/* The conversion once over everything but values, so that what cannot be converted is known
+ * before its first byte is on its way. Skipping values makes it cheap: of a CT slice it reads
+ * some 3 KiB, of a gigabyte the same. */
 static hilum_rc recode_check(struct hl_outgoing *outgoing, struct hl_recode *recode)
 {
     struct hl_outgoing_cursor cursor = {0};
@@ -473,7 +502,8 @@ void hl_outgoing_reset(struct hl_outgoing *outgoing)
         XXH3_128bits_reset(outgoing->hash);
 }
 
-/* Tried once without output, then made: after that nothing but the medium can fail it. */
+/* Tried once without output, then made: after that nothing but the medium can fail it. In this
+ * order decoding comes first, as only native pixels have a byte order to turn. */
 static hilum_rc recode(struct hl_outgoing *outgoing, const char *transfer_syntax, bool is_whole)
 {
     const char *stored = outgoing->stored.transfer_syntax;
@@ -510,6 +540,9 @@ static bool is_explicit(struct hl_outgoing *outgoing)
            !hl_head_sniff(head, &coding);
 }
 
+/* For encoders and comparisons. A data set that is in explicit little endian already must not
+ * be "converted" by them: conversion drops group lengths and defined lengths, and then it
+ * would not be the same object. */
 hilum_rc hl_outgoing_to_native(struct hl_outgoing *outgoing, bool is_raw)
 {
     if (is_raw && is_explicit(outgoing))
@@ -531,7 +564,8 @@ hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_s
                : hl_fail_in(rc, "%s stays %s", outgoing->stored.sop_instance, hl_uid_name(stored));
 }
 
-/* One piece of the source into outgoing->recoded. */
+/* One piece of the source into outgoing->recoded. One of recode and deflating is there; with
+ * both, recode deflates for itself. */
 static hilum_rc recode_step(struct hl_outgoing *outgoing)
 {
     const uint8_t *bytes = NULL;
@@ -635,7 +669,8 @@ static hilum_rc export_write(struct hl_outgoing *outgoing, int fd, const char *p
     return rc;
 }
 
-/* The new name, too, must survive a power loss. */
+/* The new name, too, must survive a power loss. Asked for by the export of whole studies,
+ * after which originals may be erased. */
 static hilum_rc parent_sync(const char *path)
 {
     char parent[4096];

@@ -1,5 +1,11 @@
 /* Frames of an object, one by one and in any order: the map says where each lies, decoded ones come from the cache or are
  * decoded once for all who ask, and who reads one after the other has the next ones decoded on the other cores.
+ *
+ * Threads: a frame source belongs to one thread, which asks; decoders of the store's pool read
+ * through it meanwhile. They use only what does not change once it is made (the map of frames,
+ * the mapped bytes, the view), and `pending` keeps all that alive until the last of them is
+ * done. The cache has its own lock.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/outgoing_internal.h"
 
@@ -14,6 +20,8 @@
 #include "core/store/frame_cache.h"
 #include "core/store/pixels.h"
 
+/* FIRST_PIXELS: Float Pixel Data, the first of the three kinds (PS3.3 C.7.6.24). The map of an
+ * object of one frame is one look at its head: not worth a file. */
 enum { MAP_STEP = 64 * 1024, WORTH_KEEPING = 2 /* frames */, FIRST_PIXELS = 0x7FE00008 };
 
 struct hl_frames_out {
@@ -40,6 +48,7 @@ static struct hl_frame_map_of map_of(const struct hl_outgoing *outgoing)
                                     .digest = location->digest_stored};
 }
 
+/* Of the last element seen: elements ascend, so it is the pixel data or nothing is. */
 static bool has_pixels(const struct hl_scan *scan)
 {
     size_t n = hl_scan_count(scan);
@@ -96,7 +105,9 @@ static bool is_kept(const struct hl_outgoing *outgoing)
     return outgoing->stored.instance_id != 0;
 }
 
-/* Native frames are found by arithmetic, one frame by one look: only what was walked is worth a file. */
+/* Native frames are found by arithmetic, one frame by one look: only what was walked is worth
+ * a file. A map that could not be kept is made again the next time; nobody who asks for a
+ * frame fails for it. */
 static hilum_rc map_open(struct hl_frames_out *frames)
 {
     const struct hl_frame_map_of of = map_of(frames->outgoing);
@@ -163,6 +174,7 @@ struct wanted {
     uint64_t n; /* bytes */
 };
 
+/* Two bytes more than a frame: hl_unpack_into moves frames of bits by up to 7 bits in place. */
 static hilum_rc load(void *arg, struct hl_cached_frame *out)
 {
     const struct wanted *wanted = arg;
@@ -178,6 +190,8 @@ static hilum_rc load(void *arg, struct hl_cached_frame *out)
     return rc;
 }
 
+/* The key is the content's digest, not the instance: the same frame under two UIDs, or before
+ * and after a correction of its header, is decoded once. */
 static struct wanted want(struct hl_frames_out *frames, uint64_t i, uint32_t reduce, uint64_t n)
 {
     struct wanted wanted = {.frames = frames, .key = {.frame = i, .reduce = reduce}, .n = n};
@@ -186,6 +200,8 @@ static struct wanted want(struct hl_frames_out *frames, uint64_t i, uint32_t red
     return wanted;
 }
 
+/* The former frame is let go first: with it held a cache of one frame's size could not take
+ * the next. */
 static hilum_rc get(struct hl_frames_out *frames, uint64_t i, uint32_t reduce, uint64_t n)
 {
     struct hl_frame_cache *cache = frames->outgoing->store->frames;
@@ -235,7 +251,9 @@ static void start_ahead(struct hl_frames_out *frames, uint64_t i, uint64_t n)
     pthread_mutex_unlock(&frames->lock);
 }
 
-/* Somebody reads one frame after the other: the next ones are begun, as many as there are cores and room in the cache. */
+/* Somebody reads one frame after the other: the next ones are begun, as many as there are
+ * cores and room in the cache. A quarter of the cache at most, or several readers would push
+ * out what the others have just decoded. */
 static void look_ahead(struct hl_frames_out *frames, uint64_t i, uint64_t n)
 {
     const struct hl_store *store = frames->outgoing->store;
@@ -249,6 +267,8 @@ static void look_ahead(struct hl_frames_out *frames, uint64_t i, uint64_t n)
 
 /* ---- what is asked for ---- */
 
+/* Native frames are copied from the mapped file and never cached: the page cache has them
+ * already. */
 hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilum_frame *out,
                            const void **pixels, uint64_t *n)
 {
@@ -322,6 +342,8 @@ bool hl_outgoing_place(const struct hl_outgoing *outgoing, uint64_t stored, uint
 
 /* ---- of the store ---- */
 
+/* A decoder per core: decoding is all computing. The pool is the store's, so that many readers
+ * do not make many threads. */
 hilum_rc hl_frames_open(struct hl_store *store)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -335,6 +357,7 @@ hilum_rc hl_frames_open(struct hl_store *store)
     return rc == HILUM_OK ? hl_pool_new("decode", store->n_decoders, &store->decoders) : rc;
 }
 
+/* The pool first: it finishes what it has begun, which ends in the cache. */
 void hl_frames_close(struct hl_store *store)
 {
     hl_pool_free(store->decoders);

@@ -1,4 +1,11 @@
-/* An object on its way out, shared by the outgoing*.c files only. SPDX-License-Identifier: Apache-2.0 */
+/* An object on its way out, shared by the outgoing*.c files only.
+ *
+ * Places are counted in three ways, which must not be mixed: in the object as the store has it
+ * (its location's offset and length), in the stored data set (from dataset_offset on), and in
+ * the data set as it leaves (through the pieces of a splice). hl_outgoing_shift_at and
+ * hl_outgoing_place lead from one of the last two to the other.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_STORE_OUTGOING_INTERNAL_H
 #define HL_STORE_OUTGOING_INTERNAL_H
 
@@ -6,6 +13,7 @@
 #include "core/store/pack.h"
 #include "core/store/unpack.h"
 
+/* What is read at once where a store cannot be mapped, and digested or converted in one go. */
 enum { HL_OUTGOING_PIECE = 256 * 1024 };
 
 /* A place in the data set as it leaves, before any conversion. */

@@ -1,4 +1,9 @@
-/* An object that is encoded as it leaves: all of it, before its first byte. SPDX-License-Identifier: Apache-2.0 */
+/* An object that is encoded as it leaves: all of it, before its first byte.
+ *
+ * It cannot be otherwise: the offset table stands before the frames (PS3.5 A.4), and a frame that
+ * cannot be encoded must be known before anything has left. What is encoded waits in a spool.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/outgoing_internal.h"
 
 #include "core/base/error.h"

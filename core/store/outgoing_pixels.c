@@ -1,4 +1,10 @@
-/* An object whose compressed pixels are decoded as it leaves. SPDX-License-Identifier: Apache-2.0 */
+/* An object whose compressed pixels are decoded as it leaves.
+ *
+ * Two splices then lie over each other: corrections over the stored bytes, and over what they
+ * make the new description of the pixels (hl_splice_compose). Frames themselves are read past
+ * both, where they lie.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/outgoing_internal.h"
 
 #include "core/base/error.h"

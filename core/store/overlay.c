@@ -14,6 +14,8 @@
 #include "core/base/error.h"
 #include "core/dicom/charset.h"
 
+/* Four megabytes of earlier corrections, or of one nested sequence that is looked through:
+ * beyond what people write by hand. */
 enum { ORIGINAL_MAX = 4 * 1024 * 1024 };
 
 #define TAG_CHARSET  HL_TAG(0x0008, 0x0005)
@@ -66,7 +68,8 @@ static size_t number_encode(const struct plan *plan, const char *vr, const char 
     return size;
 }
 
-/* 1: the character set cannot say it. */
+/* 1: the character set cannot say it. Other binary VRs (FD, AT, ...) are not corrected by
+ * people; their texts would go out as they are. */
 static hilum_rc value_encode(struct plan *plan, const char *vr, const char *text,
                              struct hl_buf *out)
 {
@@ -138,7 +141,9 @@ static bool may_be_sequence(const struct plan *plan, const struct hl_element *el
            (element->value == NULL && element->length > 0);
 }
 
-/* Text inside sequences keeps its bytes, so the set may only change where these are plain ASCII. */
+/* Text inside sequences keeps its bytes, so the set may only change where these are plain
+ * ASCII. The scan knows no nested elements, so bytes have to do. A doubt costs a '?' in one
+ * value; a wrong yes would make all nested names unreadable. */
 static bool may_become_utf8(struct plan *plan)
 {
     for (size_t i = 0; i < hl_scan_count(plan->scan); i++) {
@@ -161,7 +166,9 @@ static bool may_become_utf8(struct plan *plan)
     return true;
 }
 
-/* Every other text of the top level, written anew in UTF-8, and the character set itself. */
+/* Every other text of the top level, written anew in UTF-8, and the character set itself.
+ * Values the scan has not kept (over 64 KiB) keep their bytes: no text VR that is shown is so
+ * long. */
 static hilum_rc recode_edits(struct plan *plan)
 {
     struct hl_buf text = {0};
@@ -220,7 +227,8 @@ static size_t olds_collect(const struct plan *plan, struct hl_edit *olds)
     return n;
 }
 
-/* The time is that of the latest correction: one item tells all of them. */
+/* The time is that of the latest correction: one item tells all of them. UTC with its offset
+ * (PS3.5 6.2, DT). Which correction of several said what is in the catalogue's history. */
 static hilum_rc original_edit(struct plan *plan)
 {
     int64_t when = 0;
@@ -265,7 +273,8 @@ static int edit_order(const void *a, const void *b)
 }
 
 /* Tried in the object's character set first; what cannot be said is '?' there, unless the set
- * may change. */
+ * may change. recode_edits comes after the corrections themselves, so that what is corrected
+ * is not recoded as well. */
 static hilum_rc texts_plan(struct plan *plan)
 {
     bool is_lossy = false;

@@ -1,4 +1,11 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Native pixels become compressed ones, as the data set streams through: what is not pixel
+ * data goes into one spool (rest), each frame is gathered, encoded and put into another
+ * (coded) as soon as it is whole. At the end the new description of the pixels is known
+ * (pack_attributes.c), and a splice over `rest` with the coded items in the place of the
+ * pixels is the result. So memory is a frame and its code stream, whatever the size of the
+ * object.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/pack_internal.h"
 
 #include <stdio.h>
@@ -59,6 +66,7 @@ struct call {
     struct hilum_encoded *done;
 };
 
+/* Asked for no loss and told of loss: the codec is not believed, the object stays as it is. */
 static hilum_rc ask(void *arg, const struct hilum_codec *codec, void *instance)
 {
     const struct call *call = arg;
@@ -89,6 +97,9 @@ static hilum_rc encode(struct hl_pack *pack, struct hilum_encoded *done)
     return hl_codecs_ask(pack->codecs, pack->wish.transfer_syntax, flags, ask, &call);
 }
 
+/* One fragment a frame, as the standard asks for where there is an extended table, and what
+ * every reader copes with. The offset is that of the item's head from the first frame's (PS3.5
+ * A.4). */
 static hilum_rc add_item(struct hl_pack *pack)
 {
     size_t n = pack->stream.len, odd = n % 2;
@@ -104,6 +115,7 @@ static hilum_rc add_item(struct hl_pack *pack)
     return rc == HILUM_OK ? hl_spool_add(&pack->coded, pack->stream.data, n + odd) : rc;
 }
 
+/* The header describes all frames at once, so they have to come out alike. */
 static hilum_rc end_frame(struct hl_pack *pack)
 {
     struct hilum_encoded done = {.size = sizeof done};
@@ -158,7 +170,8 @@ static hilum_rc take_bits(struct hl_pack *pack, const uint8_t *p, size_t n)
     return rc;
 }
 
-/* One byte more than the frames is padding; anything else beyond them would be lost. */
+/* One byte more than the frames is padding; anything else beyond them would be lost. Nothing
+ * is dropped unseen: an object with bytes behind its last frame stays as it is. */
 static hilum_rc check_length(const struct hl_pack *pack)
 {
     uint64_t n = pack->n_frames;
@@ -202,6 +215,8 @@ static hilum_rc take_pixels(struct hl_pack *pack, const uint8_t *p, size_t n)
     return pack->bits % 8 ? take_bits(pack, p, n) : take_bytes(pack, p, n);
 }
 
+/* The pixel data's head is known to the scan before its first byte of value comes, as the scan
+ * has taken these bytes already. */
 hilum_rc hl_pack_feed(struct hl_pack *pack, const void *bytes, size_t n)
 {
     const uint8_t *p = bytes;

@@ -105,7 +105,8 @@ static hilum_rc edit_image_type(struct hl_pack *pack)
     return edit_text(pack, TAG_IMAGE_TYPE, "CS", out);
 }
 
-/* The same for the same object and the same loss, so that what is sent twice is one object. */
+/* The same for the same object and the same loss, so that what is sent twice is one object. A
+ * new UID because what lost something is another object. */
 static hilum_rc edit_instance(struct hl_pack *pack)
 {
     const struct hl_pack_wish *wish = &pack->wish;
@@ -265,8 +266,9 @@ static bool is_far(const struct hl_pack *pack)
     return pack->items[pack->n_items - 1].at > UINT32_MAX || pack->n_items > UINT32_MAX / 8;
 }
 
-/* A basic table where offsets fit into it, an extended one where they do not, and then the basic one is empty
- * (PS3.3 C.7.6.3.1.8). */
+/* A basic table where offsets fit into it, an extended one where they do not, and then the
+ * basic one is empty (PS3.3 C.7.6.3.1.8). Always filled where it can be: readers find frames
+ * without walking, and need not guess. */
 static hilum_rc make_table(struct hl_pack *pack)
 {
     size_t n = is_far(pack) ? 0 : pack->n_items;

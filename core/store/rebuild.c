@@ -2,7 +2,13 @@
  *
  * One at a time, on the thread of the command, beside a server that receives. May be cut short
  * and run again: objects with a row are skipped, and the end is noted only when all of it is
- * done. SPDX-License-Identifier: Apache-2.0 */
+ * done.
+ *
+ * The order: the log's lines are read first, as they hold what the objects do not know
+ * (corrections, holds, who sent what); then persons, so that objects find them; then the
+ * objects; then what refers to objects. The record keeps lines that wait for their object.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <jansson.h>
@@ -15,6 +21,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 
+/* A flush for 64 objects. LINE_MAX_BYTES: of an earlier Hilum's lines, one an object. */
 enum { BATCH = 64, LINE_MAX_BYTES = 1024 * 1024 };
 #define MINUTE_US (60 * INT64_C(1000000))
 
@@ -61,8 +68,10 @@ static hilum_rc batch_record(struct rebuilding *rebuilding)
     return rc;
 }
 
-/* As the log says, or the key; for keys of an earlier Hilum when the file was written, unless the store wrote it again
- * later (a log cut into files). */
+/* As the log says, or the key; for keys of an earlier Hilum when the file was written, unless
+ * the store wrote it again later (a log cut into files). The order of arrival decides which of
+ * two objects under one UID is the one that counts, so a wrong time must not come from a copy
+ * of the store: the time of a file is used within the minute of its key only. */
 static hilum_rc received_find(struct rebuilding *rebuilding, struct found *found, int64_t mtime_us)
 {
     hilum_rc rc = hl_record_restore_received(rebuilding->store->record, rebuilding->provider->name,
@@ -228,7 +237,9 @@ static hilum_rc all_objects_take(struct rebuilding *rebuilding)
     return rc;
 }
 
-/* The log is written anew before the end is noted: from then on it is this catalogue's. */
+/* The log is written anew before the end is noted: from then on it is this catalogue's. Every
+ * step may be done twice: what is there stays. So a crash anywhere is mended by running it
+ * again. */
 static hilum_rc rebuild(struct rebuilding *rebuilding)
 {
     struct hl_store *store = rebuilding->store;

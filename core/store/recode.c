@@ -2,7 +2,13 @@
  *
  * A stack of open sequences and items, RECODE_FRAMES deep at most, and one value in hand: memory
  * does not depend on the data set. Lengths of what is nested are checked against what is around
- * it. SPDX-License-Identifier: Apache-2.0 */
+ * it.
+ *
+ * It decides as scan.c does wherever a data set is not as it should be (delimiters missing or
+ * twice, UN of undefined length, the other coding than said): an object that was accepted can
+ * leave converted, or is refused by recode_check before its first byte.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/recode_internal.h"
 
 #include <stdlib.h>
@@ -89,7 +95,9 @@ static uint64_t limit_of(const struct hl_recode *recode)
     return top ? top->limit : UINT64_MAX;
 }
 
-/* Of the items and data sets around, the nearest that says it. */
+/* Of the items and data sets around, the nearest that says it. "US or SS" needs it where the
+ * source has no VRs (PS3.3 C.7.6.3.1): an item may say it for itself and inherits it
+ * otherwise. */
 static bool *signed_flag(struct hl_recode *recode)
 {
     return recode->depth ? &recode->frames[recode->depth - 1].is_signed : &recode->is_signed;
@@ -109,7 +117,9 @@ static void put_head(struct hl_recode *recode, uint32_t tag, const char *vr, uin
     hl_head_put(recode->out, tag, vr, length, recode->to);
 }
 
-/* `length` as coded; the head has been consumed by the time the frame counts. */
+/* `length` as coded; the head has been consumed by the time the frame counts. A frame's limit
+ * is never beyond that of what is around it: so one comparison at each head finds whatever
+ * ends. */
 static hilum_rc push(struct hl_recode *recode, struct recode_frame frame, uint32_t length)
 {
     uint64_t limit = limit_of(recode), begin = recode->head_offset + recode->head_size;
@@ -124,7 +134,8 @@ static hilum_rc push(struct hl_recode *recode, struct recode_frame frame, uint32
     return HILUM_OK;
 }
 
-/* Its delimiter is written whether it had one or a length. */
+/* Its delimiter is written whether it had one or a length. So a defined length becomes an
+ * undefined one without going back. */
 static void pop(struct hl_recode *recode)
 {
     bool is_item = recode->frames[--recode->depth].is_item;
@@ -153,7 +164,9 @@ static void drop(struct hl_recode *recode, uint64_t n)
     recode->state = n ? RECODE_DROP : RECODE_HEAD;
 }
 
-/* The VR to be written: the element's own, or the dictionary's where the source has none. */
+/* The VR to be written: the element's own, or the dictionary's where the source has none.
+ * Private elements of an implicit source are UN (their creators LO): no dictionary here knows
+ * them, and UN keeps their bytes. */
 static const char *vr_of(struct hl_recode *recode, const struct hl_head *head)
 {
     if (head->vr[0])
@@ -186,6 +199,8 @@ static unsigned unit_of(const char *vr)
     return 1;
 }
 
+/* Written before the value is seen, as all heads. Odd lengths are made even here and nowhere
+ * else (PS3.5 7.1.1). */
 static hilum_rc open_value(struct hl_recode *recode, const struct hl_head *head, const char *vr)
 {
     bool is_odd = head->length % 2;
@@ -319,7 +334,8 @@ static struct hl_coding head_coding(struct hl_recode *recode, const uint8_t *p)
     return top->coding;
 }
 
-/* Gathered byte by byte: heads are few beside values, and chunks end anywhere. */
+/* Gathered byte by byte: heads are few beside values, and chunks end anywhere. close_ended
+ * comes before a head is begun: here alone the offset is that of an element. */
 static size_t consume_head(struct hl_recode *recode, const uint8_t *p, size_t n)
 {
     size_t used = 0;
@@ -354,6 +370,7 @@ static void note_representation(struct hl_recode *recode, const uint8_t *p, size
             *signed_flag(recode) = true;
 }
 
+/* to and p never overlap: `out` is the caller's. */
 static void put_swapped(struct hl_recode *recode, const uint8_t *p, size_t n)
 {
     size_t at = recode->out->len;
@@ -432,6 +449,8 @@ hilum_rc hl_recode_consume(struct hl_recode *recode, const uint8_t *p, size_t n)
     return recode->rc;
 }
 
+/* Not Pixel Representation's, whose value decides about VRs, and nothing of a deflated source,
+ * where no byte can be left out. */
 uint64_t hl_recode_ahead(const struct hl_recode *recode)
 {
     bool is_inside = recode->state == RECODE_VALUE || recode->state == RECODE_DROP;

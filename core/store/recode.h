@@ -1,6 +1,10 @@
 /* A data set in one uncompressed transfer syntax becomes the same data set in another, as it streams by: what a
  * peer needs that takes only one of them. Values keep their bytes (but for their order), lengths of sequences
  * become undefined, group lengths go (retired, PS3.5 7.2). Knows nothing of files and of attributes' meaning.
+ *
+ * It writes undefined lengths because it streams: the length of a sequence would have to be
+ * known before its items are converted.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_STORE_RECODE_H
 #define HL_STORE_RECODE_H
@@ -27,6 +31,7 @@ hilum_rc hl_recode_new(const char *from, const char *to, const char *(*vr)(uint3
 hilum_rc hl_recode_feed(struct hl_recode *recode, const void *bytes, size_t n, struct hl_buf *out);
 /* No more bytes: pixel data or trailing padding cut short stay so, anything else is HILUM_EINVAL. */
 hilum_rc hl_recode_end(struct hl_recode *recode, struct hl_buf *out);
+/* NULL is fine. */
 void hl_recode_free(struct hl_recode *recode);
 
 /* For who only wants to know whether it can be done: of the bytes to come, so many are of a value and may be

@@ -1,5 +1,11 @@
 /* The way in and out of a conversion, through inflate and deflate where the syntax says so (PS3.5 A.5).
- * It knows nothing of elements. SPDX-License-Identifier: Apache-2.0 */
+ * It knows nothing of elements.
+ *
+ * hl_recode_feed and hl_recode_end are here because deflate is the outermost layer on both
+ * sides: source bytes are inflated into the state machine, and what that writes goes through
+ * recode->plain to the deflated output.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
 #include "core/base/error.h"

@@ -1,4 +1,9 @@
-/* The attributes whose VR is "US or SS" (PS3.6). SPDX-License-Identifier: Apache-2.0 */
+/* The attributes whose VR is "US or SS" (PS3.6).
+ *
+ * Found in the registry of data elements of PS3.6 by their VR column; a new edition may add
+ * some, and an implicit data set with one of those says US until it is added here.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/recode_internal.h"
 
 bool hl_recode_is_us_or_ss(uint32_t tag)

@@ -10,6 +10,8 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 
+/* PS3.4 B.2.3 has no status for "try again later": A700 is the one modalities retry on. 0110
+ * is PS3.7's general failure, for what a retry will not mend. */
 uint16_t hl_ingest_status(hilum_rc rc)
 {
     switch (rc) {
@@ -36,6 +38,10 @@ static hilum_rc refusal_record(struct hl_ingest *ingest, const char *what, const
     return hl_record_refusal(ingest->store->record, &refusal, ingest->result.reference);
 }
 
+/* The reference is recorded before the answer, so that a person who is shown the comment finds
+ * it. "%.40s, ref ": (0000,0902) is LO, 64 characters; 40 of words, 6 of ", ref ", 15 of the
+ * reference. Repeats within a while share a reference and are logged quietly (told == 1), or
+ * one broken modality would fill the log. */
 hilum_rc hl_ingest_refuse(struct hl_ingest *ingest, hilum_rc rc, uint16_t status,
                           uint32_t offending, const char *what)
 {

@@ -3,7 +3,13 @@
  *
  * At start, before anything is accepted; one store at a time. An object is kept if its bytes are
  * what the note says; then its row is recorded again, in the old order, and flushed before the
- * log may forget the note. SPDX-License-Identifier: Apache-2.0 */
+ * log may forget the note.
+ *
+ * Where it stands in the start: the store lists its pending keys, and settle_one (store.c)
+ * gives each one without a row to hl_replay_take. Those with a note are judged together in
+ * hl_replay_run, because their order matters; those without are erased at once.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -14,6 +20,7 @@
 #include "core/base/log.h"
 #include "core/store/note.h"
 
+/* char key[201]: as the contract of stores bounds it (hilum/store.h). */
 struct item {
     char key[201];
     int64_t time;
@@ -62,7 +69,8 @@ struct hl_replay *hl_replay_new(struct hl_store *store, const struct hl_store_pr
     return replay;
 }
 
-/* false: no note, a spent one, or one that cannot be read. */
+/* false: no note, a spent one, or one that cannot be read. The note is read twice, here for
+ * its time only: 4 KiB of each of 100000 pending objects would be 400 MB. */
 bool hl_replay_take(struct hl_replay *replay, const char *key)
 {
     struct hl_note *note = malloc(sizeof *note);
@@ -87,7 +95,9 @@ static int item_order(const void *a, const void *b)
     return (x->time > y->time) - (x->time < y->time);
 }
 
-/* A crash before the flush leaves bytes that are not the object's: nobody was told of it. */
+/* A crash before the flush leaves bytes that are not the object's: nobody was told of it. What
+ * the note says is not believed without this: the object's bytes and its note may lie in
+ * different blocks of a torn write. */
 static bool is_whole(const struct hl_replay *replay, const struct hl_instance *row)
 {
     uint8_t digest[16];

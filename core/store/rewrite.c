@@ -1,5 +1,9 @@
 /* A transform's edits reach the stored bytes, and a rule's choice of a store is met: the object as received is
  * durable nowhere yet, so it is written once more, its header spliced, and the first writing is dropped.
+ *
+ * Two writings and one extra flush are the price of edits, paid by the objects that a rule
+ * edits and by no other. The second is neither synced nor committed here: the group does that.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
@@ -30,7 +34,8 @@ static hilum_rc overlays_from(const struct hl_ingest *ingest, struct hl_overlays
     return HILUM_OK;
 }
 
-/* The digest and the length become those of what is written now. */
+/* The digest and the length become those of what is written now. The head is written anew and
+ * the same, so dataset_offset stays. */
 static hilum_rc copy(struct hl_ingest *ingest, struct hl_outgoing *outgoing,
                      const struct hl_store_provider *to, const char *key, void *txn)
 {
@@ -110,6 +115,8 @@ hilum_rc hl_rewrite(struct hl_ingest *ingest, const struct hl_store_provider **f
     hl_overlays_fini(&overlays);
     if (rc != HILUM_OK)
         return rc;
+    /* Only now that the second is whole. If the process ends in between both are pending
+     * without rows, and both are erased. */
     provider->table->abort(provider->instance, first);
     ingest->txn = second;
     ingest->provider = to;

@@ -2,6 +2,10 @@
  *
  * Called on the ingest's thread; hooks run there, too, in the order the bus has found. A verdict
  * decides at once, edits and choices are collected and met when the object is written.
+ *
+ * Hooks may block (a script's limit bounds each), so a slow rule slows its own sender and
+ * nobody else. No lock is held while they run.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
@@ -38,7 +42,9 @@ static bool resolve(void *arg, const char *keyword, struct hl_buf *out)
            hl_header_text(ingest->scan, tag, vr, ingest->source.charset_repair, out, &was_repaired);
 }
 
-/* Identity of the objects may not change under the sender's feet (architecture section 2). */
+/* Identity of the objects may not change under the sender's feet (architecture section 2). SOP
+ * Class, SOP Instance, Study and Series Instance UID: the sender's later queries and storage
+ * commitments name them. Groups 0000 and 0002 are no part of a data set. */
 static bool is_fixed(uint32_t tag)
 {
     return tag == HL_TAG(0x0008, 0x0016) || tag == HL_TAG(0x0008, 0x0018) ||
@@ -86,7 +92,9 @@ static void hold(struct hl_ingest *ingest, const struct hl_verdict *verdict)
     snprintf(ingest->held_reason, sizeof ingest->held_reason, "%s", verdict->reason);
 }
 
-/* Answered with success and kept nowhere: the audit row is all there will ever be. */
+/* Answered with success and kept nowhere: the audit row is all there will ever be. Audited
+ * before the answer and not queued as a job: nothing of the object will be left to look it up
+ * by. */
 static void discard(struct hl_ingest *ingest, const struct hl_verdict *verdict)
 {
     struct hl_buf after = {0};
@@ -135,6 +143,7 @@ static void choice_fail(struct hl_ingest *ingest, const struct hl_verdict *verdi
     hold(ingest, &held);
 }
 
+/* Choices are read after the verdict: what was refused or discarded needs no store. */
 static hilum_rc dispatch(struct hl_ingest *ingest, hilum_event *event, const char *name,
                          unsigned phase)
 {
@@ -148,7 +157,8 @@ static hilum_rc dispatch(struct hl_ingest *ingest, hilum_event *event, const cha
     return rc;
 }
 
-/* Before the first byte: only what the command says is known. */
+/* Before the first byte: only what the command says is known. The event outlives the call: its
+ * plan is recorded with the row, together with that of instance.received. */
 hilum_rc hl_rules_offered(struct hl_ingest *ingest)
 {
     struct hl_bus *bus = ingest->store->bus;
@@ -160,7 +170,9 @@ hilum_rc hl_rules_offered(struct hl_ingest *ingest)
     return dispatch(ingest, ingest->offered, "instance.offered", HILUM_FILTER);
 }
 
-/* The header is known; filters see it before transforms change it. */
+/* The header is known; filters see it before transforms change it. One event for both phases,
+ * so that a filter's plan and a transform's stay in order; a hold by a filter does not keep
+ * transforms from running, since the object is stored all the same. */
 hilum_rc hl_rules_received(struct hl_ingest *ingest)
 {
     static const char name[] = "instance.received";

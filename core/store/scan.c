@@ -20,6 +20,8 @@
 #define TAG_FORMAT            "(%04X,%04X) at offset %llu"
 #define TAG_ARGS(tag, offset) (tag) >> 16, (tag)&0xFFFF, (unsigned long long)(offset)
 
+/* For most headers one allocation of elements and one or two blocks of values do.
+ * DISORDER_SEARCHED bounds the work, see is_repeated. */
 enum { DISORDER_SEARCHED = 256, FIRST_ELEMENTS = 96, HOLD_BLOCK = 4096 };
 
 hilum_rc hl_scan_fail(struct hl_scan *scan, hilum_rc rc, const char *format, ...)
@@ -92,6 +94,7 @@ void hl_scan_free(struct hl_scan *scan)
 
 /* ---- records ---- */
 
+/* Records count as well as values: a data set of empty elements would take memory, too. */
 static hilum_rc charge(struct hl_scan *scan, size_t extra)
 {
     size_t held = scan->held + scan->count * sizeof *scan->elements;
@@ -196,6 +199,8 @@ static bool may_end_early(uint32_t tag)
     return is_pixel_data(tag) || tag == HL_TAG(0xFFFC, 0xFFFC);
 }
 
+/* Needed for undefined lengths only: everything of a known length is skipped, however deep it
+ * is nested. */
 static hilum_rc push_frame(struct hl_scan *scan, struct scan_frame frame)
 {
     /* A sequence and its item are two frames and one level. */
@@ -234,7 +239,8 @@ static hilum_rc open_undefined(struct hl_scan *scan, const struct hl_head *head)
                                           .offset = scan->head_offset});
 }
 
-/* Closes the innermost sequence, which ends before `end`. */
+/* Closes the innermost sequence, which ends before `end`. Only now the length of the element
+ * is known, delimiter included. */
 static void pop_sequence(struct hl_scan *scan, uint64_t end)
 {
     scan->depth--;
@@ -299,8 +305,7 @@ static hilum_rc hold(struct hl_scan *scan, struct hl_element *e)
 }
 
 /* A delimiter at the top level is left over from a sequence closed twice, and carries nothing.
- * An item
- * there has contents nobody can place. */
+ * An item there has contents nobody can place. */
 static hilum_rc stray_item(struct hl_scan *scan, const struct hl_head *head)
 {
     if (head->tag == HL_TAG_ITEM)
@@ -379,8 +384,7 @@ static hilum_rc open_item(struct hl_scan *scan, const struct hl_head *head)
 }
 
 /* Writers that forget the sequence delimiter exist; tags ascend, so a larger tag than the
- * sequence's own
- * cannot be inside it. */
+ * sequence's own cannot be inside it. */
 static hilum_rc sequence_element(struct hl_scan *scan, const struct hl_head *head)
 {
     const struct scan_frame *frame = &scan->frames[scan->depth - 1];
@@ -478,7 +482,8 @@ static size_t consume_head(struct hl_scan *scan, const uint8_t *p, size_t n)
     return decode(scan, p, head_coding(scan, p));
 }
 
-/* The value is complete or the chunk is; a value shows to readers only when complete. */
+/* The value is complete or the chunk is; a value shows to readers only when complete. Until
+ * then hl_scan_find does not see it: a rule must not read half a name. */
 static size_t consume_held(struct hl_scan *scan, const uint8_t *p, size_t n)
 {
     size_t take = n < scan->remaining ? n : (size_t)scan->remaining;
@@ -531,6 +536,8 @@ hilum_rc hl_scan_consume(struct hl_scan *scan, const uint8_t *p, size_t n)
     return scan->rc;
 }
 
+/* A failure is kept and said again: a caller that goes on by mistake cannot make sense of half
+ * a data set. */
 hilum_rc hl_scan_feed(struct hl_scan *scan, const void *bytes, size_t n)
 {
     if (scan->rc != HILUM_OK)

@@ -24,6 +24,8 @@ static inline bool decode_plain(const uint8_t *p, bool is_implicit, struct hl_he
     return kind != HL_VR_UNKNOWN && !(p[4] == 'S' && p[5] == 'Q');
 }
 
+/* Groups from 7FE0 on are pixels or what stands behind them; a group length that is being
+ * watched needs the state machine, as does a value that would begin a new block. */
 static inline bool is_plain(const struct hl_scan *scan, const struct hl_head *head, size_t n)
 {
     uint32_t group = head->tag >> 16;

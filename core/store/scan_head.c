@@ -11,6 +11,7 @@
 #define S       HL_VR_SHORT
 #define L       HL_VR_LONG
 
+/* PS3.5 7.1.2, tables 7.1-1 and 7.1-2. */
 static const uint8_t vr_kinds[26 * 26] = {
     [V('A', 'E')] = S, [V('A', 'S')] = S, [V('A', 'T')] = S, [V('C', 'S')] = S, [V('D', 'A')] = S,
     [V('D', 'S')] = S, [V('D', 'T')] = S, [V('F', 'D')] = S, [V('F', 'L')] = S, [V('I', 'S')] = S,
@@ -43,6 +44,7 @@ static bool is_delimiter(uint32_t tag)
  * binary rubbish is an implicit length: makers mix the codings within one data set. */
 enum vr_place { PLACE_SHORT, PLACE_LONG, PLACE_IMPLICIT };
 
+/* Blanks (two zeros) are met from writers that left the VR out and kept the rest. */
 static enum vr_place vr_place(const uint8_t *p, bool is_big_endian)
 {
     enum hl_vr_kind kind = hl_vr_kind((const char *)p + 4);
@@ -109,6 +111,9 @@ static bool is_swapped_group(uint16_t group)
            group == 0x2800;
 }
 
+/* Only where it is nearly certain: a wrong guess makes an unreadable object of a readable one.
+ * An implicit length whose bytes are the letters of a known VR would be over 16 KB for the
+ * first element, which is none. */
 bool hl_head_sniff(const uint8_t *p, struct hl_coding *coding)
 {
     struct hl_coding said = *coding;

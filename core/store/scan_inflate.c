@@ -5,6 +5,8 @@
 #include "core/base/error.h"
 #include "core/store/scan_internal.h"
 
+/* -15: a bare stream without zlib's head (PS3.5 A.5). 16 KiB on the stack are inflated at
+ * once. 64 KiB are free of the ratio. */
 enum { RAW_DEFLATE = -15, BLOCK = 16384, FREE_OF_RATIO = 65536 };
 
 hilum_rc hl_scan_inflate_init(struct hl_scan *scan)

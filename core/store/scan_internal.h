@@ -7,6 +7,8 @@
 #include "core/store/scan.h"
 #include "core/store/scan_head.h"
 
+/* HEAD: at an element's head, or gathering one. HOLD: inside a value that is kept. SKIP:
+ * inside one that is not. PADDING: behind the last element, where only zeros may come. */
 enum scan_state { SCAN_HEAD, SCAN_HOLD, SCAN_SKIP, SCAN_PADDING };
 enum scan_frame_kind { FRAME_SEQUENCE, FRAME_FRAGMENTS, FRAME_ITEM };
 

@@ -52,6 +52,7 @@ static hilum_rc cut_short(const struct meta *m, uint32_t tag)
                    tag & 0xFFFF, m->at);
 }
 
+/* The meta information is told from the data set by its group, whatever the length said. */
 static bool is_at_end(const struct meta *m, const struct hl_part10 *out)
 {
     if (m->n - m->at < HL_HEAD_PEEK)
@@ -113,7 +114,8 @@ static hilum_rc no_syntax(const struct meta *m, struct hl_part10 *out)
     return HILUM_OK;
 }
 
-/* A data set without anything before it: ACR-NEMA, or a PDV saved as it came. */
+/* A data set without anything before it: ACR-NEMA, or a PDV saved as it came. Group 0008 in
+ * either byte order: Identifying Group, with which data sets of images begin. */
 static hilum_rc read_bare(const struct meta *m, struct hl_part10 *out)
 {
     if (m->n < HL_HEAD_PEEK)

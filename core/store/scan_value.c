@@ -108,7 +108,8 @@ static bool is_signed(const struct hl_element *e)
     return e->vr[0] == 'S' && (e->vr[1] == 'S' || e->vr[1] == 'L');
 }
 
-/* Wrong lengths are read as far as they go: a US in four bytes is met in practice. */
+/* Wrong lengths are read as far as they go: a US in four bytes is met in practice. An unsigned
+ * one of four bytes fits, as the result has 64 bits. */
 static hilum_rc binary_int(const struct hl_element *e, bool is_big_endian, int64_t *out)
 {
     if (e->length >= 4 && e->vr[1] != 'S') {

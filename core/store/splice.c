@@ -43,7 +43,8 @@ hilum_rc hl_edit_encode(const struct hl_edit *edit, struct hl_coding coding, str
 
 /* ---- planning ---- */
 
-/* Empty ones are left out, neighbours joined. */
+/* Empty ones are left out, neighbours joined. Joined, so that most of an object with one
+ * correction is one piece and leaves in large writes. */
 static hilum_rc add_piece(struct hl_splice *out, struct hl_piece piece)
 {
     if (piece.length == 0)
@@ -109,7 +110,9 @@ static const struct hl_edit *lower_bound(const struct plan *plan, uint32_t tag)
     return low < plan->n ? &plan->edits[low] : NULL;
 }
 
-/* Every occurrence of an edited tag: readers differ in which of two they believe. */
+/* Every occurrence of an edited tag: readers differ in which of two they believe. The group
+ * length goes with any edit in its group: it would be wrong, and nobody needs it (retired,
+ * PS3.5 7.2). */
 static bool is_dropped(const struct plan *plan, uint32_t tag)
 {
     const struct hl_edit *edit = lower_bound(plan, tag);
@@ -191,7 +194,8 @@ void hl_splice_fini(struct hl_splice *splice)
 
 /* ---- one over another ---- */
 
-/* The part of `under` from `at` on, `n` bytes of it. */
+/* The part of `under` from `at` on, `n` bytes of it. A walk from the start each time: pieces
+ * are a dozen, corrections times two and one. */
 static hilum_rc add_range(const struct hl_splice *under, uint64_t at, uint64_t n,
                           struct hl_splice *out)
 {
@@ -232,6 +236,7 @@ static hilum_rc add_pixels(const struct hl_piece *head, uint64_t pixels, uint32_
     return add_piece(out, (struct hl_piece){.offset = HL_PIECE_PIXELS, .length = pixels});
 }
 
+/* A new element Pixel Data without a value is all head: OB and OW have 12 bytes (PS3.5 7.1.2). */
 static bool is_pixel_head(const struct hl_piece *piece)
 {
     return piece->bytes && piece->length == HL_HEAD_MAX &&

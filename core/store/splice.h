@@ -35,7 +35,8 @@ static inline bool hl_piece_is_pixels(const struct hl_piece *piece)
     return piece->bytes == NULL && piece->offset == HL_PIECE_PIXELS;
 }
 
-/* Zero-initialised is empty. */
+/* Zero-initialised is empty. Owned by who planned it; pieces of `under` are borrowed, see
+ * hl_splice_compose. Not to be copied but by moving (outgoing_pixels.c). */
 struct hl_splice {
     struct hl_piece *pieces;
     size_t count, cap;
@@ -55,6 +56,7 @@ hilum_rc hl_splice_plan(const struct hl_scan *scan, const struct hl_edit *edits,
  * native pixels than an element can have; HILUM_ENOMEM. On failure `over` is empty. */
 hilum_rc hl_splice_compose(const struct hl_splice *under, uint64_t pixels, bool is_fragments,
                            struct hl_splice *over);
+/* Leaves it empty; an empty one is fine. */
 void hl_splice_fini(struct hl_splice *splice);
 
 /* Appends one element as it is coded in data sets of that kind: a short VR over 65534 bytes becomes

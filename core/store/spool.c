@@ -36,7 +36,8 @@ static hilum_rc file_open(struct hl_spool *spool)
     return hl_fail(HILUM_ENOMEM, "no memory for a temporary file");
 }
 
-/* What leaves must not take the room of what arrives. */
+/* What leaves must not take the room of what arrives. Looked at before each 16 MiB; where it
+ * cannot be asked for the write will tell. */
 static hilum_rc check_room(const struct hl_spool *spool)
 {
     struct statvfs st;
@@ -96,7 +97,8 @@ hilum_rc hl_spool_add(struct hl_spool *spool, const void *bytes, size_t n)
     return spool->memory.len > HL_SPOOL_MEMORY ? flush(spool) : HILUM_OK;
 }
 
-/* A window of the file; less than asked for at its border. */
+/* A window of the file; less than asked for at its border. A window of its own and not a map:
+ * the file grows while it is read. */
 static hilum_rc read_file(struct hl_spool *spool, uint64_t at, size_t *n, const uint8_t **bytes)
 {
     uint64_t left = spool->in_file - at;

@@ -15,6 +15,8 @@ struct hl_spool_place {
     uint64_t min_free; /* bytes its medium must keep free */
 };
 
+/* 16 MiB hold nearly every image; with 1000 that leave converted at once these are 16 GB,
+ * hence a file beyond and not more. */
 enum { HL_SPOOL_MEMORY = 16 * 1024 * 1024, HL_SPOOL_WINDOW = 256 * 1024 };
 
 /* Zeroed but for `place` is empty. One thread at a time. */

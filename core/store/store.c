@@ -2,7 +2,21 @@
  *
  * Order at start: threads, the log beside the objects (is the catalogue the right one?), then
  * pending objects of each store. A store whose medium fails is sick from the start and does not
- * keep the others from opening. SPDX-License-Identifier: Apache-2.0 */
+ * keep the others from opening.
+ *
+ * How the folder works together. On the way in ingest.c leads and asks the others in this order:
+ * rules.c and choose.c (what a site's rules want of the object), scan*.c (bytes become elements),
+ * header.c (elements become text), derive.c, rewrite.c and compress.c (what is changed before it
+ * is kept), unflushed.c and commit.c (noted, durable, recorded, answered), duplicate.c (its UID
+ * was known). refuse.c makes an answer of every failure; health.c keeps objects from a store that
+ * cannot take them.
+ *
+ * On the way out outgoing*.c lead: overlay.c and splice.c lay corrections over the header,
+ * recode*.c, unpack.c and pack.c make another syntax of it, frames.c and frame_map.c find
+ * single frames. Beside both, what makes a crash or a lost catalogue harmless: replay.c,
+ * log*.c, rebuild.c, adopt.c, fsck.c, verified.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdlib.h>
@@ -58,6 +72,8 @@ static hilum_rc settle_provider(struct hl_store *store, const struct hl_store_pr
     return rc;
 }
 
+/* Per store, so that one whose disk is gone does not keep the others' objects pending; any
+ * other failure (the record's, memory) ends the start. */
 static hilum_rc settle(struct hl_store *store)
 {
     hilum_rc rc = HILUM_OK;
@@ -83,6 +99,8 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     struct hl_store *store = calloc(1, sizeof *store);
     if (store == NULL)
         return hl_fail(HILUM_ENOMEM, "store: no memory");
+    /* Copied, since committers and readers compare providers by address for the life of the
+     * store. */
     memcpy(store->providers, stores, n * sizeof *stores);
     store->n_providers = n;
     store->record = record;
@@ -94,6 +112,10 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     store->verified = hl_verified_new();
     pthread_mutex_init(&store->compress_lock, NULL);
     pthread_mutex_init(&store->log_lock, NULL);
+    /* Locks and threads of all parts are made before anything may fail for good:
+     * hl_store_close takes every part down and cannot tell which of them had been opened.
+     * unflushed goes first, as the replay in settle() records rows whose flush it must hear
+     * of. */
     hl_unflushed_open(store);
     hilum_rc rc = hl_health_open(store);
     hilum_rc committers = hl_commit_open(store);
@@ -102,6 +124,8 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     if (rc == HILUM_OK)
         rc = committers;
     if (rc == HILUM_OK) {
+        /* Before settle(): only the log tells a catalogue that was lost from one that is new,
+         * and with a lost one no object without a row may be erased. */
         rc = hl_log_open(store);
         if (rc == HILUM_EDENIED || rc == HILUM_EFULL || rc == HILUM_EIO) {
             hl_health_fail(store, &store->providers[0], rc);
@@ -137,6 +161,9 @@ void hl_store_close(struct hl_store *store)
 {
     if (store == NULL)
         return;
+    /* Committers first: they record, name and put into doubt. Then the record's writer must
+     * not come back with lines for the log; then doubts, then the last flush, after which
+     * objects get their final names; locks last. */
     hl_commit_close(store);
     hl_record_on_save(store->record, NULL);
     hl_health_close(store);
@@ -154,6 +181,8 @@ static void media_status(struct hl_store *store, struct hl_buf *json)
 {
     hl_buf_text(json, ",\"stores\":[");
     for (size_t i = 0; i < store->n_providers; i++) {
+        /* It may find a failure just now (free space): the status says what the next sender
+         * would be told. The reason is the thread's, so it is taken before the next look. */
         hilum_rc rc = hl_health_medium(store, &store->providers[i]);
         hl_buf_text(json, i > 0 ? ",{\"store\":" : "{\"store\":");
         hl_buf_json_string(json, store->providers[i].name);

@@ -1,5 +1,13 @@
 /* What the files of the ingest pipeline share: the store, an object on its way in, jobs of committing.
- * Nothing outside core/store includes this. SPDX-License-Identifier: Apache-2.0 */
+ * Nothing outside core/store includes this.
+ *
+ * Locks: queue_lock (commit.c), health_lock, memory_lock, unflushed_lock, holds_lock,
+ * compress_lock, log_lock. None is taken while another one is held, and none is held while the
+ * record, a store or a codec is called, but for holds_lock around an erasure and log_lock around
+ * a listing that failed at the start. So no order among them is needed, and a disk that hangs
+ * holds up whoever asked it (and, during an erasure, who opens an object).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_STORE_INTERNAL_H
 #define HL_STORE_INTERNAL_H
 
@@ -13,6 +21,10 @@
 #include "core/store/scan.h"
 #include "core/store/splice.h"
 
+/* Two committers: while one records its group the other makes the next one durable; a third
+ * would seldom find work, as one group is flushed at a time. 64 objects share a flush: more
+ * would save nothing measurable and make the first wait. 64 sums of compression: pairs of rule
+ * and syntax between two turns of the housekeeper; further ones are not counted. */
 enum { HL_COMMITTERS = 2, HL_GROUP_MAX = 64, HL_PROVIDERS_MAX = 8, HL_COMPRESS_SUMS = 64 };
 
 /* A finished object waiting for its group. Lives in the ingest; whoever leads its group touches it until done. */
@@ -45,7 +57,7 @@ struct hl_unflushed {
     int64_t time;    /* orders notes; microseconds since 1970, or a little later */
 };
 
-/* An object being read. Lives in its reader. */
+/* An object being read. Lives in its reader, as does `key`; the list borrows both. */
 struct hl_hold {
     struct hl_hold *next, **at; /* at NULL: not in the list */
     const struct hl_store_provider *provider;
@@ -305,9 +317,9 @@ void hl_replay_free(struct hl_replay *replay);
 /* ---- duplicate.c ---- */
 /* The rule's, or else the store's. */
 enum hl_duplicate_policy hl_duplicate_policy_of(const struct hl_ingest *ingest);
-/* The row exists already: identical -> dropped (or repairs), different -> policy. Fills the result. */
 /* Refuses with 0124 where the sender may not store into this study. */
 hilum_rc hl_ingest_may(struct hl_ingest *ingest, const char *study_uid);
+/* The row exists already: identical -> dropped (or repairs), different -> policy. Fills the result. */
 hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job);
 
 /* ---- holds.c ---- */

@@ -4,7 +4,14 @@
  *
  * `unflushed_lock` guards the list; stores and record are called without it. A node belongs to
  * its job until hl_unflushed_recorded, then to the list, until the record says that it has
- * flushed. SPDX-License-Identifier: Apache-2.0 */
+ * flushed.
+ *
+ * Why this detour: a flush of the catalogue costs as much as one of the objects, and would
+ * come after it. With the note both are durable by one flush, and the catalogue is flushed now
+ * and then for many groups at once. A ticket is the record's count of commits; flushed() hears
+ * up to which one they are durable.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
@@ -16,6 +23,8 @@
 #include "core/base/log.h"
 #include "core/store/note.h"
 
+/* A second, during which objects under way at the mark get recorded; an erasure that still
+ * meets one is tried again later. */
 enum { MARK_TRIES = 1000 }; /* of a millisecond */
 
 bool hl_notes_has(const struct hl_store_provider *provider)
@@ -25,7 +34,8 @@ bool hl_notes_has(const struct hl_store_provider *provider)
            table->note_kept != NULL && table->note_read != NULL;
 }
 
-/* With the lock held. Later than every note before, whatever the clock does. */
+/* With the lock held. Later than every note before, whatever the clock does. Notes are
+ * replayed by this time and compared with the mark, so two must never be equal. */
 static int64_t time_next(struct hl_store *store)
 {
     int64_t now = hl_now_us();
@@ -49,7 +59,10 @@ static void node_free(struct hl_store *store, struct hl_unflushed *node)
     free(node);
 }
 
-/* The note is in the list before it is durable: a mark that is set meanwhile waits for it. */
+/* The note is in the list before it is durable: a mark that is set meanwhile waits for it.
+ * Never fails: an object without a note is flushed with its row, as before there were notes.
+ * Quarantined ones go that way, as a note cannot tell whom they collided with, and so do those
+ * that are durable already, for their log is written. */
 void hl_unflushed_note(struct hl_store *store, struct hl_commit_job *job)
 {
     struct hl_buf note = {0};
@@ -96,7 +109,9 @@ void hl_unflushed_drop(struct hl_store *store, struct hl_commit_job *job)
     job->noted = NULL;
 }
 
-/* An object whose row failed is refused: its note would bring it back at the next start. */
+/* An object whose row failed is refused: its note would bring it back at the next start. It
+ * need not be durable at once: if the power goes before, the sender was told a failure and
+ * sends again, and finds its object there. */
 void hl_unflushed_withdraw(const struct hl_commit_job *job)
 {
     const struct hl_store_provider *provider = job->provider;
@@ -112,6 +127,8 @@ static void final_give(const struct hl_store_provider *provider, void *txn)
         hl_log(HL_WARN, "store", "an object stays pending until the next start: %s", hl_error());
 }
 
+/* With the lock held for both looks: the record may flush between its commit and now, on
+ * another thread, and would not tell again. */
 void hl_unflushed_recorded(struct hl_store *store, struct hl_commit_job *job, uint64_t ticket)
 {
     struct hl_unflushed *node = job->noted;
@@ -131,7 +148,9 @@ void hl_unflushed_recorded(struct hl_store *store, struct hl_commit_job *job, ui
     }
 }
 
-/* By the record, on the thread that flushed. */
+/* By the record, on the thread that flushed. Final names are given here and not at the answer:
+ * as long as the object is pending the store keeps its note, and the note may be all that
+ * tells of the row. Out of the lock, since it is one rename an object. */
 static void flushed(void *arg, uint64_t ticket)
 {
     struct hl_store *store = arg;
@@ -168,8 +187,10 @@ static bool has_older(struct hl_store *store, int64_t time)
     return has;
 }
 
-/* An object that is erased leaves its note in the log for a while; the mark says that such notes
- * are spent, or a replay would bring the row back. */
+/* An object that is erased leaves its note in the log for a while; the mark says that such
+ * notes are spent, or a replay would bring the row back. The order: a time later than all
+ * notes so far, everything before it recorded and flushed, then the mark, which is a row
+ * itself. Only then may the caller erase. */
 hilum_rc hl_unflushed_mark(struct hl_store *store)
 {
     char value[32];

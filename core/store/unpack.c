@@ -1,4 +1,13 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Compressed pixels become native ones. Two uses share the code. An object that leaves decoded:
+ * hl_unpack_new reads the map, decodes all frames into a spool where they fit (so that a broken
+ * one is found before the first byte leaves), and tells the edits of the header that go with
+ * native pixels. A consumer of frames: hl_unpack_view, which decodes what it is asked for and
+ * nothing else.
+ *
+ * Codecs are plugins and are not believed either: what comes out is compared with what the
+ * data set declares and with the first frame, and has exactly the room that was promised.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/unpack.h"
 
 #include <stdio.h>
@@ -10,6 +19,7 @@
 #include "core/store/pixels.h"
 #include "core/store/scan_head.h"
 
+/* make_edits adds 12 at most. */
 enum { EDITS_MAX = 16 };
 static const uint64_t none = UINT64_MAX;
 
@@ -41,6 +51,8 @@ struct hl_unpack {
 
 /* ---- a frame ---- */
 
+/* The codec gets one piece whatever the fragments: a copy costs little beside decoding, and no
+ * codec has to know of fragments. */
 static hilum_rc read_coded(const struct hl_unpack *unpack, uint64_t i, struct coded *coded,
                            uint64_t *n)
 {
@@ -126,7 +138,8 @@ static bool is_same_frame(const struct hilum_frame *a, const struct hilum_frame 
            a->sample_type == b->sample_type && a->is_planar == b->is_planar;
 }
 
-/* Bits from `shift` on of the bytes at p, moved to the front; the last byte is filled with zeros. */
+/* Bits from `shift` on of the bytes at p, moved to the front; the last byte is filled with
+ * zeros. Pixels of a byte begin with its lowest bit (PS3.5 8.1.1). */
 static void align_bits(uint8_t *p, uint64_t bytes, unsigned shift, uint64_t bits)
 {
     for (uint64_t k = 0; shift && k < bytes; k++)
@@ -157,6 +170,7 @@ static hilum_rc read_native(const struct hl_unpack *unpack, uint64_t i, uint8_t 
     return HILUM_OK;
 }
 
+/* `current` is given up first: after a failure there is half a frame in `pixels`. */
 static hilum_rc load(struct hl_unpack *unpack, uint64_t i)
 {
     struct hilum_frame frame = unpack->frame;
@@ -206,7 +220,9 @@ static void edit_delete(struct hl_unpack *unpack, const struct hl_scan *scan, ui
         edit_add(unpack, tag, "")->is_delete = true;
 }
 
-/* PS3.3 C.7.6.1.1.5: the loss is in the pixels, whatever syntax they travel in. Attributes that are there stay. */
+/* PS3.3 C.7.6.1.1.5: the loss is in the pixels, whatever syntax they travel in. Attributes
+ * that are there stay. Where a ratio and a method are there they tell the loss already, whose
+ * values have to be as many in both. ISO numbers as in PS3.3 C.7.6.1.1.5.1. */
 static void edit_lossy(struct hl_unpack *unpack, const struct hl_scan *scan)
 {
     char lossy[4] = "", method[17] = "";
@@ -267,6 +283,8 @@ size_t hl_unpack_edits(const struct hl_unpack *unpack, const struct hl_edit **ou
 
 /* ---- life ---- */
 
+/* Everyone who reads the pixels goes by the data set's Rows and Columns; a stream that says
+ * otherwise has come under a wrong header. UINT64_MAX / 2: so that length cannot overflow. */
 static hilum_rc check_info(struct hl_unpack *unpack, const struct hilum_frame *frame)
 {
     const struct hilum_frame *declared = &unpack->declared;
@@ -369,7 +387,9 @@ static hilum_rc spool_frames(struct hl_unpack *unpack)
     return rc;
 }
 
-/* No room is no reason to refuse what may be sound. */
+/* No room is no reason to refuse what may be sound. Split frames have to be spooled, as they
+ * cannot be found by arithmetic; of all others it is a precaution, which a full disk or
+ * HL_UNPACK_SPOOLED may end. */
 static hilum_rc spool(struct hl_unpack *unpack, const struct hl_spool_place *place)
 {
     unpack->spool.place = place;
@@ -509,6 +529,8 @@ static bool is_expected(const struct hl_unpack *unpack, const struct hilum_frame
            frame->bits_allocated == unpack->frame.bits_allocated && hilum_frame_bytes(frame) == n;
 }
 
+/* Uses nothing of `unpack` that changes, hence several threads at once: its own memory for the
+ * code stream, the caller's for the pixels. */
 hilum_rc hl_unpack_into(const struct hl_unpack *unpack, uint64_t i, uint32_t reduce, void *dst,
                         uint64_t n, struct hilum_frame *out)
 {
@@ -534,6 +556,7 @@ hilum_rc hl_unpack_into(const struct hl_unpack *unpack, uint64_t i, uint32_t red
     return rc;
 }
 
+/* Read forwards each frame is decoded once; a jump back decodes again. */
 hilum_rc hl_unpack_bytes(struct hl_unpack *unpack, uint64_t at, size_t *n, const uint8_t **bytes)
 {
     static const uint8_t padding = 0;

@@ -62,7 +62,8 @@ static hilum_rc refuse(struct hl_upload *upload, hilum_rc rc, const char *what)
     return rc;
 }
 
-/* Once, with what is there by then: enough for a head, or all there was. */
+/* Once, with what is there by then: enough for a head, or all there was. Not may_derive, as an
+ * import is: who uploads is there to be told, and may send the UIDs. */
 static hilum_rc begin(struct hl_upload *upload)
 {
     struct hl_part10 *file = &upload->file;

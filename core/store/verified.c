@@ -12,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/store/store_internal.h"
 
+/* 32768 slots are 512 KiB. Ten minutes: the reading of a study takes as long. */
 enum { SLOTS = 32768, FOR_MS = 600 * 1000 };
 
 struct hl_verified {
@@ -38,6 +39,8 @@ void hl_verified_free(struct hl_verified *verified)
     free(verified);
 }
 
+/* 0 is kept free for "none". Change time in nanoseconds: a write within the same second is
+ * seen. */
 uint64_t hl_verified_stamp(const struct hl_stored *stored, const struct stat *st)
 {
     const int64_t all[] = {stored->instance_id, (int64_t)st->st_ino, st->st_size,

@@ -1,5 +1,12 @@
 /* Are two forms of an object the same object: every element but those that an encoding changes, and every allocated bit
- * of every pixel (overlays and padding live above Bits Stored)? SPDX-License-Identifier: Apache-2.0 */
+ * of every pixel (overlays and padding live above Bits Stored)?
+ *
+ * Asked before an encoded object takes the place of the original (compress.c), and so without
+ * any of the shortcuts the encoding took: what was written is read back from the store and
+ * decoded by the codec a reader would get. Pixels are compared as samples, in either planar
+ * configuration.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/compress.h"
 
 #include <stdlib.h>
@@ -11,7 +18,8 @@
 #include "core/store/pixels.h"
 #include "core/store/spool.h"
 
-/* The native form: its elements, without the value of the pixel data. */
+/* The native form: its elements, without the value of the pixel data. Fed in the order of the
+ * data set, once. */
 struct plain {
     struct hl_scan *scan;
     struct hl_spool rest;
