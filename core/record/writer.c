@@ -305,8 +305,8 @@ static bool has_work(const struct hl_writer *writer)
 }
 
 /* With the lock held; it is given up meanwhile. Serves what is queued, or what is due without.
- * A turn without a group is an idle one, after which nothing is left to copy back. The keeper is woken for the first commit after idleness: it has to look again in
- * IDLE_MS. */
+ * A turn without a group is an idle one, after which nothing is left to copy back. The keeper is
+ * woken for the first commit after idleness: it has to look again in IDLE_MS. */
 static void turn_run(struct hl_writer *writer)
 {
     struct unit *group = group_take(writer);
