@@ -415,7 +415,7 @@ static hilum_rc frame_in_memory(hilum_object *object, uint64_t i)
     struct hilum_frame frame = {.size = sizeof frame};
     const void *pixels = NULL;
     uint64_t n = 0;
-    hilum_rc rc = hl_outgoing_frame(object->out, i, &frame, &pixels, &n);
+    hilum_rc rc = hl_object_decoded(hl_outgoing_frame(object->out, i, &frame, &pixels, &n));
     if (rc == HILUM_OK)
         rc = hl_outgoing_map(object->out, &map);
     if (rc == HILUM_OK)

@@ -225,7 +225,7 @@ static hilum_rc read_frame(void *ctx, uint32_t i, void *dst, uint64_t n)
                        (unsigned long long)hilum_frame_bytes(&s->frame));
     if (s->is_streamed)
         return read_streamed(s, i, dst, n);
-    hilum_rc rc = hl_outgoing_frame(s->object->out, i, &frame, &pixels, &length);
+    hilum_rc rc = hl_object_decoded(hl_outgoing_frame(s->object->out, i, &frame, &pixels, &length));
     if (rc == HILUM_OK && length != n)
         return hl_fail(HILUM_ECORRUPT, "frame %u is of another kind than the first", i + 1);
     if (rc == HILUM_OK)
@@ -238,7 +238,7 @@ static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, 
     struct hl_object_source *s = ctx;
     if (s->is_streamed)
         return hl_fail(HILUM_EUNSUP, "frames that cannot be halved");
-    return hl_outgoing_reduced(s->object->out, i, reduce, dst, n);
+    return hl_object_decoded(hl_outgoing_reduced(s->object->out, i, reduce, dst, n));
 }
 
 /* ---- life ---- */
@@ -251,7 +251,7 @@ static hilum_rc kind_make(struct hl_object_source *s)
     struct hilum_frames frames;
     char why[512] = "";
     uint64_t n = 0;
-    hilum_rc rc = hl_outgoing_kind(s->object->out, &s->frame, &s->levels, &n);
+    hilum_rc rc = hl_object_decoded(hl_outgoing_kind(s->object->out, &s->frame, &s->levels, &n));
     if (rc == HILUM_EUNSUP)
         snprintf(why, sizeof why, "%s", hl_error());
     if (rc == HILUM_EUNSUP && hl_object_frames(s->object, &frames) == HILUM_OK && frames.n > 0 &&

@@ -138,12 +138,17 @@ static hilum_rc object_next(hilum_object *object, const void **bytes, uint64_t *
     return rc;
 }
 
+hilum_rc hl_object_decoded(hilum_rc rc)
+{
+    return rc == HILUM_ECLOSED ? HILUM_EUNSUP : rc;
+}
+
 /* Decoded, whatever the stored syntax; random access. Borrowed until the next call on the
  * object. */
 static hilum_rc object_pixels(hilum_object *object, uint64_t i, struct hilum_frame *out,
                               const void **pixels, uint64_t *n)
 {
-    return hl_outgoing_frame(object->out, i, out, pixels, n);
+    return hl_object_decoded(hl_outgoing_frame(object->out, i, out, pixels, n));
 }
 
 /* NULL also for what fails: a renderer draws without a label rather than not at all. */

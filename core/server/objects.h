@@ -61,6 +61,9 @@ void hl_object_parts_close(struct hilum_object *object);
 hilum_rc hl_object_json(hilum_object *object, const char *bulk_url, const struct hilum_sink *sink);
 hilum_rc hl_object_find(hilum_object *object, const char *path, struct hilum_extent *out);
 hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out);
+/* What decoding said, as plugins hear it: a codec in quarantine is none to them (HILUM_EUNSUP, the reason stays), for
+ * HILUM_ECLOSED means that who asked has gone. */
+hilum_rc hl_object_decoded(hilum_rc rc);
 hilum_rc hl_object_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent);

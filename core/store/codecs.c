@@ -1,6 +1,7 @@
 /* Which syntaxes codecs are asked for, and which of them does it: the best that knows the stream. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/codecs.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/error.h"
@@ -42,11 +43,14 @@ hilum_rc hl_codecs_ask(const struct hl_codecs *codecs, const char *transfer_synt
                        hilum_rc (*ask)(void *arg, const struct hilum_codec *codec, void *instance),
                        void *arg)
 {
+    char closed[400] = "";
     hilum_rc rc = HILUM_EUNSUP;
-    for (uint32_t rank = 0; rc == HILUM_EUNSUP; rank++) {
+    for (uint32_t rank = 0; rc == HILUM_EUNSUP || rc == HILUM_ECLOSED; rank++) {
         void *instance = NULL;
         const struct hilum_codec *codec =
             codecs ? codecs->find(codecs->arg, transfer_syntax, flags, rank, &instance) : NULL;
+        if (closed[0] != '\0' && !codec)
+            return hl_fail(HILUM_ECLOSED, "%s: %s", hl_uid_name(transfer_syntax), closed);
         if (!codec)
             return rank ? rc
                         : hl_fail(HILUM_EUNSUP, "no codec %s %s",
@@ -55,8 +59,8 @@ hilum_rc hl_codecs_ask(const struct hl_codecs *codecs, const char *transfer_synt
         codecs->enter(codecs->arg, &codec->cap);
         rc = ask(arg, codec, instance);
         codecs->leave(codecs->arg, &codec->cap);
-        if (rc == HILUM_ECLOSED) /* in quarantine: the next is asked, and a person told */
-            rc = hl_fail_in(HILUM_EUNSUP, "%s", hl_uid_name(transfer_syntax));
+        if (rc == HILUM_ECLOSED) /* in quarantine: the next is asked */
+            snprintf(closed, sizeof closed, "%s", hl_error());
     }
     return rc;
 }

@@ -27,8 +27,9 @@ bool hl_pack_can(const char *from, const char *to, bool may_lose);
  * with a sign. */
 #define HL_FRAME_MAX ((uint64_t)2 << 30)
 
-/* Asks the codec of each rank until one does not answer HILUM_EUNSUP, between enter and leave. HILUM_EUNSUP: none knows it;
- * `codecs` may be NULL. */
+/* Asks the codec of each rank, between enter and leave, until one is neither in quarantine nor answers HILUM_EUNSUP.
+ * HILUM_EUNSUP: none knows it. HILUM_ECLOSED: one in quarantine might have, the reason says what to do about it. `codecs`
+ * may be NULL. */
 hilum_rc hl_codecs_ask(const struct hl_codecs *codecs, const char *transfer_syntax, uint32_t flags,
                        hilum_rc (*ask)(void *arg, const struct hilum_codec *codec, void *instance),
                        void *arg);

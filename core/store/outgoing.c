@@ -37,8 +37,9 @@ enum {
 
 /* Objects are immutable, so a map stays whole; one that is shorter than recorded is not mapped
  * at all. The descriptor is closed at once: however many objects are under way, they need maps
- * and no descriptors. Failure of any step is none: the object is read instead. */
-static void map_try(struct hl_outgoing *outgoing)
+ * and no descriptors. Failure of any step is none: the object is read instead. True: it is mapped,
+ * and a file of its own with the recorded length, so that the store need not be asked for that. */
+static bool map_try(struct hl_outgoing *outgoing)
 {
     const struct hilum_store *table = outgoing->provider->table;
     const struct hl_location *location = &outgoing->stored.location;
@@ -48,7 +49,7 @@ static void map_try(struct hl_outgoing *outgoing)
     if (!HILUM_HAS(struct hilum_store, table->cap.size, open_fd) || table->open_fd == NULL ||
         outgoing->length == 0 ||
         table->open_fd(outgoing->provider->instance, location->key, &fd, &offset) != HILUM_OK)
-        return;
+        return false;
     uint64_t first = offset + location->dataset_offset;
     uint64_t start = first & ~(uint64_t)0xFFFF; /* a multiple of every page size in use */
     if (fstat(fd, &st) == 0 && (uint64_t)st.st_size >= offset + location->length) {
@@ -65,6 +66,7 @@ static void map_try(struct hl_outgoing *outgoing)
         }
     }
     close(fd);
+    return outgoing->map != NULL && offset == 0 && (uint64_t)st.st_size == location->length;
 }
 
 uint64_t hl_outgoing_stored_length(const struct hl_outgoing *outgoing)
@@ -243,28 +245,35 @@ static hilum_rc splice_open(struct hl_outgoing *outgoing, const struct hl_overla
 
 /* ---- life ---- */
 
-/* A catalogued object that is missing or has another length is corrupt, not absent. The hold
- * comes before the first look: an object that is there now stays there until the close, while
- * the record's location may be retired meanwhile. */
-static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
+/* A catalogued object that is missing or has another length is corrupt, not absent. */
+static hilum_rc length_check(struct hl_outgoing *outgoing)
 {
     const struct hl_location *location = &outgoing->stored.location;
     struct hilum_object_info info = {0};
-    outgoing->provider = hl_provider_find(outgoing->store, location->store);
-    if (outgoing->provider == NULL)
-        return HILUM_ENOTFOUND;
-    hl_hold_add(outgoing->store, &outgoing->hold, outgoing->provider, location->key);
     hilum_rc rc =
         outgoing->provider->table->stat(outgoing->provider->instance, location->key, &info);
     if (rc == HILUM_ENOTFOUND)
         return corrupted(outgoing, "object is missing");
-    if (rc == HILUM_OK &&
-        (info.length != location->length || location->dataset_offset > info.length))
+    if (rc == HILUM_OK && info.length != location->length)
         return corrupted(outgoing, "length differs");
+    return rc;
+}
+
+/* The hold comes before the first look: an object that is there now stays there until the close,
+ * while the record's location may be retired meanwhile. */
+static hilum_rc outgoing_init(struct hl_outgoing *outgoing)
+{
+    const struct hl_location *location = &outgoing->stored.location;
+    outgoing->provider = hl_provider_find(outgoing->store, location->store);
+    if (outgoing->provider == NULL)
+        return HILUM_ENOTFOUND;
+    hl_hold_add(outgoing->store, &outgoing->hold, outgoing->provider, location->key);
+    if (location->dataset_offset > location->length)
+        return corrupted(outgoing, "length differs");
+    outgoing->length = location->length - location->dataset_offset;
+    hilum_rc rc = map_try(outgoing) ? HILUM_OK : length_check(outgoing);
     if (rc != HILUM_OK)
         return rc;
-    outgoing->length = location->length - location->dataset_offset;
-    map_try(outgoing);
     if (outgoing->map == NULL)
         outgoing->buffer = malloc(HL_OUTGOING_PIECE);
     /* No hash, no digest: `hash` NULL stands for "verified" from here on. (Also where there

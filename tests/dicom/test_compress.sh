@@ -90,7 +90,7 @@ for n in 1 2 3; do
     kill -9 "$server"; wait "$server" 2>/dev/null
     start_server "$site"
 done
-check "goes on where it was" await 20 is_all 1.2.999.75 1.2.840.10008.1.2.4.201
+check "goes on where it was" await 60 is_all 1.2.999.75 1.2.840.10008.1.2.4.201
 check "what comes back" comes_back 1.2.999.75
 check "fsck is content after crashes" sh -c "'$build/bin/hilum' --data '$work/server/data' archive fsck >/dev/null"
 
