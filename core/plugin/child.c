@@ -155,19 +155,25 @@ static hilum_rc converse(struct running *run)
     return rc;
 }
 
-/* It may close its outputs and go on: polled, since waiting has no deadline of its own. */
+/* It may close its outputs and go on: polled, since waiting has no deadline of its own. What it left behind is killed
+ * while it is not buried yet: as long as it is there no other group can have its number. */
 static hilum_rc reap(struct running *run, int *status)
 {
     const struct timespec tick = {.tv_nsec = 1000000};
-    while (waitpid(run->pid, status, WNOHANG) == 0) {
+    siginfo_t ended = {.si_pid = 0};
+    while (waitid(P_PID, (id_t)run->pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           ended.si_pid == 0) {
         if (hl_mono_ms() >= run->deadline)
             return hl_fail(HILUM_ETIMEDOUT, "%s: is not done in time", run->child->argv[0]);
         nanosleep(&tick, NULL);
     }
+    (void)kill(-run->pid, SIGKILL);
+    (void)waitpid(run->pid, status, 0);
     run->pid = -1;
     return HILUM_OK;
 }
 
+/* Of one that is not done: HILUM_EFULL, a sink that failed, the deadline. */
 static void kill_all(struct running *run)
 {
     if (run->pid <= 0)
@@ -177,7 +183,7 @@ static void kill_all(struct running *run)
     (void)waitpid(run->pid, NULL, 0);
 }
 
-/* Whatever happens, the group is killed at the end: a program may have left children behind. */
+/* Whatever happens, its group is killed at the end (reap, kill_all): a program may have left children behind. */
 hilum_rc hl_child_run(const struct hilum_child *child, int32_t *status)
 {
     uint32_t ms = child->deadline_ms ? child->deadline_ms : DEFAULT_MS;

@@ -161,6 +161,25 @@ static void child__has_nothing_of_ours(void **state)
     hl_buf_fini(&out);
 }
 
+/* Dead, or a zombie that is nobody's to bury. */
+static bool is_dead_soon(int pid)
+{
+    char path[64], line[256];
+    assert_true(pid > 0);
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    for (int64_t end = hl_mono_ms() + 10000; hl_mono_ms() < end;) {
+        FILE *f = fopen(path, "r");
+        char *read = f ? fgets(line, sizeof line, f) : NULL;
+        if (f)
+            fclose(f);
+        if (!read || strstr(line, ") Z"))
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    kill(pid, SIGKILL);
+    return false;
+}
+
 static void child__past_its_deadline_ends_with_all_its_children(void **state)
 {
     (void)state;
@@ -171,23 +190,27 @@ static void child__past_its_deadline_ends_with_all_its_children(void **state)
     assert_int_equal(shell("sleep 1000 & echo $!; sleep 1000", &child, &out, NULL, &status),
                      HILUM_ETIMEDOUT);
     assert_in_range(hl_mono_ms() - began, 300, 20000);
-    int grandchild = atoi(hl_buf_str(&out));
-    assert_true(grandchild > 0);
-    for (int64_t end = hl_mono_ms() + 10000; kill(grandchild, 0) == 0 && hl_mono_ms() < end;) {
-        char path[64], line[256] = "";
-        snprintf(path, sizeof path, "/proc/%d/stat", grandchild);
-        FILE *f = fopen(path, "r");
-        char *read = f ? fgets(line, sizeof line, f) : NULL;
-        if (f)
-            fclose(f);
-        if (!read || strstr(line, ") Z")) /* dead, and nobody's to bury */
-            break;
-    }
+    assert_true(is_dead_soon(atoi(hl_buf_str(&out))));
     hl_buf_fini(&out);
     struct hl_buf none = {0};
     struct hilum_child mute = {.deadline_ms = 300}; /* it closes its outputs and goes on */
     assert_int_equal(shell("exec >&- 2>&-; sleep 1000", &mute, &none, NULL, &status),
                      HILUM_ETIMEDOUT);
+}
+
+/* One that has closed its outputs is heard of no more, so the program is done before it. */
+static void child__that_is_done_leaves_no_children_behind(void **state)
+{
+    (void)state;
+    struct hl_buf out = {0};
+    struct hilum_child child = {0};
+    int32_t status = -1;
+    assert_int_equal(
+        shell("sleep 1000 >/dev/null 2>&1 & echo $!; exit 3", &child, &out, NULL, &status),
+        HILUM_OK);
+    assert_int_equal(status, 3);
+    assert_true(is_dead_soon(atoi(hl_buf_str(&out))));
+    hl_buf_fini(&out);
 }
 
 static void child__is_bounded_in_what_it_prints_and_takes(void **state)
@@ -299,6 +322,7 @@ int main(void)
         cmocka_unit_test(child__is_fed_and_heard_on_both_outputs),
         cmocka_unit_test(child__has_nothing_of_ours),
         cmocka_unit_test(child__past_its_deadline_ends_with_all_its_children),
+        cmocka_unit_test(child__that_is_done_leaves_no_children_behind),
         cmocka_unit_test(child__is_bounded_in_what_it_prints_and_takes),
         cmocka_unit_test(host__lends_timers_values_and_listed_programs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
