@@ -20,6 +20,8 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 
+/* 127 is the shells' word for "could not be run", 256 + n stands for signal n, beyond any exit
+ * status (HILUM_CHILD_SIGNAL). */
 enum { DEFAULT_MS = 60000, LONGEST_MS = 3600000, PIECE = 65536, SIGNALLED = 256 };
 #define DEFAULT_MEMORY (UINT64_C(1) << 30)
 #define DEFAULT_OUTPUT (UINT64_C(64) << 20)
@@ -48,7 +50,9 @@ static void limit(int resource, uint64_t value)
     (void)setrlimit(resource, &both);
 }
 
-/* Every failure ends the child with 127, as shells do for a program that cannot be run. */
+/* Every failure ends the child with 127, as shells do for a program that cannot be run. Only
+ * async-signal-safe calls: other threads may have held any lock of libc at the fork. HOME
+ * leads nowhere, so that no program reads a configuration of somebody's. */
 static void become(const struct hilum_child *child, const int ends[3])
 {
     static char *const environment[] = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent",
@@ -74,7 +78,9 @@ static void become(const struct hilum_child *child, const int ends[3])
 
 /* ---- here ---- */
 
-/* Our own ends are closed on exec in every other child that is started meanwhile (O_CLOEXEC). */
+/* Our own ends are closed on exec in every other child that is started meanwhile (O_CLOEXEC).
+ * Pipes as they are, whatever fails: the caller closes and reaps. fork, not posix_spawn, for
+ * the limits and the group. */
 static hilum_rc spawn(struct running *run)
 {
     int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
@@ -99,7 +105,8 @@ static hilum_rc spawn(struct running *run)
     return rc;
 }
 
-/* SIGPIPE is ignored by the server, so a program that has ended is an error of write(). */
+/* SIGPIPE is ignored by the server, so a program that has ended is an error of write(). Not
+ * blocking: a program that writes before it reads would else stand still with us. */
 static hilum_rc feed(struct running *run)
 {
     const struct hilum_child *child = run->child;
@@ -173,7 +180,8 @@ static hilum_rc reap(struct running *run, int *status)
     return HILUM_OK;
 }
 
-/* Of one that is not done: HILUM_EFULL, a sink that failed, the deadline. */
+/* Of one that is not done: HILUM_EFULL, a sink that failed, the deadline. After SIGKILL
+ * waiting cannot last. */
 static void kill_all(struct running *run)
 {
     if (run->pid <= 0)

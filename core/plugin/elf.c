@@ -1,5 +1,11 @@
 /* What a shared object says of itself before it is opened: does it bind at once, what does it
  * export. It reads ELF by hand, every offset checked, and knows nothing of plugins.
+ *
+ * Why before opening: constructors run at dlopen, a lazily bound object fails at its first
+ * call in the middle of the server, and a plugin that exports `log` or `free` would catch
+ * others' calls. Each message says the flag of the compiler that mends it. The same code reads
+ * hostile bytes in a fuzzer (hl_elf_check_bytes).
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <elf.h>
 #include <errno.h>
@@ -29,8 +35,8 @@ struct exports {
     char others[160]; /* the first few names */
 };
 
-/* n elements of `size` at `offset`, or NULL if the file does not hold them or they are not aligned.
- */
+/* n elements of `size` at `offset`, or NULL if the file does not hold them or they are not
+ * aligned. Overflow is avoided by dividing: sizes of the file are not to be believed. */
 static const void *table_at(const struct elf *elf, uint64_t offset, uint64_t n, size_t size)
 {
     if (offset > elf->size || n > (elf->size - offset) / size || offset % sizeof(ElfW(Addr)) != 0)

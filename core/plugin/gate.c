@@ -2,7 +2,13 @@
  *
  * A call costs two atomic additions and two looks at the clock. Entering and leaving take no
  * lock (but for a SERIAL table); turning is done by one thread at a time (hl_plugins.manage, or
- * the main thread). SPDX-License-Identifier: Apache-2.0 */
+ * the main thread).
+ *
+ * Why this works without a lock: a caller counts itself in and then looks at the gate again;
+ * who turns the gate first turns and then looks at the count. In any order one of the two sees
+ * the other, so nobody is in a version that has been found empty.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/gate.h"
 
 #include <inttypes.h>
@@ -48,7 +54,8 @@ bool hl_gate_enter(struct hl_gate *gate, struct hl_passage *out)
     return true;
 }
 
-/* What a caller or a peer brought upon itself is no fault of the plugin. */
+/* What a caller or a peer brought upon itself is no fault of the plugin. So a rule that
+ * refuses, or an object that is not there, never rolls a swap back. */
 static bool is_error(hilum_rc rc)
 {
     switch (rc) {
@@ -77,6 +84,7 @@ static void count(struct hl_tally *tally, int64_t ns, bool is_bad)
         atomic_fetch_add_explicit(&tally->errors, 1, memory_order_relaxed);
 }
 
+/* Counted before stepping out: afterwards the version may be gone, tally and all. */
 hilum_rc hl_gate_leave(struct hl_passage *passage, hilum_rc rc)
 {
     struct hl_target *target = passage->target;
@@ -149,7 +157,8 @@ static struct hl_target *same_of(struct hilum_self *plugin, const struct hl_targ
 }
 
 /* `home` stays where it was if `to` has nothing like it, so that a later version that has it
- * again is found. */
+ * again is found. With `registry` write-locked or before anybody looks; the list only grows,
+ * at its head. */
 void hl_gates_turn(struct hl_plugins *host, const struct hilum_self *from, struct hilum_self *to)
 {
     for (struct hl_gate *gate = host->gates; gate; gate = gate->next) {

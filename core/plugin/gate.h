@@ -22,7 +22,9 @@ struct hl_tally {
     atomic_uint_fast64_t calls, errors, total_ns, buckets[GATE_BUCKETS];
 };
 
-/* What a plugin gave the host, as it gave it. `what` and `name` say which gates lead here. */
+/* What a plugin gave the host, as it gave it. `what` and `name` say which gates lead here. In
+ * the arena of its owner. `cap` and `instance` are the plugin's; of the functions one is set,
+ * for a hook or a declaration. */
 struct hl_target {
     struct hilum_self *owner;
     uint32_t what; /* HILUM_CAP_*, or GATE_HOOK, GATE_DECL + HILUM_DECL_* */

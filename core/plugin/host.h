@@ -1,4 +1,16 @@
 /* Inside core/plugin: a plugin as the host keeps it. It knows nothing of what plugins are for.
+ *
+ * A life, and who is on which thread: opened (open.c: file, trust, ELF, handshake, options), init
+ * (registry.c takes what it provides), start, running, drain, fini. All of it on the main thread,
+ * but for versions that come while the server runs: then on the thread that holds `manage`. Calls
+ * come on any thread and pass a gate (gate.h). Tasks, timers and watches run on threads of the
+ * host and are counted, so that drain and close can wait for them.
+ *
+ * Locks: manage (one change of what is in force), then registry (look-ups read, a change
+ * writes), then lock (tasks, sockets). Code of a plugin is never called with registry or lock
+ * held; init, start, drain and fini may be called with manage held, and so must not ask for a
+ * swap.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_PLUGIN_HOST_H
 #define HL_PLUGIN_HOST_H
@@ -24,6 +36,7 @@ enum plugin_state {
 
 enum { PLUGIN_DIGEST = 65 }; /* SHA-256 in hexadecimal digits, with its NUL */
 
+/* In the plugin's arena: it lives as long as the version it is of. */
 struct capability {
     struct capability *next;
     struct hilum_self *owner;
@@ -40,7 +53,9 @@ struct declaration {
     struct hilum_decl decl; /* copied: an older plugin's is shorter */
 };
 
-/* Lists are written by the main thread during init only; afterwards everybody reads. */
+/* Lists are written by the main thread during init only; afterwards everybody reads. One
+ * version of a plugin. The plugin itself, as people know it, is an id: whoever wants the
+ * version in force looks it up (hl_plugin_find). */
 struct hilum_self {
     struct hl_plugins *host;
     const char *id; /* the name in the configuration; the descriptor's once checked */

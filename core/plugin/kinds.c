@@ -42,6 +42,7 @@ static struct capability *capability_of(const struct hilum_self *plugin, uint32_
     return NULL;
 }
 
+/* At most one database, since the kernel keeps its tables in one and would not know which. */
 static hilum_rc check_name(struct hilum_self *plugin, const struct hilum_cap *cap)
 {
     /* One database at all, one of each name of everything else. */
@@ -124,7 +125,8 @@ static const struct hilum_codec_syntax *syntax_of(const struct capability *c, co
 
 /* ---- route: one per method and pattern ---- */
 
-/* "/a/{x}" and "/a/{y}" are one resource. */
+/* "/a/{x}" and "/a/{y}" are one resource. Names of parameters do not count: the server could
+ * not tell the two apart. */
 static bool is_same_pattern(const char *a, const char *b)
 {
     while (*a && *a == *b) {
@@ -328,6 +330,7 @@ struct codec_wish {
     uint32_t flags;
 };
 
+/* Higher priorities first: a vendor's codec says a higher one to be asked before ours. */
 static bool codec_rank(const struct capability *c, const void *arg, int64_t *out)
 {
     const struct codec_wish *wish = arg;
@@ -337,6 +340,8 @@ static bool codec_rank(const struct capability *c, const void *arg, int64_t *out
     return syntax != NULL;
 }
 
+/* The table is a shim in the host's arena, so it may be used after the lock is gone, whatever
+ * is swapped meanwhile. */
 const struct hilum_codec *hl_plugins_codec_for(struct hl_plugins *plugins,
                                                const char *transfer_syntax, uint32_t flags,
                                                uint32_t rank, void **instance)

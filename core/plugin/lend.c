@@ -1,5 +1,10 @@
 /* The database as plugins see it: sessions that read their own tables. Whoever could open a writing session could hold its
- * transaction and keep every sender waiting. SPDX-License-Identifier: Apache-2.0 */
+ * transaction and keep every sender waiting.
+ *
+ * A copy of the table with `open` in front: reads, steps and closes go straight to the
+ * provider. It lives with the version that asked, and is made again for the next.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
 

@@ -34,7 +34,8 @@ void hl_plugins_set_publish(struct hl_plugins *plugins,
 /* ---- init ---- */
 
 /* `registering` is the window in which provide, subscribe and declare are allowed: afterwards
- * other threads read the lists without a lock. */
+ * other threads read the lists without a lock. On failure init has freed what it made: its
+ * fini is not called then. */
 static hilum_rc run_init(struct hilum_self *plugin)
 {
     hl_error_clear();
@@ -96,8 +97,10 @@ static bool all_met(const struct hilum_self *plugin, const char *const *needs, b
     return true;
 }
 
-/* The next plugin to initialise: the first in the configuration whose needs are met and whose wants
- * are met or can no longer be; failing that, one whose wants must wait in vain. */
+/* The next plugin to initialise: the first in the configuration whose needs are met and whose
+ * wants are met or can no longer be; failing that, one whose wants must wait in vain. Looked
+ * for again after each init, since only an init tells what is provided. Quadratic, for a few
+ * dozen. */
 static struct hilum_self *next_plugin(const struct hl_plugins *host)
 {
     struct hilum_self *fallback = NULL;
@@ -133,7 +136,8 @@ static void skip_the_rest(struct hl_plugins *host, struct hl_faults *faults)
 
 /* ---- hooks ---- */
 
-/* A plugin is an owner on the bus: its hooks come and go together. */
+/* A plugin is an owner on the bus: its hooks come and go together. With dry_run nothing
+ * changes and faults are told. */
 static hilum_rc put_hooks(struct hilum_self *plugin, bool dry_run, struct hl_faults *faults)
 {
     return hl_bus_replace(plugin->host->bus, plugin->owner, plugin->hooks, plugin->n_hooks, NULL,
@@ -198,6 +202,7 @@ hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults)
 
 /* ---- start ---- */
 
+/* Once a life: a handover has drained it before the server's own end comes. */
 void hl_plugin_drain(struct hilum_self *plugin, uint32_t ms)
 {
     bool is_owed = plugin->plugin->drain && !plugin->is_drained;
@@ -206,6 +211,8 @@ void hl_plugin_drain(struct hilum_self *plugin, uint32_t ms)
         plugin->plugin->drain(plugin->data, ms);
 }
 
+/* Before drain: from here on no timer or watch begins anything; what runs is waited for by
+ * whoever drains. */
 void hl_plugin_quiet(struct hilum_self *plugin)
 {
     atomic_store(&plugin->may_run, false);
@@ -261,7 +268,9 @@ static hilum_rc open_door(struct hilum_self *plugin)
     return rc == HILUM_OK ? HILUM_OK : stop_at_start(plugin, "ready", rc);
 }
 
-/* Stops at the first required plugin that fails; the caller then closes what has started. */
+/* Stops at the first required plugin that fails; the caller then closes what has started.
+ * Doors last and on the way down first: no request comes in while somebody who would answer it
+ * is not up. */
 hilum_rc hl_plugins_start(struct hl_plugins *plugins)
 {
     hilum_rc rc = HILUM_OK;
@@ -286,7 +295,8 @@ static uint32_t left_until(int64_t deadline_ms)
     return left > 0 ? (uint32_t)left : 0;
 }
 
-/* Tasks on the pool, the loop and of timers, of all plugins. false: some still run. */
+/* Tasks on the pool, the loop and of timers, of all plugins. false: some still run. The pool
+ * is shared, so one plugin's task that hangs delays this for all; the deadline bounds it. */
 static bool wait_for_tasks(struct hl_plugins *host, int64_t deadline_ms)
 {
     struct timespec until = hl_mono_timespec(deadline_ms);
@@ -313,7 +323,8 @@ static void drain_those(struct hl_plugins *plugins, bool doors, int64_t deadline
     }
 }
 
-/* No swap begins any more; those who watch one stop. */
+/* No swap begins any more; those who watch one stop. Taken in this order once, so that a swap
+ * under way is let end before is_closing shows. */
 static void stop_watching(struct hl_plugins *host)
 {
     pthread_mutex_lock(&host->manage);
@@ -349,6 +360,7 @@ static void take_hooks_off(struct hl_plugins *host)
     free(done);
 }
 
+/* After fini; whatever it registered goes with its arena. */
 static void plugin_free(struct hilum_self *plugin)
 {
     forget_registrations(plugin);
@@ -376,7 +388,8 @@ static void end_those(struct hl_plugins *plugins, bool doors)
     }
 }
 
-/* Versions that stand by, before those that took their place. */
+/* Versions that stand by, before those that took their place. One that calls are still inside
+ * of is left as it is: its memory must outlast them, and the process is about to end. */
 static void end_version(struct hl_plugins *host, struct hilum_self *plugin)
 {
     for (size_t i = 0; i < host->n_order; i++)

@@ -1,4 +1,9 @@
-/* Plugins as JSON, for people and `hilum plugin list`. SPDX-License-Identifier: Apache-2.0 */
+/* Plugins as JSON, for people and `hilum plugin list`.
+ *
+ * The answer of a command: it shows state and reasons, and never a value of an option, which
+ * may be a secret.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
 #include "core/plugin/host.h"

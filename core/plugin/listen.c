@@ -1,5 +1,10 @@
 /* Listening sockets that belong to the host and are lent to plugins, so that a newer version goes on with the socket of the
  * older one: who connects in between waits in its queue. It knows nothing of what is said there.
+ *
+ * Why the host owns them: the queue of the kernel belongs to a socket as long as one copy of it
+ * is open. The host's copy stays open between two versions, so a client that connects then is
+ * answered by the next one.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/listen.h"
 
@@ -16,6 +21,8 @@
 
 #include "core/base/error.h"
 
+/* 16 addresses a plugin: enough for every interface of a machine, and no way to use up
+ * descriptors. */
 enum { EACH = 16, ADDRESS = 128 };
 
 struct hl_listening {
@@ -42,6 +49,7 @@ static hilum_rc resolve(const char *address, struct addrinfo **out)
                 : HILUM_OK;
 }
 
+/* Close-on-exec, so that workers and children have no copy; not blocking, as plugins poll. */
 static hilum_rc open_socket(const char *address, int *out)
 {
     const int yes = 1, no = 0;

@@ -8,7 +8,8 @@
 
 struct hl_listening; /* a list; NULL is empty */
 
-/* As hilum_host.listen. */
+/* As hilum_host.listen. *fd is a copy of the caller's own, to be closed by it; the same
+ * address again gives another copy of the same socket. */
 hilum_rc hl_listen(struct hl_listening **list, const char *owner, const char *address, int32_t *fd,
                    uint16_t *port);
 /* Closes what is this owner's, NULL: everybody's. Copies plugins have stay open. */

@@ -1,5 +1,10 @@
 /* Opening a shared object: the only file that includes ltdl.h. It knows nothing of what is inside
- * but the name of the entry. SPDX-License-Identifier: Apache-2.0 */
+ * but the name of the entry.
+ *
+ * What it leaves behind: objects are never closed. A plugin that has been swapped out is code
+ * without data; some hundred KiB a version are the price of no jump into nowhere.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
@@ -13,8 +18,9 @@
 #include "core/base/error.h"
 #include "core/plugin/loader.h"
 
-/* Whoever can write a folder on the way can put another file there between our look and the opening. Sticky ones as
- * /tmp protect what is in them. */
+/* Whoever can write a folder on the way can put another file there between our look and the
+ * opening. Sticky ones as /tmp protect what is in them. Only modes, not owners: whoever owns a
+ * folder above is root or us on any sane system, and containers differ. */
 static hilum_rc check_folders(const char *path)
 {
     char folder[PATH_MAX];
@@ -65,6 +71,7 @@ static hilum_rc why_not(const char *path)
                    path, better ? better : why);
 }
 
+/* lt_dlinit counts; calling it each time is how libltdl wants it used by a library. */
 static hilum_rc open_advised(const char *path, lt_dlhandle *out)
 {
     lt_dladvise advise;

@@ -1,7 +1,13 @@
 /* One thread for the descriptors of all plugins (epoll), started with the first watch or task.
  * `lock` guards lists and counts and is not held while code of a plugin runs. A watch is known
  * by a number, not by its address or descriptor, so that an event that was already fetched
- * cannot meet a newer watch. SPDX-License-Identifier: Apache-2.0 */
+ * cannot meet a newer watch.
+ *
+ * Why one thread for all: watches are for waiting, and what takes longer than 5 ms is told to
+ * its plugin in the log. The price is that one plugin can hold the others up, which a worker
+ * thread is there for.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/loop.h"
 
 #include <errno.h>
@@ -18,6 +24,7 @@
 #include "core/base/error.h"
 #include "hilum/host.h"
 
+/* More would only make the first wait for the last. */
 enum { AT_ONCE = 32 }; /* events taken from the kernel in one go */
 
 struct watch {
@@ -117,7 +124,9 @@ static struct watch *find(const struct hl_loop *loop, uint64_t id)
     return watch;
 }
 
-/* Several events came at once: what an earlier one's run() has taken away is not found any more. */
+/* Several events came at once: what an earlier one's run() has taken away is not found any
+ * more. `before` within the lock, `after` without: see hl_loop_user. Between the two `running`
+ * keeps the watch from being freed under its own call. */
 static void tell(struct hl_loop *loop, uint64_t id, uint32_t events)
 {
     uint32_t told = (events & EPOLLIN ? HILUM_READABLE : 0u) |
@@ -219,7 +228,8 @@ static hilum_rc ensure_thread(struct hl_loop *loop)
 
 /* ---- watches ---- */
 
-/* With the lock. HILUM_EEXISTS: the descriptor is watched already. */
+/* With the lock. HILUM_EEXISTS: the descriptor is watched already. Level-triggered: what has
+ * not been read is told again, so no event is lost by a plugin that reads little. */
 static hilum_rc ask(const struct hl_loop *loop, struct watch *watch, uint32_t events)
 {
     struct epoll_event event = {.events = (events & HILUM_READABLE ? EPOLLIN : 0u) |
@@ -297,6 +307,8 @@ static void take_away(struct hl_loop *loop, struct watch **at)
         free(watch);
 }
 
+/* When it returns, run() is not under way and will not be called, so `arg` may be freed. From
+ * run() itself it does not wait, of course. */
 hilum_rc hl_loop_unwatch(struct hl_loop *loop, void *owner, uint64_t id)
 {
     pthread_mutex_lock(&loop->lock);

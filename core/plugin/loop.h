@@ -9,6 +9,8 @@
 
 struct hl_loop;
 
+/* So that a plugin that leaks watches is told instead of using up the descriptors of the
+ * server. */
 enum { HL_LOOP_WATCHES = 256, HL_LOOP_TASKS = 4096 }; /* of one owner; of all */
 
 /* Around each call into an owner's code, on the loop thread. `before` is called under the loop's lock, so that after

@@ -1,5 +1,10 @@
 /* `lock` guards everything, for a few comparisons a call. What is defined is never taken away:
  * numbers stay valid for the life of the host, over swaps and new lives of a worker.
+ *
+ * Plugins' own numbers, three lists deep: owners, their metrics, the series of each (one a
+ * combination of label values). Look-ups walk; the first two are short, the third is bounded
+ * by HL_METRIC_SERIES.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/metrics.h"
 
@@ -129,7 +134,8 @@ static hilum_rc read_metric(const struct hilum_metric *given, struct metric *met
     return rc == HILUM_OK ? read_bounds(given, metric) : rc;
 }
 
-/* A newer version may define what an older one did, but not change what it means. */
+/* A newer version may define what an older one did, but not change what it means. Names are
+ * compared by who calls. */
 static bool is_same(const struct metric *a, const struct metric *b)
 {
     return a->type == b->type && a->n_labels == b->n_labels && a->n_bounds == b->n_bounds &&
@@ -272,7 +278,7 @@ static void observe(const struct metric *metric, struct series *series, double v
     series->count++;
 }
 
-/* With the lock. */
+/* With the lock. A value that is no number is refused, as it would stay in every sum for ever. */
 static hilum_rc change_one(struct hl_metrics *metrics, struct metric *metric,
                            enum hl_metric_change change, const char *const *labels, double value)
 {
@@ -373,6 +379,8 @@ static void write_metric(const struct metric *metric, struct hl_buf *out)
     }
 }
 
+/* With the lock for all of it, so that a histogram's buckets and count fit each other: some
+ * ten thousand lines at the very most. */
 void hl_metrics_write(struct hl_metrics *metrics, struct hl_buf *out)
 {
     pthread_mutex_lock(&metrics->lock);

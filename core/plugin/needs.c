@@ -1,5 +1,10 @@
 /* Who must start before whom: plugin ids and "kind:name" capabilities. It knows nothing of what
- * runs. SPDX-License-Identifier: Apache-2.0 */
+ * runs.
+ *
+ * Needs by id are checked here, before anything runs (missing, skipped, cycles). Needs by
+ * capability can only be seen as plugins come up (next_plugin in life.c).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +71,9 @@ static bool check_needs_of(struct hl_plugins *host, struct hilum_self *plugin,
     return true;
 }
 
-/* Does the chain of needs by id that starts at `at` come back to `target`? */
+/* Does the chain of needs by id that starts at `at` come back to `target`? A cycle it comes
+ * upon that does not lead back to `target` ends with the depth; each plugin of that one finds
+ * it for itself. */
 static bool leads_to(const struct hl_plugins *host, const struct hilum_self *at,
                      const struct hilum_self *target, size_t depth)
 {

@@ -19,6 +19,8 @@
 #include "core/plugin/metrics.h"
 #include "core/plugin/remote/remote.h"
 
+/* 16 threads of the pool are for what plugins wait for, not for computing. 64 more places:
+ * plugins loaded by hand between two restarts. */
 enum { MAX_WORKERS = 16, MAX_LOADED = 64 };
 
 void hl_plugin_skip(struct hilum_self *plugin, struct hl_faults *faults, const char *format, ...)
@@ -46,7 +48,8 @@ void *hl_plugins_context(const hilum_self *self)
 
 /* ---- the file ---- */
 
-/* A mistyped name is the common case: tell which ones there are. */
+/* A mistyped name is the common case: tell which ones there are. At most 300 bytes of names: a
+ * reason is a line. */
 static hilum_rc not_there(const struct hilum_self *plugin, const char *path)
 {
     struct hl_buf names = {0};
@@ -180,8 +183,11 @@ static hilum_rc copy_bytes(const char *from, const char *to)
                     : hl_fail(HILUM_EIO, "copy of %s to %s: %s", from, to, strerror(errno));
 }
 
-/* The loader takes one path for one object, so a version has a path of its own: that of its contents. What is there
- * already is believed no more than what was copied: both must be what was checked. */
+/* The loader takes one path for one object, so a version has a path of its own: that of its
+ * contents. What is there already is believed no more than what was copied: both must be what
+ * was checked. The file's own contents are its name, so an update that fails half-way never
+ * puts new bytes under an old path, and a file that is replaced while the server runs does not
+ * change what is mapped. */
 static hilum_rc make_private(struct hilum_self *plugin)
 {
     char folder[PATH_MAX], path[PATH_MAX], fresh[PATH_MAX], digest[PLUGIN_DIGEST] = "";
@@ -209,6 +215,7 @@ static hilum_rc make_private(struct hilum_self *plugin)
     return hl_loader_check_file(path);
 }
 
+/* Digest (trust) before ELF: a file nobody vouches for is not parsed. */
 static hilum_rc open_file(struct hilum_self *plugin)
 {
     const struct hilum_plugin *p = NULL;
@@ -381,6 +388,7 @@ hilum_rc hl_plugins_check_required(const struct hl_plugins *host)
     return HILUM_OK;
 }
 
+/* All entries are opened, also after a fault: an administrator wants to hear of all of them. */
 hilum_rc hl_plugins_open(struct hl_config *config, const char *plugin_dir, const char *data_dir,
                          struct hl_bus *bus, struct hl_faults *faults, struct hl_plugins **out)
 {

@@ -12,6 +12,8 @@
 #include "core/base/error.h"
 #include "core/plugin/host.h"
 
+/* Bounds on what a descriptor may claim: 256 options and 1 MiB of conf are beyond any plugin,
+ * and keep a broken or hostile one from being walked for ever. */
 enum { MAX_OPTIONS = 256, MAX_CONF = 1024 * 1024, TYPE_MASK = 0xFF };
 
 /* How a value of each type is written and how wide its member is. */
@@ -53,7 +55,7 @@ static bool fault(const struct setting *s, const char *expected, const char *fou
     return false;
 }
 
-/* A secret's value must not reach a log. */
+/* A secret's value must not reach a log. Also where its length or first letters would help. */
 static const char *shown(const struct setting *s, const char *text, char *out, size_t size)
 {
     if (s->type == HILUM_OPT_SECRET)
@@ -130,6 +132,7 @@ static bool is_choice(const char *choices, const char *text)
     }
 }
 
+/* Empty paths stay empty: that is how an option says "none". */
 static bool set_text(const struct setting *s, const char *text)
 {
     char found[80];
@@ -334,6 +337,8 @@ static bool has_text(const struct hilum_self *plugin, const char *key, const cha
     return false;
 }
 
+/* For `--check`, where no init has said what there is: the option "store" of a store's plugin
+ * tells its name. Only texts; a secret is never compared. */
 bool hl_plugins_option_is(struct hl_plugins *plugins, const char *key, const char *text)
 {
     bool is_found = false;

@@ -19,8 +19,8 @@ struct hl_plugins; /* the host: all plugins of one server */
  * needs. No plugin code but hilum_plugin_entry runs; so this is also what --check does (then
  * close). Everything found is added to *faults; a plugin with a fault is skipped with its reason.
  * HILUM_OK although optional plugins were skipped (look at faults->count); HILUM_EINVAL if one with
- * `required = true` was. *out is set in both cases. Main thread only (libltdl). `config` is
- * referenced; `bus` outlives the host. */
+ * `required = true` was. *out is set in both cases. Any thread; each call makes a host of its own.
+ * `config` is referenced; `bus` outlives the host. */
 hilum_rc hl_plugins_open(struct hl_config *config, const char *plugin_dir, const char *data_dir,
                          struct hl_bus *bus, struct hl_faults *faults, struct hl_plugins **out);
 
@@ -60,9 +60,10 @@ struct hl_host_services {
                            void *each_arg);
     void *arg;
 };
+/* On the main thread, before any plugin can call: read without a lock afterwards. */
 void hl_plugins_set_services(struct hl_plugins *plugins, const struct hl_host_services *services);
-/* Durable publication of an event that `plugin` declared (checked by the host). Any time before
- * start. */
+/* Durable publication of an event that `plugin` declared (checked by the host). Any time
+ * before start. Called on threads of plugins; blocks until the journal is durable. */
 void hl_plugins_set_publish(struct hl_plugins *plugins,
                             hilum_rc (*publish)(void *arg, const char *plugin, const char *event,
                                                 const char *fields_json),
@@ -73,14 +74,20 @@ void hl_plugins_set_publish(struct hl_plugins *plugins,
  * HILUM_EINVAL with the reason if it is required: the server does not start. Faults of hooks are
  * added to *faults. Main thread. */
 hilum_rc hl_plugins_init(struct hl_plugins *plugins, struct hl_faults *faults);
-/* Runs start in the same order. A failure stops that plugin, or is returned if it is required. */
+/* Runs start in the same order. A failure stops that plugin, or is returned if it is required.
+ * Then `ready` of those who have one (doors), when all others run. HILUM_OK although optional
+ * plugins failed. Main thread. */
 hilum_rc hl_plugins_start(struct hl_plugins *plugins);
-/* No new work; waits for work under way, all plugins together for at most ms. Reverse order. */
+/* No new work; waits for work under way, all plugins together for at most ms. Reverse order.
+ * What is not done by then is left and said in the log. Main thread. */
 void hl_plugins_drain(struct hl_plugins *plugins, uint32_t ms);
-/* Takes the hooks off the bus, fini in reverse order, frees the host. Objects stay mapped: never
- * dlclose. What was acquired must not be used any more. NULL is fine. */
+/* Takes the hooks off the bus, fini in reverse order, frees the host. Objects stay mapped:
+ * never dlclose. What was acquired must not be used any more. NULL is fine. On the main
+ * thread, when no thread of the server is inside a plugin. A task of a plugin that does not
+ * end keeps all of it in memory: nothing is freed then. */
 void hl_plugins_close(struct hl_plugins *plugins);
 
+/* The name in the configuration; lives until close. */
 const char *hl_plugin_id(const hilum_self *self);
 /* The services' arg: how a function of an api table that gets only `self` finds its server. */
 void *hl_plugins_context(const hilum_self *self);
@@ -100,13 +107,16 @@ void hl_plugins_metrics(struct hl_plugins *plugins, struct hl_buf *out);
  * in five or more, over ten per cent more than before. Announced as plugin.swapped. HILUM_EUNSUP: its descriptor, or what it
  * provides, asks for a restart; errors of opening, init and start leave everything as it was. */
 hilum_rc hl_plugins_swap(struct hl_plugins *plugins, const char *id, const char *file);
-/* Opens and starts a plugin of `config` that was added, skipped or drained. Its commands, if it is new, come with the
- * next start. HILUM_EEXISTS: it runs; HILUM_ENOTFOUND: not in config. */
+/* Opens and starts a plugin of `config` that was added, skipped or drained. Its commands, if
+ * it is new, come with the next start. HILUM_EEXISTS: it runs; HILUM_ENOTFOUND: not in config.
+ * HILUM_EFULL: 64 more than at the start are there; HILUM_EAGAIN: calls of its former life go
+ * on; HILUM_ECLOSED: the server is stopping; otherwise as opening, init and start answer. */
 hilum_rc hl_plugins_load(struct hl_plugins *plugins, struct hl_config *config, const char *id);
 /* Nobody reaches it any more, until it is enabled. HILUM_EDENIED: required, or needed by another; HILUM_EUNSUP: the kernel
  * holds what it provides. */
 hilum_rc hl_plugins_disable(struct hl_plugins *plugins, const char *id);
-/* On again, and out of quarantine. */
+/* On again, and out of quarantine. HILUM_EINVAL: it is not disabled (but skipped or drained:
+ * load it); HILUM_ENOTFOUND. */
 hilum_rc hl_plugins_enable(struct hl_plugins *plugins, const char *id);
 /* Off, then drain and fini when the calls under way have ended. HILUM_ETIMEDOUT: some have not within 10 s. */
 hilum_rc hl_plugins_drain_one(struct hl_plugins *plugins, const char *id);
@@ -126,7 +136,9 @@ hilum_rc hl_plugins_acquire(struct hl_plugins *plugins, uint32_t kind, const cha
 void hl_plugins_unpin(struct hl_plugins *plugins, const struct hilum_cap *cap);
 void hl_plugins_enter(struct hl_plugins *plugins, const struct hilum_cap *cap);
 void hl_plugins_leave(struct hl_plugins *plugins, const struct hilum_cap *cap);
-/* All providers of a kind in the order of the configuration. */
+/* All providers of a kind in the order of the configuration. `each` is called with the
+ * registry locked for reading: it must not swap, load or disable, and should only look. Any
+ * thread. */
 void hl_plugins_cap_each(struct hl_plugins *plugins, uint32_t kind,
                          void (*each)(void *arg, const struct hilum_cap *cap, void *instance,
                                       const char *plugin),
@@ -146,8 +158,8 @@ const struct hilum_service *hl_plugins_service_for(struct hl_plugins *plugins,
 
 /* ---- declarations ---- */
 
-/* Of plugins that are ready; in order of the configuration. Valid until close. type: HILUM_DECL_*.
- */
+/* Of plugins that are ready; in order of the configuration. Valid until close. type:
+ * HILUM_DECL_*. `each` as with hl_plugins_cap_each. Any thread. */
 void hl_plugins_decl_each(struct hl_plugins *plugins, uint32_t type,
                           void (*each)(void *arg, const struct hilum_decl *decl,
                                        const char *plugin),

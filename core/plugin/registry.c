@@ -54,7 +54,9 @@ static hilum_rc check_registering(const struct hilum_self *plugin, const char *w
     return hl_fail(HILUM_EDENIED, "%s: %s is allowed during init only", plugin->id, what);
 }
 
-/* What can never run in a process of its own (architecture section 4) asks for a person's word. */
+/* What can never run in a process of its own (architecture section 4) asks for a person's
+ * word. A plugin in its own process can only end that; one in ours can end everything, and
+ * read all patients' data without being asked. */
 static hilum_rc check_trust(const struct hilum_self *plugin, const char *what)
 {
     if (!plugin->is_foreign)
@@ -71,7 +73,9 @@ static bool is_name(const char *name)
     return name && *name && strlen(name) < MAX_NAME && !strpbrk(name, "\"\\\n\r\t:");
 }
 
-/* What a gate leads to, remembered by the plugin so that gates can be turned to it and away. NULL: no memory. */
+/* What a gate leads to, remembered by the plugin so that gates can be turned to it and away.
+ * NULL: no memory. On failure the target stays in the arena, unused: init fails then, and all
+ * of it goes. */
 static struct hl_target *target_new(struct hilum_self *plugin, uint32_t what, const char *name,
                                     bool is_serial)
 {
@@ -110,7 +114,7 @@ static hilum_rc check_capability(struct hilum_self *plugin, const struct hilum_c
     if (!is_name(cap->name))
         return hl_fail(HILUM_EINVAL, "capability %s: expected a name of 1 to 63 characters",
                        hl_cap_kind_name(cap->kind));
-    /* HILUM_LOOP promises a loop thread this host does not lend yet. */
+    /* HILUM_LOOP: only ever called on the loop thread. No caller here is there. */
     if (cap->threads > HILUM_PARALLEL)
         return hl_fail(HILUM_EUNSUP, "%s:%s: expected HILUM_SERIAL or HILUM_PARALLEL",
                        hl_cap_kind_name(cap->kind), cap->name);
@@ -132,6 +136,8 @@ static hilum_rc show(struct capability *c)
     return hl_shim_new(c->owner->host, target, &c->shown, &c->shown_instance);
 }
 
+/* The table is the plugin's and must outlive it unchanged; it is not copied, but for kinds
+ * with a shim. */
 hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *cap, void *instance)
 {
     hilum_rc rc = check_registering(plugin, "provide");
@@ -155,7 +161,8 @@ hilum_rc hl_registry_provide(struct hilum_self *plugin, const struct hilum_cap *
     return HILUM_OK;
 }
 
-/* Of plugins that are ready. Several and no name: NULL, *ambiguous. */
+/* Of plugins that are ready. Several and no name: NULL, *ambiguous. Under `registry`, or on
+ * the main thread before plugins have started. */
 struct capability *hl_registry_find(const struct hl_plugins *host, uint32_t kind, const char *name,
                                     bool *ambiguous)
 {
@@ -189,7 +196,7 @@ hilum_rc hl_plugins_acquire(struct hl_plugins *plugins, uint32_t kind, const cha
     if (!c)
         return hl_fail(HILUM_ENOTFOUND, "%s%s%s: no plugin that runs provides it", kind_name,
                        name ? ":" : "", name ? name : "");
-    /* Counted although nothing is swapped yet: the contract is that who acquires also unpins. */
+    /* Binds nothing: gates keep versions in memory. The contract is that who acquires also unpins. */
     atomic_fetch_add_explicit(&c->pins, 1, memory_order_relaxed);
     *cap = c->shown;
     *instance = c->shown_instance;
@@ -340,8 +347,7 @@ static bool was_ours(const struct hilum_self *plugin, const char *event)
     return false;
 }
 
-/* "peer:text count?:int" */
-/* Checked at init, where the vendor sees it, and not when the first rule uses the verb. */
+/* "peer:text count?:int". Checked at init, where the vendor sees it, and not when the first rule uses the verb. */
 static bool are_fields(const char *fields)
 {
     for (const char *at = fields ? fields : ""; *at;) {

@@ -38,7 +38,8 @@ static unsigned long long number(atomic_uint_fast64_t *value)
     return (unsigned long long)atomic_load_explicit(value, memory_order_relaxed);
 }
 
-/* Buckets of the tally are powers of two; every second of them is told. */
+/* Buckets of the tally are powers of two; every second of them is told. By what the gate
+ * counted, in seconds as Prometheus wants them. */
 static void write_times(struct hilum_self *plugin, struct hl_buf *out)
 {
     static const char name[] = "hilum_plugins_call_seconds";
@@ -149,6 +150,7 @@ static hilum_rc host_unwatch(hilum_self *self, uint64_t watch)
     return hl_loop_unwatch(self->host->loop, self, watch);
 }
 
+/* Between start and drain, as all that runs on threads of the host. */
 static hilum_rc host_run_on_loop(hilum_self *self, void (*run)(void *arg), void *arg)
 {
     hilum_rc rc = hl_plugin_check_may_run(self);

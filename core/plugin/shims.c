@@ -2,6 +2,11 @@
  *
  * Each function is the same four lines: through the gate, call, leave. They are written out
  * because their parameters differ; nothing else belongs here.
+ *
+ * A table that is handed out stays valid for the life of the host, whatever version is behind
+ * it, and whoever holds it need not know of swaps. Kinds without a shim (below) are called
+ * directly, and so a plugin that provides one changes by a restart.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
@@ -39,7 +44,8 @@ static hilum_rc codec_decode(void *self, const struct hilum_coded *coded,
     return hl_gate_leave(&p, TABLE(hilum_codec)->decode(SELF, coded, wanted, dst, dst_size, out));
 }
 
-/* The version behind the gate may be a newer one that no longer encodes. */
+/* The version behind the gate may be a newer one that no longer encodes. `encode` was asked
+ * for at init; it may be NULL behind the gate all the same. */
 static hilum_rc codec_encode(void *self, const struct hilum_frame *frame, const void *src,
                              uint64_t n, const struct hilum_encode *wanted, struct hilum_sink *out,
                              struct hilum_encoded *done)

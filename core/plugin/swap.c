@@ -3,7 +3,16 @@
  *
  * What changes which version is in force runs with `manage` held, one thread at a time; a call takes none of these
  * locks on its way in. Lock order: manage, then registry, then lock. A version that could not be ended stays in
- * memory: addresses of it may still be on some stack. SPDX-License-Identifier: Apache-2.0 */
+ * memory: addresses of it may still be on some stack.
+ *
+ * A swap step by step: the file is copied under the name of its contents (open.c) and opened,
+ * checked and initialised beside the old version, unseen. Beside: it starts, hooks are exchanged
+ * on the bus, gates turn under `registry`, the old version stands by. Handover, for what can
+ * exist only once (a door, a device): the old one is drained first, then the new one starts.
+ * Probation then compares errors; what fails is rolled back. Whatever fails before the gates turn
+ * leaves everything as it was; a handover that fails begins the old version anew.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +25,9 @@
 #include "core/plugin/host.h"
 #include "core/plugin/remote/remote.h"
 
+/* 200 calls or a minute: long enough for a broken version to show, short enough that the old
+ * one's memory is not held for a day. Five errors and ten per cent more: one unlucky object
+ * proves nothing. */
 enum {
     PROBATION_CALLS = 200,
     PROBATION_MS = 60 * 1000,
@@ -119,7 +131,9 @@ static void make_current(struct hilum_self *from, struct hilum_self *to)
 }
 
 /* Its gates lead elsewhere. What cannot be waited for keeps its memory until the server ends.
- * true: it has been drained and ended. */
+ * true: it has been drained and ended. Order: nobody inside, nothing of its own begins, what
+ * it has begun ends, then fini. Each step has LEAVE_MS, so at most 30 s with `manage` held;
+ * calls do not wait for that. */
 static bool retire(struct hilum_self *plugin)
 {
     if (!plugin->initialised)
@@ -155,7 +169,8 @@ static hilum_rc put_hooks(struct hilum_self *plugin, bool dry_run)
                           NULL, dry_run, NULL);
 }
 
-/* Not before start and not after drain, when the journal may not be there. */
+/* Not before start and not after drain, when the journal may not be there. Failing is told in
+ * the log and changes nothing. */
 void hl_plugin_tell(const struct hilum_self *plugin, const char *event, const char *what)
 {
     const struct hl_plugins *host = plugin->host;
@@ -199,6 +214,7 @@ static void end_probation(struct hilum_self *plugin)
     pthread_mutex_unlock(&host->lock);
 }
 
+/* On the thread of a call, which must not take `manage`: the watcher is woken, and it decides. */
 void hl_swap_counted(struct hilum_self *plugin)
 {
     if (is_worse(plugin) || atomic_load(&plugin->tally.calls) >= PROBATION_CALLS)
@@ -233,7 +249,8 @@ static void roll_back(struct hilum_self *plugin, struct hilum_self *previous)
     retire(plugin);
 }
 
-/* With `manage` held. */
+/* With `manage` held. Either way there is no `previous` afterwards: probation happens once a
+ * swap. */
 static void conclude(struct hilum_self *plugin)
 {
     struct hilum_self *previous = plugin->previous;
@@ -248,7 +265,9 @@ static void conclude(struct hilum_self *plugin)
                previous->plugin->version);
 }
 
-/* A task of the host's pool, for up to PROBATION_MS. It holds no lock while it waits. */
+/* A task of the host's pool, for up to PROBATION_MS. It holds no lock while it waits. It keeps
+ * a thread of the pool; several swaps at once keep several, and a swap without one has no
+ * probation (take_over). */
 static void watch(void *arg)
 {
     struct hilum_self *plugin = arg;
@@ -300,6 +319,7 @@ static hilum_rc bring_up(struct hilum_self *plugin)
     return rc == HILUM_OK ? hl_plugin_start_one(plugin) : rc;
 }
 
+/* The version stays in the host's list as memory: gates it made lead nowhere. */
 static void give_up(struct hilum_self *plugin)
 {
     char reason[512];
@@ -468,7 +488,8 @@ static hilum_rc running(struct hl_plugins *host, const char *id, struct hilum_se
     return hl_plugin_is_door(*out) ? check_held(*out, false) : HILUM_OK;
 }
 
-/* Hooks off the bus, then gates to nobody: a caller hears HILUM_ECLOSED. */
+/* Hooks off the bus, then gates to nobody: a caller hears HILUM_ECLOSED. State and gates
+ * change under one lock, so that a look-up never finds a plugin whose gates are closed. */
 static void switch_off(struct hilum_self *plugin, int state)
 {
     struct hl_plugins *host = plugin->host;

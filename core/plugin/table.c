@@ -101,6 +101,8 @@ bool hl_plugin_declares(const hilum_self *self, uint32_t type, const char *name)
     return false;
 }
 
+/* Only names it declared, and only while it runs: rules could not tell a forged event from a
+ * true one. */
 static hilum_rc host_publish(hilum_self *self, const char *event, const char *fields_json)
 {
     struct hl_plugins *host = self->host;
@@ -229,7 +231,8 @@ static hilum_rc host_run_on_worker(hilum_self *self, void (*run)(void *arg), voi
 
 /* ---- timers ---- */
 
-/* On the timers' thread, under its lock: only queued here. */
+/* On the timers' thread, under its lock: only queued here. A task that cannot be queued is
+ * lost and said: a timer of a plugin is no promise that outlives the memory. */
 void hl_host_due(void *arg, void *owner, void (*run)(void *run_arg), void *run_arg)
 {
     hilum_self *self = owner;
@@ -264,7 +267,8 @@ static hilum_rc host_settle(hilum_self *self, uint64_t ticket, int32_t verdict, 
 
 /* ---- child processes ---- */
 
-/* Compared as written: no search path, no links looked through. */
+/* Compared as written: no search path, no links looked through. The list is the
+ * administrator's; a plugin cannot add to it. */
 static bool may_run_program(const hilum_self *self, const char *program)
 {
     const struct hl_node *list = hl_node_get(self->entry, "programs");
@@ -287,6 +291,7 @@ static hilum_rc host_run_child(hilum_self *self, const struct hilum_child *child
 
 /* ---- values ---- */
 
+/* As hilum/host.h promises. */
 enum { KEY_MAX = 200, VALUE_MAX = 65536 };
 
 static hilum_rc check_key(const char *key)

@@ -1,5 +1,9 @@
 /* One sorted list; thousands of timers at most, set and cancelled far more often than due.
  * `lock` guards it and is held while due() hands one out, which only queues.
+ *
+ * A list, not a heap: setting walks at most HL_TIMERS_MAX entries, some microseconds, and
+ * cancelling would have to walk in any case.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/plugin/timers.h"
 
@@ -49,6 +53,8 @@ hilum_rc hl_timers_new(void (*due)(void *due_arg, void *owner, void (*run)(void 
     return HILUM_OK;
 }
 
+/* A due() under way ends first, as it is called by that thread. Timers that were set and never
+ * went off are dropped. */
 void hl_timers_free(struct hl_timers *timers)
 {
     if (!timers)
