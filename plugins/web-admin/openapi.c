@@ -26,11 +26,17 @@ static json_t *content(const char *types)
     return out;
 }
 
+/* An object in a query is its members as parameters of their own: whatever they are called. */
 static json_t *parameter(const char *name, const char *in, const char *type, const char *what,
                          bool is_required)
 {
-    return json_pack("{s:s, s:s, s:s, s:b, s:{s:s}}", "name", name, "in", in, "description", what,
-                     "required", is_required, "schema", "type", type);
+    json_t *out = json_pack("{s:s, s:s, s:s, s:b, s:{s:s}}", "name", name, "in", in, "description",
+                            what, "required", is_required, "schema", "type", type);
+    if (strcmp(type, "object") == 0)
+        json_object_update_new(out, json_pack("{s:s, s:b, s:{s:s, s:{s:s}}}", "style", "form",
+                                              "explode", 1, "schema", "type", type,
+                                              "additionalProperties", "type", "string"));
+    return out;
 }
 
 /* "dicomweb/search/studies" + GET: "get_dicomweb_search_studies", one in the document. */
@@ -71,6 +77,16 @@ static void add_declared(const struct hilum_route *route, json_t *parameters)
                                         p->type, p->summary, p->is_required != 0));
 }
 
+static bool declares(const struct hilum_route *route, const char *header)
+{
+    if (!HILUM_HAS(struct hilum_route, route->cap.size, params) || route->params == NULL)
+        return false;
+    const struct hilum_route_param *p = route->params;
+    while (p->name != NULL && strcmp(p->name, header) != 0)
+        p++;
+    return p->name != NULL;
+}
+
 static json_t *responses(const struct hilum_route *route)
 {
     bool is_said = HILUM_HAS(struct hilum_route, route->cap.size, gives) && route->gives != NULL;
@@ -78,6 +94,10 @@ static json_t *responses(const struct hilum_route *route)
     if (is_said)
         json_object_set_new(good, "content", content(route->gives));
     json_object_set_new(out, "200", good);
+    if (declares(route, "If-None-Match"))
+        json_object_set_new(out, "304", answer("The client has it as it is."));
+    if (declares(route, "Range"))
+        json_object_set_new(out, "206", answer("A part of it."));
     json_object_set_new(out, "default",
                         json_pack("{s:s}", "$ref", "#/components/responses/problem"));
     return out;

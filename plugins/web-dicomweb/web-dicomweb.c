@@ -75,71 +75,87 @@ static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum
 #define SERIES   STUDY "/series/{series}"
 #define INSTANCE SERIES "/instances/{instance}"
 
-#define ROUTE(label, verbs, path, action, limit, function, what)                                   \
+#define ROUTE(label, verbs, path, action, limit, function, what, ...)                              \
     {                                                                                              \
         .cap = {.size = sizeof(struct hilum_route),                                                \
                 .kind = HILUM_CAP_ROUTE,                                                           \
                 .threads = HILUM_PARALLEL,                                                         \
                 .name = "dicomweb/" label},                                                        \
         .methods = (verbs), .pattern = (path), .permission = (action), .summary = (what),          \
-        .body_max = (limit), .run = (function),                                                    \
+        .body_max = (limit), .run = (function), __VA_ARGS__                                        \
     }
+
+/* What each kind of request understands and answers with. */
+#define RELATED  "multipart/related"
+#define SEARCHES .gives = WEB_JSON "," RELATED, .params = web_search_params
+#define OBJECTS  .gives = RELATED, .params = web_retrieve_params
+#define OBJECT   .gives = RELATED "," WEB_DICOM, .params = web_retrieve_params
+#define HEADS    .gives = WEB_JSON "," RELATED, .params = web_known_params
+#define BYTES    .gives = RELATED ",application/octet-stream", .params = web_retrieve_params
+#define PICTURES .gives = "image/jpeg,image/png,video/mp4," RELATED, .params = web_rendered_params
+#define DRAWN    .gives = "image/jpeg,image/png," RELATED, .params = web_rendered_params
+#define SMALL    .gives = "image/jpeg", .params = web_thumbnail_params
+#define INTAKE                                                                                     \
+    .takes = RELATED "," WEB_DICOM, .gives = WEB_JSON "," WEB_XML, .params = web_accept_params
+#define SERVICE .gives = "application/vnd.sun.wadl+xml", .params = web_accept_params
+#define URI     .gives = "image/jpeg,image/png," WEB_DICOM, .params = web_uri_params
 
 static const struct hilum_route routes[] = {
     ROUTE("search/studies", "GET", WEB_ROOT "/studies", "find", 0, search_studies,
-          "Search for studies (QIDO-RS)."),
+          "Search for studies (QIDO-RS).", SEARCHES),
     ROUTE("search/all-series", "GET", WEB_ROOT "/series", "find", 0, search_series,
-          "Search for series of all studies."),
+          "Search for series of all studies.", SEARCHES),
     ROUTE("search/all-instances", "GET", WEB_ROOT "/instances", "find", 0, search_instances,
-          "Search for instances of all studies."),
+          "Search for instances of all studies.", SEARCHES),
     ROUTE("search/series", "GET", STUDY "/series", "find", 0, search_series,
-          "Search for series of a study."),
+          "Search for series of a study.", SEARCHES),
     ROUTE("search/study-instances", "GET", STUDY "/instances", "find", 0, search_instances,
-          "Search for instances of a study."),
+          "Search for instances of a study.", SEARCHES),
     ROUTE("search/instances", "GET", SERIES "/instances", "find", 0, search_instances,
-          "Search for instances of a series."),
+          "Search for instances of a series.", SEARCHES),
     ROUTE("retrieve/study", "GET", STUDY, "retrieve", 0, retrieve,
-          "Retrieve the instances of a study (WADO-RS)."),
+          "Retrieve the instances of a study (WADO-RS).", OBJECTS),
     ROUTE("retrieve/series", "GET", SERIES, "retrieve", 0, retrieve,
-          "Retrieve the instances of a series."),
-    ROUTE("retrieve/instance", "GET", INSTANCE, "retrieve", 0, retrieve, "Retrieve an instance."),
+          "Retrieve the instances of a series.", OBJECTS),
+    ROUTE("retrieve/instance", "GET", INSTANCE, "retrieve", 0, retrieve, "Retrieve an instance.",
+          OBJECT),
     ROUTE("metadata/study", "GET", STUDY "/metadata", "retrieve", 0, metadata,
-          "Attributes of all instances of a study, without bulk data."),
+          "Attributes of all instances of a study, without bulk data.", HEADS),
     ROUTE("metadata/series", "GET", SERIES "/metadata", "retrieve", 0, metadata,
-          "Attributes of all instances of a series, without bulk data."),
+          "Attributes of all instances of a series, without bulk data.", HEADS),
     ROUTE("metadata/instance", "GET", INSTANCE "/metadata", "retrieve", 0, metadata,
-          "Attributes of an instance, without bulk data."),
+          "Attributes of an instance, without bulk data.", HEADS),
     ROUTE("frames", "GET", INSTANCE "/frames/{frames}", "retrieve", 0, frames,
-          "Frames of an instance, by numbers from 1 separated by commas."),
+          "Frames of an instance, by numbers from 1 separated by commas.", BYTES),
     ROUTE("pixeldata", "GET", INSTANCE "/pixeldata", "retrieve", 0, frames,
-          "All frames of an instance."),
+          "All frames of an instance.", BYTES),
     ROUTE("bulkdata", "GET", INSTANCE "/bulkdata/{path...}", "retrieve", 0, bulk,
-          "One binary value of an instance."),
+          "One binary value of an instance.", BYTES),
     ROUTE("rendered/study", "GET", STUDY "/rendered", "retrieve", 0, rendered,
-          "Pictures of a study's instances."),
+          "Pictures of a study's instances.", PICTURES),
     ROUTE("rendered/series", "GET", SERIES "/rendered", "retrieve", 0, rendered,
-          "Pictures of a series' instances."),
+          "Pictures of a series' instances.", PICTURES),
     ROUTE("rendered/instance", "GET", INSTANCE "/rendered", "retrieve", 0, rendered,
-          "An instance as picture or pictures."),
+          "An instance as picture or pictures.", PICTURES),
     ROUTE("rendered/frames", "GET", INSTANCE "/frames/{frames}/rendered", "retrieve", 0, rendered,
-          "Frames of an instance as pictures."),
+          "Frames of an instance as pictures.", DRAWN),
     ROUTE("thumbnail/study", "GET", STUDY "/thumbnail", "retrieve", 0, thumbnail,
-          "A small picture of a study."),
+          "A small picture of a study.", SMALL),
     ROUTE("thumbnail/series", "GET", SERIES "/thumbnail", "retrieve", 0, thumbnail,
-          "A small picture of a series."),
+          "A small picture of a series.", SMALL),
     ROUTE("thumbnail/instance", "GET", INSTANCE "/thumbnail", "retrieve", 0, thumbnail,
-          "A small picture of an instance."),
+          "A small picture of an instance.", SMALL),
     ROUTE("thumbnail/frames", "GET", INSTANCE "/frames/{frames}/thumbnail", "retrieve", 0,
-          thumbnail, "A small picture of a frame."),
+          thumbnail, "A small picture of a frame.", SMALL),
     ROUTE("store/studies", "POST", WEB_ROOT "/studies", "store", HILUM_LENGTH_UNKNOWN, store,
-          "Store instances (STOW-RS)."),
+          "Store instances (STOW-RS).", INTAKE),
     ROUTE("store/study", "POST", STUDY, "store", HILUM_LENGTH_UNKNOWN, store,
-          "Store instances of one study."),
-    ROUTE("uri", "GET", "/wado", "retrieve", 0, uri, "Retrieve an instance by WADO-URI."),
+          "Store instances of one study.", INTAKE),
+    ROUTE("uri", "GET", "/wado", "retrieve", 0, uri, "Retrieve an instance by WADO-URI.", URI),
     ROUTE("capabilities", "OPTIONS,GET", WEB_ROOT, "find", 0, capabilities,
-          "What this service can do."),
+          "What this service can do.", SERVICE),
     ROUTE("capabilities/root", "OPTIONS,GET", WEB_ROOT "/", "find", 0, capabilities,
-          "What this service can do."),
+          "What this service can do.", SERVICE),
 };
 
 static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum_http *http)

@@ -299,6 +299,10 @@ hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, 
 /* Declares the job that makes them and the hook that plans it. */
 hilum_rc web_thumbnails_init(struct web *web);
 
+/* ---- what requests understand (params.c) ---- */
+extern const struct hilum_route_param web_accept_params[], web_search_params[], web_known_params[],
+    web_retrieve_params[], web_rendered_params[], web_thumbnail_params[], web_uri_params[];
+
 /* ---- transactions ---- */
 hilum_rc web_search(const struct web_call *call, uint32_t level);
 /* Study, series or instance (PS3.18 10.4.1.1.1). */

@@ -136,6 +136,37 @@ for line in open(table):
         wrong.append(line)
 sys.exit("\n".join(wrong) or 0)
 PY
+check "with media types that can be had, and no others" $python - "$work/openapi.json" "$url" "$bearer" <<'PY'
+import json, sys, urllib.error, urllib.request
+document, url, bearer = sys.argv[1:]
+paths = json.load(open(document))["paths"]
+def ask(path, accept):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url + path, headers={"Accept": accept, "Authorization": "Bearer " + bearer})) as answer:
+            return answer.status, answer.headers["Content-Type"] or "", answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Content-Type"] or "", b""
+_, _, body = ask("/dicom-web/instances?Modality=CT&limit=1", "application/dicom+json")
+names = {name: json.loads(body)[0][tag]["Value"][0] for name, tag in (("study", "0020000D"), ("series", "0020000E"), ("instance", "00080018"))}
+names |= {"frames": "1", "path": "7FE00010"}
+wrong, n = [], 0
+for path in paths:
+    told = paths[path].get("get")
+    if not path.startswith("/dicom-web") or not told:
+        continue
+    types = told["responses"]["200"].get("content", {})
+    here = path.format(**names) + ("?viewport=16,16" if path.endswith("rendered") else "")
+    if not types or ask(here, "application/x-nothing")[0] != 406:
+        wrong.append(f"{path}: gives what is not told")
+    for wanted in types:
+        status, given, _ = ask(here, wanted)
+        n += 1
+        is_film = wanted == "video/mp4" # of one object, and where there is ffmpeg
+        if not is_film and (status not in (200, 204) or given and not given.startswith(wanted)):
+            wrong.append(f"{path} {wanted}: {status} {given}")
+print(n, "types")
+sys.exit("\n".join(wrong) or (0 if n > 30 else "too few"))
+PY
 check "it stops, with clients that listen" stop_server
 
 # ---- TLS: verified, always

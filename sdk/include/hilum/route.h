@@ -140,7 +140,8 @@ enum { HILUM_IN_QUERY = 1, HILUM_IN_HEADER = 2 };
 struct hilum_route_param {
     const char *name; /* NULL ends the array */
     uint32_t in;      /* HILUM_IN_* */
-    const char *type; /* of JSON: "string", "integer", "boolean" */
+    const char *
+        type; /* of JSON: "string", "integer", "boolean"; "object": any others, each by its own name */
     const char *summary;
     uint32_t is_required;
 };

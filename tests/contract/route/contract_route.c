@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/contract/contract.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "core/check/empty.h"
@@ -12,10 +14,30 @@
 
 struct hilum_http {
     struct hilum_http_request request;
-    const char *value; /* of every {name} */
-    int may, has_gone;
+    const struct hilum_route *route;
+    const char *value;          /* of every {name} */
+    int may, has_gone, is_bare; /* nothing but its path */
     unsigned n_begun, n_ended;
 };
+
+/* What a route reads it has declared: nobody else can tell its users. */
+static void must_be_declared(const hilum_http *http, uint32_t in, const char *name)
+{
+    const struct hilum_route_param *p = http->route->params;
+    while (p != NULL && p->name != NULL && (p->in != in || strcasecmp(p->name, name) != 0))
+        p++;
+    if (p == NULL || p->name == NULL)
+        fail_msg("route %s reads %s, which is not among its params", http->route->cap.name, name);
+}
+
+static void must_take_any(const hilum_http *http)
+{
+    const struct hilum_route_param *p = http->route->params;
+    while (p != NULL && p->name != NULL && strcmp(p->type, "object") != 0)
+        p++;
+    if (p == NULL || p->name == NULL)
+        fail_msg("route %s reads all of the query and declares no object", http->route->cap.name);
+}
 
 static const struct hilum_http_request *request(hilum_http *http)
 {
@@ -30,13 +52,14 @@ static const char *param(hilum_http *http, const char *name)
 
 static const char *query(hilum_http *http, const char *name, uint32_t i)
 {
-    (void)name;
-    return i == 0 ? http->value : NULL;
+    must_be_declared(http, HILUM_IN_QUERY, name);
+    return i == 0 && !http->is_bare ? http->value : NULL;
 }
 
 static hilum_rc query_at(hilum_http *http, uint32_t i, const char **name, const char **value)
 {
-    if (i > 2)
+    must_take_any(http);
+    if (i > 2 || http->is_bare)
         return HILUM_ENOTFOUND;
     *name = i == 1 ? "" : "PatientName";
     *value = http->value;
@@ -45,7 +68,11 @@ static hilum_rc query_at(hilum_http *http, uint32_t i, const char **name, const 
 
 static const char *header(hilum_http *http, const char *name)
 {
-    return strcmp(name, "Accept") == 0 ? http->value : NULL;
+    /* What it gives says what may be accepted. */
+    bool is_said = strcmp(name, "Accept") == 0 && http->route->gives != NULL;
+    if (!is_said)
+        must_be_declared(http, HILUM_IN_HEADER, name);
+    return strcmp(name, "Accept") == 0 && !http->is_bare ? http->value : NULL;
 }
 
 static hilum_rc read_body(hilum_http *http, void *dst, uint64_t n, uint64_t *got)
@@ -229,23 +256,37 @@ static hilum_http http_of(const struct hilum_route *route, const char *value)
                                     .languages = "zh-CN, en",
                                     .trace_id = "T1",
                                     .user = ""},
+                        .route = route,
                         .value = value,
                         .may = 1};
 }
 
-static void each_route(struct provided *p, const char *value, int may, int has_gone)
+static void each_route_as(struct provided *p, const char *value, const struct hilum_http *as)
 {
     const struct hilum_route *route;
     void *instance;
     for (uint32_t i = 0; (route = fake_host_cap_at(p->host, HILUM_CAP_ROUTE, i, &instance)); i++) {
         hilum_http http = http_of(route, value);
-        http.may = may;
-        http.has_gone = has_gone;
+        http.may = as->may;
+        http.has_gone = as->has_gone;
+        http.is_bare = as->is_bare;
         hilum_rc rc = route->run(instance, &api, &http);
-        assert_true(rc < 0 || has_gone ||
+        assert_true(rc < 0 || as->has_gone ||
                     http.n_begun == 1); /* an error is the server's to answer */
-        assert_true(rc < 0 || has_gone || http.n_ended == 1);
+        assert_true(rc < 0 || as->has_gone || http.n_ended == 1);
     }
+}
+
+static void each_route(struct provided *p, const char *value, int may, int has_gone)
+{
+    each_route_as(p, value, &(struct hilum_http){.may = may, .has_gone = has_gone});
+}
+
+/* A request in good form comes furthest; whatever it could have said is asked for. */
+static void run__reads_nothing_it_does_not_declare(void **state)
+{
+    each_route_as(*state, "1.2.3", &(struct hilum_http){.may = 1, .is_bare = 1});
+    each_route_as(*state, "1", &(struct hilum_http){.may = 1, .is_bare = 1});
 }
 
 static void run__makes_one_response_or_fails(void **state)
@@ -278,6 +319,7 @@ static int run(void)
 {
     const struct CMUnitTest tests[] = {
         PROVIDED_TEST(run__makes_one_response_or_fails),
+        PROVIDED_TEST(run__reads_nothing_it_does_not_declare),
         PROVIDED_TEST(run__survives_very_long_values),
         PROVIDED_TEST(run__ends_when_the_client_has_gone_or_is_refused)};
     fake_host_lend(&dicom, &hl_empty_catalog, &hl_empty_objects);
