@@ -53,6 +53,7 @@ start_server() {
     port=$(free_port)
     printf 'dicom = { listen = ( "127.0.0.1:%s" ); };\n' "$port" >"$dir/site/00-port.cfg"
     printf '%s\n' "${1//__PORT__/$port}" >"$dir/site/10-test.cfg"
+    : >"$dir/out" # the READY of a server before this one is no answer
     # shellcheck disable=SC2086
     ${HILUM_WRAP:-} "$build/bin/hilumd" --config "$root/etc/hilum.cfg" --conf-dir "$root/etc/conf.d" --site "$dir/site" \
         --data "$dir/data" --plugin-dir "$build/lib/hilum/plugins" --rules-dir "$root/scripts/core" \
