@@ -238,11 +238,13 @@ static hilum_rc link_for(struct hl_scu *scu, const struct hl_peer *peer,
 /* ---- keeping ----------------------------------------------------------------------------------
  */
 
+/* With its wish, if it has one: what was proposed for another's wish serves one without. */
 static bool was_proposed(const struct hl_link *link, const struct hl_pair *pair)
 {
     for (size_t i = 0; i < link->n_pairs; i++)
         if (!strcmp(link->pairs[i].sop_class, pair->sop_class) &&
-            !strcmp(link->pairs[i].syntax, pair->syntax))
+            !strcmp(link->pairs[i].syntax, pair->syntax) &&
+            (!*pair->wish || !strcmp(link->pairs[i].wish, pair->wish)))
             return true;
     return false;
 }

@@ -338,6 +338,21 @@ static void proposal__gives_each_syntax_of_a_class_once(void **state)
     assert_string_equal(proposal.contexts[3].transfer_syntaxes[1], BIG);
 }
 
+/* A rule's wish on an association that never proposed it would go out as stored, and nobody would know why. */
+static void link__that_is_kept_serves_what_was_proposed_on_it(void **state)
+{
+    (void)state;
+    static struct hl_pairs plain, wished;
+    assert_true(hl_pairs_add(&plain, CT, EXPLICIT, NULL));
+    assert_true(hl_pairs_add(&wished, CT, EXPLICIT, J2K));
+    const struct hl_link of_plain = {.pairs = plain.items, .n_pairs = plain.n};
+    const struct hl_link of_wished = {.pairs = wished.items, .n_pairs = wished.n};
+    assert_true(hl_link_covers(&of_plain, &plain));
+    assert_true(hl_link_covers(&of_wished, &wished));
+    assert_true(hl_link_covers(&of_wished, &plain));
+    assert_false(hl_link_covers(&of_plain, &wished));
+}
+
 /* ---- extended negotiation and user identity --------------------------------------------------- */
 
 static void answer(struct hl_ul_params *params)
@@ -425,6 +440,7 @@ int main(void)
         cmocka_unit_test(context__is_decided_by_peer_class_and_policy),
         cmocka_unit_test(candidates__are_what_the_list_says_then_as_stored),
         cmocka_unit_test(proposal__gives_each_syntax_of_a_class_once),
+        cmocka_unit_test(link__that_is_kept_serves_what_was_proposed_on_it),
         cmocka_unit_test(extended__is_answered_by_the_service_or_the_storage_class),
         cmocka_unit_test(view__of_a_peer_is_of_its_roles_and_departments_as_written),
         cmocka_unit_test(identity__is_answered_for_user_names_that_ask_for_it),
