@@ -155,6 +155,7 @@ static void ask_identity(struct hl_assoc *on, const struct hl_ul_params *params,
 static void let_in(struct hl_assoc *on, const struct hl_ul_params *params,
                    struct hl_ul_reject *reject, char why[HL_WHY_MAX])
 {
+    /* Without a lock and without I/O; only what follows may ask plugins. */
     hl_negotiate_peer(on->policy, params, &on->principal, reject, why);
     on->principal.studies = on->scp->parts.studies;
     if (!reject->result)

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 
+/* 0101 is the one value that says "no data set", any other says there is one (PS3.7 E.1). */
 enum { NO_DATASET = 0x0101, HAS_DATASET = 0x0000 };
 enum { HEAD = 8 }; /* tag and length */
 
@@ -85,6 +86,7 @@ static void put32(struct hl_buf *out, uint32_t value)
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
+/* A walk of 23, some ten times a message. */
 static const struct field *field_of(uint16_t element)
 {
     for (size_t i = 0; i < N_FIELDS; i++)
@@ -162,6 +164,7 @@ static hilum_rc read_field(const struct field *field, const uint8_t *value, size
         return rc;
     case TAG: read_offending(value, n, out->offending); return HILUM_OK;
     case TAGS: return read_tags(value, n, out);
+    /* 64 characters and a NUL that pads (PS3.5 9.1). */
     case UID:
         /* A UID cut to fit would be another UID. */
         if (n > HL_UID_MAX)
@@ -218,6 +221,7 @@ static bool names_requested(uint16_t command)
            command == HL_N_DELETE_RQ;
 }
 
+/* Priority is said and not heeded: all are served as they come, as most systems do. */
 static bool has_priority(uint16_t command)
 {
     return command == HL_C_STORE_RQ || command == HL_C_FIND_RQ || command == HL_C_MOVE_RQ ||
@@ -337,6 +341,7 @@ void hl_dimse_encode(const struct hl_dimse *message, struct hl_buf *out)
 
 /* ---- responses -------------------------------------------------------------------------------- */
 
+/* Affected SOP Instance too, where the request had a Requested one (PS3.7 10.1). */
 struct hl_dimse hl_dimse_response(const struct hl_dimse *request, uint16_t status)
 {
     struct hl_dimse response = {.command_field = request->command_field | HL_RSP,

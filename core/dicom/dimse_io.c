@@ -46,6 +46,8 @@ hilum_rc hl_dimse_read(struct hl_ul_assoc *assoc, struct hl_dimse *out)
     return rc;
 }
 
+/* A failure of the wire returns at once, one of `each` at the end: only in the second case is
+ * the association still in step. */
 hilum_rc hl_dimse_read_dataset(struct hl_ul_assoc *assoc, const struct hl_dimse *command,
                                hilum_rc (*each)(void *arg, const void *bytes, size_t n), void *arg)
 {
@@ -78,6 +80,7 @@ hilum_rc hl_dimse_write(struct hl_ul_assoc *assoc, const struct hl_dimse *messag
     if (bytes.failed)
         rc = hl_fail(HILUM_ENOMEM, "command set: out of memory");
     else if (copy.has_dataset)
+        /* Held back until the data set comes: one packet instead of two. */
         rc = hl_ul_write_command(assoc, message->context_id, bytes.data, bytes.len);
     else
         rc = hl_ul_write(assoc, message->context_id, true, bytes.data, bytes.len, true);

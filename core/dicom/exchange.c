@@ -17,7 +17,9 @@
 #include "core/dicom/uid.h"
 
 /* The first responses of a C-FIND go at once, later ones up to GATHER_EVERY together; an
- * identifier is a query, not an object; a C-MOVE shares up to SUB_ASSOCIATIONS. */
+ * identifier is a query, not an object; a C-MOVE shares up to SUB_ASSOCIATIONS. GATHER_MS:
+ * three milliseconds nobody notices, and a peer that is far away gets a stream of full
+ * packets. SUB_ASSOCIATIONS: more would take the places of others at the destination. */
 enum {
     GATHER_FIRST = 4,
     GATHER_EVERY = 16,
@@ -265,6 +267,7 @@ static void set_offending(struct hl_dimse *response, const uint32_t *tags, uint3
         response->attributes[response->n_attributes++] = tags[i];
 }
 
+/* A status without elements of its own names what the plugin found offending before (offend). */
 static void set_details(hilum_exchange *exchange, const struct hilum_dimse_response *answer,
                         struct hl_dimse *response)
 {
@@ -328,6 +331,7 @@ static hilum_rc answer(hilum_exchange *exchange, const struct hilum_dimse_respon
         rc = hl_dimse_write(wire->ul, &response, answer->data ? hl_buf_str(&bytes) : NULL,
                             bytes.len);
         hl_ul_more(wire->ul, false);
+        /* Also when the writing failed: there is nobody to answer any more. */
         exchange->is_answered = !hl_dimse_is_pending(answer->status);
         note_response(&exchange->tally, answer->status, answer->data != NULL, answer->counts);
         if (rc)
@@ -359,8 +363,9 @@ static hilum_rc respond(hilum_exchange *exchange, uint16_t status, hilum_dataset
     return answer(exchange, &response);
 }
 
-/* Between two responses only a cancel may come; anything else is a peer that does not wait for answers, which
- * nobody agreed to (PS3.7 D.3.3.3). */
+/* Between two responses only a cancel may come; anything else is a peer that does not wait for
+ * answers, which nobody agreed to (PS3.7 D.3.3.3). Looks without waiting (poll 0): a plugin
+ * asks between two matches. */
 static hilum_rc cancelled(hilum_exchange *exchange)
 {
     struct hl_ul_assoc *ul = exchange->wire->ul;
@@ -424,7 +429,9 @@ static hilum_rc send_back(struct sending *sending, struct hl_send_item *items, u
     return sending->stopped;
 }
 
-/* May `who` have every study these objects are of? One look-up a study that is not like the one before. */
+/* May `who` have every study these objects are of? One look-up a study that is not like the
+ * one before. Asked again here although the plugin has asked what it found: a plugin's mistake
+ * must not send a study to somebody who may not have it. */
 static hilum_rc may_all(hilum_exchange *exchange, const struct hl_principal *who,
                         const char *action, const struct hl_send_item *items, uint64_t n)
 {
@@ -469,6 +476,7 @@ static hilum_rc send_to(struct sending *sending, const char *destination,
         return rc;
     /* What became of it is in the items; that nobody could be reached is their failure too. */
     struct hl_ul_assoc *ul = sending->exchange->wire->ul;
+    /* Or a few slow destinations would hold all threads of the message pool. */
     hl_ul_wait_elsewhere(ul, true);
     (void)hl_scu_store(on->scp->parts.scu, peer, items, n, options);
     hl_ul_wait_elsewhere(ul, false);
@@ -522,6 +530,8 @@ static hilum_rc send_items(struct sending *sending, const char *destination,
     return send_to(sending, destination, items, n, &options);
 }
 
+/* Counts begin with everything remaining, so that a failure before the first object leaves a
+ * true sum. */
 static hilum_rc send(hilum_exchange *exchange, const char *destination, const int64_t *instances,
                      uint64_t n, int64_t as_of, hilum_send_cb progress, void *arg,
                      struct hilum_suboperations *total, const char **failed)

@@ -34,6 +34,7 @@ struct hl_holdings {
     int64_t read_ms; /* 0: never */
 };
 
+/* Nothing is read before the first association asks. */
 hilum_rc hl_holdings_new(struct hl_record *record, struct hl_holdings **out)
 {
     struct hl_holdings *holdings = calloc(1, sizeof *holdings);

@@ -1,4 +1,13 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* Whom a peer says it speaks for (User Identity Negotiation, PS3.7 D.3.3.7): kind 1, a user name,
+ * and kind 2, name and passcode, are checked by the `auth` plugins that take HILUM_CRED_DIMSE.
+ * Kinds 3 to 5 (Kerberos, SAML, JWT) are refused where there is such a plugin, and passed over
+ * where there is none, as every system did before.
+ *
+ * A name alone proves nothing: an unknown one is let in as nobody, with the rights of the
+ * peer. A wrong passcode refuses the association. The passcode is wiped as soon as it was
+ * shown to the plugins.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/identity.h"
 
 #include <openssl/crypto.h>
@@ -15,6 +24,8 @@ struct asking {
     hilum_rc rc;
 };
 
+/* Called by the plugin while it checks, with an identity that is lent for the call: hence
+ * copied, and its view made here. */
 static hilum_rc take(void *arg, const struct hilum_identity *identity)
 {
     struct asking *asking = arg;
@@ -39,7 +50,8 @@ static const struct hilum_auth *provider(struct hl_plugins *plugins, uint32_t *i
     return NULL;
 }
 
-/* HILUM_AUTH_UNKNOWN: nobody's account. *n: how many were asked. */
+/* HILUM_AUTH_UNKNOWN: nobody's account. *n: how many were asked. The first that knows the
+ * account decides, also by refusing. */
 static hilum_rc ask(struct hl_plugins *plugins, const struct hilum_credentials *shown,
                     struct asking *asking, unsigned *n)
 {
@@ -79,6 +91,7 @@ static hilum_rc check_name(struct hl_plugins *plugins, const struct hl_ul_params
     return rc == HILUM_AUTH_UNKNOWN ? HILUM_OK : rc;
 }
 
+/* Asked at negotiation: an answer (D.3.3.7.2) is due only where somebody can check. */
 bool hl_identity_is_checked(struct hl_plugins *plugins)
 {
     void *instance = NULL;

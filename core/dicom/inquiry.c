@@ -99,7 +99,8 @@ static hilum_event *event_new(hilum_exchange *exchange, const struct hl_request 
 
 /* ---- before ----------------------------------------------------------------------------------- */
 
-/* A hook that failed has not said yes. */
+/* A hook that failed has not said yes. Discard is an answer without matches: success, as if
+ * there was nothing. */
 static uint16_t status_of(const struct hl_request *request, int32_t verdict)
 {
     if (verdict == HILUM_DISCARD)
@@ -147,6 +148,7 @@ static bool dispatch(hilum_exchange *exchange, const struct hl_request *request,
     return passes;
 }
 
+/* A retrieval has no transform: its keys are UIDs, and others would be other objects. */
 bool hl_inquiry_begin(hilum_exchange *exchange, const struct hl_request *request)
 {
     const struct kind *kind = kind_of(request);
@@ -200,7 +202,8 @@ static void add_value(struct hl_buf *json, const char *value)
     hl_buf_json_string(json, text);
 }
 
-/* Keys with a value: what was asked for. Those without one are only wanted in the answers. */
+/* Keys with a value: what was asked for. Those without one are only wanted in the answers.
+ * (0008,0005) and (0008,0052), character set and level, are no keys. */
 static void add_keys(hilum_exchange *exchange, struct hl_buf *json)
 {
     const struct hilum_dicom_api *api = hl_dicom_api();

@@ -1,6 +1,11 @@
 /* What `dicom` and `peers` of a configuration say, typed once. Immutable after hl_policy_new; a
  * reload makes another one and the old one dies with the last association that began under it.
- * It knows no socket. SPDX-License-Identifier: Apache-2.0 */
+ * It knows no socket.
+ *
+ * Peers are typed by core/access; this adds what associations need: titles, limits, and for
+ * each peer that has roles the view that narrows what it may see.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/policy.h"
 
 #include <stdatomic.h>
@@ -9,6 +14,7 @@
 
 #include "core/base/error.h"
 
+/* The count is hidden: those who get a policy cannot touch it. */
 struct counted {
     struct hl_policy policy; /* first: the public part */
     atomic_uint references;
@@ -70,6 +76,7 @@ static void read_switches(const struct hl_config *config, struct hl_policy *out)
     out->trace = number(config, "dicom.trace");
 }
 
+/* A peer without roles has no view: the grants of its kind hold, unnarrowed. */
 static hilum_rc view_make(const struct hl_config *config, const struct hl_peer *peer,
                           struct hl_view **out)
 {
@@ -93,6 +100,7 @@ static hilum_rc views_make(struct hl_policy *policy)
     return rc;
 }
 
+/* By name, since callers may have a peer of another policy. */
 const struct hl_view *hl_policy_view(const struct hl_policy *policy, const struct hl_peer *peer)
 {
     for (size_t i = 0; peer && i < hl_peers_count(policy->peers); i++)
@@ -140,6 +148,7 @@ struct hl_policy *hl_policy_ref(struct hl_policy *policy)
     return policy;
 }
 
+/* On whatever thread the last association ends. */
 void hl_policy_unref(struct hl_policy *policy)
 {
     struct counted *counted = (struct counted *)policy;

@@ -1,4 +1,8 @@
 /* One object off the wire into the store. It knows nothing of who asked for the association.
+ *
+ * One thread, the association's: bytes go from the PDU to the store without a copy in between,
+ * and the peer is slowed down by TCP where the store is slow.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/receive.h"
 
@@ -34,6 +38,8 @@ hilum_rc hl_receive_object(struct hl_ul_assoc *ul, struct hl_store *store,
 {
     struct hl_ingest_result result = {0};
     struct hl_ingest *ingest = NULL;
+    /* Who may store at all was asked at negotiation and by message.c; which study it is for
+     * only the data set tells. */
     source->may = study_may;
     source->may_arg = (void *)(uintptr_t)sender;
     (void)hl_ingest_begin(store, source, command->sop_class, command->sop_instance,

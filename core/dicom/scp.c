@@ -1,6 +1,11 @@
 /* The provider put together: listeners, the policy in force, reload, status. It owns the policy
  * and the counts under `lock`; the upper layer owns connections and threads. What a message
- * means is message.c's. SPDX-License-Identifier: Apache-2.0 */
+ * means is message.c's.
+ *
+ * Two locks: `lock` for pointer swaps and counts, `server_lock` so that a status does not meet
+ * a stop; neither is held while anything is waited for.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +14,8 @@
 #include "core/base/log.h"
 #include "core/dicom/scp_internal.h"
 
+/* Taken once an association: whoever holds it sees one configuration to the end, whatever is
+ * reloaded meanwhile. */
 struct hl_policy *hl_scp_policy(struct hl_scp *scp)
 {
     pthread_mutex_lock(&scp->lock);
@@ -31,7 +38,8 @@ static const char *listen_address(const struct hl_node *entry)
     return entry->type == HL_NODE_TEXT ? entry->text : hl_node_text(entry, "address", NULL);
 }
 
-/* Listeners as the upper layer wants them; each tls is ours to unref. */
+/* Listeners as the upper layer wants them; each tls is ours to unref. So that an audit row is
+ * not in the way of an answer; see inquiry.c for what happens when they fall behind. */
 enum { AFTER_MAX = 2 }; /* the record has one writer anyway */
 
 struct listeners {
@@ -162,6 +170,7 @@ void hl_scp_stop(struct hl_scp *scp, uint32_t ms)
     struct hl_ul_server *server = scp->server;
     scp->server = NULL;
     pthread_mutex_unlock(&scp->server_lock);
+    /* Outside the lock: it waits for messages, during which somebody may ask for the status. */
     hl_ul_server_stop(server, ms);
     hl_pool_free(scp->after); /* drained: the record outlives the provider */
     scp->after = NULL;
@@ -170,6 +179,7 @@ void hl_scp_stop(struct hl_scp *scp, uint32_t ms)
 /* ---- reload -----------------------------------------------------------------------------------
  */
 
+/* Addresses only: certificates of the same listener are replaced while it listens. */
 static bool is_same_listen(const struct hl_policy *a, const struct hl_policy *b)
 {
     const struct hl_node *one = listen_list(a), *other = listen_list(b);

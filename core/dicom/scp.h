@@ -1,5 +1,14 @@
 /* Service class provider: negotiates by peer and policy, answers C-ECHO and C-STORE itself and hands the
- * other SOP classes to `service` plugins. SPDX-License-Identifier: Apache-2.0 */
+ * other SOP classes to `service` plugins.
+ *
+ * How the folder works together: ul/ has connections and threads, and calls association.c when
+ * one is asked for or over and message.c for each message that begins. message.c answers
+ * C-ECHO, hands C-STORE to receive.c (and so to the store), and all else to a plugin by
+ * services.c, which gives it an exchange (exchange.c): the request's data set, a way to
+ * answer, a way to send. inquiry.c tells rules and the audit of queries. The other direction
+ * is scu*.c, which shares policy.c (peers, limits) and the upper layer.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_SCP_H
 #define HL_SCP_H
 
@@ -20,12 +29,16 @@ struct hl_scp_parts {
     struct hl_trace *trace;           /* outlives the provider */
     const struct hl_studies *studies; /* for grants by study; NULL: those grant nothing */
 };
-/* Starts the listeners of the configuration. HILUM_EINVAL names the listener and the cause. */
+/* Starts the listeners of the configuration. HILUM_EINVAL names the listener and the cause.
+ * What `parts` points at outlives the provider. HILUM_ENOMEM; HILUM_EIO and the like of the
+ * network. Main thread. */
 hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config,
                       struct hl_scp **out);
-/* Peers, limits and certificates for associations from now on; what needs a restart (listen) is said. */
+/* Peers, limits and certificates for associations from now on; what needs a restart (listen)
+ * is said. After a failure everything is as it was. `needs_restart` gets a line for each such
+ * key. Any thread, one at a time. */
 hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_buf *needs_restart);
-/* First listener as "127.0.0.1:11112" with the bound port. */
+/* First listener as "127.0.0.1:11112" with the bound port. Lives as long as the provider. */
 const char *hl_scp_address(const struct hl_scp *scp);
 /* No new associations, up to `ms` for messages in progress, then aborts; what the last associations left
  * to be written is written. Blocks. Status and address are still there. NULL is fine. */

@@ -15,7 +15,8 @@
 #include "core/dicom/scu_internal.h"
 #include "core/dicom/uid.h"
 
-/* Workers of shared sendings over all C-MOVEs; more of them wait their turn. */
+/* Workers of shared sendings over all C-MOVEs; more of them wait their turn. 16 C-MOVEs with
+ * four associations each. */
 enum { POOL_MAX = 64 };
 
 struct hl_peer_sent {
@@ -49,6 +50,7 @@ hilum_rc hl_scu_new(struct hl_store *store, struct hl_record *record, struct hl_
     return rc;
 }
 
+/* Workers first, for they put links back; then the reaper releases what is kept. */
 void hl_scu_free(struct hl_scu *scu)
 {
     if (!scu)
@@ -237,8 +239,11 @@ static hilum_rc send_on_link(struct call *call, struct hl_send_item *item,
     return rc;
 }
 
-/* A kept association may have died unnoticed: its first object is tried once more on a new one. Later a break
- * is the object's failure, since the peer may have it. An error: there is no association to be had. */
+/* A kept association may have died unnoticed: its first object is tried once more on a new
+ * one. Later a break is the object's failure, since the peer may have it. An error: there is
+ * no association to be had. Whether the peer has an object whose answer never came nobody
+ * knows: sending it again would be a duplicate at worst, but that is for the job's retry to
+ * decide. */
 static hilum_rc send_item(struct call *call, struct hl_send_item *item,
                           const struct hl_send_item *next)
 {
@@ -286,7 +291,9 @@ static hilum_rc send_batch(struct call *call, struct hl_send_item *items, size_t
     return rc;
 }
 
-/* Adds the item's context to the batch; false: the batch is full. */
+/* Adds the item's context to the batch; false: the batch is full. The row is read again when
+ * the object is sent: it may be compressed meanwhile, and then leaves by another context or is
+ * converted. */
 static bool plan_item(struct call *call, struct hl_send_item *item)
 {
     struct hl_stored stored;

@@ -1,5 +1,12 @@
 /* What the files of the service class user share: connections, what they carry, one object's sending.
- * Included by core/dicom and its tests only. SPDX-License-Identifier: Apache-2.0 */
+ * Included by core/dicom and its tests only.
+ *
+ * From the outside in: hl_scu_store (scu.c) cuts what is to be sent into batches whose
+ * contexts fit into one association (scu_syntax.c), gets a link for each (scu_link.c: kept or
+ * new), and sends object by object on it (scu_send.c). scu_shared.c lets several links do that
+ * at once; scu_query.c uses links for questions; scu_part10.c sends what is no object of ours.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_DICOM_SCU_INTERNAL_H
 #define HL_DICOM_SCU_INTERNAL_H
 
@@ -50,7 +57,8 @@ struct hl_proposal {
 };
 void hl_propose(const struct hl_pairs *pairs, struct hl_proposal *proposal);
 
-/* An association to a peer. Used by one thread at a time. */
+/* An association to a peer. Used by one thread at a time. Owned by whoever got it; in
+ * scu->kept it is the list's, under the lock. */
 struct hl_link {
     struct hl_link *next;
     struct hl_ul_assoc *ul;

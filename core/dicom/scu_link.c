@@ -77,6 +77,7 @@ static hilum_rc tls_for(struct hl_scu *scu, const struct hl_peer *peer, unsigned
 /* ---- opening ----------------------------------------------------------------------------------
  */
 
+/* Ten seconds where a peer says nothing: a host that is switched off does not answer at all. */
 static hilum_rc connect_to(const struct hl_policy *policy, const struct hl_peer *peer,
                            const struct hl_ul_params *params, struct hl_ul_tls *tls,
                            struct hl_ul_failure *failure, struct hl_ul_assoc **out)
@@ -295,8 +296,10 @@ static struct hl_link *take_kept(struct hl_scu *scu, const char *peer, const str
     return link;
 }
 
-/* A receiver that serves one association at a time would let the new one wait until the idle one is over (and none is
- * kept while one is awaited). What that had agreed on is proposed again, so that the new one serves both. */
+/* A receiver that serves one association at a time would let the new one wait until the idle
+ * one is over (and none is kept while one is awaited). What that had agreed on is proposed
+ * again, so that the new one serves both. Released one after the other, each answered or its
+ * time over. */
 static void give_way(struct hl_scu *scu, const char *peer, struct hl_pairs *wanted)
 {
     for (struct hl_link *idle; (idle = take_kept(scu, peer, NULL)); hl_link_release(idle))
@@ -305,6 +308,7 @@ static void give_way(struct hl_scu *scu, const char *peer, struct hl_pairs *want
                                idle->pairs[i].wish);
 }
 
+/* A look at the socket, no message: asking each time would cost a round trip an object. */
 hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struct hl_pairs *pairs,
                      bool fresh, struct hl_link **out)
 {
@@ -331,6 +335,7 @@ hilum_rc hl_link_get(struct hl_scu *scu, const struct hl_peer *peer, const struc
     return rc;
 }
 
+/* Only between two messages; whoever is in the middle of one drops it. */
 void hl_link_put(struct hl_scu *scu, const struct hl_peer *peer, struct hl_link *link)
 {
     pthread_mutex_lock(&scu->lock);
@@ -350,6 +355,7 @@ void hl_link_put(struct hl_scu *scu, const struct hl_peer *peer, struct hl_link 
 /* ---- the reaper -------------------------------------------------------------------------------
  */
 
+/* An older configuration's link goes at once, as the peer may have other rights now. */
 static bool is_over(const struct hl_scu *scu, const struct hl_link *link, int64_t now)
 {
     return scu->is_stopping || link->generation != scu->generation || link->idle_until <= now;

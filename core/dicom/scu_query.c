@@ -16,6 +16,8 @@
 #include "core/dicom/scu_internal.h"
 #include "core/dicom/uid.h"
 
+/* 60 classes of two contexts each and the question's are 121 of 128. LOOK_MS: how often the
+ * deadline is looked at. */
 enum { ANSWER_MAX = 16 * 1024 * 1024, CLASSES_MAX = 60, LOOK_MS = 1000 };
 
 /* One question under way. */
@@ -143,6 +145,7 @@ static hilum_rc add_all_storage(struct hl_proposal *proposal, const char *const 
     return HILUM_OK;
 }
 
+/* On failure the link stays in `asking`, for close_association. */
 static hilum_rc open_association(struct asking *asking, struct hl_proposal *proposal,
                                  const char *sop_class)
 {
@@ -294,6 +297,7 @@ static hilum_rc hear_match(struct asking *asking, const struct hl_dimse *respons
     return said < 0 ? cancel(asking, said) : HILUM_OK;
 }
 
+/* `status` is 0 where no final response came: the result tells then. */
 hilum_rc hl_query_find(const struct hl_query_call *call, const char *sop_class,
                        hilum_dataset *identifier,
                        hilum_rc (*each)(void *arg, hilum_dataset *answer), void *arg,

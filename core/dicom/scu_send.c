@@ -1,5 +1,11 @@
 /* One object over an open association, from the store's pages to the peer's answer (PS3.7 9.1.1).
- * It knows nothing of how the association came about. SPDX-License-Identifier: Apache-2.0 */
+ * It knows nothing of how the association came about.
+ *
+ * Statuses on the way: what fails before the first byte is the object's alone, what fails in
+ * the middle costs the association, and an answer of the peer, whatever it says, costs
+ * nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 
@@ -43,7 +49,9 @@ const struct hl_ul_context *hl_sending_context(const struct hl_sending *sending,
     return NULL;
 }
 
-/* Makes the object leave in that syntax. What loses is asked for by a rule, or allowed of the peer. */
+/* Makes the object leave in that syntax. What loses is asked for by a rule, or allowed of the
+ * peer. Tried before the request leaves: it reads and decodes what it must
+ * (hl_outgoing_recode), so that a failure can still choose another context. */
 static hilum_rc convert(const struct hl_sending *sending, struct hl_outgoing *outgoing,
                         const struct hl_pack_wish *wish, const char *syntax)
 {
@@ -60,6 +68,7 @@ static hilum_rc convert(const struct hl_sending *sending, struct hl_outgoing *ou
     return hl_outgoing_encode(outgoing, &own);
 }
 
+/* By C-GET the requester has proposed and cannot be asked again, so more is tried. */
 static void candidates_of(const struct hl_sending *sending, const struct hl_pack_wish *wish,
                           const char *stored, struct hl_candidates *out)
 {
@@ -101,7 +110,8 @@ static const struct hl_ul_context *choose_context(const struct hl_sending *sendi
 /* ---- the answer -------------------------------------------------------------------------------
  */
 
-/* What a failure means to whoever may try again (PS3.4 table B.2-1). */
+/* What a failure means to whoever may try again (PS3.4 table B.2-1). 0001, 0107 and 0116 are
+ * warnings of PS3.7 C; 0111 (duplicate SOP instance) means that the peer has it. */
 hilum_rc hl_store_rc(uint16_t status)
 {
     if (status == 0 || (status & 0xF000) == 0xB000 || status == 1 || status == 0x0107 ||

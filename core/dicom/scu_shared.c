@@ -183,7 +183,8 @@ static void wait_for_news(struct shared *shared)
     pthread_cond_timedwait(&shared->news, &shared->lock, &due);
 }
 
-/* What nobody took because the work was stopped or broke. Lock held. */
+/* What nobody took because the work was stopped or broke. Lock held. So the sum of ends is n
+ * on every way out, and follow() cannot wait for ever. */
 static void end_rest(struct shared *shared)
 {
     if (!shared->is_stopped && !shared->broken)
@@ -246,7 +247,8 @@ static void copy_syntaxes(struct shared *shared, const struct hl_peer *peer)
         copy[i] = keep(shared, peer->transfer_syntaxes[i]);
 }
 
-/* What an association needs of a peer; its other lists are for those who call us. */
+/* What an association needs of a peer; its other lists are for those who call us. A worker may
+ * be waiting for its association (connect_timeout) long after the call has returned. */
 static void copy_peer(struct shared *shared, const struct hl_peer *peer)
 {
     struct hl_peer *copy = &shared->peer;

@@ -31,6 +31,7 @@ static bool can_leave(const struct hl_peer *peer, const char *stored, const char
            hl_unpack_can(stored, syntax) || hl_pack_can(stored, syntax, peer && peer->may_lose);
 }
 
+/* only_listed_syntaxes is a site's word about a receiver that accepts what it cannot read. */
 static bool may_take(const struct hl_peer *peer, const char *syntax)
 {
     for (size_t i = 0; peer && i < peer->n_transfer_syntaxes; i++)
@@ -39,6 +40,8 @@ static bool may_take(const struct hl_peer *peer, const char *syntax)
     return !peer || !peer->only_listed_syntaxes;
 }
 
+/* Order is preference: what a rule wishes, the peer's list, as stored (nothing is lost or
+ * converted), and what anybody can read. */
 void hl_candidates(const struct hl_peer *peer, const char *wish, const char *stored,
                    struct hl_candidates *out)
 {
@@ -121,6 +124,7 @@ void hl_pairs_clear(struct hl_pairs *pairs)
 
 /* ---- the proposal ----------------------------------------------------------------------------- */
 
+/* By class and syntax, so that two pairs share a context where they can. */
 static bool is_proposed(const struct hl_proposal *proposal, const char *sop_class,
                         const char *syntax)
 {

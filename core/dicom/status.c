@@ -1,5 +1,11 @@
 /* The one place that turns a hilum_rc into a DICOM status (PS3.7 annex C; PS3.4 B.2.3, C.4.1.1.4,
- * C.4.2.1.5, C.4.3.1.4). SPDX-License-Identifier: Apache-2.0 */
+ * C.4.2.1.5, C.4.3.1.4).
+ *
+ * Who retries does so by the status: A7xx is "again later" to most modalities, Cxxx and 01xx
+ * are not. So what may pass by itself is A700, and what the same request would meet again is
+ * not.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/dimse.h"
 
 enum {
@@ -22,6 +28,8 @@ struct row {
     uint16_t store, find, retrieve, other;
 };
 
+/* C-FIND's A700, A900, C000 and C-MOVE's A702, A801, A900, C000 are those of PS3.4; N-services
+ * take the general ones of PS3.7 C (0115 invalid argument value, 0213 resource limitation). */
 static const struct row rows[] = {
     {HILUM_OK, 0, 0, 0, 0},
     {HILUM_EINVAL, CANNOT_UNDERSTAND, DOES_NOT_MATCH, DOES_NOT_MATCH, 0x0115},
