@@ -33,6 +33,7 @@ def make(name, patient, rows, study):
     return f"{work}/{name}"
 open(work + "/notes.txt", "w").write("no DICOM")
 files = {"script": make("script.dcm", "<script>hacked()</script>", 16, "2.25.91"), "text": work + "/notes.txt",
+         "other": make("other.dcm", "Elsewhere^One", 16, "2.25.93"), "later": make("later.dcm", "Later^One", 16, "2.25.94"),
          "large": make("large.dcm", "Large^One", 1200, "2.25.92")}
 json.dump({"user": "doctor", "password": password, "files": files}, open(work + "/expected.json", "w"))
 PY

@@ -137,6 +137,39 @@ await page.getByText(/^Cancelled/).waitFor();
 await network(-1);
 await page.locator('.dock').getByRole('button', { name: 'Close' }).click();
 
+// ---- what comes from elsewhere appears by itself; the row somebody is on stays
+const stored = path => page.context().request.post(`${base}/dicom-web/studies`, { data: readFileSync(path),
+  headers: { 'Content-Type': 'application/dicom', 'X-Hilum-CSRF': csrf } });
+const { csrf } = await (await page.context().request.get(`${base}/auth/session`)).json();
+const asked = [];
+page.on('request', request => request.url().includes('/dicom-web/studies?') && asked.push(request.url()));
+await page.locator('.studies .patient').first().focus();
+equal('another program stores a study', 200, (await stored(files.other)).status());
+await page.waitForTimeout(3000);
+equal('nothing moves under who reads', 0, await page.locator('.studies .name', { hasText: 'Elsewhere' }).count());
+await page.locator('.search-field').focus();
+await page.locator('.studies .name', { hasText: 'Elsewhere' }).waitFor({ timeout: 5000 });
+check('a few events are one look', asked.length <= 2, asked);
+await shot(page, 'by-itself');
+
+// ---- where the server tells nothing the list asks
+const deaf = await openPage(browser, { storageState: await page.context().storageState() }, /404|ERR_FAILED/);
+await deaf.clock.install();
+await deaf.route('**/api/events', route => route.fulfill({ status: 404 }));
+await deaf.goto(base);
+await deaf.waitForSelector('.studies');
+equal('one more study', 200, (await stored(files.later)).status());
+await deaf.clock.runFor(10000);
+equal('is not there yet', 0, await deaf.locator('.studies .name', { hasText: 'Later' }).count());
+await deaf.clock.runFor(25000);
+await deaf.locator('.studies .name', { hasText: 'Later' }).waitFor({ timeout: 5000 });
+await deaf.unroute('**/api/events');
+const heard = deaf.waitForRequest('**/api/events');
+await deaf.clock.runFor(31000);
+await heard;
+check('and listens as soon as it can', true);
+await deaf.context().close();
+
 // ---- light, and the other language
 await page.getByRole('button', { name: /dark and light/ }).click();
 await judge(page, 'list, light');

@@ -8,12 +8,13 @@ import { icon, mark } from '../icons';
 import { toggleTheme } from '../theme';
 import { acceptDrops, Dock } from '../upload/dock';
 import { filters } from './filters';
+import { live } from './live';
 import { load, type Found } from './load';
 import { addressOf, isEmpty, LIMIT, NOTHING, type Query } from './query';
 import { skeleton, table } from './rows';
 import { empty, failed, nothing } from './states';
 
-const QUIET_MS = 250, REFRESH_MS = 30_000;
+const QUIET_MS = 250;
 
 export interface ListOptions {
   session: Session;
@@ -29,7 +30,7 @@ export class ListPage {
   private query: Query;
   private found: Found | null = null;
   private asking: AbortController | null = null;
-  private timer = 0;
+  private isStale = false; // something happened, and somebody was reading
   private readonly page = new AbortController();
   private readonly body = h('main', { class: 'content', id: 'content', tabindex: -1 });
   private readonly bar = h('div', { class: 'bar-filters' });
@@ -46,15 +47,14 @@ export class ListPage {
     const typed = debounce(() => this.change({ text: this.search.value }), QUIET_MS);
     this.search.addEventListener('input', typed);
     this.build();
-    void this.show(options.first);
+    void this.show(options.first).then(() => this.page.signal.aborted || live(() => this.refresh(), this.page.signal));
     addEventListener('keydown', event => this.key(event), { signal: this.page.signal });
-    this.timer = setInterval(() => this.refresh(), REFRESH_MS);
+    this.body.addEventListener('focusout', () => setTimeout(() => this.isStale && this.refresh()));
   }
 
   retire(): void {
     this.page.abort();
     this.asking?.abort();
-    clearInterval(this.timer);
   }
 
   // ---- the page
@@ -130,10 +130,12 @@ export class ListPage {
     await this.show(load(this.query, this.asking.signal));
   }
 
-  // New studies come by themselves; not while somebody is on a row, nor where nobody looks.
+  // New studies come by themselves, but wait while somebody is on a row.
   private refresh(): void {
+    if (this.page.signal.aborted) return;
     const isReading = this.body.contains(document.activeElement) && document.activeElement !== this.body;
-    if (!document.hidden && !isReading && this.asking === null) void this.reload();
+    this.isStale = isReading || this.asking !== null;
+    if (!this.isStale) void this.reload();
   }
 
   private async show(asked: Promise<Found>): Promise<void> {
@@ -152,6 +154,7 @@ export class ListPage {
     }
     this.asking = null;
     this.body.classList.remove('is-busy');
+    if (this.isStale) this.refresh();
   }
 
   private draw(found: Found): void {
