@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { GROUP_FIRST = 0x6000, GROUP_LAST = 0x601E };
 
@@ -70,9 +71,9 @@ static bool bit_of(const struct plane *plane, uint32_t x, uint32_t y)
 }
 
 /* Rows that did not come, or lie beside the picture, cost nothing, whatever the plane says of its size. */
-static void draw_plane(const struct plane *plane, uint32_t reduce, struct picture *picture)
+static void draw_plane(const struct plane *plane, uint32_t reduce, const struct ink *ink,
+                       struct picture *picture)
 {
-    static const struct ink white = {1, 1, 1, 1};
     for (uint32_t y = 0;
          y < plane->rows && plane->first + (uint64_t)y * plane->columns < plane->n_bits; y++) {
         int64_t py = plane->y + y;
@@ -81,16 +82,15 @@ static void draw_plane(const struct plane *plane, uint32_t reduce, struct pictur
         for (uint32_t x = 0; x < plane->columns; x++) {
             int64_t px = plane->x + x;
             if (px >= 0 && bit_of(plane, x, y))
-                draw_pixel(picture, (uint32_t)(px >> reduce), (uint32_t)(py >> reduce), 1, &white);
+                draw_pixel(picture, (uint32_t)(px >> reduce), (uint32_t)(py >> reduce), 1, ink);
         }
     }
 }
 
 /* Bits above those of the pixel, in samples of 16 bits as they were stored. */
 static void draw_embedded(const struct plane *plane, const struct samples *samples,
-                          struct picture *picture)
+                          const struct ink *ink, struct picture *picture)
 {
-    static const struct ink white = {1, 1, 1, 1};
     const struct hilum_frame *frame = &samples->frame;
     if (frame->bits_allocated != 16 || plane->position > 15 || samples->reduce > 0 ||
         samples->is_difference)
@@ -99,27 +99,76 @@ static void draw_embedded(const struct plane *plane, const struct samples *sampl
         for (uint32_t x = 0; x < frame->columns; x++) {
             const uint8_t *p = samples->pixels + 2 * ((size_t)y * frame->columns + x);
             if ((p[0] | p[1] << 8) >> plane->position & 1)
-                draw_pixel(picture, x, y, 1, &white);
+                draw_pixel(picture, x, y, 1, ink);
         }
+}
+
+/* The plane of one group, wherever its bits are. */
+static void draw_group(const struct scene *scene, uint32_t i, uint32_t frame, unsigned group,
+                       const struct samples *samples, const struct ink *ink,
+                       struct picture *picture)
+{
+    char path[20];
+    struct plane plane;
+    const void *bytes = NULL;
+    uint64_t n = 0;
+    if (!read_plane(scene, i, frame, group, &plane))
+        return;
+    snprintf(path, sizeof path, "%04X3000", group);
+    if (attribute_bytes(scene, i, path, &bytes, &n) == HILUM_OK) {
+        plane.bits = bytes;
+        plane.n_bits = n * 8;
+        draw_plane(&plane, samples->reduce, ink, picture);
+    } else if (plane.position > 0) {
+        draw_embedded(&plane, samples, ink, picture);
+    }
+}
+
+/* With a state: the layer it puts the plane on is what it is seen by; none, and it is not seen. */
+static bool activated_ink(const struct scene *scene, unsigned group, struct ink *out)
+{
+    uint32_t state;
+    char path[20], layer[65];
+    *out = (struct ink){1, 1, 1, 1};
+    if (!scene_state(scene, &state))
+        return true;
+    snprintf(path, sizeof path, "%04X1001", group);
+    const char *name = attribute(scene, state, path);
+    if (name == NULL)
+        return false;
+    snprintf(layer, sizeof layer, "%s", name);
+    layer_ink(scene, state, layer, out);
+    return true;
+}
+
+/* The group a bitmap shutter of i has; 0: it has none. */
+static unsigned shutter_group(const struct scene *scene, uint32_t i)
+{
+    double group = attribute_number(scene, i, "ShutterOverlayGroup", 0);
+    const char *shape = attribute(scene, i, "ShutterShape");
+    bool is_bitmap = shape != NULL && strstr(shape, "BITMAP") != NULL;
+    return is_bitmap && group >= GROUP_FIRST && group <= GROUP_LAST ? (unsigned)group & ~1u : 0;
 }
 
 void overlay_draw(const struct scene *scene, uint32_t i, uint32_t frame,
                   const struct samples *samples, struct picture *picture)
 {
-    char path[20];
+    unsigned shutter = shutter_group(scene, i);
     for (unsigned group = GROUP_FIRST; group <= GROUP_LAST; group += 2) {
-        struct plane plane;
-        const void *bytes = NULL;
-        uint64_t n = 0;
-        if (!read_plane(scene, i, frame, group, &plane))
-            continue;
-        snprintf(path, sizeof path, "%04X3000", group);
-        if (attribute_bytes(scene, i, path, &bytes, &n) == HILUM_OK) {
-            plane.bits = bytes;
-            plane.n_bits = n * 8;
-            draw_plane(&plane, samples->reduce, picture);
-        } else if (plane.position > 0) {
-            draw_embedded(&plane, samples, picture);
-        }
+        struct ink ink;
+        if (group != shutter && activated_ink(scene, group, &ink))
+            draw_group(scene, i, frame, group, samples, &ink, picture);
     }
+}
+
+void overlay_shutter(const struct scene *scene, uint32_t i, const struct request *request,
+                     const struct samples *samples, struct picture *picture)
+{
+    unsigned group = shutter_group(scene, i);
+    if (group == 0)
+        return;
+    const struct ink ink = shutter_ink(scene, i);
+    draw_group(scene, i, i == request->slice ? request->slice : 0, group, samples, &ink, picture);
+    if (i != request->slice) /* a state may mean a plane of the image */
+        draw_group(scene, request->slice, request->slice, group, samples, &ink, picture);
 }

@@ -114,6 +114,33 @@ hilum_rc palette_picture(const struct scene *scene, uint32_t slice, const struct
     return rc;
 }
 
+bool palette_is_of_state(const struct scene *scene, uint32_t *state)
+{
+    return scene_state(scene, state) &&
+           attribute(scene, *state, "RedPaletteColorLookupTableDescriptor") != NULL;
+}
+
+hilum_rc palette_shades(const struct scene *scene, uint32_t state, struct picture *picture)
+{
+    struct palette palette;
+    struct picture colours = {.pixels = NULL};
+    uint64_t n = (uint64_t)picture->width * picture->height;
+    hilum_rc rc = palette_read(scene, state, false, &palette);
+    if (rc == HILUM_OK)
+        rc = picture_make(scene->render, picture->width, picture->height, 3, 8, &colours);
+    for (uint64_t i = 0; rc == HILUM_OK && i < n; i++) {
+        uint64_t shade = ((const uint16_t *)picture->pixels)[i];
+        uint64_t at = (shade * (palette.n - 1) + 32767) / 65535;
+        memcpy((uint8_t *)colours.pixels + 3 * i, palette.rgb + 3 * at, 3);
+    }
+    palette_fini(&palette);
+    if (rc != HILUM_OK)
+        return rc;
+    picture_fini(picture);
+    *picture = colours;
+    return HILUM_OK;
+}
+
 hilum_rc palette_supplement(const struct scene *scene, uint32_t slice,
                             const struct samples *samples, struct picture *picture)
 {

@@ -64,21 +64,33 @@ static hilum_rc sequence_table(const struct scene *scene, uint32_t i, const char
     return rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
 }
 
-static hilum_rc read_modality(const struct scene *scene, const struct hilum_slice *slice,
-                              uint32_t slice_index, struct ramp *out)
+/* Of a blending state the item that is of this picture; else the state itself. */
+static const char *state_path(const struct request *request, const char *name,
+                              char path[ATTRIBUTE_PATH])
+{
+    snprintf(path, ATTRIBUTE_PATH, "%s%s", request->state_item, name);
+    return path;
+}
+
+static hilum_rc read_modality(const struct scene *scene, const struct request *request,
+                              const struct hilum_slice *slice, struct ramp *out)
 {
     uint32_t state;
+    char path[ATTRIBUTE_PATH];
     hilum_rc rc = HILUM_OK;
     out->slope = slice->slope != 0 ? slice->slope : 1;
     out->intercept = slice->intercept;
     if (scene_state(scene, &state)) {
-        rc = sequence_table(scene, state, "ModalityLUTSequence", is_signed(slice), &out->modality);
-        out->slope = attribute_number(scene, state, "RescaleSlope", out->slope);
-        out->intercept = attribute_number(scene, state, "RescaleIntercept", out->intercept);
-        if (rc != HILUM_OK || out->modality.n > 0 || attribute(scene, state, "RescaleSlope"))
+        rc = sequence_table(scene, state, state_path(request, "ModalityLUTSequence", path),
+                            is_signed(slice), &out->modality);
+        out->intercept = attribute_number(
+            scene, state, state_path(request, "RescaleIntercept", path), out->intercept);
+        out->slope =
+            attribute_number(scene, state, state_path(request, "RescaleSlope", path), out->slope);
+        if (rc != HILUM_OK || out->modality.n > 0 || attribute(scene, state, path))
             return rc;
     }
-    return sequence_table(scene, slice_index, "ModalityLUTSequence", is_signed(slice),
+    return sequence_table(scene, request->slice, "ModalityLUTSequence", is_signed(slice),
                           &out->modality);
 }
 
@@ -92,7 +104,7 @@ static enum voi_function function_of(const char *name)
 struct voi_place {
     const struct scene *scene;
     uint32_t i;
-    char prefix[64]; /* of a state's VOI; "": the image's own */
+    char prefix[96]; /* of a state's VOI; "": the image's own */
 };
 
 static const char *voi_text(const struct voi_place *place, const char *name)
@@ -139,17 +151,20 @@ static hilum_rc read_voi_at(const struct voi_place *place, const struct hilum_sl
     return rc;
 }
 
-static hilum_rc read_state_voi(const struct scene *scene, const struct hilum_slice *slice,
-                               struct ramp *out, bool *is_found)
+static hilum_rc read_state_voi(const struct scene *scene, const struct request *request,
+                               const struct hilum_slice *slice, struct ramp *out, bool *is_found)
 {
     struct voi_place place = {.scene = scene};
+    char path[ATTRIBUTE_PATH];
     hilum_rc rc = HILUM_OK;
     *is_found = false;
     if (!scene_state(scene, &place.i))
         return HILUM_OK;
-    uint64_t n = attribute_items(scene, place.i, "SoftcopyVOILUTSequence");
+    uint64_t n =
+        attribute_items(scene, place.i, state_path(request, "SoftcopyVOILUTSequence", path));
     for (unsigned k = 0; rc == HILUM_OK && !*is_found && k < n && k < 1000; k++) {
-        snprintf(place.prefix, sizeof place.prefix, "SoftcopyVOILUTSequence[%u].", k);
+        snprintf(place.prefix, sizeof place.prefix, "%sSoftcopyVOILUTSequence[%u].",
+                 request->state_item, k);
         if (state_names(scene, place.i, place.prefix, slice))
             rc = read_voi_at(&place, slice, 0, out, is_found);
     }
@@ -169,7 +184,7 @@ static hilum_rc read_voi(const struct scene *scene, const struct request *reques
                             : function_of(voi_text(&own, "VOILUTFunction"));
         return HILUM_OK;
     }
-    hilum_rc rc = read_state_voi(scene, slice, out, &is_found);
+    hilum_rc rc = read_state_voi(scene, request, slice, out, &is_found);
     if (rc == HILUM_OK && !is_found)
         rc = read_voi_at(&own, slice, request->voi, out, &is_found);
     if (rc == HILUM_OK && !is_found && slice->window > 0) { /* a source that tells no attributes */
@@ -220,7 +235,7 @@ hilum_rc ramp_read(const struct scene *scene, const struct request *request,
                    const struct hilum_slice *slice, struct ramp *out)
 {
     *out = (struct ramp){.slope = 1, .function = VOI_LINEAR};
-    hilum_rc rc = read_modality(scene, slice, request->slice, out);
+    hilum_rc rc = read_modality(scene, request, slice, out);
     if (rc == HILUM_OK && request->is_suv) {
         double factor = suv_factor(scene, request->slice);
         if (factor == 0)

@@ -120,28 +120,62 @@ static hilum_rc frame_picture(const struct scene *scene, const struct request *r
                            samples->frame.samples);
     if (samples->frame.photometric == HILUM_PHOTO_PALETTE)
         return palette_picture(scene, request->slice, samples, out);
+    uint32_t state;
+    if (request->state_item[0] == '\0' && palette_is_of_state(scene, &state)) {
+        struct request deep = *request;
+        deep.depth = 16;
+        hilum_rc rc = grey_picture(scene, &deep, slice, samples, out);
+        return rc == HILUM_OK ? palette_shades(scene, state, out) : rc;
+    }
     hilum_rc rc = grey_picture(scene, request, slice, samples, out);
     return rc == HILUM_OK ? palette_supplement(scene, request->slice, samples, out) : rc;
+}
+
+hilum_rc slice_picture(const struct scene *scene, const struct request *request,
+                       struct picture *out)
+{
+    struct hilum_slice slice = {.size = sizeof slice};
+    struct samples samples = {.pixels = NULL};
+    hilum_rc rc = scene->source->describe(scene->source->ctx, request->slice, &slice);
+    if (rc == HILUM_OK)
+        rc = samples_read(scene, request, &slice, 0, &samples);
+    if (rc == HILUM_OK)
+        rc = frame_picture(scene, request, &slice, &samples, out);
+    free(samples.pixels);
+    return rc;
 }
 
 static void overlays(const struct scene *scene, const struct request *request,
                      const struct samples *samples, struct picture *picture)
 {
     uint32_t state;
-    if (!request->has_overlays)
-        return;
-    overlay_draw(scene, request->slice, request->slice, samples, picture);
-    if (scene_state(scene, &state))
-        overlay_draw(scene, state, 0, samples, picture);
+    bool has_state = scene_state(scene, &state);
+    if (request->has_overlays) {
+        overlay_draw(scene, request->slice, request->slice, samples, picture);
+        if (has_state)
+            overlay_draw(scene, state, 0, samples, picture);
+    }
+    overlay_shutter(scene, has_state ? state : request->slice, request, samples, picture);
+}
+
+/* What lies below another picture is drawn whole, by its own item of the state. */
+static void below(const struct blend *blend, struct request *request)
+{
+    memcpy(request->state_item, blend->under_item, sizeof request->state_item);
+    request->depth = 8;
 }
 
 /* The frame as a picture of its own size, with what belongs to its pixels. */
-static hilum_rc draw_frame(const struct scene *scene, const struct request *request,
+static hilum_rc draw_frame(const struct scene *scene, const struct request *wanted,
                            const struct hilum_slice *slice, const struct layout *layout,
-                           struct picture *out)
+                           const struct blend *blend, struct picture *out)
 {
     struct samples samples;
-    uint32_t reduce = reduce_of(scene, request, slice, layout);
+    struct request own = *wanted;
+    const struct request *request = &own;
+    if (blend != NULL)
+        below(blend, &own);
+    uint32_t reduce = blend != NULL ? 0 : reduce_of(scene, request, slice, layout);
     hilum_rc rc = samples_read(scene, request, slice, reduce, &samples);
     if (rc == HILUM_EUNSUP && reduce > 0) {
         free(samples.pixels);
@@ -151,6 +185,8 @@ static hilum_rc draw_frame(const struct scene *scene, const struct request *requ
         rc = operators_samples(scene, request, &samples);
     if (rc == HILUM_OK)
         rc = frame_picture(scene, request, slice, &samples, out);
+    if (rc == HILUM_OK && blend != NULL)
+        rc = blend_apply(scene, request, blend, out);
     if (rc == HILUM_OK)
         rc = icc_apply(scene, request, out);
     if (rc == HILUM_OK)
@@ -215,6 +251,13 @@ static hilum_rc encode(const struct scene *scene, const struct request *request,
     return render_fail(scene->render, HILUM_EUNSUP, "pictures are not written as %s", media_type);
 }
 
+static hilum_rc describe(const struct scene *scene, const struct request *request,
+                         struct hilum_slice *out)
+{
+    *out = (struct hilum_slice){.size = sizeof *out};
+    return scene->source->describe(scene->source->ctx, request->slice, out);
+}
+
 static hilum_rc draw(const struct scene *scene, const struct request *request,
                      const char *media_type, struct hilum_sink *out, struct hilum_rendered *done)
 {
@@ -222,14 +265,20 @@ static hilum_rc draw(const struct scene *scene, const struct request *request,
     struct picture frame = {.pixels = NULL}, picture = {.pixels = NULL};
     struct labels labels = {.profile = NULL};
     struct layout layout;
-    hilum_rc rc = scene->source->describe(scene->source->ctx, request->slice, &slice);
+    struct blend blend;
+    hilum_rc rc = blend_find(scene, request->slice, &blend);
+    bool is_blended = rc == HILUM_OK;
+    if (is_blended || rc == HILUM_ENOTFOUND)
+        rc = describe(scene, request, &slice);
     if (rc == HILUM_OK)
         rc = layout_make(scene, request, &slice, &layout);
     if (rc == HILUM_OK)
-        rc = draw_frame(scene, request, &slice, &layout, &frame);
+        rc = draw_frame(scene, request, &slice, &layout, is_blended ? &blend : NULL, &frame);
     if (rc == HILUM_OK)
         rc = fit_picture(scene, &layout, &frame, &picture);
     picture_fini(&frame);
+    if (rc == HILUM_OK) /* again: another slice may have been looked at */
+        rc = describe(scene, request, &slice);
     if (rc == HILUM_OK)
         rc = marks(scene, request, &slice, &layout, &picture);
     if (rc == HILUM_OK)

@@ -85,6 +85,8 @@ struct request {
     double zoom;
     struct wanted_operator operators[OPERATORS_MAX];
     uint32_t n_operators;
+    char state_item
+        [32]; /* "BlendingSequence[0].": what of a state is this picture's; "": all of it */
 };
 /* HILUM_EINVAL: the parameters, with the reason. Free with request_fini in every case. */
 hilum_rc request_read(const struct scene *scene, const struct hilum_view *view,
@@ -180,6 +182,24 @@ hilum_rc icc_embedded(const struct scene *scene, const struct request *request,
                       const struct picture *picture, void **out, uint32_t *n);
 struct colours *colours_new(void);
 void colours_free(struct colours *colours);
+/* Does a state hold a palette? Shades of 16 bits in its colours then (PS3.3 A.33.3, A.33.4). */
+bool palette_is_of_state(const struct scene *scene, uint32_t *state);
+hilum_rc palette_shades(const struct scene *scene, uint32_t state, struct picture *picture);
+
+/* Two pictures in one, where a state asks for it (PS3.3 A.33.4). (blend.c) */
+struct blend {
+    uint32_t state, over; /* the slice that is laid over the other */
+    char under_item[32], over_item[32];
+    double opacity;
+};
+/* HILUM_ENOTFOUND: there is nothing to blend; HILUM_EUNSUP: nobody knows where one lies on the other. */
+hilum_rc blend_find(const struct scene *scene, uint32_t slice, struct blend *out);
+/* Lays it over the picture of the slice, of the slice's own size. */
+hilum_rc blend_apply(const struct scene *scene, const struct request *request,
+                     const struct blend *blend, struct picture *picture);
+/* Decoded samples of request->slice as a picture. (render-2d.c) */
+hilum_rc slice_picture(const struct scene *scene, const struct request *request,
+                       struct picture *out);
 /* PET: output units times this are SUV by body weight; 0: the object does not tell. (suv.c) */
 double suv_factor(const struct scene *scene, uint32_t slice);
 
@@ -245,14 +265,25 @@ hilum_rc letters_draw(const struct render *render, struct picture *picture,
 hilum_rc letters_measure(const struct render *render, double height, const char *utf8,
                          double *width, double *total_height);
 
-/* Bit planes 60xx of slice or state i, into the frame's picture. */
+/* The ink of a colour in CIELab as data sets have it, three words joined by backslash (PS3.3 C.10.7.1.1); false: there is
+ * none. (lab.c) */
+bool ink_of_lab(const struct scene *scene, uint32_t i, const char *path, struct ink *out);
+/* The colour a layer of a state recommends; what is in *out stays where it recommends none. (state.c) */
+void layer_ink(const struct scene *scene, uint32_t state, const char *layer, struct ink *out);
+
+/* Bit planes 60xx of slice or state i, into the frame's picture. With a state only what it activates (PS3.3 C.11.7). */
 void overlay_draw(const struct scene *scene, uint32_t i, uint32_t frame,
                   const struct samples *samples, struct picture *picture);
+/* The bitmap shutter of slice or state i, whose plane is the slice's or the state's (PS3.3 C.7.6.15). */
+void overlay_shutter(const struct scene *scene, uint32_t i, const struct request *request,
+                     const struct samples *samples, struct picture *picture);
 /* Is any of slice i's in bits of its samples, which frames that are read reduced do not have? */
 bool overlay_is_embedded(const struct scene *scene, uint32_t i);
 /* What a presentation state draws on the finished picture. */
 hilum_rc state_draw(const struct scene *scene, const struct hilum_slice *slice,
                     const struct layout *layout, struct picture *picture);
+/* What shutters are filled with. */
+struct ink shutter_ink(const struct scene *scene, uint32_t i);
 /* Shutters of slice or state i, over everything. */
 hilum_rc shutter_draw(const struct scene *scene, uint32_t i, const struct layout *layout,
                       struct picture *picture);

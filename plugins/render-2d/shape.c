@@ -113,10 +113,11 @@ static void reverse(struct run *runs, size_t n)
 /* Rule L2: from the highest level down to the lowest odd one, what is at it or above is turned round. */
 static void reorder(struct line *line)
 {
-    FriBidiLevel highest = 0;
+    int highest = 0;
     for (size_t i = 0; i < line->n_runs; i++)
-        highest = line->runs[i].level > highest ? line->runs[i].level : highest;
-    for (FriBidiLevel level = highest; level > 0; level--)
+        if (line->runs[i].level > highest)
+            highest = line->runs[i].level;
+    for (int level = highest; level > 0; level--)
         for (size_t i = 0; i < line->n_runs;) {
             size_t end = i;
             while (end < line->n_runs && line->runs[end].level >= level)

@@ -47,6 +47,14 @@ static bool read_shutter(const struct scene *scene, uint32_t i, struct shutter *
     return out->has_rectangle || out->has_circle || out->n_corners > 2;
 }
 
+struct ink shutter_ink(const struct scene *scene, uint32_t i)
+{
+    double grey = attribute_number(scene, i, "ShutterPresentationValue", 0) / 65535;
+    struct ink ink = {grey, grey, grey, 1};
+    ink_of_lab(scene, i, "ShutterPresentationColorCIELabValue", &ink);
+    return ink;
+}
+
 static bool in_polygon(const struct shutter *s, double row, double column)
 {
     bool is_inside = false;
@@ -84,8 +92,7 @@ hilum_rc shutter_draw(const struct scene *scene, uint32_t i, const struct layout
 {
     struct shutter shutter;
     if (read_shutter(scene, i, &shutter)) {
-        double grey = attribute_number(scene, i, "ShutterPresentationValue", 0) / 65535;
-        const struct ink ink = {grey, grey, grey, 1};
+        const struct ink ink = shutter_ink(scene, i);
         const struct affine back = inverse(&layout->affine);
         for (uint32_t y = 0; y < picture->height; y++)
             for (uint32_t x = 0; x < picture->width; x++) {

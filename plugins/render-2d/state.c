@@ -15,7 +15,7 @@ struct drawing {
     struct picture *picture;
     uint32_t state;
     char item[80]; /* "GraphicAnnotationSequence[0]." */
-    struct ink ink;
+    struct ink ink, fill;
 };
 
 static const char *text_of(const struct drawing *d, const char *object, const char *name)
@@ -40,6 +40,16 @@ static void place(const struct drawing *d, bool is_display, const double in[2], 
     } else {
         affine_apply(&d->layout->affine, in[0], in[1], &out[0], &out[1]);
     }
+}
+
+/* The colour an object's own style has (PS3.3 C.10.5.1.1). */
+static struct ink styled(const struct drawing *d, const char *object, const char *style)
+{
+    char path[ATTRIBUTE_PATH];
+    struct ink ink = d->ink;
+    snprintf(path, sizeof path, "%s%s%s", d->item, object, style);
+    ink_of_lab(d->scene, d->state, path, &ink);
+    return ink;
 }
 
 /* ---- graphics ---- */
@@ -79,7 +89,7 @@ static void draw_shape(const struct drawing *d, const double *points, size_t n, 
     for (size_t i = 0; i < n; i++)
         place(d, is_display, points + 2 * i, placed + 2 * i);
     if (is_filled)
-        draw_filled(d->picture, placed, n, &d->ink);
+        draw_filled(d->picture, placed, n, &d->fill);
     draw_lines(d->picture, placed, n, is_closed, &d->ink);
     free(placed);
 }
@@ -92,11 +102,14 @@ static void draw_point(const struct drawing *d, const double *point, bool is_dis
     draw_line(d->picture, at[0], at[1] - reach, at[0], at[1] + reach, &d->ink);
 }
 
-static void draw_graphic(const struct drawing *d, unsigned k)
+static void draw_graphic(const struct drawing *of, unsigned k)
 {
+    struct drawing styled_one = *of, *d = &styled_one;
     char object[64], type[17] = "";
     double *points, on[2 * CURVE];
     snprintf(object, sizeof object, "GraphicObjectSequence[%u].", k);
+    d->ink = styled(of, object, "LineStyleSequence[0].PatternOnColorCIELabValue");
+    d->fill = styled(d, object, "FillStyleSequence[0].PatternOnColorCIELabValue");
     const char *name = text_of(d, object, "GraphicType");
     snprintf(type, sizeof type, "%s", name != NULL ? name : "");
     bool is_display = is_of(d, object, "GraphicAnnotationUnits", "DISPLAY");
@@ -178,31 +191,41 @@ static hilum_rc draw_text(const struct drawing *d, unsigned k)
     if (label.has_anchor && is_visible && label.has_box)
         draw_line(d->picture, label.anchor[0], label.anchor[1], label.place.x,
                   label.place.y + label.place.height / 2, &d->ink);
-    hilum_rc rc = letters_draw(d->scene->render, d->picture, &label.place, text, &d->ink);
+    struct ink ink = styled(d, object, "TextStyleSequence[0].TextColorCIELabValue");
+    hilum_rc rc = letters_draw(d->scene->render, d->picture, &label.place, text, &ink);
     free(text);
     return rc;
 }
 
 /* ---- annotations ---- */
 
-/* The colour its layer recommends; yellow, where pictures have colours, or white. */
-static void choose_ink(struct drawing *d)
+void layer_ink(const struct scene *scene, uint32_t state, const char *layer, struct ink *out)
 {
-    char path[ATTRIBUTE_PATH], layer[65] = "";
-    const char *name = text_of(d, "", "GraphicLayer");
-    snprintf(layer, sizeof layer, "%s", name != NULL ? name : "");
-    d->ink = (struct ink){1, 1, d->picture->channels == 3 ? 0.2 : 1, 1.5};
-    uint64_t n = attribute_items(d->scene, d->state, "GraphicLayerSequence");
+    char path[ATTRIBUTE_PATH];
+    uint64_t n = attribute_items(scene, state, "GraphicLayerSequence");
     for (unsigned k = 0; k < n && k < 256; k++) {
         snprintf(path, sizeof path, "GraphicLayerSequence[%u].GraphicLayer", k);
-        if (!attribute_is(d->scene, d->state, path, layer))
+        if (!attribute_is(scene, state, path, layer))
             continue;
         snprintf(path, sizeof path,
                  "GraphicLayerSequence[%u].GraphicLayerRecommendedDisplayGrayscaleValue", k);
-        double grey = attribute_number(d->scene, d->state, path, -1);
+        double grey = attribute_number(scene, state, path, -1);
         if (grey >= 0 && grey <= 65535)
-            d->ink.red = d->ink.green = d->ink.blue = grey / 65535;
+            out->red = out->green = out->blue = grey / 65535;
+        snprintf(path, sizeof path,
+                 "GraphicLayerSequence[%u].GraphicLayerRecommendedDisplayCIELabValue", k);
+        ink_of_lab(scene, state, path, out);
     }
+}
+
+/* The colour its layer recommends; yellow, where pictures have colours, or white. */
+static void choose_ink(struct drawing *d)
+{
+    char layer[65] = "";
+    const char *name = text_of(d, "", "GraphicLayer");
+    snprintf(layer, sizeof layer, "%s", name != NULL ? name : "");
+    d->ink = (struct ink){1, 1, d->picture->channels == 3 ? 0.2 : 1, 1.5};
+    layer_ink(d->scene, d->state, layer, &d->ink);
 }
 
 hilum_rc state_draw(const struct scene *scene, const struct hilum_slice *slice,

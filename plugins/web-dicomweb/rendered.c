@@ -9,8 +9,7 @@
 #include "hilum/renderer.h"
 
 enum { FRAMES_MAX = 100000, PICTURE_MAX = 256 * 1024 * 1024, KEPT_MAX = 16 * 1024 * 1024 };
-#define FILM   "video/mp4"
-#define STATES "1.2.840.10008.5.1.4.1.1.11." /* presentation states (PS3.4 A.33) */
+#define FILM "video/mp4"
 
 /* ---- a picture ---- */
 
@@ -75,8 +74,9 @@ static hilum_rc region_place(const struct web *web, const struct web_view *wante
     return HILUM_ENOMEM;
 }
 
-static hilum_rc draw(const struct web *web, const struct hilum_source *source,
-                     const struct web_view *wanted, uint64_t frame, struct web_picture *out)
+hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_source *source,
+                                 const struct web_view *wanted, uint64_t frame,
+                                 struct web_picture *out)
 {
     const struct hilum_cap *cap = NULL;
     void *instance = NULL, *scene = NULL;
@@ -116,7 +116,7 @@ hilum_rc web_picture_draw_plain(struct web *web, hilum_object *object, const str
     if (web_is_video(web, object))
         return web_video_still(web, object, view, out);
     hilum_rc rc = web->host->objects->source(object, NULL, &source);
-    return rc == HILUM_OK ? draw(web, source, view, frame, out) : rc;
+    return rc == HILUM_OK ? web_picture_draw_source(web, source, view, frame, out) : rc;
 }
 
 bool web_picture_read(const char *path, struct web_picture *out)
@@ -135,66 +135,6 @@ bool web_picture_read(const char *path, struct web_picture *out)
     if (!is_good)
         out->n = 0;
     return is_good;
-}
-
-/* ---- presentation states ---- */
-
-static bool is_state(const struct web *web, hilum_object *object)
-{
-    struct hilum_object_names names;
-    return web->host->objects->names(object, &names) == HILUM_OK &&
-           strncmp(names.sop_class, STATES, strlen(STATES)) == 0;
-}
-
-static hilum_rc open_named(const struct web_call *call, const char *series, const char *instance,
-                           hilum_object **out)
-{
-    struct web_call other = *call;
-    struct web_tag tag = {0, 0};
-    other.uids[1] = series;
-    other.uids[2] = instance;
-    return web_open_one(&other, out, &tag);
-}
-
-/* The first image a state is made for. */
-static hilum_rc open_image(const struct web_call *call, hilum_object *state, hilum_object **out)
-{
-    const struct hilum_object_api *objects = call->web->host->objects;
-    char series[65] = "", image[65] = "";
-    const char *value = objects->text(state, "ReferencedSeriesSequence[0].SeriesInstanceUID");
-    if (value != NULL)
-        snprintf(series, sizeof series, "%s", value);
-    value = objects->text(
-        state, "ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID");
-    if (value != NULL)
-        snprintf(image, sizeof image, "%s", value);
-    if (!web_is_uid(series) || !web_is_uid(image))
-        return call->web->host->fail(call->web->self, HILUM_ENOTFOUND,
-                                     "the presentation state names no image");
-    return open_named(call, series, image, out);
-}
-
-hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
-                          const struct web_view *view, uint64_t frame, struct web_picture *out)
-{
-    const struct hilum_object_api *objects = call->web->host->objects;
-    const struct hilum_source *source = NULL;
-    hilum_object *image = NULL, *state = NULL;
-    hilum_rc rc = HILUM_OK;
-    if (web_is_video(call->web, object))
-        return web_video_still(call->web, object, view, out);
-    if (view->state != NULL)
-        rc = open_named(call, view->state_series, view->state, &state);
-    else if (is_state(call->web, object))
-        rc = open_image(call, object, &image);
-    if (rc == HILUM_OK)
-        rc = objects->source(image != NULL ? image : object, image != NULL ? object : state,
-                             &source);
-    if (rc == HILUM_OK)
-        rc = draw(call->web, source, view, frame, out);
-    objects->close(image);
-    objects->close(state);
-    return rc;
 }
 
 /* ---- what is drawn, one after the other ---- */

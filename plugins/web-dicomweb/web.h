@@ -263,7 +263,12 @@ struct web_picture {
     size_t n, cap;
 };
 void web_picture_fini(struct web_picture *picture);
-/* Draws a frame (from 1; 0: the one that stands for all) of an object; a presentation state is drawn as its first image.
+struct hilum_source;
+/* Draws a frame (from 1; 0: the one that stands for all) of a source. */
+hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_source *source,
+                                 const struct web_view *wanted, uint64_t frame,
+                                 struct web_picture *out);
+/* Draws a frame of an object (states.c); a presentation state is drawn as its first image, or as two that it blends.
  * HILUM_ENOTFOUND: it has no pixels. */
 hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
                           const struct web_view *view, uint64_t frame, struct web_picture *out);

@@ -12,7 +12,8 @@ import pydicom
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import png
-from made import DATA, check, failed, get, image, picture, put, stored
+from pydicom.sequence import Sequence
+from made import DATA, check, failed, get, image, items, picture, put, state, stored
 
 # ---- a profile of primaries and one curve (ICC.1 8.4.3) ----
 
@@ -126,6 +127,152 @@ def slides():
         check(name + ": as the same profile of a picture", (picture(again) == turned).all())
 
 
+# ---- states ----
+
+def lab(r, g, b):
+    """A colour of sRGB as data sets have it (PS3.3 C.10.7.1.1)."""
+    linear = [(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for c in (r, g, b)]
+    f = [(v ** (1 / 3) if v > (6 / 29) ** 3 else v / (3 * (6 / 29) ** 2) + 4 / 29) for v in (matrix(SRGB, D65) @ linear) / D50]
+    return [int(round(v)) for v in ((116 * f[1] - 16) / 100 * 65535, (500 * (f[0] - f[1]) + 128) * 257, (200 * (f[1] - f[2]) + 128) * 257)]
+
+
+def plane(d, group, mask, **more):
+    for element, vr, value in ((0x10, "US", mask.shape[0]), (0x11, "US", mask.shape[1]), (0x40, "CS", "G"), (0x50, "SS", [1, 1]),
+                               (0x100, "US", 1), (0x102, "US", 0)):
+        d.add_new((group << 16) + element, vr, value)
+    packed = numpy.packbits(mask.astype(numpy.uint8).ravel(), bitorder="little").tobytes()
+    d.add_new((group << 16) + 0x3000, "OW", packed + b"\0" * (len(packed) % 2))
+    return d
+
+
+def near(found, colour, most=2):
+    return abs(found - numpy.array(colour)).max() <= most
+
+
+def bitmaps():
+    """A plane that covers, in the image and in states; planes that a state does or does not put on a layer."""
+    values = numpy.add.outer(numpy.arange(40) * 4, numpy.arange(50)).astype(numpy.uint8)
+    mask = numpy.add.outer(numpy.arange(40), numpy.arange(50)) % 7 == 0
+    own = stored(plane(image(100, values, ShutterShape="BITMAP", ShutterOverlayGroup=0x6000, ShutterPresentationValue=65535), 0x6000, mask))
+    check("a bitmap shutter of an image", (picture(own)[:, :, 0] == numpy.where(mask, 255, values)).all())
+    off = picture(own, "?parameters=%7B%22overlays%22:false%7D")[:, :, 0]
+    check("is no overlay", (off == numpy.where(mask, 255, values)).all())
+    target = plane(image(101, values), 0x6002, ~mask)
+    stored(target)
+    covered = plane(state(102, target, ShutterShape=["BITMAP"], ShutterOverlayGroup=0x6000, ShutterPresentationValue=0), 0x6000, mask)
+    check("of a state, and nothing that it does not activate", (picture(stored(covered))[:, :, 0] == numpy.where(mask, 0, values)).all())
+    layer = items(GraphicLayer="MARKS", GraphicLayerOrder=1, GraphicLayerRecommendedDisplayGrayscaleValue=32896)
+    active = state(103, target, GraphicLayerSequence=Sequence([layer]))
+    active.add_new(0x60021001, "CS", "MARKS")
+    check("an image's plane on a state's layer", (picture(stored(active))[:, :, 0] == numpy.where(mask, values, 128)).all())
+    quiet = plane(state(104, target), 0x6000, mask)
+    check("a state's plane on no layer", (picture(stored(quiet))[:, :, 0] == values).all())
+    quiet.SOPInstanceUID = quiet.file_meta.MediaStorageSOPInstanceUID = "2.25.91105"
+    quiet.add_new(0x60001001, "CS", "MARKS")
+    check("on a layer", (picture(stored(quiet))[:, :, 0] == numpy.where(mask, 255, values)).all())
+
+
+COLOUR, PSEUDO, BLENDING = ("1.2.840.10008.5.1.4.1.1.11.%d" % n for n in (2, 3, 4))
+
+
+def of_class(d, uid):
+    d.SOPClassUID = d.file_meta.MediaStorageSOPClassUID = uid
+    d.SeriesInstanceUID = "2.25.9003"
+    return d
+
+
+def palette(d, table):
+    for k, name in enumerate(("Red", "Green", "Blue")):
+        setattr(d, name + "PaletteColorLookupTableDescriptor", [len(table), 0, 16])
+        setattr(d, name + "PaletteColorLookupTableData", (table[:, k] * 257).astype("<u2").tobytes())
+    return d
+
+
+HOT = numpy.stack([numpy.minimum(numpy.arange(256) * 2, 255), numpy.maximum(numpy.arange(256) * 2 - 255, 0), numpy.zeros(256, int)], axis=1)
+
+
+def coloured():
+    pixels = numpy.random.default_rng(5).integers(0, 256, (60, 80, 3), dtype=numpy.uint8)
+    wide = matrix(((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)), D65)
+    target = image(110, pixels, SamplesPerPixel=3, PlanarConfiguration=0, PhotometricInterpretation="RGB")
+    stored(target)
+    icc = profile(wide, 1.8)
+    line = items(GraphicAnnotationUnits="PIXEL", GraphicDimensions=2, NumberOfGraphicPoints=5, GraphicType="POLYLINE", GraphicFilled="Y",
+                 GraphicData=[10.0, 40.0, 30.0, 40.0, 30.0, 50.0, 10.0, 50.0, 10.0, 40.0])
+    styled = items(FillStyleSequence=Sequence([items(PatternOnColorCIELabValue=lab(0, 0.5, 1))]), **{e.keyword: e.value for e in line})
+    styled.GraphicData = [40.0, 40.0, 60.0, 40.0, 60.0, 50.0, 40.0, 50.0, 40.0, 40.0]
+    layer = items(GraphicLayer="ONE", GraphicLayerOrder=1, GraphicLayerRecommendedDisplayCIELabValue=lab(0.2, 0.8, 0.4))
+    d = of_class(state(111, target, ICCProfile=icc + bytes(len(icc) % 2), ShutterShape="RECTANGULAR", ShutterLeftVerticalEdge=1,
+                       ShutterRightVerticalEdge=80, ShutterUpperHorizontalEdge=11, ShutterLowerHorizontalEdge=60,
+                       ShutterPresentationColorCIELabValue=lab(1, 0, 0.5), GraphicLayerSequence=Sequence([layer]),
+                       GraphicAnnotationSequence=Sequence([items(GraphicLayer="ONE", GraphicObjectSequence=Sequence([line, styled]))])), COLOUR)
+    found = picture(stored(d))
+    check("a colour state's profile counts", near(found[12:38], to_srgb(pixels, wide, 1.8)[12:38]))
+    check("its shutter's colour", near(found[:9], (255, 0, 127.5)), str(found[0, 0]))
+    check("its layer's colour", near(found[43:48, 14:27], (51, 204, 102)), str(found[45, 20]))
+    check("a figure's own colour", near(found[43:48, 44:57], (0, 127.5, 255)), str(found[45, 50]))
+
+
+def palettes():
+    values = numpy.arange(0, 4096, 4, dtype=numpy.uint16).reshape(32, 32)
+    target = image(120, values)
+    stored(target)
+    d = palette(of_class(state(121, target, SoftcopyVOILUTSequence=Sequence([items(WindowCenter="2048", WindowWidth="4096", VOILUTFunction="LINEAR_EXACT")])), PSEUDO), HOT)
+    del d.PresentationLUTShape
+    found = picture(stored(d))
+    expected = HOT[numpy.floor(values / 4096 * 255 + 0.5).astype(int)]
+    check("a palette of a state", near(found, expected, 2), abs(found - expected).max())
+
+
+def part(target, position, **more):
+    item, series = items(ReferencedSOPClassUID=target.SOPClassUID, ReferencedSOPInstanceUID=target.SOPInstanceUID), None
+    series = items(SeriesInstanceUID=target.SeriesInstanceUID, ReferencedImageSequence=Sequence([item]))
+    return items(BlendingPosition=position, StudyInstanceUID=target.StudyInstanceUID, ReferencedSeriesSequence=Sequence([series]), **more)
+
+
+def blended():
+    """Function on anatomy: half as many pixels, twice as large, moved by 16 mm; and a decoy in another plane."""
+    place = dict(ImageOrientationPatient=[1, 0, 0, 0, 1, 0], FrameOfReferenceUID="2.25.9009")
+    below = numpy.full((64, 64), 100, numpy.uint8)
+    above = numpy.zeros((16, 16), numpy.uint8)
+    above[4:8, 6:10] = 255
+    under = image(130, below, ImagePositionPatient=[0, 0, 5], PixelSpacing=[1, 1], **place)
+    over = image(131, above, ImagePositionPatient=[16.5, 16.5, 5.4], PixelSpacing=[2, 2], **place)
+    decoy = image(132, numpy.full((16, 16), 255, numpy.uint8), ImagePositionPatient=[16.5, 16.5, 50], PixelSpacing=[2, 2], **place)
+    for d in (under, over, decoy):
+        stored(d)
+    window = Sequence([items(WindowCenter="128", WindowWidth="256", VOILUTFunction="LINEAR_EXACT")])
+    half = Sequence([items(WindowCenter="100", WindowWidth="400", VOILUTFunction="LINEAR_EXACT")])
+    upper = part(decoy, "SUPERIMPOSED", SoftcopyVOILUTSequence=window)
+    upper.ReferencedSeriesSequence[0].ReferencedImageSequence.append(
+        items(ReferencedSOPClassUID=over.SOPClassUID, ReferencedSOPInstanceUID=over.SOPInstanceUID))
+    d = palette(of_class(state(133, under, BlendingSequence=Sequence([upper, part(under, "UNDERLYING", SoftcopyVOILUTSequence=half)]),
+                               RelativeOpacity=0.25), BLENDING), HOT)
+    del d.ReferencedSeriesSequence, d.PresentationLUTShape
+    url = stored(d)
+    found = picture(url)
+    grey = (100 - 100) / 400 + 0.5
+    ground = numpy.full(3, grey * 255)
+    check("beside it the lower one alone", near(found[:14], ground) and near(found[50:], ground), str(found[0, 0]))
+    check("where it is cold, its colour counts as well", near(found[20, 20], ground * 0.75 + HOT[0] * 0.25), str(found[20, 20]))
+    hot = HOT[int(255 / 256 * 255 + 0.5)]
+    # Pixels 4 to 7 and 6 to 9 of 2 mm, from 16.5: centres 24.5 to 30.5 down, 28.5 to 34.5 across.
+    check("where it is hot", near(found[25:30, 29:34], ground * 0.75 + hot * 0.25), str(found[27, 31]))
+    check("it ends where it ends", near(found[33:45, 17:45], ground * 0.75 + HOT[0] * 0.25, 3), str(found[35, 31]))
+    one = picture(url.replace("2.25.9003", "2.25.9001").replace("2.25.91133", "2.25.91130"))
+    check("the lower one by itself is grey", one.shape[2] == 1)
+    d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = "2.25.91134"
+    stray = image(135, above, ImagePositionPatient=[0, 0, 5], PixelSpacing=[2, 2], ImageOrientationPatient=[1, 0, 0, 0, 1, 0], FrameOfReferenceUID="2.25.9010")
+    stored(stray)
+    d.BlendingSequence[0] = part(stray, "SUPERIMPOSED", SoftcopyVOILUTSequence=window)
+    status, body = get(stored(d) + "/rendered")
+    check("of another frame of reference: refused", status == 501 and b"frame of reference" in body, "%d %s" % (status, body[:200]))
+
+
 profiles()
 slides()
+bitmaps()
+coloured()
+palettes()
+blended()
 sys.exit(failed())

@@ -115,6 +115,10 @@ static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
                                 .level = 40,
                                 .unit = "",
                                 .levels = number_of(in, "levels", 0, 5)};
+    out->has_position = number_of(in, "placed", 0, 1);
+    out->orientation[0] = 1;
+    out->orientation[4] = number_of(in, "askew", 100, 100) / 100.0;
+    out->position[i % 3] = number_of(in, "moved", 0, 100000) / 100.0 * i;
     out->spacing[0] = number_of(in, "down", 0, 1000) / 100.0;
     out->spacing[1] = number_of(in, "across", 0, 1000) / 100.0;
     return HILUM_OK;

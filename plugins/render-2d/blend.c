@@ -1,0 +1,221 @@
+/* Two pictures in one: a state names one image below and one that is laid over it in the colours of its palette (PS3.3 A.33.4,
+ * C.11.14). They lie where their positions in the patient say. SPDX-License-Identifier: Apache-2.0 */
+#include "render.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SERIES_MAX = 16, UID = 65 };
+
+/* ---- which ---- */
+
+/* Does the k-th item of the state name the picture? */
+static bool item_names(const struct scene *scene, uint32_t state, unsigned k,
+                       const struct hilum_slice *slice)
+{
+    char path[ATTRIBUTE_PATH];
+    snprintf(path, sizeof path, "BlendingSequence[%u].ReferencedSeriesSequence", k);
+    uint64_t n = attribute_items(scene, state, path);
+    for (unsigned i = 0; i < n && i < SERIES_MAX; i++) {
+        snprintf(path, sizeof path, "BlendingSequence[%u].ReferencedSeriesSequence[%u].", k, i);
+        if (state_names(scene, state, path, slice))
+            return true;
+    }
+    return false;
+}
+
+static hilum_rc describe(const struct scene *scene, uint32_t i, struct hilum_slice *out)
+{
+    *out = (struct hilum_slice){.size = sizeof *out};
+    return scene->source->describe(scene->source->ctx, i, out);
+}
+
+static double dot(const double a[3], const double b[3])
+{
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+static void normal_of(const struct hilum_slice *slice, double out[3])
+{
+    const double *r = slice->orientation, *c = r + 3;
+    out[0] = r[1] * c[2] - r[2] * c[1];
+    out[1] = r[2] * c[0] - r[0] * c[2];
+    out[2] = r[0] * c[1] - r[1] * c[0];
+}
+
+/* Millimetres from plane to plane; 0 where nobody knows. */
+static double distance(const struct hilum_slice *a, const struct hilum_slice *b)
+{
+    double normal[3], way[3];
+    if (!a->has_position || !b->has_position)
+        return 0;
+    normal_of(a, normal);
+    for (int k = 0; k < 3; k++)
+        way[k] = b->position[k] - a->position[k];
+    return fabs(dot(normal, way));
+}
+
+/* The nearest slice that the item names. */
+static bool find_over(const struct scene *scene, uint32_t state, unsigned item, uint32_t under,
+                      uint32_t *out)
+{
+    struct hilum_slice below, slice;
+    double least = INFINITY;
+    if (describe(scene, under, &below) != HILUM_OK)
+        return false;
+    for (uint32_t i = 0; i < scene->source->n_slices; i++) {
+        if (i == under || describe(scene, i, &slice) != HILUM_OK)
+            continue;
+        double far = distance(&below, &slice);
+        if (far < least && item_names(scene, state, item, &slice)) {
+            least = far;
+            *out = i;
+        }
+    }
+    return isfinite(least);
+}
+
+hilum_rc blend_find(const struct scene *scene, uint32_t slice, struct blend *out)
+{
+    char path[ATTRIBUTE_PATH];
+    struct hilum_slice shown;
+    unsigned over = 2;
+    if (!scene_state(scene, &out->state) ||
+        attribute_items(scene, out->state, "BlendingSequence") < 2)
+        return HILUM_ENOTFOUND;
+    for (unsigned k = 0; k < 2; k++) {
+        snprintf(path, sizeof path, "BlendingSequence[%u].BlendingPosition", k);
+        if (attribute_is(scene, out->state, path, "SUPERIMPOSED"))
+            over = k;
+    }
+    hilum_rc rc = describe(scene, slice, &shown);
+    if (rc != HILUM_OK)
+        return rc;
+    if (over == 2 || !item_names(scene, out->state, 1 - over, &shown))
+        return render_fail(scene->render, HILUM_EUNSUP,
+                           "the state lays nothing over this image: ask for one of those below");
+    snprintf(out->under_item, sizeof out->under_item, "BlendingSequence[%u].", 1 - over);
+    snprintf(out->over_item, sizeof out->over_item, "BlendingSequence[%u].", over);
+    out->opacity = attribute_number(scene, out->state, "RelativeOpacity", 0.5);
+    if (!(out->opacity >= 0 && out->opacity <= 1))
+        return render_fail(scene->render, HILUM_EINVAL, "relative opacity is from 0 to 1");
+    if (!find_over(scene, out->state, over, slice, &out->over))
+        return render_fail(scene->render, HILUM_EUNSUP,
+                           "the image that is to be laid over this one is not here");
+    return HILUM_OK;
+}
+
+/* ---- where ---- */
+
+static void name_of(const struct scene *scene, uint32_t i, char out[UID])
+{
+    const char *uid = attribute(scene, i, "FrameOfReferenceUID");
+    snprintf(out, UID, "%s", uid != NULL ? uid : "");
+}
+
+/* From pixels of the lower picture to those of the upper one, centres at whole numbers. */
+static hilum_rc registration(const struct scene *scene, uint32_t under, uint32_t over,
+                             const struct picture *below, const struct picture *above,
+                             struct affine *out)
+{
+    struct hilum_slice a, b;
+    char of_a[UID], of_b[UID];
+    double na[3], nb[3], way[3];
+    if (describe(scene, under, &a) != HILUM_OK || describe(scene, over, &b) != HILUM_OK)
+        return HILUM_EINVAL;
+    name_of(scene, under, of_a);
+    name_of(scene, over, of_b);
+    *out = (struct affine){{1, 0, 0, 0, 1, 0}};
+    if (!a.has_position && !b.has_position && below->width == above->width &&
+        below->height == above->height)
+        return HILUM_OK;
+    normal_of(&a, na);
+    normal_of(&b, nb);
+    bool is_known = a.has_position && b.has_position && a.spacing[0] > 0 && a.spacing[1] > 0 &&
+                    b.spacing[0] > 0 && b.spacing[1] > 0 && strcmp(of_a, of_b) == 0;
+    if (!is_known || fabs(dot(na, nb)) < 0.999)
+        return render_fail(scene->render, HILUM_EUNSUP,
+                           "where one image lies on the other is not known: not parallel, not of "
+                           "one frame of reference, or without position and spacing");
+    for (int k = 0; k < 3; k++)
+        way[k] = a.position[k] - b.position[k];
+    for (size_t line = 0; line < 2; line++) { /* of b: along its rows, then its columns */
+        const double *axis = b.orientation + 3 * line;
+        double step = b.spacing[1 - line], *m = out->m + 3 * line;
+        m[0] = dot(a.orientation, axis) * a.spacing[1] / step;
+        m[1] = dot(a.orientation + 3, axis) * a.spacing[0] / step;
+        m[2] = dot(way, axis) / step;
+    }
+    return HILUM_OK;
+}
+
+/* ---- mixed ---- */
+
+/* Between the four pixels around; false: beside the picture. */
+static bool colour_at(const struct picture *picture, double x, double y, double out[3])
+{
+    if (!(x >= -0.5 && y >= -0.5 && x <= picture->width - 0.5 && y <= picture->height - 0.5))
+        return false;
+    x = x < 0 ? 0 : x > picture->width - 1 ? picture->width - 1 : x;
+    y = y < 0 ? 0 : y > picture->height - 1 ? picture->height - 1 : y;
+    uint32_t x0 = (uint32_t)x, y0 = (uint32_t)y;
+    uint32_t x1 = x0 + 1 < picture->width ? x0 + 1 : x0;
+    uint32_t y1 = y0 + 1 < picture->height ? y0 + 1 : y0;
+    const uint8_t *top = (const uint8_t *)picture->pixels + (size_t)y0 * picture->width * 3;
+    const uint8_t *bottom = (const uint8_t *)picture->pixels + (size_t)y1 * picture->width * 3;
+    double fx = x - x0, fy = y - y0;
+    for (int c = 0; c < 3; c++) {
+        double above =
+            top[3 * (size_t)x0 + (size_t)c] * (1 - fx) + top[3 * (size_t)x1 + (size_t)c] * fx;
+        double below =
+            bottom[3 * (size_t)x0 + (size_t)c] * (1 - fx) + bottom[3 * (size_t)x1 + (size_t)c] * fx;
+        out[c] = above * (1 - fy) + below * fy;
+    }
+    return true;
+}
+
+static void mix(struct picture *picture, const struct picture *over, const struct affine *affine,
+                double opacity)
+{
+    uint8_t *p = picture->pixels;
+    for (uint32_t y = 0; y < picture->height; y++)
+        for (uint32_t x = 0; x < picture->width; x++, p += 3) {
+            double u, v, colour[3];
+            affine_apply(affine, x, y, &u, &v);
+            if (!colour_at(over, u, v, colour))
+                continue;
+            for (int c = 0; c < 3; c++)
+                p[c] = (uint8_t)(colour[c] * opacity + p[c] * (1 - opacity) + 0.5);
+        }
+}
+
+/* The upper image by its own item of the state, nothing of what the caller wished for the lower one. */
+static hilum_rc over_picture(const struct scene *scene, const struct blend *blend,
+                             struct picture *out)
+{
+    uint32_t state;
+    bool has_palette = palette_is_of_state(scene, &state);
+    struct request own = {.slice = blend->over, .depth = has_palette ? 16 : 8};
+    snprintf(own.state_item, sizeof own.state_item, "%s", blend->over_item);
+    hilum_rc rc = slice_picture(scene, &own, out);
+    if (rc == HILUM_OK && out->channels == 1 && has_palette)
+        rc = palette_shades(scene, state, out);
+    return rc == HILUM_OK ? picture_colour(scene->render, out) : rc;
+}
+
+hilum_rc blend_apply(const struct scene *scene, const struct request *request,
+                     const struct blend *blend, struct picture *picture)
+{
+    struct picture over = {.pixels = NULL};
+    struct affine affine;
+    hilum_rc rc = over_picture(scene, blend, &over);
+    if (rc == HILUM_OK)
+        rc = picture_colour(scene->render, picture);
+    if (rc == HILUM_OK)
+        rc = registration(scene, request->slice, blend->over, picture, &over, &affine);
+    if (rc == HILUM_OK)
+        mix(picture, &over, &affine, blend->opacity);
+    picture_fini(&over);
+    return rc;
+}
