@@ -368,12 +368,14 @@ static hilum_rc instance_add(struct batch *batch, struct hl_session *session,
 /* In the words of hl_principal_text, which is not for this folder. */
 void hl_instance_who(const struct hl_instance *row, char *out, size_t size)
 {
-    if (*or_empty(row->peer))
+    if (row->is_restored)
+        snprintf(out, size, "rebuild"); /* whoever sent it did so long ago */
+    else if (*or_empty(row->peer))
         snprintf(out, size, "peer %s (%s)", row->peer, or_empty(row->address));
     else if (*or_empty(row->address))
         snprintf(out, size, "unknown peer %s (%s)", or_empty(row->calling_aet), row->address);
     else
-        snprintf(out, size, row->is_restored ? "rebuild" : "import");
+        snprintf(out, size, "import");
 }
 
 /* One audit row a series and batch, not one an instance. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/store/origin.h"
 
 /* 132 KiB, as everywhere a head is read (hl_part10_read): a preamble, and meta information
  * with room to spare. */
@@ -62,8 +63,19 @@ static hilum_rc dataset_read(struct reading *reading)
     return rc;
 }
 
-/* Who sent it is not in the file: those texts stay empty. */
-static void row_fill(const struct reading *reading, struct hl_adopted *out)
+/* Texts point into the origin, which lives as long as the row. */
+static void origin_fill(struct hl_adopted *out)
+{
+    out->row.peer = hl_origin_text(out->origin, "peer");
+    out->row.calling_aet = hl_origin_text(out->origin, "calling");
+    out->row.called_aet = hl_origin_text(out->origin, "called");
+    out->row.address = hl_origin_text(out->origin, "address");
+    out->row.default_issuer = hl_origin_text(out->origin, "issuer");
+    (void)hl_origin_digest(out->origin, out->row.digest_received);
+}
+
+static void row_fill(const struct reading *reading, bool is_repaired, bool is_derived,
+                     struct hl_adopted *out)
 {
     struct hl_location *location = &out->row.location;
     snprintf(out->transfer_syntax, sizeof out->transfer_syntax, "%s",
@@ -73,14 +85,14 @@ static void row_fill(const struct reading *reading, struct hl_adopted *out)
     location->length = reading->length;
     location->dataset_offset = reading->head.dataset_offset;
     hl_digest_final(reading->hash, location->digest_stored);
-    /* Whether a rule edited it on arrival is not known any more: received is taken to be as stored. */
+    /* As it lies there, unless the object says that it came otherwise. */
     XXH3_128bits_update(reading->hash, out->transfer_syntax, strlen(out->transfer_syntax));
     hl_digest_final(reading->hash, out->row.digest_received);
     out->row.attrs = &out->attrs;
     out->row.transfer_syntax = out->transfer_syntax;
-    out->row.peer = out->row.calling_aet = out->row.called_aet = out->row.address = "";
+    origin_fill(out);
     out->row.remarks = hl_scan_remarks(reading->scan);
-    hl_header_remarks(out->row.remarks, &out->remark);
+    hl_header_remarks(out->row.remarks, is_repaired, is_derived, &out->remark);
     out->row.remark_text = out->remark.len > 0 ? hl_buf_str(&out->remark) : NULL;
 }
 
@@ -103,14 +115,17 @@ hilum_rc hl_adopt_read(const struct hl_store_provider *provider, const char *key
         rc = head_read(&reading);
     }
     if (rc == HILUM_OK)
+        out->origin = hl_origin_read(reading.piece, &reading.head);
+    const char *charset = hl_origin_text(out->origin, "charset");
+    if (rc == HILUM_OK)
         rc = dataset_read(&reading);
     if (rc == HILUM_OK)
-        rc = hl_header_read(reading.scan, NULL, &out->attrs, &is_repaired);
+        rc = hl_header_read(reading.scan, charset[0] ? charset : NULL, &out->attrs, &is_repaired);
     if (rc == HILUM_OK)
         rc = hl_derive_identity(&out->attrs, reading.head.sop_class, reading.head.sop_instance,
                                 &is_derived);
     if (rc == HILUM_OK)
-        row_fill(&reading, out);
+        row_fill(&reading, is_repaired, is_derived, out);
     hl_scan_free(reading.scan);
     XXH3_freeState(reading.hash);
     free(reading.piece);
@@ -119,6 +134,7 @@ hilum_rc hl_adopt_read(const struct hl_store_provider *provider, const char *key
 
 void hl_adopt_fini(struct hl_adopted *adopted)
 {
+    json_decref(adopted->origin);
     hl_attrs_fini(&adopted->attrs);
     hl_buf_fini(&adopted->remark);
 }

@@ -7,13 +7,17 @@
 #include "core/store/compress.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/dicom/uid.h"
+#include "core/store/origin.h"
 #include "core/store/outgoing_internal.h"
+
+enum { HEAD_MAX = 132 * 1024 }; /* as for adopt.c */
 
 /* An encoded object on its way into a store. */
 struct written {
@@ -106,13 +110,13 @@ static hilum_rc encode(struct hl_store *store, const struct hl_stored *stored,
 /* The stored form: meta header, then the data set; digest and length are of what was handed to
  * the store. */
 static hilum_rc append_all(struct written *written, struct hl_outgoing *outgoing,
-                           const char *source_aet)
+                           const char *source_aet, const struct hl_buf *origin)
 {
     const struct hilum_store *table = written->provider->table;
     struct hl_stored *to = &written->stored;
     struct hl_buf meta = {0};
     XXH3_state_t *hash = XXH3_createState();
-    hl_meta_write(to->sop_class, to->sop_instance, to->transfer_syntax, source_aet, &meta);
+    hl_meta_write(to->sop_class, to->sop_instance, to->transfer_syntax, source_aet, origin, &meta);
     hilum_rc rc = meta.failed || hash == NULL ? hl_fail(HILUM_ENOMEM, "no memory for a meta header")
                                               : table->append(written->provider->instance,
                                                               written->txn, meta.data, meta.len);
@@ -144,7 +148,8 @@ static void written_drop(struct written *written)
 
 /* Durable under its pending key: a start erases it unless a row says otherwise. */
 static hilum_rc write_encoded(struct written *written, struct hl_outgoing *outgoing,
-                              const char *syntax, const char *source_aet)
+                              const char *syntax, const char *source_aet,
+                              const struct hl_buf *origin)
 {
     const struct hl_stored *from = hl_outgoing_stored(outgoing);
     written->stored = *from;
@@ -156,7 +161,7 @@ static hilum_rc write_encoded(struct written *written, struct hl_outgoing *outgo
         written->txn = NULL;
         return rc;
     }
-    rc = append_all(written, outgoing, source_aet);
+    rc = append_all(written, outgoing, source_aet, origin);
     if (rc == HILUM_OK)
         rc = written->provider->table->sync(written->provider->instance, &written->txn, 1);
     if (rc != HILUM_OK)
@@ -185,14 +190,14 @@ static hilum_rc prove(struct hl_store *store, const struct hl_stored *before,
 /* Encoded, durable, proven; or nothing. */
 static hilum_rc make(struct hl_store *store, const struct hl_stored *stored,
                      const struct hl_compress *wish, const char *source_aet,
-                     struct written *written)
+                     const struct hl_buf *origin, struct written *written)
 {
     struct hl_outgoing *outgoing = NULL;
     hilum_rc rc = check_wish(stored, wish);
     if (rc == HILUM_OK)
         rc = encode(store, stored, wish, &outgoing);
     if (rc == HILUM_OK)
-        rc = write_encoded(written, outgoing, wish->pack.transfer_syntax, source_aet);
+        rc = write_encoded(written, outgoing, wish->pack.transfer_syntax, source_aet, origin);
     hl_outgoing_close(outgoing);
     if (rc == HILUM_OK)
         rc = prove(store, stored, written);
@@ -264,6 +269,22 @@ static hilum_rc leave(struct hl_store *store, const struct hl_stored *stored,
     return noted == HILUM_OK ? hl_fail(HILUM_EUNSUP, "%s", why) : noted;
 }
 
+/* What the object says of its arrival goes along. An object without it is none the worse. */
+static hilum_rc origin_copy(const struct hl_store_provider *provider,
+                            const struct hl_stored *stored, struct hl_buf *out)
+{
+    struct hl_part10 head;
+    uint64_t got = 0, n = stored->location.dataset_offset;
+    uint8_t *bytes = n > 0 && n <= HEAD_MAX ? malloc((size_t)n) : NULL;
+    hilum_rc rc = bytes == NULL ? HILUM_OK
+                                : provider->table->read(provider->instance, stored->location.key, 0,
+                                                        bytes, n, &got);
+    if (rc == HILUM_OK && got > 0 && hl_part10_read(bytes, (size_t)got, &head) == HILUM_OK)
+        hl_buf_add(out, bytes + head.origin_at, head.origin_length);
+    free(bytes);
+    return rc;
+}
+
 /* No lock over all of it: an object that is replaced or erased meanwhile makes
  * hl_record_compressed fail by from_key, and what was written is dropped. */
 hilum_rc hl_store_compress(struct hl_store *store, int64_t instance_id,
@@ -282,7 +303,11 @@ hilum_rc hl_store_compress(struct hl_store *store, int64_t instance_id,
     rc = hl_health_check(store, written.provider);
     if (rc != HILUM_OK)
         return hl_fail_in(HILUM_EAGAIN, "store %s", written.provider->name);
-    rc = make(store, &stored, wish, "", &written);
+    struct hl_buf origin = {0};
+    rc = origin_copy(written.provider, &stored, &origin);
+    if (rc == HILUM_OK)
+        rc = make(store, &stored, wish, "", &origin, &written);
+    hl_buf_fini(&origin);
     if (rc == HILUM_OK && (rc = exchange(store, &stored, wish, &written)) != HILUM_OK)
         return rc; /* replaced meanwhile, or the record's trouble: says nothing of the object */
     int64_t work_us = hl_mono_ns() / 1000 - began_us;
@@ -344,7 +369,10 @@ hilum_rc hl_compress_arriving(struct hl_ingest *ingest)
     if (rc != HILUM_OK)
         return rc;
     ingest->is_synced = true;
-    rc = make(store, &stored, &wish, ingest->source.calling_aet, &written);
+    struct hl_buf origin = {0};
+    hl_origin_write(&ingest->source, ingest->digest_received, &origin);
+    rc = make(store, &stored, &wish, ingest->source.calling_aet, &origin, &written);
+    hl_buf_fini(&origin);
     int64_t work_us = hl_mono_ns() / 1000 - began_us;
     if (rc == HILUM_ECONFLICT)
         hl_log(HL_ERROR, "store", "%s is kept as it came: %s", ingest->sop_instance, hl_error());

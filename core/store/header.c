@@ -292,7 +292,7 @@ hilum_rc hl_header_read(const struct hl_scan *scan, const char *charset_repair,
     return rc;
 }
 
-void hl_header_remarks(unsigned remarks, struct hl_buf *out)
+void hl_header_remarks(unsigned remarks, bool is_repaired, bool is_derived, struct hl_buf *out)
 {
     static const struct {
         unsigned bit;
@@ -316,6 +316,10 @@ void hl_header_remarks(unsigned remarks, struct hl_buf *out)
             hl_buf_text(out, words[i].words);
         }
     }
+    if (is_repaired)
+        hl_buf_printf(out, "%stext not in the character set declared", out->len > 0 ? "; " : "");
+    if (is_derived)
+        hl_buf_printf(out, "%sUIDs derived by Hilum", out->len > 0 ? "; " : "");
 }
 
 bool hl_header_uid_is_usable(const char *uid)

@@ -22,6 +22,7 @@
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
 #include "core/store/compress.h"
+#include "core/store/origin.h"
 
 /* An ingest holds up to CHARGE_STEP bytes uncharged: with 1000 senders the budget is exceeded
  * by 64 MB at most. PLAN_MAX is what a note can tell (HL_NOTE_PLAN_MAX). */
@@ -147,17 +148,19 @@ static hilum_rc uids_check(struct hl_ingest *ingest, const char *sop_class,
  * if the process ends here. */
 static hilum_rc object_open(struct hl_ingest *ingest)
 {
-    struct hl_buf meta = {0};
+    struct hl_buf meta = {0}, origin = {0};
     const struct hilum_store *table = ingest->provider->table;
     hl_key_make(ingest->key);
+    hl_origin_write(&ingest->source, NULL, &origin);
     hl_meta_write(ingest->sop_class, ingest->sop_instance, ingest->transfer_syntax,
-                  ingest->source.calling_aet, &meta);
+                  ingest->source.calling_aet, &origin, &meta);
     hilum_rc rc = meta.failed ? hl_fail(HILUM_ENOMEM, "no memory for a meta header") : HILUM_OK;
     if (rc == HILUM_OK)
         rc = table->begin(ingest->provider->instance, ingest->key, 0, &ingest->txn);
     if (rc == HILUM_OK)
         rc = table->append(ingest->provider->instance, ingest->txn, meta.data, meta.len);
     ingest->dataset_offset = meta.len;
+    hl_buf_fini(&origin);
     hl_buf_fini(&meta);
     return rc == HILUM_OK ? rc : hl_ingest_fail(ingest, ingest->provider, rc, "cannot store");
 }
@@ -448,12 +451,7 @@ static hilum_rc store_object(struct hl_ingest *ingest)
     row_fill(ingest, &row);
     row.plan = plan;
     row.n_plan = plan_collect(ingest, plan);
-    hl_header_remarks(ingest->remarks, &remark);
-    if (ingest->is_repaired)
-        hl_buf_printf(&remark, "%stext not in the character set declared",
-                      remark.len > 0 ? "; " : "");
-    if (ingest->is_derived)
-        hl_buf_printf(&remark, "%sUIDs derived by Hilum", remark.len > 0 ? "; " : "");
+    hl_header_remarks(ingest->remarks, ingest->is_repaired, ingest->is_derived, &remark);
     row.remark_text = remark.len > 0 ? hl_buf_str(&remark) : NULL;
     /* Row, plan and remark live on this stack until hl_commit_run returns; the committers
      * borrow them. */

@@ -372,7 +372,7 @@ void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_s
                       struct hl_buf *out)
 {
     hl_meta_write(outgoing->stored.sop_class, hl_outgoing_sop_instance(outgoing), transfer_syntax,
-                  "", out);
+                  "", NULL, out);
 }
 
 /* ---- piece by piece ---- */

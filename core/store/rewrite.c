@@ -13,6 +13,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/store/origin.h"
 
 /* A rule's edits as corrections, so that they are told in the object the same way. */
 static hilum_rc overlays_from(const struct hl_ingest *ingest, struct hl_overlays *overlays)
@@ -40,11 +41,14 @@ static hilum_rc copy(struct hl_ingest *ingest, struct hl_outgoing *outgoing,
                      const struct hl_store_provider *to, const char *key, void *txn)
 {
     const struct hilum_store *table = to->table;
-    struct hl_buf meta = {0};
+    struct hl_buf meta = {0}, origin = {0};
+    hl_origin_write(&ingest->source, ingest->digest_received, &origin);
     hl_meta_write(ingest->sop_class, ingest->sop_instance, ingest->transfer_syntax,
-                  ingest->source.calling_aet, &meta);
+                  ingest->source.calling_aet, &origin, &meta);
     hilum_rc rc = meta.failed ? hl_fail(HILUM_ENOMEM, "no memory for a meta header")
                               : table->append(to->instance, txn, meta.data, meta.len);
+    ingest->dataset_offset = meta.len;
+    hl_buf_fini(&origin);
     hl_buf_fini(&meta);
     XXH3_128bits_reset(ingest->hash);
     ingest->length = 0;

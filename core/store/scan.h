@@ -88,6 +88,7 @@ struct hl_part10 {
     char transfer_syntax[65];
     char sop_class[65], sop_instance[65]; /* from the meta header; "" without */
     unsigned remarks;
+    size_t origin_at, origin_length; /* our private information (0002,0102) in the bytes; 0: none */
 };
 hilum_rc hl_part10_read(const uint8_t *bytes, size_t n, struct hl_part10 *out);
 

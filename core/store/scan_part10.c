@@ -15,6 +15,7 @@ struct meta {
     size_t n, at;
     size_t group_end; /* as (0002,0000) has it; 0: not told */
     struct hl_coding coding;
+    bool is_ours; /* whose private information it is */
 };
 
 /* Without padding. */
@@ -28,11 +29,12 @@ static void copy_uid(const uint8_t *value, size_t n, char out[65])
     out[n] = '\0';
 }
 
-/* The four values everybody needs; the rest of the meta information is for the data set's
+/* The values everybody needs; the rest of the meta information is for the data set's
  * reader. */
 static void take_value(struct meta *m, const struct hl_head *head, struct hl_part10 *out)
 {
     const uint8_t *value = m->bytes + m->at + head->size;
+    char creator[65];
     switch (head->tag) {
     case HL_TAG(2, 0x0000):
         if (head->length == 4)
@@ -41,6 +43,14 @@ static void take_value(struct meta *m, const struct hl_head *head, struct hl_par
     case HL_TAG(2, 0x0002): copy_uid(value, head->length, out->sop_class); break;
     case HL_TAG(2, 0x0003): copy_uid(value, head->length, out->sop_instance); break;
     case HL_TAG(2, 0x0010): copy_uid(value, head->length, out->transfer_syntax); break;
+    case HL_TAG(2, 0x0100):
+        copy_uid(value, head->length, creator);
+        m->is_ours = strcmp(creator, HL_UID_IMPLEMENTATION) == 0;
+        break;
+    case HL_TAG(2, 0x0102):
+        out->origin_at = m->at + head->size;
+        out->origin_length = m->is_ours ? head->length : 0;
+        break;
     default: break;
     }
 }

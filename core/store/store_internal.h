@@ -11,6 +11,7 @@
 #ifndef HL_STORE_INTERNAL_H
 #define HL_STORE_INTERNAL_H
 
+#include <jansson.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -232,8 +233,8 @@ bool hl_header_text(const struct hl_scan *scan, uint32_t tag, const char *vr,
 /* Fills attrs with what the catalogue may keep. HILUM_ENOMEM. */
 hilum_rc hl_header_read(const struct hl_scan *scan, const char *charset_repair,
                         struct hl_attrs *attrs, bool *was_repaired);
-/* One line of words for enum hl_scan_remark bits; "" for none. */
-void hl_header_remarks(unsigned remarks, struct hl_buf *out);
+/* One line of words for enum hl_scan_remark bits and what we did about it; "" for none. */
+void hl_header_remarks(unsigned remarks, bool is_repaired, bool is_derived, struct hl_buf *out);
 /* Digits, dots and at most 64 of them: what every receiver copes with. PS3.5 9.1 asks more. */
 bool hl_header_uid_is_usable(const char *uid);
 
@@ -246,8 +247,9 @@ hilum_rc hl_derive_identity(struct hl_attrs *attrs, const char *sop_class, const
                             bool *is_derived);
 
 /* ---- meta.c: the file meta information we write (PS3.10 7.1) ---- */
+/* origin: a line of origin.c, or NULL. */
 void hl_meta_write(const char *sop_class, const char *sop_instance, const char *transfer_syntax,
-                   const char *source_aet, struct hl_buf *out);
+                   const char *source_aet, const struct hl_buf *origin, struct hl_buf *out);
 void hl_key_make(char out[201]);
 /* When an object began to arrive, by its key: the minute, and the time where the key has it (not those of an earlier
  * Hilum). 0: it does not tell. */
@@ -395,6 +397,7 @@ struct hl_adopted {
     struct hl_attrs attrs;
     struct hl_buf remark;
     char transfer_syntax[65];
+    json_t *origin; /* texts of the row point into it */
 };
 /* Reads a stored object and prepares its row. HILUM_ECORRUPT: it is no whole object. */
 hilum_rc hl_adopt_read(const struct hl_store_provider *provider, const char *key, uint64_t length,

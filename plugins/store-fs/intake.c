@@ -11,6 +11,8 @@
 
 static const char segment_magic[8] = "HLSEG01";
 static const char record_magic[8] = "HLREC01";
+/* Behind a record's head, which is zero there when it is written: nobody wants the object any more. */
+static const char dropped_mark[8] = "HLDROP1";
 
 /* First block of a segment, and of each record. Host byte order: a segment never leaves its machine. */
 struct head { /* at most INTAKE_HEAD bytes */
@@ -44,6 +46,20 @@ static bool head_read(int fd, uint64_t at, const char magic[8], struct head *hea
     return pread(fd, head, sizeof *head, (off_t)at) == (ssize_t)sizeof *head &&
            memcmp(head->magic, magic, 8) == 0 && head->check == head_check(head) &&
            head->key[FS_KEY_MAX] == '\0';
+}
+
+static bool is_dropped(int fd, uint64_t at)
+{
+    char mark[sizeof dropped_mark];
+    return pread(fd, mark, sizeof mark, (off_t)(at + INTAKE_HEAD - sizeof mark)) ==
+               (ssize_t)sizeof mark &&
+           memcmp(mark, dropped_mark, sizeof mark) == 0;
+}
+
+void fs_record_drop(const struct fs_intake *intake, const struct fs_entry *entry)
+{
+    uint64_t at = entry->offset - INTAKE_BLOCK + INTAKE_HEAD - sizeof dropped_mark;
+    (void)fs_write_all(intake->segments[entry->segment].fd, dropped_mark, sizeof dropped_mark, at);
 }
 
 void fs_record_head(const struct fs_intake *intake, int segment, const struct fs_entry *entry,
@@ -258,7 +274,8 @@ static hilum_rc segment_replay(struct fs_intake *intake, int i)
            head.generation == segment->generation && head.length <= INTAKE_OBJECT_MAX) {
         uint64_t at = segment->used + INTAKE_BLOCK;
         segment->used = (at + head.length + INTAKE_BLOCK - 1) & ~(uint64_t)(INTAKE_BLOCK - 1);
-        if (fs_key_check(intake->fs, head.key) != HILUM_OK || is_cut(intake->fs, head.key) ||
+        if (fs_key_check(intake->fs, head.key) != HILUM_OK ||
+            is_dropped(segment->fd, at - INTAKE_BLOCK) || is_cut(intake->fs, head.key) ||
             fs_entry_find(intake, head.key) != NULL)
             continue;
         struct fs_entry *entry = fs_entry_add(intake, head.key);

@@ -99,6 +99,10 @@ bool fs_segment_activate(struct fs_intake *intake);
 void fs_record_head(const struct fs_intake *intake, int segment, const struct fs_entry *entry,
                     uint8_t block[INTAKE_BLOCK]);
 
+/* Without the lock, of an entry nobody else has: a start will not find the record. Not flushed: the next group of the segment
+ * does that. Best effort, for what it prevents needs a lost catalogue too. */
+void fs_record_drop(const struct fs_intake *intake, const struct fs_entry *entry);
+
 /* ---- intake_txn.c: the way in; false or HILUM_EAGAIN: use a file ---- */
 bool fs_intake_begin(struct fs_intake *intake, struct fs_txn *txn);
 hilum_rc fs_intake_append(struct fs_intake *intake, struct fs_txn *txn, const void *bytes,

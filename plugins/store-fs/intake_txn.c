@@ -96,8 +96,12 @@ void fs_intake_commit(struct fs_intake *intake, struct fs_txn *txn)
     txn->entry = NULL;
 }
 
+/* One that was flushed (a first writing before a rule's edits, a resend) would be found by the next start, and a lost catalogue
+ * could not tell which of two counts. */
 void fs_intake_abort(struct fs_intake *intake, struct fs_txn *txn)
 {
     fs_chunks_give(intake, txn);
+    if (txn->entry != NULL && txn->state == FS_SYNCED && txn->entry->segment >= 0)
+        fs_record_drop(intake, txn->entry);
     entry_leave(intake, txn);
 }

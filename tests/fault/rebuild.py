@@ -19,6 +19,8 @@ hilum.on { event = "instance.received", phase = "filter", name = "site/early", w
   run = function(ev) ev:send("dead") ev:tag("early") end }
 hilum.on { event = "instance.stored", phase = "notify", name = "site/late", where = "PatientID=LATE",
   run = function(ev) ev:send("dead") ev:tag("late") end }
+hilum.on { event = "instance.received", phase = "transform", name = "site/edits", where = "PatientID=RULED",
+  run = function(ev) ev:set("InstitutionName", "Southern Clinic") end }
 """
 CONTEXTS = [(1, STUDY_FIND, [EXPLICIT]), (3, CT, [EXPLICIT]), (5, STUDY_GET, [EXPLICIT])]
 failures = []
@@ -48,16 +50,17 @@ class Archive:
             f.write(RULES)
         dead = free_port()
         self.server = Hilum(work, 'storage = { min_free = "1MiB"; study_idle = "1h"; };' if False else
-                            f'storage = {{ min_free = "1MiB"; }}; peers = ( {{ name = "dead"; aet = "DEAD"; host = "127.0.0.1"; port = {dead}; }} ); '
+                            f'storage = {{ min_free = "1MiB"; }}; peers = ( {{ name = "dead"; aet = "DEAD"; host = "127.0.0.1"; port = {dead}; }}, '
+                            f'{{ name = "ward"; aet = "WARD"; cidr = ( "127.0.0.0/8" ); default_issuer = "WARD-IDS"; charset = "GB18030"; }} ); '
                             f'plugins = ( {{ name = "store-fs"; options = {{ intake = "{intake}"; segment = "2MiB"; segments = 2; }}; }} );', site=site)
         self.studies = set()
 
-    def send(self, number, study, patient, **more):
+    def send(self, number, study, patient, calling="SENDER", **more):
         study = f"1.2.77.{study}"
         self.studies.add(study)
         instance = f"1.2.77.{number}.9"
         with Wire(self.server.port) as wire:
-            wire.associate(CONTEXTS, calling="SENDER")
+            wire.associate(CONTEXTS, calling=calling)
             status = wire.store(3, CT, instance, data_set(instance, study, patient, **more))
         check(f"stored {instance}", status == 0, hex(status))
         return instance
@@ -115,6 +118,13 @@ def everything(archive):
     cli("job", "cancel", str(min(j["id"] for j in cli("job", "list", "--all") if j["StudyInstanceUID"] == "1.2.77.1")))
 
 
+def told_by_the_objects(archive):
+    """What the data sets do not say: a peer's issuer and character set, who sent it, what came before a rule changed it."""
+    archive.send(95, 95, "ISSUED")
+    archive.send(96, 96, "ISSUED", calling="WARD", name="王^小明".encode("gb18030"), birth="19900909")  # another patient
+    archive.send(97, 97, "RULED", calling="WARD")
+
+
 def jobs(archive, study):
     return sum(j["StudyInstanceUID"] == study for j in archive.server.cli("job", "list", "--all"))
 
@@ -144,11 +154,14 @@ def answers(archive):
         for part in ("edits", "quarantine", "labels"):
             out[f"{study}: {part}"] = story[part]
         out[f"{study}: versions"] = cli("study", "versions", study)
+        if not out[f"{study}: versions"] and not story["quarantine"]:  # who sent what is gone nobody asks
+            out[f"{study}: arrivals"] = sorted((row["peer"], row["calling_aet"], row["called_aet"], row["address"], row["instances"],
+                                                row["non_conformance"], row["first"][:16]) for row in story["arrivals"])
         with Wire(archive.server.port) as wire:
             wire.associate(CONTEXTS, roles=(CT,))
             got, status = wire.get(5, explicit(8, 0x52, "CS", "STUDY") + explicit(0x20, 0x0D, "UI", study))
             keys = (explicit(8, 0x52, "CS", "STUDY") + explicit(0x10, 0x10, "PN", "") + explicit(0x10, 0x20, "LO", "") +
-                    explicit(0x10, 0x30, "DA", "") + explicit(0x10, 0x40, "CS", "") + explicit(0x20, 0x0D, "UI", study))
+                    explicit(0x10, 0x21, "LO", "") + explicit(0x10, 0x30, "DA", "") + explicit(0x10, 0x40, "CS", "") + explicit(0x20, 0x0D, "UI", study))
             found, _ = wire.find(1, keys)
         out[f"{study}: objects"] = {uid: hashlib.sha256(data).hexdigest() for uid, data in sorted(got.items())}
         out[f"{study}: C-FIND"] = sorted(hashlib.sha256(f).hexdigest() + repr(f) for f in found)
@@ -186,10 +199,20 @@ def goes_on(what, archive):
     check(f"{what}: an old name is still known", named == ["王^小东"], named)
 
 
+def resent(what, archive):
+    """Known again by what came, not by what lies there."""
+    held = len(archive.server.cli("quarantine", "list"))
+    archive.send(97, 97, "RULED", calling="WARD")
+    check(f"{what}: a resend is no other content", len(archive.server.cli("quarantine", "list")) == held)
+    archive.send(97, 97, "RULED", calling="WARD", text="two")
+    check(f"{what}: other content is", len(archive.server.cli("quarantine", "list")) == held + 1)
+
+
 def whole__comes_back_in_one_go(work):
     for intake in ("log", "files"):
         archive = Archive(work, intake)
         everything(archive)
+        told_by_the_objects(archive)
         before = answers(archive)
         lose(archive)
         out = subprocess.run([f"{archive.server.build}/bin/hilum", "--data", archive.server.data, "patient", "edit", "PLAIN", "PatientSex=M",
@@ -201,6 +224,7 @@ def whole__comes_back_in_one_go(work):
         archive.server.cli("archive", "rebuild")
         compare(f"rebuilt twice, {intake}", before, answers(archive))
         goes_on(intake, archive)
+        resent(intake, archive)
         check("ends well", archive.server.stop() == 0)
 
 
