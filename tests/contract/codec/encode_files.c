@@ -152,7 +152,7 @@ static hilum_rc write_file(const char *path, const struct file *native, const st
         hl_scan_text(scan, 0x00080018, instance, sizeof instance);
     }
     hl_scan_free(scan);
-    hl_meta_write(class_uid, instance, coded->head.transfer_syntax, "", &meta);
+    hl_meta_write(class_uid, instance, coded->head.transfer_syntax, "", NULL, &meta);
     FILE *f = fopen(path, "wb");
     bool is_written = f && fwrite(meta.data, 1, meta.len, f) == meta.len &&
                       fwrite(coded->bytes, 1, coded->n, f) == coded->n;
