@@ -97,7 +97,9 @@ struct hilum_self {
     double percent_before;    /* errors of the version before */
     struct hl_remote *remote; /* runs in workers; NULL: in this process */
     bool is_drained;          /* drain has been called; once a life */
-    int64_t loop_told_ms;     /* on the loop thread: not told again that it is slow before */
+    bool lingers;             /* handed over, and its last answers go on; under `manage` */
+    int64_t lingers_until_ms;
+    int64_t loop_told_ms; /* on the loop thread: not told again that it is slow before */
     struct hl_arena arena;
 };
 
@@ -235,7 +237,7 @@ struct hilum_self *hl_plugin_find(const struct hl_plugins *host, const char *id)
 
 /* table.c */
 void hl_host_table_init(struct hl_plugins *host);
-/* hl_timers' due(): arg is the host, owner a hilum_self. */
+/* hl_timers' due(): arg is the host, owner a hilum_self, or NULL for the host itself. */
 void hl_host_due(void *arg, void *owner, void (*run)(void *run_arg), void *run_arg);
 
 /* Out of the game with a reason; adds a fault unless faults is NULL. */

@@ -323,6 +323,15 @@ static void drain_those(struct hl_plugins *plugins, bool doors, int64_t deadline
     }
 }
 
+/* One that was handed over and still answers. */
+static void drain_lingering(struct hilum_self *plugin, int64_t deadline)
+{
+    if (!plugin->lingers)
+        return;
+    hl_plugin_quiet(plugin);
+    hl_plugin_drain(plugin, left_until(deadline));
+}
+
 /* No swap begins any more; those who watch one stop. Taken in this order once, so that a swap
  * under way is let end before is_closing shows. */
 static void stop_watching(struct hl_plugins *host)
@@ -340,6 +349,10 @@ void hl_plugins_drain(struct hl_plugins *plugins, uint32_t ms)
     int64_t deadline = hl_mono_ms() + ms;
     stop_watching(plugins);
     drain_those(plugins, true, deadline);
+    for (size_t i = 0; i < plugins->n_originals; i++)
+        drain_lingering(plugins->originals[i], deadline);
+    for (struct hilum_self *v = plugins->versions; v; v = v->next_version)
+        drain_lingering(v, deadline);
     drain_those(plugins, false, deadline);
     if (!wait_for_tasks(plugins, deadline))
         hl_log(HL_WARN, "plugin", "tasks of plugins still run after %" PRIu32 " ms", ms);

@@ -33,7 +33,9 @@ enum {
     PROBATION_MS = 60 * 1000,
     WORSE_ERRORS = 5,   /* fewer prove nothing */
     WORSE_PERCENT = 10, /* of all calls, above the old version's */
-    LEAVE_MS = 10 * 1000
+    LEAVE_MS = 10 * 1000,
+    LINGER_MS = 60 * 60 * 1000, /* for the last answers of a version that was handed over */
+    LINGER_LOOK_MS = 500
 };
 
 /* ---- what may be replaced ---- */
@@ -260,7 +262,7 @@ static void conclude(struct hilum_self *plugin)
     end_probation(plugin);
     if (is_worse(plugin))
         roll_back(plugin, previous);
-    else if (retire(previous))
+    else if (!previous->lingers && retire(previous))
         hl_log(HL_INFO, plugin->id, "version %s is kept; %s has ended", plugin->plugin->version,
                previous->plugin->version);
 }
@@ -344,6 +346,59 @@ static hilum_rc fits(const struct hilum_self *plugin, const struct hilum_self *o
 
 /* ---- handover ---- */
 
+static hilum_rc linger(struct hilum_self *plugin);
+
+/* A timer of the host's: has its last answer left? Blocks for `manage`, as nobody waits for it. */
+static void linger_look(void *arg)
+{
+    struct hilum_self *plugin = arg;
+    struct hl_plugins *host = plugin->host;
+    pthread_mutex_lock(&host->manage);
+    bool goes_on = !host->is_closing && hl_mono_ms() < plugin->lingers_until_ms &&
+                   plugin->plugin->hand_over(plugin->data, 0) == HILUM_EAGAIN &&
+                   linger(plugin) == HILUM_OK;
+    /* Whoever closes drains and ends it. */
+    if (!goes_on && !host->is_closing) {
+        plugin->lingers = false;
+        if (retire(plugin))
+            hl_log(HL_INFO, plugin->id, "version %s: its last answers are out; it has ended",
+                   plugin->plugin->version);
+    }
+    pthread_mutex_unlock(&host->manage);
+}
+
+static hilum_rc linger(struct hilum_self *plugin)
+{
+    uint64_t timer;
+    hilum_rc rc =
+        hl_timers_set(plugin->host->timers, NULL, LINGER_LOOK_MS, linger_look, plugin, &timer);
+    plugin->lingers = rc == HILUM_OK;
+    return rc;
+}
+
+/* Its doors are closed and its work is done, or goes on beside whoever comes next. */
+static hilum_rc let_go(struct hilum_self *old)
+{
+    const struct hilum_plugin *p = old->plugin;
+    bool may_linger = HILUM_HAS(struct hilum_plugin, p->size, hand_over) && p->hand_over;
+    if (may_linger && p->hand_over(old->data, LEAVE_MS) == HILUM_EAGAIN) {
+        old->lingers_until_ms = hl_mono_ms() + LINGER_MS;
+        if (linger(old) == HILUM_OK)
+            return HILUM_OK;
+    }
+    hl_plugin_quiet(old);
+    hl_plugin_drain(old, LEAVE_MS);
+    return hl_tasks_wait(old, LEAVE_MS)
+               ? HILUM_OK
+               : hl_fail(HILUM_ETIMEDOUT, "version %s: its tasks have not ended", p->version);
+}
+
+static void end(struct hilum_self *plugin)
+{
+    if (!plugin->lingers)
+        retire(plugin);
+}
+
 /* Started and, if it is a door, opened, when the one before has let go; gates turn in between. */
 static hilum_rc step_in_place(struct hilum_self *plugin, struct hilum_self *from)
 {
@@ -365,9 +420,7 @@ static void hand_back(struct hilum_self *plugin, struct hilum_self *previous)
 {
     struct hilum_self *current = hl_plugin_find(plugin->host, plugin->id);
     struct hilum_self *again = hl_plugin_version(current, previous->file);
-    hl_plugin_quiet(plugin);
-    hl_plugin_drain(plugin, LEAVE_MS);
-    (void)hl_tasks_wait(plugin, LEAVE_MS);
+    (void)let_go(plugin);
     hilum_rc rc = again ? prepare(again) : hl_fail(HILUM_ENOMEM, "no memory");
     if (rc == HILUM_OK)
         rc = step_in_place(again, current);
@@ -378,22 +431,19 @@ static void hand_back(struct hilum_self *plugin, struct hilum_self *previous)
     else
         hl_log(HL_ERROR, plugin->id, "version %s cannot begin anew, and nobody answers: %s",
                previous->plugin->version, hl_error());
-    retire(plugin);
-    retire(previous);
+    end(plugin);
+    end(previous);
 }
 
-/* Its doors are closed and its work is done before the next one opens them; clients wait in the host's sockets. */
+/* Its doors are closed before the next one opens them; clients wait in the host's sockets. */
 static hilum_rc hand_over(struct hilum_self *plugin, struct hilum_self *old)
 {
     char reason[512];
-    hl_plugin_quiet(old);
-    hl_plugin_drain(old, LEAVE_MS);
-    hilum_rc rc = hl_tasks_wait(old, LEAVE_MS)
-                      ? step_in_place(plugin, old)
-                      : hl_fail(HILUM_ETIMEDOUT, "version %s: its tasks have not ended",
-                                old->plugin->version);
+    hilum_rc rc = let_go(old);
+    if (rc == HILUM_OK)
+        rc = step_in_place(plugin, old);
     if (rc == HILUM_OK) {
-        retire(old);
+        end(old);
         return HILUM_OK;
     }
     snprintf(reason, sizeof reason, "%s", hl_error());

@@ -237,7 +237,7 @@ void hl_host_due(void *arg, void *owner, void (*run)(void *run_arg), void *run_a
 {
     hilum_self *self = owner;
     if (hl_plugins_run_task(arg, self, run, run_arg) != HILUM_OK)
-        hl_log(HL_ERROR, self->id, "a timer went off in vain: %s", hl_error());
+        hl_log(HL_ERROR, self ? self->id : "plugin", "a timer went off in vain: %s", hl_error());
 }
 
 static hilum_rc host_run_later(hilum_self *self, uint32_t after_ms, void (*run)(void *arg),

@@ -285,6 +285,8 @@ static enum MHD_Result answer(struct hilum_http *request)
 {
     enum MHD_Result queued = MHD_NO;
     http_conn_phase(request->conn, HTTP_SENDING);
+    if (request->response != NULL && atomic_load(&request->server->says_close))
+        MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (request->response != NULL)
         queued = MHD_queue_response(request->connection, request->status, request->response);
     return queued;
@@ -589,43 +591,10 @@ static void library_log(void *arg, const char *format, va_list arguments)
 static hilum_rc fail_listen(struct http_server *server, const char *where, const char *why)
 {
     char text[256];
-    bool is_taken = strcmp(why, strerror(EADDRINUSE)) == 0;
+    bool is_taken = strstr(why, strerror(EADDRINUSE)) != NULL;
     snprintf(text, sizeof text, "listen %s: %s (listen of plugin http%s)", where, why,
              is_taken ? "; `ss -ltnp` tells who has a port" : "");
     return server->host->fail(server->self, HILUM_EIO, text);
-}
-
-/* "127.0.0.1:8080" or "[::]:8443" apart; false: it is neither. */
-static bool address_split(char *text, char **host, char **port)
-{
-    *port = strrchr(text, ':');
-    if (*port == NULL)
-        return false;
-    *(*port)++ = '\0';
-    *host = text;
-    size_t n = strlen(text);
-    if (text[0] == '[' && n > 1 && text[n - 1] == ']') {
-        text[n - 1] = '\0';
-        *host = text + 1;
-    }
-    return **port != '\0';
-}
-
-static int bind_address(const struct addrinfo *address)
-{
-    int one = 1, zero = 0;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (address->ai_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
-    if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, 1024) == 0)
-        return fd;
-    int number = errno;
-    close(fd);
-    errno = number;
-    return -1;
 }
 
 static void url_write(struct http_listener *listener)
@@ -675,28 +644,25 @@ static hilum_rc daemon_start(struct http_server *server, struct http_listener *l
     return fail_listen(server, listener->url, "libmicrohttpd does not start");
 }
 
+/* The socket is the host's: a newer version of this plugin goes on with it, and whoever connects in between waits. */
 static hilum_rc listen_one(struct http_server *server, const char *where)
 {
-    char text[128], *host = NULL, *port = NULL;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
-    struct addrinfo *found = NULL;
+    char why[192];
+    uint16_t port;
     struct http_listener *listener = &server->listeners[server->n_listeners];
     if (server->n_listeners == HTTP_LISTENERS)
         return fail_listen(server, where, "too many listeners");
     listener->is_tls = strncmp(where, "tls:", 4) == 0;
-    snprintf(text, sizeof text, "%s", listener->is_tls ? where + 4 : where);
-    if (!address_split(text, &host, &port) || getaddrinfo(host, port, &hints, &found) != 0)
-        return fail_listen(server, where, "expected \"ADDRESS:PORT\" or \"tls:ADDRESS:PORT\"");
-    listener->fd = bind_address(found);
-    freeaddrinfo(found);
-    if (listener->fd < 0)
-        return fail_listen(server, where, strerror(errno));
-    if (listener->is_tls && server->tls == NULL) {
-        close(listener->fd);
+    if (listener->is_tls && server->tls == NULL)
         return fail_listen(server, where, "tls: needs certificate and key");
+    const char *address = listener->is_tls ? where + 4 : where;
+    hilum_rc rc = server->host->listen(server->self, address, &listener->fd, &port);
+    if (rc != HILUM_OK) {
+        snprintf(why, sizeof why, "%s", server->host->reason(server->self));
+        return fail_listen(server, where, why);
     }
     url_write(listener);
-    hilum_rc rc = daemon_start(server, listener);
+    rc = daemon_start(server, listener);
     if (rc == HILUM_OK)
         server->n_listeners++;
     return rc;

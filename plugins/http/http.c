@@ -113,6 +113,7 @@ static hilum_rc http_ready(void *state)
 {
     struct http_server *server = state;
     hilum_rc rc = http_routes_load(server);
+    http_sessions_load(server);
     if (rc == HILUM_OK)
         rc = http_tls_open(server);
     if (rc == HILUM_OK)
@@ -169,19 +170,25 @@ static void cut(struct http_server *server)
 static void http_drain(void *state, uint32_t deadline_ms)
 {
     struct http_server *server = state;
-    http_quiesce(server);
+    http_leave(server);
+    if (http_leave_wait(server, deadline_ms, true))
+        return;
     pthread_mutex_lock(&server->lock);
-    server->is_draining = true;
-    pthread_cond_broadcast(&server->watched);
+    cut(server);
+    wait_idle(server, CUT_MAX_MS);
     pthread_mutex_unlock(&server->lock);
-    http_streams_ask(server);
-    pthread_mutex_lock(&server->lock);
-    wait_idle(server, deadline_ms);
-    if (server->n_active > 0) {
-        cut(server);
-        wait_idle(server, CUT_MAX_MS);
-    }
-    pthread_mutex_unlock(&server->lock);
+}
+
+/* What takes long goes on here while the next version answers already. */
+static hilum_rc http_hand_over(void *state, uint32_t deadline_ms)
+{
+    struct http_server *server = state;
+    http_leave(server);
+    bool is_left =
+        deadline_ms == 0 ? http_is_left(server) : http_leave_wait(server, deadline_ms, false);
+    if (deadline_ms > 0)
+        http_sessions_save(server);
+    return is_left ? HILUM_OK : HILUM_EAGAIN;
 }
 
 static void cut_readers(struct http_server *server)
@@ -228,9 +235,10 @@ static const struct hilum_plugin plugin = {
     .options = options,
     .init = http_init,
     .ready = http_ready,
+    .hand_over = http_hand_over,
     .drain = http_drain,
     .fini = http_fini,
-    .swap = HILUM_SWAP_RESTART,
+    .swap = HILUM_SWAP_HANDOVER,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

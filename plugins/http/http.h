@@ -114,6 +114,9 @@ struct http_identity {
 struct http_sessions;
 hilum_rc http_sessions_new(struct http_server *server);
 void http_sessions_free(struct http_server *server);
+/* Sessions go from a version to the next one of the same process, by a file that is there for that long only. */
+void http_sessions_save(struct http_server *server);
+void http_sessions_load(struct http_server *server);
 /* Asks the providers. HILUM_EDENIED: nobody takes it; HILUM_EAGAIN: a directory cannot be reached. */
 hilum_rc http_check(struct http_server *server, struct hilum_credentials *shown,
                     struct http_identity *out);
@@ -147,7 +150,7 @@ struct http_conn {
     struct http_conn *next, *previous;
     struct http_server *server;
     int fd;
-    bool is_cut, has_asked;
+    bool is_cut, is_left, has_asked; /* left: its next request, if there is one, is not read */
     _Atomic int phase;
     _Atomic int64_t since_ms;
     _Atomic uint64_t moved; /* the socket's count when the phase began */
@@ -272,6 +275,7 @@ struct http_server {
     uint64_t idle_round;                 /* how often all that wait were asked */
     bool is_draining, is_stopping, is_watched_out;
     bool is_cut;                 /* bodies that still leave are cut short */
+    atomic_bool says_close;      /* each answer is the last one of its connection */
     pthread_t *workers, watcher; /* threads are made as they are wanted: up to workers + bodies */
     unsigned n_workers;
     bool has_watcher;
@@ -339,7 +343,15 @@ void *http_compress(const char *coding, const void *bytes, size_t n, size_t *out
 hilum_rc http_watch_start(struct http_server *server);
 void http_watch_stop(struct http_server *server);
 void http_conn_phase(struct http_conn *conn, enum http_phase phase);
+/* Bytes the peer has sent so far, or taken where we send. */
+uint64_t http_conn_moved(const struct http_conn *conn, enum http_phase phase);
 int64_t http_now_ms(void);
+
+/* leave.c: no new connections, and those there are end one by one; once, the rest of the server goes on. */
+void http_leave(struct http_server *server);
+/* True: all have left. False: ms have passed, or (not for_long_ones) those who are left take long. */
+bool http_leave_wait(struct http_server *server, uint32_t ms, bool for_long_ones);
+bool http_is_left(struct http_server *server);
 
 /* identify.c: request->who of what the client shows. HILUM_EDENIED with the status to answer. */
 hilum_rc http_identify(struct hilum_http *request, uint32_t *status);

@@ -1,14 +1,17 @@
 /* Who signed in: providers asked, sessions, a short memory of basic sign-ins, failures by address. All in memory: a
- * restart ends every session. Secrets are kept as digests. SPDX-License-Identifier: Apache-2.0 */
+ * restart ends every session, a newer version of this plugin goes on with them. Secrets are kept as digests. SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
+#include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     DIGEST = 32,
@@ -64,6 +67,84 @@ void http_sessions_free(struct http_server *server)
     free(all->sessions);
     free(all);
     server->sessions = NULL;
+}
+
+/* ---- from one version to the next ---- */
+
+struct saved {
+    uint64_t magic, size, process; /* size: of a session; another layout is another size */
+};
+static const uint64_t saved_magic = 0x31736E7373656C69;
+
+/* Of this life of the process: since when it runs, in ticks since the machine started, and its number. 0: not known. */
+static uint64_t process_now(void)
+{
+    char text[1024];
+    unsigned long long begun = 0;
+    FILE *f = fopen("/proc/self/stat", "re");
+    size_t n = f != NULL ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f != NULL)
+        fclose(f);
+    text[n] = '\0';
+    const char *at = strrchr(text, ')'); /* of its name; what we want is 20 words on */
+    for (int i = 0; at != NULL && i < 20; i++)
+        at = strchr(at + 1, ' ');
+    if (at != NULL)
+        begun = strtoull(at, NULL, 10);
+    return begun != 0 ? (uint64_t)begun << 22 ^ (uint64_t)getpid() : 0;
+}
+
+static void saved_path(const struct http_server *server, char *out, size_t size)
+{
+    snprintf(out, size, "%s/http/sessions", server->host->data_dir(server->self));
+}
+
+/* Without it people sign in again, which is no reason not to go on. */
+void http_sessions_save(struct http_server *server)
+{
+    struct http_sessions *all = server->sessions;
+    const struct saved head = {saved_magic, sizeof(struct session), process_now()};
+    char path[4096];
+    snprintf(path, sizeof path, "%s/http", server->host->data_dir(server->self));
+    (void)mkdir(path, 0700);
+    saved_path(server, path, sizeof path);
+    unlink(path);
+    int fd = head.process != 0 ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+    FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (f == NULL)
+        return;
+    fwrite(&head, sizeof head, 1, f);
+    pthread_mutex_lock(&all->lock);
+    for (size_t i = 0; all->sessions != NULL && i < SESSIONS; i++)
+        if (all->sessions[i].begun_ms != 0)
+            fwrite(&all->sessions[i], sizeof all->sessions[i], 1, f);
+    pthread_mutex_unlock(&all->lock);
+    if (fclose(f) != 0)
+        unlink(path);
+}
+
+void http_sessions_load(struct http_server *server)
+{
+    struct http_sessions *all = server->sessions;
+    struct saved head = {0};
+    char path[4096];
+    saved_path(server, path, sizeof path);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return;
+    unlink(path);
+    bool is_ours = fread(&head, sizeof head, 1, f) == 1 && head.magic == saved_magic &&
+                   head.size == sizeof(struct session) && head.process == process_now();
+    pthread_mutex_lock(&all->lock);
+    if (is_ours && all->sessions == NULL)
+        all->sessions = calloc(SESSIONS, sizeof *all->sessions);
+    for (size_t i = 0; is_ours && all->sessions != NULL && i < SESSIONS; i++)
+        if (fread(&all->sessions[i], sizeof all->sessions[i], 1, f) != 1) {
+            all->sessions[i] = (struct session){0};
+            break;
+        }
+    pthread_mutex_unlock(&all->lock);
+    fclose(f);
 }
 
 /* ---- secrets ---- */

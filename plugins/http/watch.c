@@ -14,14 +14,13 @@ int64_t http_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Bytes the peer has sent or taken so far. */
-static uint64_t moved(const struct http_conn *conn, enum http_phase phase)
+uint64_t http_conn_moved(const struct http_conn *conn, enum http_phase phase)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
     if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
         return 0;
-    return phase == HTTP_RECEIVING ? info.tcpi_bytes_received : info.tcpi_bytes_acked;
+    return phase == HTTP_SENDING ? info.tcpi_bytes_acked : info.tcpi_bytes_received;
 }
 
 void http_conn_phase(struct http_conn *conn, enum http_phase phase)
@@ -30,8 +29,8 @@ void http_conn_phase(struct http_conn *conn, enum http_phase phase)
         return;
     if (phase == HTTP_WAITING && atomic_load(&conn->since_ms) != 0)
         conn->has_asked = true;
-    if (phase == HTTP_RECEIVING || phase == HTTP_SENDING)
-        atomic_store(&conn->moved, moved(conn, phase));
+    if (phase != HTTP_WORKING)
+        atomic_store(&conn->moved, http_conn_moved(conn, phase));
     atomic_store(&conn->since_ms, http_now_ms());
     atomic_store(&conn->phase, (int)phase);
 }
@@ -45,7 +44,7 @@ static bool is_late(const struct http_server *server, const struct http_conn *co
         return took > (conn->has_asked ? conf->idle_timeout : conf->header_timeout);
     if (phase == HTTP_WORKING || took < conf->body_grace)
         return false;
-    uint64_t bytes = moved(conn, phase) - atomic_load(&conn->moved);
+    uint64_t bytes = http_conn_moved(conn, phase) - atomic_load(&conn->moved);
     return bytes * 1000 < (uint64_t)conf->min_rate * (uint64_t)took;
 }
 

@@ -184,7 +184,7 @@ bool http_enqueue(struct hilum_http *request)
     struct http_server *server = request->server;
     pthread_mutex_lock(&server->lock);
     unsigned n = server->n_queue + server->n_body_queue;
-    bool fits = !server->is_draining && n < (unsigned)server->conf->queue;
+    bool fits = !server->is_stopping && !server->is_cut && n < (unsigned)server->conf->queue;
     if (fits && request->is_long_body) {
         put(&server->last_body, request);
         server->n_body_queue++;

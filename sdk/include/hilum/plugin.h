@@ -86,6 +86,11 @@ struct hilum_plugin {
      * requests go to routes of other plugins. A plugin that has it is drained and ended before those that
      * have not. An error is that of start. */
     hilum_rc (*ready)(void *state);
+    /* Optional, with swap = handover: called instead of drain when a newer version is about to take over. Closes its doors
+     * within deadline_ms, so that the other can open them; what is under way may go on beside it. HILUM_OK: nothing is
+     * left. HILUM_EAGAIN: something is; asked again, with 0, twice a second for up to an hour. Then, or when the server
+     * stops, follow drain and fini. Any other error: it is drained at once. */
+    hilum_rc (*hand_over)(void *state, uint32_t deadline_ms);
     /* since 1.1: append here */
 };
 

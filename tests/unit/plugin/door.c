@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ struct state {
     uint16_t port;
     pthread_t thread;
     atomic_int is_over;
-    int has_thread;
+    int has_thread, n_asked, is_drained;
 };
 
 static void *serve(void *arg)
@@ -84,7 +85,7 @@ static hilum_rc open_door(void *state)
 static void drain(void *state, uint32_t deadline_ms)
 {
     struct state *s = state;
-    (void)deadline_ms;
+    s->is_drained = deadline_ms > 0;
     atomic_store(&s->is_over, 1);
     if (s->has_thread)
         pthread_join(s->thread, NULL);
@@ -93,6 +94,31 @@ static void drain(void *state, uint32_t deadline_ms)
         close(s->fd);
     s->fd = -1;
 }
+
+#ifdef LINGERS /* so many times it says that its answers are not out */
+static hilum_rc let_go(void *state, uint32_t deadline_ms)
+{
+    struct state *s = state;
+    if (deadline_ms > 0)
+        drain(s, 0);
+    return s->n_asked++ < LINGERS ? HILUM_EAGAIN : HILUM_OK;
+}
+
+/* Tells how it ended. */
+static void end(void *state)
+{
+    struct state *s = state;
+    char path[256];
+    snprintf(path, sizeof path, "%s/ended", s->host->data_dir(s->self));
+    FILE *f = fopen(path, "w");
+    fprintf(f, "asked %d drained %d", s->n_asked, s->is_drained);
+    fclose(f);
+    free(s);
+}
+#else
+#define let_go NULL
+#define end    free
+#endif
 
 HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)
 {
@@ -107,7 +133,8 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
                                                .init = init,
                                                .ready = open_door,
                                                .drain = drain,
-                                               .fini = free,
+                                               .hand_over = let_go,
+                                               .fini = end,
                                                .swap = HILUM_SWAP_HANDOVER};
     (void)host_major;
     (void)host_minor;

@@ -76,7 +76,8 @@ static int teardown(void **state)
 {
     char line[128];
     (void)state;
-    hl_plugins_drain(plugins, 5000);
+    if (plugins)
+        hl_plugins_drain(plugins, 5000);
     hl_plugins_close(plugins);
     hl_config_unref(config);
     hl_bus_free(bus);
@@ -168,6 +169,48 @@ static void handover__a_version_that_does_worse_gives_way(void **state)
     assert_int_equal(knock(), 1);
 }
 
+/* What a version that lingered wrote in its end; "": it has not ended. */
+static const char *ended(void)
+{
+    static char text[64];
+    char path[128];
+    snprintf(path, sizeof path, "%s/ended", directory);
+    FILE *f = fopen(path, "r");
+    text[0] = '\0';
+    if (f && fgets(text, sizeof text, f) == NULL)
+        text[0] = '\0';
+    if (f)
+        fclose(f);
+    return text;
+}
+
+static void handover__what_takes_long_goes_on_beside_the_next_version(void **state)
+{
+    (void)state;
+    assert_int_equal(swap("lingering"), HILUM_OK);
+    assert_int_equal(knock(), 5);
+    int64_t begun = hl_mono_ms();
+    assert_int_equal(swap("two"), HILUM_OK);
+    assert_true(hl_mono_ms() - begun < 5000);
+    assert_int_equal(knock(), 2); /* while the other still has something to say */
+    assert_string_equal(ended(), "");
+    for (int64_t end = hl_mono_ms() + 10000; hl_mono_ms() < end && !*ended(); usleep(1000)) {
+    }
+    assert_string_equal(ended(), "asked 3 drained 1");
+    assert_int_equal(knock(), 2);
+}
+
+static void handover__what_goes_on_ends_with_the_server(void **state)
+{
+    (void)state;
+    assert_int_equal(swap("endless"), HILUM_OK);
+    assert_int_equal(swap("two"), HILUM_OK);
+    hl_plugins_drain(plugins, 1000);
+    hl_plugins_close(plugins);
+    plugins = NULL;
+    assert_non_null(strstr(ended(), "drained 1"));
+}
+
 static void handover__ends_with_the_server(void **state)
 {
     (void)state;
@@ -183,6 +226,8 @@ int main(void)
         TEST(handover__turns_nobody_away),
         TEST(handover__a_version_that_cannot_open_leaves_the_old_one),
         TEST(handover__a_version_that_does_worse_gives_way),
+        TEST(handover__what_takes_long_goes_on_beside_the_next_version),
+        TEST(handover__what_goes_on_ends_with_the_server),
         TEST(handover__ends_with_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
