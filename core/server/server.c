@@ -381,7 +381,7 @@ static struct hl_jobs_options jobs_options(const struct hl_config *config)
 
 /* Types are registered before anything runs: a job without its type would wait for the next
  * start. */
-static hilum_rc open_jobs(struct hl_server *server)
+static hilum_rc open_jobs(struct hl_server *server, struct hl_faults *faults)
 {
     const struct hl_jobs_options options = jobs_options(server->config);
     const struct hl_jobs_env env = {.resolve = hl_server_resolve_entry,
@@ -393,6 +393,8 @@ static hilum_rc open_jobs(struct hl_server *server)
         rc = hl_server_register_jobs(server);
     if (rc == HILUM_OK)
         rc = hl_server_register_compress_job(server);
+    if (rc == HILUM_OK)
+        rc = hl_server_register_frames_job(server, faults);
     if (rc == HILUM_OK)
         rc = hl_server_register_plugin_jobs(server);
     return rc;
@@ -469,7 +471,7 @@ static hilum_rc open_parts(struct hl_server *server, struct hl_faults *faults)
         rc = open_scu(server);
     if (rc == HILUM_OK)
         rc = open_script(server, faults);
-    return rc < 0 ? rc : open_jobs(server);
+    return rc < 0 ? rc : open_jobs(server, faults);
 }
 
 /* Stops at the first object. */

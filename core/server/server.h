@@ -107,6 +107,7 @@ hilum_rc hl_server_register_catalog_commands(struct hl_server *server); /* comma
 hilum_rc hl_server_register_archive_commands(struct hl_server *server); /* commands_archive.c */
 hilum_rc hl_server_register_store_commands(struct hl_server *server);   /* compress_job.c */
 hilum_rc hl_server_register_compress_job(struct hl_server *server);
+hilum_rc hl_server_register_frames_job(struct hl_server *server, struct hl_faults *faults);
 hilum_rc hl_server_register_plugin_commands(struct hl_server *server); /* commands_plugin.c */
 hilum_rc hl_server_register_audit_commands(struct hl_server *server);  /* audit_commands.c */
 /* The digest of all audit rows so far to the file of seals and the log; nothing where no row is new. */

@@ -29,5 +29,12 @@ check "is a JPEG" sh -c "head -c 3 '$work/body' | od -An -tx1 | grep -q 'ff d8 f
 : >"$(find "$work/server/data/web-dicomweb/thumbnails" -name '*.jpg' | head -1)"
 equal "an empty file is none" 200 "$(status "$at")"
 check "it is drawn" cmp "$work/first" "$work/body"
+# Where frames of a compressed object lie is found out by itself too.
+maps() { find "$work/server/data/derived/frames" -name '*.map' 2>/dev/null | wc -l; }
+equal "nothing of the demo needs a map" 0 "$(maps)"
+send_rle
+map_is_there() { [ "$(maps)" -ge 1 ]; }
+check "a map is made by itself" await 20 map_is_there
+equal "and used" 200 "$(status -H 'Accept: application/octet-stream' "$url/dicom-web/studies/2.25.7003/series/2.25.7002/instances/2.25.7001/frames/3")"
 check "it stops" stop_server
 report
