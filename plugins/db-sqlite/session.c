@@ -42,6 +42,17 @@ hilum_rc db_sqlite_fail(struct session *session, const char *what)
     return db->host->fail(db->self, rc, why);
 }
 
+/* The log is flushed past the connection, which knows nothing of the failure: `result` is the layer's. */
+static hilum_rc flush_fail(struct session *session, struct db_wal_file *log, int result)
+{
+    struct db *db = session->db;
+    int number = db_wal_errno(log);
+    char why[512];
+    snprintf(why, sizeof why, "database %s: flush of its log: %s%s%s", db->conf->path,
+             sqlite3_errstr(result), number ? ": " : "", number ? strerror(number) : "");
+    return db->host->fail(db->self, code_of(result), why);
+}
+
 /* ---- opening ------------------------------------------------------------------------------------
  */
 
@@ -298,10 +309,10 @@ static void statement_finish(void *arg)
 static hilum_rc log_renew(struct session *session, struct db_wal_file *log)
 {
     if (sqlite3_wal_checkpoint_v2(session->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
-            SQLITE_OK ||
-        db_wal_begun_anew(log) != SQLITE_OK)
+        SQLITE_OK)
         return db_sqlite_fail(session, "copy back a log that could not be flushed");
-    return HILUM_OK;
+    int result = db_wal_begun_anew(log);
+    return result == SQLITE_OK ? HILUM_OK : flush_fail(session, log, result);
 }
 
 /* Locks at once where it will write: a lock upgraded in the middle cannot wait for another process.
@@ -377,8 +388,9 @@ static hilum_rc commit(struct session *session, struct db_wal_file *held)
         return rc;
     /* Without changes of its own it has flushed nothing, but covers what came before all the same. */
     struct db_wal_file *log = session->is_writer && !held ? db_wal_of(session->handle) : NULL;
-    if (log && db_wal_flush(log) != SQLITE_OK)
-        return db_sqlite_fail(session, "flush");
+    int flushed = log ? db_wal_flush(log) : SQLITE_OK;
+    if (flushed != SQLITE_OK)
+        return flush_fail(session, log, flushed);
     /* The commit is done: what the copying back meets is told by the next commit or checkpoint.
      */
     if (session->is_writer && (int64_t)session->wal_frames * PAGE_BYTES > db->conf->wal_limit)
@@ -402,9 +414,10 @@ static hilum_rc session_flush(void *arg)
 {
     struct session *session = arg;
     struct db_wal_file *log = session->is_writer ? db_wal_of(session->handle) : NULL;
-    if (log && (db_wal_is_suspect(log) || db_wal_flush(log) != SQLITE_OK))
-        return db_sqlite_fail(session, "flush");
-    return HILUM_OK;
+    int flushed = !log                     ? SQLITE_OK
+                  : db_wal_is_suspect(log) ? SQLITE_IOERR_FSYNC
+                                           : db_wal_flush(log);
+    return flushed == SQLITE_OK ? HILUM_OK : flush_fail(session, log, flushed);
 }
 
 static uint64_t session_changes(void *arg)

@@ -201,6 +201,13 @@ int db_wal_flush(struct db_wal_file *file)
     return is_due ? log_sync(&file->base, SQLITE_SYNC_NORMAL) : SQLITE_OK;
 }
 
+int db_wal_errno(struct db_wal_file *file)
+{
+    int number = 0;
+    (void)log_control(&file->base, SQLITE_FCNTL_LAST_ERRNO, &number);
+    return number;
+}
+
 bool db_wal_is_suspect(const struct db_wal_file *file)
 {
     return atomic_load(&file->layer->is_suspect);

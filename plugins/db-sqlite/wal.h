@@ -21,6 +21,8 @@ struct db_wal_file *db_wal_of(sqlite3 *handle);
 void db_wal_hold(struct db_wal_file *file, bool is_held);
 /* Flushes what is not. SQLite's result. */
 int db_wal_flush(struct db_wal_file *file);
+/* What the system said to the last call on the log that failed; 0: nothing. */
+int db_wal_errno(struct db_wal_file *file);
 /* A flush failed over commits that others have seen: the kernel may call their pages clean. Nothing may be added to this log
  * before it has been copied back and begun anew. */
 bool db_wal_is_suspect(const struct db_wal_file *file);

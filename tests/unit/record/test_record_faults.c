@@ -3,11 +3,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -189,6 +191,51 @@ static void file_size_limit__fails_and_recovers(void **state)
     assert_int_equal(sql_int(f, "SELECT count(*) FROM instance"), n);
 }
 
+/* ---- a flush that fails ------------------------------------------------------------------------------------ */
+
+static atomic_bool is_flush_failing;
+
+/* In the place of the C library's, for the database's too (the program exports its symbols). */
+static int flush(long number, int fd)
+{
+    if (!atomic_load(&is_flush_failing))
+        return (int)syscall(number, fd);
+    errno = EIO;
+    return -1;
+}
+
+__attribute__((visibility("default"))) int fdatasync(int fd);
+int fdatasync(int fd)
+{
+    return flush(SYS_fdatasync, fd);
+}
+
+__attribute__((visibility("default"))) int fsync(int fd);
+int fsync(int fd)
+{
+    return flush(SYS_fsync, fd);
+}
+
+/* Of what was committed before: the commit that asks for it has nothing of its own to be flushed. */
+static void flush_of_earlier_commits_that_fails__is_eio_with_its_reason(void **state)
+{
+    struct fixture *f = *state;
+    struct sample *sample = sample_new(1, "00100020", "P1", "0020000D", "1.2", NULL);
+    struct hl_instance *row = &sample->row;
+    uint64_t ticket = 0;
+    assert_int_equal(hl_record_instances_logged(f->record, &row, 1, &ticket), HILUM_OK);
+    assert_int_not_equal(ticket, 0);
+    sample_free(sample);
+    atomic_store(&is_flush_failing, true);
+    hilum_rc rc = hl_record_flush(f->record);
+    atomic_store(&is_flush_failing, false);
+    assert_int_equal(rc, HILUM_EIO);
+    assert_non_null(strstr(fake_host_reason(), strerror(EIO)));
+    assert_int_equal(health_become(f, HILUM_OK), HILUM_OK);
+    assert_int_equal(hl_record_flush(f->record), HILUM_OK);
+    assert_true(is_readable(f));
+}
+
 static void no_database__is_ecorrupt(void **state)
 {
     char dir[] = "/tmp/hilum-record-XXXXXX", path[64], command[64];
@@ -292,6 +339,7 @@ int main(void)
         RECORD(database_locked_by_another_process__is_eagain_and_recovers),
         RECORD(file_moved_away__is_eio_and_back_again_is_well),
         RECORD(file_size_limit__fails_and_recovers),
+        RECORD(flush_of_earlier_commits_that_fails__is_eio_with_its_reason),
         RECORD(unit_that_fails__does_not_sink_the_others),
         TMPFS(full_medium__is_efull_reads_go_on_and_space_recovers),
         TMPFS(read_only_medium__is_told_at_open),
