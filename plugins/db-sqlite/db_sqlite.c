@@ -11,6 +11,8 @@
 
 enum { SAVEPOINT_MEMORY = 2 * 1024 * 1024 };
 
+/* mmap is off by default because a page that cannot be read is a signal and not an error: a
+ * failing disk would end the server instead of failing a query. */
 static const struct hilum_option options[] = {
     {"path", HILUM_OPT_PATH, offsetof(struct conf, path), "catalog.db", NULL,
      "The database file; its -wal and -shm files lie beside it."},
@@ -48,6 +50,8 @@ static void plugin_fini(void *state)
     free(db);
 }
 
+/* The database itself is opened by each session: a file that is missing or broken is told to
+ * the record, which knows how to say so. */
 static hilum_rc plugin_init(const struct hilum_host *host, hilum_self *self, const void *conf,
                             void **state)
 {

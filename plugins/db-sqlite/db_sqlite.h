@@ -25,7 +25,9 @@ struct db {
     atomic_bool has_writer;
 };
 
-/* One connection, used by one thread at a time. */
+/* One connection, used by one thread at a time. Opened by the record, or for a plugin
+ * (prefix). `is_unit` and `until_ms` are for a while within the kernel's own transaction
+ * (host->record). */
 struct session {
     struct db *db;
     sqlite3 *handle;

@@ -1,6 +1,10 @@
 /* Confines a plugin's session to its own tables with SQLite's authorizer, which is asked while a
- * statement is compiled. Knows nothing of how statements run. SPDX-License-Identifier: Apache-2.0
- */
+ * statement is compiled. Knows nothing of how statements run.
+ *
+ * What is not named below is denied, so what a newer SQLite adds is, too. It is asked while a
+ * statement is compiled and not when it runs: what was compiled before stays as it is.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "db_sqlite.h"
 
 #include <ctype.h>
@@ -8,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+/* Prefix and a '_' behind the scope, which has none itself: no plugin's tables begin like
+ * another's. */
 static bool is_own(const struct session *session, const char *name)
 {
     return name && strncmp(name, session->prefix, strlen(session->prefix)) == 0;
@@ -103,6 +109,8 @@ static int is_late(void *arg)
     return now_ms() >= session->until_ms;
 }
 
+/* The clock bounds a plugin's statements inside the kernel's transaction, which all senders
+ * wait for: what is late ends with SQLITE_INTERRUPT. */
 hilum_rc db_sqlite_confine_for(void *arg, const char *scope, uint32_t ms)
 {
     enum { INSTRUCTIONS = 1000 }; /* of SQLite's machine between two looks at the clock */

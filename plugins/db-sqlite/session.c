@@ -1,5 +1,11 @@
 /* Sessions and statements of db-sqlite: the capability table over SQLite connections. Knows nothing
- * of what the statements mean. SPDX-License-Identifier: Apache-2.0 */
+ * of what the statements mean.
+ *
+ * One connection writes, any number read; each has its own, opened without SQLite's mutex. WAL
+ * mode: readers see the last commit and block nobody. synchronous = FULL: a commit returns
+ * when the log is flushed, but for commit_unflushed.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "db_sqlite.h"
 
 #include <stdio.h>
@@ -8,6 +14,8 @@
 
 enum { PAGE_BYTES = 4096 };
 
+/* EAGAIN for a lock another process holds, so that the record tries again; INTERRUPT is
+ * db_sqlite_confine_for's deadline or the host's interrupt. */
 static hilum_rc code_of(int extended)
 {
     if (extended == SQLITE_CONSTRAINT_UNIQUE || extended == SQLITE_CONSTRAINT_PRIMARYKEY)
@@ -79,6 +87,7 @@ static hilum_rc pragma(struct session *session, const char *name, int64_t value)
     return run(session, sql);
 }
 
+/* journal_size_limit gives the disk back what a burst has left. */
 static hilum_rc configure_writer(struct session *session)
 {
     const struct conf *conf = session->db->conf;
@@ -106,6 +115,8 @@ static hilum_rc configure_reader(struct session *session)
     return rc;
 }
 
+/* Lookaside: 256 slots of 1200 bytes spare malloc most calls while statements are compiled.
+ * SQLite takes -N as KiB of cache. */
 static hilum_rc configure(struct session *session, const char *scope)
 {
     sqlite3_db_config(session->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, 1200, 256);
@@ -137,6 +148,8 @@ static void session_close(void *arg)
     free(session);
 }
 
+/* One writer at a time, over the whole process: a second one would only find out in BEGIN that
+ * it has to wait. */
 static hilum_rc session_open(void *self, uint32_t mode, const char *scope, void **out)
 {
     struct db *db = self;
@@ -179,6 +192,7 @@ static hilum_rc compile(struct session *session, const char *sql, unsigned flags
     return HILUM_OK;
 }
 
+/* Several statements, one after the other; rows are passed over. */
 static hilum_rc session_exec(void *arg, const char *sql)
 {
     struct session *session = arg;
@@ -216,6 +230,8 @@ static hilum_rc session_prepare(void *arg, const char *sql, void **out)
     return HILUM_OK;
 }
 
+/* SQLITE_STATIC: the caller's bytes stay until the next bind or the end (contract), so nothing
+ * is copied. */
 static int bind_value(sqlite3_stmt *stmt, int i, const struct hilum_value *value)
 {
     /* A NULL pointer would bind SQL NULL; an empty text is not that. */
@@ -254,6 +270,7 @@ static hilum_rc statement_step(void *arg)
     return db_sqlite_fail(statement->session, "step");
 }
 
+/* Borrowed from SQLite until the next step or reset. */
 static hilum_rc statement_column(void *arg, uint32_t i, struct hilum_value *out)
 {
     struct statement *statement = arg;
@@ -315,8 +332,8 @@ static hilum_rc log_renew(struct session *session, struct db_wal_file *log)
     return result == SQLITE_OK ? HILUM_OK : flush_fail(session, log, result);
 }
 
-/* Locks at once where it will write: a lock upgraded in the middle cannot wait for another process.
- */
+/* Locks at once where it will write: a lock upgraded in the middle cannot wait for another
+ * process. A log whose flush failed is renewed here, before anything is added to it. */
 static hilum_rc session_begin(void *arg)
 {
     struct session *session = arg;
@@ -336,8 +353,9 @@ static hilum_rc session_rollback(void *arg)
     return sqlite3_get_autocommit(session->handle) ? HILUM_OK : run(session, "ROLLBACK");
 }
 
-/* TRUNCATE waits for readers (not long: they hold no snapshot over a pause) only when the log has
- * outgrown its bound; otherwise what can be copied without waiting is. */
+/* TRUNCATE waits for readers (not long: they hold no snapshot over a pause) only when the log
+ * has outgrown its bound; otherwise what can be copied without waiting is. Four times the
+ * limit, because a reader that is busy now is not waited for at once. */
 static hilum_rc log_copy_back(struct session *session)
 {
     int64_t bytes = (int64_t)session->wal_frames * PAGE_BYTES;
@@ -360,7 +378,8 @@ static hilum_rc session_checkpoint(void *arg)
     return session->wal_frames > 0 ? log_copy_back(session) : HILUM_OK;
 }
 
-/* A deleted file would go on taking commits until the last descriptor closes, and lose them all. */
+/* A deleted file would go on taking commits until the last descriptor closes, and lose them
+ * all. One stat a commit. */
 static bool is_gone(struct session *session)
 {
     int moved = 0;
@@ -369,6 +388,8 @@ static bool is_gone(struct session *session)
            moved;
 }
 
+/* `held`: the log of a commit that need not be flushed. What it has written is covered by the
+ * next flush of any kind. */
 static hilum_rc commit(struct session *session, struct db_wal_file *held)
 {
     struct db *db = session->db;

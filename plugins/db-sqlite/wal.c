@@ -1,5 +1,13 @@
 /* A layer over SQLite's file system: the frames of a commit go to the write-ahead log in one write instead of two a page.
  * It knows the log's layout (a head of 24 bytes before each page) and nothing of transactions.
+ *
+ * Two more things are done here because only here they can be: syncs of commits that need none
+ * yet are held back (commit_unflushed), and a sync that fails after that is remembered as
+ * `suspect`, since the kernel may have dropped the pages and would call the next sync a success.
+ *
+ * One connection writes the log at a time, so the fields of a file need no lock; the two flags
+ * of the layer are shared by all connections of the database.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "wal.h"
 
@@ -8,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* 32 bytes of head begin the file, with the salts that frames are checked by. */
 enum {
     LOG_HEAD = 32,
     FRAME_HEAD = 24, /* bytes before each page; bytes 4 to 7 say whether the commit ends here */
@@ -53,7 +62,8 @@ static int gathered_write(struct db_wal_file *log)
 
 /* ---- methods of the log's file: whatever is not a write sees what was written ---------------------- */
 
-/* Frames of a commit are not in memory any more; others are nobody's. */
+/* Frames of a commit are not in memory any more; others are nobody's. What was gathered and
+ * not written is of a transaction that was given up. */
 static int log_close(sqlite3_file *file)
 {
     struct db_wal_file *log = log_of(file);
@@ -82,6 +92,9 @@ static bool may_gather(struct db_wal_file *log, int n, sqlite3_int64 at)
     return log->bytes != NULL && at == log->next && n <= GATHER_MAX - log->n;
 }
 
+/* Order within a commit: frame heads and pages, the last head marked with the size of the
+ * database. The index in shared memory, which readers go by, is changed by SQLite after that
+ * write returns. */
 static int log_write(sqlite3_file *file, const void *from, int n, sqlite3_int64 at)
 {
     struct db_wal_file *log = log_of(file);
@@ -108,6 +121,8 @@ static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
     return rc == SQLITE_OK ? log->below->pMethods->xTruncate(log->below, size) : rc;
 }
 
+/* Held back are syncs of commits, never that of the head of a log begun anew. SQLite syncs the
+ * log before it copies it back (a checkpoint), and that sync is passed on. */
 static int log_sync(sqlite3_file *file, int flags)
 {
     struct db_wal_file *log = log_of(file);
@@ -223,7 +238,8 @@ int db_wal_begun_anew(struct db_wal_file *file)
 
 /* ---- the layer ------------------------------------------------------------------------------------- */
 
-/* Every file but the log is the file system's own. */
+/* Every file but the log is the file system's own. The log's file object is larger by ours in
+ * front: szOsFile says so. */
 static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
 {
     struct db_wal_layer *layer = (struct db_wal_layer *)(void *)vfs;
@@ -241,6 +257,7 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
     return rc;
 }
 
+/* Not the default of the process: another user of SQLite is not touched. */
 struct db_wal_layer *db_wal_layer_new(void)
 {
     sqlite3_vfs *below = sqlite3_vfs_find(NULL);

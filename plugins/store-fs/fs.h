@@ -1,5 +1,17 @@
 /* store-fs inside: one directory tree of immutable files and the way a file gets there. It knows
- * keys and bytes; nothing of DICOM, nothing of who asks. SPDX-License-Identifier: Apache-2.0 */
+ * keys and bytes; nothing of DICOM, nothing of who asks.
+ *
+ * The way of an object: begun (fs_begin) in memory for the intake log, or as a part file; synced
+ * (fs_sync) into a segment or under its pending name, and durable from there on; committed
+ * (fs_commit) to its final name, which is not flushed, because either name is found. Reading
+ * looks in the log first, then for the final name, then for the pending one.
+ *
+ * Threads: every function of the capability may be called on any thread, several at once; a
+ * transaction belongs to one caller. Locks: fs.lock for one remembered directory, fs_intake.lock
+ * for the log's lists, and that one's write_lock and sync_lock around I/O. Of these only
+ * fs_intake.lock is taken with another one held (write_lock), never the other way round.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef STORE_FS_H
 #define STORE_FS_H
 
@@ -10,6 +22,8 @@
 #include "hilum/host.h"
 #include "hilum/store.h"
 
+/* 200 bytes as the contract says; a pending name is a '+' longer, below the 255 of file
+ * systems. */
 enum { FS_KEY_MAX = 200, FS_NAME_SIZE = FS_KEY_MAX + 2 };
 
 /* Written by the host at the offsets of the options table. */
@@ -24,6 +38,8 @@ struct fs_conf {
 
 struct fs_intake;
 
+/* Folders are kept open: paths below them are short, and nobody can move the tree under a
+ * running server. */
 struct fs {
     const struct hilum_host *host;
     hilum_self *self;
@@ -36,6 +52,8 @@ struct fs {
     struct fs_intake *intake; /* NULL: one file per object from the first byte */
 };
 
+/* OPEN takes bytes; NAMED has its pending name and is not flushed; SYNCED is durable; BROKEN
+ * can only be aborted. */
 enum fs_txn_state { FS_OPEN, FS_NAMED, FS_SYNCED, FS_BROKEN };
 
 struct fs_chunk;
@@ -53,7 +71,8 @@ struct fs_txn {
 
 /* ---- names.c: keys, paths, errors ---- */
 
-/* Records "what key: strerror(errno)" and returns the nearest HILUM_E*. */
+/* Records "what key: strerror(errno)" and returns the nearest HILUM_E*. errno is read first,
+ * so nothing may come between the failing call and this. */
 hilum_rc fs_fail_errno(struct fs *fs, const char *what, const char *key);
 hilum_rc fs_fail(struct fs *fs, hilum_rc rc, const char *what, const char *key);
 /* HILUM_EINVAL with the reason. */
@@ -72,6 +91,7 @@ int fs_rename(int from_fd, const char *from, int to_fd, const char *to);
 bool fs_write_all(int fd, const void *bytes, uint64_t n, uint64_t at);
 
 /* ---- object.c: the way in ---- */
+/* All of the capability's functions as hilum/store.h documents them. */
 hilum_rc fs_begin(void *self, const char *key, uint64_t length_hint, void **txn);
 hilum_rc fs_append(void *self, void *txn, const void *bytes, uint64_t n);
 hilum_rc fs_sync(void *self, void *const txns[], uint64_t n);

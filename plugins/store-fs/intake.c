@@ -1,4 +1,13 @@
-/* Segments: made, replayed, recycled. SPDX-License-Identifier: Apache-2.0 */
+/* Segments: made, replayed, recycled.
+ *
+ * Why a log: a new file costs commits of the file system's journal for its inode, its extents and
+ * its names; overwriting a block that was written before costs none of them, so one flush is one
+ * write of the device. Segments are therefore written in full once, and then only over.
+ *
+ * Replay (at the start): each segment is read from its head on until a record does not belong
+ * to it. What has become a file is skipped; the rest waits as pending for the host's word.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "intake.h"
 
 #include <errno.h>
@@ -14,7 +23,8 @@ static const char record_magic[8] = "HLREC01";
 /* Behind a record's head, which is zero there when it is written: nobody wants the object any more. */
 static const char dropped_mark[8] = "HLDROP1";
 
-/* First block of a segment, and of each record. Host byte order: a segment never leaves its machine. */
+/* First block of a segment, and of each record. Host byte order: a segment never leaves its
+ * machine. Lengths and offsets are of the bytes alone, without head and padding. */
 struct head { /* at most INTAKE_HEAD bytes */
     char magic[8];
     uint64_t generation, length;
@@ -23,6 +33,8 @@ struct head { /* at most INTAKE_HEAD bytes */
     uint64_t check; /* last: of all before */
 };
 
+/* Its own function so that the plugin needs no library; the bytes themselves have the host's
+ * digest. */
 static uint64_t head_check(const struct head *head)
 {
     uint64_t hash =
@@ -76,6 +88,7 @@ void fs_record_head(const struct fs_intake *intake, int segment, const struct fs
 
 /* ---- entries ---- */
 
+/* Keys of one minute differ at their end only: this mixes every byte. */
 static unsigned bucket_of(const char *key)
 {
     unsigned hash = 5381;
@@ -119,6 +132,7 @@ static void segment_remove(struct segment *segment, const struct fs_entry *entry
     segment->live--;
 }
 
+/* The segment is free once its last entry has gone and the cutter looks (segments_recycle). */
 void fs_entry_drop(struct fs_intake *intake, struct fs_entry *entry)
 {
     struct fs_entry **at = &intake->buckets[bucket_of(entry->key)];
@@ -138,7 +152,8 @@ void fs_entry_drop(struct fs_intake *intake, struct fs_entry *entry)
 
 /* ---- segments ---- */
 
-/* The new generation becomes durable with the first group in it; until then its records are none. */
+/* The new generation becomes durable with the first group in it; until then its records are
+ * none. One that cannot be written is passed over and tried the next time. */
 bool fs_segment_activate(struct fs_intake *intake)
 {
     uint8_t block[INTAKE_BLOCK] = {0};
@@ -159,7 +174,9 @@ bool fs_segment_activate(struct fs_intake *intake)
     return false;
 }
 
-/* Every block is written once now, so that later flushes have data to write and no metadata. */
+/* Every block is written once now, so that later flushes have data to write and no metadata.
+ * 64 MiB each: a second of a slow disk, hence one after another and in quiet moments
+ * (fs_segments_make). */
 static bool segment_prewrite(int fd, uint64_t size)
 {
     static const uint8_t zeros[INTAKE_CHUNK];
@@ -195,6 +212,7 @@ static bool segment_open(struct fs_intake *intake, int i)
     return true;
 }
 
+/* Under another name until it is whole: a segment that is there has all its blocks. */
 static bool segment_make(struct fs_intake *intake, int i)
 {
     char name[32], part[40];
@@ -225,6 +243,8 @@ static bool segment_provide(struct fs_intake *intake, int i)
     return is_open;
 }
 
+/* Twelve of them are 768 MiB: a fresh installation has a log with its first one and grows it
+ * behind the senders. */
 void fs_segments_make(struct fs_intake *intake)
 {
     bool is_stopping = intake->max_chunks == 0; /* nothing comes in: none are wanted */
@@ -247,7 +267,8 @@ void fs_segments_make(struct fs_intake *intake)
 
 /* ---- replay ---- */
 
-/* A record whose file is there was cut; its name may be younger than the last flush of its directory. */
+/* A record whose file is there was cut; its name may be younger than the last flush of its
+ * directory. A file under either name: the record has done its work, whatever its bytes say. */
 static bool is_cut(struct fs *fs, const char *key)
 {
     struct stat st;
@@ -261,6 +282,8 @@ static bool is_cut(struct fs *fs, const char *key)
     return true;
 }
 
+/* Records follow each other without gaps, so the first that is torn or not of this generation
+ * is the end: a flush covers all that was written before it. */
 static hilum_rc segment_replay(struct fs_intake *intake, int i)
 {
     struct segment *segment = &intake->segments[i];
@@ -297,7 +320,8 @@ static hilum_rc segment_replay(struct fs_intake *intake, int i)
 
 /* ---- life ---- */
 
-/* Those that are there, of an earlier and larger configuration too; the first is made at once. */
+/* Those that are there, of an earlier and larger configuration too; the first is made at once.
+ * More than configured stay open as long as they hold objects. */
 static bool segments_open(struct fs_intake *intake)
 {
     int wanted = (int)intake->fs->conf->segments;
@@ -309,6 +333,8 @@ static bool segments_open(struct fs_intake *intake)
            segment_provide(intake, 0);
 }
 
+/* syncfs before a segment with cut files is used again: the file that replaced a record may
+ * not have been flushed when the power went, and its record would be written over. */
 static hilum_rc segments_replay(struct fs_intake *intake)
 {
     hilum_rc rc = HILUM_OK;
@@ -319,6 +345,8 @@ static hilum_rc segments_replay(struct fs_intake *intake)
     return rc;
 }
 
+/* dir_fd and segments may be missing on a full or read-only medium; whatever is there is still
+ * served. */
 hilum_rc fs_intake_open(struct fs *fs)
 {
     struct fs_intake *intake = calloc(1, sizeof *intake);
@@ -357,6 +385,8 @@ hilum_rc fs_intake_open(struct fs *fs)
     return rc;
 }
 
+/* Waits for the cutter, which ends when no final object is left in the log. Once; later calls
+ * do nothing. */
 void fs_intake_drain(struct fs_intake *intake)
 {
     pthread_mutex_lock(&intake->lock);

@@ -1,5 +1,12 @@
 /* The intake log: objects are appended to pre-written segments, one flush a group, and cut into files in the
  * background. What the intake*.c files share. It knows nothing of final paths but what fs.h offers.
+ *
+ * On disk a segment is a head with its generation and then records, each a block (head and the
+ * host's note) and the bytes, everything padded to 4096 so that it can be written past the
+ * page cache. A record counts only with the segment's generation: a segment is used again by
+ * raising that, and whatever older records it holds are remains. In memory an entry for each
+ * object that is not a file yet says where it lies.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef STORE_FS_INTAKE_H
 #define STORE_FS_INTAKE_H
@@ -9,6 +16,9 @@
 #include <stddef.h>
 #include <time.h>
 
+/* INTAKE_CHUNK: most slices are one to three of these. INTAKE_BUCKETS: for a few thousand
+ * entries, 12 segments of small slices. INTAKE_QUIET_MS: a sender that pauses for a second
+ * leaves the disk to the cutter. */
 enum {
     INTAKE_BLOCK = 4096,
     INTAKE_CHUNK = 256 * 1024,
@@ -59,6 +69,9 @@ struct segment {
     bool is_bad; /* under sync_lock: a flush failed; not used again by this process */
 };
 
+/* write_lock and sync_lock are taken without `lock`, which is taken for moments while
+ * write_lock is held: while one group is flushed the next is written, and lists are never
+ * blocked by the disk. */
 struct fs_intake {
     struct fs *fs;
     int dir_fd;

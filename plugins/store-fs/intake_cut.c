@@ -1,5 +1,12 @@
 /* Objects of the log become files: in the background, a segment at a time, durable with their final names
- * before the segment is used again. SPDX-License-Identifier: Apache-2.0 */
+ * before the segment is used again.
+ *
+ * One thread. It works when senders pause, or when less than a quarter of the segments is
+ * free: then senders and cutter share the disk, and the log gives what the cutter can take.
+ * Order within a batch: bytes, flush of the files, final names, flush of the folders; only
+ * then are the entries dropped and may the segment be written over.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "intake.h"
 
 #include <errno.h>
@@ -9,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A batch of 32 shares the flushes of folders and begins the writing of all files before it
+ * waits for one. */
 enum { RETRY_MS = 1000, CUT_BATCH = 32 };
 
 struct cut {
@@ -79,6 +88,7 @@ static bool bytes_copy(int from, uint64_t at, int to, uint64_t n)
     return true;
 }
 
+/* O_TRUNC: a part of an earlier try may be there. */
 static hilum_rc part_write(struct fs_intake *intake, const struct fs_entry *entry, int *out)
 {
     char part[FS_NAME_SIZE];
@@ -93,6 +103,8 @@ static hilum_rc part_write(struct fs_intake *intake, const struct fs_entry *entr
     return HILUM_OK;
 }
 
+/* Straight to the final name: the object is final in the log already, so no crash can need a
+ * pending one. */
 static hilum_rc part_name(struct fs_intake *intake, const struct fs_entry *entry)
 {
     char part[FS_NAME_SIZE];
@@ -160,8 +172,9 @@ static void batch_take(struct fs_intake *intake, int i, struct cut *cut)
     }
 }
 
-/* Under lock. Files serve from here on; what was erased meanwhile is erased as a file too. A batch that was
- * not written whole leaves its objects in the log: names already given are found by the next try. */
+/* Under lock. Files serve from here on; what was erased meanwhile is erased as a file too. A
+ * batch that was not written whole leaves its objects in the log, and takes back the names it
+ * had given: the next try gives them again. */
 static void batch_done(struct fs_intake *intake, struct cut *cut, hilum_rc rc)
 {
     for (size_t i = 0; i < cut->n; i++) {
@@ -184,8 +197,9 @@ bool fs_intake_is_quiet(const struct fs_intake *intake)
     return intake->syncing == 0 && fs_mono_ms() - intake->last_sync_ms >= INTAKE_QUIET_MS;
 }
 
-/* Under lock. Segments to cut: full ones when the sender pauses or less than a quarter is free; the active one too when
- * everything must go. -1: none. */
+/* Under lock. Segments to cut: full ones when the sender pauses or less than a quarter is
+ * free; the active one too when everything must go. -1: none. Full ones first: the active one
+ * is still being written to. */
 static int segment_pick(const struct fs_intake *intake)
 {
     int n_free = 0, full = -1, any = -1;
@@ -207,7 +221,8 @@ static int segment_pick(const struct fs_intake *intake)
     return n_free * 4 < intake->n_segments ? full : -1;
 }
 
-/* Under lock. Everything in it is a file or gone, and nobody reads: it may be written over. */
+/* Under lock. Everything in it is a file or gone, and nobody reads: it may be written over. A
+ * bad one never: its pages may be called clean by a kernel that has lost them. */
 static void segments_recycle(struct fs_intake *intake)
 {
     for (int i = 0; i < intake->n_segments; i++) {
@@ -231,6 +246,7 @@ void fs_intake_wait(struct fs_intake *intake, int64_t ms)
     pthread_cond_timedwait(&intake->changed, &intake->lock, &until);
 }
 
+/* The lock is given up for the I/O; is_cutting keeps the entries alive meanwhile. */
 static hilum_rc cut_some(struct fs_intake *intake, int i)
 {
     struct cut cut;

@@ -1,11 +1,17 @@
 /* Memory of the intake log: chunks that hold objects until their group is written. The one given back last is taken first:
- * its bytes are still in the processor's cache. SPDX-License-Identifier: Apache-2.0 */
+ * its bytes are still in the processor's cache.
+ *
+ * The budget (option `memory`) is in chunks, handed out under `lock`; memory is taken from the
+ * system a slab at a time and given back when it is quiet.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "intake.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* Chunks are cut from slabs of a huge page: the device is given few long pieces instead of a page at a time. */
+/* Chunks are cut from slabs of a huge page: the device is given few long pieces instead of a
+ * page at a time. SPARE_SLABS: 4 MiB stay for the next slices. */
 enum { SLAB_SIZE = 2 * 1024 * 1024, SLAB_CHUNKS = SLAB_SIZE / INTAKE_CHUNK, SPARE_SLABS = 2 };
 
 struct fs_slab {
@@ -15,6 +21,8 @@ struct fs_slab {
     struct fs_chunk chunks[SLAB_CHUNKS]; /* the first n */
 };
 
+/* Aligned to its size, so that one huge page can back it, and every chunk to what direct I/O
+ * asks for. */
 static struct fs_slab *slab_new(unsigned n)
 {
     void *bytes = NULL;
@@ -127,6 +135,7 @@ static void slab_unlist(struct fs_intake *intake, const struct fs_slab *slab)
     intake->n_chunks -= slab->n;
 }
 
+/* Slabs with every chunk free go, but for the spare ones. */
 void fs_chunks_trim(struct fs_intake *intake)
 {
     unsigned n_kept = 0;

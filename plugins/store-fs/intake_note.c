@@ -1,4 +1,8 @@
 /* The host's notes about objects in the log: behind the record's head, in the same block. They cost no write of their own.
+ *
+ * Where the note lies: bytes 512 to 4095 of the record's first block, so it is written and
+ * flushed with the object, and read back after a crash only.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "intake.h"
 
@@ -37,6 +41,7 @@ static hilum_rc note_withdraw(struct fs *fs, struct fs_txn *txn)
     return HILUM_OK;
 }
 
+/* Before the sync, into the block in memory; n 0 afterwards takes it back on disk. */
 hilum_rc fs_note(void *self, void *handle, const void *bytes, uint64_t n)
 {
     struct fs *fs = self;
@@ -64,6 +69,7 @@ hilum_rc fs_note_kept(void *self, void *handle)
                                                                                  : HILUM_EUNSUP;
 }
 
+/* A note that does not check is none: its row was then flushed, or nobody was told. */
 static hilum_rc note_take(const uint8_t *block, const char *key, void *dst, uint64_t n,
                           uint64_t *got)
 {

@@ -45,7 +45,8 @@ static hilum_rc range_read(struct fs *fs, int fd, uint64_t at, void *dst, uint64
     return HILUM_OK;
 }
 
-/* The segment is not recycled while it has readers. */
+/* The segment is not recycled while it has readers. Out of the lock, with the segment held by
+ * `readers`; the entry itself may be cut or dropped meanwhile, its bytes stay. */
 hilum_rc fs_intake_read(struct fs_intake *intake, const char *key, uint64_t at, void *dst,
                         uint64_t n, uint64_t *got)
 {
@@ -81,6 +82,8 @@ hilum_rc fs_intake_erase(struct fs_intake *intake, const char *key)
     return entry != NULL ? HILUM_OK : HILUM_EAGAIN;
 }
 
+/* A final one that is asked for again stays final; one that is final is not dropped by keep 0,
+ * since its row is there. */
 hilum_rc fs_intake_finish(struct fs_intake *intake, const char *key, int32_t keep)
 {
     pthread_mutex_lock(&intake->lock);
@@ -107,6 +110,7 @@ static size_t count(const struct fs_intake *intake)
     return n;
 }
 
+/* A copy, so that no callback runs with the lock held. */
 hilum_rc fs_intake_list(struct fs_intake *intake, bool is_final, struct fs_listed **out, size_t *n)
 {
     enum entry_state wanted = is_final ? ENTRY_FINAL : ENTRY_PENDING;

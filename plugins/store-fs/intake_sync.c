@@ -1,5 +1,12 @@
 /* A group into the log: its records written next to each other, past the page cache where the file system can, and flushed
- * once. SPDX-License-Identifier: Apache-2.0 */
+ * once.
+ *
+ * Groups are written one after the other (write_lock) and flushed one after the other
+ * (sync_lock), each by the thread that leads it in the host. What is durable when: nothing
+ * before segment_sync returns; then all records written to that segment before the flush
+ * began, of this group and of others.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "intake.h"
 
 #include <errno.h>
@@ -7,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* Below IOV_MAX (1024); a group of 64 slices in two or three chunks each fits. */
 enum { RUN_PIECES = 256 };
 
 /* Records that follow each other in one segment and are written at once. */
@@ -29,7 +37,8 @@ static bool is_for_log(const struct fs_txn *txn)
     return txn->entry != NULL && txn->state == FS_OPEN;
 }
 
-/* Where the record goes: the active segment, or the next. -1: none is free. */
+/* Where the record goes: the active segment, or the next. -1: none is free. Never back to an
+ * earlier one: a segment that is FULL only empties. */
 static int segment_for(struct fs_intake *intake, uint64_t size)
 {
     pthread_mutex_lock(&intake->lock);
@@ -47,7 +56,8 @@ static int segment_for(struct fs_intake *intake, uint64_t size)
     return i;
 }
 
-/* false: it needs a run of its own. */
+/* false: it needs a run of its own. Padding is zeroed: what the memory held before is another
+ * object's. */
 static bool run_add(struct fs_intake *intake, struct run *run, struct fs_txn *txn)
 {
     const struct segment *segment = &intake->segments[run->segment];
@@ -68,8 +78,9 @@ static bool run_add(struct fs_intake *intake, struct run *run, struct fs_txn *tx
     return true;
 }
 
-/* What a direct write left over (a device that wants other borders, a medium nearly full) goes the usual way, which says why
- * if it cannot. */
+/* What a direct write left over (a device that wants other borders, a medium nearly full) goes
+ * the usual way, which says why if it cannot. Direct first: the bytes are read by the cutter
+ * once and by nobody else as a rule, so the page cache is spared for what is viewed. */
 static bool run_put(struct segment *segment, const struct run *run)
 {
     ssize_t put = -1;
@@ -119,7 +130,8 @@ static hilum_rc run_write(struct fs_intake *intake, const struct run *run)
     return HILUM_OK;
 }
 
-/* From the first of n on as many as fit; *taken counts them. */
+/* From the first of n on as many as fit; *taken counts them. `used` is read without `lock`,
+ * for only the holder of write_lock raises it. */
 static hilum_rc some_write(struct fs_intake *intake, void *const txns[], uint64_t n,
                            uint64_t *taken, uint64_t *touched)
 {
@@ -152,8 +164,10 @@ static hilum_rc group_write(struct fs_intake *intake, void *const txns[], uint64
     return rc;
 }
 
-/* After a failed flush the kernel may call lost pages clean. The segment takes no more records, and whoever
- * flushes it next, in line behind the lock, fails too. */
+/* After a failed flush the kernel may call lost pages clean. The segment takes no more
+ * records, and whoever flushes it next, in line behind the lock, fails too. Each group flushes
+ * for itself, in line: a flush that began before its records were written would not cover
+ * them. */
 static hilum_rc segment_sync(struct fs_intake *intake, int i)
 {
     struct segment *segment = &intake->segments[i];
@@ -176,6 +190,8 @@ static hilum_rc segment_sync(struct fs_intake *intake, int i)
     return rc;
 }
 
+/* Chunks go back only when all is well: of a group that failed each transaction keeps its own
+ * until it is aborted. */
 hilum_rc fs_intake_sync(struct fs_intake *intake, void *const txns[], uint64_t n)
 {
     uint64_t touched = 0;

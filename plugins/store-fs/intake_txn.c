@@ -9,6 +9,8 @@
 
 /* ---- begin, append ---- */
 
+/* Known by its key from here on, as ENTRY_OPEN, which nobody else sees: so the same key cannot
+ * begin twice. */
 bool fs_intake_begin(struct fs_intake *intake, struct fs_txn *txn)
 {
     if (!fs_chunk_add(intake, txn))
@@ -33,6 +35,8 @@ static void entry_leave(struct fs_intake *intake, struct fs_txn *txn)
     txn->entry = NULL;
 }
 
+/* Its bytes go to a part file, and it goes on as any file; its note is lost, which note_kept
+ * tells. */
 hilum_rc fs_intake_spill(struct fs_intake *intake, struct fs_txn *txn)
 {
     uint64_t at = 0;
@@ -50,12 +54,16 @@ hilum_rc fs_intake_spill(struct fs_intake *intake, struct fs_txn *txn)
     return rc;
 }
 
+/* Half a segment, so that at most half of one is wasted by the object that does not fit any
+ * more. */
 static uint64_t object_max(const struct fs_intake *intake)
 {
     uint64_t half = (uint64_t)intake->fs->conf->segment / 2;
     return half < INTAKE_OBJECT_MAX ? half : INTAKE_OBJECT_MAX;
 }
 
+/* When it becomes too large everything so far moves to a file first, and the rest of these
+ * bytes follow it there. */
 hilum_rc fs_intake_append(struct fs_intake *intake, struct fs_txn *txn, const void *bytes,
                           uint64_t n)
 {
@@ -88,6 +96,7 @@ hilum_rc fs_intake_append(struct fs_intake *intake, struct fs_txn *txn, const vo
 
 /* ---- the end ---- */
 
+/* The final name of an object in the log is a word in memory: on disk the host's row says it. */
 void fs_intake_commit(struct fs_intake *intake, struct fs_txn *txn)
 {
     pthread_mutex_lock(&intake->lock);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* EFULL, EDENIED and EIO are what puts the host into safe mode; the rest is this object's. */
 static hilum_rc rc_from_errno(int number)
 {
     switch (number) {
@@ -42,6 +43,8 @@ hilum_rc fs_fail_errno(struct fs *fs, const char *what, const char *key)
     return fs->host->fail(fs->self, rc_from_errno(number), line);
 }
 
+/* No '+', which stands for '/' in the pending folder, and nothing a shell or another file
+ * system would read otherwise. */
 static bool is_key_byte(char c)
 {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
@@ -55,6 +58,8 @@ static bool is_component(const char *at)
     return n > 0 && !(n == 1 && at[0] == '.');
 }
 
+/* Keys come from the host and from its catalogue, which may have been tampered with: no path
+ * of it may leave the tree. */
 hilum_rc fs_key_check(struct fs *fs, const char *key)
 {
     size_t n = key != NULL ? strnlen(key, FS_KEY_MAX + 1) : 0;
@@ -109,7 +114,8 @@ static hilum_rc dir_sync(struct fs *fs, const char *path)
     return rc;
 }
 
-/* `path` is cut at `end`; its parent is path up to the slash before. */
+/* `path` is cut at `end`; its parent is path up to the slash before. One that is there already
+ * was synced by who made it, this process or an earlier one. */
 static hilum_rc dir_make(struct fs *fs, char *path)
 {
     if (mkdirat(fs->objects_fd, path, 0750) != 0)
@@ -133,9 +139,10 @@ hilum_rc fs_dir_sync_of(struct fs *fs, const char *key)
     return dir_sync(fs, path);
 }
 
-/* A directory made and not synced would take its committed files with it when the power goes, so
- * each new one is synced in its parent; the last directory is remembered, since the host's keys
- * follow the clock. */
+/* A directory made and not synced would take its committed files with it when the power goes,
+ * so each new one is synced in its parent; the last directory is remembered, since the host's
+ * keys follow the clock. With the lock over the I/O: two threads in a new minute make it once,
+ * and the second relies on its durability. */
 hilum_rc fs_dirs_make(struct fs *fs, const char *key)
 {
     const char *slash = strrchr(key, '/');

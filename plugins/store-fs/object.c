@@ -1,4 +1,9 @@
-/* An object's way in: part -> pending name -> final name. SPDX-License-Identifier: Apache-2.0 */
+/* An object's way in: part -> pending name -> final name.
+ *
+ * Files, one an object: what the intake log does not take (too large, no memory, no free
+ * segment, `intake = "files"`).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "intake.h"
 
 #include <errno.h>
@@ -12,6 +17,8 @@
  * short. */
 enum { EARLY_FLUSH = 32 * 1024 * 1024 };
 
+/* A look and no reservation: keys are random, and the O_EXCL of the part file and the rename
+ * that never replaces decide. */
 static bool is_taken(struct fs *fs, const char *key)
 {
     char name[FS_NAME_SIZE];
@@ -60,6 +67,7 @@ hilum_rc fs_begin(void *self, const char *key, uint64_t length_hint, void **out)
     return HILUM_OK;
 }
 
+/* Begun and not waited for; the last 32 MiB are the group's. */
 static void flush_early(struct fs_txn *txn)
 {
     if (txn->length - txn->flushed < EARLY_FLUSH)
@@ -69,6 +77,7 @@ static void flush_early(struct fs_txn *txn)
     txn->flushed = txn->length;
 }
 
+/* A write that failed leaves the object broken: how many of its bytes are there nobody knows. */
 hilum_rc fs_append(void *self, void *handle, const void *bytes, uint64_t n)
 {
     struct fs *fs = self;
@@ -101,9 +110,10 @@ static hilum_rc name_pending(struct fs *fs, struct fs_txn *txn)
     return HILUM_OK;
 }
 
-/* The name comes first and the data after: fdatasync of a new file commits the journal transaction
- * that holds its name too, so that the directory's fsync finds nothing left to write. A crash in
- * between leaves a pending name without a row, which start-up erases. */
+/* The name comes first and the data after: fdatasync of a new file commits the journal
+ * transaction that holds its name too, so that the directory's fsync finds nothing left to
+ * write. A crash in between leaves a pending name without a row, which start-up erases. One at
+ * a time they would cost a journal commit each; begun together the device orders them. */
 static hilum_rc sync_files(struct fs *fs, void *const txns[], uint64_t n)
 {
     uint64_t files = 0;
@@ -170,6 +180,7 @@ static void txn_free(struct fs_txn *txn)
     free(txn);
 }
 
+/* Called by commit, finish and nobody else; any thread. */
 hilum_rc fs_finalise(struct fs *fs, const char *key)
 {
     char pending[FS_NAME_SIZE];
@@ -212,6 +223,8 @@ hilum_rc fs_commit(void *self, void *handle)
     return rc;
 }
 
+/* The file goes without a flush: after a power loss the start removes parts, and the host
+ * erases pending names without rows. */
 void fs_abort(void *self, void *handle)
 {
     struct fs *fs = self;

@@ -9,7 +9,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* final, then pending, then final again: commit renames between two looks. -1 with errno. */
+/* final, then pending, then final again: commit renames between two looks. -1 with errno.
+ * O_NOFOLLOW: a link in the place of an object is none. */
 static int object_open(struct fs *fs, const char *key, uint32_t *flags)
 {
     char pending[FS_NAME_SIZE];
@@ -81,6 +82,7 @@ static hilum_rc read_all(struct fs *fs, int fd, const char *key, uint64_t at, vo
     return HILUM_OK;
 }
 
+/* A look-up a call; the host maps large objects instead (open_fd). */
 hilum_rc fs_read(void *self, const char *key, uint64_t at, void *dst, uint64_t n, uint64_t *got)
 {
     struct fs *fs = self;
@@ -99,6 +101,7 @@ hilum_rc fs_read(void *self, const char *key, uint64_t at, void *dst, uint64_t n
     return rc;
 }
 
+/* The file may be erased while it is mapped: its pages live until the last map is gone. */
 hilum_rc fs_open_fd(void *self, const char *key, int32_t *fd, uint64_t *offset)
 {
     struct fs *fs = self;
@@ -123,6 +126,7 @@ static void dirs_prune(struct fs *fs, const char *key)
     pthread_mutex_unlock(&fs->lock);
 }
 
+/* Not flushed: an object that comes back after a power loss has no row, and fsck tells it. */
 hilum_rc fs_erase(void *self, const char *key)
 {
     struct fs *fs = self;
@@ -143,6 +147,7 @@ hilum_rc fs_erase(void *self, const char *key)
     return HILUM_OK;
 }
 
+/* Idempotent, as a start may be cut short and run again. */
 hilum_rc fs_finish(void *self, const char *key, int32_t keep)
 {
     struct fs *fs = self;
@@ -160,6 +165,7 @@ hilum_rc fs_finish(void *self, const char *key, int32_t keep)
     return HILUM_OK;
 }
 
+/* f_bavail, what is left to others than root. */
 hilum_rc fs_space(void *self, uint64_t *available, uint64_t *total)
 {
     struct fs *fs = self;

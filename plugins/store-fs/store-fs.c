@@ -51,7 +51,8 @@ static const struct hilum_store store_table = {
     .note_read = fs_note_read,
 };
 
-/* Makes the directories of a path as `mkdir -p` does. */
+/* Makes the directories of a path as `mkdir -p` does. On a read-only medium what is there is
+ * served: EROFS is left to the opening. */
 static bool root_make(const char *root)
 {
     char path[4096];
@@ -92,6 +93,8 @@ static int subdir_open(int root_fd, const char *name)
     return openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* The lock ends with the process, however it ends. A second server on the same tree would
+ * erase the first one's parts as remains. */
 static hilum_rc open_dirs(struct fs *fs)
 {
     const char *root = fs->conf->root;
@@ -112,7 +115,9 @@ static hilum_rc open_dirs(struct fs *fs)
     return fs_parts_clear(fs);
 }
 
-/* What a log left by an earlier configuration holds is served and cut, whatever the option says now. */
+/* What a log left by an earlier configuration holds is served and cut, whatever the option
+ * says now. A log that cannot be used costs speed and no object, so it is a warning; one that
+ * holds objects and cannot be read fails the plugin. */
 static hilum_rc intake_open(struct fs *fs)
 {
     bool is_log = fs->conf->intake != NULL && strcmp(fs->conf->intake, "log") == 0;
@@ -125,6 +130,7 @@ static hilum_rc intake_open(struct fs *fs)
     return HILUM_OK;
 }
 
+/* Also after a failed init, whatever was opened by then. */
 static void fs_fini(void *state)
 {
     struct fs *fs = state;
@@ -172,6 +178,8 @@ static hilum_rc fs_start(void *state)
     return HILUM_OK;
 }
 
+/* Cuts what is final into files, so that a stopped server's archive is one of files only. The
+ * log stays in use for what still arrives. */
 static void fs_drain(void *state, uint32_t deadline_ms)
 {
     struct fs *fs = state;

@@ -1,4 +1,10 @@
-/* Listing of final and of pending objects. SPDX-License-Identifier: Apache-2.0 */
+/* Listing of final and of pending objects.
+ *
+ * A listing is no snapshot: what comes or goes meanwhile may be told or not, but nothing that
+ * is there all the time is left out or told twice. The log is listed first, since an object
+ * may become a file, and never the other way.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "intake.h"
 
 #include <dirent.h>
@@ -9,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* One path, written over: its length is `at` at each depth. */
 struct walk {
     struct fs *fs;
     const char *prefix;
@@ -69,6 +76,7 @@ static hilum_rc log_list(struct fs *fs, bool is_final, const char *prefix, struc
     return rc;
 }
 
+/* Links are not followed: what is told is in the tree. */
 static hilum_rc walk_entry(struct walk *walk, int dir_fd, const char *name, size_t at)
 {
     size_t n = strlen(name);
@@ -95,7 +103,8 @@ static hilum_rc walk_entry(struct walk *walk, int dir_fd, const char *name, size
     return walk_dir(walk, fd, at + n + 1);
 }
 
-/* Recursion is as deep as a key has components: at most 100. Closes dir_fd. */
+/* Recursion is as deep as a key has components: at most 100. Closes dir_fd. Folders are read
+ * as they are: the order is the file system's. */
 static hilum_rc walk_dir(struct walk *walk, int dir_fd, size_t at)
 {
     DIR *dir = fdopendir(dir_fd);
@@ -187,6 +196,7 @@ static hilum_rc part_clear(void *arg, struct fs *fs, const char *name)
     return HILUM_OK;
 }
 
+/* At the start, under the tree's lock: whatever has a '+' belongs to a process that is gone. */
 hilum_rc fs_parts_clear(struct fs *fs)
 {
     return pending_names(fs, part_clear, NULL);
