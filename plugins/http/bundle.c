@@ -1,5 +1,11 @@
 /* Files of a bundle: the pages of a plugin and what they load, below one directory. Nothing outside it is reached, by
- * no path and no link. SPDX-License-Identifier: Apache-2.0 */
+ * no path and no link.
+ *
+ * Who calls it: routes of pages (respond_file), with a path of the client's. Three things keep
+ * it inside: the router gives no segment with "..", every step is opened below the one before
+ * without following links, and names that begin with a dot are none.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
 #include <ctype.h>
@@ -40,7 +46,9 @@ const char *http_media_type(const char *path)
     return "application/octet-stream";
 }
 
-/* Hexadecimal with a digit in it, or the eight letters that bundlers take of base 32: no word looks like that. */
+/* Hexadecimal with a digit in it, or the eight letters that bundlers take of base 32: no word
+ * looks like that. Such files never change under their name, so a browser need not ask for
+ * them again for a year (RFC 8246). */
 static bool is_hash(const char *text, size_t n)
 {
     bool is_hex = true, has_digit = false, is_base32 = n == HASH_MIN;
@@ -67,7 +75,9 @@ bool http_is_immutable(const char *path)
 
 /* ---- opening ---- */
 
-/* One step down. Links are not followed: a bundle is what was installed, not what it points to. */
+/* One step down. Links are not followed: a bundle is what was installed, not what it points
+ * to. O_PATH needs no right to read the folder. O_NONBLOCK: a pipe in its place must not hold
+ * the worker. */
 static int step(int at, const char *name, size_t n, bool is_last)
 {
     char segment[NAME_MAX_BYTES + 1];
@@ -120,6 +130,8 @@ static int open_small(hilum_http *http, const char *root, const char *path, stru
 
 /* ---- the answer ---- */
 
+/* The ETag is of time and length: an update of the package changes at least one. Two forms of
+ * one file have two tags (RFC 9110 8.8.3). */
 static hilum_rc describe(hilum_http *http, const char *path, const struct stat *st, bool is_small)
 {
     char etag[64];

@@ -1,4 +1,8 @@
 /* Certificates of clients: asked for where `client_ca` names who vouches for them, verified once a connection.
+ *
+ * Verified on the loop thread at the connection's first request, when the handshake is over;
+ * what it proves is a key. Whose account that is the `auth` providers say (identify.c).
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tls.h"
 
@@ -6,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Certificates of persons and systems have one to three KiB. */
 enum { CERTIFICATE_MAX = 8192 };
 
 hilum_rc http_client_ca_load(struct http_server *server)
@@ -60,6 +65,8 @@ static const gnutls_datum_t *shown_by(struct http_conn *conn, struct MHD_Connect
     return conn->certificate == HTTP_CERTIFICATE_GOOD ? chain : NULL;
 }
 
+/* Copied, since the session ends with the connection and a worker may look later. Without
+ * memory it is as if none was shown. */
 void http_client_certificate(struct hilum_http *request)
 {
     const gnutls_datum_t *shown =

@@ -6,6 +6,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+/* 15 + 16: the largest window, with a gzip head. Level 1, as with zstd. */
 static void *gzip(const void *bytes, size_t n, size_t *out)
 {
     z_stream stream = {0};
@@ -40,6 +41,7 @@ static void *zstd(const void *bytes, size_t n, size_t *out)
     return NULL;
 }
 
+/* What did not get smaller leaves as it is. */
 void *http_compress(const char *coding, const void *bytes, size_t n, size_t *out)
 {
     void *small = strcmp(coding, "zstd") == 0 ? zstd(bytes, n, out) : gzip(bytes, n, out);

@@ -1,5 +1,10 @@
 /* The HTTP library: listeners, connections, and the two threads' worth of a request that run on its event loops.
  * Nothing here blocks: a request waits suspended until a worker has its answer.
+ *
+ * Suspending: a request whose answer is not there is taken out of the loop's epoll
+ * (wait_for_worker) and comes back by http_wake, under request->lock in both cases, so that a
+ * wake-up between the look and the suspension cannot be lost.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
@@ -20,6 +25,8 @@
 
 #include "tls.h"
 
+/* A client that is still sending when it is refused would see a broken connection instead of
+ * the answer. */
 enum { SWALLOW_MAX = 1024 * 1024 }; /* of a body nobody wants, so that the answer is heard */
 
 /* ---- connections ---- */
@@ -64,6 +71,7 @@ static void conn_unlink(struct http_server *server, struct http_conn *conn)
     pthread_mutex_unlock(&server->lock);
 }
 
+/* TCP_NODELAY: head and body of an answer are written apart by the library. */
 static void conn_open(struct http_server *server, struct MHD_Connection *connection, void **context)
 {
     const union MHD_ConnectionInfo *info;
@@ -98,6 +106,7 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
 
 /* ---- a request's life on the loop thread ---- */
 
+/* For people to quote: unique enough, and no secret. */
 static void trace_make(char out[17])
 {
     static atomic_uint_fast64_t count;
@@ -167,7 +176,9 @@ static struct hilum_http *request_new(struct http_server *server, struct MHD_Con
     return request;
 }
 
-/* Called with the raw request target before anything is parsed: the only place that sees it whole. */
+/* Called with the raw request target before anything is parsed: the only place that sees it
+ * whole. The library would decode the path before splitting it, and a %2F would become a
+ * separator. */
 static void *on_target(void *arg, const char *target, struct MHD_Connection *connection)
 {
     struct hilum_http *request = request_new(arg, connection);
@@ -202,7 +213,8 @@ static uint64_t bytes_sent(const struct hilum_http *request)
     return request->has_source ? request->sent : request->total;
 }
 
-/* No patient data: the route's pattern stands for the path. */
+/* No patient data: the route's pattern stands for the path. Written when all has left, or the
+ * client has gone; `bytes` are what was handed to the library. */
 static void access_log(const struct hilum_http *request)
 {
     const struct http_server *server = request->server;
@@ -242,8 +254,9 @@ void http_request_end(struct hilum_http *request)
     request_free(request);
 }
 
-/* The library is done with it. A worker that is still reading its body hears that the client has gone, and frees
- * the request when it lets go. */
+/* The library is done with it. A worker that is still reading its body hears that the client
+ * has gone, and frees the request when it lets go. Also for a connection that broke off. Loop
+ * thread. */
 static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
                          enum MHD_RequestTerminationCode code)
 {
@@ -281,6 +294,8 @@ static void wait_for_worker(struct hilum_http *request)
     MHD_suspend_connection(request->connection);
 }
 
+/* "Connection: close" once the server is leaving: whoever asks next opens a new one, at the
+ * next version. */
 static enum MHD_Result answer(struct hilum_http *request)
 {
     enum MHD_Result queued = MHD_NO;
@@ -351,6 +366,7 @@ static enum MHD_Result query_add(void *arg, enum MHD_ValueKind kind, const char 
     return MHD_YES;
 }
 
+/* Digits alone (RFC 9110 8.6): a sign or a space is read differently by different servers. */
 static bool is_true_length(const char *text, uint64_t *out)
 {
     char *end = NULL;
@@ -393,7 +409,9 @@ static bool head_read(struct hilum_http *request, const char *method)
     return asked->method != NULL && asked->path != NULL && asked->query != NULL;
 }
 
-/* 0, or the status that refuses it before anybody looks at who asks. */
+/* 0, or the status that refuses it before anybody looks at who asks. In this order the
+ * cheapest and least telling comes first; whether somebody may is asked by a worker, since it
+ * may take time. */
 static uint32_t head_check(struct hilum_http *request, const char *method, const char **why)
 {
     char *path = http_arena_text(&request->arena, request->asked.path, strlen(request->asked.path));
@@ -426,6 +444,7 @@ static bool has_body(const struct hilum_http *request)
     return request->asked.content_length > 0;
 }
 
+/* 503 with Retry-After: the client may try again, and a balancer goes elsewhere. */
 static void queue_or_refuse(struct hilum_http *request)
 {
     pthread_mutex_lock(&request->lock);
@@ -447,6 +466,8 @@ static bool is_preflight(const struct hilum_http *request, const char *method)
     return strcmp(method, MHD_HTTP_METHOD_OPTIONS) == 0 && request->match.is_other_method;
 }
 
+/* Answered for every path and method that exist, whoever asks: a browser sends no credentials
+ * with it (Fetch, CORS preflight). */
 static enum MHD_Result preflight(struct hilum_http *request)
 {
     http_header_add(request, MHD_HTTP_HEADER_ALLOW, request->match.allow);
@@ -462,7 +483,8 @@ static enum MHD_Result preflight(struct hilum_http *request)
     return answer(request);
 }
 
-/* The header is complete. */
+/* The header is complete. A short body (up to HTTP_RING) is read whole before a worker is
+ * asked for: a slow sender of a form costs memory and no thread. */
 static enum MHD_Result begin(struct hilum_http *request, const char *method)
 {
     const char *why = NULL;
@@ -497,7 +519,8 @@ static size_t ring_put(struct hilum_http *request, const char *bytes, size_t n)
     return take;
 }
 
-/* Nobody wants it any more: a little is read so that the client gets to hear why. */
+/* Nobody wants it any more: a little is read so that the client gets to hear why. MHD_NO
+ * closes the connection. */
 static enum MHD_Result swallow(struct hilum_http *request, size_t *n)
 {
     request->received += *n;
@@ -505,6 +528,8 @@ static enum MHD_Result swallow(struct hilum_http *request, size_t *n)
     return request->received > SWALLOW_MAX ? MHD_NO : MHD_YES;
 }
 
+/* The ring is full: the socket is not read until the route has taken half of it (api_read),
+ * and TCP slows the sender down. */
 static enum MHD_Result body(struct hilum_http *request, const char *bytes, size_t *n)
 {
     pthread_mutex_lock(&request->lock);
@@ -610,6 +635,8 @@ static void url_write(struct http_listener *listener)
              listener->is_tls ? "https" : "http", host, port);
 }
 
+/* max_header is the library's memory of one connection, which has to hold the head.
+ * STRICT_FOR_CLIENT: what RFC 9112 forbids is refused and not guessed at. */
 static hilum_rc daemon_start(struct http_server *server, struct http_listener *listener)
 {
     const struct http_conf *conf = server->conf;
@@ -679,6 +706,8 @@ hilum_rc http_listen(struct http_server *server)
     return rc;
 }
 
+/* The listening socket itself stays open in the host: whoever connects now waits for the next
+ * version. */
 void http_quiesce(struct http_server *server)
 {
     for (unsigned i = 0; i < server->n_listeners; i++) {

@@ -1,5 +1,9 @@
 /* struct hilum_http_api: what a route does with its request. On the thread of a worker, or of whoever resumes a
- * kept exchange. SPDX-License-Identifier: Apache-2.0 */
+ * kept exchange.
+ *
+ * One thread at a time has an exchange; only read() shares with the loop, under request->lock.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
 #include <assert.h>
@@ -12,6 +16,7 @@
 
 /* ---- memory of a request ---- */
 
+/* Most requests need one. */
 enum { CHUNK = 4096 };
 
 struct http_chunk {
@@ -121,6 +126,8 @@ static size_t joined_length(const hilum_http *http, const char *name, unsigned *
     return length;
 }
 
+/* Several of one name are one list (RFC 9110 5.3). Authorization and Cookie are the server's
+ * business and no route's. */
 static const char *api_header(hilum_http *http, const char *name)
 {
     unsigned n;
@@ -149,7 +156,9 @@ static size_t ring_take(hilum_http *http, void *dst, uint64_t n)
     return take;
 }
 
-/* No deadline of its own: a peer that is too slow is cut by watch.c, and is_gone ends the wait. */
+/* No deadline of its own: a peer that is too slow is cut by watch.c, and is_gone ends the
+ * wait. Half a ring is free before the socket is read again: fewer and longer turns of the
+ * loop. */
 static hilum_rc api_read(hilum_http *http, void *dst, uint64_t n, uint64_t *got)
 {
     hilum_rc rc = HILUM_OK;
@@ -178,6 +187,8 @@ static hilum_rc api_allow(hilum_http *http, const char *action, const char *reso
 
 /* ---- the response ---- */
 
+/* No CR and LF, which would let a value of a client's begin a header of its own (response
+ * splitting). */
 hilum_rc http_header_add(struct hilum_http *http, const char *name, const char *value)
 {
     static const char *const ours[] = {"Content-Length", "Transfer-Encoding", "Connection", "Date"};
@@ -236,6 +247,7 @@ static void free_bytes(void *arg, void *bytes)
     free(bytes);
 }
 
+/* Doubling, up to max_response. */
 static bool piece_grow(hilum_http *http, struct http_piece *piece, uint64_t n)
 {
     if (http->open_cap - piece->length >= n)
@@ -283,6 +295,7 @@ static hilum_rc api_write(hilum_http *http, const void *bytes, uint64_t n)
     return HILUM_OK;
 }
 
+/* The descriptor is ours from the call on, also when it fails. */
 static hilum_rc api_write_fd(hilum_http *http, int32_t fd, uint64_t offset, uint64_t length)
 {
     hilum_rc rc = writable(http);
@@ -297,6 +310,7 @@ static hilum_rc api_write_fd(hilum_http *http, int32_t fd, uint64_t offset, uint
     return HILUM_OK;
 }
 
+/* Sent without a copy; released when all has left, or never will, on whatever thread that is. */
 static hilum_rc api_lend(hilum_http *http, const void *bytes, uint64_t n,
                          void (*release)(void *arg), void *arg)
 {
@@ -314,6 +328,7 @@ static hilum_rc api_lend(hilum_http *http, const void *bytes, uint64_t n,
     return HILUM_OK;
 }
 
+/* Responses from memory have a length, as all of it is there when they end. */
 static hilum_rc api_begin(hilum_http *http, uint32_t status, const char *media_type,
                           uint64_t length)
 {
@@ -352,6 +367,7 @@ static hilum_rc api_respond_fd(hilum_http *http, uint32_t status, const char *me
 
 /* ---- errors ---- */
 
+/* EDENIED is 403: who has not signed in was told 401 before the route ran. */
 static uint32_t status_of(hilum_rc rc)
 {
     switch (rc) {
@@ -404,6 +420,7 @@ static void json_text(const char *text, char *out, size_t size)
     out[at] = '\0';
 }
 
+/* RFC 9457. */
 hilum_rc http_problem(struct hilum_http *http, uint32_t status, hilum_rc rc, const char *detail)
 {
     char body[2048], quoted[1500];
@@ -419,6 +436,7 @@ hilum_rc http_problem(struct hilum_http *http, uint32_t status, hilum_rc rc, con
 
 /* ---- later ---- */
 
+/* The route may return; the exchange stays, counted as active, until resume or on_gone. */
 static hilum_rc api_suspend(hilum_http *http, uint32_t deadline_ms, void (*on_gone)(void *arg),
                             void *arg)
 {
@@ -433,6 +451,7 @@ static hilum_rc api_suspend(hilum_http *http, uint32_t deadline_ms, void (*on_go
     return HILUM_OK;
 }
 
+/* Any thread, once. */
 static void api_resume(hilum_http *http)
 {
     pthread_mutex_lock(&http->lock);

@@ -1,5 +1,10 @@
 /* http: the web face. Sockets, TLS, limits and the access log are here; what is served are routes of other plugins.
- * The plugin's options and life. SPDX-License-Identifier: Apache-2.0 */
+ * The plugin's options and life.
+ *
+ * Order of a start: sessions and our own routes at init; at ready, when all plugins run,
+ * routes are collected, then TLS, workers, the watcher, and the sockets last. Back in reverse.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
 #include <errno.h>
@@ -9,6 +14,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+/* A route that does not return keeps everything it uses: nothing is freed then, the process is
+ * about to end. */
 enum {
     CUT_MAX_MS = 3000, /* for connections to notice that they are cut */
     FINI_MAX_MS = 5000 /* after the drain: routes that still do not return are given up */
@@ -108,7 +115,8 @@ static hilum_rc http_init(const struct hilum_host *host, hilum_self *self, const
     return rc;
 }
 
-/* Routes are called from here on, so all plugins that provide them must run. */
+/* Routes are called from here on, so all plugins that provide them must run. The first address
+ * is announced, for READY lines and for commands that ask where we are. */
 static hilum_rc http_ready(void *state)
 {
     struct http_server *server = state;
@@ -150,8 +158,9 @@ static void wait_idle(struct http_server *server, uint32_t ms)
     }
 }
 
-/* Those that read a body hear that its client has gone; what leaves piece by piece gets no further one, and its
- * connection ends. Holds server->lock. */
+/* Those that read a body hear that its client has gone; what leaves piece by piece gets no
+ * further one, and its connection ends. Holds server->lock. is_too_long wakes who reads a
+ * body; shutdown() wakes the loop. */
 static void cut(struct http_server *server)
 {
     server->is_draining = server->is_cut = true;
@@ -179,7 +188,9 @@ static void http_drain(void *state, uint32_t deadline_ms)
     pthread_mutex_unlock(&server->lock);
 }
 
-/* What takes long goes on here while the next version answers already. */
+/* What takes long goes on here while the next version answers already. Asked again with
+ * deadline 0 until all have left (HILUM_EAGAIN: some have not). Sessions are saved at the
+ * first call, before the next version loads them. */
 static hilum_rc http_hand_over(void *state, uint32_t deadline_ms)
 {
     struct http_server *server = state;

@@ -1,5 +1,18 @@
 /* What the files of `http` share: a server of listeners, routes and workers, a connection, a request.
- * Only daemon.c, respond.c, stream.c and exchange.c know the HTTP library. SPDX-License-Identifier: Apache-2.0 */
+ * Only daemon.c, respond.c, stream.c and exchange.c know the HTTP library.
+ *
+ * A request's way and its threads. The library's loop threads (option `threads`) read the head
+ * (daemon.c), find the route and queue it (worker.c); short bodies are read first, long ones
+ * while the route runs. A worker identifies the client (identify.c), asks for the permission,
+ * runs the route with struct hilum_http_api (exchange.c), and builds the library's response
+ * (respond.c), which the loop sends. Bodies made while they leave come back to a worker for each
+ * piece (stream.c). A watcher (watch.c) ends whoever is too slow.
+ *
+ * Locks: server->lock for the lists and counts, request->lock for what loop and worker share
+ * of one request; where both are held, the server's is taken first. Neither is held while a
+ * route, a provider or the host is called.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PLUGIN_HTTP_H
 #define PLUGIN_HTTP_H
 
@@ -15,6 +28,8 @@ struct MHD_Connection;
 struct MHD_Daemon;
 struct MHD_Response;
 
+/* HTTP_RING: what one long body may be ahead of its reader. HTTP_SEGMENTS: DICOMweb's longest
+ * resource has 10. */
 enum {
     HTTP_LISTENERS = 8,
     HTTP_ROUTES = 256,
@@ -39,6 +54,7 @@ struct http_conf {
 /* ---- text that lives as long as a request ---- */
 
 struct http_chunk;
+/* Given back as a whole, with the request: nothing in it is freed by itself. */
 struct http_arena {
     struct http_chunk *first;
 };
@@ -85,6 +101,7 @@ struct http_param {
 
 struct http_server;
 
+/* Filled on the loop thread, read by the worker afterwards. */
 struct http_match {
     struct http_route *route; /* NULL: none */
     bool is_other_method;     /* the path is known, the method is not: see `allow` */
@@ -139,6 +156,7 @@ bool http_failures_are_many(struct http_server *server, const char *address);
 
 /* ---- connections and requests ---- */
 
+/* What a connection is waiting for, and so whose delay it is: the peer's in all but WORKING. */
 enum http_phase {
     HTTP_WAITING,   /* for a request's header to be complete */
     HTTP_RECEIVING, /* its body */
@@ -146,6 +164,8 @@ enum http_phase {
     HTTP_SENDING
 };
 
+/* The library's thread makes and frees it; the watcher reads it under server->lock, hence the
+ * atomics. */
 struct http_conn {
     struct http_conn *next, *previous;
     struct http_server *server;
@@ -159,6 +179,7 @@ struct http_conn {
     enum { HTTP_CERTIFICATE_NEW, HTTP_CERTIFICATE_GOOD, HTTP_CERTIFICATE_BAD } certificate;
 };
 
+/* A part of a response's body: memory of ours, memory that is lent, or a range of a file. */
 struct http_piece {
     const void *bytes; /* NULL: in fd */
     uint64_t length, offset;
@@ -174,6 +195,8 @@ struct http_header {
     const char *name, *value;
 };
 
+/* One request, from its first line to its last byte. Whoever has it last frees it
+ * (http_request_end): the loop, unless a worker still had it when the client went. */
 struct hilum_http {
     struct http_server *server;
     struct MHD_Connection *connection; /* the loop thread's */
@@ -299,7 +322,7 @@ const char *http_shown(const struct hilum_http *request, const char *name);
 hilum_rc http_workers_start(struct http_server *server);
 /* False: one of them still runs a route after that long; nothing it uses may be freed. */
 bool http_workers_stop(struct http_server *server, unsigned ms);
-/* False: the queue is full. */
+/* False: the queue is full. Loop threads only. The answer comes by http_finish. */
 bool http_enqueue(struct hilum_http *request);
 /* For the next piece of a body under way, however many wait. False: bodies are being cut. */
 bool http_enqueue_pull(struct hilum_http *request);
@@ -342,6 +365,7 @@ void *http_compress(const char *coding, const void *bytes, size_t n, size_t *out
 /* watch.c */
 hilum_rc http_watch_start(struct http_server *server);
 void http_watch_stop(struct http_server *server);
+/* Any thread; NULL is fine. */
 void http_conn_phase(struct http_conn *conn, enum http_phase phase);
 /* Bytes the peer has sent so far, or taken where we send. */
 uint64_t http_conn_moved(const struct http_conn *conn, enum http_phase phase);

@@ -1,4 +1,10 @@
-/* Who asks, and under which name he knows us. SPDX-License-Identifier: Apache-2.0 */
+/* Who asks, and under which name he knows us.
+ *
+ * The order: an Authorization header, then the session's cookie, then the client's
+ * certificate, then nobody. What is shown and wrong is refused and never falls through to the
+ * next. Failed attempts count by address.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
 #include <arpa/inet.h>
@@ -29,7 +35,8 @@ static bool is_listed(const char *list, const char *address)
     return false;
 }
 
-/* The last address of X-Forwarded-For: the one our own proxy wrote. */
+/* The last address of X-Forwarded-For: the one our own proxy wrote. Earlier addresses of the
+ * list are whatever the client wrote. */
 static bool forwarded_for(struct hilum_http *request)
 {
     const char *list = http_shown(request, "X-Forwarded-For");
@@ -65,6 +72,8 @@ static void proxy_apply(struct hilum_http *request)
 
 /* ---- our own name ---- */
 
+/* Host is the client's word, so it is only used where it looks like one, and `public_url`
+ * stands above it. */
 static void base_url(struct hilum_http *request)
 {
     const struct http_conf *conf = request->server->conf;
@@ -90,7 +99,8 @@ static void base_url(struct hilum_http *request)
 
 /* ---- nobody in particular ---- */
 
-/* A page of another site that made its own name point to this machine would read us with the visitor's address. */
+/* A page of another site that made its own name point to this machine would read us with the
+ * visitor's address. DNS rebinding: the attacker's page has the attacker's name in Host. */
 static bool is_local_name(const char *host)
 {
     char name[256];
@@ -113,8 +123,9 @@ static bool is_safe_method(const char *method)
            strcmp(method, "OPTIONS") == 0;
 }
 
-/* A browser sends cookies, remembered passwords and certificates along whatever page asks, and names the page; only pages of
- * ours, or of those CORS lists, may change anything. */
+/* A browser sends cookies, remembered passwords and certificates along whatever page asks, and
+ * names the page; only pages of ours, or of those CORS lists, may change anything. Origin is
+ * set by browsers and cannot be set by pages (Fetch). */
 static bool is_foreign_change(const struct hilum_http *request)
 {
     const char *origin = http_shown(request, "Origin"), *host = http_shown(request, "Host");
@@ -169,6 +180,7 @@ static bool base64_decode(const char *text, char *out, size_t size)
     return fits;
 }
 
+/* Borrowed for the call of the providers. */
 static struct hilum_credentials credentials(const struct hilum_http *request, uint32_t kind,
                                             const char *user, const char *secret)
 {
@@ -183,6 +195,8 @@ static struct hilum_credentials credentials(const struct hilum_http *request, ui
                                       .state = ""};
 }
 
+/* Passwords are hashed slowly on purpose; programs send theirs with each request, hence the
+ * short memory (session.c). */
 static hilum_rc check_basic(struct hilum_http *request, const char *encoded,
                             struct http_identity *out)
 {
@@ -201,7 +215,8 @@ static hilum_rc check_basic(struct hilum_http *request, const char *encoded,
     return rc;
 }
 
-/* What an Authorization header says; HILUM_ENOTFOUND: there is none. */
+/* What an Authorization header says; HILUM_ENOTFOUND: there is none. Too many failures are
+ * refused before anything is hashed. */
 static hilum_rc check_header(struct hilum_http *request, uint32_t *status,
                              struct http_identity *out)
 {
@@ -243,7 +258,8 @@ static const char *session_cookie(struct hilum_http *request)
     return NULL;
 }
 
-/* A browser sends the cookie whatever page asks; only our own know the session's other secret. */
+/* A browser sends the cookie whatever page asks; only our own know the session's other secret.
+ * In constant time, as everything that is compared with a secret. */
 static bool is_forged(const struct hilum_http *request, const char *csrf)
 {
     const char *shown = http_shown(request, "X-Hilum-CSRF");
@@ -299,6 +315,7 @@ static hilum_rc somebody(struct hilum_http *request, const struct http_identity 
     return server->host->principal_new(server->self, &identity, request->address, &request->who);
 }
 
+/* A proxy's word counts as TLS only where it is listed. */
 static bool is_private(const struct hilum_http *request)
 {
     const char *proto = http_shown(request, "X-Forwarded-Proto");

@@ -12,6 +12,8 @@ enum {
     STEP_MS = 10
 };
 
+/* Bytes moved tell a client that has begun its next request from one that keeps a connection
+ * for later. */
 static bool is_unused(const struct http_conn *conn, int64_t now)
 {
     int64_t since = now - atomic_load(&conn->since_ms);
@@ -31,7 +33,8 @@ static void close_unused(struct http_server *server)
         }
 }
 
-/* Whoever is left has been at it for a while, and no next request will come. Holds server->lock. */
+/* Whoever is left has been at it for a while, and no next request will come. Holds
+ * server->lock. Younger than UNUSED_MS: it may be over in a moment. */
 static bool only_long_ones(const struct http_server *server)
 {
     int64_t now = http_now_ms();
@@ -65,6 +68,7 @@ void http_leave(struct http_server *server)
     http_streams_ask(server);
 }
 
+/* Polled: connections end on the loop's threads, which signal nothing for it. */
 bool http_leave_wait(struct http_server *server, uint32_t ms, bool for_long_ones)
 {
     const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};

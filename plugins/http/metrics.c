@@ -6,9 +6,10 @@
 
 #define TEXT "text/plain; version=0.0.4; charset=utf-8"
 
-/* Upper bounds of http_route.took, in microseconds. */
+/* Upper bounds of http_route.took, in microseconds. From a cached answer to a slow rendering. */
 static const uint64_t bounds[HTTP_BUCKETS] = {1000, 5000, 20000, 100000, 500000, 2000000, 10000000};
 
+/* Cumulative at once, as Prometheus wants them. */
 void http_took(struct http_route *route, uint64_t micros)
 {
     for (size_t i = 0; i < HTTP_BUCKETS; i++)
@@ -41,6 +42,7 @@ static unsigned long long number(atomic_uint_fast64_t *value)
     return (unsigned long long)atomic_load(value);
 }
 
+/* By the route's name and never the path, which has patients' UIDs in it. */
 static hilum_rc put_route(struct page *page, struct http_route *route)
 {
     const char *name = route->table->cap.name;

@@ -1,5 +1,9 @@
 /* What a route gave becomes a response of the library: conditions, ranges, compression, files mapped or sent by the
- * kernel, none of it copied. On a worker's thread. SPDX-License-Identifier: Apache-2.0 */
+ * kernel, none of it copied. On a worker's thread.
+ *
+ * Never compressed: files, ranges of them, images (smaller already), and what is streamed.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
 #include <microhttpd.h>
@@ -10,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Below a KiB it is one packet either way. PAGE: a multiple of every page size in use. */
 enum { COMPRESS_MIN = 1024, PAGE = 0x10000 };
 
 /* Pieces on their way: outlive the request where the library still sends them. */
@@ -25,6 +30,7 @@ struct body {
     unsigned n_maps;
 };
 
+/* Each piece is released once, whether it left or not. */
 static void pieces_free(struct http_piece *pieces, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -75,7 +81,8 @@ static void put(struct hilum_http *request, const char *name, const char *value)
     MHD_add_response_header(request->response, name, value);
 }
 
-/* One origin of the list, or "*" for all: without credentials then, as browsers demand. */
+/* One origin of the list, or "*" for all: without credentials then, as browsers demand. With a
+ * list the one origin is named, and Vary says that the answer depends on it. */
 static void cors_add(struct hilum_http *request)
 {
     const char *origin = http_shown(request, "Origin"), *list = request->server->conf->cors;
@@ -104,7 +111,10 @@ static bool is_page(const char *media_type)
     return media_type != NULL && strncasecmp(media_type, "text/html", 9) == 0;
 }
 
-/* A page may use what is ours and nothing else, and be in nobody's frame; what is no page does nothing at all. */
+/* A page may use what is ours and nothing else, and be in nobody's frame; what is no page does
+ * nothing at all. A page's own Content-Security-Policy and Cache-Control stand. "no-store" by
+ * default: answers hold patients' data, and a shared computer's disk is no place for them;
+ * with an ETag "no-cache" lets the browser keep it and ask. */
 static void headers_add(struct hilum_http *request)
 {
     for (const struct http_header *h = request->headers; h != NULL; h = h->next)
@@ -146,7 +156,7 @@ static bool is_compressible(const char *media_type)
     return false;
 }
 
-/* "zstd", "gzip" or NULL. */
+/* "zstd", "gzip" or NULL. zstd where both are as welcome: it is the quicker one. */
 static const char *coding_chosen(const struct hilum_http *request)
 {
     const char *accepted = http_shown(request, "Accept-Encoding");
@@ -169,6 +179,7 @@ static void etag_weaken(struct hilum_http *request)
         }
 }
 
+/* Only what is one piece of memory: joining several would cost more than it saves. */
 static void compress_try(struct hilum_http *request)
 {
     struct http_piece *piece = request->pieces;
@@ -197,6 +208,7 @@ static void compress_try(struct hilum_http *request)
 
 /* ---- conditions and ranges ---- */
 
+/* RFC 9110 13.1.2; the route has done its work, but nothing is sent. */
 static bool is_not_modified(struct hilum_http *request)
 {
     const char *etag = header_given(request, "ETag");
@@ -219,6 +231,8 @@ static void pieces_slice(struct hilum_http *request, uint64_t first, uint64_t le
     }
 }
 
+/* Only with an ETag, so that parts of two versions are never put together (RFC 9110 14.2).
+ * If-Range is compared strongly, as 13.1.5 asks. */
 static void range_apply(struct hilum_http *request)
 {
     const char *shown = http_shown(request, "Range"), *condition = http_shown(request, "If-Range");
@@ -280,7 +294,8 @@ static bool vectors_fill(struct body *body)
     return true;
 }
 
-/* The pieces become the response's own. NULL: no memory; they stay the request's. */
+/* The pieces become the response's own. NULL: no memory; they stay the request's. Memory and
+ * maps in one writev: the library sends them as they lie. */
 static struct MHD_Response *pieces_respond(struct hilum_http *request)
 {
     struct body *body = calloc(1, sizeof *body);
@@ -305,7 +320,7 @@ static struct MHD_Response *pieces_respond(struct hilum_http *request)
     return response;
 }
 
-/* One file, nothing else: the kernel sends it. */
+/* One file, nothing else: the kernel sends it. sendfile(), where there is no TLS. */
 static struct MHD_Response *file_respond(struct hilum_http *request)
 {
     struct http_piece *piece = request->pieces;
@@ -340,6 +355,8 @@ static uint64_t pieces_total(const struct hilum_http *request)
     return total;
 }
 
+/* The order matters: what has not changed is not compressed, and a range is of what is really
+ * sent. */
 void http_build(struct hilum_http *request)
 {
     if (is_not_modified(request)) {

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* 4096 sessions are some 8 MiB, made with the first sign-in. 1024 addresses that failed
+ * lately: one more pushes the oldest out. */
 enum {
     DIGEST = 32,
     SESSIONS = 4096,
@@ -23,6 +25,7 @@ enum {
     FAILURES_MS = 300000
 };
 
+/* `digest` of the cookie's value: who reads our memory has no cookie. */
 struct session {
     uint8_t digest[DIGEST];
     char csrf[HTTP_SECRET_TEXT];
@@ -76,7 +79,9 @@ struct saved {
 };
 static const uint64_t saved_magic = 0x31736E7373656C69;
 
-/* Of this life of the process: since when it runs, in ticks since the machine started, and its number. 0: not known. */
+/* Of this life of the process: since when it runs, in ticks since the machine started, and its
+ * number. 0: not known. The file may only be read by the next version in the same process:
+ * after a crash it is nobody's, and another process must not take on its sessions. */
 static uint64_t process_now(void)
 {
     char text[1024];
@@ -99,7 +104,8 @@ static void saved_path(const struct http_server *server, char *out, size_t size)
     snprintf(out, size, "%s/http/sessions", server->host->data_dir(server->self));
 }
 
-/* Without it people sign in again, which is no reason not to go on. */
+/* Without it people sign in again, which is no reason not to go on. O_EXCL and 0600: cookies'
+ * digests, names and roles are in it. */
 void http_sessions_save(struct http_server *server)
 {
     struct http_sessions *all = server->sessions;
@@ -123,6 +129,7 @@ void http_sessions_save(struct http_server *server)
         unlink(path);
 }
 
+/* Unlinked before it is believed. */
 void http_sessions_load(struct http_server *server)
 {
     struct http_sessions *all = server->sessions;
@@ -154,6 +161,7 @@ static void digest_of(const char *secret, uint8_t out[DIGEST])
     gnutls_hash_fast(GNUTLS_DIG_SHA256, secret, strlen(secret), out);
 }
 
+/* 256 bits, hexadecimal. */
 static bool secret_make(char out[HTTP_SECRET_TEXT])
 {
     uint8_t random[32];
@@ -188,6 +196,8 @@ static hilum_rc identity_take(void *arg, const struct hilum_identity *identity)
                : HILUM_EINVAL;
 }
 
+/* The first provider that knows the account decides, also by refusing; they are asked in their
+ * `order`. */
 hilum_rc http_check(struct http_server *server, struct hilum_credentials *shown,
                     struct http_identity *out)
 {
@@ -208,7 +218,8 @@ hilum_rc http_check(struct http_server *server, struct hilum_credentials *shown,
                : rc;
 }
 
-/* As the account is now. False: closed, or nobody knows it any more. */
+/* As the account is now. False: closed, or nobody knows it any more. Roles that were taken
+ * away work a minute at most (RECHECK_MS). */
 static bool find_again(struct http_server *server, struct http_identity *identity)
 {
     const struct hilum_host *host = server->host;
@@ -231,6 +242,7 @@ static bool find_again(struct http_server *server, struct http_identity *identit
 
 /* ---- basic sign-ins ---- */
 
+/* With the password right a moment ago; whether the account is open is asked all the same. */
 bool http_recall(struct http_server *server, const char *basic, struct http_identity *out)
 {
     struct http_sessions *all = server->sessions;
@@ -269,7 +281,8 @@ static bool is_over(const struct http_server *server, const struct session *sess
            (session->identity.expires != 0 && session->identity.expires < time(NULL));
 }
 
-/* Holds all->lock. A free one, or one that is over; NULL: all are in use, or no memory. */
+/* Holds all->lock. A free one, or one that is over; NULL: all are in use, or no memory. A
+ * walk, under the lock: once a sign-in. */
 static struct session *session_free_one(struct http_server *server)
 {
     struct http_sessions *all = server->sessions;
@@ -312,6 +325,8 @@ static struct session *session_of(struct http_sessions *all, const char *cookie)
     return NULL;
 }
 
+/* The provider is asked without the lock; the session may have ended meanwhile, and is looked
+ * for again. */
 bool http_session_find(struct http_server *server, const char *cookie, struct http_identity *out,
                        char csrf[HTTP_SECRET_TEXT])
 {
@@ -382,6 +397,7 @@ static struct failures *failures_of(struct http_sessions *all, const char *addre
     return NULL;
 }
 
+/* Counted from the first one on for five minutes, whatever comes in between. */
 void http_failure_note(struct http_server *server, const char *address)
 {
     struct http_sessions *all = server->sessions;

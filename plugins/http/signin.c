@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+/* A form of five fields. */
 enum { FORM_MAX = 8192, FIELDS = 8 };
 
 #define FORM "application/x-www-form-urlencoded"
@@ -86,6 +87,7 @@ static hilum_rc answer_session(hilum_http *http, const char *user, const char *r
     return http_api.respond(http, 200, "application/json", body, (uint64_t)n);
 }
 
+/* HttpOnly: no script reads it. SameSite=Strict: no other site's page makes a browser send it. */
 static hilum_rc cookie_set(hilum_http *http, const char *value, bool is_end)
 {
     char text[200];
@@ -135,6 +137,7 @@ static hilum_rc not_ours(const struct hilum_http_api *api, hilum_http *http)
     return api->problem(http, 501, HILUM_EUNSUP, "sign-in belongs to the server it came with");
 }
 
+/* The answer does not tell whether the account exists. */
 static hilum_rc login(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     struct http_server *server = self;
@@ -215,6 +218,7 @@ static hilum_rc change(struct http_server *server, const char *user, const char 
     return rc;
 }
 
+/* All sessions of the account end, its own as well: whoever else knew the old password is out. */
 static hilum_rc password(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     struct http_server *server = self;
@@ -241,7 +245,8 @@ static hilum_rc password(void *self, const struct hilum_http_api *api, hilum_htt
     return rc == HILUM_OK ? http_api.respond(http, 204, NULL, "", 0) : rc;
 }
 
-/* Over HTTP only: a person is there who can be asked for a reason. */
+/* Over HTTP only: a person is there who can be asked for a reason. Permission `access.break`
+ * and a reason; the host audits it. */
 static hilum_rc break_glass(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     struct http_server *server = self;

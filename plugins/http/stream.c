@@ -1,11 +1,22 @@
 /* Bodies that are made while they leave: a worker fetches a piece, the loop sends it, and nobody waits for a slow
- * client. SPDX-License-Identifier: Apache-2.0 */
+ * client.
+ *
+ * Who has the piece: the loop while !is_pulling, a worker while it is. The library calls give()
+ * for more bytes; when the piece is used up, the connection is suspended and the request queued
+ * before all others (http_enqueue_pull), so what has begun to leave does not wait behind new
+ * requests.
+ *
+ * A source may have nothing yet (HILUM_EAGAIN: events to come). Then nobody has it: it waits
+ * as `is_idle` until its owner wakes it, or the watcher asks once a second.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 
+/* What the library asks for at once. */
 enum { BLOCK = 128 * 1024, TOUCH = 4096 };
 
 hilum_rc http_stream(struct hilum_http *request, uint32_t status, const char *media_type,
@@ -32,7 +43,8 @@ void http_stream_drop(struct hilum_http *request)
     request->piece_left = 0;
 }
 
-/* Mapped files are read here: a loop that met a page not in memory would hold up every other client. */
+/* Mapped files are read here: a loop that met a page not in memory would hold up every other
+ * client. A byte of each page, on the worker: the page fault is its wait. */
 static void touch(const uint8_t *bytes, uint64_t n)
 {
     volatile uint8_t sum = 0;
@@ -86,7 +98,8 @@ void http_stream_wake(struct hilum_http *request)
         pull_again(request);
 }
 
-/* One that waits; NULL: none. It is nobody else's then. */
+/* One that waits; NULL: none. It is nobody else's then. idle_round: each source is asked once
+ * a round, also one that goes idle again at once. */
 static struct hilum_http *take_idle(struct http_server *server)
 {
     struct hilum_http *found = NULL;
@@ -112,7 +125,8 @@ void http_streams_ask(struct http_server *server)
         pull_again(r);
 }
 
-/* Nothing yet: the connection stays suspended until somebody wakes it. True: it is his now. */
+/* Nothing yet: the connection stays suspended until somebody wakes it. True: it is his now. A
+ * wake-up that came while the source was being asked (is_woken) means another turn. */
 static bool is_left_idle(struct hilum_http *request, bool is_draining, uint64_t round)
 {
     pthread_mutex_lock(&request->lock);
@@ -197,6 +211,7 @@ static ssize_t wait_for_piece(struct hilum_http *request)
     return 0;
 }
 
+/* An error ends the connection, not the body: a client must not take a part for the whole. */
 static ssize_t give(void *arg, uint64_t at, char *out, size_t max)
 {
     struct hilum_http *request = arg;

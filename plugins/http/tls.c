@@ -1,4 +1,8 @@
 /* Certificate and key, read anew when their files change: what a handshake has in hand stays valid until the end.
+ *
+ * The library asks for the certificate at each handshake (retrieve), so a new one needs no
+ * restart and no listener of its own.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tls.h"
 
@@ -9,6 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* RELOADS: with a look a second, a pair lives for at least a minute after it was replaced,
+ * longer than handshakes last. */
 enum { CHAIN = 8, RELOADS = 64 };
 
 struct pair {
@@ -81,6 +87,8 @@ static int pair_load(const struct http_conf *conf, struct pair *pair)
     return rc;
 }
 
+/* A pair that does not fit (files half replaced) is said in the log, and the one before stays
+ * in use. */
 static hilum_rc load(struct http_tls *tls)
 {
     struct http_server *server = tls->server;
@@ -130,6 +138,7 @@ struct MHD_OptionItem http_tls_option(struct http_server *server)
     return (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)retrieve};
 }
 
+/* By time of change, once a second: as tools that renew certificates write them. */
 static bool has_changed(struct http_tls *tls)
 {
     const struct http_conf *conf = tls->server->conf;

@@ -45,6 +45,7 @@ static bool is_utf8(const char *text, size_t n)
     return true;
 }
 
+/* A NUL would end the text for some of what looks at it and not for others. */
 ptrdiff_t http_decode(char *text, size_t n, bool is_form)
 {
     size_t out = 0;
@@ -68,13 +69,15 @@ ptrdiff_t http_decode(char *text, size_t n, bool is_form)
 
 /* ---- paths ---- */
 
-/* What would climb out of a folder, however it was written. */
+/* What would climb out of a folder, however it was written. Looked at after decoding, so
+ * "%2e%2e" and "..%2f" are found as well. */
 static bool is_segment(const char *segment)
 {
     return strcmp(segment, ".") != 0 && strcmp(segment, "..") != 0 &&
            strpbrk(segment, "/\\") == NULL;
 }
 
+/* Split first and decoded then: "%2F" in a segment is a byte of it, and refused. */
 bool http_path_split(char *path, const char *segments[HTTP_SEGMENTS], unsigned *n)
 {
     *n = 0;
@@ -114,6 +117,7 @@ static bool number_read(const char **text, uint64_t *out)
     return is_number;
 }
 
+/* Several ranges are not served: all is sent, which RFC 9110 14.2 allows. */
 int http_range(const char *header, uint64_t total, uint64_t *first, uint64_t *length)
 {
     uint64_t last = UINT64_MAX;

@@ -1,5 +1,10 @@
 /* Deadlines on progress: a header must be complete in time, a body must move. The kernel's own counts of the socket
- * tell, so that nothing is counted on the way of the bytes. SPDX-License-Identifier: Apache-2.0 */
+ * tell, so that nothing is counted on the way of the bytes.
+ *
+ * TCP_INFO counts bytes acknowledged by the peer's kernel: what a proxy has taken counts as
+ * sent.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
 #include <linux/tcp.h>
@@ -35,6 +40,7 @@ void http_conn_phase(struct http_conn *conn, enum http_phase phase)
     atomic_store(&conn->phase, (int)phase);
 }
 
+/* The rate is that of the whole phase, so a short stall after a fast start is forgiven. */
 static bool is_late(const struct http_server *server, const struct http_conn *conn, int64_t now)
 {
     const struct http_conf *conf = server->conf;
@@ -85,6 +91,7 @@ static bool end_one_kept(struct http_server *server)
     return on_gone != NULL;
 }
 
+/* A second between two looks: no deadline here is shorter. */
 static void *watch(void *arg)
 {
     struct http_server *server = arg;

@@ -1,4 +1,9 @@
 /* Threads that run routes: identify, permission, run, response. Requests wait in a bounded queue.
+ *
+ * Three queues: pieces of what leaves come first, then requests, then long bodies that arrive.
+ * The last have threads of their own (option `bodies`), because each waits for its sender;
+ * half of them at most for one address, so that one slow site does not keep others out.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
@@ -19,7 +24,8 @@ static void log_failure(struct hilum_http *request, hilum_rc rc)
     server->host->log(server->self, HILUM_LOG_WARN, line);
 }
 
-/* What may be said of a failure that is no fault of the client: the kind of it, nothing of the inside. */
+/* What may be said of a failure that is no fault of the client: the kind of it, nothing of the
+ * inside. The trace leads to the reason in the log; a client's user can do nothing with it. */
 static const char *detail_of(hilum_rc rc)
 {
     switch (rc) {
@@ -38,7 +44,8 @@ static const char *detail_of(hilum_rc rc)
     }
 }
 
-/* What was not answered, or not to its end, becomes an error the client can quote. */
+/* What was not answered, or not to its end, becomes an error the client can quote. What the
+ * route had collected is dropped: half an answer is none. */
 static void error_answer(struct hilum_http *request, hilum_rc rc)
 {
     char reason[512];
@@ -52,7 +59,8 @@ static void error_answer(struct hilum_http *request, hilum_rc rc)
     http_problem(request, 0, rc, is_theirs ? reason : detail_of(rc));
 }
 
-/* Too many at once for one user: the next waits its turn at the client. */
+/* Too many at once for one user: the next waits its turn at the client. Itself included, hence
+ * ">". */
 static bool is_over_user_limit(struct hilum_http *request)
 {
     struct http_server *server = request->server;
@@ -66,7 +74,7 @@ static bool is_over_user_limit(struct hilum_http *request)
     return n > server->conf->max_requests_per_user;
 }
 
-/* 0: go on. */
+/* 0: go on. 401 and 403 are told apart by identify; a permission that is missing is 403. */
 static uint32_t admit(struct hilum_http *request, const char **why)
 {
     struct http_server *server = request->server;
@@ -97,6 +105,7 @@ static void refuse(struct hilum_http *request, uint32_t status, const char *why)
     http_problem(request, status, HILUM_OK, copy);
 }
 
+/* A serial plugin's requests wait here, and each keeps a worker. */
 static hilum_rc run(struct hilum_http *request)
 {
     struct http_route *route = request->match.route;
@@ -125,6 +134,7 @@ static void serve(struct hilum_http *request)
         http_finish(request, rc);
 }
 
+/* HILUM_ECLOSED: the client has gone, and nothing is logged for that. */
 void http_finish(struct hilum_http *request, hilum_rc rc)
 {
     if (rc >= 0 && request->has_source)
@@ -167,7 +177,8 @@ static struct hilum_http *unlink_at(struct hilum_http **at, struct hilum_http **
 
 static void *work(void *arg);
 
-/* As many threads as have something to do at most: who reads a long body waits for its sender. Holds server->lock. */
+/* As many threads as have something to do at most: who reads a long body waits for its sender.
+ * Holds server->lock. Never fewer: threads that were made stay until the stop. */
 static hilum_rc threads_make(struct http_server *server)
 {
     unsigned bodies = server->n_bodies + server->n_body_queue;
@@ -212,7 +223,8 @@ bool http_enqueue_pull(struct hilum_http *request)
     return goes_on;
 }
 
-/* Slow handlers keep workers busy; some are left for what leaves. */
+/* Slow handlers keep workers busy; some are left for what leaves. Two of 16 are kept free for
+ * pieces: else slow routes would stop every download. */
 static bool may_run(const struct http_server *server)
 {
     unsigned n = (unsigned)server->conf->workers, spared = n >= 8 ? 2 : n > 1 ? 1 : 0;
@@ -242,7 +254,8 @@ static struct hilum_http *take_body(struct http_server *server)
     return NULL;
 }
 
-/* Holds server->lock. NULL: nothing to do now. */
+/* Holds server->lock. NULL: nothing to do now. Whatever a thread was made for, it does what is
+ * due. */
 static struct hilum_http *take(struct http_server *server, bool *is_pull)
 {
     *is_pull = server->first_pull != NULL;
@@ -319,6 +332,7 @@ hilum_rc http_workers_start(struct http_server *server)
                           : server->host->fail(server->self, rc, "http: no threads for workers");
 }
 
+/* By CLOCK_REALTIME, as pthread_timedjoin_np wants it. */
 bool http_workers_stop(struct http_server *server, unsigned ms)
 {
     struct timespec until;
