@@ -16,7 +16,8 @@ enum {
     SIZ_FIXED = 38, /* up to the components */
     TILES_MAX = 65535,
     COMPONENTS_MAX = 16384,
-    PRECINCTS_MAX = 1 << 20
+    PRECINCTS_MAX = 1 << 20,
+    PART_SPARE = 1 << 16 /* heads and headers of packets */
 };
 
 /* ---- the code stream of a JP2 file ---- */
@@ -201,6 +202,25 @@ static bool any_tile_has_throughput(const struct codec_bytes *stream, size_t at,
     return false;
 }
 
+/* A library makes room for what a tile part says it holds before it sees that the stream has less. One that was cut may say
+ * more than came, but none needs more than some times the picture's own size. */
+static bool has_sane_parts(const struct codec_bytes *stream, size_t at,
+                           const struct j2k_header *header)
+{
+    uint64_t most = (uint64_t)(header->x1 - header->x0) * (header->y1 - header->y0) *
+                        header->components * ((header->bits + 7) / 8) * 4 +
+                    PART_SPARE;
+    while (stream->n - at >= 12 && codec_be16(stream->at + at) == SOT) {
+        uint32_t length = codec_be32(stream->at + at + 6);
+        if (length > stream->n - at)
+            return length <= most;
+        if (length < 12)
+            return true;
+        at += length;
+    }
+    return true;
+}
+
 hilum_rc j2k_header_read(void *self, struct codec_bytes *stream, struct j2k_header *out)
 {
     *out = (struct j2k_header){0};
@@ -209,7 +229,9 @@ hilum_rc j2k_header_read(void *self, struct codec_bytes *stream, struct j2k_head
         uint32_t marker = codec_be16(stream->at + at), length = codec_be16(stream->at + at + 2);
         if (marker == SOT && out->components && out->layers) {
             out->is_high_throughput |= any_tile_has_throughput(stream, at, out);
-            return HILUM_OK;
+            return has_sane_parts(stream, at, out)
+                       ? HILUM_OK
+                       : codec_fail(self, HILUM_ECORRUPT, "JPEG 2000 tile larger than its picture");
         }
         if (marker < 0xFF00 || marker == SOT || marker == SOD || marker == EOC || length < 2 ||
             length > stream->n - at - 2)

@@ -9,7 +9,8 @@
 #define LOSSLESS      CODEC_UID("4.201")
 #define LOSSLESS_RPCL CODEC_UID("4.202")
 #define LOSSY         CODEC_UID("4.203")
-enum { BITS_MAX = 16, BITS_DECODED_MAX = 31, LEVELS_DEFAULT = 5 };
+/* OpenJPH 0.9 has 32 bits for a coefficient: 20 bits are what comes back from any picture of one sample. */
+enum { BITS_MAX = 20, BITS_COLOUR = 16, BITS_DECODED_MAX = 31, LEVELS_DEFAULT = 5 };
 static const double ratio_default = 10.0; /* where loss is allowed and nobody says how much */
 
 static hilum_rc failed(void *self, hilum_rc rc, const struct ht_work *work)
@@ -106,8 +107,9 @@ static hilum_rc request_of(void *self, const struct hilum_frame *frame, const vo
     out->bits = out->is_lossy ? frame->bits_stored : codec_bits_used(frame, src);
     if (out->is_lossy && !(out->ratio > 0) && !(out->psnr > 0))
         out->ratio = ratio_default;
-    if (out->bits > BITS_MAX)
-        return codec_fail(self, HILUM_EUNSUP, "HTJ2K encoding of %u bits", out->bits);
+    if (out->bits > (frame->samples == 1 ? BITS_MAX : BITS_COLOUR))
+        return codec_fail(self, HILUM_EUNSUP,
+                          "HTJ2K encoding of %u bits: OpenJPH keeps 20, of colours 16", out->bits);
     return HILUM_OK;
 }
 

@@ -90,6 +90,19 @@ static hilum_rc decode(void *self, const struct hilum_coded *coded,
 
 /* ---- encoding ---- */
 
+/* Y Y Cb Cr for each two pixels of a row: baseline has just that, nothing else has it. */
+static hilum_rc check_halved(void *self, const struct hilum_frame *frame, uint64_t n,
+                             bool is_baseline)
+{
+    if (!is_baseline || frame->bits_allocated != 8 || frame->samples != 3 || frame->columns % 2 ||
+        frame->sample_type != HILUM_SAMPLE_UNSIGNED || frame->columns > CODEC_SIDE_MAX ||
+        frame->rows > CODEC_SIDE_MAX)
+        return codec_fail(self, HILUM_EUNSUP,
+                          "YBR_FULL_422 of 8 bits and even rows becomes JPEG baseline only");
+    return hilum_frame_bytes(frame) == n && n ? HILUM_OK
+                                              : codec_fail(self, HILUM_EINVAL, "no frame of 4:2:2");
+}
+
 static hilum_rc check_baseline(void *self, const struct hilum_frame *frame, const void *src)
 {
     if (frame->bits_stored > 8)
@@ -108,7 +121,9 @@ static hilum_rc encode(void *self, const struct hilum_frame *frame, const void *
     bool is_lossy = is_baseline || codec_is_syntax(wanted->transfer_syntax, JPEG_EXTENDED);
     uint32_t photometric = frame->photometric;
     uint64_t written = 0;
-    hilum_rc rc = codec_check_source(self, frame, n);
+    hilum_rc rc = frame->photometric == HILUM_PHOTO_YBR_FULL_422
+                      ? check_halved(self, frame, n, is_baseline)
+                      : codec_check_source(self, frame, n);
     if (!rc && is_baseline)
         rc = check_baseline(self, frame, src);
     if (!rc)

@@ -65,9 +65,26 @@ static void set_up(struct jpeg_compress_struct *encoder, const struct coding *co
     encoder->comp_info[0].v_samp_factor = 1;
 }
 
+/* The colours of two pixels are given to both: halving them again yields the same. */
+static void get_halved(const struct coding *coding, uint32_t row)
+{
+    const uint8_t *p = (const uint8_t *)coding->src + (size_t)row * coding->frame->columns * 2;
+    JSAMPLE *to = coding->line;
+    for (uint32_t x = 0; x + 1 < coding->frame->columns; x += 2, p += 4, to += 6) {
+        to[0] = p[0];
+        to[3] = p[1];
+        to[1] = to[4] = p[2];
+        to[2] = to[5] = p[3];
+    }
+}
+
 static void get_line(const struct coding *coding, uint32_t row)
 {
     const struct hilum_frame *frame = coding->frame;
+    if (frame->photometric == HILUM_PHOTO_YBR_FULL_422) {
+        get_halved(coding, row);
+        return;
+    }
     for (uint32_t sample = 0; sample < frame->samples; sample++) {
         codec_row_get(frame, coding->src, row, sample, frame->bits_stored, coding->values);
         for (uint32_t x = 0; x < frame->columns; x++)
@@ -129,7 +146,7 @@ static hilum_rc photometric_of(void *self, const struct hilum_frame *frame, uint
                                uint32_t *out)
 {
     *out = frame->photometric;
-    if (frame->samples == 1)
+    if (frame->samples == 1 || frame->photometric == HILUM_PHOTO_YBR_FULL_422)
         return HILUM_OK;
     if (frame->samples != 3 ||
         (frame->photometric != HILUM_PHOTO_RGB && frame->photometric != HILUM_PHOTO_YBR_FULL))

@@ -4,7 +4,9 @@
 
 #include "j2k.h"
 
-enum { BITS_MAX = 16, LEVELS_DEFAULT = 5, LAYERS_MAX = 32 };
+/* OpenJPEG's coder has 32 bits for a coefficient, six of them fractions: 24 bits are what comes back from any picture, of
+ * one sample; colours would need one more than that. */
+enum { BITS_MAX = 24, BITS_COLOUR = 16, LEVELS_DEFAULT = 5, LAYERS_MAX = 32 };
 static const double ratio_default = 10.0; /* where loss is allowed and nobody says how much */
 
 /* ---- parameters ---- */
@@ -146,8 +148,9 @@ hilum_rc j2k_encode(void *self, const struct hilum_frame *frame, const void *src
     bool is_mixed = frame->samples == 3 && frame->photometric == HILUM_PHOTO_RGB &&
                     wanted->photometric != HILUM_PHOTO_RGB;
     uint32_t bits = is_lossy ? frame->bits_stored : codec_bits_used(frame, src);
-    if (bits > BITS_MAX)
-        return codec_fail(self, HILUM_EUNSUP, "JPEG 2000 encoding of %u bits", bits);
+    if (bits > (frame->samples == 1 ? BITS_MAX : BITS_COLOUR))
+        return codec_fail(self, HILUM_EUNSUP,
+                          "JPEG 2000 encoding of %u bits: OpenJPEG keeps 24, of colours 16", bits);
     set_parameters(&parameters, frame, wanted, is_lossy, is_mixed);
     opj_image_t *image = image_of(frame, src, bits);
     rc = image ? encode_image(self, &parameters, image, out, &written)

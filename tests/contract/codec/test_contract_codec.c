@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +118,14 @@ static hilum_rc decode(const struct provider *provider, const struct hilum_frame
 
 /* ---- round trips ---- */
 
+static uint32_t flags_of(const struct provider *provider, const char *syntax)
+{
+    for (const struct hilum_codec_syntax *s = provider->codec->syntaxes; s->uid; s++)
+        if (!strcmp(s->uid, syntax))
+            return s->flags;
+    return 0;
+}
+
 /* The picture pixel by pixel, as decoding gives it when nobody wishes planes. */
 static uint8_t *interleaved(const struct hilum_frame *frame, const uint8_t *pixels)
 {
@@ -228,6 +237,49 @@ static void every_picture_comes_back(void **state)
                       n_soiled);
         assert_true(n >= least_of(s->uid));
     }
+}
+
+/* Y Y Cb Cr of two pixels of a row: JPEG baseline has colours like that, so luminance comes back nearly as it was, and the
+ * two pixels of a pair share theirs. */
+static void halved_colours_become_baseline(void **state)
+{
+    const struct provider *provider = *state;
+    const char *syntax = "1.2.840.10008.1.2.4.50";
+    const struct hilum_frame frame = {.size = sizeof frame,
+                                      .columns = 64,
+                                      .rows = 32,
+                                      .samples = 3,
+                                      .bits_allocated = 8,
+                                      .bits_stored = 8,
+                                      .photometric = HILUM_PHOTO_YBR_FULL_422};
+    const struct hilum_encode wanted = {.size = sizeof wanted, .transfer_syntax = syntax};
+    struct hilum_frame declared = frame, out;
+    struct hilum_encoded done;
+    struct bytes stream;
+    uint8_t pixels[64 * 32 * 2], *decoded = NULL;
+    if (!(flags_of(provider, syntax) & HILUM_CODEC_ENCODES))
+        return;
+    for (size_t i = 0; i < sizeof pixels; i += 4) {
+        size_t x = i / 2 % 64, y = i / 128;
+        pixels[i] = (uint8_t)(100 + x);
+        pixels[i + 1] = (uint8_t)(101 + x);
+        pixels[i + 2] = (uint8_t)(100 + y);
+        pixels[i + 3] = (uint8_t)(150 - y);
+    }
+    assert_int_equal(encode(provider, &frame, pixels, &wanted, &stream, &done), HILUM_OK);
+    assert_int_equal(done.photometric, HILUM_PHOTO_YBR_FULL_422);
+    declared.photometric = done.photometric;
+    assert_int_equal(decode(provider, &declared, syntax, &stream, &decoded, &out), HILUM_OK);
+    assert_int_equal(out.photometric, HILUM_PHOTO_RGB);
+    for (size_t i = 0; i < 64 * 32; i++) {
+        const uint8_t *p = pixels + i / 2 * 4, *rgb = decoded + 3 * i;
+        double y = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+        assert_true(fabs(y - p[i % 2]) < 4);
+        assert_true(fabs(128 + (rgb[2] - y) / 1.772 - p[2]) < 4);
+        assert_true(fabs(128 + (rgb[0] - y) / 1.402 - p[3]) < 4);
+    }
+    free(decoded);
+    free(stream.at);
 }
 
 /* ---- streams for the rest ---- */
@@ -360,14 +412,6 @@ static void planes_hold_the_same_pixels(void **state)
 }
 
 /* ---- parts ---- */
-
-static uint32_t flags_of(const struct provider *provider, const char *syntax)
-{
-    for (const struct hilum_codec_syntax *s = provider->codec->syntaxes; s->uid; s++)
-        if (!strcmp(s->uid, syntax))
-            return s->flags;
-    return 0;
-}
 
 /* Halved pictures have the size that the contract names, and are refused where the stream ends or the codec has no such thing. */
 static void check_reduced(const struct provider *provider, const char *syntax,
@@ -588,6 +632,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_picture_comes_back),
+        cmocka_unit_test(halved_colours_become_baseline),
         cmocka_unit_test(info_tells_what_decoding_yields),
         cmocka_unit_test(fragments_are_one_stream),
         cmocka_unit_test(a_buffer_too_small_says_what_is_needed),
