@@ -1,4 +1,10 @@
-/* Attributes of what is drawn. SPDX-License-Identifier: Apache-2.0 */
+/* Attributes of what is drawn.
+ *
+ * Paths are keywords with items,
+ * "SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing", or tags for what
+ * has no keyword.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
 #include <math.h>
@@ -6,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A state that names more images than this is none of a person's; the rest are not looked at. */
 enum { REFERENCED_MAX = 10000 };
 
 const char *attribute(const struct scene *scene, uint32_t i, const char *path)
@@ -14,6 +21,7 @@ const char *attribute(const struct scene *scene, uint32_t i, const char *path)
     return value != NULL && *value != '\0' ? value : NULL;
 }
 
+/* The functional group is the newer word where an object has both. */
 const char *attribute_grouped(const struct scene *scene, uint32_t i, const char *group,
                               const char *name)
 {
@@ -54,6 +62,7 @@ bool attribute_is(const struct scene *scene, uint32_t i, const char *path, const
     return text != NULL && strcmp(text, value) == 0;
 }
 
+/* Sources of an older host tell text only: no tables, no states then. */
 static bool is_whole(const struct scene *scene)
 {
     return HILUM_HAS(struct hilum_source, scene->source->size, items) &&
@@ -72,6 +81,7 @@ uint64_t attribute_items(const struct scene *scene, uint32_t i, const char *path
     return is_whole(scene) ? scene->source->items(scene->source->ctx, i, path) : 0;
 }
 
+/* States follow the slices in the source's numbering. */
 bool scene_state(const struct scene *scene, uint32_t *i)
 {
     *i = scene->source->n_slices;

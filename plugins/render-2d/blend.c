@@ -56,7 +56,8 @@ static double distance(const struct hilum_slice *a, const struct hilum_slice *b)
     return fabs(dot(normal, way));
 }
 
-/* The nearest slice that the item names. */
+/* The nearest slice that the item names. Nearest by the distance of planes; without positions
+ * the first one that is named. */
 static bool find_over(const struct scene *scene, uint32_t state, unsigned item, uint32_t under,
                       uint32_t *out)
 {
@@ -76,6 +77,7 @@ static bool find_over(const struct scene *scene, uint32_t state, unsigned item, 
     return isfinite(least);
 }
 
+/* RelativeOpacity is that of the upper picture (PS3.3 C.11.14). */
 hilum_rc blend_find(const struct scene *scene, uint32_t slice, struct blend *out)
 {
     char path[ATTRIBUTE_PATH];
@@ -114,7 +116,9 @@ static void name_of(const struct scene *scene, uint32_t i, char out[UID])
     snprintf(out, UID, "%s", uid != NULL ? uid : "");
 }
 
-/* From pixels of the lower picture to those of the upper one, centres at whole numbers. */
+/* From pixels of the lower picture to those of the upper one, centres at whole numbers.
+ * Parallel planes of one frame of reference only (within 2.5 degrees): anything else would
+ * need a volume. Without any position pictures of one size lie on each other as they are. */
 static hilum_rc registration(const struct scene *scene, uint32_t under, uint32_t over,
                              const struct picture *below, const struct picture *above,
                              struct affine *out)
@@ -152,7 +156,8 @@ static hilum_rc registration(const struct scene *scene, uint32_t under, uint32_t
 
 /* ---- mixed ---- */
 
-/* Between the four pixels around; false: beside the picture. */
+/* Between the four pixels around; false: beside the picture. Half a pixel beyond the centres
+ * of the border: there the pixel still is. */
 static bool colour_at(const struct picture *picture, double x, double y, double out[3])
 {
     if (!(x >= -0.5 && y >= -0.5 && x <= picture->width - 0.5 && y <= picture->height - 0.5))
@@ -190,7 +195,8 @@ static void mix(struct picture *picture, const struct picture *over, const struc
         }
 }
 
-/* The upper image by its own item of the state, nothing of what the caller wished for the lower one. */
+/* The upper image by its own item of the state, nothing of what the caller wished for the
+ * lower one. 16 bits of shade, so that a palette of 4096 colours loses none. */
 static hilum_rc over_picture(const struct scene *scene, const struct blend *blend,
                              struct picture *out)
 {

@@ -1,4 +1,9 @@
-/* Samples of three channels to RGB of 8 bits (PS3.3 C.7.6.3.1.2). SPDX-License-Identifier: Apache-2.0 */
+/* Samples of three channels to RGB of 8 bits (PS3.3 C.7.6.3.1.2).
+ *
+ * Codecs deliver RGB or YBR_FULL of 8 bits as a rule; planar order, deeper samples and halved
+ * colours come from native pixel data.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
 #include <string.h>
@@ -8,7 +13,8 @@ static uint8_t clamp(int32_t value)
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* YBR_FULL: BT.601 of the full range, in 16 bits of fraction. */
+/* YBR_FULL: BT.601 of the full range, in 16 bits of fraction. Whole numbers: the same on every
+ * machine, and what other viewers show to the bit. */
 static void ybr_to_rgb(int32_t y, int32_t b, int32_t r, uint8_t *out)
 {
     b -= 128;
@@ -88,6 +94,7 @@ static void convert_420(const struct samples *s, uint8_t *to)
         }
 }
 
+/* The plain case is one copy. */
 hilum_rc colour_picture(const struct scene *scene, const struct samples *samples,
                         struct picture *out)
 {

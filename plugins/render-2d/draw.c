@@ -11,6 +11,8 @@ static double blended(double old, double new, double cover, double most)
     return old + (new *most - old) * cover + 0.5;
 }
 
+/* `cover`: 0 to 1, how much of the pixel the mark has. Outside the picture nothing happens, so
+ * callers need not clip. */
 void draw_pixel(struct picture *picture, uint32_t x, uint32_t y, double cover,
                 const struct ink *ink)
 {
@@ -33,7 +35,8 @@ void draw_pixel(struct picture *picture, uint32_t x, uint32_t y, double cover,
 
 /* ---- lines ---- */
 
-/* Whole pixels from low to high that lie within a side of n. */
+/* Whole pixels from low to high that lie within a side of n. Written so that what is no number
+ * (NaN) spans nothing. */
 static bool span(double low, double high, uint32_t n, uint32_t *from, uint32_t *to)
 {
     if (!(high >= 0) || !(low < n))
@@ -52,6 +55,8 @@ static double distance(double px, double py, double x0, double y0, double x1, do
     return hypot(px - x0 - t * dx, py - y0 - t * dy);
 }
 
+/* Rows outside are passed over and of the others only what is near the line: a line of a
+ * million pixels costs what is seen of it. */
 void draw_line(struct picture *picture, double x0, double y0, double x1, double y1,
                const struct ink *ink)
 {
@@ -108,6 +113,7 @@ static size_t crossings(const double *points, size_t n, double y, double *out)
     return found;
 }
 
+/* Even-odd, by scan lines through the pixels' centres. */
 hilum_rc draw_filled(struct picture *picture, const double *points, size_t n, const struct ink *ink)
 {
     double *at = n > 2 ? malloc(n * sizeof *at) : NULL;

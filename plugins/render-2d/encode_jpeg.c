@@ -28,6 +28,7 @@ static void say_nothing(j_common_ptr common)
     (void)common;
 }
 
+/* JFIF has whole dots a centimetre; what does not fit is not said. */
 static void density(struct jpeg_compress_struct *jpeg, const double spacing[2])
 {
     double across = spacing[1] > 0 ? 10 / spacing[1] : 0,
@@ -39,6 +40,7 @@ static void density(struct jpeg_compress_struct *jpeg, const double spacing[2])
     jpeg->Y_density = (UINT16)lround(down);
 }
 
+/* Below 85 colours are halved, as libjpeg does by itself. */
 static void settings(struct jpeg_compress_struct *jpeg, const struct picture *picture,
                      uint32_t quality, const double spacing[2])
 {
@@ -86,6 +88,7 @@ static hilum_rc compress(const struct picture *picture, uint32_t quality,
     return HILUM_OK;
 }
 
+/* The file is in memory before its first byte leaves: a failure is still an answer. */
 hilum_rc encode_jpeg(const struct render *render, const struct picture *picture, uint32_t quality,
                      const struct labels *labels, struct hilum_sink *out)
 {

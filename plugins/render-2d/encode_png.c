@@ -7,6 +7,7 @@
 
 #include <png.h>
 
+/* zlib's 2 with the SUB filter: shades of a picture gain little by more, and the caller waits. */
 enum { LEVEL = 2, PIECE = 65536 };
 
 struct writer {
@@ -28,6 +29,7 @@ static void flush(png_structp png)
     (void)png;
 }
 
+/* libpng wants no return from here. */
 static void fail(png_structp png, png_const_charp why)
 {
     struct writer *writer = png_get_error_ptr(png);
@@ -42,6 +44,7 @@ static void warn(png_structp png, png_const_charp why)
     (void)why;
 }
 
+/* pHYs are pixels a metre. */
 static void head(png_structp png, png_infop info, const struct picture *picture,
                  const struct labels *labels)
 {

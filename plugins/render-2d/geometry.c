@@ -24,6 +24,7 @@ static struct affine compose(const struct affine *after, const struct affine *be
 
 /* ---- turning ---- */
 
+/* Clockwise: a row becomes a column from the right. */
 static void turn_once(const struct picture *from, struct picture *to)
 {
     size_t unit = (size_t)from->channels * (from->depth / 8);
@@ -68,6 +69,7 @@ hilum_rc picture_turn(const struct render *render, struct picture *picture, uint
 
 /* ---- the layout ---- */
 
+/* PS3.3 C.10.6: the rotation comes before the flip. */
 static void read_turn(const struct scene *scene, uint32_t state, struct layout *out)
 {
     int degrees = (int)attribute_number(scene, state, "ImageRotation", 0) % 360;
@@ -75,6 +77,7 @@ static void read_turn(const struct scene *scene, uint32_t state, struct layout *
     out->is_flipped = attribute_is(scene, state, "ImageHorizontalFlip", "Y");
 }
 
+/* Built as picture_turn turns, step by step, so that marks land where the pixels do. */
 static void turn_affine(struct layout *layout)
 {
     double width = layout->columns, height = layout->rows;
@@ -94,7 +97,9 @@ static void turn_affine(struct layout *layout)
     layout->region[3] = height;
 }
 
-/* The displayed area in pixels of the frame, counted from 1, becomes the region. */
+/* The displayed area in pixels of the frame, counted from 1, becomes the region. Corners may
+ * lie outside the image and in any order (PS3.3 C.10.4); what is absurd is ignored, and all of
+ * the frame is shown. */
 static void read_area(const struct scene *scene, uint32_t state, struct layout *out)
 {
     double a[2], b[2], x0, y0, x1, y1;
@@ -124,7 +129,8 @@ static void zoom_in(double zoom, double region[4])
     }
 }
 
-/* Height over width of a pixel. */
+/* Height over width of a pixel. Pixel Aspect Ratio is vertical over horizontal (PS3.3
+ * C.7.6.3.1.7), and so is spacing. */
 static double aspect_of(const struct scene *scene, const struct request *request,
                         const struct hilum_slice *slice)
 {
@@ -142,7 +148,8 @@ static uint32_t side_of(double pixels)
     return !(pixels >= 1) ? 1 : pixels > SIDE_MAX ? SIDE_MAX : (uint32_t)(pixels + 0.5);
 }
 
-/* Without a size pixels are drawn one to one, whatever their shape; within a size their shape counts. */
+/* Without a size pixels are drawn one to one, whatever their shape; within a size their shape
+ * counts. Within the size, never stretched to it (PS3.18 8.3.5.1.3). */
 static void fit(const struct request *request, double aspect, double magnified, struct layout *out)
 {
     double width = out->region[2], height = out->region[3], scale = magnified;
@@ -160,7 +167,8 @@ static void fit(const struct request *request, double aspect, double magnified, 
     out->height = side_of(height * scale);
 }
 
-/* From the turned frame to the picture. */
+/* From the turned frame to the picture. The picture's spacing is what a ruler on it would
+ * measure. */
 static void finish(const struct hilum_slice *slice, struct layout *out)
 {
     double across = out->width / out->region[2], down = out->height / out->region[3];

@@ -1,4 +1,8 @@
 /* Samples of one channel to shades. Up to 16 stored bits go through a table of integers, the rest one by one.
+ *
+ * The table has an entry for each value that can be stored: 65536 ramps instead of one a
+ * pixel, and the loop over pixels is a look-up the compiler unrolls.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
@@ -28,7 +32,7 @@ static uint64_t wide(const uint8_t *p, uint32_t n)
     return value;
 }
 
-/* Sample i, whatever its kind. */
+/* Sample i, whatever its kind. The slow way, for every kind: 1 bit, 32 bits, floats. */
 static double sample_at(const struct samples *s, uint64_t i)
 {
     uint32_t unit = s->frame.bits_allocated / 8, bits = stored_bits(s);
@@ -78,6 +82,7 @@ static bool is_tabled(const struct samples *s)
            s->frame.sample_type != HILUM_SAMPLE_FLOAT;
 }
 
+/* Marked first and ramped after: a picture of 16 million pixels has 65536 values at most. */
 static void reach_marked(const struct ramp *ramp, const struct samples *s, struct reach *out)
 {
     uint32_t bits = stored_bits(s), mask = (1u << bits) - 1, unit = s->frame.bits_allocated / 8;
@@ -116,6 +121,7 @@ static void window_make(struct ramp *ramp, const struct samples *s)
 
 /* ---- shades ---- */
 
+/* Padding is black whatever the ramp says, also when inverted. */
 static uint16_t shade_of(const struct ramp *ramp, double stored, double most)
 {
     if (ramp_is_padding(ramp, stored))
@@ -207,6 +213,7 @@ static void forget(struct ramp *ramp, const struct request *request)
     ramp->level = request->level;
 }
 
+/* A window of the object's or the caller's counts; only without any the pixels are asked. */
 hilum_rc grey_picture(const struct scene *scene, const struct request *request,
                       const struct hilum_slice *slice, const struct samples *samples,
                       struct picture *out)

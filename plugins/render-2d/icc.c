@@ -1,5 +1,10 @@
 /* Colours of pictures that say what theirs mean: an ICC profile (PS3.3 C.11.15) to the space a picture leaves in
- * (PS3.18 8.3.5.1.5). By Little CMS; profiles are looked at by hand before it reads them. SPDX-License-Identifier: Apache-2.0 */
+ * (PS3.18 8.3.5.1.5). By Little CMS; profiles are looked at by hand before it reads them.
+ *
+ * Threads: a transform is made under the lock and used outside it, counted, by any number at
+ * once (NOCACHE makes it stateless).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
 #include <pthread.h>
@@ -9,6 +14,7 @@
 
 #include <lcms2.h>
 
+/* 8 ways kept: a department has two or three profiles. 8 MiB: beyond any real profile of RGB. */
 enum { HEAD = 128, TAGS_MAX = 100, PROFILE_MAX = 8 << 20, KEPT = 8, PATHS_MAX = 64 };
 
 /* A way from one profile to a space. Whoever uses it counts; the least recently used one goes. */
@@ -67,7 +73,8 @@ static uint32_t word(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* ICC.1 7.2, 7.3: of RGB, of one of the kinds that have colours go in, with every tag inside it. */
+/* ICC.1 7.2, 7.3: of RGB, of one of the kinds that have colours go in, with every tag inside
+ * it. A damaged profile costs the colours' exactness and not the picture. */
 static bool is_sound(const uint8_t *p, uint64_t n)
 {
     if (n < HEAD + 4 || n > PROFILE_MAX || memcmp(p + 36, "acsp", 4) != 0 ||
@@ -97,6 +104,8 @@ static cmsHPROFILE of_primaries(cmsContext context, const cmsCIExyY *white,
     return profile;
 }
 
+/* Primaries and curves as in the spaces' definitions (Adobe RGB (1998), ISO 22028-2, SMPTE RP
+ * 431-2, IEC 61966-2-1). */
 static cmsHPROFILE space_open(cmsContext context, enum colour_space space)
 {
     static const cmsCIExyY d65 = {0.3127, 0.3290, 1}, d50 = {0.3457, 0.3585, 1};
@@ -116,6 +125,7 @@ static cmsHPROFILE space_open(cmsContext context, enum colour_space space)
 
 /* ---- ways ---- */
 
+/* Only to look quickly; the bytes are compared as well. */
 static uint64_t hash_of(const uint8_t *bytes, uint64_t n)
 {
     uint64_t hash = 0xCBF29CE484222325u; /* FNV-1a */
@@ -185,7 +195,9 @@ static struct way *keep(struct colours *colours, const struct way *made, const v
     return way;
 }
 
-/* A way, counted as used: a way of *own where none could be kept. NULL: Little CMS does not take the profile. */
+/* A way, counted as used: a way of *own where none could be kept. NULL: Little CMS does not
+ * take the profile. Making one takes milliseconds, during which others wait: rare, and better
+ * than making it twice. */
 static struct way *way_take(struct colours *colours, const void *profile, uint64_t n,
                             enum colour_space to, struct way *own)
 {
@@ -307,6 +319,8 @@ static hilum_rc space_bytes(const struct render *render, enum colour_space space
     return render_fail(render, HILUM_ENOMEM, "no memory for a colour profile");
 }
 
+/* A profile is said only where it was asked for: browsers take pictures without one as sRGB,
+ * which these are. */
 hilum_rc icc_embedded(const struct scene *scene, const struct request *request,
                       const struct picture *picture, void **out, uint32_t *n)
 {

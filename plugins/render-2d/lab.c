@@ -17,6 +17,7 @@ static double gamma_of(double linear)
     return value < 1 ? value : 1;
 }
 
+/* L* as 0 to 65535 for 0 to 100, a* and b* with 128 for 0 in the upper byte. */
 bool ink_of_lab(const struct scene *scene, uint32_t i, const char *path, struct ink *out)
 {
     /* From XYZ of D50 to linear sRGB, the white adapted by Bradford. */

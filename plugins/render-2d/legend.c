@@ -8,6 +8,7 @@
 
 enum { LINES = 1024 };
 
+/* In proportion to the picture, legible from a thumbnail to a print. */
 static double letter_height(const struct picture *picture)
 {
     double height = picture->height / 36.0;
@@ -22,7 +23,8 @@ static void add(char *lines, const char *before, const char *value)
         snprintf(lines + n, LINES - n, "%s%s%s", n > 0 ? "\n" : "", before, value);
 }
 
-/* The ideographic group of a name if there is one, without carets. */
+/* The ideographic group of a name if there is one, without carets. For eyes: in the patient's
+ * own script where the name has it (PS3.5 6.2.1). */
 static const char *name_of(const char *value, char *out, size_t size)
 {
     if (value == NULL)
@@ -86,6 +88,7 @@ static double bar_length(double width)
     return power;
 }
 
+/* Black below white, so that it is seen on both. */
 static hilum_rc draw_bar(const struct scene *scene, const struct layout *layout,
                          struct picture *picture)
 {

@@ -1,5 +1,10 @@
 /* Operators by name (hilum/operator.h), from whichever plugin provides them: those of two inputs work on stored samples,
- * the others on the picture. SPDX-License-Identifier: Apache-2.0 */
+ * the others on the picture.
+ *
+ * An operator is foreign code: what it says it will give (plan) is bounded before anything is
+ * allocated, and what it gives is checked against that.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
 #include "hilum/operator.h"
@@ -12,6 +17,7 @@ struct applied {
     void *instance;
 };
 
+/* Acquired for the call and given back: an operator may be swapped between two renderings. */
 static hilum_rc take(const struct scene *scene, const struct wanted_operator *wanted,
                      struct applied *out)
 {
@@ -70,6 +76,7 @@ static hilum_rc run_those_of(const struct scene *scene, const struct request *re
 
 /* ---- on stored samples ---- */
 
+/* The mask is another frame of the same object, as in angiography (PS3.3 C.7.6.10). */
 static hilum_rc subtract(const struct scene *scene, const struct wanted_operator *wanted,
                          const struct applied *op, void *target)
 {
@@ -108,6 +115,8 @@ hilum_rc operators_samples(const struct scene *scene, const struct request *requ
 
 /* ---- on the picture ---- */
 
+/* It may make colours of grey, and nothing else of the picture may change, since layout and
+ * marks are made for it. */
 static hilum_rc filter(const struct scene *scene, const struct wanted_operator *wanted,
                        const struct applied *op, void *target)
 {

@@ -40,7 +40,8 @@ bool overlay_is_embedded(const struct scene *scene, uint32_t i)
     return false;
 }
 
-/* False: there is none of this group, or none for this frame. */
+/* False: there is none of this group, or none for this frame. Overlay Origin counts from 1 and
+ * may lie outside (PS3.3 C.9.2). */
 static bool read_plane(const struct scene *scene, uint32_t i, uint32_t frame, unsigned group,
                        struct plane *out)
 {
@@ -87,7 +88,8 @@ static void draw_plane(const struct plane *plane, uint32_t reduce, const struct 
     }
 }
 
-/* Bits above those of the pixel, in samples of 16 bits as they were stored. */
+/* Bits above those of the pixel, in samples of 16 bits as they were stored. Retired and still
+ * about: the bits are in the samples that were read, unless these were reduced or changed. */
 static void draw_embedded(const struct plane *plane, const struct samples *samples,
                           const struct ink *ink, struct picture *picture)
 {
@@ -141,7 +143,8 @@ static bool activated_ink(const struct scene *scene, unsigned group, struct ink 
     return true;
 }
 
-/* The group a bitmap shutter of i has; 0: it has none. */
+/* The group a bitmap shutter of i has; 0: it has none. PS3.3 C.7.6.15: such a plane covers and
+ * is no drawing. */
 static unsigned shutter_group(const struct scene *scene, uint32_t i)
 {
     double group = attribute_number(scene, i, "ShutterOverlayGroup", 0);

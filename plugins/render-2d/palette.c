@@ -20,7 +20,8 @@ static void palette_fini(struct palette *palette)
     free(palette->rgb);
 }
 
-/* A channel in segments, where it is not written out. */
+/* A channel in segments, where it is not written out. PS3.3 C.7.9: what is smooth is told by a
+ * few points. */
 static hilum_rc read_segmented(const struct scene *scene, uint32_t i, const char *colour,
                                bool is_signed, struct table *out)
 {
@@ -51,6 +52,7 @@ static hilum_rc read_channel(const struct scene *scene, uint32_t i, const char *
     return rc;
 }
 
+/* Channels of different lengths keep their last entry. */
 static hilum_rc palette_read(const struct scene *scene, uint32_t i, bool is_signed,
                              struct palette *out)
 {
@@ -93,6 +95,7 @@ static bool is_indexed(const struct samples *s)
     return s->frame.bits_allocated == 8 || s->frame.bits_allocated == 16;
 }
 
+/* Below the first and above the last entry those count (PS3.3 C.7.6.3.1.5). */
 hilum_rc palette_picture(const struct scene *scene, uint32_t slice, const struct samples *samples,
                          struct picture *out)
 {
@@ -120,6 +123,8 @@ bool palette_is_of_state(const struct scene *scene, uint32_t *state)
            attribute(scene, *state, "RedPaletteColorLookupTableDescriptor") != NULL;
 }
 
+/* The palette is spread over all shades: a state's palette is of presentation values (PS3.3
+ * A.33.3). */
 hilum_rc palette_shades(const struct scene *scene, uint32_t state, struct picture *picture)
 {
     struct palette palette;

@@ -9,6 +9,7 @@ size_t picture_bytes(const struct picture *picture)
     return (size_t)picture->width * picture->height * picture->channels * (picture->depth / 8);
 }
 
+/* A pixel more than asked for, so that no size is an allocation of nothing. */
 hilum_rc picture_make(const struct render *render, uint32_t width, uint32_t height,
                       uint32_t channels, uint32_t depth, struct picture *out)
 {

@@ -15,7 +15,8 @@ double ramp_value(const struct ramp *ramp, double stored)
     return stored * ramp->slope + ramp->intercept;
 }
 
-/* PS3.3 C.11.2.1.2 and C.11.2.1.3; window 0 is a threshold. */
+/* PS3.3 C.11.2.1.2 and C.11.2.1.3; window 0 is a threshold. LINEAR counts between whole stored
+ * values, hence the halves and w - 1; LINEAR_EXACT does not. */
 static double windowed(const struct ramp *ramp, double x)
 {
     double w = ramp->window, c = ramp->level;
@@ -26,6 +27,7 @@ static double windowed(const struct ramp *ramp, double x)
     }
 }
 
+/* Between 0 and 1 at each step, as the next one's table has no entries beyond. */
 double ramp_shade(const struct ramp *ramp, double stored)
 {
     double x = ramp_value(ramp, stored), y;
@@ -72,6 +74,7 @@ static const char *state_path(const struct request *request, const char *name,
     return path;
 }
 
+/* The state's transformation stands in the place of the image's as a whole. */
 static hilum_rc read_modality(const struct scene *scene, const struct request *request,
                               const struct hilum_slice *slice, struct ramp *out)
 {
@@ -116,7 +119,7 @@ static const char *voi_text(const struct voi_place *place, const char *name)
     return attribute(place->scene, place->i, path);
 }
 
-/* The wanted one of several windows, or the last there is. */
+/* The wanted one of several windows, or the last there is. Width 0 or less is no window. */
 static bool take_window(const struct voi_place *place, uint32_t index, struct ramp *out)
 {
     double levels[16], windows[16];
@@ -131,6 +134,7 @@ static bool take_window(const struct voi_place *place, uint32_t index, struct ra
     return out->window > 0;
 }
 
+/* A window before a table where an object has both: it is what people set. */
 static hilum_rc read_voi_at(const struct voi_place *place, const struct hilum_slice *slice,
                             uint32_t index, struct ramp *out, bool *is_found)
 {
@@ -171,6 +175,7 @@ static hilum_rc read_state_voi(const struct scene *scene, const struct request *
     return rc;
 }
 
+/* Who asks for a window gets it, whatever is recorded. */
 static hilum_rc read_voi(const struct scene *scene, const struct request *request,
                          const struct hilum_slice *slice, struct ramp *out)
 {
@@ -196,6 +201,8 @@ static hilum_rc read_voi(const struct scene *scene, const struct request *reques
     return rc;
 }
 
+/* MONOCHROME1 is said once more by many objects as INVERSE: either of them inverts, both
+ * together do not invert twice. */
 static hilum_rc read_presentation(const struct scene *scene, const struct request *request,
                                   const struct hilum_slice *slice, struct ramp *out)
 {

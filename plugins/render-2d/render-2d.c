@@ -20,6 +20,7 @@
     "/usr/share/fonts/truetype/noto/NotoSansTelugu-Regular.ttf:"                                   \
     "/usr/share/fonts/truetype/lohit-devanagari/Lohit-Devanagari.ttf"
 
+/* Packages of Debian; what is not installed is passed over. */
 static const struct hilum_option options[] = {
     {"fonts", HILUM_OPT_STR, offsetof(struct render_conf, fonts), FONTS, NULL,
      "Fonts to write with, joined by ':'; the first that has a character is taken."},
@@ -54,7 +55,9 @@ hilum_rc render_fail(const struct render *render, hilum_rc code, const char *for
 
 /* ---- samples ---- */
 
-/* How often the frame can be halved and still have more pixels than are drawn. Marks in its bits want the whole. */
+/* How often the frame can be halved and still have more pixels than are drawn. Marks in its
+ * bits want the whole. Codecs of wavelets and DCT give a half or a quarter for a fraction of
+ * the work. */
 static uint32_t reduce_of(const struct scene *scene, const struct request *request,
                           const struct hilum_slice *slice, const struct layout *layout)
 {
@@ -77,7 +80,8 @@ static uint32_t reduced(uint32_t side, uint32_t reduce)
     return (uint32_t)(((uint64_t)side + (1u << reduce) - 1) >> reduce);
 }
 
-/* Bits below the stored ones, where High Bit says so (PS3.5 8.1.1). */
+/* Bits below the stored ones, where High Bit says so (PS3.5 8.1.1). Only where Bits Stored is
+ * as the frame says: decoded frames have their bits at the bottom already. */
 static uint32_t shift_of(const struct scene *scene, uint32_t slice, const struct hilum_frame *frame)
 {
     double high = attribute_number(scene, slice, "HighBit", frame->bits_stored - 1.0);
@@ -87,6 +91,7 @@ static uint32_t shift_of(const struct scene *scene, uint32_t slice, const struct
     return (uint32_t)(high + 1 - frame->bits_stored);
 }
 
+/* 2 GiB, as codecs have it. */
 static hilum_rc samples_read(const struct scene *scene, const struct request *request,
                              const struct hilum_slice *slice, uint32_t reduce, struct samples *out)
 {
@@ -109,6 +114,7 @@ static hilum_rc samples_read(const struct scene *scene, const struct request *re
 
 /* ---- the steps ---- */
 
+/* Which of the four ways: colours, a palette, shades in the colours of a state, shades. */
 static hilum_rc frame_picture(const struct scene *scene, const struct request *request,
                               const struct hilum_slice *slice, const struct samples *samples,
                               struct picture *out)
@@ -158,14 +164,16 @@ static void overlays(const struct scene *scene, const struct request *request,
     overlay_shutter(scene, has_state ? state : request->slice, request, samples, picture);
 }
 
-/* What lies below another picture is drawn whole, by its own item of the state. */
+/* What lies below another picture is drawn whole, by its own item of the state. The under
+ * image takes 8 bits, as colours are mixed. */
 static void below(const struct blend *blend, struct request *request)
 {
     memcpy(request->state_item, blend->under_item, sizeof request->state_item);
     request->depth = 8;
 }
 
-/* The frame as a picture of its own size, with what belongs to its pixels. */
+/* The frame as a picture of its own size, with what belongs to its pixels. A codec may refuse
+ * to reduce this stream: then the whole frame is read. */
 static hilum_rc draw_frame(const struct scene *scene, const struct request *wanted,
                            const struct hilum_slice *slice, const struct layout *layout,
                            const struct blend *blend, struct picture *out)
@@ -258,6 +266,8 @@ static hilum_rc describe(const struct scene *scene, const struct request *reques
     return scene->source->describe(scene->source->ctx, request->slice, out);
 }
 
+/* The slice is described anew after another one was looked at: a source's texts are lent until
+ * the next question. */
 static hilum_rc draw(const struct scene *scene, const struct request *request,
                      const char *media_type, struct hilum_sink *out, struct hilum_rendered *done)
 {

@@ -1,5 +1,17 @@
 /* What the files of render-2d share. Pictures are made in steps: samples, shades or colours, marks, turn and scale,
- * file. Knows nothing of stores, codecs and HTTP. SPDX-License-Identifier: Apache-2.0 */
+ * file. Knows nothing of stores, codecs and HTTP.
+ *
+ * The order of the steps (render-2d.c, draw): layout (what part, how turned, how large), samples,
+ * operators of two inputs, shades or colours, another picture laid over, colour profile,
+ * operators of one input, overlays; then turn and scale; then shutters, the state's graphics,
+ * texts in the corners; then the file. What belongs to pixels is drawn before scaling, what
+ * belongs to the eye after.
+ *
+ * Threads: renderings run side by side, each with its own request, samples and pictures. What
+ * they share has a lock of its own: fonts (struct letters) and colour transforms (struct
+ * colours). Nothing an object says is trusted: every number is bounded where it is read.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RENDER_2D_H
 #define RENDER_2D_H
 
@@ -10,6 +22,7 @@
 #include "hilum/host.h"
 #include "hilum/renderer.h"
 
+/* 16384 squared and 4 bytes a pixel are a GiB: the largest picture anybody gets. */
 enum {
     SIDE_MAX = 16384,    /* pixels of a picture's side */
     OPERATORS_MAX = 8,   /* in one request */
@@ -32,7 +45,8 @@ struct render {
     struct colours *colours;
 };
 
-/* A series being looked at. */
+/* A series being looked at. `source` is lent by the host until close; one scene may be
+ * rendered by several threads only where the source allows it. */
 struct scene {
     const struct render *render;
     const struct hilum_source *source;
@@ -44,6 +58,7 @@ hilum_rc render_fail(const struct render *render, hilum_rc code, const char *for
 
 /* ---- pictures: rows without gaps, samples of one pixel beside each other ---- */
 
+/* Owned by who made it; picture_fini leaves it empty. */
 struct picture {
     uint32_t width, height;
     uint32_t channels; /* 1 or 3 (RGB) */
@@ -95,6 +110,7 @@ void request_fini(struct request *request);
 
 /* ---- attributes (attributes.c): of slice or presentation state i; texts borrowed until the next question ---- */
 
+/* NULL: absent or empty. */
 const char *attribute(const struct scene *scene, uint32_t i, const char *path);
 /* Of the frame's functional group, of all frames', or of the top level (PS3.3 C.7.6.16). */
 const char *attribute_grouped(const struct scene *scene, uint32_t i, const char *group,
@@ -137,7 +153,8 @@ void table_fini(struct table *table);
 
 /* ---- samples become shades (grey.c, ramp.c) or colours (colour.c, palette.c) ---- */
 
-/* How a stored value becomes a shade: modality, VOI, presentation (PS3.4 N.2). */
+/* How a stored value becomes a shade: modality, VOI, presentation (PS3.4 N.2). Filled once a
+ * picture, then applied to each value that can be stored, or to each sample. */
 struct ramp {
     double slope, intercept;
     struct table modality, voi, presentation;
@@ -154,7 +171,8 @@ double ramp_value(const struct ramp *ramp, double stored); /* in output units */
 double ramp_shade(const struct ramp *ramp, double stored); /* 0 black to 1 white */
 bool ramp_is_padding(const struct ramp *ramp, double stored);
 
-/* A frame's pixels, as read. */
+/* A frame's pixels, as read. `frame` describes `pixels`, which may be of fewer columns and
+ * rows than the stored frame (reduce). */
 struct samples {
     struct hilum_frame frame; /* of what is in pixels: reduced, perhaps */
     uint32_t shift;           /* below the stored bits */
@@ -205,7 +223,8 @@ double suv_factor(const struct scene *scene, uint32_t slice);
 
 /* ---- turn and scale (geometry.c, scale.c) ---- */
 
-/* From pixels of the stored picture to those of what is drawn: x' = m[0] x + m[1] y + m[2]. */
+/* From pixels of the stored picture to those of what is drawn: x' = m[0] x + m[1] y + m[2].
+ * Pixels are squares: the first one reaches from 0 to 1, its centre is 0.5. */
 struct affine {
     double m[6];
 };

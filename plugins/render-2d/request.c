@@ -40,6 +40,7 @@ static hilum_rc read_flags(const struct scene *scene, const json_t *from, struct
     return rc;
 }
 
+/* Sixteen windows at most are read, so a larger index is the last one there is. */
 static hilum_rc read_voi(const struct scene *scene, const json_t *from, struct request *out)
 {
     static const char *const names[] = {"", "linear", "linear-exact", "sigmoid"};
@@ -163,6 +164,7 @@ static hilum_rc read_depth(const struct scene *scene, const json_t *from, struct
     return HILUM_OK;
 }
 
+/* Names that are not known are passed over: an older renderer serves a newer caller. */
 static hilum_rc read_parameters(const struct scene *scene, const char *text, struct request *out)
 {
     static hilum_rc (*const readers[])(const struct scene *, const json_t *, struct request *) = {
@@ -180,6 +182,7 @@ static hilum_rc read_parameters(const struct scene *scene, const char *text, str
     return rc;
 }
 
+/* Numbers that are none (NaN) count as not said. */
 hilum_rc request_read(const struct scene *scene, const struct hilum_view *view, struct request *out)
 {
     *out = (struct request){.width = view->width,

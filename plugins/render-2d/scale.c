@@ -1,5 +1,11 @@
 /* Pictures at another size: a cubic kernel (Catmull-Rom) as wide as the coarser of the two grids, across and down one
- * after the other. SPDX-License-Identifier: Apache-2.0 */
+ * after the other.
+ *
+ * Across and down separately costs the sum of two kernels and not their product. Making
+ * smaller, the kernel is as wide as a pixel of the result, so nothing is skipped: a thin
+ * fracture must not fall between two samples.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
 #include <math.h>
@@ -30,7 +36,8 @@ static uint32_t inside(int64_t at, uint32_t n)
     return at < 0 ? 0 : at >= n ? n - 1 : (uint32_t)at;
 }
 
-/* Weights of one pixel; those beyond the border count for the last pixel there is. */
+/* Weights of one pixel; those beyond the border count for the last pixel there is. Weights sum
+ * to one, so that flat areas stay what they are. */
 static void taps_make(double centre, double stretch, uint32_t n, struct taps *taps, float *weights)
 {
     int64_t from = (int64_t)ceil(centre - 0.5 - 2 * stretch);
@@ -47,6 +54,7 @@ static void taps_make(double centre, double stretch, uint32_t n, struct taps *ta
             (float)(cubic(((double)at + 0.5 - centre) / stretch) / sum);
 }
 
+/* A pixel whose centre lies outside the picture has no taps and stays black. */
 static bool kernel_make(double origin, double length, uint32_t n_in, uint32_t n_out,
                         struct kernel *out)
 {
@@ -109,6 +117,7 @@ static float blend_across(const float *row, const struct taps *across, uint32_t 
     return sum;
 }
 
+/* Catmull-Rom overshoots at edges, hence the bounds. */
 static void write_row(const struct picture *to, uint32_t y, const float *row,
                       const struct kernel *across)
 {

@@ -29,6 +29,7 @@ struct line {
 
 /* ---- which way ---- */
 
+/* The paragraph's direction is that of its first strong character. */
 static bool find_levels(struct line *line)
 {
     FriBidiCharType *types = calloc(line->n, sizeof *types);
@@ -55,7 +56,8 @@ static bool has(const struct letters *letters, unsigned face, uint32_t c)
     return FT_Get_Char_Index(letters->faces[face], c) != 0;
 }
 
-/* The first font that has it; what belongs to any script stays with its neighbour, so that runs are long. */
+/* The first font that has it; what belongs to any script stays with its neighbour, so that
+ * runs are long. None has it: the first font's own sign for that. */
 static unsigned face_of(const struct letters *letters, uint32_t c, bool is_anybodys, unsigned face)
 {
     if (is_anybodys && has(letters, face, c))
@@ -151,6 +153,7 @@ static bool take(struct line *line, hb_buffer_t *buffer, FT_Face face)
     return true;
 }
 
+/* With the context of the whole line, so that letters join over the border of two runs. */
 static bool shape_run(struct line *line, hb_buffer_t *buffer, const struct run *run)
 {
     hb_buffer_clear_contents(buffer);

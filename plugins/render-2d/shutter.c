@@ -25,6 +25,7 @@ static void read_polygon(const struct scene *scene, uint32_t i, struct shutter *
                          2;
 }
 
+/* Several shapes: what all of them let through (PS3.3 C.7.6.11). */
 static bool read_shutter(const struct scene *scene, uint32_t i, struct shutter *out)
 {
     char shapes[64] = "";
@@ -67,6 +68,7 @@ static bool in_polygon(const struct shutter *s, double row, double column)
     return is_inside;
 }
 
+/* Edges belong to what is shown. */
 static bool is_covered(const struct shutter *s, double column, double row)
 {
     if (s->has_rectangle &&
@@ -87,6 +89,7 @@ static struct affine inverse(const struct affine *of)
                             m[0] / det, (m[3] * m[2] - m[0] * m[5]) / det}};
 }
 
+/* In the picture and not the frame, so that its edge is sharp at any size. */
 hilum_rc shutter_draw(const struct scene *scene, uint32_t i, const struct layout *layout,
                       struct picture *picture)
 {

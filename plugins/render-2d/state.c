@@ -1,4 +1,9 @@
-/* What a presentation state draws: graphics and texts (PS3.3 C.10.5). SPDX-License-Identifier: Apache-2.0 */
+/* What a presentation state draws: graphics and texts (PS3.3 C.10.5).
+ *
+ * A state that is damaged in part draws what can be read: an annotation less is better than no
+ * picture, but text that cannot be written for want of a font is said.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
 #include <math.h>
@@ -6,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bounds on what an object can make us draw. 96 points of a curve are smooth at any size of
+ * screen. */
 enum { POINTS_MAX = 20000, CURVE = 96, OBJECTS_MAX = 2000 };
 
 /* An annotation being drawn. */
@@ -42,7 +49,8 @@ static void place(const struct drawing *d, bool is_display, const double in[2], 
     }
 }
 
-/* The colour an object's own style has (PS3.3 C.10.5.1.1). */
+/* The colour an object's own style has (PS3.3 C.10.5.1.1). Of object k; its layer's where it
+ * has none. */
 static struct ink styled(const struct drawing *d, const char *object, const char *style)
 {
     char path[ATTRIBUTE_PATH];
@@ -102,6 +110,7 @@ static void draw_point(const struct drawing *d, const double *point, bool is_dis
     draw_line(d->picture, at[0], at[1] - reach, at[0], at[1] + reach, &d->ink);
 }
 
+/* INTERPOLATED is drawn with straight pieces. */
 static void draw_graphic(const struct drawing *of, unsigned k)
 {
     struct drawing styled_one = *of, *d = &styled_one;

@@ -1,5 +1,10 @@
 /* Standardised uptake values by body weight, from PET activity: a value times weight, over the dose decayed to the time
- * the values are corrected to. SPDX-License-Identifier: Apache-2.0 */
+ * the values are corrected to.
+ *
+ * As the QIBA profile computes SUVbw; what an object leaves out is not guessed: without it
+ * there is no SUV.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
 #include <math.h>
@@ -44,6 +49,7 @@ static double elapsed(const struct scene *scene, uint32_t i)
     return scan >= start ? scan - start : scan + 86400 - start;
 }
 
+/* GML is grams a millilitre already. CNTS: a maker's private factor, (7053,1000). */
 double suv_factor(const struct scene *scene, uint32_t i)
 {
     if (attribute_is(scene, i, "Units", "GML"))

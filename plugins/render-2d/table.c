@@ -12,7 +12,8 @@ static uint16_t word(const uint8_t *p)
     return (uint16_t)(p[0] | p[1] << 8);
 }
 
-/* Entries of 8 bits come packed, or each in a word, in its lower byte or in both. */
+/* Entries of 8 bits come packed, or each in a word, in its lower byte or in both. Words in
+ * either form are told from each other by the values there are. */
 static hilum_rc unpack(const struct scene *scene, const uint8_t *bytes, uint64_t length, uint32_t n,
                        uint32_t bits, uint16_t **out)
 {
@@ -37,6 +38,8 @@ static hilum_rc unpack(const struct scene *scene, const uint8_t *bytes, uint64_t
     return HILUM_OK;
 }
 
+/* Its words are US or SS by what the table is applied to, and many writers use one for the
+ * other (PS3.3 C.11.1.1). 0 entries stand for 65536. */
 bool table_descriptor(const struct scene *scene, uint32_t i, const char *path, bool is_signed,
                       uint32_t *n, uint32_t *bits, int32_t *first)
 {
@@ -77,6 +80,7 @@ hilum_rc table_read(const struct scene *scene, uint32_t i, const char *descripto
     return HILUM_OK;
 }
 
+/* Below the first value the first entry counts, above the last the last. */
 double table_entry(const struct table *table, double value)
 {
     double at = value - table->first + 0.5;
@@ -115,7 +119,9 @@ static void line_to(struct expansion *e, uint32_t length, uint16_t end)
         put(e, (uint16_t)(from + ((int64_t)end - from) * k / length));
 }
 
-/* The segment at word `at`; the next one's place, 0: not to be understood. */
+/* The segment at word `at`; the next one's place, 0: not to be understood. Indirect segments
+ * repeat earlier ones and may not lead to another indirect one (PS3.3 C.7.9.2), so this ends;
+ * `steps` bounds the work. */
 static uint64_t segment(struct expansion *e, uint64_t at, bool may_repeat)
 {
     if (at + 2 > e->n_words || e->steps++ > SEGMENTS_MAX)

@@ -1,4 +1,8 @@
 /* Letters by FreeType, in the order and forms that shape.c finds, from the first font that has them.
+ *
+ * FreeType faces have state (size, the glyph loaded last), so all writing is under one lock:
+ * some milliseconds a picture.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "letters.h"
 
@@ -58,6 +62,7 @@ static bool face_open(struct letters *letters, const char *path, FT_Face *out)
     return true;
 }
 
+/* At the first text and not at init: most pictures have none. */
 static void fonts_open(struct letters *letters)
 {
     char path[NAME_MAX_LENGTH];
@@ -147,6 +152,7 @@ struct writing {
     const struct ink *ink;
 };
 
+/* Four copies in black, a pixel off each way. */
 static void draw_shadowed(const struct writing *w, double x, double y, const struct glyph *glyphs,
                           size_t n)
 {
@@ -157,6 +163,7 @@ static void draw_shadowed(const struct writing *w, double x, double y, const str
     draw_glyphs(w->picture, x, y, glyphs, n, w->ink);
 }
 
+/* TEXT_MAX characters in all: a text object may hold a book. */
 static hilum_rc write_lines(struct writing *w, const char *utf8)
 {
     uint32_t *line = malloc(TEXT_MAX * sizeof *line);
