@@ -58,17 +58,22 @@ hilum_rc hl_record_kv_get(struct hl_record *record, const char *space, const cha
     return rc > 0 ? HILUM_OK : rc;
 }
 
-/* value NULL: the key goes. One row a key; the last write wins. */
-static hilum_rc kv_write(struct hl_session *session, void *arg)
+hilum_rc hl_kv_write(struct hl_session *session, const char *space, const char *key,
+                     const char *value)
 {
-    struct texts *t = arg;
-    if (!t->text[2])
-        return hl_session_run(session, "DELETE FROM kv WHERE space = ?1 AND name = ?2", "tt",
-                              t->text[0], t->text[1]);
+    if (!value)
+        return hl_session_run(session, "DELETE FROM kv WHERE space = ?1 AND name = ?2", "tt", space,
+                              key);
     return hl_session_run(session,
                           "INSERT INTO kv VALUES (?1, ?2, ?3) ON CONFLICT (space, name) "
                           "DO UPDATE SET value = excluded.value",
-                          "ttt", t->text[0], t->text[1], t->text[2]);
+                          "ttt", space, key, value);
+}
+
+static hilum_rc kv_write(struct hl_session *session, void *arg)
+{
+    const struct texts *t = arg;
+    return hl_kv_write(session, t->text[0], t->text[1], t->text[2]);
 }
 
 hilum_rc hl_record_kv_set(struct hl_record *record, const char *space, const char *key,

@@ -155,25 +155,29 @@ struct sums {
 };
 
 /* Added within the statement: two flushes at once lose nothing. */
+hilum_rc hl_compression_sum_add(struct hl_session *session, const struct hl_compression_sum *sum,
+                                int64_t at_us)
+{
+    return hl_session_run(
+        session,
+        "INSERT INTO compression VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT "
+        "(rule, syntax) DO UPDATE SET done = compression.done + excluded.done, kept = "
+        "compression.kept + excluded.kept, bytes_before = compression.bytes_before + "
+        "excluded.bytes_before, bytes_after = compression.bytes_after + excluded.bytes_after, "
+        "work_us = compression.work_us + excluded.work_us, last_us = CASE WHEN excluded.last_us > "
+        "compression.last_us THEN excluded.last_us ELSE compression.last_us END, "
+        "last_kept = CASE WHEN excluded.last_kept <> '' THEN excluded.last_kept ELSE "
+        "compression.last_kept END",
+        "ttiiiiiit", sum->rule, sum->syntax, (int64_t)sum->done, (int64_t)sum->kept,
+        (int64_t)sum->bytes_before, (int64_t)sum->bytes_after, sum->work_us, at_us, sum->last_kept);
+}
+
 static hilum_rc sums_write(struct hl_session *session, void *arg)
 {
     const struct sums *sums = arg;
     hilum_rc rc = HILUM_OK;
-    for (size_t i = 0; i < sums->n && rc == HILUM_OK; i++) {
-        const struct hl_compression_sum *sum = &sums->items[i];
-        rc = hl_session_run(
-            session,
-            "INSERT INTO compression VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT "
-            "(rule, syntax) DO UPDATE SET done = compression.done + excluded.done, kept = "
-            "compression.kept + excluded.kept, bytes_before = compression.bytes_before + "
-            "excluded.bytes_before, bytes_after = compression.bytes_after + excluded.bytes_after, "
-            "work_us = compression.work_us + excluded.work_us, last_us = excluded.last_us, "
-            "last_kept = CASE WHEN excluded.last_kept <> '' THEN excluded.last_kept ELSE "
-            "compression.last_kept END",
-            "ttiiiiiit", sum->rule, sum->syntax, (int64_t)sum->done, (int64_t)sum->kept,
-            (int64_t)sum->bytes_before, (int64_t)sum->bytes_after, sum->work_us, hl_now_us(),
-            sum->last_kept);
-    }
+    for (size_t i = 0; i < sums->n && rc == HILUM_OK; i++)
+        rc = hl_compression_sum_add(session, &sums->items[i], hl_now_us());
     return rc;
 }
 

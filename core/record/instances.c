@@ -195,6 +195,8 @@ static hilum_rc aside_add(struct batch *batch, struct hl_session *session, struc
     row->is_held = true;
     row->held_by = row->held_by ? row->held_by : "core/duplicate";
     hilum_rc rc = row_write(batch, session, row, known->series, 1);
+    if (rc == HILUM_OK)
+        rc = hl_known_number(session, row, 0);
     return rc == HILUM_OK ? event_write(batch, session, row) : rc;
 }
 
@@ -208,6 +210,8 @@ static hilum_rc superseding_add(struct batch *batch, struct hl_session *session,
     hilum_rc rc = hl_known_retire(batch->record, session, known, row->on_known);
     if (rc == HILUM_OK)
         rc = row_write(batch, session, row, known->series, 0);
+    if (rc == HILUM_OK)
+        rc = hl_known_number(session, row, 0);
     if (rc == HILUM_OK)
         rc = hl_known_succeed(session, known, row, who);
     return rc == HILUM_OK ? event_write(batch, session, row) : rc;
@@ -275,6 +279,8 @@ static hilum_rc restored_write(struct batch *batch, struct hl_session *session,
     hilum_rc rc = restored_place(batch, session, row, &place);
     if (rc == HILUM_OK)
         rc = row_write(batch, session, row, place.series, was->state);
+    if (rc == HILUM_OK && was->version > 0)
+        rc = hl_known_number(session, row, was->version);
     if (rc == HILUM_OK)
         rc = journal_write(batch, session, row, *was->fields ? was->fields : NULL);
     if (rc == HILUM_OK)

@@ -56,6 +56,15 @@ static hilum_rc label_add(const struct context *context, const json_t *arguments
                           "tti", context->study_uid, label, hl_now_us());
 }
 
+/* What a rule remembers, in the transaction of its plan: a replay writes the same again. */
+static hilum_rc value_keep(const struct context *context, const json_t *arguments)
+{
+    const char *key = json_string_value(json_object_get(arguments, "key"));
+    const char *value = json_string_value(json_object_get(arguments, "value"));
+    return key ? hl_kv_write(context->session, "rules", key, value)
+               : hl_fail(HILUM_EINVAL, "verb kv: argument key: expected a text");
+}
+
 /* One row of the step, about the object the event is about. */
 static const char JOB_SQL[] =
     "INSERT INTO job (type, lane, priority, due_us, entry, rule, ordinal, instance, "
@@ -149,6 +158,8 @@ static hilum_rc step_write(const struct context *context, const struct hl_plan_s
         rc = hl_fail(HILUM_EINVAL, "verb %s: arguments: expected a JSON object", step->verb);
     else if (strcmp(step->verb, "tag") == 0)
         rc = label_add(context, arguments);
+    else if (strcmp(step->verb, "kv") == 0)
+        rc = value_keep(context, arguments);
     else if (strcmp(step->verb, "retrieve") == 0)
         rc = retrieve_write(context, step, arguments);
     else

@@ -134,6 +134,8 @@ hilum_rc hl_known_compare(struct hl_record *record, struct hl_session *session,
 /* It is current no more. */
 hilum_rc hl_known_retire(struct hl_record *record, struct hl_session *session,
                          const struct hl_known *known, enum hl_known_uid how);
+/* Gives the row just written its number under its UID; 0: the next one. */
+hilum_rc hl_known_number(struct hl_session *session, const struct hl_instance *row, int64_t number);
 /* Counts, attributes, waiting jobs and audit go over to the row just written. */
 hilum_rc hl_known_succeed(struct hl_session *session, const struct hl_known *known,
                           const struct hl_instance *row, const char *who);
@@ -195,6 +197,14 @@ int64_t hl_erasure_due(const struct hl_record *record);
 /* Series, study and totals keep sums of what counts; what waits to be erased is in none of them. */
 hilum_rc hl_sizes_add(struct hl_session *session, int64_t series, int64_t study, int64_t more);
 
+/* compression.c: adds to the sums of a rule and syntax. */
+hilum_rc hl_compression_sum_add(struct hl_session *session, const struct hl_compression_sum *sum,
+                                int64_t at_us);
+
+/* audit.c, within a unit. value NULL: the key goes. One row a key; the last write wins. */
+hilum_rc hl_kv_write(struct hl_session *session, const char *space, const char *key,
+                     const char *value);
+
 /* ---- save.c: with the turn ---------------------------------------------------------------------------- */
 
 /* The numbers are in files beside the objects and in triggers (009_saved): they never change. */
@@ -207,7 +217,8 @@ enum hl_fact {
     HL_FACT_JOB,
     HL_FACT_ENTRY, /* of the journal, to be handled; those of objects follow from HL_FACT_UNTIL */
     HL_FACT_UNTIL, /* objects that began to arrive before are handled */
-    HL_FACT_HEAD   /* of a log object: whose it is */
+    HL_FACT_HEAD,  /* of a log object: whose it is */
+    HL_FACT_COMPRESSION /* what it has saved by rule and syntax: all of it in one line */
 };
 hilum_rc hl_save_began(struct hl_record *record, struct hl_session *session);
 void hl_save_committed(struct hl_record *record, struct hl_session *session, unsigned notes,
@@ -223,6 +234,7 @@ hilum_rc hl_restore_check(struct hl_record *record);
 struct hl_restored {
     void *line; /* owns the texts; NULL: nothing is known of it */
     int64_t state, received_us, due_us;
+    int64_t version; /* 0: not told */
     bool is_held, is_erasing;
     uint8_t digest_received[16];
     const char *why, *fields, *peer, *calling_aet, *called_aet, *address, *received_as;

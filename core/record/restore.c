@@ -62,7 +62,7 @@ static bool name_of(const json_t *line, int kind, char out[300])
     case HL_FACT_UNTIL: snprintf(out, 300, "%.24s", catalogue_of(line)); return v != NULL;
     default:
         hl_line_name(line, (int64_t)json_integer_value(json_object_get(line, "id")), out);
-        return kind > HL_FACT_OBJECT && kind <= HL_FACT_ENTRY;
+        return (kind > HL_FACT_OBJECT && kind <= HL_FACT_ENTRY) || kind == HL_FACT_COMPRESSION;
     }
 }
 
@@ -264,7 +264,8 @@ hilum_rc hl_restore_object(struct hl_session *session, const struct hl_location 
                                 .called_aet = hl_line_text(v, 11),
                                 .address = hl_line_text(v, 12),
                                 .fields = hl_line_text(v, 13),
-                                .received_as = hl_line_text(v, 14)};
+                                .received_as = hl_line_text(v, 14),
+                                .version = hl_line_int(v, 15)};
     digest_read(hl_line_text(v, 5), out->digest_received);
     return HILUM_OK;
 }

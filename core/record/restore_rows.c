@@ -1,5 +1,6 @@
 /* Lines of the log become rows: persons, decisions, jobs, events; then all counts are made again. Each runs within a unit
  * of restore.c. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -208,6 +209,33 @@ static hilum_rc entry_apply(struct hl_restoring *restoring, struct hl_session *s
     return rc;
 }
 
+/* ---- sums of compression ---------------------------------------------------------------------------------------- */
+
+/* Added, for the new catalogue may have some already; of two lost ones both count. */
+static hilum_rc compression_apply(struct hl_restoring *restoring, struct hl_session *session,
+                                  const json_t *line, int64_t *id)
+{
+    const json_t *item;
+    size_t i;
+    hilum_rc rc = HILUM_OK;
+    (void)restoring;
+    *id = 0;
+    json_array_foreach(json_object_get(line, "a"), i, item)
+    {
+        struct hl_compression_sum sum = {.done = (uint64_t)hl_line_int(item, 2),
+                                         .kept = (uint64_t)hl_line_int(item, 3),
+                                         .bytes_before = (uint64_t)hl_line_int(item, 4),
+                                         .bytes_after = (uint64_t)hl_line_int(item, 5),
+                                         .work_us = hl_line_int(item, 6)};
+        snprintf(sum.rule, sizeof sum.rule, "%s", hl_line_text(item, 0));
+        snprintf(sum.syntax, sizeof sum.syntax, "%s", hl_line_text(item, 1));
+        snprintf(sum.last_kept, sizeof sum.last_kept, "%s", hl_line_text(item, 8));
+        if (rc == HILUM_OK)
+            rc = hl_compression_sum_add(session, &sum, hl_line_int(item, 7));
+    }
+    return rc;
+}
+
 /* ---- counts --------------------------------------------------------------------------------------------------- */
 
 /* Rows ?1 < id <= ?2 of each level, from the level below. Made again instead of added up on
@@ -286,5 +314,7 @@ hilum_rc hl_record_restore_rest(struct hl_record *record)
         rc = hl_restore_pages(record, HL_FACT_JOB, job_apply, HL_NOTE_JOBS);
     if (rc == HILUM_OK)
         rc = hl_restore_pages(record, HL_FACT_ENTRY, entry_apply, HL_NOTE_JOURNAL);
+    if (rc == HILUM_OK)
+        rc = hl_restore_pages(record, HL_FACT_COMPRESSION, compression_apply, 0);
     return rc == HILUM_OK ? count_all(record) : rc;
 }

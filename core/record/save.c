@@ -44,7 +44,10 @@ static const struct {
          "coalesce(x.due_us, 0), coalesce(x.why, ''), o.peer, o.calling_aet, o.called_aet, "
          "o.address, "
          "coalesce((SELECT j.fields FROM quarantine q JOIN journal j ON j.id = q.entry "
-         "WHERE q.instance = i.id ORDER BY q.id DESC LIMIT 1), ''), l.received_as FROM instance i "
+         "WHERE q.instance = i.id ORDER BY q.id DESC LIMIT 1), ''), l.received_as, "
+         "CASE WHEN i.version > 0 THEN i.version ELSE (SELECT count(*) FROM instance z "
+         "WHERE z.uid = i.uid AND z.state = 0 AND z.id <= i.id) + (SELECT count(*) FROM instance z "
+         "WHERE z.uid = i.uid AND z.state <> 0 AND z.id <= i.id) END FROM instance i "
          "JOIN location l ON l.instance = i.id JOIN source o ON o.id = i.source "
          "LEFT JOIN erasure x ON x.store = l.store AND x.object_key = l.object_key WHERE i.id = ?1",
          {"SELECT id, rule, reason, state, at_us, who, decided_us FROM quarantine "
@@ -104,6 +107,13 @@ static const struct {
          {NULL, NULL},
          "SELECT id FROM journal WHERE state = 0 AND id > ?1 AND event NOT IN (" OF_OBJECTS
          ") AND ?3 = ?3 ORDER BY id LIMIT ?2"},
+    [HL_FACT_COMPRESSION] =
+        {"SELECT count(*) FROM compression WHERE ?1 = ?1",
+         {"SELECT rule, syntax, done, kept, bytes_before, bytes_after, work_us, last_us, last_kept "
+          "FROM compression WHERE ?1 = ?1 ORDER BY rule, syntax",
+          NULL},
+         "SELECT id FROM (SELECT 1 AS id) one WHERE id > ?1 AND EXISTS (SELECT 1 FROM compression) "
+         "AND ?3 = ?3 LIMIT ?2"},
 };
 
 /* Numbers beyond 2^53 are exact here: jansson reads integers as 64 bits. */
@@ -436,7 +446,8 @@ hilum_rc hl_record_save_all(struct hl_record *record,
     hl_buf_fini(&lines);
     for (int kind = HL_FACT_OBJECT; kind <= HL_FACT_ENTRY && rc == HILUM_OK; kind++)
         rc = kind_write(record, kind, until - ENDED_US, write, arg);
-    return rc;
+    return rc == HILUM_OK ? kind_write(record, HL_FACT_COMPRESSION, until - ENDED_US, write, arg)
+                          : rc;
 }
 
 /* ---- this database ------------------------------------------------------------------------------------------------ */

@@ -213,12 +213,31 @@ hilum_rc hl_known_succeed(struct hl_session *session, const struct hl_known *kno
     return rc == HILUM_OK ? supersede_audit(session, known, row, who) : rc;
 }
 
+/* One more than any content that came before, whether its row is still there or not. */
+hilum_rc hl_known_number(struct hl_session *session, const struct hl_instance *row, int64_t number)
+{
+    const char *uid = hl_attrs_text(row->attrs, HL_SOP_INSTANCE_UID);
+    hilum_rc rc = HILUM_OK;
+    if (number == 0)
+        rc = hl_session_int(session, &number,
+                            "SELECT 1 + CASE WHEN count(*) > coalesce(max(version), 0) THEN "
+                            "count(*) ELSE max(version) END FROM (SELECT version FROM instance "
+                            "WHERE uid = ?1 AND state = 0 AND id <> ?2 UNION ALL SELECT version "
+                            "FROM instance WHERE uid = ?1 AND state <> 0 AND id <> ?2) z",
+                            "ti", uid, row->instance_id);
+    return rc == HILUM_OK
+               ? hl_session_run(session, "UPDATE instance SET version = ?2 WHERE id = ?1", "ii",
+                                row->instance_id, number)
+               : rc;
+}
+
 /* ---- shown and fetched ----------------------------------------------------------------------------------------- */
 
 /* Numbers count everything that ever came under the UID; rows of instances are never deleted. */
 #define NUMBERED                                                                                   \
     "SELECT i.id, i.uid, i.state, i.received_us, i.source, i.digest_received, "                    \
-    "row_number() OVER (PARTITION BY i.uid ORDER BY i.id) AS number FROM instance i WHERE i.uid "  \
+    "CASE WHEN i.version > 0 THEN i.version ELSE row_number() OVER (PARTITION BY i.uid "           \
+    "ORDER BY i.id) END AS number FROM instance i WHERE i.uid "                                    \
     "IN "
 
 /* The location decides before the state: a row outlives its object. */

@@ -359,6 +359,27 @@ static int verb_tag(lua_State *lua)
     return step_add(lua, run, "tag");
 }
 
+/* ev:kv(key [, value]): kept for hilum.kv.get of later runs of any rule; without a value it goes. In the plan like all else,
+ * so a rule that fails keeps nothing. */
+static int verb_kv(lua_State *lua)
+{
+    struct hl_run *run = run_check(lua);
+    size_t n_key, n_value = 0;
+    const char *key = luaL_checklstring(lua, 2, &n_key);
+    const char *value = luaL_optlstring(lua, 3, NULL, &n_value);
+    luaL_argcheck(lua, n_key > 0 && n_key <= 128, 2, "expected a key of 1 to 128 bytes");
+    luaL_argcheck(lua, n_value <= 4096, 3, "expected a value of at most 4096 bytes");
+    hl_buf_clear(&run->scratch);
+    hl_buf_text(&run->scratch, "{\"key\":");
+    hl_buf_json_string(&run->scratch, key);
+    if (value) {
+        hl_buf_text(&run->scratch, ",\"value\":");
+        hl_buf_json_string(&run->scratch, value);
+    }
+    hl_buf_byte(&run->scratch, '}');
+    return step_add(lua, run, "kv");
+}
+
 /* How an object is kept can be chosen while it is not kept yet. */
 static void keeping_check(lua_State *lua, const struct hl_run *run, const char *verb)
 {
@@ -600,11 +621,17 @@ static int event_tostring(lua_State *lua)
 /* With __metatable false a rule can neither read nor replace what an event is. */
 void hl_script_event_open(lua_State *lua)
 {
-    static const luaL_Reg methods[] = {{"text", event_text},        {"has", event_has},
-                                       {"int", event_int},          {"set", event_set},
-                                       {"send", verb_send},         {"tag", verb_tag},
-                                       {"store", verb_store},       {"duplicates", verb_duplicates},
-                                       {"compress", verb_compress}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"text", event_text},
+                                       {"has", event_has},
+                                       {"int", event_int},
+                                       {"set", event_set},
+                                       {"send", verb_send},
+                                       {"tag", verb_tag},
+                                       {"store", verb_store},
+                                       {"duplicates", verb_duplicates},
+                                       {"compress", verb_compress},
+                                       {"kv", verb_kv},
+                                       {NULL, NULL}};
     luaL_newmetatable(lua, EVENT_TYPE);
     luaL_newlib(lua, methods);
     lua_pushcclosure(lua, event_index, 1);

@@ -308,7 +308,7 @@ static hilum_rc read_event(void *arg, const char *reader, hilum_event *event, co
 static bool has_verb(void *arg, const char *verb)
 {
     struct hl_server *server = arg;
-    static const char *const own[] = {"send", "tag", "compress", "retrieve"};
+    static const char *const own[] = {"send", "tag", "kv", "compress", "retrieve"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strcmp(verb, own[i]) == 0)
             return true;
@@ -331,6 +331,7 @@ static bool has_store(void *arg, const char *name)
 static hilum_rc allow_verb(void *arg, const char *rule, const char *verb)
 {
     static const char *const actions[][2] = {{"tag", "instance.tag"},
+                                             {"kv", "instance.tag"},
                                              {"store", "instance.keep"},
                                              {"duplicates", "instance.keep"},
                                              {"compress", "instance.keep"}};

@@ -244,10 +244,11 @@ json_t *hl_server_view_rebuilt(const json_t *record)
     json_object_set_new(view, "archive", archive_line(record));
     json_object_set_new(
         view, "restored",
-        json_string("objects, decisions about patients, corrections, quarantine, versions, labels, "
-                    "deliveries"));
+        json_string("objects and who sent them, decisions about patients, corrections, quarantine, "
+                    "versions, labels, deliveries, sums of compression"));
     json_object_set_new(view, "not restored",
-                        json_string("the audit record; who sent what is simply current"));
+                        json_string("the audit record, values of rules and plugins, plugins' "
+                                    "tables: from a backup (core/record/README.md)"));
     return view;
 }
 

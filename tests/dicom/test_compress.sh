@@ -95,10 +95,14 @@ check "what comes back" comes_back 1.2.999.75
 check "fsck is content after crashes" sh -c "'$build/bin/hilum' --data '$work/server/data' archive fsck >/dev/null"
 
 # ---- the catalogue is lost: compressed objects and their originals are one object each, and a resend is known
+sums() { hilum --json store report | $python -c 'import json, sys; print(sorted((r["rule"], r["syntax"], r["done"], r["kept"], r["work_us"], r["last_us"], r["last_kept"], r["bytes_before"], r["bytes_after"]) for r in json.loads(sys.stdin.read())))'; }
+before=$(sums)
+check "something was saved" test "$before" != '[]'
 stop_server
 rm -f "$work"/server/data/catalog* "$work"/server/data/*.db*
 start_server "$site"
 hilum archive rebuild >"$work/rebuilt" 2>&1 || bad "rebuild: $(tail -n 2 "$work/rebuilt")"
+equal "what compression has saved comes back" "$before" "$(sums)"
 for one in 71 72 73 74 75; do
     check "what comes back of study $one" comes_back "1.2.999.$one"
 done

@@ -333,6 +333,27 @@ static void plan__has_the_steps_in_order(void **unused)
     site_close(&site);
 }
 
+static void plan__keeps_and_forgets_values(void **unused)
+{
+    (void)unused;
+    struct site site;
+    site_open(&site, NULL);
+    site_rules(&site,
+               "hilum.on { event = 'instance.stored', name = 'a', run = function(ev)\n"
+               "  ev:kv('last', '\"1\"') ev:kv('last')\n"
+               "  assert(not pcall(ev.kv, ev, '')) assert(not pcall(ev.kv, ev, ('k'):rep(129)))\n"
+               "  assert(not pcall(ev.kv, ev, 'k', ('v'):rep(4097))) end }");
+    hilum_event *event = ct_event("instance.stored");
+    assert_int_equal(dispatch(&site, event, HILUM_NOTIFY).verdict, HILUM_PASS);
+    assert_int_equal(hl_event_plan_count(event), 2);
+    assert_string_equal(hl_event_plan_at(event, 0)->verb, "kv");
+    assert_string_equal(hl_event_plan_at(event, 0)->arguments,
+                        "{\"key\":\"last\",\"value\":\"\\\"1\\\"\"}");
+    assert_string_equal(hl_event_plan_at(event, 1)->arguments, "{\"key\":\"last\"}");
+    hl_event_free(event);
+    site_close(&site);
+}
+
 static void plan__of_a_failed_rule_is_empty_and_others_stay(void **unused)
 {
     (void)unused;
@@ -747,6 +768,7 @@ int main(void)
         cmocka_unit_test(verdict__each_has_its_phase),
         cmocka_unit_test(on_error__decides_instead_of_hold),
         cmocka_unit_test(plan__has_the_steps_in_order),
+        cmocka_unit_test(plan__keeps_and_forgets_values),
         cmocka_unit_test(plan__of_a_failed_rule_is_empty_and_others_stay),
         cmocka_unit_test(plan__is_delayed_by_a_century_at_most),
         cmocka_unit_test(event__gives_fields_texts_and_numbers),
