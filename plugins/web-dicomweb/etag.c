@@ -84,10 +84,10 @@ bool web_tag_show(const struct web_call *call, const struct web_tag *tag)
 {
     char text[40];
     const char *known = call->api->header(call->http, "If-None-Match");
-    snprintf(text, sizeof text, "\"%016llx%016llx\"", (unsigned long long)tag->a,
-             (unsigned long long)tag->b);
+    snprintf(text, sizeof text, "%s\"%016llx%016llx\"", tag->is_weak ? "W/" : "",
+             (unsigned long long)tag->a, (unsigned long long)tag->b);
     call->api->add_header(call->http, "ETag", text);
-    return known != NULL && strstr(known, text) != NULL;
+    return known != NULL && strstr(known, strchr(text, '"')) != NULL;
 }
 
 hilum_rc web_unchanged(const struct web_call *call)

@@ -291,7 +291,7 @@ static void tag_request(const struct web_call *call, const char *type, struct we
 
 static void tag_make(const struct web_call *call, struct rendered *r, struct web_tag *tag)
 {
-    *tag = (struct web_tag){0, 0};
+    *tag = (struct web_tag){0};
     tag_request(call, r->type, tag);
     web_tag_list(tag, &r->list);
     web_tag_form(tag, call->web, r->parts.is_single);
@@ -367,7 +367,7 @@ hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type)
     struct web_view view;
     struct web_picture picture = {NULL, 0, 0};
     hilum_object *object = NULL;
-    struct web_tag tag = {0, 0};
+    struct web_tag tag = {0};
     int best = web_accept(content_type, offers, 2);
     if (best < 0)
         return web_refuse(call, 406,

@@ -12,6 +12,7 @@
 
 struct retrieve {
     struct web_parts parts; /* first: freed as such */
+    struct web_offer form;  /* without a syntax */
     struct web_list list;
     char targets[WEB_SYNTAXES][68]; /* for each syntax stored; "": the client takes none */
     size_t at;
@@ -40,12 +41,13 @@ static bool is_native(const char *syntax)
 }
 
 /* Does it take instances without saying in which syntax? */
-static bool names_no_syntax(const char *accept, bool is_single)
+static bool names_no_syntax(const char *accept, const struct web_offer *form)
 {
     struct web_range range;
     while (accept != NULL && web_range_next(&accept, &range)) {
-        const char *type = is_single ? range.media : range.type;
-        if (strcmp(type, WEB_DICOM) == 0 && range.syntax[0] == '\0' && range.quality > 0)
+        const char *type = form->media != NULL ? range.media : range.type;
+        const char *wanted = form->media != NULL ? form->media : form->type;
+        if (strcmp(type, wanted) == 0 && range.syntax[0] == '\0' && range.quality > 0)
             return true;
     }
     return false;
@@ -53,12 +55,12 @@ static bool names_no_syntax(const char *accept, bool is_single)
 
 /* The stored syntax first: what a client likes as well is not worth a conversion. Then what is uncompressed (of compressed
  * pixels explicit little endian), then what can be encoded without loss. */
-static const char *best_syntax(const char *accept, const char *stored, bool is_single)
+static const char *best_syntax(const char *accept, const char *stored, const struct web_offer *form)
 {
     struct web_offer offers[1 + N_NATIVES + N_ENCODED];
     size_t n = 0, n_natives = is_native(stored) ? N_NATIVES : 1;
-    offers[n++] =
-        (struct web_offer){is_single ? WEB_DICOM : NULL, is_single ? NULL : WEB_DICOM, stored};
+    offers[n] = *form;
+    offers[n++].syntax = stored;
     for (size_t i = 0; i < n_natives + N_ENCODED; i++) {
         offers[n] = offers[0];
         offers[n++].syntax = i < n_natives ? natives[i] : encoded[i - n_natives];
@@ -93,22 +95,23 @@ static bool can_convert(struct retrieve *retrieve, unsigned syntax, const char *
 static void target_choose(struct retrieve *retrieve, const char *accept, unsigned syntax)
 {
     const char *stored = retrieve->list.syntaxes[syntax];
-    const char *best = best_syntax(accept, stored, retrieve->parts.is_single);
+    const char *best = best_syntax(accept, stored, &retrieve->form);
     if (best != NULL && strcmp(best, stored) != 0 && !can_convert(retrieve, syntax, best))
         best = NULL;
     /* Who names no syntax means explicit little endian; clients that forgot to say "*" are common, and each part tells
      * what it is. */
-    if (best == NULL && names_no_syntax(accept, retrieve->parts.is_single))
+    if (best == NULL && names_no_syntax(accept, &retrieve->form))
         best = stored;
     snprintf(retrieve->targets[syntax], sizeof *retrieve->targets, "%s", best != NULL ? best : "");
 }
 
-/* Several parts, or one alone where the client asked for that; -1: neither. */
-static int form_choose(const struct web_call *call, const char *accept)
+/* Several parts, an archive, or one alone where there is one. */
+static const struct web_offer *form_choose(const struct web_call *call, const char *accept)
 {
-    static const struct web_offer forms[] = {{NULL, WEB_DICOM, NULL}, {WEB_DICOM, NULL, NULL}};
-    bool is_one = call->uids[2] != NULL;
-    return web_accept(accept, forms, is_one ? 2 : 1);
+    static const struct web_offer forms[] = {
+        {NULL, WEB_DICOM, NULL}, {WEB_ZIP, NULL, NULL}, {WEB_DICOM, NULL, NULL}};
+    int best = web_accept(accept, forms, call->uids[2] != NULL ? 3 : 2);
+    return best >= 0 ? &forms[best] : NULL;
 }
 
 /* How many of the instances leave: those that do not are left out of the list. */
@@ -169,6 +172,27 @@ static void retrieve_free(struct web_parts *parts)
     free(retrieve);
 }
 
+/* SERIES/INSTANCE.dcm: unique, and safe on every file system. */
+static hilum_rc instance_file(struct web_parts *parts, struct web_file *out)
+{
+    const struct retrieve *retrieve = (const struct retrieve *)parts;
+    const struct hilum_object_api *objects = parts->web->host->objects;
+    struct hilum_object_names names = {.size = sizeof names};
+    hilum_rc rc = objects->names(retrieve->object, &names);
+    if (rc != HILUM_OK)
+        return rc;
+    /* A UID of dots only would be a way out of the folder. */
+    snprintf(out->name, sizeof out->name, "%s%.64s/%s%.64s.dcm",
+             names.series_uid[0] == '.' ? "_" : "", names.series_uid,
+             names.sop_instance[0] == '.' ? "_" : "", names.sop_instance);
+    const struct web_item *item = &retrieve->list.items[retrieve->at - 1];
+    out->is_compressed = !is_native(retrieve->targets[item->syntax]) ||
+                         strcmp(retrieve->targets[item->syntax], DEFLATED) == 0;
+    if (objects->lends(retrieve->object, &out->length) != HILUM_OK)
+        out->length = HILUM_LENGTH_UNKNOWN;
+    return HILUM_OK;
+}
+
 static hilum_rc refuse_syntaxes(const struct web_call *call, const struct web_list *list)
 {
     char text[400];
@@ -186,7 +210,8 @@ static void tag_make(const struct retrieve *retrieve, struct web_tag *tag)
     web_tag_list(tag, &retrieve->list);
     for (unsigned i = 0; i < retrieve->list.n_syntaxes; i++)
         web_tag_text(tag, retrieve->targets[i]);
-    web_tag_form(tag, retrieve->parts.web, retrieve->parts.is_single);
+    web_tag_form(tag, retrieve->parts.web, retrieve->form.media != NULL);
+    web_tag_text(tag, retrieve->form.media != NULL ? retrieve->form.media : "");
 }
 
 static bool is_as_stored(const struct retrieve *retrieve)
@@ -199,17 +224,27 @@ static bool is_as_stored(const struct retrieve *retrieve)
     return true;
 }
 
+/* Which of the path's UIDs is the most of it. */
+static size_t deepest(const struct web_call *call)
+{
+    return call->uids[2] != NULL ? 2 : call->uids[1] != NULL ? 1 : 0;
+}
+
 /* Frees. */
 static hilum_rc answer(const struct web_call *call, struct retrieve *retrieve, uint32_t status)
 {
     struct web_tag tag = {0};
     struct web_parts *parts = &retrieve->parts;
+    bool is_zip = retrieve->form.media != NULL && strcmp(retrieve->form.media, WEB_ZIP) == 0;
     tag_make(retrieve, &tag);
+    tag.is_weak = is_zip; /* lengths are told once objects lie still */
     web_tag_boundary(call->web, &tag, parts->boundary);
     bool is_known = web_tag_show(call, &tag) && status == 200;
     hilum_rc rc = is_known ? web_unchanged(call) : HILUM_EUNSUP;
     if (rc == HILUM_EUNSUP) {
         web_audit_retrieve(call, "instances", retrieve->list.n, call->uids[2] != NULL);
+        if (is_zip)
+            return web_zip_send(call, status, call->uids[deepest(call)], parts);
         if (is_as_stored(retrieve))
             rc = web_lend(call, status, &retrieve->list, parts->is_single ? NULL : parts->boundary);
         if (rc == HILUM_EUNSUP)
@@ -221,19 +256,22 @@ static hilum_rc answer(const struct web_call *call, struct retrieve *retrieve, u
 
 hilum_rc web_retrieve(const struct web_call *call, const char *accept)
 {
-    int form = form_choose(call, accept);
-    if (form < 0)
+    const struct web_offer *form = form_choose(call, accept);
+    if (form == NULL)
         return web_refuse(call, 406,
-                          "instances are sent as multipart/related; type=\"application/dicom\"");
+                          "instances are sent as multipart/related; type=\"application/dicom\" and "
+                          "as application/zip");
     struct retrieve *retrieve = calloc(1, sizeof *retrieve);
     if (retrieve == NULL)
         return HILUM_ENOMEM;
+    retrieve->form = *form;
     retrieve->parts = (struct web_parts){.web = call->web,
                                          .who = call->api->request(call->http)->who,
-                                         .is_single = form == 1,
+                                         .is_single = form->media != NULL,
                                          .begin = instance_begin,
                                          .read = instance_read,
-                                         .free = retrieve_free};
+                                         .free = retrieve_free,
+                                         .file = instance_file};
     hilum_rc rc = web_list_make(call, &retrieve->list);
     size_t n = retrieve->list.n;
     if (rc == HILUM_OK && negotiate(retrieve, accept) > 0)

@@ -45,7 +45,7 @@ static hilum_rc open_named(const struct web_call *call, const char *study, const
                            const char *instance, hilum_object **out)
 {
     struct web_call other = *call;
-    struct web_tag tag = {0, 0};
+    struct web_tag tag = {0};
     if (study != NULL && web_is_uid(study))
         other.uids[0] = study;
     other.uids[1] = series;

@@ -33,7 +33,7 @@ static bool folder_make(const struct web *web, char out[PATH_LENGTH])
 static bool path_make(const struct web *web, const char *sop_instance, int64_t instance,
                       uint64_t frame, const char *kind, char out[PATH_LENGTH])
 {
-    struct web_tag tag = {0, 0};
+    struct web_tag tag = {0};
     web_tag_text(&tag, sop_instance);
     web_tag_text(&tag, HILUM_VERSION);
     web_tag_add(&tag, (uint64_t)instance);
@@ -269,7 +269,7 @@ static hilum_rc read_frame(const struct web_call *call, uint64_t *out)
 static hilum_rc answer(const struct web_call *call, struct asked *asked,
                        const struct web_list *list)
 {
-    struct web_tag tag = {0, 0};
+    struct web_tag tag = {0};
     web_tag_text(&tag, call->api->request(call->http)->path);
     web_tag_text(&tag, call->api->request(call->http)->query);
     web_tag_text(&tag, "thumbnail " HILUM_VERSION);

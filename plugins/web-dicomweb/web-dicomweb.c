@@ -88,8 +88,8 @@ static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum
 /* What each kind of request understands and answers with. */
 #define RELATED  "multipart/related"
 #define SEARCHES .gives = WEB_JSON "," RELATED, .params = web_search_params
-#define OBJECTS  .gives = RELATED, .params = web_retrieve_params
-#define OBJECT   .gives = RELATED "," WEB_DICOM, .params = web_retrieve_params
+#define OBJECTS  .gives = RELATED "," WEB_ZIP, .params = web_retrieve_params
+#define OBJECT   .gives = RELATED "," WEB_DICOM "," WEB_ZIP, .params = web_retrieve_params
 #define HEADS    .gives = WEB_JSON "," RELATED, .params = web_known_params
 #define BYTES    .gives = RELATED ",application/octet-stream", .params = web_retrieve_params
 #define PICTURES .gives = "image/jpeg,image/png,video/mp4," RELATED, .params = web_rendered_params

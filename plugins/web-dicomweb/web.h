@@ -168,6 +168,7 @@ void web_list_fini(struct web_list *list);
 /* A digest of everything an answer depends on. Zero-initialised is empty. */
 struct web_tag {
     uint64_t a, b;
+    bool is_weak; /* the same meaning, not the same bytes */
 };
 void web_tag_add(struct web_tag *tag, uint64_t value);
 void web_tag_text(struct web_tag *tag, const char *text);
@@ -189,6 +190,13 @@ hilum_rc web_lend(const struct web_call *call, uint32_t status, const struct web
 
 /* ---- bodies of parts (parts.c) ---- */
 
+/* A part as a file of an archive. */
+struct web_file {
+    char name[200];
+    uint64_t length; /* HILUM_LENGTH_UNKNOWN: it is made as it leaves */
+    bool is_compressed;
+};
+
 /* A multipart/related body, or its only part alone, as it leaves. Whoever makes one puts its own state behind. */
 struct web_parts {
     struct web *web;
@@ -198,6 +206,8 @@ struct web_parts {
     hilum_rc (*begin)(struct web_parts *parts, char type[WEB_TYPE_MAX]);
     hilum_rc (*read)(struct web_parts *parts, const void **bytes, uint64_t *n); /* *n 0: its end */
     void (*free)(struct web_parts *parts);
+    /* For web_zip_send: as which file the part that was just begun is told. */
+    hilum_rc (*file)(struct web_parts *parts, struct web_file *out);
     char boundary[33]; /* web_tag_boundary */
     /* ---- of parts.c ---- */
     char text[WEB_LINE_MAX];
@@ -207,6 +217,11 @@ struct web_parts {
 /* Answers with it, and frees it in every case. type: the parts' media type; of a single part its whole one. */
 hilum_rc web_parts_send(const struct web_call *call, uint32_t status, const char *type,
                         struct web_parts *parts);
+
+#define WEB_ZIP "application/zip"
+/* The same as an archive NAME.zip (zip.c). */
+hilum_rc web_zip_send(const struct web_call *call, uint32_t status, const char *name,
+                      struct web_parts *parts);
 
 /* For a body put together otherwise, of one part: the whole's media type, what comes before the part and behind it. */
 void web_parts_texts(struct web_parts *parts, const char *type, const char *part_type,
