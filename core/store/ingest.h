@@ -168,8 +168,8 @@ const struct hl_stored *hl_outgoing_stored(const struct hl_outgoing *outgoing);
  * one nobody knows. */
 uint64_t hl_outgoing_length(const struct hl_outgoing *outgoing);
 /* Before the first piece: let it leave in this syntax, decoded if it is stored compressed, encoded without loss if that
- * is a compressed one. Reads what is no value once and decodes (encodes) all frames (of over 1 GiB of native ones only
- * the first), so that what has no conversion is refused here: HILUM_EUNSUP, HILUM_ECORRUPT (broken code stream),
+ * is a compressed one. Reads what is no value once and decodes (encodes) all frames (over 1 GiB of native ones
+ * twice), so that what has no conversion is refused here: HILUM_EUNSUP, HILUM_ECORRUPT (broken code stream),
  * HILUM_EINVAL (damaged nested content), HILUM_EFULL (no room for temporary files), HILUM_ENOMEM. After a failure it leaves as
  * it would have before. Corrections are applied. Memory is two frames and HL_SPOOL_MEMORY, whatever the size. */
 hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax);

@@ -106,7 +106,8 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     store->record = record;
     store->bus = bus;
     store->options = *options;
-    store->spool = (struct hl_spool_place){options->spool_dir, options->min_free};
+    store->spool =
+        (struct hl_spool_place){.dir = options->spool_dir, .min_free = options->min_free};
     atomic_init(&store->duplicates_policy, (unsigned)options->duplicates);
     pthread_mutex_init(&store->holds_lock, NULL);
     store->verified = hl_verified_new();

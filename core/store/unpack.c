@@ -376,32 +376,45 @@ static hilum_rc spool_split(struct hl_unpack *unpack)
     return rc == HILUM_OK && filled ? hl_spool_add(&unpack->spool, &waiting, 1) : rc;
 }
 
-static hilum_rc spool_frames(struct hl_unpack *unpack)
+/* *done counts the frames that were decoded well. */
+static hilum_rc spool_frames(struct hl_unpack *unpack, uint64_t *done)
 {
     hilum_rc rc = HILUM_OK;
-    for (uint64_t i = 0; rc == HILUM_OK && i < unpack->frames.n; i++) {
-        rc = load(unpack, i);
-        if (rc == HILUM_OK)
-            rc = hl_spool_add(&unpack->spool, unpack->pixels, (size_t)unpack->frame_bytes);
+    for (*done = 0; rc == HILUM_OK && *done < unpack->frames.n;) {
+        rc = load(unpack, *done);
+        if (rc != HILUM_OK)
+            break;
+        ++*done;
+        rc = hl_spool_add(&unpack->spool, unpack->pixels, (size_t)unpack->frame_bytes);
     }
     return rc;
 }
 
+/* Decoded to see that they can be, and again as they leave: time for what there is no room for. */
+static hilum_rc prove_frames(struct hl_unpack *unpack, uint64_t first)
+{
+    hilum_rc rc = HILUM_OK;
+    for (uint64_t i = first; rc == HILUM_OK && i < unpack->frames.n; i++)
+        rc = load(unpack, i);
+    return rc;
+}
+
 /* No room is no reason to refuse what may be sound. Split frames have to be spooled, as they
- * cannot be found by arithmetic; of all others it is a precaution, which a full disk or
- * HL_UNPACK_SPOOLED may end. */
+ * cannot be found by arithmetic; all others are kept only to be spared the second decoding,
+ * which a full disk or HL_UNPACK_SPOOLED may end. */
 static hilum_rc spool(struct hl_unpack *unpack, const struct hl_spool_place *place)
 {
     unpack->spool.place = place;
     if (is_split(unpack))
         return spool_split(unpack);
-    if (!place || unpack->frames.n == 1 || unpack->length > HL_UNPACK_SPOOLED)
+    if (!place || unpack->frames.n == 1)
         return HILUM_OK;
-    hilum_rc rc = spool_frames(unpack);
+    uint64_t most = place->most ? place->most : HL_UNPACK_SPOOLED, done = 1;
+    hilum_rc rc = unpack->length <= most ? spool_frames(unpack, &done) : HILUM_EFULL;
     if (rc != HILUM_EFULL)
         return rc;
     hl_spool_fini(&unpack->spool);
-    return HILUM_OK;
+    return prove_frames(unpack, done);
 }
 
 static hilum_rc open_unpack(struct hl_unpack *unpack, const struct hl_scan *scan, int64_t shift,

@@ -281,16 +281,22 @@ static void put_object(struct hl_buf *b, const struct provider *provider, bool i
     put_end(b);
 }
 
-static struct hl_unpack *unpack_of(struct hl_buf *b, const struct hl_codecs *codecs)
+static struct hl_unpack *unpack_at(struct hl_buf *b, const struct hl_codecs *codecs,
+                                   const struct hl_spool_place *place)
 {
     struct hl_frame_source source = {read_buf, b};
     struct hl_scan *scan = scan_of(b, HL_UID_RLE_LOSSLESS);
     struct hl_unpack *unpack = NULL;
-    hilum_rc rc = hl_unpack_new(codecs, HL_UID_RLE_LOSSLESS, scan, 0, &source, NULL, &unpack);
+    hilum_rc rc = hl_unpack_new(codecs, HL_UID_RLE_LOSSLESS, scan, 0, &source, place, &unpack);
     hl_scan_free(scan);
     if (rc != HILUM_OK)
         print_message("%s\n", hl_error());
     return unpack;
+}
+
+static struct hl_unpack *unpack_of(struct hl_buf *b, const struct hl_codecs *codecs)
+{
+    return unpack_at(b, codecs, NULL);
 }
 
 static void frames_come_in_any_order(void **state)
@@ -356,6 +362,44 @@ static void a_broken_frame_is_an_error_and_not_zeros(void **state)
     assert_non_null(strstr(hl_error(), "frame 3"));
     hl_unpack_free(unpack);
     hl_buf_fini(&b);
+}
+
+static unsigned asked; /* codecs, for a frame */
+
+static void count(void *arg, const struct hilum_cap *cap)
+{
+    (void)arg;
+    (void)cap;
+    asked++;
+}
+
+/* Whether frames are kept or there are too many for that. */
+static void a_broken_frame_is_known_before_anything_leaves(void **state)
+{
+    const struct hl_spool_place places[] = {{.dir = "/tmp"}, {.dir = "/tmp", .most = 30}};
+    struct provider *provider = *state;
+    struct hl_codecs codecs = {find, count, nothing, provider};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        struct hl_buf b = {0}, sound = {0};
+        put_object(&b, provider, true);
+        assert_null(unpack_at(&b, &codecs, &places[i]));
+        assert_non_null(strstr(hl_error(), "frame 3"));
+        put_object(&sound, provider, false);
+        struct hl_unpack *unpack = unpack_at(&sound, &codecs, &places[i]);
+        assert_non_null(unpack);
+        asked = 0;
+        for (uint64_t at = 0; at < hl_unpack_length(unpack);) {
+            const uint8_t *bytes;
+            size_t n = 64;
+            assert_int_equal(hl_unpack_bytes(unpack, at, &n, &bytes), HILUM_OK);
+            assert_true(at >= 45 || bytes[0] == (uint8_t)(100 * (at / 15)));
+            at += n;
+        }
+        assert_int_equal(asked, places[i].most ? 3 : 0); /* decoded again, or from the spool */
+        hl_unpack_free(unpack);
+        hl_buf_fini(&b);
+        hl_buf_fini(&sound);
+    }
 }
 
 /* Three frames of 15 bits each, one after the other: 1s at 0, at 15 + 3 and at 30 + 14. */
@@ -464,6 +508,7 @@ int main(void)
         cmocka_unit_test(frames_come_in_any_order),
         cmocka_unit_test(bytes_run_over_frames_and_end_even),
         cmocka_unit_test(a_broken_frame_is_an_error_and_not_zeros),
+        cmocka_unit_test(a_broken_frame_is_known_before_anything_leaves),
         cmocka_unit_test(native_bits_come_from_the_middle_of_bytes),
         cmocka_unit_test(without_a_codec_it_stays_compressed),
         cmocka_unit_test(the_data_set_says_what_the_pixels_are),
