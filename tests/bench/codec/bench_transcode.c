@@ -204,7 +204,7 @@ static long resident_kib(void)
 
 static void large(void)
 {
-    const struct hl_spool_place place = {"/tmp", 0};
+    const struct hl_spool_place place = {.dir = "/tmp"};
     struct hl_pack_wish wish = {.transfer_syntax = "1.2.840.10008.1.2.5"};
     struct hl_pack *pack = NULL;
     struct hl_buf head = {0};

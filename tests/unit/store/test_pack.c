@@ -360,7 +360,7 @@ static void what_cannot_be_kept_is_refused(void **state)
 
 static void a_spool_outgrows_memory(void **state)
 {
-    const struct hl_spool_place place = {"/tmp", 0};
+    const struct hl_spool_place place = {.dir = "/tmp"};
     struct hl_spool spool = {.place = &place}, small = {0};
     enum { PIECE = 1 << 20, N = 35 };
     uint8_t *piece = malloc(PIECE);
@@ -397,7 +397,7 @@ static void a_spool_outgrows_memory(void **state)
 
 static void a_spool_leaves_the_medium_its_room(void **state)
 {
-    const struct hl_spool_place place = {"/tmp", UINT64_MAX / 2};
+    const struct hl_spool_place place = {.dir = "/tmp", .min_free = UINT64_MAX / 2};
     struct hl_spool spool = {.place = &place};
     uint8_t *piece = calloc(1, HL_SPOOL_MEMORY + 1);
     (void)state;
