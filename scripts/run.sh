@@ -107,7 +107,9 @@ dicom=""
 plugins=""
 [ "$demo" = no ] || plugins='{ name = "demo-phantom"; }'
 if [ -n "$http" ]; then
-    plugins+="${plugins:+, }{ name = \"web-dicomweb\"; }, { name = \"auth-local\"; }, { name = \"web-shell\"; }, { name = \"web-admin\"; }, "
+    films="" # moving pictures, where Debian's ffmpeg is
+    [ ! -x /usr/bin/ffmpeg ] || films=' programs = ( "/usr/bin/ffmpeg" );'
+    plugins+="${plugins:+, }{ name = \"web-dicomweb\";$films }, { name = \"auth-local\"; }, { name = \"web-shell\"; }, { name = \"web-admin\"; }, "
     plugins+='{ name = "viewer-ohif"; }, '
     plugins+="{ name = \"http\"; required = true; options = { listen = \"127.0.0.1:$http\";"
     [ -n "$site" ] || plugins+=' unknown_clients = "accept";'

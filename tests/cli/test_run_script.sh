@@ -45,6 +45,13 @@ grep -q "^Pages: $url/ (from this machine without signing in)" "$work/out2"
 if command -v npm >/dev/null; then
     [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/")" = 200 ] || { echo "no page at $url/"; cat "$work/out2"; exit 1; }
 fi
+# Films: made where ffmpeg is installed, and 501 says what to write where it is not.
+us=$(curl -s "$url/dicom-web/instances?Modality=US" | sed -n 's/.*"00081190":{"vr":"UR","Value":\["\([^"]*\)"\]}.*/\1/p' | head -1)
+[ -n "$us" ] || { echo "no ultrasound in the demo"; exit 1; }
+wanted=501
+[ ! -x /usr/bin/ffmpeg ] || wanted=200
+got=$(curl -s -o "$work/film" -w '%{http_code}' -H 'Accept: video/mp4' "$us/rendered")
+[ "$got" = "$wanted" ] || { echo "a film: $got, expected $wanted"; cat "$work/film"; exit 1; }
 kill -TERM "$server"
 wait "$server"
 server=""
