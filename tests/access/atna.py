@@ -6,6 +6,7 @@ import os, subprocess, sys, tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from collector import Collector
 from world import STUDIES, UIDS, Session, World, instance, multipart, part10
+from rsyslog import Rsyslog, is_there
 from judge import equal, until, verdict
 
 ROLES = '{ name = "clinician"; studies = ( { departments = ( "own" ); } ); }'
@@ -109,8 +110,37 @@ def by_udp(work):
     equal("Hilum stops", 0, world.hilum.stop())
 
 
+def by_rsyslog(work):
+    """A collector nobody here wrote."""
+    collector = Rsyslog(work, f"{work}/collector", f"{work}/authority.pem")
+    options = f'collector = "tls:127.0.0.1:{collector.port}"; ca = "{work}/authority.pem"; certificate = "{work}/us.pem"; key = "{work}/us.key"; retry = "200ms"; timeout = "2s";'
+    world = World(work, plugins=f'{{ name = "audit-atna"; required = true; options = {{ {options} }}; }},')
+    who = world.token("radiologist")
+    events = lambda: [m["event"] for m in collector.messages()]
+    world.studies(who, "?PatientName=%E7%8E%8B*")
+    equal("rsyslog is told a start and a query", True, until(lambda: {"110100", "110112"} <= set(events()), 20))
+    collector.stop()
+    for _ in range(3):
+        world.studies(who)
+    equal("which is kept while it is away", True, until(lambda: "the collector does not get" in open(f"{world.hilum.dir}/log").read(), 20))
+    collector.start()
+    equal("and comes", True, until(lambda: events().count("110112") >= 4, 20))
+    heads = {(m["pri"], m["protocol"], m["app"], m["msgid"]) for m in collector.messages()}
+    equal("their heads as rsyslog reads them", {("85", "1", "hilum", "DICOM+RFC3881")}, heads)
+    query = [m for m in collector.messages() if m["event"] == "110112"][0]["xml"]
+    equal("who asked", ["token/t"], [w.get("UserID") for w in query.findall("ActiveParticipant") if w.get("UserIsRequestor") == "true"])
+    equal("Hilum stops", 0, world.hilum.stop())
+    collector.stop()
+
+
 def main(work):
     certificates(work)
+    if is_there():
+        os.mkdir(f"{work}/real")
+        certificates(f"{work}/real")
+        by_rsyslog(f"{work}/real")
+    else:
+        print("rsyslog with GnuTLS is not installed: not asked")
     collector = Collector("tls", 0, f"{work}/collector", f"{work}/authority.pem")
     options = f'collector = "tls:127.0.0.1:{collector.port}"; ca = "{work}/authority.pem"; certificate = "{work}/us.pem"; key = "{work}/us.key"; retry = "200ms"; timeout = "2s";'
     world = World(work, ROLES, plugins=f'{{ name = "audit-atna"; options = {{ {options} }}; }},')
