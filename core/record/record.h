@@ -179,6 +179,7 @@ struct hl_stored {
     struct hl_location location;
     uint8_t digest_received[16];
     bool is_held;
+    bool is_corrected; /* its study has overlays; none: hl_record_overlays need not be asked */
 };
 hilum_rc hl_record_stored(struct hl_record *record, const char *sop_instance,
                           struct hl_stored *out);

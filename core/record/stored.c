@@ -21,7 +21,8 @@
 #define STORED_COLUMNS                                                                             \
     "SELECT i.id, i.sop_class, i.uid, e.uid, s.uid, CASE WHEN l.transfer_syntax <> '' THEN "       \
     "l.transfer_syntax ELSE i.transfer_syntax END, i.digest_received, "                            \
-    "i.is_held, l.store, l.object_key, l.bytes, l.dataset_offset, l.digest FROM instance i "       \
+    "i.is_held, l.store, l.object_key, l.bytes, l.dataset_offset, l.digest, CASE WHEN EXISTS "     \
+    "(SELECT 1 FROM overlay o WHERE o.study = s.id) THEN 1 ELSE 0 END FROM instance i "            \
     "JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study "                             \
     "JOIN location l ON l.instance = i.id "
 
@@ -54,6 +55,7 @@ static void stored_read(struct hl_stmt *stmt, struct hl_stored *out)
     hl_stmt_blob(stmt, 6, out->digest_received, sizeof out->digest_received);
     out->is_held = hl_stmt_int(stmt, 7) != 0;
     location_read(stmt, 8, &out->location);
+    out->is_corrected = hl_stmt_int(stmt, 13) != 0;
 }
 
 static hilum_rc stored_query(struct hl_record *record, const char *sql,

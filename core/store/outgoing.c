@@ -306,8 +306,8 @@ hilum_rc hl_outgoing_of(struct hl_store *store, const struct hl_stored *stored,
     return rc;
 }
 
-/* Row and corrections are read in two transactions: a correction in between is in or not, as
- * if the call had come a little earlier or later. */
+/* Row and corrections, where there are any, are read in two transactions: a correction in between
+ * is in or not, as if the call had come a little earlier or later. */
 hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t as_of,
                           struct hl_outgoing **out)
 {
@@ -317,7 +317,7 @@ hilum_rc hl_outgoing_open(struct hl_store *store, int64_t instance_id, int64_t a
     hilum_rc rc = as_of == HL_AS_ORIGINAL
                       ? hl_record_stored_original(store->record, instance_id, &stored)
                       : hl_record_stored_by_id(store->record, instance_id, &stored);
-    if (rc == HILUM_OK)
+    if (rc == HILUM_OK && stored.is_corrected)
         rc = hl_record_overlays(store->record, instance_id,
                                 as_of == HL_AS_ORIGINAL ? HL_AS_RECEIVED : as_of, &overlays);
     if (rc == HILUM_OK)

@@ -160,6 +160,7 @@ hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
     if (instance_id < 1 || (size_t)instance_id > record->n)
         return hl_fail(HILUM_ENOTFOUND, "no instance");
     *out = record->rows[instance_id - 1].stored;
+    out->is_corrected = record->n_overlays > 0;
     return HILUM_OK;
 }
 
