@@ -1,4 +1,4 @@
-/* Attributes a search for instances asks for and the catalogue does not keep, sequences among them: read from the objects'
+/* Attributes a search asks for and the catalogue does not keep, sequences among them: read from the objects'
  * own metadata, and put among the others. SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
@@ -65,6 +65,8 @@ static size_t members_of(const char *json, size_t n, struct member *out)
 
 static bool is_wanted(const struct web_extras *extras, uint32_t tag)
 {
+    if (extras->has_all)
+        return true;
     for (size_t i = 0; i < extras->n; i++)
         if (extras->tags[i] == tag)
             return true;
@@ -96,13 +98,48 @@ static void merge(const struct web_extras *extras, const struct member *a, size_
     web_text_put(out, "}");
 }
 
+/* Fills in the series and the instance that stand for what is named. */
+static hilum_rc instance_choose(const struct web_call *call, char uids[3][68])
+{
+    static const uint32_t tags[3] = {TAG_STUDY, TAG_SERIES, TAG_SOP_INSTANCE};
+    const struct web *web = call->web;
+    struct hilum_catalog_key keys[2];
+    hilum_cursor *cursor = NULL;
+    uint32_t n = 0;
+    for (size_t i = 0; i < 2; i++)
+        if (uids[i][0] != '\0')
+            keys[n++] = (struct hilum_catalog_key){tags[i], 0, uids[i]};
+    const struct hilum_catalog_query query = {.size = sizeof query,
+                                              .level = HILUM_LEVEL_IMAGE,
+                                              .keys = keys,
+                                              .n_keys = n,
+                                              .returns = tags,
+                                              .n_returns = 3,
+                                              .limit = 1};
+    hilum_rc rc =
+        web->host->catalog->open(web->self, call->api->request(call->http)->who, &query, &cursor);
+    if (rc == HILUM_OK)
+        rc = web->host->catalog->next(cursor);
+    for (size_t i = 1; rc == 1 && i < 3; i++) {
+        const char *value = web->host->catalog->value(cursor, tags[i]);
+        snprintf(uids[i], sizeof uids[i], "%s", value != NULL ? value : "");
+    }
+    if (cursor != NULL)
+        web->host->catalog->close(cursor);
+    return rc == 1 ? HILUM_OK : rc == 0 ? HILUM_ENOTFOUND : rc;
+}
+
 hilum_rc web_extras_add(const struct web_call *call, const struct web_extras *extras,
-                        const char *const uids[3], struct web_text *json)
+                        char uids[3][68], struct web_text *json)
 {
     struct web_call one = {call->web, call->api, call->http, {uids[0], uids[1], uids[2]}};
     struct web_text whole = {0}, merged = {0};
     struct member *members = calloc((size_t)2 * MEMBERS_MAX, sizeof *members);
-    hilum_rc rc = members != NULL ? web_instance_json(&one, &whole) : HILUM_ENOMEM;
+    hilum_rc rc = members != NULL ? HILUM_OK : HILUM_ENOMEM;
+    if (rc == HILUM_OK && uids[2][0] == '\0')
+        rc = instance_choose(call, uids);
+    if (rc == HILUM_OK)
+        rc = web_instance_json(&one, &whole);
     if (rc == HILUM_OK) {
         size_t n_a = members_of(json->bytes, json->n, members);
         size_t n_b = members_of(whole.bytes, whole.n, members + MEMBERS_MAX);

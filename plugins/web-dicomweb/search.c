@@ -119,6 +119,27 @@ static uint32_t attribute_tag(const struct search *search, const char *name, boo
     return dicom->tag(first);
 }
 
+static void add_extra(struct search *search, uint32_t tag)
+{
+    if (search->extras.n < WEB_EXTRAS)
+        search->extras.tags[search->extras.n++] = tag;
+    else
+        search->has_ignored = true;
+}
+
+/* What the catalogue keeps, and what else is of this level. */
+static void include_all(struct search *search)
+{
+    const struct hilum_catalog_api *catalog = search->call->web->host->catalog;
+    uint32_t tag;
+    for (uint32_t i = 0; (tag = catalog->attribute_at(search->level, i)) != 0; i++)
+        add_return(search, tag);
+    search->extras.has_all = search->level == HILUM_LEVEL_IMAGE;
+    for (size_t i = 0; (tag = web_level_attribute(search->level, i)) != 0; i++)
+        if (search->level != HILUM_LEVEL_IMAGE && !catalog->has_attribute(search->level, tag))
+            add_extra(search, tag);
+}
+
 static hilum_rc read_includes(struct search *search, const char *value)
 {
     const struct hilum_catalog_api *catalog = search->call->web->host->catalog;
@@ -129,9 +150,7 @@ static hilum_rc read_includes(struct search *search, const char *value)
         p += n;
         bool is_path = false;
         if (strcmp(name, "all") == 0) {
-            uint32_t tag;
-            for (uint32_t i = 0; (tag = catalog->attribute_at(search->level, i)) != 0; i++)
-                add_return(search, tag);
+            include_all(search);
             continue;
         }
         uint32_t tag = attribute_tag(search, name, &is_path);
@@ -139,10 +158,8 @@ static hilum_rc read_includes(struct search *search, const char *value)
             return bad(search, "includefield", "no such attribute");
         if (!is_path && catalog->has_attribute(search->level, tag))
             add_return(search, tag);
-        else if (search->level == HILUM_LEVEL_IMAGE && search->extras.n < WEB_EXTRAS)
-            search->extras.tags[search->extras.n++] = tag; /* of a path: its whole sequence */
         else
-            search->has_ignored = true;
+            add_extra(search, tag); /* of a path: its whole sequence */
     }
     return HILUM_OK;
 }
@@ -282,8 +299,7 @@ static hilum_rc read_extras(struct search *search, hilum_cursor *cursor, struct 
         const char *value = catalog->value(cursor, tags[i]);
         snprintf(uids[i], sizeof uids[i], "%s", value != NULL ? value : "");
     }
-    const char *const names[3] = {uids[0], uids[1], uids[2]};
-    hilum_rc rc = web_extras_add(search->call, &search->extras, names, json);
+    hilum_rc rc = web_extras_add(search->call, &search->extras, uids, json);
     search->has_ignored = search->has_ignored || rc != HILUM_OK;
     return rc == HILUM_ENOMEM ? rc : HILUM_OK;
 }
@@ -323,7 +339,7 @@ static hilum_rc write_answer(struct search *search, hilum_cursor *cursor)
     dicom->dataset_free(answer);
     if (rc == HILUM_OK && json.failed)
         rc = HILUM_ENOMEM;
-    if (rc == HILUM_OK && search->extras.n > 0)
+    if (rc == HILUM_OK && (search->extras.n > 0 || search->extras.has_all))
         rc = read_extras(search, cursor, &json);
     if (rc == HILUM_OK && search->n_found == 0)
         rc = begin(search);

@@ -132,14 +132,18 @@ hilum_rc web_xml(const struct hilum_dicom_api *dicom, const char *json, size_t n
 
 /* ---- attributes the catalogue does not keep (extras.c) ---- */
 
-enum { WEB_EXTRAS = 64 };
+enum { WEB_EXTRAS = 192 };
 struct web_extras {
     uint32_t tags[WEB_EXTRAS];
     size_t n;
+    bool has_all; /* that an instance has */
 };
-/* Puts what the instance (of a study and series) has of them into its JSON. */
+/* The i-th attribute of a study or series (and of what is above) that "all" asks for; 0: no more (levels.c). */
+uint32_t web_level_attribute(uint32_t level, size_t i);
+/* Puts what the instance (of a study and series) has of them into its JSON. Without an instance or a series one
+ * of the study's, or the series', stands for them. */
 hilum_rc web_extras_add(const struct web_call *call, const struct web_extras *extras,
-                        const char *const uids[3], struct web_text *json);
+                        char uids[3][68], struct web_text *json);
 /* The metadata of the call's instance (metadata.c). */
 hilum_rc web_instance_json(const struct web_call *call, struct web_text *out);
 

@@ -46,6 +46,14 @@ matches "instances of a series" "studies/$study/series/$series/instances?limit=1
 matches "instances of a study" "studies/$study/instances" 'len(a) == 65'
 matches "instances of all" "instances?SOPClassUID=1.2.840.10008.5.1.4.1.1.2&limit=3" 'len(a) == 3 and "00100010" in a[0]'
 matches "what only objects know" "studies/$study/instances?limit=2&includefield=PixelSpacing,ImageType" 'len(a) == 2 and any(len(x.get("00280030", {}).get("Value", [])) == 2 for x in a) and "00080008" in a[1] and list(a[0]) == sorted(a[0])'
+matches "everything an instance has" "studies/$study/instances?limit=1&includefield=all" '"00180060" in a[0] and "00280030" in a[0] and "BulkDataURI" in a[0]["7FE00010"]'
+printf '(0008,0016) UI =SecondaryCaptureImageStorage\n(0008,0018) UI [2.25.5551]\n(0020,000d) UI [2.25.5553]\n(0020,000e) UI [2.25.5552]\n(0008,0060) CS [OT]\n(0010,0020) LO [EXTRAS]\n(0010,2180) SH [Miner]\n(0008,0070) LO [Acme]\n(0018,0060) DS [120]\n(0012,0020) LO [P-7]\n(0008,1032) SQ (s)\n(fffe,e000) na (i)\n(0008,0100) SH [C1]\n(fffe,e00d) na (e)\n(fffe,e0dd) na (e)\n' >"$work/extra.dump"
+dump2dcm -q "$work/extra.dump" "$work/extra.dcm" && storescu -q -aec HILUM 127.0.0.1 "$port" "$work/extra.dcm"
+matches "of a study, what one instance tells" "studies?PatientID=EXTRAS&includefield=Occupation,00081032.00080100,KVP" 'v(0,"00102180") == "Miner" and a[0]["00081032"]["Value"][0]["00080100"]["Value"] == ["C1"] and v(0,"00180060") == 120 and "00120020" not in a[0]'
+check "nothing is left out" sh -c "! grep -qi '^warning' '$work/head'"
+matches "all of a study is of the study" "studies?PatientID=EXTRAS&includefield=all" 'v(0,"00102180") == "Miner" and v(0,"00120020") == "P-7" and "00081032" in a[0] and not {"00080070", "00180060"} & set(a[0])'
+matches "all of a series is of the series" "studies/2.25.5553/series?includefield=all" 'v(0,"00080070") == "Acme" and v(0,"00102180") == "Miner" and "00180060" not in a[0]'
+matches "of several" "series?Modality=CT&includefield=KVP" 'len(a) == 2 and all("00180060" in x for x in a)'
 matches "a key that is not kept" "studies?PatientID=DEMO-0001&StationAETitle=X" 'len(a) == 1'
 check "is told" grep -qi '^warning: 299.*not kept' "$work/head"
 matches "the accept parameter" "studies?accept=application/json" 'code == 200'
