@@ -229,7 +229,10 @@ static hilum_rc page_run(hilum_cursor *cursor, struct hl_session *session, struc
         cursor->n += rc == HILUM_OK;
     }
     hl_stmt_done(stmt);
-    return rc;
+    /* By hl_readers_search; HILUM_ECANCELLED would say that who asks wants no more. */
+    return rc == HILUM_ECANCELLED ? hl_fail(HILUM_EAGAIN, "the search took too long for others "
+                                                          "who wait: ask for less")
+                                  : rc;
 }
 
 /* Where the next page begins: copied, since the page's arena goes. */
@@ -270,7 +273,7 @@ static hilum_rc page_read(hilum_cursor *cursor, unsigned size)
         rc = hl_find_write(&cursor->find, cursor->has_after ? cursor->after : NULL, cursor->asked,
                            &sql);
     if (rc == HILUM_OK)
-        rc = hl_readers_get(cursor->record->readers, &session);
+        rc = hl_readers_search(cursor->record->readers, &session);
     if (rc == HILUM_OK) {
         rc = page_run(cursor, session, &sql);
         hl_readers_put(cursor->record->readers, session, rc);

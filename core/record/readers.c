@@ -1,8 +1,8 @@
-/* The pool of reading sessions: checked out for a page of rows, waited for within a deadline. Knows no
+/* The pool of reading sessions: checked out for a page of rows, waited for within a deadline. A page of a search may take
+ * as long as the catalogue is large, so searches get all sessions but one, and not longer than others can wait. Knows no
  * table. SPDX-License-Identifier: Apache-2.0 */
 #include "core/record/session.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -12,7 +12,13 @@
 
 /* Readers hold a session for a page, some milliseconds; five seconds of all busy is an
  * overload that is better told than queued. */
-enum { WAIT_SECONDS = 5 };
+enum { WAIT_SECONDS = 5, SEARCH_MS = 5000 };
+
+struct search {
+    struct hl_session *session; /* NULL: it is being opened */
+    int64_t since_ms;
+    bool is_ended;
+};
 
 /* `out` counts sessions in use, also one that is just being opened; n_idle those that wait. */
 struct hl_readers {
@@ -20,7 +26,8 @@ struct hl_readers {
     void *instance;
     pthread_mutex_t lock;
     pthread_cond_t freed;
-    unsigned max, out, n_idle;
+    unsigned max, out, n_idle, n_searches;
+    struct search *searches;   /* max; those that run, in no order */
     struct hl_session *idle[]; /* max */
 };
 
@@ -29,8 +36,12 @@ hilum_rc hl_readers_new(const struct hilum_database *db, void *instance, unsigne
 {
     struct hl_readers *readers = calloc(1, sizeof *readers + max * sizeof *readers->idle);
     pthread_condattr_t attr;
-    if (!readers)
+    if (readers)
+        readers->searches = calloc(max, sizeof *readers->searches);
+    if (!readers || !readers->searches) {
+        free(readers);
         return hl_fail(HILUM_ENOMEM, "reading sessions: out of memory");
+    }
     readers->db = db;
     readers->instance = instance;
     readers->max = max;
@@ -51,22 +62,82 @@ void hl_readers_free(struct hl_readers *readers)
         hl_session_close(readers->idle[i]);
     pthread_mutex_destroy(&readers->lock);
     pthread_cond_destroy(&readers->freed);
+    free(readers->searches);
     free(readers);
+}
+
+static bool is_full(const struct hl_readers *readers, bool is_search)
+{
+    unsigned searches_max = readers->max > 1 ? readers->max - 1 : 1;
+    return readers->out == readers->max || (is_search && readers->n_searches == searches_max);
+}
+
+/* With the lock, so that the session cannot be another's by now. When to look again. */
+static int64_t oldest_end(struct hl_readers *readers, int64_t now_ms)
+{
+    struct search *oldest = NULL;
+    for (unsigned i = 0; i < readers->n_searches; i++) {
+        struct search *search = &readers->searches[i];
+        if (search->session && !search->is_ended &&
+            (!oldest || search->since_ms < oldest->since_ms))
+            oldest = search;
+    }
+    if (!oldest)
+        return now_ms + SEARCH_MS;
+    if (now_ms - oldest->since_ms < SEARCH_MS)
+        return oldest->since_ms + SEARCH_MS;
+    oldest->is_ended = true;
+    hl_session_interrupt(oldest->session);
+    return now_ms + SEARCH_MS;
+}
+
+/* With the lock. false: all are busy for too long. */
+static bool place_wait(struct hl_readers *readers, bool is_search)
+{
+    int64_t now_ms = hl_mono_ms(), until_ms = now_ms + WAIT_SECONDS * 1000;
+    while (is_full(readers, is_search) && now_ms < until_ms) {
+        int64_t again_ms = oldest_end(readers, now_ms);
+        struct timespec until = hl_mono_timespec(again_ms < until_ms ? again_ms : until_ms);
+        pthread_cond_timedwait(&readers->freed, &readers->lock, &until);
+        now_ms = hl_mono_ms();
+    }
+    if (is_full(readers, is_search))
+        return false;
+    readers->out++;
+    if (is_search)
+        readers->searches[readers->n_searches++] = (struct search){.since_ms = now_ms};
+    return true;
+}
+
+/* A search that was counted before its session was there. */
+static void search_begin(struct hl_readers *readers, struct hl_session *session)
+{
+    pthread_mutex_lock(&readers->lock);
+    unsigned i = 0;
+    while (i < readers->n_searches && readers->searches[i].session)
+        i++;
+    readers->searches[i].session = session;
+    pthread_mutex_unlock(&readers->lock);
+}
+
+/* With the lock. session NULL: one that was never opened. */
+static void search_forget(struct hl_readers *readers, const struct hl_session *session)
+{
+    for (unsigned i = 0; i < readers->n_searches; i++) {
+        if (readers->searches[i].session == session) {
+            readers->searches[i] = readers->searches[--readers->n_searches];
+            return;
+        }
+    }
 }
 
 /* Opened outside the lock: opening may block on the medium, and others can read meanwhile. The
  * place is counted before the session is opened, and given back if it cannot be. */
-hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
+static hilum_rc get(struct hl_readers *readers, bool is_search, struct hl_session **out)
 {
-    struct timespec until = hl_mono_timespec(hl_mono_ms() + WAIT_SECONDS * 1000);
-    int waited = 0;
     struct hl_session *session = NULL;
     pthread_mutex_lock(&readers->lock);
-    while (readers->out == readers->max && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&readers->freed, &readers->lock, &until);
-    bool is_free = readers->out < readers->max;
-    if (is_free)
-        readers->out++;
+    bool is_free = place_wait(readers, is_search);
     if (is_free && readers->n_idle > 0)
         session = readers->idle[--readers->n_idle];
     pthread_mutex_unlock(&readers->lock);
@@ -76,16 +147,37 @@ hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
     hilum_rc rc = session
                       ? HILUM_OK
                       : hl_session_open(readers->db, readers->instance, HILUM_DB_READ, &session);
+    if (is_search && session)
+        search_begin(readers, session);
+    if (rc != HILUM_OK && is_search) {
+        pthread_mutex_lock(&readers->lock);
+        search_forget(readers, NULL);
+        pthread_mutex_unlock(&readers->lock);
+    }
     if (rc != HILUM_OK)
         hl_readers_put(readers, NULL, rc);
     *out = session;
     return rc;
 }
 
+hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
+{
+    return get(readers, false, out);
+}
+
+hilum_rc hl_readers_search(struct hl_readers *readers, struct hl_session **out)
+{
+    return get(readers, true, out);
+}
+
 /* session NULL: only the place is given back. */
 void hl_readers_put(struct hl_readers *readers, struct hl_session *session, hilum_rc rc)
 {
     bool is_sound = rc != HILUM_EIO && rc != HILUM_ECORRUPT && rc != HILUM_EDENIED;
+    pthread_mutex_lock(&readers->lock);
+    if (session)
+        search_forget(readers, session); /* before it can be closed or another's */
+    pthread_mutex_unlock(&readers->lock);
     if (!is_sound) {
         hl_session_close(session);
         session = NULL;
@@ -94,6 +186,6 @@ void hl_readers_put(struct hl_readers *readers, struct hl_session *session, hilu
     readers->out--;
     if (session)
         readers->idle[readers->n_idle++] = session;
-    pthread_cond_signal(&readers->freed);
+    pthread_cond_broadcast(&readers->freed); /* a search may have to leave it to another */
     pthread_mutex_unlock(&readers->lock);
 }

@@ -85,6 +85,11 @@ void hl_session_close(struct hl_session *session)
     free(session);
 }
 
+void hl_session_interrupt(struct hl_session *session)
+{
+    session->db->interrupt(session->handle);
+}
+
 hilum_rc hl_session_begin(struct hl_session *session)
 {
     return session->db->begin(session->handle);

@@ -22,6 +22,8 @@ hilum_rc hl_session_open(const struct hilum_database *db, void *instance, uint32
 void hl_session_close(struct hl_session *session); /* NULL is fine */
 
 /* No nesting: within a unit savepoints are used. */
+/* Any thread, while nobody else can take the session back: what it is running ends with HILUM_ECANCELLED. */
+void hl_session_interrupt(struct hl_session *session);
 hilum_rc hl_session_begin(struct hl_session *session);
 /* Durable on return, with everything that was committed before it without a flush. */
 hilum_rc hl_session_commit(struct hl_session *session);
@@ -87,6 +89,10 @@ void hl_readers_free(struct hl_readers *readers); /* none may be out */
 /* Waits while all are out, at most 5 s: HILUM_EAGAIN. Hold one for a page of rows, never over a pause. */
 hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out);
 /* `rc` is what the reading ended with: a session that met a broken device is not used again. */
+/* The same for a search, which reads what a peer's keys make it read: one session is always left for reads that know where
+ * to look. Whoever waits for a session ends the oldest search once it has run for five seconds; its statement fails
+ * with HILUM_ECANCELLED. */
+hilum_rc hl_readers_search(struct hl_readers *readers, struct hl_session **out);
 void hl_readers_put(struct hl_readers *readers, struct hl_session *session, hilum_rc rc);
 
 #endif
