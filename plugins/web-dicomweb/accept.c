@@ -1,4 +1,13 @@
 /* Which of several media types a client wants (RFC 9110 12.5.1; PS3.18 8.7.4 to 8.7.8).
+ *
+ * Every kind of answer there could be is an offer, in the order of our liking; the client's
+ * header gives each a quality; the best of them wins, and the order decides between equals. So a
+ * client that says nothing gets the first, and one that takes anything gets what costs us least.
+ *
+ * Lenient where clients are careless (a malformed range is left out, an unreadable quality is
+ * 1), strict where a wrong guess sends what the client cannot read: a transfer syntax that is
+ * named is met exactly.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
@@ -8,6 +17,7 @@
 
 /* ---- one media range ---- */
 
+/* RFC 9110 5.6.2, and '/', so that a media type is one token. */
 static bool is_token(char c)
 {
     return isalnum((unsigned char)c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~/", c) != NULL);
@@ -18,7 +28,8 @@ static const char *skip_space(const char *p)
     return p + strspn(p, " \t");
 }
 
-/* A token, or a quoted string without its quotes, cut to size. */
+/* A token, or a quoted string without its quotes, cut to size. Lower case throughout: media
+ * types and names of parameters are not sensitive to it, and UIDs have no letters. */
 static const char *take_value(const char *p, char *out, size_t size)
 {
     size_t n = 0;
@@ -35,7 +46,8 @@ static const char *take_value(const char *p, char *out, size_t size)
     return p + (is_quoted && *p == '"');
 }
 
-/* "0.5" in thousandths; what is no quality is 1. */
+/* "0.5" in thousandths; what is no quality is 1. RFC 9110 12.4.2: up to three digits behind
+ * the point; more are cut, so that no float is needed to compare. */
 static int quality_read(const char *text)
 {
     int value = 0, unit = WEB_QUALITY_ONE / 10;
@@ -48,6 +60,8 @@ static int quality_read(const char *text)
     return value;
 }
 
+/* What is unknown (charset, boundary) is no reason to leave a range out. value is as long as
+ * the longest of them and zeroed, hence memcpy. */
 static void parameter_note(const char *name, const char *value, struct web_range *out)
 {
     if (strcmp(name, "q") == 0)
@@ -72,6 +86,7 @@ static const char *parameters_read(const char *p, struct web_range *out)
     return p;
 }
 
+/* A comma in a quoted string does not end a range: take_value has taken it. */
 bool web_range_next(const char **text, struct web_range *out)
 {
     const char *p = *text;
@@ -126,7 +141,9 @@ static bool range_matches(const struct web_range *range, const struct web_offer 
     return syntax_matches(range, offer->type != NULL ? offer->type : offer->media, offer->syntax);
 }
 
-/* Of the range that describes it most closely. */
+/* Of the range that describes it most closely. RFC 9110 12.5.1: the most specific range
+ * counts, not the best: "a/b;q=0" beside any other type of a is still no to a/b. Closeness:
+ * the media type outweighs both parameters, a transfer syntax outweighs the type of the parts. */
 static int quality_of(const char *accept, const struct web_offer *offer)
 {
     struct web_range range;
@@ -143,6 +160,7 @@ static int quality_of(const char *accept, const struct web_offer *offer)
     return quality;
 }
 
+/* Quality 0 is a no (12.4.2), hence "over" the 0 it begins with. */
 int web_accept(const char *accept, const struct web_offer *offers, size_t n)
 {
     int best = -1, best_quality = 0;

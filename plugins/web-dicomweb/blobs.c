@@ -1,9 +1,21 @@
 /* Metadata of instances as they were sent last, so that a series that is opened again costs no reading: objects never
- * change, and corrections have numbers (as_of). SPDX-License-Identifier: Apache-2.0 */
+ * change, and corrections have numbers (as_of).
+ *
+ * A table of open addressing without chains: an instance has PROBES places it may lie in, and the
+ * one looked at longest ago of them makes room. There is no order to keep and nothing to rebuild;
+ * what is lost is read from the object again.
+ *
+ * The key is the instance, the number of corrections it was read at and the URL the client
+ * used for us (it is in every BulkDataURI): a correction or another name of the host finds
+ * nothing, and the old text leaves in time without anybody having to be told.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdlib.h>
 
+/* 1.5 MiB of table, for 32,768 instances: some 60 series of 500. Few probes keep a miss cheap;
+ * a full neighbourhood only loses its oldest. */
 enum { SLOTS = 32768, PROBES = 4 };
 
 struct blob {
@@ -14,6 +26,8 @@ struct blob {
     uint64_t used; /* a count of looks: the least recent of a few makes room */
 };
 
+/* One lock for all: it is held for a copy of some kilobytes, and what it saves is reading an
+ * object. */
 struct web_blobs {
     pthread_mutex_t lock;
     uint64_t bytes, max, looks;
@@ -51,6 +65,8 @@ static struct blob *slot(struct web_blobs *blobs, int64_t instance, unsigned pro
     return &blobs->slots[((hash >> 40) + probe) % SLOTS];
 }
 
+/* The sink is called with the lock held: it copies into memory and may not ask anything of
+ * blobs. */
 hilum_rc web_blobs_find(struct web_blobs *blobs, int64_t instance, int64_t as_of, uint64_t base,
                         const struct hilum_sink *sink)
 {
@@ -88,6 +104,8 @@ static struct blob *room(struct web_blobs *blobs, int64_t instance)
     return best;
 }
 
+/* One text of over a sixteenth of all would throw out everything for itself: it is not kept.
+ * The copy is made before the lock is taken. */
 void web_blobs_keep(struct web_blobs *blobs, int64_t instance, int64_t as_of, uint64_t base,
                     const char *text, size_t n)
 {

@@ -1,5 +1,15 @@
 /* Moving pictures: multi-frame objects as MP4, stored videos as MP4 and as a still. All coding is done by ffmpeg, a child
  * process the host runs where the configuration names it: its licence (GPL) allows no more.
+ *
+ * Why a child and not a library: the coders that browsers need are GPL or patented, and a decoder
+ * of video from strangers is the last thing to have in a process that holds everybody's images.
+ * The host runs it without a shell, only if `programs` of the configuration names it, with limits
+ * of memory, time and output, and kills it with all its children (core/plugin/child.c).
+ *
+ * Two kinds of input. Frames are drawn by our own renderer, so that the film shows what a picture
+ * shows (window, colours), and go in by a pipe as JPEG. A stored video goes in as a file that
+ * only its owner can read, deleted as soon as the child has ended.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
@@ -13,6 +23,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A film takes a core or two while it is made: two of them leave a small server something to
+ * serve with. Three minutes end what hangs, and what nobody waits for any more. 20,000 frames
+ * are eleven minutes at 30 a second. */
 enum {
     CHILDREN = 2, /* at once; who comes then is told to come again */
     DEADLINE = 180000,
@@ -30,6 +43,8 @@ struct complaint {
     size_t n;
 };
 
+/* The first line of what ffmpeg says is the reason; the rest is its usual noise, and is read
+ * so that the child does not block on a full pipe. */
 static hilum_rc complain(void *ctx, const void *bytes, uint64_t n)
 {
     struct complaint *c = ctx;
@@ -41,6 +56,9 @@ static hilum_rc complain(void *ctx, const void *bytes, uint64_t n)
     return HILUM_OK;
 }
 
+/* EDENIED: the configuration does not allow the program. ENOTFOUND: it is not installed. To
+ * the client both are the same: not to be had here. A child that ends with an error is blamed
+ * on the object: it is what differs from one call to the next. */
 static hilum_rc judge(const struct web *web, hilum_rc rc, int32_t status,
                       const struct complaint *complaint)
 {
@@ -70,6 +88,7 @@ static void child_end(struct web *web)
     atomic_fetch_sub(&web->n_children, 1);
 }
 
+/* Blocks the worker until the child has ended: at most CHILDREN of http's workers wait so. */
 static hilum_rc run(struct web *web, const char *const *arguments, const struct web_picture *input,
                     struct web_picture *out)
 {
@@ -95,7 +114,10 @@ static hilum_rc run(struct web *web, const char *const *arguments, const struct 
     return judge(web, rc, status, &complaint);
 }
 
-/* What browsers play: H.264 of even sides, its index before its pictures. */
+/* What browsers play: H.264 of even sides, its index before its pictures. veryfast: a client
+ * is waiting. crf 20: near to what cannot be told from the original. Fragmented, since a pipe
+ * cannot be gone back in to write the index. yuv420p and even sides are what H.264 of browsers
+ * demands. */
 #define PLAYABLE                                                                                   \
     "-an", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-threads", "2", "-pix_fmt",    \
         "yuv420p", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-movflags",                            \
@@ -103,7 +125,9 @@ static hilum_rc run(struct web *web, const char *const *arguments, const struct 
 
 /* ---- frames to a film ---- */
 
-/* Pictures a second, as the object says (PS3.3 C.7.6.5). */
+/* Pictures a second, as the object says (PS3.3 C.7.6.5). Order: what the maker recommends,
+ * then how it was acquired, then the time between frames. Values out of all reason are taken
+ * for not given, and 10 a second for a guess nobody gets seasick of. */
 static double rate_of(const struct hilum_object_api *objects, hilum_object *object)
 {
     static const char *const rates[] = {"RecommendedDisplayFrameRate", "CineRate"};
@@ -118,7 +142,9 @@ static double rate_of(const struct hilum_object_api *objects, hilum_object *obje
     return ms >= 5 && ms <= 10000 ? 1000 / ms : 10;
 }
 
-/* All frames as JPEG, one behind the other. */
+/* All frames as JPEG, one behind the other. In memory (512 MiB at most): the host feeds the
+ * child's pipe from it, and no picture of a patient lies on the disk. Quality 95: it is coded
+ * a second time. */
 static hilum_rc draw_frames(struct web *web, hilum_object *object, const struct web_view *view,
                             uint64_t n, struct web_picture *out)
 {
@@ -158,6 +184,8 @@ static hilum_rc film(struct web *web, hilum_object *object, const struct web_vie
 
 /* ---- stored videos ---- */
 
+/* PS3.6 A-1: 1.2.840.10008.1.2.4.100 to .108; one further digit, hence the length.
+ * Fragmentable ones (.100.1) are not among them. */
 bool web_is_video(const struct web *web, hilum_object *object)
 {
     struct hilum_object_names names;
@@ -170,7 +198,9 @@ bool web_is_video(const struct web *web, hilum_object *object)
 
 #define STREAM "stream-"
 
-/* A stored video's stream as a file, locked while it is of use. */
+/* A stored video's stream as a file, locked while it is of use. The lock (flock) is how a life
+ * of the plugin tells its own files from those a killed one left: a lock ends with its
+ * process, a name does not. */
 struct stream {
     char path[WEB_PATH_MAX];
     int fd;
@@ -194,12 +224,17 @@ static hilum_rc stream_open(const struct web *web, struct stream *out)
     return rc;
 }
 
+/* First the name, then the lock: a sweep between the two would take away the name, and the
+ * unlink after it that of a file made under it since. */
 static void stream_close(struct stream *stream)
 {
     unlink(stream->path);
     close(stream->fd);
 }
 
+/* At the start of the plugin; while an exchange of plugins (reload) the old life still serves,
+ * its streams are locked and stay. O_NOFOLLOW: nobody else writes in this folder, but nothing
+ * is opened by a link all the same. */
 void web_streams_sweep(const struct web *web)
 {
     char folder[WEB_PATH_MAX];
@@ -249,7 +284,8 @@ static hilum_rc stream_save(const struct web *web, hilum_object *object, struct 
     return rc;
 }
 
-/* H.264 is put into another container as it is; what no browser plays is coded anew. */
+/* H.264 is put into another container as it is; what no browser plays is coded anew. The last
+ * digit tells: .102 to .106 are H.264, .100 and .101 MPEG-2, .107 and .108 HEVC. */
 static hilum_rc play(struct web *web, hilum_object *object, struct web_picture *out)
 {
     struct hilum_object_names names;
@@ -269,6 +305,8 @@ static hilum_rc play(struct web *web, hilum_object *object, struct web_picture *
     return rc;
 }
 
+/* ffmpeg's filter `thumbnail` picks, of the first fifty pictures, the one nearest to their
+ * mean: rarely the black one a film begins with. */
 static hilum_rc still(struct web *web, hilum_object *object, const struct web_view *view,
                       struct web_picture *out)
 {
@@ -292,6 +330,7 @@ static hilum_rc still(struct web *web, hilum_object *object, const struct web_vi
                : rc;
 }
 
+/* The one thing a thumbnail waits for a child for; HILUM_EAGAIN is a 503 with Retry-After. */
 hilum_rc web_video_still(struct web *web, hilum_object *object, const struct web_view *view,
                          struct web_picture *out)
 {

@@ -1,5 +1,16 @@
 /* Attributes of the DICOM JSON Model (PS3.18 F) to a data set in explicit little endian (PS3.5 7.1), written as it is made:
- * sequences and items of undefined length, bulk data from the spool. SPDX-License-Identifier: Apache-2.0 */
+ * sequences and items of undefined length, bulk data from the spool.
+ *
+ * Nothing of the data set is held: each attribute goes out as it is met, which is possible
+ * because sequences and items may have undefined length (PS3.5 7.5.1) and bulk data have known
+ * ones. The buffer only saves calls. Errors stick (encode->rc): the first is kept with the tag it
+ * was found at, and everything after it does nothing, so that no put_ has to be checked.
+ *
+ * Input is from the network: depth, number of attributes and lengths are bounded here; what
+ * the values mean is not judged, that is the intake's, which reads the data set as it does any
+ * other.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "stow.h"
 
 #include <ctype.h>
@@ -9,6 +20,8 @@
 
 #define EXPLICIT "1.2.840.10008.1.2.1"
 
+/* DEPTH_MAX bounds our own stack. SHORT_MAX: lengths of 16 bits, and even (PS3.5 7.1.1).
+ * DS_MAX: a decimal string has 16 bytes (PS3.5 6.2). */
 enum {
     DEPTH_MAX = 32,
     ATTRIBUTES_MAX = 20000,
@@ -19,6 +32,7 @@ enum {
 
 /* ---- bytes ---- */
 
+/* The first error wins: what follows is mostly its consequence. */
 static void bad(struct web_encode *encode, uint32_t tag, const char *why)
 {
     if (encode->rc != HILUM_OK)
@@ -35,6 +49,7 @@ static void flush(struct web_encode *encode)
     encode->fill = 0;
 }
 
+/* What is larger than the buffer goes past it: after a flush, so that the order stays. */
 static void put(struct web_encode *encode, const void *bytes, size_t n)
 {
     if (n > sizeof encode->buffer - encode->fill)
@@ -63,6 +78,7 @@ static void put_tag(struct web_encode *encode, uint32_t tag)
     put_number(encode, tag & 0xFFFF, 2);
 }
 
+/* PS3.5 7.1.2: these have two reserved bytes and 32 bits of length, all others 16 bits. */
 static bool is_long(const char *vr)
 {
     static const char kinds[] = "OB OW OF OD OL OV SQ UC UN UR UT SV UV";
@@ -84,7 +100,9 @@ static void put_head(struct web_encode *encode, uint32_t tag, const char *vr, ui
 
 /* ---- texts ---- */
 
-/* Digits enough to read the same number back, and no more than the VR holds. */
+/* Digits enough to read the same number back, and no more than the VR holds. 1 to 17 digits:
+ * 0.1 stays "0.1" and is not "0.10000000000000001"; 17 are enough for any double. What then is
+ * too long for a DS loses its last digits: the nearest that fits. */
 static void real_text(double value, size_t max, char out[40])
 {
     for (int digits = 1; digits <= 17; digits++) {
@@ -96,6 +114,8 @@ static void real_text(double value, size_t max, char out[40])
         snprintf(out, 40, "%.*g", digits, value);
 }
 
+/* PS3.18 F.2.2, the other way round: groups in this order with '=', none behind the last that
+ * is there. */
 static void name_text(const json_t *value, struct web_text *out)
 {
     static const char *const groups[] = {"Alphabetic", "Ideographic", "Phonetic"};
@@ -129,6 +149,7 @@ static bool value_text(const json_t *value, const char *vr, struct web_text *out
     return true;
 }
 
+/* Even length (PS3.5 6.2): a UI is filled with NUL, everything else with a space. */
 static void put_texts(struct web_encode *encode, uint32_t tag, const char *vr, const json_t *values)
 {
     struct web_text text = {0};
@@ -169,6 +190,8 @@ static bool real_of(const json_t *value, double *out)
     return text != NULL ? end != text && *end == '\0' : json_is_number(value);
 }
 
+/* The model may tell a number as a text (PS3.18 table F.2.3-1), which 64 bits need: a JSON
+ * number of a browser has 53. */
 static bool whole_of(const json_t *value, const char *vr, uint64_t *out)
 {
     char *end = NULL;
@@ -187,6 +210,7 @@ static bool whole_of(const json_t *value, const char *vr, uint64_t *out)
     return end != text && *end == '\0' && (is_signed || *text != '-');
 }
 
+/* A value over the VR's range is refused rather than cut: a cut number is another measurement. */
 static bool fits(uint64_t value, const char *vr, size_t unit)
 {
     if (unit == 8 || strcmp(vr, "AT") == 0)
@@ -196,6 +220,8 @@ static bool fits(uint64_t value, const char *vr, size_t unit)
                         : value < (uint64_t)limit * 2;
 }
 
+/* Writes something in any case, so that the length told before holds; after bad() nothing more
+ * leaves. */
 static void put_value(struct web_encode *encode, uint32_t tag, const char *vr, const json_t *value)
 {
     size_t unit = unit_of(vr);
@@ -231,6 +257,8 @@ static int digit64(char c)
     return at != NULL ? (int)(at - digits) : -1;
 }
 
+/* Own decoding, since spaces and line ends are met in practice; a character that is neither is
+ * an error, not the end. */
 static void put_inline(struct web_encode *encode, uint32_t tag, const char *vr, const char *text)
 {
     struct web_text bytes = {0};
@@ -259,6 +287,7 @@ static void put_inline(struct web_encode *encode, uint32_t tag, const char *vr, 
     web_text_fini(&bytes);
 }
 
+/* In pieces: a video of gigabytes passes through 16 KiB of stack. */
 static void put_spooled(struct web_encode *encode, const struct web_bulk *bulk)
 {
     char piece[16 * 1024];
@@ -273,6 +302,7 @@ static void put_spooled(struct web_encode *encode, const struct web_bulk *bulk)
         put(encode, "", 1);
 }
 
+/* Without a word on the syntax bytes are native and little endian. */
 static bool is_native(const char *syntax)
 {
     return *syntax == '\0' || strcmp(syntax, EXPLICIT) == 0 ||
@@ -298,7 +328,9 @@ static const char *syntax_of(const struct web_bulk *bulk)
     return "";
 }
 
-/* Each part a frame (PS3.5 A.4), without an offset table. */
+/* Each part a frame (PS3.5 A.4), without an offset table. An offset table (PS3.5 A.4) may be
+ * empty, and is: the parts' lengths are known only when all were found. The kernel finds
+ * frames without. */
 static void put_frames(struct web_encode *encode, const char *uri)
 {
     const struct web_bulk *bulk;
@@ -314,6 +346,8 @@ static void put_frames(struct web_encode *encode, const char *uri)
     put_number(encode, 0, 4);
 }
 
+/* depth 1: pixel data of the object itself; those of an icon image in a sequence are never
+ * compressed here. */
 static void put_bulk(struct web_encode *encode, uint32_t tag, const char *vr, const char *uri)
 {
     const struct web_bulk *bulk = web_spool_find(encode->spool, uri, 0);
@@ -383,6 +417,7 @@ static void put_attribute(struct web_encode *encode, uint32_t tag, const json_t 
         put_texts(encode, tag, vr, values);
 }
 
+/* Borrowed from the JSON, which outlives the encoding. */
 struct entry {
     uint32_t tag;
     const json_t *attribute;
@@ -423,6 +458,9 @@ static struct entry *entries_of(struct web_encode *encode, const json_t *attribu
     return entries;
 }
 
+/* Specific Character Set is put in where the sender told none or another: texts leave as
+ * UTF-8, and a data set that says otherwise would be misread for ever. It belongs before the
+ * first tag above (0008,0005). */
 static void put_attributes(struct web_encode *encode, const json_t *attributes)
 {
     size_t n = 0;
@@ -452,7 +490,8 @@ const char *web_json_text(const json_t *attributes, const char *tag)
     return text != NULL ? text : "";
 }
 
-/* That of its pixel data if they came compressed. */
+/* That of its pixel data if they came compressed. Only the first part's media type is looked
+ * at: all frames of an object are of its one syntax. */
 static const char *file_syntax(const struct web_encode *encode, const json_t *attributes)
 {
     const char *uri =
@@ -461,6 +500,8 @@ static const char *file_syntax(const struct web_encode *encode, const json_t *at
     return bulk != NULL && !is_native(syntax_of(bulk)) ? syntax_of(bulk) : EXPLICIT;
 }
 
+/* PS3.10 7.1. The group's length comes first and is counted beforehand; what else group 2 may
+ * hold is not needed to read the file. */
 static void put_meta(struct web_encode *encode, const json_t *attributes)
 {
     static const uint8_t preamble[132] = {[128] = 'D', 'I', 'C', 'M'}, version[2] = {0, 1};

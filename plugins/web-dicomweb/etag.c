@@ -1,11 +1,21 @@
 /* Entity tags (RFC 9110 8.8.3) of what is made of stored objects, and boundaries that follow from them: the same bytes
- * for the same tag, so that a range of a multipart body is a range of one body. SPDX-License-Identifier: Apache-2.0 */
+ * for the same tag, so that a range of a multipart body is a range of one body.
+ *
+ * Stored objects never change, corrections have numbers and the request is part of the tag, so
+ * that a tag needs no byte of the body: it is known before an object is read. Multipart bodies
+ * have a boundary, though, and a client that asks for the rest of a body by Range with If-Range
+ * must get the same boundary again: it is derived from the tag and a secret of this life of the
+ * server. The secret is new with each start, and goes into the tag of everything that has a
+ * boundary: after a restart a tag of before does not match, and the client begins anew.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdio.h>
 
 /* ---- a keyed digest (SipHash-2-4): nobody can store an object that holds the boundary of another one's answer ---- */
 
+/* SipHash (Aumasson, Bernstein 2012). Here words come in whole, never bytes. */
 static uint64_t rotate(uint64_t x, int bits)
 {
     return x << bits | x >> (64 - bits);
@@ -44,6 +54,9 @@ static uint64_t keyed(const uint64_t key[2], const uint64_t *words, size_t n)
 
 /* ---- tags ---- */
 
+/* Two mixings that have nothing in common: values that fall together in one hardly do in the
+ * other. Not secret, not against attack: two requests of one client with the same tag would be
+ * its own doing. */
 void web_tag_add(struct web_tag *tag, uint64_t value)
 {
     tag->a = (tag->a ^ value) * UINT64_C(0x9E3779B97F4A7C15);
@@ -60,11 +73,14 @@ void web_tag_text(struct web_tag *tag, const char *text)
     web_tag_add(tag, hash);
 }
 
+/* secret[2] is not one of the boundary's keys: a tag is shown to everybody. */
 void web_tag_form(struct web_tag *tag, const struct web *web, bool is_single)
 {
     web_tag_add(tag, is_single ? 1 : web->secret[2]);
 }
 
+/* Instances have numbers that are never used again in a catalogue, so that a replaced object
+ * has another; as_of counts corrections. Length last: a list is no prefix of another. */
 void web_tag_list(struct web_tag *tag, const struct web_list *list)
 {
     web_tag_add(tag, (uint64_t)list->as_of);
@@ -80,6 +96,8 @@ void web_tag_boundary(const struct web *web, const struct web_tag *tag, char out
              (unsigned long long)keyed(web->secret, words, 3));
 }
 
+/* strstr: the header is a list, in which W/"x" matches "x" (RFC 9110 13.1.2 compares weakly).
+ * "*" is not asked for by anybody who sends GET. */
 bool web_tag_show(const struct web_call *call, const struct web_tag *tag)
 {
     char text[40];

@@ -1,12 +1,19 @@
 /* A whole answer from where its objects lie: opened and digested first, then sent by the kernel without a copy, with its
- * length known. What is too much for that, or made as it leaves, streams (parts.c). SPDX-License-Identifier: Apache-2.0 */
+ * length known. What is too much for that, or made as it leaves, streams (parts.c).
+ *
+ * What is lent stays open until http says that it has left (lent_free, by whichever thread was
+ * last at it), not until the handler returns: a client that reads slowly holds mappings, never
+ * a thread. That is what the limits bound.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Of one answer: each object is a mapping, and the client waits for the first byte until all were read. Of all answers:
- * a process has some 65,000 mappings. */
+/* Of one answer: each object is a mapping, and the client waits for the first byte until all
+ * were read. Of all answers: a process has some 65,000 mappings. 65,530 is vm.max_map_count as
+ * Linux has it; store-fs and SQLite need theirs. An object may be more than one mapping. */
 enum { OBJECTS_MAX = 1024, BYTES_MAX = 256 * 1024 * 1024, TOTAL_MAX = 8192 };
 
 struct lent {
@@ -24,6 +31,8 @@ static void lent_free(void *arg)
     free(lent);
 }
 
+/* Counted first, then judged, and given back where it was too much: two requests at once
+ * cannot both take the last. */
 static struct lent *lent_new(struct web *web, size_t n)
 {
     struct lent *lent =
@@ -38,7 +47,9 @@ static struct lent *lent_new(struct web *web, size_t n)
     return NULL;
 }
 
-/* HILUM_EUNSUP: one of them does not lie still. */
+/* HILUM_EUNSUP: one of them does not lie still. lends() has the object read from the disk and
+ * its digest checked: an error still is an answer here, once it is begun it could only cut the
+ * connection. */
 static hilum_rc open_all(const struct web_call *call, const struct web_list *list,
                          struct lent *lent)
 {
@@ -70,7 +81,8 @@ static hilum_rc line_write(const struct web_call *call, const char *boundary, co
     return call->api->write(call->http, text, n);
 }
 
-/* The first piece lent carries all objects: they are closed when the answer has left. */
+/* The first piece lent carries all objects: they are closed when the answer has left. http
+ * lets all pieces of an answer go together, so that one of them with a `done` is enough. */
 static hilum_rc object_lend(const struct web_call *call, struct lent *lent, size_t i, bool *is_kept)
 {
     const struct hilum_object_api *objects = lent->web->host->objects;
@@ -87,6 +99,8 @@ static hilum_rc object_lend(const struct web_call *call, struct lent *lent, size
     return rc;
 }
 
+/* From the first lend() on, lent is http's, also where a later call fails: it must not be
+ * freed here then. */
 static hilum_rc all_lend(const struct web_call *call, const struct web_list *list,
                          struct lent *lent, const char *boundary)
 {
@@ -107,6 +121,7 @@ static hilum_rc all_lend(const struct web_call *call, const struct web_list *lis
     return rc;
 }
 
+/* HILUM_EUNSUP is the caller's sign to stream: nothing has been told to the client yet. */
 hilum_rc web_lend(const struct web_call *call, uint32_t status, const struct web_list *list,
                   const char *boundary)
 {

@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-/* The line between two parts, with the head of the second. */
+/* The line between two parts, with the head of the second. The line's text lies in the parts:
+ * what next() returns is borrowed until the next call. */
 static hilum_rc part_begin(struct web_parts *parts, const void **bytes, uint64_t *n)
 {
     char type[WEB_TYPE_MAX] = "";
@@ -19,6 +20,8 @@ static hilum_rc part_begin(struct web_parts *parts, const void **bytes, uint64_t
     return HILUM_OK;
 }
 
+/* One call, one piece: a line, or what the transaction's read() has. A part of no bytes is no
+ * end: the next line follows in the same call, since *n 0 would end the body. */
 static hilum_rc parts_next(void *arg, const void **bytes, uint64_t *n)
 {
     struct web_parts *parts = arg;
@@ -55,6 +58,9 @@ static void parts_close(void *arg)
     parts->free(parts);
 }
 
+/* A single part is begun here: its media type belongs into the head of the answer, and an
+ * error is an answer still. Of several, the first is begun by the stream's first next(),
+ * before which http sends no byte either. */
 hilum_rc web_parts_send(const struct web_call *call, uint32_t status, const char *type,
                         struct web_parts *parts)
 {

@@ -1,4 +1,24 @@
 /* What the files of web-dicomweb share. The Studies Service of PS3.18 10 over the host's catalogue and objects.
+ *
+ * How a request goes. http matches a route (web-dicomweb.c) and runs its handler on one of its
+ * workers; HANDLER puts a web_call together and refuses a path whose parts are no UIDs. From
+ * there each transaction has a file: search.c, retrieve.c, metadata.c, frames.c, rendered.c,
+ * thumbnails.c, store.c, stow.c. Those that send do much the same: list.c asks the catalogue
+ * which objects the path names, as that user; accept.c settles the media type; an entity tag is
+ * made of all that the answer depends on (etag.c), and a client that has it gets 304 without a
+ * body being made; the audit row is written before the first byte leaves.
+ *
+ * Three ways a body leaves. Put together in memory of http (begin, write, end): small answers,
+ * which can be compressed and whose failure in the middle is still an answer. Lent (lend.c,
+ * frames.c): mapped objects, sent by the kernel without a copy, their length known, so that
+ * ranges work. Streamed (parts.c, metadata.c): made while it leaves, one worker's turn a piece,
+ * so that a slow client holds neither a worker nor the whole in memory; an error then can only
+ * cut the connection.
+ *
+ * Threads: handlers run at once on as many workers as http has; a streamed body moves from
+ * worker to worker, never on two at a time. All that requests share is in struct web, and each
+ * of its members says what guards it.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef WEB_DICOMWEB_H
 #define WEB_DICOMWEB_H
@@ -28,6 +48,7 @@ struct web_conf {
 enum { WEB_SEEN = 256 };
 
 struct web {
+    /* The three of the kernel's: valid from init to fini. */
     const struct hilum_host *host;
     hilum_self *self;
     const struct web_conf *conf;
@@ -37,15 +58,22 @@ struct web {
         int64_t at_s;
     } seen[WEB_SEEN]; /* who looked at which study lately */
     unsigned next_seen;
+    /* Has a lock of its own: it is held while text is copied, and no row of the audit waits
+     * for that. */
     struct web_blobs *blobs;
-    atomic_uint n_thumbnails;  /* written */
-    atomic_uint n_children;    /* running */
-    atomic_size_t n_lent;      /* objects open for answers under way (lend.c) */
+    /* Counters without the lock: each is only counted up and down, and what is decided by one
+     * may be off by the requests under way. */
+    atomic_uint n_thumbnails; /* written */
+    atomic_uint n_children;   /* running */
+    atomic_size_t n_lent;     /* objects open for answers under way (lend.c) */
+    /* The only lock that is held while the disk is written to: a second STOW-RS of metadata
+     * waits for the first to be stored (stow.c). */
     pthread_mutex_t unfolding; /* held while a STOW-RS has its metadata unfolded */
     uint64_t secret[3]; /* of boundaries; and what tells one life of the server from another */
 };
 
-/* One exchange, as the handlers pass it on. */
+/* One exchange, as the handlers pass it on. Lives on the handler's stack; what outlives the
+ * handler (a stream) copies it. Its pointers are good until the exchange has ended. */
 struct web_call {
     struct web *web;
     const struct hilum_http_api *api;
@@ -94,7 +122,8 @@ const char *web_accept_of(const struct web_call *call);
 
 /* Takes the UIDs of the path. HILUM_EINVAL: one is none. */
 hilum_rc web_check_path(struct web_call *call);
-/* Answers and returns HILUM_OK. */
+/* Answers and returns HILUM_OK. As problem details (RFC 9457), where no hilum_rc has that
+ * status: 406, 415, 404. */
 hilum_rc web_refuse(const struct web_call *call, uint32_t status, const char *why);
 
 enum { WEB_PATH_MAX = 4096 };
@@ -155,7 +184,10 @@ struct web_item {
     int64_t instance;
     unsigned syntax; /* it is stored in: index */
 };
-/* Objects of a study, series or instance, in the order of series and instance numbers. Zero-initialised is empty. */
+/* Objects of a study, series or instance, in the order of series and instance numbers.
+ * Zero-initialised is empty. Five kilobytes for its syntaxes: allocated, not put on a stack.
+ * One number of corrections (as_of) holds for all: an answer that is sent for minutes shows
+ * one state of the catalogue, whatever is corrected meanwhile. */
 struct web_list {
     struct web_item *items;
     size_t n, cap;
@@ -169,7 +201,9 @@ void web_list_fini(struct web_list *list);
 
 /* ---- entity tags (etag.c) ---- */
 
-/* A digest of everything an answer depends on. Zero-initialised is empty. */
+/* A digest of everything an answer depends on. Zero-initialised is empty. 128 bits, not keyed:
+ * a client can make one up, and gains nothing by it. What must not be foreseen is the
+ * boundary. */
 struct web_tag {
     uint64_t a, b;
     bool is_weak; /* the same meaning, not the same bytes */
@@ -201,7 +235,10 @@ struct web_file {
     bool is_compressed;
 };
 
-/* A multipart/related body, or its only part alone, as it leaves. Whoever makes one puts its own state behind. */
+/* A multipart/related body, or its only part alone, as it leaves. Whoever makes one puts its
+ * own state behind. A `class` with two methods: the transaction says which parts there are and
+ * what is in them, parts.c puts lines between. is_in_part and is_over are the state of a small
+ * machine: before a part, in it, behind the last. */
 struct web_parts {
     struct web *web;
     const hilum_principal *who; /* of the exchange, which outlives the body */
@@ -233,7 +270,9 @@ void web_parts_texts(struct web_parts *parts, const char *type, const char *part
 
 /* ---- answers to a STOW-RS (outcome.c) ---- */
 
-/* What became of the objects of a request, as JSON and as native DICOM model; one of the two is sent. */
+/* What became of the objects of a request, as JSON or as native DICOM model (is_xml). Text is
+ * appended as each object is stored, so that an answer for 100,000 objects needs no tree of
+ * them. */
 struct web_outcome {
     char *text[3]; /* items: stored, failed, without a name */
     size_t length[3], cap[3];
@@ -260,7 +299,9 @@ void web_audit_retrieve(const struct web_call *call, const char *what, uint64_t 
 
 /* ---- pictures (view.c, rendered.c) ---- */
 
-/* A view as the query asks for it. Texts and parameters live as long as this. */
+/* A view as the query asks for it. Texts and parameters live as long as this. frame is apart
+ * from view.slice, which counts from 0 and cannot say "none was named". A region waits for the
+ * picture's size, which only its source knows (rendered.c). */
 struct web_view {
     struct hilum_view view;
     char *parameters;                 /* JSON */
@@ -276,7 +317,8 @@ hilum_rc web_view_read(const struct web_call *call, struct web_view *out);
 hilum_rc web_view_read_uri(const struct web_call *call, struct web_view *out);
 void web_view_fini(struct web_view *view);
 
-/* A picture in memory. */
+/* A picture in memory. Grows by doubling and is used again for the next frame: n = 0 empties
+ * it and keeps its room. */
 struct web_picture {
     char *bytes;
     size_t n, cap;
