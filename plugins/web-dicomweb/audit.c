@@ -1,4 +1,14 @@
-/* Who searched and who saw what, for the audit record. SPDX-License-Identifier: Apache-2.0 */
+/* Who searched and who saw what, for the audit record.
+ *
+ * A viewer that shows a study sends hundreds of requests for it: pictures, frames, metadata. In
+ * the audit record that is one fact, "this user, from there, looked at this study", and it is
+ * told once in five minutes (SAME_S). Whole studies and series that are downloaded are told each
+ * time, and so is every search.
+ *
+ * Which was seen is a ring of the last WEB_SEEN looks, in memory: a look that was pushed out, or
+ * a restart, tells a row too many rather than one too few.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdio.h>
@@ -6,7 +16,9 @@
 
 enum { SAME_S = 300 };
 
-/* As in a JSON text; what is not plain becomes '?'. */
+/* As in a JSON text; what is not plain becomes '?'. A query is the client's text and goes into
+ * JSON: nothing of it may end the string. Names of patients with other letters are not
+ * readable by it; the search is known by its trace. */
 static void plain(const char *text, char *out, size_t size)
 {
     size_t at = 0;
@@ -39,6 +51,8 @@ void web_audit_query(const struct web_call *call, uint64_t n_answers)
     write_row(call, "query", call->uids[0] != NULL ? call->uids[0] : "studies", details);
 }
 
+/* FNV-1a; 0xFF, which is in no UTF-8 text, stands between the parts, so that "ab","c" is not
+ * "a","bc". */
 static uint64_t mix(uint64_t hash, const char *text)
 {
     for (; *text != '\0'; text++)
@@ -46,7 +60,9 @@ static uint64_t mix(uint64_t hash, const char *text)
     return (hash ^ 0xFF) * UINT64_C(0x100000001B3);
 }
 
-/* Has this user at this address looked at this study a moment ago? If not, he has now. */
+/* Has this user at this address looked at this study a moment ago? If not, he has now. Two
+ * different triples with one digest of 64 bits would hide a row: not within the life of a
+ * server. */
 static bool was_seen(const struct web_call *call, const char *study)
 {
     struct web *web = call->web;

@@ -10,7 +10,9 @@ static hilum_rc add(const struct web_call *call, const char *text)
     return call->api->write(call->http, text, strlen(text));
 }
 
-/* Paths and names are ours: nothing in them needs escaping; the URL is of characters a host may have. */
+/* Paths and names are ours: nothing in them needs escaping; the URL is of characters a host
+ * may have. Made of the table of routes itself, so that it cannot tell of one that is not
+ * there. */
 static hilum_rc add_route(const struct web_call *call, const struct hilum_route *route)
 {
     char text[600];

@@ -1,10 +1,19 @@
 /* Attributes a search asks for and the catalogue does not keep, sequences among them: read from the objects'
- * own metadata, and put among the others. SPDX-License-Identifier: Apache-2.0 */
+ * own metadata, and put among the others.
+ *
+ * Works on the text of our own JSON without reading it: an attribute is a key and what lies
+ * between its brackets, copied as it is. So a sequence of any depth, and a number digit for
+ * digit, costs a memcpy. It relies on what the kernel writes: keys in ascending order, an
+ * object for each.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Attributes of one object at its top; those beyond are not found, which is told like those
+ * that are not there. */
 enum { MEMBERS_MAX = 4096 };
 
 /* An attribute in the text of an object of the DICOM JSON Model as the kernel writes it. */
@@ -14,7 +23,8 @@ struct member {
     size_t n;
 };
 
-/* Behind the string that begins at p. */
+/* Behind the string that begins at p. A backslash takes the next character with it, so an
+ * escaped quote is no end. */
 static const char *string_skip(const char *p, const char *end)
 {
     for (p++; p < end && *p != '"'; p++)
@@ -79,7 +89,9 @@ static void member_put(struct web_text *out, const struct member *member)
     web_text_add(out, member->text, member->n);
 }
 
-/* Both in the order of tags; where both have one, the catalogue's. */
+/* Both in the order of tags; where both have one, the catalogue's. Where both have it the
+ * catalogue's value stands: it may be a correction, and what was matched is to be what is
+ * told. */
 static void merge(const struct web_extras *extras, const struct member *a, size_t n_a,
                   const struct member *b, size_t n_b, struct web_text *out)
 {
@@ -129,6 +141,8 @@ static hilum_rc instance_choose(const struct web_call *call, char uids[3][68])
     return rc == 1 ? HILUM_OK : rc == 0 ? HILUM_ENOTFOUND : rc;
 }
 
+/* json is replaced only when all went well: after an error it is as it was. The object is
+ * opened as the user, by web_list_make: what may not be seen is told without. */
 hilum_rc web_extras_add(const struct web_call *call, const struct web_extras *extras,
                         char uids[3][68], struct web_text *json)
 {

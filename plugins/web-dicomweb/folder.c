@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+/* Made on every use, not at the start: an administrator may empty the folder under a running
+ * server. Nothing in it is the only copy of anything. */
 hilum_rc web_folder(const struct web *web, const char *inner, char *out, size_t size)
 {
     char why[200];

@@ -1,4 +1,13 @@
 /* Frames and bulk data (PS3.18 10.4.1.1.3, 10.4.1.1.5): stored bytes, read where they lie.
+ *
+ * Four ways, from cheap to dear: one native frame is lent from the mapped file; several, or
+ * compressed ones, stream as they are stored; decoded ones stream, each decoded as its turn
+ * comes. A client that names what it takes gets that or 406 with what there is: frames are never
+ * encoded anew here (retrieve.c does so for whole instances).
+ *
+ * Media types tell the transfer syntax (PS3.18 8.7.3.3, table 8.7.3-5): a viewer decodes
+ * image/jls by its type, and needs no more than the part.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
@@ -8,8 +17,11 @@
 
 #define OCTETS "application/octet-stream"
 
+/* A list of 100,000 numbers is over what fits a request's line anyhow; all frames at once (no
+ * list) have no such bound, since they need no memory each. */
 enum { FRAMES_MAX = 100000 };
 
+/* object stays open until the body has left: pieces are borrowed from it. */
 struct frames {
     struct web_parts parts; /* first: freed as such */
     hilum_object *object;
@@ -42,6 +54,8 @@ uint64_t web_frame_numbers(const char *text, uint64_t *out, uint64_t max)
     }
 }
 
+/* Each number costs a digit and a comma, hence half the length. All are checked before the
+ * first byte: one that is not there is a 404 of the whole request. */
 static hilum_rc choose_frames(const struct web_call *call, struct frames *frames, uint64_t total)
 {
     const char *list = call->api->param(call->http, "frames");
@@ -68,7 +82,7 @@ static hilum_rc choose_frames(const struct web_call *call, struct frames *frames
 
 /* ---- in which form ---- */
 
-/* PS3.18 table 8.7.3-5. */
+/* PS3.18 table 8.7.3-5. Prefixes, the longer ones first where one is part of the other. */
 static const char *media_of(const char *syntax)
 {
     static const struct {
@@ -92,7 +106,9 @@ static const char *media_of(const char *syntax)
 
 #define EXPLICIT "1.2.840.10008.1.2.1"
 
-/* Can the first of those that are wanted be decoded? It is kept for when it leaves. */
+/* Can the first of those that are wanted be decoded? It is kept for when it leaves. Tried
+ * before the answer is begun, since "decoded" is offered only where it works; what was decoded
+ * is kept by the object and not done again for the first part. */
 static bool can_decode(struct frames *frames, const char *syntax)
 {
     const struct hilum_object_api *objects = frames->parts.web->host->objects;
@@ -106,8 +122,10 @@ static bool can_decode(struct frames *frames, const char *syntax)
     return frames->undecoded == HILUM_OK;
 }
 
-/* Parts of this media type, then one part alone where only one is asked for; decoded ones last. An octet stream of a
- * compressed syntax is for those who name it, or take any. */
+/* Parts of this media type, then one part alone where only one is asked for; decoded ones
+ * last. An octet stream of a compressed syntax is for those who name it, or take any.
+ * The order is our liking, which decides for clients that take anything: as stored, in parts;
+ * decoded pixels cost a run of the codec and are for those who name them. */
 static bool choose_form(const struct web_call *call, struct frames *frames, const char *syntax,
                         const char **media)
 {
@@ -136,6 +154,7 @@ static bool choose_form(const struct web_call *call, struct frames *frames, cons
 
 /* ---- the stream ---- */
 
+/* number is from 1 in the URL (PS3.18 10.4.1.1.3), from 0 inside. */
 static hilum_rc frame_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
 {
     struct frames *frames = (struct frames *)parts;
@@ -177,7 +196,8 @@ static struct frames *frames_new(const struct web_call *call)
     return frames;
 }
 
-/* Who would have taken decoded pixels is told why there are none. */
+/* Who would have taken decoded pixels is told why there are none. A damaged frame is its own
+ * status (as rc says), not 406: the client did nothing wrong. */
 static hilum_rc refuse_form(const struct web_call *call, const struct frames *frames,
                             const char *syntax)
 {
@@ -201,7 +221,8 @@ static void lent_back(void *arg)
     frames_free(arg);
 }
 
-/* Read here: the loop that sends it would wait for the disk. */
+/* Read here: the loop that sends it would wait for the disk. A page of x86 and of arm64 as
+ * Debian builds it. On this worker the fault is only this client's wait. */
 static void touch(const uint8_t *bytes, uint64_t n)
 {
     volatile uint8_t sum = 0;
@@ -209,6 +230,8 @@ static void touch(const uint8_t *bytes, uint64_t n)
         sum = (uint8_t)(sum + bytes[at]);
 }
 
+/* frames belongs to http with the first lend() that was called, whatever it returned:
+ * lent_back frees it. */
 static hilum_rc lend(const struct web_call *call, struct frames *frames, const char *media,
                      const void *bytes, uint64_t n)
 {
@@ -242,7 +265,9 @@ static void tag_finish(struct frames *frames, const char *path)
     web_tag_boundary(frames->parts.web, tag, frames->parts.boundary);
 }
 
-/* As chosen; frees. native_length: of one frame that lies as it leaves; 0: none does. */
+/* As chosen; frees. native_length: of one frame that lies as it leaves; 0: none does.
+ * next_part() may return less than the frame where the object is not mapped whole: then it
+ * streams. */
 static hilum_rc send_chosen(const struct web_call *call, struct frames *frames, const char *media,
                             uint64_t native_length)
 {
@@ -257,7 +282,8 @@ static hilum_rc send_chosen(const struct web_call *call, struct frames *frames, 
     return web_parts_send(call, 200, media, &frames->parts);
 }
 
-/* Sends, or answers why not; frees. */
+/* Sends, or answers why not; frees. The audit row comes before the check for 304: that a
+ * client looks at what it has is a look all the same. */
 static hilum_rc send(const struct web_call *call, struct frames *frames, const char *syntax,
                      uint64_t native_length)
 {

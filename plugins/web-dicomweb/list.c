@@ -1,11 +1,21 @@
-/* The objects a path names, from the catalogue. SPDX-License-Identifier: Apache-2.0 */
+/* The objects a path names, from the catalogue.
+ *
+ * The one place where a path becomes objects, and so the one where access is decided: the
+ * catalogue is asked as the user of the exchange and tells only what that user may see. What is
+ * there and withheld altogether is HILUM_EDENIED with a row in the audit record: who has its UID
+ * knows of it already. A search just does not find it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Series of functional MRI have 100,000 instances; a study of a million is taken for an
+ * attempt to use up memory. */
 enum { ITEMS_MAX = 1000000 }; /* of one request: 16 MB */
 
+/* Objects of a study share a syntax or two: a number in place of 64 bytes an item. */
 static bool syntax_index(struct web_list *list, const char *syntax, unsigned *out)
 {
     for (*out = 0; *out < list->n_syntaxes; ++*out)
@@ -17,6 +27,7 @@ static bool syntax_index(struct web_list *list, const char *syntax, unsigned *ou
     return true;
 }
 
+/* Called on this thread for each object, whose texts are good until it returns. */
 static hilum_rc item_add(void *arg, const struct hilum_object_ref *object)
 {
     struct web_list *list = arg;
@@ -38,6 +49,7 @@ static hilum_rc item_add(void *arg, const struct hilum_object_ref *object)
     return HILUM_OK;
 }
 
+/* Keys only where the path has that level; the catalogue answers rows of all below. */
 hilum_rc web_list_make(const struct web_call *call, struct web_list *out)
 {
     static const uint32_t tags[] = {TAG_STUDY, TAG_SERIES, TAG_SOP_INSTANCE};
@@ -63,6 +75,9 @@ void web_list_fini(struct web_list *list)
     list->n = 0;
 }
 
+/* Where a UID is stored under two patients' studies the path tells which: all three UIDs are
+ * keys. The tag grows by the list even though that has one item: the number of corrections is
+ * in it. */
 hilum_rc web_open_one(const struct web_call *call, hilum_object **out, struct web_tag *tag)
 {
     const struct web *web = call->web;

@@ -1,4 +1,12 @@
 /* Metadata (PS3.18 10.4.1.1.2): the attributes of instances as DICOM JSON, bulk data by URI.
+ *
+ * An answer of up to COLLECT_MAX instances is put together, so that it can leave compressed and
+ * has a length; a larger one is streamed an instance at a time. Both are made by the same next():
+ * collect() only calls it in a loop.
+ *
+ * The blobs (blobs.c) hold what an instance's text was; reading it from the object costs
+ * opening a file, decompressing a deflated one and parsing up to the pixel data.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
@@ -9,6 +17,8 @@ enum {
     COLLECT_MAX = 1000
 }; /* instances that are put together, and compressed; more leave as they are read */
 
+/* text is one piece at a time, emptied by each next(): only the list grows with the number of
+ * instances. */
 struct metadata {
     struct web *web;
     const hilum_principal *who;
@@ -22,6 +32,7 @@ struct metadata {
     char boundary[33];
 };
 
+/* A sink's write(). */
 static hilum_rc text_add(void *arg, const void *bytes, uint64_t n)
 {
     struct metadata *metadata = arg;
@@ -38,6 +49,8 @@ static hilum_rc text_add(void *arg, const void *bytes, uint64_t n)
     return HILUM_OK;
 }
 
+/* The URL below which bulk data are to be had goes into the JSON: objects->json() puts a path
+ * behind it where a value is over 1 KiB. */
 static hilum_rc instance_read(struct metadata *metadata, const struct web_item *item)
 {
     const struct hilum_object_api *objects = metadata->web->host->objects;
@@ -58,6 +71,8 @@ static hilum_rc instance_read(struct metadata *metadata, const struct web_item *
     return rc;
 }
 
+/* What was read is kept as it was told, cut out of the text: before and behind it stand
+ * brackets and commas of this answer. */
 static hilum_rc instance_add(struct metadata *metadata, const struct web_item *item)
 {
     const struct hilum_sink sink = {.size = sizeof sink, .write = text_add, .ctx = metadata};
@@ -74,7 +89,8 @@ static hilum_rc instance_add(struct metadata *metadata, const struct web_item *i
     return rc;
 }
 
-/* The JSON of the instance just added, from `at` on, as a part of XML. */
+/* The JSON of the instance just added, from `at` on, as a part of XML. at was counted up
+ * already: 1 is the first. */
 static hilum_rc part_make(struct metadata *metadata)
 {
     struct web_text xml = {0};
@@ -141,6 +157,7 @@ static void metadata_free(void *arg)
     free(metadata);
 }
 
+/* A failure in the middle becomes the answer: nothing has left before end(). */
 static hilum_rc collect(const struct web_call *call, struct metadata *metadata, const char *type)
 {
     const void *bytes = NULL;
@@ -155,6 +172,9 @@ static hilum_rc collect(const struct web_call *call, struct metadata *metadata, 
     return rc == HILUM_OK ? call->api->end(call->http) : rc;
 }
 
+/* The base URL is what the client called us by (Host, what a proxy says of it, or public_url
+ * of http): the same text for the same client, so its digest is part of the key of blobs and
+ * of the tag. */
 static struct metadata *metadata_new(const struct web_call *call, bool is_xml)
 {
     struct metadata *metadata = calloc(1, sizeof *metadata);
@@ -184,7 +204,8 @@ hilum_rc web_instance_json(const struct web_call *call, struct web_text *out)
     return rc == HILUM_OK && out->failed ? HILUM_ENOMEM : rc;
 }
 
-/* Frees. */
+/* Frees. JSON has no boundary and so no secret in its tag: it stays good over a restart. XML
+ * has, and does not. */
 static hilum_rc answer(const struct web_call *call, struct metadata *metadata)
 {
     char type[WEB_LINE_MAX] = WEB_JSON;

@@ -1,5 +1,13 @@
 /* The Native DICOM Model (PS3.19 A.1) as it is received: to the DICOM JSON Model, which the encoder takes. No DTD, no
- * entities of anybody's, nothing from the network. SPDX-License-Identifier: Apache-2.0 */
+ * entities of anybody's, nothing from the network.
+ *
+ * libxml2 makes the tree, from memory, without network and without substituting entities; a
+ * document with a DTD is refused after parsing, which its own limits (depth, size of names,
+ * amplification) keep harmless. metadata_max bounds the text.
+ *
+ * The result is what web_encode takes, so that XML and JSON have one way from here.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "stow.h"
 
 #include <libxml/parser.h>
@@ -8,6 +16,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+/* NUMBER_MAX: number="4000000000" would be filled up with as many empty values. */
 enum { DEPTH_MAX = 32, NUMBER_MAX = 100000 };
 
 struct reading {
@@ -15,6 +24,7 @@ struct reading {
     int depth;
 };
 
+/* By local name: the namespace is given in various ways by senders. */
 static bool is_named(const xmlNode *node, const char *name)
 {
     return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
@@ -22,7 +32,8 @@ static bool is_named(const xmlNode *node, const char *name)
 
 static json_t *attributes_of(struct reading *reading, const xmlNode *parent);
 
-/* A node's text; NULL: no memory, or not of UTF-8. */
+/* A node's text; NULL: no memory, or not of UTF-8. json_string refuses what is not UTF-8;
+ * jansson's functions take NULL and pass failure on. */
 static json_t *text_of(const xmlNode *node)
 {
     xmlChar *text = xmlNodeGetContent(node);
@@ -31,7 +42,8 @@ static json_t *text_of(const xmlNode *node)
     return value;
 }
 
-/* "Wang^Xiaoming" of a group's components. */
+/* "Wang^Xiaoming" of a group's components. Components left out between two that are there
+ * still have their '^' (PS3.5 6.2.1). */
 static json_t *group_of(const xmlNode *group)
 {
     static const char *const parts[] = {"FamilyName", "GivenName", "MiddleName", "NamePrefix",
@@ -68,7 +80,8 @@ static json_t *value_of(struct reading *reading, const xmlNode *node)
     return is_named(node, "PersonName") ? name_of(node) : text_of(node);
 }
 
-/* Numbers tell places; those left out are empty values. */
+/* Numbers tell places; those left out are empty values. Ascending numbers are demanded: that
+ * keeps an array enough, and senders have nothing to gain by another order. */
 static void value_add(struct reading *reading, json_t *attribute, const xmlNode *node)
 {
     xmlChar *text = xmlGetProp(node, (const xmlChar *)"number");
@@ -110,6 +123,7 @@ static json_t *attribute_of(struct reading *reading, const xmlNode *node)
     return attribute;
 }
 
+/* A tag twice: the later one holds, as with JSON objects of most parsers. */
 static json_t *attributes_of(struct reading *reading, const xmlNode *parent)
 {
     json_t *attributes = json_object();

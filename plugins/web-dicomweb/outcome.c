@@ -1,5 +1,11 @@
 /* The answer to a STOW-RS (PS3.18 10.5.3): what was stored, what was not, and why; as DICOM JSON or as native DICOM
- * model (PS3.19 A.1). SPDX-License-Identifier: Apache-2.0 */
+ * model (PS3.19 A.1).
+ *
+ * Three sequences: what was stored (Referenced SOP Sequence), what was not (Failed SOP
+ * Sequence), and parts of which not even the UIDs are known (Other Failures Sequence). Each is
+ * text from the beginning, in the form the client takes.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdarg.h>
@@ -23,6 +29,7 @@ enum { SOP_CLASS, SOP_INSTANCE, RETRIEVE, WARNING, REASON };
 static hilum_rc add(struct web_outcome *outcome, int list, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* 1,200 bytes hold the longest element: a URL of 640 with what stands around it. */
 static hilum_rc add(struct web_outcome *outcome, int list, const char *format, ...)
 {
     char text[1200];
@@ -73,11 +80,14 @@ static hilum_rc item_end(struct web_outcome *outcome, int list)
     return add(outcome, list, "%s", outcome->is_xml ? "</Item>" : "}");
 }
 
+/* What a sender put in place of a UID is not told back: it would have to be escaped, and could
+ * be anything. */
 static bool is_plain_uid(const char *uid)
 {
     return web_is_uid(uid);
 }
 
+/* A warning (B000 and the like) is of a stored object: coerced, or not of its class. */
 static hilum_rc stored_add(struct web_outcome *outcome, const char *study_url,
                            const struct hilum_intake_result *result)
 {
@@ -112,6 +122,7 @@ static hilum_rc failed_add(struct web_outcome *outcome, const struct hilum_intak
     return rc == HILUM_OK ? item_end(outcome, FAILED) : rc;
 }
 
+/* Does not count as failed by name: n_failed is what n_busy is compared with. */
 hilum_rc web_outcome_add_other(struct web_outcome *outcome, unsigned reason)
 {
     char text[8];
@@ -123,6 +134,7 @@ hilum_rc web_outcome_add_other(struct web_outcome *outcome, unsigned reason)
     return rc == HILUM_OK ? item_end(outcome, OTHER) : rc;
 }
 
+/* B... is a warning, and stored (PS3.7 C.3). A700: we are full or busy, which passes. */
 hilum_rc web_outcome_add(struct web_outcome *outcome, const char *study_url,
                          const struct hilum_intake_result *result)
 {
@@ -166,7 +178,9 @@ static hilum_rc sequence_write(const struct web_call *call, const struct web_out
     return rc == HILUM_OK ? text_write(call, outcome->is_xml ? "</DicomAttribute>" : "]}") : rc;
 }
 
-/* PS3.18 10.5.3.1: all, some or none; none because we are full or busy: the client may try again. */
+/* PS3.18 10.5.3.1: all, some or none; none because we are full or busy: the client may try
+ * again. 503 only where every failure is of that kind: the client may send all of it again.
+ * 409: sending again changes nothing. 202: look at the answer for which. */
 static uint32_t status_of(const struct web_outcome *outcome)
 {
     if (outcome->n_stored == 0)

@@ -1,5 +1,13 @@
 /* Rendered resources (PS3.18 10.4.1.1.4) and WADO-URI pictures: frames drawn by the renderer `2d`, one by one as they
- * leave. SPDX-License-Identifier: Apache-2.0 */
+ * leave.
+ *
+ * A request names frames of an object, all of one object, or those of a whole study. They
+ * leave as parts, each drawn in the turn of the stream in which it leaves (rendered_begin): a
+ * study of thousands of pictures costs the memory of one, and a client that goes away ends it.
+ * Only a picture that leaves alone is drawn before the answer begins, so that what is wrong
+ * with it can be told with a status.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <math.h>
@@ -8,11 +16,14 @@
 
 #include "hilum/renderer.h"
 
+/* PICTURE_MAX: what one answer may hold in memory, drawn or made by ffmpeg. KEPT_MAX: of a
+ * file that is read whole. */
 enum { FRAMES_MAX = 100000, PICTURE_MAX = 256 * 1024 * 1024, KEPT_MAX = 16 * 1024 * 1024 };
 #define FILM "video/mp4"
 
 /* ---- a picture ---- */
 
+/* HILUM_EFULL past PICTURE_MAX ends the renderer, or ffmpeg, whose output it takes. */
 hilum_rc web_picture_write(void *ctx, const void *bytes, uint64_t n)
 {
     struct web_picture *picture = ctx;
@@ -37,7 +48,9 @@ void web_picture_fini(struct web_picture *picture)
     *picture = (struct web_picture){NULL, 0, 0};
 }
 
-/* The frame that stands for all (PS3.3 C.7.6.6), or the one in the middle. */
+/* The frame that stands for all (PS3.3 C.7.6.6), or the one in the middle.
+ * RepresentativeFrameNumber counts from 1; a number out of range is met in practice and means
+ * nothing. */
 static uint32_t representative(const struct hilum_source *source)
 {
     const char *named = source->text(source->ctx, 0, "RepresentativeFrameNumber");
@@ -47,7 +60,10 @@ static uint32_t representative(const struct hilum_source *source)
     return source->n_slices / 2;
 }
 
-/* The parameters with the region in pixels of the frame, to be freed. HILUM_EINVAL: none of it lies in the picture. */
+/* The parameters with the region in pixels of the frame, to be freed. HILUM_EINVAL: none of it
+ * lies in the picture. The size is that of the frame as stored, before what turns or scales
+ * it: regions of both protocols are of the image (PS3.18 8.3.5.1.3). What lies partly outside
+ * is the renderer's to cut. */
 static hilum_rc region_place(const struct web *web, const struct web_view *wanted,
                              const struct hilum_source *source, uint32_t slice, char **out)
 {
@@ -74,6 +90,8 @@ static hilum_rc region_place(const struct web *web, const struct web_view *wante
     return HILUM_ENOMEM;
 }
 
+/* The renderer is asked for anew each time: it may be unloaded or another one between two
+ * pictures; while it is acquired it stays. */
 hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_source *source,
                                  const struct web_view *wanted, uint64_t frame,
                                  struct web_picture *out)
@@ -119,6 +137,7 @@ hilum_rc web_picture_draw_plain(struct web *web, hilum_object *object, const str
     return rc == HILUM_OK ? web_picture_draw_source(web, source, view, frame, out) : rc;
 }
 
+/* False also for an empty file: one that lost its content with the power is made again. */
 bool web_picture_read(const char *path, struct web_picture *out)
 {
     char piece[16384];
@@ -139,6 +158,7 @@ bool web_picture_read(const char *path, struct web_picture *out)
 
 /* ---- what is drawn, one after the other ---- */
 
+/* view's texts point into the exchange, which outlives the body. */
 struct rendered {
     struct web_parts parts; /* first: freed as such */
     struct web_call call;   /* its exchange outlives the body */
@@ -154,6 +174,8 @@ struct rendered {
     const char *type;
 };
 
+/* 1: one is open; 0: the list is at its end. What has no pixels counts as one frame that
+ * cannot be drawn. */
 static hilum_rc open_next(struct rendered *r)
 {
     const struct web *web = r->call.web;
@@ -174,7 +196,10 @@ static hilum_rc open_next(struct rendered *r)
     return 1;
 }
 
-/* What cannot be drawn (reports, video) is left out, where there are others; a picture alone fails with its reason. */
+/* What cannot be drawn (reports, video) is left out, where there are others; a picture alone
+ * fails with its reason. Goes on to the next where one cannot be drawn, unless that tells of
+ * the request (a parameter the renderer refuses at the very first picture), of memory, or of
+ * frames named one by one, each of which is expected. */
 static hilum_rc rendered_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
 {
     struct rendered *r = (struct rendered *)parts;
@@ -256,8 +281,10 @@ static hilum_rc read_frames(const struct web_call *call, struct rendered *r)
                                        "expected frame numbers from 1, separated by commas");
 }
 
-/* One picture alone, or several as parts; where one is wanted of several it is the one in the middle. A film is for who
- * asks for one, of one object. */
+/* One picture alone, or several as parts; where one is wanted of several it is the one in the
+ * middle. A film is for who asks for one, of one object. Types come in pairs (JPEG before PNG:
+ * smaller); which pair is bare depends on how many pictures there are. MP4 is last, so that
+ * only who names it gets it. */
 static bool choose_type(const struct web_call *call, struct rendered *r)
 {
     static const char *const types[] = {"image/jpeg", "image/png", "image/jpeg", "image/png", FILM};
@@ -280,7 +307,9 @@ static bool choose_type(const struct web_call *call, struct rendered *r)
     return true;
 }
 
-/* Pictures are the same as long as objects, corrections, the request and this Hilum are. */
+/* Pictures are the same as long as objects, corrections, the request and this Hilum are. The
+ * query as it was written: the same parameters in another order are another tag, which costs a
+ * drawing and no more. */
 static void tag_request(const struct web_call *call, const char *type, struct web_tag *tag)
 {
     web_tag_text(tag, call->api->request(call->http)->path);
@@ -298,7 +327,9 @@ static void tag_make(const struct web_call *call, struct rendered *r, struct web
     web_tag_boundary(call->web, tag, r->parts.boundary);
 }
 
-/* A film lies in a file, so that a browser can go to and fro in it, or in memory where it is of the client's making. */
+/* A film lies in a file, so that a browser can go to and fro in it, or in memory where it is
+ * of the client's making. What the usual film costs is paid once: only a request without a
+ * query is kept, or every window a viewer tries would become a file. */
 static hilum_rc send_film(const struct web_call *call, struct rendered *r)
 {
     struct web *web = call->web;
@@ -317,6 +348,7 @@ static hilum_rc send_film(const struct web_call *call, struct rendered *r)
                     : call->api->respond(call->http, 200, FILM, r->picture.bytes, r->picture.n);
 }
 
+/* No body is begun before the tag was compared: drawing is what 304 saves. */
 static hilum_rc send(const struct web_call *call, struct rendered *r)
 {
     struct web_tag tag;

@@ -1,5 +1,12 @@
 /* WADO-RS of whole instances (PS3.18 10.4): which of them can leave in a syntax the client takes, and the stream of
- * them. SPDX-License-Identifier: Apache-2.0 */
+ * them.
+ *
+ * Negotiation is by stored syntax, not by instance: a study has thousands of instances in one
+ * or two of them, and whether one can be converted is tried on the first of each. The rest is
+ * taken on trust; one that fails in the middle leaves as it is stored and says so in its
+ * part's head, since a cut connection would lose the other thousand.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdio.h>
@@ -10,6 +17,7 @@
 #define DEFLATED  "1.2.840.10008.1.2.1.99"
 #define MULTIPART "multipart/related"
 
+/* targets and list.syntaxes have the same indices. */
 struct retrieve {
     struct web_parts parts; /* first: freed as such */
     struct web_offer form;  /* without a syntax */
@@ -23,9 +31,12 @@ struct retrieve {
 
 /* ---- negotiation ---- */
 
+/* Any of them turns into any other without touching a pixel's value (bytes swapped, VRs left
+ * out, deflated), so that no trial is needed. */
 static const char *const natives[] = {EXPLICIT, IMPLICIT, DEFLATED, "1.2.840.10008.1.2.2"};
 
-/* What pixels are encoded to where a client asks for it: nothing here loses anything. */
+/* What pixels are encoded to where a client asks for it: nothing here loses anything. In the
+ * order that decides for a client that likes several as much. Video is left out: it loses. */
 static const char *const encoded[] = {
     "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202",
     "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.70",  "1.2.840.10008.1.2.4.57",
@@ -40,7 +51,8 @@ static bool is_native(const char *syntax)
     return false;
 }
 
-/* Does it take instances without saying in which syntax? */
+/* Does it take instances without saying in which syntax? PS3.18 8.7.3.5.2 has it mean explicit
+ * little endian, which the caller goes by first. */
 static bool names_no_syntax(const char *accept, const struct web_offer *form)
 {
     struct web_range range;
@@ -53,8 +65,9 @@ static bool names_no_syntax(const char *accept, const struct web_offer *form)
     return false;
 }
 
-/* The stored syntax first: what a client likes as well is not worth a conversion. Then what is uncompressed (of compressed
- * pixels explicit little endian), then what can be encoded without loss. */
+/* The stored syntax first: what a client likes as well is not worth a conversion. Then what is
+ * uncompressed (of compressed pixels explicit little endian), then what can be encoded without
+ * loss. Offers stay on the stack: at most 14. */
 static const char *best_syntax(const char *accept, const char *stored, const struct web_offer *form)
 {
     struct web_offer offers[1 + N_NATIVES + N_ENCODED];
@@ -69,7 +82,8 @@ static const char *best_syntax(const char *accept, const char *stored, const str
     return best < 0 ? NULL : offers[best].syntax;
 }
 
-/* Can the first of those stored so leave as that? */
+/* Can the first of those stored so leave as that? Encoding a large multi-frame object takes
+ * seconds: the one tried is kept (ready) and leaves first, in place of being opened again. */
 static bool can_convert(struct retrieve *retrieve, unsigned syntax, const char *target)
 {
     const struct web *web = retrieve->parts.web;
@@ -114,7 +128,9 @@ static const struct web_offer *form_choose(const struct web_call *call, const ch
     return best >= 0 ? &forms[best] : NULL;
 }
 
-/* How many of the instances leave: those that do not are left out of the list. */
+/* How many of the instances leave: those that do not are left out of the list. 206 tells that
+ * some were left out (PS3.18 table 10.4.3-1): the ones left out are known before the first
+ * byte. */
 static size_t negotiate(struct retrieve *retrieve, const char *accept)
 {
     struct web_list *list = &retrieve->list;
@@ -130,6 +146,7 @@ static size_t negotiate(struct retrieve *retrieve, const char *accept)
 
 /* ---- the stream ---- */
 
+/* The object before is closed here: its last piece has left when the next part begins. */
 static hilum_rc instance_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
 {
     struct retrieve *retrieve = (struct retrieve *)parts;
@@ -193,6 +210,7 @@ static hilum_rc instance_file(struct web_parts *parts, struct web_file *out)
     return HILUM_OK;
 }
 
+/* 406 that only says no helps nobody: what is there is named. */
 static hilum_rc refuse_syntaxes(const struct web_call *call, const struct web_list *list)
 {
     char text[400];
@@ -204,7 +222,9 @@ static hilum_rc refuse_syntaxes(const struct web_call *call, const struct web_li
     return web_refuse(call, 406, text);
 }
 
-/* Everything the body depends on, but for the secret its boundary is made of. */
+/* Everything the body depends on, but for the secret its boundary is made of. Two clients that
+ * accept different syntaxes have different targets, and so different tags: 304 never stands
+ * for a body in another syntax. */
 static void tag_make(const struct retrieve *retrieve, struct web_tag *tag)
 {
     web_tag_list(tag, &retrieve->list);
@@ -214,6 +234,7 @@ static void tag_make(const struct retrieve *retrieve, struct web_tag *tag)
     web_tag_text(tag, retrieve->form.media != NULL ? retrieve->form.media : "");
 }
 
+/* Only those lie still on disk in the form they leave in. */
 static bool is_as_stored(const struct retrieve *retrieve)
 {
     for (size_t i = 0; i < retrieve->list.n; i++) {
@@ -230,7 +251,8 @@ static size_t deepest(const struct web_call *call)
     return call->uids[2] != NULL ? 2 : call->uids[1] != NULL ? 1 : 0;
 }
 
-/* Frees. */
+/* Frees. A 206 is never "unchanged": what could not leave then might now, when a codec is
+ * loaded. HILUM_EUNSUP stands for "not yet answered" between the steps. */
 static hilum_rc answer(const struct web_call *call, struct retrieve *retrieve, uint32_t status)
 {
     struct web_tag tag = {0};

@@ -1,4 +1,15 @@
 /* QIDO-RS (PS3.18 10.6): the query of a URL to the catalogue, its rows to DICOM JSON.
+ *
+ * One query of the catalogue, the same as C-FIND makes: what is matched and how (wildcards,
+ * ranges, names) is decided there once for both. Here a URL is read, and rows become JSON as they
+ * come, a row in memory at a time.
+ *
+ * The answer is put together in http's memory: the headers (Warning, 204) depend on what comes
+ * last. max_results bounds it.
+ *
+ * What the catalogue does not keep cannot be matched; the client is told by a Warning, not by an
+ * error: a viewer that asks for one attribute too many still gets its worklist.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
@@ -6,12 +17,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* READ_MAX: each costs opening and reading an object, of the order of a millisecond. The
+ * others are more than any client has been seen to send. */
 enum {
     KEYS_MAX = 128,
     RETURNS_MAX = 256,
     READ_MAX = 1000 /* objects, for attributes the catalogue does not keep */
 };
 
+/* Some 5 KiB, allocated: it does not belong on a stack of a worker. keys[] point into the
+ * exchange, or into copies[]. */
 struct search {
     const struct web_call *call;
     uint32_t level;
@@ -50,6 +65,7 @@ static bool is_uid_tag(const struct search *search, uint32_t tag)
     return strcmp(search->call->web->host->dicom->vr(tag), "UI") == 0;
 }
 
+/* Beyond RETURNS_MAX silently fewer are told: matching is not touched by it. */
 static void add_return(struct search *search, uint32_t tag)
 {
     for (uint32_t i = 0; i < search->n_returns; i++)
@@ -72,6 +88,8 @@ static const char *uid_list(struct search *search, const char *value)
     return copy;
 }
 
+/* A copy only where commas are to be replaced; the exchange's own text is not ours to write
+ * to. */
 static hilum_rc add_key(struct search *search, uint32_t tag, const char *value)
 {
     const struct hilum_host *host = search->call->web->host;
@@ -96,6 +114,7 @@ static hilum_rc bad(struct search *search, const char *name, const char *why)
     return search->call->web->host->fail(search->call->web->self, HILUM_EINVAL, text);
 }
 
+/* Nine digits: no overflow, and more than max_results allows. */
 static hilum_rc read_number(struct search *search, const char *name, const char *value,
                             uint64_t *out)
 {
@@ -164,6 +183,8 @@ static hilum_rc read_includes(struct search *search, const char *value)
     return HILUM_OK;
 }
 
+/* The parameter `fuzzymatching` was read before, since it decides how the keys before it are
+ * matched too. */
 static hilum_rc read_parameter(struct search *search, const char *name, const char *value)
 {
     const struct hilum_catalog_api *catalog = search->call->web->host->catalog;
@@ -204,6 +225,8 @@ static hilum_rc read_query(struct search *search)
 
 /* ---- the path of the URL ---- */
 
+/* The path's UIDs are keys like others. A row of a study's series does not repeat the study's
+ * attributes (they are known to who names it); a search of all series has them. */
 static hilum_rc read_path(struct search *search)
 {
     const struct web_call *call = search->call;
@@ -229,6 +252,8 @@ static hilum_rc read_path(struct search *search)
 
 /* ---- answers ---- */
 
+/* Retrieve URL (0008,1190), PS3.18 table 10.6.3-3: what a client follows without putting paths
+ * together. */
 static void put_url(const struct search *search, hilum_cursor *cursor, hilum_dataset *answer)
 {
     const struct web_call *call = search->call;
@@ -267,6 +292,7 @@ static void fill(const struct search *search, hilum_cursor *cursor, hilum_datase
     put_url(search, cursor, answer);
 }
 
+/* Not before the first answer: with none it is 204, which has no body. */
 static hilum_rc begin(const struct search *search)
 {
     const struct web_call *call = search->call;
@@ -285,7 +311,8 @@ static hilum_rc keep_text(void *arg, const void *bytes, uint64_t n)
     return HILUM_OK;
 }
 
-/* With what only the object itself knows. One that cannot be read is told without. */
+/* With what only the object itself knows. One that cannot be read is told without. Values are
+ * copied first: the cursor's are good only until its next call. */
 static hilum_rc read_extras(struct search *search, hilum_cursor *cursor, struct web_text *json)
 {
     const struct hilum_catalog_api *catalog = search->call->web->host->catalog;
@@ -326,6 +353,7 @@ static hilum_rc write_json(struct search *search, const struct web_text *json)
     return rc == HILUM_OK ? call->api->write(call->http, json->bytes, json->n) : rc;
 }
 
+/* begin() comes after the row was made: one that fails is an error still. */
 static hilum_rc write_answer(struct search *search, hilum_cursor *cursor)
 {
     const struct hilum_dicom_api *dicom = search->call->web->host->dicom;
@@ -350,7 +378,8 @@ static hilum_rc write_answer(struct search *search, hilum_cursor *cursor)
     return rc;
 }
 
-/* The answers of this page; one more tells that there are more. */
+/* The answers of this page; one more tells that there are more. Pages are skipped row by row:
+ * a cursor only goes forward, and the offsets of viewers are small. */
 static hilum_rc write_answers(struct search *search, hilum_cursor *cursor)
 {
     const struct hilum_catalog_api *catalog = search->call->web->host->catalog;
@@ -397,6 +426,9 @@ static hilum_rc finish(struct search *search)
     return rc == HILUM_OK ? call->api->end(call->http) : rc;
 }
 
+/* One more than the page, to know whether there are more without counting. Order: a worklist
+ * without keys shows the newest studies first; everything else the order of an index, so that
+ * pages fit together. */
 static hilum_rc open_and_run(struct search *search)
 {
     const struct web_call *call = search->call;
@@ -429,6 +461,8 @@ static hilum_rc open_and_run(struct search *search)
     return rc;
 }
 
+/* The boundary comes from the request's trace: a search has no tag, as its answer changes with
+ * every object stored. */
 hilum_rc web_search(const struct web_call *call, uint32_t level)
 {
     int form = web_json_or_xml(call);

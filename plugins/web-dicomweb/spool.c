@@ -18,6 +18,9 @@ static hilum_rc fail_io(struct web_spool *spool, const char *what)
                                   text);
 }
 
+/* O_TMPFILE: it has no name, so that no end of the process, however sudden, leaves it behind,
+ * and nobody else can open it. In the data directory, not /tmp: there is room for it, and it
+ * is under the same protection. */
 static hilum_rc spool_open(struct web_spool *spool)
 {
     char directory[WEB_PATH_MAX];
@@ -33,6 +36,7 @@ static hilum_rc spool_open(struct web_spool *spool)
     return HILUM_OK;
 }
 
+/* The folder is opened with the first part: most requests of metadata have no bulk data. */
 hilum_rc web_spool_begin(struct web_spool *spool, const struct web_part_head *head)
 {
     if (spool->n == PARTS_MAX)
@@ -55,6 +59,7 @@ hilum_rc web_spool_begin(struct web_spool *spool, const struct web_part_head *he
     return spool_open(spool);
 }
 
+/* Not synced: it is read in this life or never. */
 hilum_rc web_spool_data(struct web_spool *spool, const void *bytes, size_t n)
 {
     if (n > (uint64_t)spool->web->conf->bulk_max - spool->length)
@@ -73,6 +78,8 @@ hilum_rc web_spool_data(struct web_spool *spool, const void *bytes, size_t n)
     return HILUM_OK;
 }
 
+/* One after the other: a request has few parts beside each other, frames of one image have the
+ * same location and are told apart by i. */
 const struct web_bulk *web_spool_find(const struct web_spool *spool, const char *uri, size_t i)
 {
     for (size_t at = 0; at < spool->n; at++)

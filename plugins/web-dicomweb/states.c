@@ -1,5 +1,15 @@
 /* Presentation states (PS3.3 A.33) and the images they are made for: one, or two that are blended, which a renderer is shown
- * as one series. SPDX-License-Identifier: Apache-2.0 */
+ * as one series.
+ *
+ * A state is an object of its own and may lie in another series, or study, than what it is for;
+ * each object it names is opened by a path as if the user had asked for it, so that a state shows
+ * nobody what the user may not see.
+ *
+ * Blending (PS3.3 A.33.4): two series, of which the renderer is given one image each. It knows
+ * a source of slices only, so `both` looks like one: slices of the lower image, then of the
+ * upper one, then the states as the first has them.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <math.h>
@@ -8,9 +18,12 @@
 
 #include "hilum/renderer.h"
 
+/* NAMED_MAX: upper images are opened one by one to find the nearest; beyond 300 a request
+ * would take seconds. */
 enum { NAMED_MAX = 300, PATH = 200, UID = 65 };
 #define STATES "1.2.840.10008.5.1.4.1.1.11."
 
+/* PS3.4 B.5: all presentation states are below this root. */
 static bool is_state(const struct web *web, hilum_object *object)
 {
     struct hilum_object_names names;
@@ -41,6 +54,8 @@ static int blending_item(const struct web_call *call, hilum_object *state, const
     return -1;
 }
 
+/* Where the state names no study it is that of the request. The tag is thrown away: the
+ * state's own object is in the answer's. */
 static hilum_rc open_named(const struct web_call *call, const char *study, const char *series,
                            const char *instance, hilum_object **out)
 {
@@ -105,7 +120,9 @@ static bool numbers(const struct web_call *call, hilum_object *object, const cha
     return true;
 }
 
-/* Millimetres between the planes of two images; 0 where one has no place. */
+/* Millimetres between the planes of two images; 0 where one has no place. Along the normal of
+ * a's plane (PS3.3 C.7.6.2.1.1): the cross product of its row and column, which are unit
+ * vectors. */
 static double distance(const struct web_call *call, hilum_object *a, hilum_object *b)
 {
     double o[6], from[3], to[3];
@@ -118,7 +135,9 @@ static double distance(const struct web_call *call, hilum_object *a, hilum_objec
                 (o[0] * o[4] - o[1] * o[3]) * (to[2] - from[2]));
 }
 
-/* Of the images that are laid over others the nearest one to this. NULL: the state blends none, or they are not here. */
+/* Of the images that are laid over others the nearest one to this. NULL: the state blends
+ * none, or they are not here. The first of equals; what cannot be opened counts as infinitely
+ * far. At most two are open at once. */
 static hilum_object *open_over(const struct web_call *call, hilum_object *state,
                                hilum_object *image)
 {
@@ -152,6 +171,8 @@ struct both {
     const struct hilum_source *a, *b;
 };
 
+/* *of: the number within the source. States are numbered behind the slices, hence those of a
+ * move up by the slices of b. */
 static const struct hilum_source *source_of(const struct both *both, uint32_t i, uint32_t *of)
 {
     uint32_t n = both->a->n_slices;
@@ -195,7 +216,9 @@ static uint64_t both_items(void *ctx, uint32_t i, const char *path)
     return source->items(source->ctx, of, path);
 }
 
-/* Frames are chosen among those of the first. */
+/* Frames are chosen among those of the first. read_reduced would tell sizes of one source for
+ * the other: without it the renderer reads whole slices. The second source lives as long as
+ * `over` is open. */
 static hilum_rc draw_both(const struct web_call *call, const struct hilum_source *source,
                           hilum_object *over, const struct web_view *view, uint64_t frame,
                           struct web_picture *out)
@@ -237,6 +260,7 @@ static hilum_rc draw_state(const struct web_call *call, hilum_object *image, hil
     return rc;
 }
 
+/* A video is drawn by ffmpeg and knows no states. */
 hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
                           const struct web_view *view, uint64_t frame, struct web_picture *out)
 {

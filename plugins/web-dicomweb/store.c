@@ -1,11 +1,24 @@
 /* STOW-RS (PS3.18 10.5): objects of a request go into the store one after the other, as they come. Each is answered
- * for by what the kernel says of it, as in C-STORE. SPDX-License-Identifier: Apache-2.0 */
+ * for by what the kernel says of it, as in C-STORE.
+ *
+ * Bytes go from the socket through the window of the multipart reader into the intake, 128 KiB at
+ * a time: an object of gigabytes needs no more memory than a small one. An object is durable when
+ * intake_end() has told its status, and the answer, which lists all, is sent only then: what a
+ * client reads as stored is stored.
+ *
+ * What goes wrong with one object is told of that object, and the others go on; what goes
+ * wrong with the request (no boundary, an end in the middle) is 400 unless something was
+ * stored already, for then the client has to hear of it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
+/* Failure reasons are statuses of C-STORE (PS3.4 B.2.3): C000 cannot understand, A700 out of
+ * resources. */
 enum { PARTS_MAX = 100000, NOT_UNDERSTOOD = 0xC000, OUT_OF_RESOURCES = 0xA700 };
 
 struct store {
@@ -19,6 +32,8 @@ struct store {
 
 /* ---- one object ---- */
 
+/* As the user of the exchange: rules see who it was, from where and by which way. study: the
+ * intake refuses objects of another one. */
 hilum_rc web_intake_begin(const struct web_call *call, const char *study, hilum_intake **out)
 {
     const struct hilum_http_request *request = call->api->request(call->http);
@@ -35,6 +50,8 @@ static hilum_rc object_begin(struct store *store)
     return web_intake_begin(store->call, store->study, &store->intake);
 }
 
+/* Of a part that is no DICOM object there is no intake: its bytes go nowhere, its failure was
+ * noted at its beginning. */
 static hilum_rc object_data(struct store *store, const void *bytes, size_t n)
 {
     return store->intake != NULL
@@ -61,6 +78,8 @@ hilum_rc web_intake_tell(const struct web_call *call, struct web_outcome *outcom
     return web_outcome_add(outcome, url, result);
 }
 
+/* The only place that waits for the disk: intake_end() returns when the object is durable, or
+ * refused. */
 static hilum_rc object_end(struct store *store)
 {
     const struct hilum_object_api *objects = store->call->web->host->objects;
@@ -76,6 +95,8 @@ static hilum_rc object_end(struct store *store)
 
 /* ---- parts ---- */
 
+/* A part without a Content-Type is taken for DICOM: clients forget it, and the intake tells
+ * soon enough. */
 static hilum_rc part_begin(void *arg, const struct web_part_head *head)
 {
     struct store *store = arg;
@@ -99,6 +120,8 @@ static hilum_rc part_end(void *arg)
 
 /* ---- the body ---- */
 
+/* read() blocks for the client's next bytes, at most as long as http has patience with a slow
+ * one. */
 static hilum_rc read_parts(struct store *store)
 {
     const struct web_call *call = store->call;
@@ -128,7 +151,9 @@ static hilum_rc read_one(struct store *store)
     return rc == HILUM_OK ? object_end(store) : rc;
 }
 
-/* What ended in the middle is not kept, and the client hears of what was. */
+/* What ended in the middle is not kept, and the client hears of what was. ECLOSED: nobody is
+ * there to answer. ENOMEM, EDENIED: of the server or the user, and would be the same for every
+ * object. Whatever was stored stays stored. */
 static hilum_rc finish(struct store *store, hilum_rc rc, bool is_whole)
 {
     const struct web_call *call = store->call;
@@ -147,6 +172,7 @@ static hilum_rc finish(struct store *store, hilum_rc rc, bool is_whole)
     return rc == HILUM_OK ? web_outcome_send(call, &store->outcome) : rc;
 }
 
+/* The intake of an object cut off in the middle is closed by web_store: nothing of it is kept. */
 static hilum_rc receive(struct store *store, const char *type)
 {
     const struct web_multipart_calls calls = {part_begin, part_data, part_end, store};
@@ -174,6 +200,8 @@ static bool is_of_metadata(const char *type)
            (strcasestr(type, "dicom+json") != NULL || strcasestr(type, "dicom+xml") != NULL);
 }
 
+/* The answer's type is settled before a byte of the body is read: a client that cannot read
+ * the answer would send again what is stored. */
 hilum_rc web_store(const struct web_call *call)
 {
     static const struct web_offer answers[] = {{WEB_JSON, NULL, NULL},

@@ -1,16 +1,28 @@
 /* STOW-RS of metadata and bulk data (PS3.18 10.5.2): metadata are collected, bulk data spooled; when all is there each
- * object is put together and takes the way of every object. SPDX-License-Identifier: Apache-2.0 */
+ * object is put together and takes the way of every object.
+ *
+ * No order of the parts is relied on: bulk data may come before the metadata that name them, or
+ * the other way round. So everything is received first: metadata into memory (metadata_max), bulk
+ * data onto the disk (bulk_max). Only then are objects made, one at a time, each through its own
+ * intake: from there on nothing tells it from one that came by C-STORE.
+ *
+ * What the client is held to: every BulkDataURI is the Content-Location of a part. Nothing is
+ * fetched from anywhere.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "stow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
+/* XML has a part for each instance, JSON mostly one for all. */
 enum { TOLD_MAX = 10000, NOT_UNDERSTOOD = 0xC000, OUT_OF_RESOURCES = 0xA700 };
 
 #define JSON_TYPE "application/dicom+json"
 
-/* Metadata of one part as they came. */
+/* Metadata of one part as they came. Text, not trees: a tree takes many times the memory, and
+ * is made only when it is this request's turn (store_all). */
 struct told {
     struct web_text text;
     bool is_xml;
@@ -53,6 +65,7 @@ static hilum_rc told_begin(struct stow *stow, bool is_xml)
     return HILUM_OK;
 }
 
+/* A JSON part with a location is bulk data (an encapsulated document may be JSON). */
 static hilum_rc part_begin(void *arg, const struct web_part_head *head)
 {
     struct stow *stow = arg;
@@ -75,12 +88,15 @@ static hilum_rc part_data(void *arg, const void *bytes, size_t n)
     return text->failed ? HILUM_ENOMEM : HILUM_OK;
 }
 
+/* Nothing is known to be whole before the last delimiter has come. */
 static hilum_rc part_end(void *arg)
 {
     (void)arg;
     return HILUM_OK;
 }
 
+/* JSON_REJECT_DUPLICATES: two values for one attribute cannot both be stored. One object or an
+ * array of them. */
 static hilum_rc unfold(struct stow *stow, const struct told *told)
 {
     const char *why = "the metadata are no JSON";
@@ -102,13 +118,15 @@ struct target {
     hilum_intake *intake;
 };
 
+/* web_encode's write(). */
 static hilum_rc target_write(void *arg, const void *bytes, uint64_t n)
 {
     const struct target *target = arg;
     return target->objects->intake_write(target->intake, bytes, n);
 }
 
-/* What could not be put together, in the words of C-STORE. */
+/* What could not be put together, in the words of C-STORE. The reason leaves as a number only;
+ * in words it is in the log, with the trace that the client sees too. */
 static hilum_rc refuse_object(struct stow *stow, const json_t *attributes, hilum_rc rc)
 {
     char line[200];
@@ -128,6 +146,8 @@ static hilum_rc refuse_object(struct stow *stow, const json_t *attributes, hilum
     return web_outcome_add(&stow->outcome, "", &result);
 }
 
+/* The intake is closed without an end where the encoding failed: half an object is never
+ * stored. */
 static hilum_rc object_store(struct stow *stow, const json_t *attributes)
 {
     const struct web_call *call = stow->call;
@@ -151,8 +171,9 @@ static hilum_rc object_store(struct stow *stow, const json_t *attributes)
     return rc;
 }
 
-/* Unfolded, attributes take many times the memory they are told in: one request at a time has them so, and not while its
- * sender is at it. */
+/* Unfolded, attributes take many times the memory they are told in: one request at a time has
+ * them so, and not while its sender is at it. Held while objects are stored, which waits for
+ * the disk: the other requests wait here, with their bodies received, each with its worker. */
 static hilum_rc store_all(struct stow *stow)
 {
     hilum_rc rc = (stow->objects = json_array()) != NULL ? HILUM_OK : HILUM_ENOMEM;
@@ -190,6 +211,8 @@ static hilum_rc receive(struct stow *stow, const char *type)
     return rc;
 }
 
+/* An error before the first object is the answer's status; afterwards each object has its own
+ * in the outcome. */
 hilum_rc web_stow(const struct web_call *call, const char *type, bool is_answer_xml)
 {
     struct stow *stow = calloc(1, sizeof *stow);

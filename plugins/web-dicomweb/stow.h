@@ -8,11 +8,13 @@
 
 /* ---- bulk data as they came (spool.c) ---- */
 
+/* offset, length: in the spool's file. */
 struct web_bulk {
     char *location; /* Content-Location of its part */
     uint64_t offset, length;
     char type[128], syntax[68]; /* of its Content-Type */
 };
+/* All parts in one file, one behind the other. Zero-initialised but for web is empty. */
 struct web_spool {
     struct web *web;
     int fd;
@@ -21,10 +23,13 @@ struct web_spool {
     struct web_bulk *parts;
     size_t n, cap;
 };
+/* A part begins; web_spool_data goes on with it. HILUM_EFULL: too many, or too much;
+ * HILUM_EIO. */
 hilum_rc web_spool_begin(struct web_spool *spool, const struct web_part_head *head);
 hilum_rc web_spool_data(struct web_spool *spool, const void *bytes, size_t n);
 /* The i-th part with this location. NULL: there is none. */
 const struct web_bulk *web_spool_find(const struct web_spool *spool, const char *uri, size_t i);
+/* n bytes from a place in the file; HILUM_EIO also where it is shorter. */
 hilum_rc web_spool_read(struct web_spool *spool, uint64_t at, void *out, size_t n);
 void web_spool_fini(struct web_spool *spool);
 
@@ -38,6 +43,8 @@ json_t *web_model_read(const char *xml, size_t n, const char **why);
 
 enum { WEB_ENCODE_BUFFER = 64 * 1024 };
 
+/* Some 64 KiB: part of what its user allocates. write() and the members above it are the
+ * caller's to set. */
 struct web_encode {
     const struct hilum_dicom_api *dicom;
     struct web_spool *spool;

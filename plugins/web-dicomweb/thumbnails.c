@@ -1,5 +1,17 @@
 /* Thumbnails (PS3.18 10.4.1.1.4): made once by a job when a study is complete, kept as files, made again when one is
- * lost; any other size is drawn when it is asked for. SPDX-License-Identifier: Apache-2.0 */
+ * lost; any other size is drawn when it is asked for.
+ *
+ * A file below web-dicomweb/thumbnails of the data directory, in one of 256 folders, named by a
+ * digest of object, frame and Hilum's version: there is no index of them, a file is there or is
+ * not. Several threads may make the same one at once; each writes a file of its own name and
+ * renames it, so that readers see a whole one.
+ *
+ * Thumbnails are pictures of patients like any other: requests for them are checked by list.c
+ * before a file is looked for, and the folder is the server's alone (0700). They go with the
+ * budget, not with the object: a picture of a deleted one may lie here until it is pushed out,
+ * and nobody can ask for it, since its object is not found.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <dirent.h>
@@ -12,6 +24,9 @@
 
 #include <jansson.h>
 
+/* SIDE: what worklists of viewers show, twice over for dense screens. TRIES: a study of
+ * reports only is not opened to its end. PRUNE_EVERY: reading all of the folder costs some
+ * milliseconds a thousand files; in between the budget is overstepped by 64 pictures at most. */
 enum {
     SIDE = 256, /* of a kept picture: it lies within */
     TRIES = 16, /* objects looked at for one that can be drawn */
@@ -28,8 +43,10 @@ static bool folder_make(const struct web *web, char out[PATH_LENGTH])
            web_folder(web, "thumbnails", out, PATH_LENGTH - 100) == HILUM_OK;
 }
 
-/* False: thumbnails are not kept. The number is part of the name, since other content may replace what is stored under a
- * UID; after a rebuild, which numbers anew, they are made again. */
+/* False: thumbnails are not kept. The number is part of the name, since other content may
+ * replace what is stored under a UID; after a rebuild, which numbers anew, they are made
+ * again. 256 folders: a folder of a million names is slow to list. The version: a new renderer
+ * may draw otherwise. */
 static bool path_make(const struct web *web, const char *sop_instance, int64_t instance,
                       uint64_t frame, const char *kind, char out[PATH_LENGTH])
 {
@@ -48,7 +65,10 @@ static bool path_make(const struct web *web, const char *sop_instance, int64_t i
     return true;
 }
 
-/* Whole or not at all; lost with the power at worst, and made again then. */
+/* Whole or not at all; lost with the power at worst, and made again then. No fsync: what is
+ * lost with the power is an empty or missing file, and both are made again. The pointer in the
+ * name tells threads of one process apart; a name a killed life left is in the way of nobody
+ * for long (O_EXCL fails, the picture is not kept that once) and is pruned like the others. */
 static void file_write(const char *path, const struct web_picture *picture)
 {
     char temporary[PATH_LENGTH + 40];
@@ -75,6 +95,8 @@ struct kept_files {
     uint64_t bytes;
 };
 
+/* atime where the file system keeps it (relatime: once a day), so what is looked at stays;
+ * otherwise the time it was made. */
 static void file_add(struct kept_files *files, const char *path)
 {
     struct stat st;
@@ -95,6 +117,7 @@ static void file_add(struct kept_files *files, const char *path)
     files->bytes += file->n;
 }
 
+/* depth: folders still to go down. */
 static void files_list(const char *folder, int depth, struct kept_files *files)
 {
     char path[PATH_LENGTH];
@@ -118,7 +141,8 @@ static int by_age(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The least recently used go until a tenth of the budget is free. */
+/* The least recently used go until a tenth of the budget is free. To nine tenths, so that the
+ * next pictures do not prune again. Two at once do no harm: the second's unlink finds nothing. */
 static void prune(const struct web *web)
 {
     char folder[PATH_LENGTH];
@@ -146,7 +170,8 @@ static void keep(struct web *web, const char *path, const struct web_picture *pi
 
 /* ---- a thumbnail ---- */
 
-/* Of an object that is open: from its file, or drawn and kept. frame 0: the one that stands for all. */
+/* Of an object that is open: from its file, or drawn and kept. frame 0: the one that stands
+ * for all. By a job there is no exchange and no user: the object was opened by whoever calls. */
 static hilum_rc thumbnail(struct web *web, hilum_object *object, int64_t instance, uint64_t frame,
                           struct web_picture *out)
 {
@@ -170,6 +195,7 @@ static hilum_rc thumbnail(struct web *web, hilum_object *object, int64_t instanc
 
 /* ---- films, which are kept beside them ---- */
 
+/* A descriptor goes on being readable when the file is pruned meanwhile. */
 static int file_open(const char *path, uint64_t *length)
 {
     struct stat st;
@@ -182,6 +208,7 @@ static int file_open(const char *path, uint64_t *length)
     return fd;
 }
 
+/* Two requests at once may both make it; the second rename wins. fd is the caller's to close. */
 hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, int *fd,
                        uint64_t *length)
 {
@@ -206,7 +233,8 @@ hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, 
     return rc;
 }
 
-/* The i-th place to look at: the middle, then outwards. */
+/* The i-th place to look at: the middle, then outwards. 0, 1, 2, 3... is middle, middle - 1,
+ * middle + 1, middle - 2...; false where that lies outside. */
 static bool place(size_t n, size_t i, size_t *out)
 {
     size_t middle = n / 2, step = (i + 1) / 2;
@@ -218,7 +246,9 @@ static bool place(size_t n, size_t i, size_t *out)
 
 typedef hilum_rc (*draw_one)(void *arg, hilum_object *object, int64_t instance);
 
-/* Draws the first of n objects that can be drawn, from the middle on. */
+/* Draws the first of n objects that can be drawn, from the middle on. Denied, no memory, busy:
+ * the next object would fare the same. Everything else is a matter of this object (a report, a
+ * damaged frame), and the next is tried. */
 static hilum_rc draw_any(struct web *web, const hilum_principal *who, const struct web_item *items,
                          size_t n, int64_t as_of, draw_one draw, void *arg)
 {
@@ -266,6 +296,7 @@ static hilum_rc read_frame(const struct web_call *call, uint64_t *out)
     return HILUM_OK;
 }
 
+/* The kept file and the drawn picture have one tag: they are the same picture. */
 static hilum_rc answer(const struct web_call *call, struct asked *asked,
                        const struct web_list *list)
 {
@@ -318,7 +349,8 @@ hilum_rc web_thumbnail(const struct web_call *call)
 
 /* ---- the job ---- */
 
-/* Objects of a study; `series` counts up where the next one begins. */
+/* Objects of a study; `series` counts up where the next one begins. `syntax` of an item holds
+ * the number of its series here: the catalogue tells objects in the order of series. */
 struct gathered {
     struct web_item *items;
     size_t n, cap;
@@ -334,6 +366,7 @@ static hilum_rc draw_kept(void *arg, hilum_object *object, int64_t instance)
     return rc;
 }
 
+/* A new series begins where its UID changes. */
 static hilum_rc gather(void *arg, const struct hilum_object_ref *object)
 {
     struct gathered *g = arg;
@@ -353,7 +386,8 @@ static hilum_rc gather(void *arg, const struct hilum_object_ref *object)
     return HILUM_OK;
 }
 
-/* What cannot be shown has no thumbnail, and that is no failure. */
+/* What cannot be shown has no thumbnail, and that is no failure. Between series the job can be
+ * cancelled (progress < 0); what was made is kept. */
 static unsigned make_all(struct web *web, const struct gathered *g, int64_t as_of,
                          struct hilum_call *call)
 {
@@ -369,6 +403,8 @@ static unsigned make_all(struct web *web, const struct gathered *g, int64_t as_o
     return made;
 }
 
+/* As nobody in particular (NULL): the plugin's own rights, since a thumbnail is shown to who
+ * may see the object, whoever that will be. */
 static hilum_rc make_for(struct web *web, const char *study, struct hilum_call *call)
 {
     const struct hilum_catalog_key key = {TAG_STUDY, 0, study};
@@ -394,7 +430,8 @@ static hilum_rc job_run(void *arg, struct hilum_call *call)
     return rc;
 }
 
-/* A study is complete: its thumbnails are made when there is time. */
+/* A study is complete: its thumbnails are made when there is time. On the thread that tells
+ * events: it only plans a job, nothing is drawn here. */
 static int32_t study_is_complete(void *arg, hilum_event *event)
 {
     const struct web *web = arg;

@@ -10,7 +10,8 @@ static const char *query(const struct web_call *call, const char *name)
     return value != NULL ? value : "";
 }
 
-/* What it asks for and is not here; NULL: nothing. */
+/* What it asks for and is not here; NULL: nothing. Before anything is looked up: a client that
+ * asks for an anonymous object must not get as far as an object. */
 static const char *not_here(const struct web_call *call, uint32_t *status)
 {
     *status = 400;
@@ -25,6 +26,9 @@ static const char *not_here(const struct web_call *call, uint32_t *status)
     return NULL;
 }
 
+/* Parameters become what WADO-RS has in paths and headers, and go its way from there: access,
+ * audit, negotiation and tags are the same. The UIDs are the query's own text, which lives as
+ * long as the exchange. */
 hilum_rc web_uri(struct web_call *call)
 {
     static const struct web_offer offer = {WEB_DICOM, NULL, NULL};

@@ -1,5 +1,11 @@
 /* What a picture is to look like: the rendering parameters of WADO-RS (PS3.18 8.3.5) and of WADO-URI (9.4.1.2) as the
- * view of a renderer (hilum/renderer.h). SPDX-License-Identifier: Apache-2.0 */
+ * view of a renderer (hilum/renderer.h).
+ *
+ * Two protocols have other names for the same wishes; both end in a struct hilum_view and a
+ * JSON object of parameters, which is what renderers know. What is malformed is HILUM_EINVAL
+ * with what was expected; what a renderer does not know of `parameters` is its own to refuse.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <math.h>
@@ -7,6 +13,8 @@
 
 #include <jansson.h>
 
+/* PS3.18 sets no limit; 16,384 squared is the largest detector with room to spare, and 256 MiB
+ * of grey while it is drawn. */
 enum { SIDE_MAX = 16384 };
 
 static const char *query(const struct web_call *call, const char *name)
@@ -20,7 +28,8 @@ static hilum_rc refuse(const struct web_call *call, const char *why)
     return call->web->host->fail(call->web->self, HILUM_EINVAL, why);
 }
 
-/* The number before a comma or the end; NAN: nothing stands there. */
+/* The number before a comma or the end; NAN: nothing stands there. strtod also takes "inf" and
+ * "nan": neither is a place in a picture. */
 static bool number_next(const char **text, double *out)
 {
     char *end = NULL;
@@ -37,7 +46,9 @@ static bool number_next(const char **text, double *out)
 
 /* ---- WADO-RS ---- */
 
-/* vw,vh or vw,vh,sx,sy,sw,sh; what of the last four is empty is as it is without. */
+/* vw,vh or vw,vh,sx,sy,sw,sh; what of the last four is empty is as it is without. PS3.18
+ * 8.3.5.1.3: sw and sh default to the picture's own extent, which is not known here; so either
+ * both or none. */
 static hilum_rc read_viewport(const struct web_call *call, const char *text, struct web_view *out)
 {
     static const char why[] = "viewport: expected width,height or width,height,x,y,width,height";
@@ -59,6 +70,8 @@ static hilum_rc read_viewport(const struct web_call *call, const char *text, str
     return HILUM_OK;
 }
 
+/* PS3.18 8.3.5.1.4 names all three; a client that leaves out the function gets linear (PS3.3
+ * C.11.2.1.2). */
 static hilum_rc read_window(const struct web_call *call, const char *text, json_t *parameters,
                             struct hilum_view *view)
 {
@@ -118,7 +131,9 @@ static hilum_rc read_profile(const struct web_call *call, json_t *parameters)
     return refuse(call, "iccprofile: expected no, yes, srgb, adobergb, rommrgb or displayp3");
 }
 
-/* Hilum's own: any parameters of the renderer as a JSON object; what is named in the standard's way comes on top. */
+/* Hilum's own: any parameters of the renderer as a JSON object; what is named in the
+ * standard's way comes on top. Duplicates are refused: two parsers would take two different
+ * ones. */
 static hilum_rc parameters_new(const struct web_call *call, json_t **out)
 {
     const char *own = query(call, "parameters");
@@ -131,7 +146,8 @@ static hilum_rc parameters_new(const struct web_call *call, json_t **out)
     return *out != NULL ? HILUM_OK : HILUM_ENOMEM;
 }
 
-/* Takes `parameters`. */
+/* Takes `parameters`. With JSON_COMPACT: region_place puts its member behind the '{', and
+ * looks for '}' there. */
 static hilum_rc finish(json_t *parameters, hilum_rc rc, struct web_view *out)
 {
     if (rc == HILUM_OK) {
@@ -165,6 +181,7 @@ hilum_rc web_view_read(const struct web_call *call, struct web_view *out)
 
 /* ---- WADO-URI ---- */
 
+/* 0: not named, and up to the renderer. */
 static hilum_rc read_side(const struct web_call *call, const char *name, uint32_t *out)
 {
     const char *text = query(call, name);
@@ -203,7 +220,8 @@ static hilum_rc read_frame_number(const struct web_call *call, uint64_t *out)
     return HILUM_OK;
 }
 
-/* xmin,ymin,xmax,ymax from 0 to 1, of what would be drawn; pixels are known later. */
+/* xmin,ymin,xmax,ymax from 0 to 1, of what would be drawn; pixels are known later. Two corners
+ * become a corner and an extent, as in WADO-RS. */
 static hilum_rc read_region(const struct web_call *call, struct web_view *out)
 {
     const char *text = query(call, "region");

@@ -1,4 +1,9 @@
 /* web-dicomweb: the Studies Service (PS3.18 10) as routes. The plugin's options, its routes and its life.
+ *
+ * Routes are HILUM_PARALLEL: http calls them on as many workers as it has. `permission` is
+ * checked by the server before a handler runs; what of a study the user may see is decided by
+ * the catalogue for each object (list.c).
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
@@ -50,6 +55,7 @@ hilum_rc web_check_path(struct web_call *call)
 
 /* ---- routes ---- */
 
+/* The route's `self` is what provide() was given: struct web. */
 #define HANDLER(name, call_it)                                                                     \
     static hilum_rc name(void *self, const struct hilum_http_api *api, hilum_http *http)           \
     {                                                                                              \
@@ -166,6 +172,7 @@ static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum
 
 /* ---- life ---- */
 
+/* After the last exchange, suspended and streamed ones among them: the host waits for those. */
 static void web_fini(void *state)
 {
     struct web *web = state;
@@ -175,6 +182,8 @@ static void web_fini(void *state)
     free(web);
 }
 
+/* No route is called before start(), so nothing is locked here. The secret is drawn once a
+ * life. */
 static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const void *conf,
                          void **state)
 {
@@ -201,6 +210,7 @@ static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const 
     return rc;
 }
 
+/* Here and not in init: they are NULL until start. */
 static hilum_rc web_start(void *state)
 {
     const struct web *web = state;
@@ -210,6 +220,7 @@ static hilum_rc web_start(void *state)
     return HILUM_OK;
 }
 
+/* Not needed to load: without it everything but pictures works. */
 static const char *const wants[] = {"render-2d", NULL};
 
 static const struct hilum_plugin plugin = {

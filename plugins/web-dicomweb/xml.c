@@ -1,11 +1,19 @@
 /* The Native DICOM Model (PS3.19 A.1) of what the kernel tells as DICOM JSON: texts and numbers pass as they are written,
- * digit for digit. The JSON is ours; what is not of its form is refused all the same. SPDX-License-Identifier: Apache-2.0 */
+ * digit for digit. The JSON is ours; what is not of its form is refused all the same.
+ *
+ * A single pass from text to text without a tree: JSON is read by recursive descent while the
+ * XML is written, one attribute at a time. A JSON library would turn 0.10 into 0.1, and the
+ * model is to have what was stored.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+/* CREATORS: blocks of private tags in one item; those beyond are written without the name of
+ * their creator. */
 enum { DEPTH_MAX = 64, CREATORS = 32 };
 
 static void put_format(struct web_text *text, const char *format, ...)
@@ -45,11 +53,14 @@ static void put_escaped(struct web_text *text, const char *bytes, size_t n)
 
 /* ---- the JSON ---- */
 
+/* is_bad sticks, like failed of a text: it is asked for at the end. Every loop ends when it is
+ * set, or at end. */
 struct json {
     const char *p, *end;
     bool is_bad;
 };
 
+/* 0: the end. JSON of ours holds no NUL. */
 static char peek(struct json *json)
 {
     while (json->p < json->end && strchr(" \t\r\n", *json->p) != NULL && *json->p != '\0')
@@ -118,6 +129,7 @@ static void utf8_put(struct web_text *out, unsigned code)
     web_text_add(out, bytes, n);
 }
 
+/* Beyond U+FFFF a JSON text has two escapes (RFC 8259 7). */
 static void escape_read(struct json *json, struct web_text *out)
 {
     static const char from[] = "bfnrt\"\\/", to[] = "\b\f\n\r\t\"\\/";
@@ -158,7 +170,8 @@ static void string_read(struct json *json, struct web_text *out)
     want(json, '"');
 }
 
-/* A string, or a number as it is written. */
+/* A string, or a number as it is written. Also true, false, null, NaN, Inf: letters that may
+ * be in them pass; the kernel writes nothing else. */
 static void scalar_read(struct json *json, struct web_text *out)
 {
     if (peek(json) == '"') {
@@ -177,6 +190,7 @@ static void scalar_read(struct json *json, struct web_text *out)
 
 /* ---- the model ---- */
 
+/* word is one for all depths: who needs it beyond the next read copies it. */
 struct model {
     const struct hilum_dicom_api *dicom;
     struct json json;
@@ -193,6 +207,7 @@ struct creators {
     } list[CREATORS];
 };
 
+/* The fifth component takes the rest, whatever it holds. */
 static void components_write(struct model *model, const char *group)
 {
     static const char *const parts[] = {"FamilyName", "GivenName", "MiddleName", "NamePrefix",
@@ -297,6 +312,7 @@ static void creator_note(struct creators *creators, uint32_t tag, const struct w
              (int)(value->n < 64 ? value->n : 64), value->bytes != NULL ? value->bytes : "");
 }
 
+/* Not before the VR is known, though the tag came first: hence has_head in attribute_write. */
 static void head_write(struct model *model, uint32_t tag, const char *vr,
                        const struct creators *creators)
 {
@@ -340,6 +356,8 @@ static void attribute_write(struct model *model, uint32_t tag, struct creators *
     web_text_put(model->out, "</DicomAttribute>\n");
 }
 
+/* creators is allocated for each depth, two kilobytes: 64 levels would be too much of a
+ * worker's stack. */
 static void attributes_write(struct model *model)
 {
     struct creators *creators = calloc(1, sizeof *creators);
