@@ -254,6 +254,8 @@ static hilum_rc encode(const struct scene *scene, const struct request *request,
         return encode_jpeg(scene->render, picture, request->quality, labels, out);
     if (strcmp(media_type, "image/png") == 0)
         return encode_png(scene->render, picture, labels, out);
+    if (strcmp(media_type, "image/gif") == 0)
+        return encode_gif(scene->render, picture, out);
     if (strcmp(media_type, "application/octet-stream") == 0)
         return encode_raw(scene->render, picture, out);
     return render_fail(scene->render, HILUM_EUNSUP, "pictures are not written as %s", media_type);
@@ -350,7 +352,7 @@ static const struct hilum_renderer table = {
             .threads = HILUM_PARALLEL,
             .name = "2d"},
     .modes = "flat",
-    .media_types = "image/jpeg,image/png,application/octet-stream",
+    .media_types = "image/jpeg,image/png,image/gif,application/octet-stream",
     .parameters_schema = schema,
     .open = render_open,
     .render = render_render,

@@ -331,6 +331,9 @@ hilum_rc encode_jpeg(const struct render *render, const struct picture *picture,
                      const struct labels *labels, struct hilum_sink *out);
 hilum_rc encode_png(const struct render *render, const struct picture *picture,
                     const struct labels *labels, struct hilum_sink *out);
+/* Shades exactly, more than 256 colours nearly (encode_gif.c); without labels. */
+hilum_rc encode_gif(const struct render *render, const struct picture *picture,
+                    struct hilum_sink *out);
 /* Samples of 16 bits little endian. */
 hilum_rc encode_raw(const struct render *render, const struct picture *picture,
                     struct hilum_sink *out);

@@ -12,7 +12,7 @@ struct run {
     size_t at, n;
     unsigned face;
     hb_script_t script;
-    FriBidiLevel level; /* odd: from right to left */
+    int level; /* odd: from right to left */
 };
 
 struct line {
@@ -81,7 +81,7 @@ static bool split(struct line *line)
     if (line->runs == NULL)
         return false;
     struct run *run = line->runs;
-    *run = (struct run){.script = HB_SCRIPT_COMMON, .level = line->levels[0]};
+    *run = (struct run){.script = HB_SCRIPT_COMMON, .level = (uint8_t)line->levels[0]};
     for (size_t i = 0; i < line->n; i++) {
         hb_script_t script = hb_unicode_script(unicode, line->text[i]);
         unsigned face = face_of(line->letters, line->text[i], is_anybodys(script), run->face);
@@ -89,14 +89,14 @@ static bool split(struct line *line)
             script = is_anybodys(script) ? run->script : script;
         if (run->n > 0 && is_anybodys(run->script))
             run->script = script;
-        if (run->n > 0 &&
-            (face != run->face || script != run->script || line->levels[i] != run->level)) {
+        if (run->n > 0 && (face != run->face || script != run->script ||
+                           (uint8_t)line->levels[i] != run->level)) {
             run++;
             *run = (struct run){.at = i};
         }
         run->face = face;
         run->script = script;
-        run->level = line->levels[i];
+        run->level = (uint8_t)line->levels[i];
         run->n++;
     }
     line->n_runs = (size_t)(run - line->runs) + 1;

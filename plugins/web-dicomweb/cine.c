@@ -312,17 +312,20 @@ static hilum_rc still(struct web *web, hilum_object *object, const struct web_vi
 {
     struct stream stream;
     char size[160] = "thumbnail=50";
-    bool is_png = view->view.media_type != NULL && strcmp(view->view.media_type, "image/png") == 0;
+    const char *type = view->view.media_type != NULL ? view->view.media_type : "";
+    const char *coder = strcmp(type, "image/png") == 0   ? "png"
+                        : strcmp(type, "image/gif") == 0 ? "gif"
+                                                         : "mjpeg";
+    const char *container = strcmp(coder, "gif") == 0 ? "gif" : "image2pipe";
     hilum_rc rc = stream_save(web, object, &stream);
     if (rc != HILUM_OK)
         return rc;
     if (view->view.width > 0 && view->view.height > 0)
         snprintf(size, sizeof size, "thumbnail=50,scale=%u:%u:force_original_aspect_ratio=decrease",
                  view->view.width, view->view.height);
-    const char *const arguments[] = {
-        "-i",   stream.path, "-vf",        size,   "-frames:v",
-        "1",    "-f",        "image2pipe", "-c:v", is_png ? "png" : "mjpeg",
-        "-q:v", "3",         "pipe:1",     NULL};
+    const char *const arguments[] = {"-i",   stream.path, "-vf",     size,   "-frames:v",
+                                     "1",    "-f",        container, "-c:v", coder,
+                                     "-q:v", "3",         "pipe:1",  NULL};
     rc = run(web, arguments, NULL, out);
     stream_close(&stream);
     return rc == HILUM_OK && out->n == 0

@@ -63,7 +63,9 @@ const struct hilum_route_param web_uri_params[] = {
     REQUIRED("studyUID", "string", "UID of the study."),
     REQUIRED("seriesUID", "string", "UID of the series."),
     REQUIRED("objectUID", "string", "UID of the instance."),
-    QUERY("contentType", "string", "application/dicom, image/jpeg or image/png."),
+    QUERY("contentType", "string",
+          "application/dicom, image/jpeg, image/png, image/gif; text/html, text/plain or text/xml "
+          "of reports."),
     QUERY("transferSyntax", "string", "UID, with application/dicom."),
     QUERY("anonymize", "string", "Only no can be had."),
     QUERY("rows", "integer", "Height of the picture at most."),

@@ -287,16 +287,18 @@ static hilum_rc read_frames(const struct web_call *call, struct rendered *r)
  * only who names it gets it. */
 static bool choose_type(const struct web_call *call, struct rendered *r)
 {
-    static const char *const types[] = {"image/jpeg", "image/png", "image/jpeg", "image/png", FILM};
-    struct web_offer offers[5];
+    static const char *const types[] = {"image/jpeg", "image/png", "image/gif", "image/jpeg",
+                                        "image/png",  "image/gif", FILM};
+    enum { KINDS = 3, ALL = 2 * KINDS + 1 };
+    struct web_offer offers[ALL];
     bool is_one = r->n_numbers == 1 || (r->list.n == 1 && r->n_numbers == 0);
-    for (size_t i = 0; i < 5; i++) {
-        bool is_bare = i == 4 || (i < 2) == is_one;
+    for (size_t i = 0; i < ALL; i++) {
+        bool is_bare = i == ALL - 1 || (i < KINDS) == is_one;
         offers[i] = is_bare ? (struct web_offer){types[i], NULL, NULL}
                             : (struct web_offer){NULL, types[i], NULL};
     }
-    int best =
-        web_accept(web_accept_of(call), offers, r->list.n == 1 && r->numbers == NULL ? 5 : 4);
+    bool may_be_film = r->list.n == 1 && r->numbers == NULL;
+    int best = web_accept(web_accept_of(call), offers, may_be_film ? ALL : ALL - 1);
     if (best < 0)
         return false;
     r->type = types[best];
@@ -355,7 +357,8 @@ static hilum_rc send(const struct web_call *call, struct rendered *r)
     if (!choose_type(call, r)) {
         rendered_free(&r->parts);
         return web_refuse(call, 406,
-                          "pictures are made as image/jpeg and image/png, one object as video/mp4");
+                          "pictures are made as image/jpeg, image/png and image/gif, one object "
+                          "as video/mp4");
     }
     tag_make(call, r, &tag);
     if (web_tag_show(call, &tag)) {
@@ -384,27 +387,46 @@ hilum_rc web_rendered(const struct web_call *call)
         rc = read_frames(call, r);
     if (rc == HILUM_OK)
         rc = web_list_make(call, &r->list);
-    if (rc == HILUM_OK)
+    if (rc == HILUM_OK && !(r->list.n == 1 && r->list.items[0].is_report && r->numbers == NULL))
         return send(call, r);
+    if (rc == HILUM_OK)
+        rc = web_report(call, web_accept_of(call));
     rendered_free(&r->parts);
     return rc;
 }
 
 /* ---- WADO-URI ---- */
 
+static hilum_rc is_of_report(const struct web_call *call, bool *out)
+{
+    struct web_list *list = calloc(1, sizeof *list);
+    if (list == NULL)
+        return HILUM_ENOMEM;
+    hilum_rc rc = web_list_make(call, list);
+    *out = rc == HILUM_OK && list->items[0].is_report;
+    web_list_fini(list);
+    free(list);
+    return rc;
+}
+
 hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type)
 {
-    static const struct web_offer offers[] = {{"image/jpeg", NULL, NULL},
-                                              {"image/png", NULL, NULL}};
+    static const struct web_offer offers[] = {
+        {"image/jpeg", NULL, NULL}, {"image/png", NULL, NULL}, {"image/gif", NULL, NULL}};
     struct web_view view;
     struct web_picture picture = {NULL, 0, 0};
     hilum_object *object = NULL;
     struct web_tag tag = {0};
-    int best = web_accept(content_type, offers, 2);
+    bool is_report = false;
+    hilum_rc rc = is_of_report(call, &is_report);
+    if (rc != HILUM_OK || is_report)
+        return rc == HILUM_OK ? web_report(call, content_type) : rc;
+    int best = web_accept(content_type, offers, 3);
     if (best < 0)
         return web_refuse(call, 406,
-                          "contentType: application/dicom, image/jpeg and image/png can be had");
-    hilum_rc rc = web_view_read_uri(call, &view);
+                          "contentType: application/dicom, image/jpeg, image/png and image/gif can "
+                          "be had");
+    rc = web_view_read_uri(call, &view);
     view.view.media_type = offers[best].media;
     tag_request(call, offers[best].media, &tag);
     if (rc == HILUM_OK)

@@ -98,13 +98,17 @@ static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum
 #define OBJECT   .gives = RELATED "," WEB_DICOM "," WEB_ZIP, .params = web_retrieve_params
 #define HEADS    .gives = WEB_JSON "," RELATED, .params = web_known_params
 #define BYTES    .gives = RELATED ",application/octet-stream", .params = web_retrieve_params
-#define PICTURES .gives = "image/jpeg,image/png,video/mp4," RELATED, .params = web_rendered_params
-#define DRAWN    .gives = "image/jpeg,image/png," RELATED, .params = web_rendered_params
-#define SMALL    .gives = "image/jpeg", .params = web_thumbnail_params
+#define PICTURES                                                                                   \
+    .gives = "image/jpeg,image/png,image/gif,text/html,text/plain,text/xml,video/mp4," RELATED,    \
+    .params = web_rendered_params
+#define DRAWN .gives = "image/jpeg,image/png,image/gif," RELATED, .params = web_rendered_params
+#define SMALL .gives = "image/jpeg", .params = web_thumbnail_params
 #define INTAKE                                                                                     \
     .takes = RELATED "," WEB_DICOM, .gives = WEB_JSON "," WEB_XML, .params = web_accept_params
 #define SERVICE .gives = "application/vnd.sun.wadl+xml", .params = web_accept_params
-#define URI     .gives = "image/jpeg,image/png," WEB_DICOM, .params = web_uri_params
+#define URI                                                                                        \
+    .gives = "image/jpeg,image/png,image/gif,text/html,text/plain,text/xml," WEB_DICOM,            \
+    .params = web_uri_params
 
 static const struct hilum_route routes[] = {
     ROUTE("search/studies", "GET", WEB_ROOT "/studies", "find", 0, search_studies,

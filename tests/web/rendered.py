@@ -3,6 +3,7 @@
 # pixel is known. SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -264,6 +265,41 @@ def filters():
     check("subtraction leaves no overlay in its bits", (got == 0).sum() == 64 * 64 - 100)
 
 
+def gifs():
+    """ffmpeg reads them: shades and up to 256 colours come back as they went in, more of them nearly."""
+    if shutil.which("ffmpeg") is None:
+        print("no ffmpeg: GIFs are not looked at")
+        return
+    rng = numpy.random.default_rng(11)
+    ramp = numpy.add.outer(numpy.arange(200), numpy.arange(300)).astype(numpy.uint8)
+    few = rng.integers(0, 256, (250, 3), dtype=numpy.uint8)[rng.integers(0, 250, (120, 90))]
+    smooth = numpy.stack([numpy.add.outer(numpy.arange(128) * k, numpy.arange(128)) % 256 for k in (1, 2, 0)], axis=2).astype(numpy.uint8)
+    colours = dict(SamplesPerPixel=3, PlanarConfiguration=0, PhotometricInterpretation="RGB")
+    kinds = {"shades": image(60, ramp), "noise": image(61, rng.integers(0, 256, (97, 331), dtype=numpy.uint8)),
+             "one pixel": image(62, ramp[:1, :1]), "few colours": image(63, few, **colours), "many": image(64, smooth, **colours)}
+    kinds.update({"flat %d" % n: image(200 + n, numpy.full((n, 40), 7, numpy.uint8)) for n in range(1, 26, 3)})
+    for name, d in kinds.items():
+        url = stored(d)
+        status, body = get(url + "/rendered", "image/gif")
+        path = os.path.join(WORK, "made.gif")
+        with open(path, "wb") as file:
+            file.write(body)
+        run = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True)
+        expected = picture(url)
+        expected = numpy.repeat(expected, 3, 2) if expected.shape[2] == 1 else expected
+        found = numpy.frombuffer(run.stdout, numpy.uint8)
+        is_whole = status == 200 and found.size == expected.size
+        check("GIF of " + name, is_whole, "%d, %d bytes of %d, %s" % (status, found.size, expected.size, run.stderr[:200]))
+        if not is_whole:
+            continue
+        far = abs(found.reshape(expected.shape).astype(int) - expected)
+        if name == "many":
+            blocks = (found.reshape(expected.shape).astype(float) - expected)[:124, :124].reshape(31, 4, 31, 4, 3).mean(axis=(1, 3))
+            check("GIF of many colours is near", far.max() <= 52 and abs(blocks).mean() < 8, "%d %.1f" % (far.max(), abs(blocks).mean()))
+        else:
+            check("GIF of %s is exact" % name, far.max() == 0, far.max())
+
+
 def several():
     status, body = get(URL + "/dicom-web/studies/2.25.9000/rendered", 'multipart/related; type="image/png"')
     check("a study's pictures", status == 200 and body.count(b"\x89PNG\r\n\x1a\n") >= 18)
@@ -271,6 +307,6 @@ def several():
     check("one for a series", status == 200 and body[:3] == b"\xff\xd8\xff")
 
 
-for test in (beside_dcmtk, ramps, bits, shapes, states, overlays, uptake, filters, several):
+for test in (beside_dcmtk, ramps, bits, shapes, states, overlays, uptake, filters, gifs, several):
     test()
 sys.exit(failed())
