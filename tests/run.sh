@@ -70,7 +70,7 @@ run_ctest() {
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="halt_on_error=1 suppressions=$root/tests/tsan.supp"
 run_ctest asan
-run_ctest tsan -R '^(bus_|plugin_services|control|ul_|notify|lanes|job_record|record_instances|rules|ingest|pipeline|contract_store|scp|exchange|plugin_(host|swap)|isolation)'
+run_ctest tsan -R '^(bus_|plugin_services|control|ul_|notify|lanes|job_record|record_(instances|readers)|rules|ingest|pipeline|contract_store|scp|exchange|plugin_(host|swap)|isolation)'
 
 # run_scripts PRESET SCRIPT...: whole-server tests with that build. 0 pass, 77 skip, else failure.
 run_scripts() {

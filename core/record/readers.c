@@ -94,7 +94,7 @@ static int64_t oldest_end(struct hl_readers *readers, int64_t now_ms)
 /* With the lock. false: all are busy for too long. */
 static bool place_wait(struct hl_readers *readers, bool is_search)
 {
-    int64_t now_ms = hl_mono_ms(), until_ms = now_ms + WAIT_SECONDS * 1000;
+    int64_t now_ms = hl_mono_ms(), until_ms = now_ms + WAIT_SECONDS * INT64_C(1000);
     while (is_full(readers, is_search) && now_ms < until_ms) {
         int64_t again_ms = oldest_end(readers, now_ms);
         struct timespec until = hl_mono_timespec(again_ms < until_ms ? again_ms : until_ms);
