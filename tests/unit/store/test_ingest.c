@@ -109,6 +109,25 @@ static void text__in_an_undeclared_set_is_repaired_by_the_source(void **state)
     hl_buf_fini(&bytes);
 }
 
+/* Senders out of order say who it is behind the pixels. */
+static void attributes__after_the_pixels_are_catalogued_too(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_ingest_result result;
+    struct hl_buf bytes = {0};
+    static uint8_t pixels[70000];
+    put_text(&bytes, 0x00080016, "UI", CT_IMAGE);
+    put_text(&bytes, 0x00080018, "UI", "1.2");
+    put_text(&bytes, 0x0020000D, "UI", "1.1");
+    put_text(&bytes, 0x0020000E, "UI", "1.3");
+    put_head(&bytes, 0x7FE00010, "OW", sizeof pixels, false);
+    hl_buf_add(&bytes, pixels, sizeof pixels);
+    put_text(&bytes, 0x00100010, "PN", "Late^Name");
+    assert_int_equal(dataset_send(p, "1.2", &bytes, &result), HILUM_OK);
+    assert_string_equal(p->record->rows[0].patient, "Late^Name");
+    hl_buf_fini(&bytes);
+}
+
 /* ---- refused ---------------------------------------------------------------------------------------- */
 
 struct refusal {
@@ -535,6 +554,65 @@ static void header__over_its_limit_is_out_of_resources(void **state)
     hl_buf_fini(&bytes);
 }
 
+static void headers_make(struct hl_buf *bytes)
+{
+    static uint8_t value[60000];
+    dataset_build(&(struct dataset){.sop_instance = "1.2.3", .study = "1.2", .series = "1.4"},
+                  bytes);
+    bytes->len -= 12; /* no pixel data */
+    for (uint32_t i = 0; i < 8; i++) {
+        put_head(bytes, 0x30091000 + i, "OB", sizeof value, false);
+        hl_buf_add(bytes, value, sizeof value);
+    }
+}
+
+struct late {
+    struct pipeline *p;
+    const struct hl_buf *bytes;
+    struct hl_ingest_result result;
+    hilum_rc rc;
+    atomic_bool is_done;
+};
+
+static void *late_send(void *arg)
+{
+    struct late *late = arg;
+    late->rc = dataset_send(late->p, "1.2.3", late->bytes, &late->result);
+    atomic_store(&late->is_done, true);
+    return NULL;
+}
+
+/* One object holds the budget: the next waits for it, and is told to come again when that takes too long. */
+static void headers__over_the_budget_of_all_wait_then_come_again(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_buf bytes = {0};
+    headers_make(&bytes);
+    p->options.memory_budget = 600000;
+    pipeline_restart(p);
+    for (unsigned is_too_long = 0; is_too_long < 2; is_too_long++) {
+        struct hl_ingest_result result;
+        struct hl_ingest *first = NULL;
+        struct late late = {.p = p, .bytes = &bytes};
+        pthread_t thread;
+        assert_int_equal(
+            hl_ingest_begin(p->store, &p->source, CT_IMAGE, "1.2.9", EXPLICIT_LE, &first, &result),
+            HILUM_OK);
+        assert_int_equal(hl_ingest_data(first, bytes.data, bytes.len), HILUM_OK);
+        assert_int_equal(pthread_create(&thread, NULL, late_send, &late), 0);
+        usleep(300000); /* it does not come through: nothing to wait for */
+        assert_false(atomic_load(&late.is_done));
+        if (!is_too_long)
+            hl_ingest_abort(first);
+        pthread_join(thread, NULL);
+        assert_int_equal(late.result.status, is_too_long ? 0xA700 : 0);
+        if (is_too_long)
+            hl_ingest_abort(first);
+    }
+    assert_int_equal(pipeline_objects(p), 1);
+    hl_buf_fini(&bytes);
+}
+
 /* ---- integrity -------------------------------------------------------------------------------------------------- */
 
 struct faults {
@@ -627,6 +705,7 @@ int main(void)
         TEST(object__is_a_part10_file_that_import_reads_as_the_same_instance),
         TEST(pixel_data__cut_short_is_stored_with_a_warning),
         TEST(text__in_an_undeclared_set_is_repaired_by_the_source),
+        TEST(attributes__after_the_pixels_are_catalogued_too),
         TEST(identity__missing_or_wrong_is_refused_with_its_element),
         TEST(identity__left_out_is_derived_but_not_when_cut_off),
         TEST(garbage__is_refused_swallowed_and_leaves_nothing),
@@ -647,6 +726,7 @@ int main(void)
         TEST(medium__below_its_reserve_is_refused),
         TEST(header__of_300_megabytes_without_pixels_is_streamed),
         TEST(header__over_its_limit_is_out_of_resources),
+        TEST(headers__over_the_budget_of_all_wait_then_come_again),
         TEST(fsck__finds_rot_loss_and_orphans_and_repairs_what_it_can),
         TEST(rebuild__fills_an_empty_record_and_applies_the_log),
     };
