@@ -34,6 +34,7 @@ const struct hl_option hl_options[] = {
     {"dicom.limits", HL_KIND_GROUP, RELOAD, NULL, NULL, 0, 0, "What one peer, and all of them together, may take."},
     {"dicom.limits.max_associations", HL_KIND_INT, RELOAD, "500", NULL, 1, 100000, "Associations at once; one more is refused as temporarily too many."},
     {"dicom.limits.max_per_address", HL_KIND_INT, RELOAD, "100", NULL, 1, 100000, "Associations at once from one address."},
+    {"dicom.limits.max_passcode_failures", HL_KIND_INT, RELOAD, "20", NULL, 1, 1000000, "Wrong passcodes (User Identity) of one address in five minutes; then it is refused for the rest of them."},
     {"dicom.limits.max_connecting", HL_KIND_INT, RELOAD, "400", NULL, 1, 100000, "Connections at once that have not yet asked for an association."},
     {"dicom.limits.negotiate_timeout", HL_KIND_MS, RELOAD, "10s", NULL, 0, 30 * DAY, "From the connection to its whole association request, TLS included."},
     {"dicom.limits.pdu_timeout", HL_KIND_MS, RELOAD, "60s", NULL, 0, 30 * DAY, "From the first byte of a PDU to its last."},

@@ -132,7 +132,17 @@ static void ask_identity(struct hl_assoc *on, const struct hl_ul_params *params,
                          struct hl_ul_reject *reject, char why[HL_WHY_MAX])
 {
     char who[200];
-    hilum_rc rc = hl_identity_check(on->scp->parts.plugins, on->policy->config, params, &on->user);
+    hilum_rc rc = HILUM_EFULL;
+    bool is_guess = hl_identity_has_passcode(&params->identity);
+    if (is_guess && hl_failures_are_many(&on->scp->failures, params->address,
+                                         on->policy->max_passcode_failures)) {
+        hl_identity_forget(&params->identity);
+        hl_fail(rc, "too many wrong passcodes from this address; it waits some minutes");
+    } else {
+        rc = hl_identity_check(on->scp->parts.plugins, on->policy->config, params, &on->user);
+    }
+    if (is_guess && rc == HILUM_EDENIED)
+        hl_failures_note(&on->scp->failures, params->address);
     if (rc == HILUM_OK) {
         on->principal.user_view = on->user.view;
         on->principal.user = on->user.view ? on->user.name : NULL;

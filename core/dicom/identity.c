@@ -91,6 +91,16 @@ static hilum_rc check_name(struct hl_plugins *plugins, const struct hl_ul_params
     return rc == HILUM_AUTH_UNKNOWN ? HILUM_OK : rc;
 }
 
+bool hl_identity_has_passcode(const struct hl_ul_identity *identity)
+{
+    return identity->type == USER_NAME_AND_PASSCODE;
+}
+
+void hl_identity_forget(const struct hl_ul_identity *identity)
+{
+    OPENSSL_cleanse(identity->secondary, identity->secondary_length);
+}
+
 /* Asked at negotiation: an answer (D.3.3.7.2) is due only where somebody can check. */
 bool hl_identity_is_checked(struct hl_plugins *plugins)
 {
@@ -113,7 +123,7 @@ hilum_rc hl_identity_check(struct hl_plugins *plugins, const struct hl_config *c
         return HILUM_OK;
     if (identity->type == USER_NAME || identity->type == USER_NAME_AND_PASSCODE) {
         hilum_rc rc = check_name(plugins, params, &asking, &n);
-        OPENSSL_cleanse(identity->secondary, identity->secondary_length);
+        hl_identity_forget(identity);
         return rc;
     }
     return hl_identity_is_checked(plugins)

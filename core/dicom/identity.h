@@ -18,6 +18,10 @@ struct hl_user {
  * rejected: wrong passcode, closed account, or a kind of identity nobody here can check. May take a second. */
 hilum_rc hl_identity_check(struct hl_plugins *plugins, const struct hl_config *config,
                            const struct hl_ul_params *params, struct hl_user *out);
+/* Does it show a passcode, that may be a guess? */
+bool hl_identity_has_passcode(const struct hl_ul_identity *identity);
+/* Wipes the passcode: for who does not call hl_identity_check. */
+void hl_identity_forget(const struct hl_ul_identity *identity);
 /* Does a provider take HILUM_CRED_DIMSE? */
 bool hl_identity_is_checked(struct hl_plugins *plugins);
 

@@ -73,6 +73,7 @@ static void read_switches(const struct hl_config *config, struct hl_policy *out)
 {
     out->accept_unknown_peers = !strcmp(hl_config_text(config, "dicom.unknown_peers"), "accept");
     out->accept_unknown_classes = hl_config_bool(config, "dicom.accept_unknown_sop_classes");
+    out->max_passcode_failures = number(config, "dicom.limits.max_passcode_failures");
     out->trace = number(config, "dicom.trace");
 }
 

@@ -19,7 +19,8 @@ struct hl_policy {
     struct hl_view **views;    /* of each peer, in their order; NULL: nothing narrows it */
     bool accept_unknown_peers; /* dicom.unknown_peers = "accept" */
     bool accept_unknown_classes;
-    unsigned trace; /* associations remembered per peer */
+    unsigned max_passcode_failures; /* of an address in five minutes */
+    unsigned trace;                 /* associations remembered per peer */
     struct hl_ul_limits limits;
 };
 

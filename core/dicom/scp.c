@@ -126,6 +126,7 @@ void hl_scp_free(struct hl_scp *scp)
     hl_pool_free(scp->after);
     hl_policy_unref(scp->policy);
     hl_holdings_free(scp->holdings);
+    hl_failures_fini(&scp->failures);
     pthread_mutex_destroy(&scp->server_lock);
     pthread_mutex_destroy(&scp->lock);
     free(scp);
@@ -140,6 +141,7 @@ hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config
     scp->parts = *parts;
     pthread_mutex_init(&scp->lock, NULL);
     pthread_mutex_init(&scp->server_lock, NULL);
+    hl_failures_init(&scp->failures);
     hl_scp_services(scp);
     hilum_rc rc = hl_holdings_new(parts->record, &scp->holdings);
     if (!rc)

@@ -12,6 +12,7 @@
 #include "core/dicom/identity.h"
 #include "core/dicom/negotiate.h"
 #include "core/dicom/scp.h"
+#include "core/dicom/failures.h"
 #include "core/dicom/trace.h"
 
 /* Open associations of one peer, for its own limit. */
@@ -31,6 +32,7 @@ struct hl_scp {
     struct hl_policy *policy;
     struct hl_peer_count *counts;
     char address[80];
+    struct hl_failures failures; /* wrong passcodes */
     atomic_ullong associations, rejected, messages;
     struct hl_pool *after; /* writes what is recorded of a request once it is answered */
 };

@@ -28,6 +28,16 @@ def named(world):
     equal("who has to change his password may nothing", ("refused", True), world.find_as("PACS", 1, 1, b"fresh", b""))
 
 
+def guessing(world):
+    """An address that guesses is not asked any more, under whatever name and title; who shows no passcode comes in."""
+    refused = [world.find_as("PACS" if i % 2 else "WARD", 2, 0, f"name{i}".encode(), b"guess") for i in range(30)]
+    equal("first each guess is refused", [("reject 1/1/1", None)] * 5, refused[:5])
+    equal("then nobody is asked", [("reject 2/3/1", None)] * 5, refused[-5:])
+    equal("not even with the right one", ("reject 2/3/1", None), world.find_as("PACS", 2, 1, b"wang", PASSWORD.encode()))
+    equal("a name alone is no guess", (["own", "referred", "vip"], True), world.find_as("PACS", 1, 1, b"wang", b""))
+    equal("the log says why", True, "too many wrong passcodes from this address" in open(f"{world.hilum.dir}/log").read())
+
+
 def proven(world):
     equal("with the passcode", (["own", "referred", "vip"], True), world.find_as("PACS", 2, 1, b"wang", PASSWORD.encode()))
     equal("a wrong one", ("reject 1/1/1", None), world.find_as("PACS", 2, 1, b"wang", b"wrong"))
@@ -67,5 +77,6 @@ with tempfile.TemporaryDirectory(prefix="hilum-access-") as work:
     world.hilum.cli("user", "create", "fresh", "chief")
     named(world)
     proven(world)
+    guessing(world)
     equal("Hilum stops", 0, world.hilum.stop())
 verdict()
