@@ -16,7 +16,8 @@ struct fetch {
     struct request request;
     hilum_intake *intake;
     struct hilum_fetched *out;
-    hilum_rc rc;
+    hilum_rc rc; /* of our own side of the body; curl then tells of no more than a failed writing */
+    char why[200];          /* its reason */
     bool is_begun, is_full; /* full: we are, later it may fit */
     struct web_multipart_calls calls;
     struct web_multipart body;
@@ -68,40 +69,55 @@ static hilum_rc part_end(void *arg)
 
 /* ---- the body ---- */
 
+static size_t body_refuse(struct fetch *fetch, hilum_rc rc, const char *why)
+{
+    fetch->rc = rc;
+    snprintf(fetch->why, sizeof fetch->why, "%s", why);
+    return 0;
+}
+
+static bool is_answered(const struct fetch *fetch)
+{
+    long status = 0;
+    curl_easy_getinfo(fetch->request.curl, CURLINFO_RESPONSE_CODE, &status);
+    return status == 200 || status == 206;
+}
+
 static bool body_begin(struct fetch *fetch)
 {
     static const char multipart[] = "multipart/related";
     char *type = NULL;
-    long status = 0;
-    curl_easy_getinfo(fetch->request.curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(fetch->request.curl, CURLINFO_CONTENT_TYPE, &type);
-    if (status != 200 && status != 206)
-        return false; /* what it says is not kept: the status is enough */
-    fetch->is_begun = type != NULL && strncasecmp(type, multipart, sizeof multipart - 1) == 0;
-    if (!fetch->is_begun) {
-        fetch->rc = fetch->client->host->fail(fetch->client->self, HILUM_EUNSUP,
-                                              "the peer's answer is no multipart/related");
-        return false;
-    }
     fetch->calls = (struct web_multipart_calls){part_begin, part_data, part_end, fetch};
-    return web_multipart_init(&fetch->body, type, &fetch->calls);
+    fetch->is_begun = type != NULL && strncasecmp(type, multipart, sizeof multipart - 1) == 0 &&
+                      web_multipart_init(&fetch->body, type, &fetch->calls);
+    return fetch->is_begun;
 }
 
+/* Less than was given ends the exchange. */
 static size_t body_take(char *bytes, size_t size, size_t n, void *arg)
 {
     struct fetch *fetch = arg;
     size_t length = size * n;
+    if (!is_answered(fetch))
+        return length; /* what it says is not kept: the status is enough */
     if (!fetch->is_begun && !body_begin(fetch))
-        return fetch->rc == HILUM_OK ? length : 0;
-    for (size_t done = 0; done < length && fetch->rc == HILUM_OK;) {
+        return body_refuse(fetch, HILUM_EUNSUP,
+                           "the peer's answer is no multipart/related with a boundary");
+    for (size_t done = 0; done < length;) {
         size_t room = 0;
         char *to = web_multipart_room(&fetch->body, &room);
         size_t take = length - done < room ? length - done : room;
         memcpy(to, bytes + done, take);
-        fetch->rc = web_multipart_put(&fetch->body, take);
+        hilum_rc rc = web_multipart_put(&fetch->body, take);
+        if (rc != HILUM_OK)
+            return body_refuse(fetch, rc,
+                               rc == HILUM_EINVAL
+                                   ? "the peer's answer is not of the form of a multipart/related"
+                                   : fetch->client->host->reason(fetch->client->self));
         done += take;
     }
-    return fetch->rc == HILUM_OK ? length : 0;
+    return length;
 }
 
 /* ---- fetching ---- */
@@ -165,7 +181,7 @@ static hilum_rc fetch_run(struct fetch *fetch, const char *path)
     curl_easy_setopt(request->curl, CURLOPT_WRITEDATA, fetch);
     rc = request_header(request, accept) ? request_run(request) : HILUM_ENOMEM;
     if (fetch->rc != HILUM_OK)
-        rc = fetch->rc;
+        rc = fetch->client->host->fail(fetch->client->self, fetch->rc, fetch->why);
     rc = judge(fetch, rc);
     fetch->client->host->objects->intake_close(fetch->intake);
     request_close(request);
