@@ -70,7 +70,7 @@ run_ctest() {
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="halt_on_error=1 suppressions=$root/tests/tsan.supp"
 run_ctest asan
-run_ctest tsan -R '^(bus_|plugin_services|control|ul_|notify|lanes|job_record|record_(instances|readers)|rules|ingest|pipeline|contract_store|scp|exchange|plugin_(host|swap)|isolation)'
+run_ctest tsan -R '^(bus_|plugin_services|control|ul_|notify|lanes|job_record|record_(instances|readers)|rules|ingest|pipeline|contract_store|scp|exchange|plugin_(host|swap|handover|loop)|isolat|worker_words)'
 
 # run_scripts PRESET SCRIPT...: whole-server tests with that build. 0 pass, 77 skip, else failure.
 run_scripts() {
@@ -89,7 +89,7 @@ limit=900
 [ -z "$HILUM_LONG" ] || limit=36000
 run_scripts release "$root"/tests/{static,dicom,script,fault,cli,web,access,fuzz}/test_*.sh
 run_scripts asan "$root"/tests/dicom/test_{find,malformed}.sh "$root"/tests/fault/test_peers.sh
-run_scripts tsan "$root"/tests/script/test_routing.sh "$root"/tests/dicom/test_retrieve.sh
+run_scripts tsan "$root"/tests/script/test_routing.sh "$root"/tests/dicom/test_retrieve.sh "$root"/tests/fault/test_hostile.sh "$root"/tests/web/test_swap.sh
 
 if [ ${#flaky[@]} -gt 0 ]; then
     echo "failed once, passed when run again: ${flaky[*]}"

@@ -156,7 +156,10 @@ static void check_kind(const struct hl_check_request *request, const char *kind,
     if (code == 0)
         hl_check_good(state, "every test of the suite passed");
     else if (code > 0)
-        hl_check_bad(state, "the suite failed; what it said stands above");
+        hl_check_bad(state,
+                     "the suite failed; what it said stands above, and what it asks for in "
+                     "share/hilum/sdk/contract/contract_%s.c",
+                     kind);
 }
 
 enum { FILES = 16 }; /* open at once while removing */

@@ -574,7 +574,7 @@ hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_option
         rc = open_parts(server, faults);
     if (rc == HILUM_OK)
         rc = start_parts(server);
-    server->is_started = rc == HILUM_OK;
+    atomic_store(&server->is_started, rc == HILUM_OK);
     if (rc < 0) {
         char why[512];
         snprintf(why, sizeof why, "%s", hl_error());
@@ -602,7 +602,7 @@ void hl_server_stop(struct hl_server *server, uint32_t ms)
      * forget it. */
     hl_store_flush(server->store);
     /* After the last association, before the plugins that tell collectors are drained. */
-    if (server->is_started)
+    if (atomic_load(&server->is_started))
         audit_life(server, "application stop");
     if (server->plugins)
         hl_plugins_drain(server->plugins, PLUGIN_DRAIN_MS);

@@ -64,7 +64,8 @@ struct hl_server {
     struct hl_glasses *glasses; /* broken */
     struct hl_pool *audits;     /* rows of plugins; NULL: not started, or stopped */
     pthread_t housekeeper;
-    bool has_housekeeper, is_started;
+    bool has_housekeeper;
+    atomic_bool is_started; /* the READY line is complete */
     atomic_bool stopping;
     int64_t started_us;
     struct hl_arena arena;   /* plugins' commands */

@@ -168,13 +168,15 @@ static hilum_rc principal_new(void *arg, const struct hilum_identity *identity, 
 }
 
 /* While plugins start: the READY line is printed afterwards. Without a lock: plugins start one
- * after the other on the main thread. */
+ * after the other on the main thread. One that takes another's place later has nobody to tell. */
 static hilum_rc announce(void *arg, const char *name, const char *value)
 {
     struct hl_server *server = arg;
     if (strpbrk(name, " =\n") || strpbrk(value, " \n"))
         return hl_fail(HILUM_EINVAL, "announce %s: expected a name and a value without spaces",
                        name);
+    if (atomic_load(&server->is_started))
+        return HILUM_OK;
     hl_buf_printf(&server->announced, " %s=%s", name, value);
     return server->announced.failed ? hl_fail(HILUM_ENOMEM, "no memory") : HILUM_OK;
 }

@@ -26,6 +26,9 @@ export sdk
 kinds=$(cd "$sdk/share/hilum/sdk/examples" && echo *)
 for kind in $kinds; do
     begin "$kind" >"$work/log" 2>&1 || { cat "$work/log"; echo "kind $kind failed"; exit 1; }
+    "$sdk/bin/hilum-plugin-check" "acme-$kind/build/acme-$kind.so" >"$work/out" 2>&1
+    [ "$kind" = hook ] || grep -q '^ok .*contract of '"$kind"': every test' "$work/out" || { echo "kind $kind has no suite"; exit 1; }
+    [ "$kind" = hook ] || [ -s "$sdk/share/hilum/sdk/contract/contract_$kind.c" ]
     ! grep -rq "example-$kind" "acme-$kind"/*.c || { echo "acme-$kind still calls itself an example"; exit 1; }
 done
 [ "$(echo "$kinds" | wc -w)" -ge 13 ]
@@ -78,6 +81,9 @@ expect "another symbol" 'file: .*exports 1 symbols beside hilum_plugin_entry (mo
 expect "undefined symbol" 'file: .*nobody_has_this' 's|^HILUM_EXPORT|extern int nobody_has_this(void); int (*keep_)(void) = nobody_has_this;\n&|'
 expect "another ABI" 'file: .*ABI 9' 's|\.abi_major = HILUM_ABI_MAJOR|.abi_major = 9|'
 expect "a newer ABI" 'file: .*ABI 1.77.*update Hilum' 's|\.abi_minor = HILUM_ABI_MINOR|.abi_minor = 77|'
+kind=codec
+expect "planes taken for pixels" 'contract of codec: the suite failed' 's|if (frame->is_planar .. frame->samples > 1)|if (0)|'
+expect "a count that is believed" 'contract of codec: .*failed\|contract of codec: .*killed' 's/ || (uint64_t)count > n - done//'
 kind=service
 expect "two final responses" 'contract of service: the suite failed' 's|^    dicom->dataset_free(data);|    dicom->respond(exchange, 0, NULL, NULL, NULL);\n&|'
 expect "no response" 'contract of service: the suite failed' 's|^    if (request->command_field != HILUM_N_GET)|    if (request->command_field == HILUM_N_SET) return HILUM_OK;\n&|'
@@ -113,8 +119,10 @@ echo "plugins of each ABI so far are sound"
 
 # ---- our own
 for plugin in "$build"/lib/hilum/plugins/*.so; do
-    options=()
+    options=() env=()
     [ "$(basename "$plugin")" != http.so ] || options=("listen=127.0.0.1:0")
-    "$sdk/bin/hilum-plugin-check" "$plugin" "${options[@]}" >"$work/out" 2>"$work/err" || { cat "$work/out" "$work/err"; exit 1; }
+    # Its library aborts on some damaged streams, so it is shipped to run in workers.
+    [ "$(basename "$plugin")" != codec-htj2k.so ] || env=(env HILUM_CHECK_WORKER=yes)
+    "${env[@]}" "$sdk/bin/hilum-plugin-check" "$plugin" "${options[@]}" >"$work/out" 2>"$work/err" || { cat "$work/out" "$work/err"; exit 1; }
 done
 echo "our own plugins are sound"

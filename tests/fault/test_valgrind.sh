@@ -15,7 +15,7 @@ failed=0
 python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(444, None, 0, 1) <= 0)' && export HILUM_HAS_LANDLOCK=yes
 shim=$build/lib/hilum-no-pidfd.so
 # Programs of tests and workers are not followed; memory of libraries that is still in reach at the end is theirs.
-under=(timeout 900 valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
+under=(timeout 900 valgrind -q --suppressions="$root/tests/valgrind.supp" --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
     --trace-children=no --fair-sched=yes)
 
 for test in plugin_loop plugin_services plugin_kinds plugin_host plugin_swap plugin_handover isolated_route isolation worker_words wire bus_tickets; do

@@ -39,6 +39,7 @@ static hilum_rc info(void *instance, const struct hilum_coded *coded, struct hil
     out->tile_height = coded->declared->rows;
     out->photometric = coded->declared->photometric;
     *out->frame = *coded->declared;
+    out->frame->is_planar = 0;
     return HILUM_OK;
 }
 
@@ -55,6 +56,7 @@ static hilum_rc decode(void *instance, const struct hilum_coded *coded,
         return HILUM_EUNSUP;
     n = hilum_frame_bytes(coded->declared);
     *out = *coded->declared;
+    out->is_planar = 0; /* encode() takes no planes */
     if (!n || dst_size < n)
         return n ? HILUM_EFULL : HILUM_EUNSUP;
     while (done < n) {
@@ -77,6 +79,8 @@ static hilum_rc encode(void *instance, const struct hilum_frame *frame, const vo
     (void)instance, (void)wanted;
     if (n != hilum_frame_bytes(frame))
         return HILUM_EINVAL;
+    if (frame->is_planar && frame->samples > 1)
+        return HILUM_EUNSUP; /* another codec is asked, or the host brings it into order */
     for (uint64_t at = 0; at < n;) {
         unsigned char run[2] = {0, from[at]};
         while (at < n && from[at] == run[1] && run[0] < 255)
@@ -88,7 +92,7 @@ static hilum_rc encode(void *instance, const struct hilum_frame *frame, const vo
     }
     done->photometric = frame->photometric;
     done->is_lossy = 0;
-    done->is_planar = frame->is_planar;
+    done->is_planar = 0;
     done->ratio = (double)n / (double)coded;
     done->method = "";
     return HILUM_OK;

@@ -93,7 +93,7 @@ struct hilum_decode {
     uint32_t layers; /* quality layers at most, 0: all */
     uint32_t
         photometric;    /* a wish: HILUM_PHOTO_UNKNOWN, RGB, or YBR_FULL as it lies in the stream */
-    uint32_t is_planar; /* a wish */
+    uint32_t is_planar; /* a wish; without it colours lie pixel by pixel */
     uint32_t reserved;
 };
 

@@ -128,7 +128,7 @@ struct hilum_host {
     hilum_rc (*principal_new)(hilum_self *self, const struct hilum_identity *identity,
                               const char *address, hilum_principal **out);
     void (*principal_free)(hilum_principal *who);
-    /* Adds " name=value" to the line that says the server is ready; during start. Both without spaces. */
+    /* Adds " name=value" to the line that says the server is ready; during start, later without effect. Both without spaces. */
     hilum_rc (*announce)(hilum_self *self, const char *name, const char *value);
     /* Writes a row of the audit record soon, without waiting for it: `who` did `action` ("retrieve") to `what` (a study's
      * UID), details as a JSON object or NULL. */

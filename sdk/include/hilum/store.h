@@ -24,7 +24,10 @@ typedef hilum_rc (*hilum_key_cb)(void *arg, const char *key, const struct hilum_
 
 /* Life of an object: begin -> append* -> sync (durable under a pending key) -> [the catalogue's
  * transaction commits] -> commit (final key). abort at any point before commit leaves nothing.
- * Keys: 1-200 bytes of [A-Za-z0-9._/-], no "..", no leading '/', chosen by the host, unique.
+ * Keys: 1-200 bytes of [A-Za-z0-9._/-], chosen by the host, unique; between and beside its '/' there is always something
+ * other than "." and "..", and ".." is nowhere in it. Any other key: HILUM_EINVAL.
+ * Media: a second server on the same one is refused in init; one that can be read only is opened, and only writing is
+ * HILUM_EDENIED; what was full or read-only goes on when it no longer is. Objects begun and never synced are gone at start.
  * Threads: calls on different transactions and keys run in parallel (HILUM_PARALLEL). Errors every
  * member may return: HILUM_EIO, HILUM_EFULL (the medium is full), HILUM_EDENIED (read-only). */
 struct hilum_store {

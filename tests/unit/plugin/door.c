@@ -15,7 +15,7 @@ struct state {
     const struct hilum_host *host;
     hilum_self *self;
     int fd;
-    uint16_t port;
+    _Atomic uint16_t port; /* told by calls that may come while the door opens */
     pthread_t thread;
     atomic_int is_over;
     int has_thread, n_asked, is_drained;
@@ -75,7 +75,9 @@ static hilum_rc open_door(void *state)
 #ifdef FAIL_START
     return s->host->fail(s->self, HILUM_EIO, "no door today");
 #endif
-    hilum_rc rc = s->host->listen(s->self, "127.0.0.1:0", &s->fd, &s->port);
+    uint16_t port;
+    hilum_rc rc = s->host->listen(s->self, "127.0.0.1:0", &s->fd, &port);
+    s->port = port;
     if (rc != HILUM_OK)
         return rc;
     s->has_thread = pthread_create(&s->thread, NULL, serve, s) == 0;

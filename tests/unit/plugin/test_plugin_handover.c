@@ -25,7 +25,7 @@ static struct hl_plugins *plugins;
 static struct hl_faults faults;
 static char directory[64];
 static const struct hilum_decl *tell;
-static uint16_t port;
+static _Atomic uint16_t port;
 
 static hilum_rc keep(void *ctx, const void *bytes, uint64_t n)
 {
@@ -196,7 +196,7 @@ static void handover__what_takes_long_goes_on_beside_the_next_version(void **sta
     assert_string_equal(ended(), "");
     for (int64_t end = hl_mono_ms() + 10000; hl_mono_ms() < end && !*ended(); usleep(1000)) {
     }
-    assert_string_equal(ended(), "asked 3 drained 1");
+    assert_string_equal(ended(), "asked 6 drained 1");
     assert_int_equal(knock(), 2);
 }
 

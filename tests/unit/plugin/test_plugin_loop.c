@@ -28,7 +28,7 @@ static struct {
     int pipe[2], other[2];
     sem_t told;
     atomic_uint times;
-    uint32_t events;
+    _Atomic uint32_t events;
     uint64_t id, other_id;
     bool reads, blocks;
 } bench;
