@@ -115,7 +115,7 @@ static hilum_rc found_read(struct hl_record *record, const struct hl_audit_filte
 {
     struct hl_session *session = NULL;
     struct hl_stmt *stmt = NULL;
-    hilum_rc rc = hl_readers_get(record->readers, &session);
+    hilum_rc rc = hl_readers_search(record->readers, &session);
     if (rc != HILUM_OK)
         return rc;
     rc = hl_session_ask(
@@ -127,7 +127,7 @@ static hilum_rc found_read(struct hl_record *record, const struct hl_audit_filte
         rc = page_fill(page, stmt);
     hl_stmt_done(stmt);
     hl_readers_put(record->readers, session, rc);
-    return rc;
+    return hl_search_told(rc);
 }
 
 hilum_rc hl_record_audit_find(struct hl_record *record, const struct hl_audit_filter *filter,

@@ -229,10 +229,7 @@ static hilum_rc page_run(hilum_cursor *cursor, struct hl_session *session, struc
         cursor->n += rc == HILUM_OK;
     }
     hl_stmt_done(stmt);
-    /* By hl_readers_search; HILUM_ECANCELLED would say that who asks wants no more. */
-    return rc == HILUM_ECANCELLED ? hl_fail(HILUM_EAGAIN, "the search took too long for others "
-                                                          "who wait: ask for less")
-                                  : rc;
+    return hl_search_told(rc);
 }
 
 /* Where the next page begins: copied, since the page's arena goes. */

@@ -170,6 +170,13 @@ hilum_rc hl_readers_search(struct hl_readers *readers, struct hl_session **out)
     return get(readers, true, out);
 }
 
+hilum_rc hl_search_told(hilum_rc rc)
+{
+    return rc == HILUM_ECANCELLED
+               ? hl_fail(HILUM_EAGAIN, "the search took too long for others who wait: ask for less")
+               : rc;
+}
+
 /* session NULL: only the place is given back. */
 void hl_readers_put(struct hl_readers *readers, struct hl_session *session, hilum_rc rc)
 {

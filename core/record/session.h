@@ -93,6 +93,9 @@ hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out);
  * to look. Whoever waits for a session ends the oldest search once it has run for five seconds; its statement fails
  * with HILUM_ECANCELLED. */
 hilum_rc hl_readers_search(struct hl_readers *readers, struct hl_session **out);
+/* What a search ended with, for whoever asked: HILUM_ECANCELLED, which would say that he wants no more, becomes
+ * HILUM_EAGAIN with the reason; all else as it is. */
+hilum_rc hl_search_told(hilum_rc rc);
 void hl_readers_put(struct hl_readers *readers, struct hl_session *session, hilum_rc rc);
 
 #endif
