@@ -105,8 +105,10 @@ static hilum_rc start_server(struct hl_scp *scp)
     if (!rc)
         rc = hl_ul_server_start(listeners.items, listeners.n, &scp->policy->limits, &handler, ports,
                                 &scp->server);
-    if (!rc)
+    if (!rc) {
         note_address(scp, listeners.items[0].address, ports[0]);
+        scp->started = hl_policy_ref(scp->policy);
+    }
     free_listeners(&listeners);
     free(ports);
     return rc;
@@ -125,6 +127,7 @@ void hl_scp_free(struct hl_scp *scp)
     }
     hl_pool_free(scp->after);
     hl_policy_unref(scp->policy);
+    hl_policy_unref(scp->started);
     hl_holdings_free(scp->holdings);
     hl_failures_fini(&scp->failures);
     pthread_mutex_destroy(&scp->server_lock);
@@ -195,19 +198,36 @@ static bool is_same_listen(const struct hl_policy *a, const struct hl_policy *b)
     return true;
 }
 
+/* By address, for what is configured now may be another list than what listens. */
+static const struct hl_ul_listen *listener_find(const struct listeners *listeners,
+                                                const char *address)
+{
+    for (size_t i = 0; i < listeners->n; i++)
+        if (!strcmp(listeners->items[i].address, address))
+            return &listeners->items[i];
+    return NULL;
+}
+
+/* Limits, and the certificates of those that listen and still shall; others stay as they are until a restart. */
 static hilum_rc reload_server(struct hl_scp *scp, const struct hl_policy *policy)
 {
+    const struct hl_node *started = listen_list(scp->started);
+    size_t n = started && started->n_children ? started->n_children : 1;
     struct listeners listeners = {0};
+    struct hl_ul_renewal *renewals = calloc(n, sizeof *renewals);
     hilum_rc rc = read_listeners(policy, &listeners);
-    struct hl_ul_tls **tls = calloc(listeners.n + 1, sizeof *tls);
-    if (!rc && !tls)
+    if (!rc && !renewals)
         rc = hl_fail(HILUM_ENOMEM, "listeners: out of memory");
-    for (size_t i = 0; !rc && i < listeners.n; i++)
-        tls[i] = listeners.items[i].tls;
+    for (size_t i = 0; !rc && started && i < started->n_children; i++) {
+        const struct hl_ul_listen *item =
+            listener_find(&listeners, listen_address(started->children[i]));
+        if (item)
+            renewals[i] = (struct hl_ul_renewal){.is_renewed = true, .tls = item->tls};
+    }
     if (!rc)
-        rc = hl_ul_server_reload(scp->server, &policy->limits, tls);
+        rc = hl_ul_server_reload(scp->server, &policy->limits, renewals);
     free_listeners(&listeners);
-    free(tls);
+    free(renewals);
     return rc;
 }
 
@@ -220,10 +240,9 @@ hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_b
     if (rc)
         return rc;
     struct hl_policy *old = hl_scp_policy(scp);
-    if (!is_same_listen(old, policy))
+    if (!is_same_listen(scp->started, policy))
         hl_buf_text(needs_restart, "dicom.listen: other addresses need a restart\n");
-    else
-        rc = reload_server(scp, policy);
+    rc = reload_server(scp, policy);
     if (old->limits.max_threads != policy->limits.max_threads)
         hl_buf_text(needs_restart, "dicom.limits.max_threads needs a restart\n");
     if (!rc) {

@@ -30,6 +30,7 @@ struct hl_scp {
     struct hl_holdings *holdings;
     pthread_mutex_t lock; /* of policy and counts */
     struct hl_policy *policy;
+    struct hl_policy *started; /* whose addresses we listen at, whatever is reloaded */
     struct hl_peer_count *counts;
     char address[80];
     struct hl_failures failures; /* wrong passcodes */

@@ -145,4 +145,29 @@ kill "${pids[-2]}" && wait "${pids[-2]}" 2>/dev/null
 receiver plain "$secret"
 quiet hilum peer echo secret
 check "the trace of a TLS handshake that fails" latest secret "a['result'] == 'failed' and a['tls'] and 'TLS' in a['why'] and a['address'] == '127.0.0.1'"
+
+# ---- a reload: certificates, peers and limits at once; what needs a restart is said
+serial() { openssl s_client -connect "127.0.0.1:$tls" -cert "$work/peer.pem" -key "$work/peer.key" </dev/null 2>/dev/null | openssl x509 -noout -serial; }
+reload() { "$build/bin/hilum" --data "$work/server/data" --json config reload >"$work/reloaded" 2>&1; }
+before=$(serial)
+signed renewed
+cp "$work/renewed.pem" "$work/us.pem" && cp "$work/renewed.key" "$work/us.key"
+check "a reload of certificates" reload
+check "we show the renewed one" test "$(serial)" = "$(openssl x509 -in "$work/renewed.pem" -noout -serial)" -a "$before" != "$(serial)"
+check "which a peer accepts" quiet secure peer CT1
+cp "$work/stranger.key" "$work/us.key"
+check "a key of another certificate is refused" bash -c "! '$build/bin/hilum' --data '$work/server/data' config reload >'$work/reloaded' 2>&1"
+check "with its file" grep -q "us\\.\\(key\\|pem\\)" "$work/reloaded"
+check "and the old one stays" quiet secure peer CT1
+cp "$work/renewed.key" "$work/us.key"
+sed -i 's/services = ( "echo", "find" ); called/services = ( "find" ); called/; s/name = "far"; aet = "FAR"; cidr = ( "192.0.2.0\/24" )/name = "far"; aet = "FAR"; cidr = ( "127.0.0.0\/8" )/' "$work/server/site/10-test.cfg"
+echo 'dicom = { limits = { max_pdu = 20000; }; listen = ( "127.0.0.1:1" ); };' >"$work/server/site/20-more.cfg"
+check "a reload of peers and limits" reload
+check "a peer that was far is near" echoscu -aet FAR -aec HILUM 127.0.0.1 "$port"
+check "one has lost a service" bash -c "! echoscu -aet WS1 -aec SECOND 127.0.0.1 $port >/dev/null 2>&1"
+echoscu -d -aet CT1 -aec HILUM 127.0.0.1 "$port" >"$work/pdu.log" 2>&1
+check "larger PDUs than ours are not offered" grep -q "Their Max PDU Receive Size: *20000" "$work/pdu.log"
+check "a listener needs a restart, and that is said" grep -q 'restart.*dicom.listen' "$work/reloaded"
+check "a second reload" reload
+check "finds the listeners as they are" test "$(serial)" = "$(openssl x509 -in "$work/renewed.pem" -noout -serial)"
 report

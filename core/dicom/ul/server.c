@@ -394,13 +394,15 @@ hilum_rc hl_ul_server_start(const struct hl_ul_listen *listen, size_t n,
 }
 
 hilum_rc hl_ul_server_reload(struct hl_ul_server *server, const struct hl_ul_limits *limits,
-                             struct hl_ul_tls *const *tls)
+                             const struct hl_ul_renewal *renewals)
 {
     pthread_mutex_lock(&server->lock);
     server->limits = with_defaults(limits);
     for (size_t i = 0; i < server->n_listeners; i++) {
         struct hl_ul_tls *before = server->listeners[i].tls;
-        server->listeners[i].tls = hl_ul_tls_ref(tls[i]);
+        if (!renewals[i].is_renewed)
+            continue;
+        server->listeners[i].tls = hl_ul_tls_ref(renewals[i].tls);
         hl_ul_tls_unref(before);
     }
     pthread_mutex_unlock(&server->lock);

@@ -156,10 +156,15 @@ struct hl_ul_server;
 hilum_rc hl_ul_server_start(const struct hl_ul_listen *listen, size_t n,
                             const struct hl_ul_limits *limits, const struct hl_ul_handler *handler,
                             uint16_t *ports, struct hl_ul_server **out);
-/* New limits and certificates for connections from now on; max_threads stays as started. `tls`
- * is per listener, in start order. Always HILUM_OK. Any thread. */
+/* What becomes of a listener. */
+struct hl_ul_renewal {
+    bool is_renewed;       /* false: it stays as it is */
+    struct hl_ul_tls *tls; /* then: its certificate, NULL: plain. Borrowed */
+};
+/* New limits and certificates for connections from now on; max_threads stays as started. `renewals`
+ * are one a listener, in start order. Always HILUM_OK. Any thread. */
 hilum_rc hl_ul_server_reload(struct hl_ul_server *server, const struct hl_ul_limits *limits,
-                             struct hl_ul_tls *const *tls);
+                             const struct hl_ul_renewal *renewals);
 /* No new associations; waits up to `ms` for those with a message in progress; aborts the rest;
  * frees. */
 void hl_ul_server_stop(struct hl_ul_server *server, uint32_t ms);

@@ -659,6 +659,10 @@ static void reload__other_listeners_are_said_to_need_a_restart(void **state)
         fake_config("dicom = { aet = \"HILUM\"; listen = ( \"127.0.0.1:11113\" ); };");
     assert_int_equal(hl_scp_reload(server->scp, config, &notes), HILUM_OK);
     assert_non_null(strstr(hl_buf_str(&notes), "dicom.listen"));
+    /* Still so the next time, whatever is in force by now; and all else is applied. */
+    hl_buf_clear(&notes);
+    assert_int_equal(hl_scp_reload(server->scp, config, &notes), HILUM_OK);
+    assert_non_null(strstr(hl_buf_str(&notes), "dicom.listen"));
     hl_buf_fini(&notes);
     hl_config_unref(config);
 }

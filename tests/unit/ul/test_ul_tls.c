@@ -198,9 +198,11 @@ static void reload__serves_the_new_certificate_and_keeps_old_associations(void *
     (void)state;
     start(&kit, acceptor(certs.server, false));
     assert_int_equal(open_with(&kit, requestor(NULL, certs.ca, NULL), &before), HILUM_OK);
-    struct hl_ul_tls *fresh = acceptor(certs.server2, false);
+    const struct hl_ul_renewal fresh = {.is_renewed = true, .tls = acceptor(certs.server2, false)},
+                               nothing = {.is_renewed = false};
     assert_int_equal(hl_ul_server_reload(kit.server, &kit_limits, &fresh), HILUM_OK);
-    hl_ul_tls_unref(fresh);
+    hl_ul_tls_unref(fresh.tls);
+    assert_int_equal(hl_ul_server_reload(kit.server, &kit_limits, &nothing), HILUM_OK);
     assert_int_equal(open_with(&kit, requestor(NULL, certs.ca, NULL), &after), HILUM_OK);
     assert_string_equal(hl_ul_params(after)->certificate_subject, "CN=server2");
     assert_int_equal(kit_echo(before), 0);
