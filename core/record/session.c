@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "core/base/error.h"
 
@@ -146,15 +147,6 @@ int64_t hl_session_last_id(struct hl_session *session)
 
 /* ---- statements ----------------------------------------------------------------------------------- */
 
-/* FNV-1a; equal hashes are compared as texts, so a collision costs time only. */
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = 14695981039346656037u;
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
-    return hash;
-}
-
 static hilum_rc stmt_make(struct hl_session *session, const char *sql, uint64_t hash,
                           struct hl_stmt **slot)
 {
@@ -185,9 +177,10 @@ static unsigned in_use(const struct hl_session *session)
 /* The slot of this text, filled if it was empty. Never full: an empty slot ends every search.
  * Statements in use are on the stack of somebody up there: while there is one the cache may
  * grow beyond CACHE_MAX, up to its slots. */
-static hilum_rc stmt_find(struct hl_session *session, const char *sql, struct hl_stmt **out)
+static hilum_rc stmt_find(struct hl_session *session, const char *sql, size_t n,
+                          struct hl_stmt **out)
 {
-    uint64_t hash = hash_of(sql);
+    uint64_t hash = XXH3_64bits(sql, n); /* equal ones are compared as texts */
     if (session->n >= CACHE_MAX && in_use(session) == 0)
         cache_clear(session);
     if (session->n >= SLOTS - 1)
@@ -211,8 +204,10 @@ hilum_rc hl_session_query(struct hl_session *session, const char *sql,
                           const struct hilum_value *values, unsigned n, struct hl_stmt **out)
 {
     struct hl_stmt *stmt = NULL;
-    bool is_loose = strnlen(sql, KEPT_TEXT_MAX + 1) > KEPT_TEXT_MAX;
-    hilum_rc rc = is_loose ? stmt_make(session, sql, 0, &stmt) : stmt_find(session, sql, &stmt);
+    size_t length = strlen(sql);
+    bool is_loose = length > KEPT_TEXT_MAX;
+    hilum_rc rc =
+        is_loose ? stmt_make(session, sql, 0, &stmt) : stmt_find(session, sql, length, &stmt);
     if (rc == HILUM_OK)
         stmt->is_loose = is_loose;
     if (rc == HILUM_OK && stmt->in_use)
