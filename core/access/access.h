@@ -49,7 +49,7 @@ struct hl_principal {
 
 /* What it is about. All members may be NULL: then "any". */
 struct hl_resource {
-    const char *study_uid;
+    const char *study_uid; /* "": of some study; which one is asked once it is known */
     const char *patient_key;
     const char *peer; /* destination of a send */
 };

@@ -27,9 +27,12 @@ json_t *hl_control_describe(const struct hl_control *control)
     json_t *list = json_array();
     for (size_t i = 0; i < control->n_commands; i++) {
         const struct hl_command *command = &control->commands[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", command->name,
-                                              "summary", command->summary, "action",
-                                              command->action, "args", describe_args(command)));
+        json_t *entry =
+            json_pack("{s:s, s:s, s:s, s:o}", "name", command->name, "summary", command->summary,
+                      "action", command->action, "args", describe_args(command));
+        if (hl_command_is_by_study(command))
+            json_object_set_new(entry, "by_study", json_true());
+        json_array_append_new(list, entry);
     }
     return json_pack("{s:s, s:o}", "version", HILUM_VERSION, "commands", list);
 }

@@ -21,7 +21,8 @@ static json_t *declared_arg(struct hl_call *call, const char *name, enum hl_arg_
     while (arg && arg->name && strcmp(arg->name, name) != 0)
         arg++;
     bool is_same = arg && arg->name &&
-                   (arg->type == type || (arg->type == HL_ARG_PATH && type == HL_ARG_TEXT));
+                   (arg->type == type || ((arg->type == HL_ARG_PATH || arg->type == HL_ARG_STUDY) &&
+                                          type == HL_ARG_TEXT));
     /* The table is what the client's help promises; reading beside it would be an undocumented option. */
     assert(is_same && "an argument that was not declared so");
     (void)is_same;

@@ -22,8 +22,9 @@
 #include "core/access/access.h"
 #include "hilum/abi.h"
 
-/* PATH is text that `hilum` makes absolute, because the server runs in another directory. */
-enum hl_arg_type { HL_ARG_TEXT, HL_ARG_INT, HL_ARG_BOOL, HL_ARG_TEXTS, HL_ARG_PATH };
+/* PATH is text that `hilum` makes absolute, because the server runs in another directory. STUDY is text that names the study a
+ * command is about: run() asks hl_allow for it, so that who may act on some studies only gets that far. */
+enum hl_arg_type { HL_ARG_TEXT, HL_ARG_INT, HL_ARG_BOOL, HL_ARG_TEXTS, HL_ARG_PATH, HL_ARG_STUDY };
 
 /* One argument. Declared once; the server checks requests against it (unknown, missing and mistyped
  * arguments never reach run) and `hilum` builds its command line and help from it. */
@@ -51,6 +52,11 @@ struct hl_command {
     hilum_rc (*run)(void *ctx, struct hl_call *call);
     void *ctx;
 };
+
+/* Has it an argument of type STUDY? */
+bool hl_command_is_by_study(const struct hl_command *command);
+/* May `who` run it, as far as that can be said before its arguments are read? As hl_allow. */
+hilum_rc hl_command_allow(const struct hl_principal *who, const struct hl_command *command);
 
 /* Arguments. Present, typed and among the choices as declared; absent ones give `otherwise`.
  * Asking for a name that was not declared is a programmer error (assert). */

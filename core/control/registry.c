@@ -11,7 +11,7 @@
 
 const char *hl_arg_type_name(enum hl_arg_type type)
 {
-    static const char *const names[] = {"text", "int", "bool", "texts", "path"};
+    static const char *const names[] = {"text", "int", "bool", "texts", "path", "text"};
     return names[type];
 }
 
@@ -122,6 +122,20 @@ static const struct hl_command_arg *find_arg(const struct hl_command *command, c
     return NULL;
 }
 
+bool hl_command_is_by_study(const struct hl_command *command)
+{
+    for (const struct hl_command_arg *arg = command->args; arg && arg->name; arg++)
+        if (arg->type == HL_ARG_STUDY)
+            return true;
+    return false;
+}
+
+hilum_rc hl_command_allow(const struct hl_principal *who, const struct hl_command *command)
+{
+    static const struct hl_resource some_study = {.study_uid = ""};
+    return hl_allow(who, command->action, hl_command_is_by_study(command) ? &some_study : NULL);
+}
+
 static bool is_text_list(const json_t *value)
 {
     size_t i;
@@ -147,6 +161,7 @@ static bool fits_type(const struct hl_command_arg *arg, const json_t *value)
 {
     switch (arg->type) {
     case HL_ARG_PATH:
+    case HL_ARG_STUDY:
     case HL_ARG_TEXT: return json_is_string(value);
     case HL_ARG_INT: return json_is_integer(value);
     case HL_ARG_BOOL: return json_is_boolean(value);

@@ -19,7 +19,7 @@ static hilum_rc prepare(struct hl_call *call, const char *name, const char *args
 {
     hilum_rc rc = hl_control_lookup(call->control, name, &call->command);
     if (rc == HILUM_OK)
-        rc = hl_allow(&call->principal, call->command->action, NULL);
+        rc = hl_command_allow(&call->principal, call->command);
     if (rc == HILUM_OK)
         rc = parse_args(call, args);
     return rc == HILUM_OK ? hl_command_check_args(call->command, call->args) : rc;

@@ -55,7 +55,7 @@ static hilum_rc parse_request(struct hl_call *call, const char *line, size_t n, 
     call->args = args ? json_incref(args) : json_object();
     /* Form before rights: a refusal then always means the right command with the right arguments. */
     rc = hl_command_check_args(call->command, call->args);
-    return rc == HILUM_OK ? hl_allow(&call->principal, call->command->action, NULL) : rc;
+    return rc == HILUM_OK ? hl_command_allow(&call->principal, call->command) : rc;
 }
 
 /* false when the connection is of no further use. */

@@ -226,9 +226,10 @@ static hilum_rc export_study(void *ctx, struct hl_call *call)
     bool is_as_received = hl_call_bool(call, "as-received");
     if (export.dir[0] != '/')
         return hl_fail(HILUM_EINVAL, "%s: expected an absolute path on the server", export.dir);
-    hilum_rc rc = hl_server_find_study(server, hl_call_text(call, "study", ""), export.uid);
+    hilum_rc rc = hl_server_study_of(server, call, "export", export.uid);
+    const struct hl_resource about = {.study_uid = export.uid};
     if (rc == HILUM_OK && is_as_received)
-        rc = hl_allow(hl_call_principal(call), "export.as_received", NULL);
+        rc = hl_allow(hl_call_principal(call), "export.as_received", &about);
     if (rc < 0)
         return rc;
     if (mkdir(export.dir, 0750) != 0)
@@ -389,7 +390,7 @@ static const struct hl_command_arg import_args[] = {
      "GB18030|GBK|latin1"},
     {0}};
 static const struct hl_command_arg export_args[] = {
-    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID or accession number", NULL},
+    {"study", HL_ARG_STUDY, true, true, "StudyInstanceUID or accession number", NULL},
     {"dir", HL_ARG_PATH, true, true, "a new directory on the server", NULL},
     {"as-received", HL_ARG_BOOL, false, false, "without corrections, as it was stored", NULL},
     {"instance", HL_ARG_TEXT, false, false, "only this SOPInstanceUID", NULL},

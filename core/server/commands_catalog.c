@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/dicom/dcmtk/dataset.h"
 
 #include <stdio.h>
@@ -142,6 +143,26 @@ hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char 
     return hl_fail(HILUM_ENOTFOUND, "%s: no study with this UID or accession number", which);
 }
 
+/* Whoever has a UID knows of the study already: that it is there is no secret, what it is stays one. */
+hilum_rc hl_server_study_of(struct hl_server *server, struct hl_call *call, const char *action,
+                            char uid[65])
+{
+    char who[200], what[80];
+    const struct hl_principal *principal = hl_call_principal(call);
+    hilum_rc rc = hl_server_find_study(server, hl_call_text(call, "study", ""), uid);
+    if (rc < 0)
+        return rc;
+    const struct hl_resource about = {.study_uid = uid};
+    rc = hl_allow(principal, action, &about);
+    if (rc != HILUM_EDENIED)
+        return rc;
+    snprintf(what, sizeof what, "%s refused", action);
+    if (hl_record_audit(server->record, hl_principal_text(principal, who, sizeof who), what, uid,
+                        NULL, NULL) < 0)
+        hl_log(HL_ERROR, "server", "a refusal was not audited: %s", hl_error());
+    return hl_fail(HILUM_EDENIED, "%s: %s: the roles do not reach this study", who, action);
+}
+
 /* Queued, not sent: `hilum job list` tells what becomes of it. A peer that cannot be sent to
  * is refused here, where somebody reads it. Current objects of this moment; one that arrives
  * later is a rule's business, or another command's. */
@@ -159,7 +180,7 @@ static hilum_rc study_send(void *ctx, struct hl_call *call)
                             : "%s: no such peer (see `hilum peer list`)",
                        to);
     char uid[65];
-    hilum_rc rc = hl_server_find_study(server, hl_call_text(call, "study", ""), uid);
+    hilum_rc rc = hl_server_study_of(server, call, "study.send", uid);
     if (rc < 0)
         return rc;
     struct numbers numbers = {0};
@@ -235,11 +256,22 @@ static hilum_rc study_retrieve(void *ctx, struct hl_call *call)
     return rc < 0 ? rc : hl_call_result_json(call, json_pack("{s:I}", "job", (json_int_t)id));
 }
 
+static bool sees_all(struct hl_call *call)
+{
+    return hl_filter_of(hl_call_principal(call), "study.explain").n == 0;
+}
+
 static hilum_rc study_explain(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     struct hl_buf json = {0};
-    hilum_rc rc = hl_record_explain_study(server->record, hl_call_text(call, "study", ""), &json);
+    char uid[65];
+    hilum_rc rc = hl_server_study_of(server, call, "study.explain", uid);
+    /* What is not in the catalogue may have a history all the same: for who may see all of them. */
+    if (rc == HILUM_ENOTFOUND && sees_all(call))
+        rc = hl_record_explain_study(server->record, hl_call_text(call, "study", ""), &json);
+    else if (rc == HILUM_OK)
+        rc = hl_record_explain_study(server->record, uid, &json);
     if (rc < 0) {
         hl_buf_fini(&json);
         return rc;
@@ -253,10 +285,12 @@ static hilum_rc study_versions(void *ctx, struct hl_call *call)
     struct hl_buf json = {0};
     char uid[65];
     const char *which = hl_call_text(call, "study", "");
+    hilum_rc rc = hl_server_study_of(server, call, "study.explain", uid);
     /* a SOP Instance UID is no study's: it is looked for as it stands */
-    if (hl_server_find_study(server, which, uid) == HILUM_OK)
-        which = uid;
-    hilum_rc rc = hl_record_versions(server->record, which, &json);
+    if (rc == HILUM_ENOTFOUND && sees_all(call))
+        rc = hl_record_versions(server->record, which, &json);
+    else if (rc == HILUM_OK)
+        rc = hl_record_versions(server->record, uid, &json);
     if (rc < 0) {
         hl_buf_fini(&json);
         return rc;
@@ -440,7 +474,7 @@ static const struct hl_command_arg find_args[] = {
     {"limit", HL_ARG_INT, false, false, "answers at most (100)", NULL},
     {0}};
 static const struct hl_command_arg send_args[] = {
-    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID or accession number", NULL},
+    {"study", HL_ARG_STUDY, true, true, "StudyInstanceUID or accession number", NULL},
     {"peer", HL_ARG_TEXT, true, true, "name of the destination (hilum peer list)", NULL},
     {0}};
 static const struct hl_command_arg retrieve_args[] = {
@@ -450,9 +484,9 @@ static const struct hl_command_arg retrieve_args[] = {
     {"instance", HL_ARG_TEXT, false, false, "SOPInstanceUID, for one object only", NULL},
     {0}};
 static const struct hl_command_arg study_args[] = {
-    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID or accession number", NULL}, {0}};
+    {"study", HL_ARG_STUDY, true, true, "StudyInstanceUID or accession number", NULL}, {0}};
 static const struct hl_command_arg versions_args[] = {
-    {"study", HL_ARG_TEXT, true, true, "StudyInstanceUID, accession number or SOPInstanceUID",
+    {"study", HL_ARG_STUDY, true, true, "StudyInstanceUID, accession number or SOPInstanceUID",
      NULL},
     {0}};
 static const struct hl_command_arg reference_args[] = {

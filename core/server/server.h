@@ -157,6 +157,11 @@ void hl_server_studies(struct hl_server *server);
  * thread. Made for people, who type accession numbers; programs name UIDs. */
 hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char uid[65]);
 
+/* The same for a command with an argument of type STUDY, its "study": whether the caller may do `action` on it is asked, and a refusal is audited.
+ * HILUM_EDENIED too. */
+hilum_rc hl_server_study_of(struct hl_server *server, struct hl_call *call, const char *action,
+                            char uid[65]);
+
 /* No object is recorded but some are stored: somebody removed the database. */
 bool hl_server_catalogue_is_lost(struct hl_server *server);
 

@@ -23,7 +23,8 @@ struct admin_conf {
 /* One event as it leaves: its number in the journal and a JSON object. */
 struct feed_event {
     uint64_t number;
-    char name[64], json[FEED_TEXT];
+    char name[64], json[FEED_TEXT], study[65]; /* "": of none */
+    bool is_of_object;                         /* of an instance */
 };
 
 /* The last events; the oldest gives way. Under `lock`. */

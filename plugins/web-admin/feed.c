@@ -41,14 +41,18 @@ static int32_t on_event(void *arg, hilum_event *event)
     put_fields(admin, event, object);
     (void)admin->host->event_int(event, "event_id", &number);
     char *text = json_dumps(object, JSON_COMPACT);
-    json_decref(object);
+    const char *study = json_string_value(json_object_get(object, "StudyInstanceUID"));
+    bool is_of_object = json_object_get(object, "SOPInstanceUID") != NULL;
     pthread_mutex_lock(&admin->feed.lock);
     struct feed_event *slot = &admin->feed.events[admin->feed.n++ % FEED_EVENTS];
     slot->number = (uint64_t)number;
     snprintf(slot->name, sizeof slot->name, "%s", subscription->hook.event);
+    snprintf(slot->study, sizeof slot->study, "%s", study != NULL ? study : "");
+    slot->is_of_object = is_of_object;
     snprintf(slot->json, sizeof slot->json, "%s",
              text != NULL && strlen(text) < sizeof slot->json ? text : "{}");
     pthread_mutex_unlock(&admin->feed.lock);
+    json_decref(object);
     free(text);
     return HILUM_PASS;
 }
@@ -95,6 +99,7 @@ void admin_feed_fini(struct admin *admin)
 
 struct listener {
     struct admin *admin;
+    const hilum_principal *who; /* of the exchange, which outlives the body */
     uint64_t
         after; /* events: how many were put when it was last up to date; log: the last number sent */
     bool has_lost; /* something before `after` is not kept any more, and it was not told yet */
@@ -147,24 +152,44 @@ static void tell_lost(struct listener *listener, uint64_t number)
         listener->has_lost = false;
 }
 
-static hilum_rc next_event(void *arg, const void **bytes, uint64_t *n)
+/* Who sees some studies only hears of those only; what names an object without its study is for who sees all. */
+static bool may_hear(const struct listener *listener, const struct feed_event *event)
 {
-    struct listener *listener = arg;
+    const struct hilum_host *host = listener->admin->host;
+    if (event->study[0] == '\0' && !event->is_of_object)
+        return true;
+    const char *study = event->study[0] != '\0' ? event->study : "0";
+    return host->allow(listener->admin->self, listener->who, "find", study) == HILUM_OK;
+}
+
+/* Copies the next event, as the look-up of grants may take a while. False: there is none. */
+static bool event_next(struct listener *listener, struct feed_event *out)
+{
     struct feed *feed = &listener->admin->feed;
-    listener->n = 0;
     pthread_mutex_lock(&feed->lock);
     uint64_t oldest = feed->n > FEED_EVENTS ? feed->n - FEED_EVENTS : 0;
     if (listener->after < oldest) {
         listener->after = oldest;
         listener->has_lost = true;
     }
-    tell_lost(listener, feed->n > 0 ? feed->events[listener->after % FEED_EVENTS].number : 0);
-    for (; listener->after < feed->n; listener->after++) {
-        const struct feed_event *event = &feed->events[listener->after % FEED_EVENTS];
-        if (!add(listener, event->number, event->name, event->json))
-            break;
-    }
+    bool is_there = listener->after < feed->n;
+    if (is_there)
+        *out = feed->events[listener->after % FEED_EVENTS];
+    tell_lost(listener, is_there ? out->number : 0);
     pthread_mutex_unlock(&feed->lock);
+    return is_there;
+}
+
+static hilum_rc next_event(void *arg, const void **bytes, uint64_t *n)
+{
+    struct listener *listener = arg;
+    struct feed_event event;
+    listener->n = 0;
+    while (event_next(listener, &event)) {
+        if (may_hear(listener, &event) && !add(listener, event.number, event.name, event.json))
+            break;
+        listener->after++;
+    }
     return give(listener, bytes, n);
 }
 
@@ -279,6 +304,7 @@ hilum_rc admin_events(void *self, const struct hilum_http_api *api, hilum_http *
     uint64_t seen = last_seen(api, http);
     if (listener == NULL)
         return too_many(api, http);
+    listener->who = api->request(http)->who;
     pthread_mutex_lock(&admin->feed.lock);
     listener->after = admin->feed.n;
     if (seen != UINT64_MAX)

@@ -100,11 +100,12 @@ static uint32_t refused(const struct admin *admin, const struct hilum_http_api *
     json_t *list = admin_commands(admin);
     const json_t *command = admin_command(list, name);
     const char *action = json_string_value(json_object_get(command, "action"));
+    bool is_by_study = json_is_true(json_object_get(command, "by_study"));
     uint32_t status = 0;
     *why = "no such command; GET /api/commands lists them";
     if (action == NULL) {
         status = 404;
-    } else if (api->allow(http, action, NULL) != HILUM_OK) {
+    } else if (api->allow(http, action, is_by_study ? "" : NULL) != HILUM_OK) {
         *why = admin->host->reason(admin->self);
         status = 403;
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Grants by study: what roles see of the archive by department, referring physician, labels and senders, the same over
 every face; and the broken glass. SPDX-License-Identifier: Apache-2.0"""
-import json, os, sys, tempfile
+import http.client, json, os, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from world import NAMES, STUDIES, UIDS, Session, World, instance, multipart, part10
@@ -12,6 +12,7 @@ ROLES = '''
   { name = "research"; studies = ( { labels = ( "teaching" ); } ); },
   { name = "technologist"; studies = ( { senders = ( "own" ); } ); },
   { name = "chief"; studies = ( { departments = ( "own" ); } ); },
+  { name = "ward"; allow = ( "find", "retrieve", "study.explain", "study.send", "export", "patient.edit", "status" ); studies = ( { departments = ( "own" ); } ); },
   { name = "nothing"; allow = ( "find", "retrieve" ); studies = ( ); }'''
 PEERS = '''
   { name = "GATE"; aet = "GATE"; cidr = ( "127.0.0.0/8" ); services = ( "echo", "store" ); },
@@ -114,6 +115,55 @@ def over_dicom(world):
     equal("a modality stores into a foreign study", "0124", world.store("MODALITY", path))
 
 
+def by_commands(world):
+    """Commands over HTTP reach the studies the roles reach, and no further."""
+    nurse = world.person("nurse", "ward", "NURSE", "CARDIO")
+    work = world.work
+
+    def run(name, **arguments):
+        status, body, _ = world.request("POST", "/api/commands/" + name, {**nurse, "Content-Type": "application/json"}, json.dumps(arguments))
+        return status, json.loads(body)
+    seen = run("study/find")[1]["result"]
+    equal("study find", True, UIDS["own"] in json.dumps(seen) and UIDS["foreign"] not in json.dumps(seen))
+    equal("study explain", 200, run("study/explain", study=UIDS["own"])[0])
+    status, why = run("study/explain", study=UIDS["foreign"])
+    equal("of a foreign one", (403, True), (status, "do not reach this study" in why["detail"]))
+    equal("one that is not here", 404, run("study/explain", study="1.2.3.4")[0])
+    equal("study versions", (200, 403), (run("study/versions", study=UIDS["own"])[0], run("study/versions", study=UIDS["foreign"])[0]))
+    equal("of an instance, for who sees all only", 404, run("study/versions", study=UIDS["foreign"] + ".1.1")[0])
+    equal("study send", (200, 403), (run("study/send", study=UIDS["own"], peer="WARD")[0], run("study/send", study=UIDS["foreign"], peer="WARD")[0]))
+    equal("export", (200, 403), (run("export", study=UIDS["own"], dir=work + "/out")[0], run("export", study=UIDS["foreign"], dir=work + "/out2")[0]))
+    equal("nothing was written", False, os.path.exists(work + "/out2"))
+    equal("of all patients", 403, run("patient/edit", patient="P-1", set=["PatientName=X"], why="no")[0])
+    equal("nothing of its roles", 403, run("job/list")[0])
+    equal("refusals are in the record", True, bool(world.audit(action="study.explain refused", what=UIDS["foreign"], who="nurse")))
+    equal("the export too", True, bool(world.audit(action="export refused", what=UIDS["foreign"], who="nurse")))
+    heard(world, nurse)
+
+
+def heard(world, nurse):
+    """Events of studies somebody may not see are not told to him."""
+    streams = []
+    for who in (nurse, world.token("radiologist")):
+        connection = http.client.HTTPConnection(world.url.hostname, world.url.port, timeout=20)
+        connection.request("GET", "/api/events", headers=who)
+        streams.append(connection.getresponse())
+    for stream in streams:
+        while b"still here" not in stream.readline():
+            pass
+    for name, uid in (("foreign", "1.2.999.5.79"), ("own", "1.2.999.5.78")):
+        NAMES[uid] = "?"
+        path = f"{world.work}/{uid}.dcm"
+        open(path, "wb").write(part10(instance(name, study_uid=uid)))
+        equal("a new study", "0000", world.store("GATE", path))
+    told = [[], []]
+    for i, stream in enumerate(streams):
+        while not told[i] or b"1.2.999.5.78" not in told[i][-1]:
+            told[i].append(stream.readline())
+    equal("who sees some hears of those", False, b"1.2.999.5.79" in b"".join(told[0]))
+    equal("who sees all, of all", True, b"1.2.999.5.79" in b"".join(told[1]))
+
+
 def glass(world, wang, everybody):
     def broken(who, **fields):
         return who.form("/auth/break-glass", **fields)[0]
@@ -143,7 +193,7 @@ def glass(world, wang, everybody):
 
 
 with tempfile.TemporaryDirectory(prefix="hilum-access-") as work:
-    world = World(work, ROLES, PEERS, 'access = { break_glass = "6s"; };', rules=RULES)
+    world = World(work, ROLES, PEERS, 'access = { break_glass = "6s"; };', rules=RULES, plugins='{ name = "web-admin"; required = true; },')
     fill(world)
     wang = world.person("wang", "clinician", "WANG^LI", "CARDIO")
     world.person("zhang2", "technologist")
@@ -152,5 +202,6 @@ with tempfile.TemporaryDirectory(prefix="hilum-access-") as work:
     storing(world)
     over_dicom(world)
     glass(world, wang, everybody)
+    by_commands(world)
     equal("Hilum stops", 0, world.hilum.stop())
 verdict()

@@ -69,7 +69,8 @@ struct hilum_http_api {
     /* The next bytes of the body, at most n; *got 0: the end. Waits. HILUM_EFULL: longer than body_max (the
      * client gets 413), HILUM_ETIMEDOUT, HILUM_ECLOSED: return them from run(). */
     hilum_rc (*read)(hilum_http *http, void *dst, uint64_t n, uint64_t *got);
-    /* May whoever asks do this? As hilum_host.allow for request()->who. */
+    /* May whoever asks do this? As hilum_host.allow for request()->who; resource: a StudyInstanceUID, NULL: any,
+     * "": some study, of which it is asked again. */
     hilum_rc (*allow)(hilum_http *http, const char *action, const char *resource);
 
     /* ---- the response ---- */
