@@ -248,6 +248,8 @@ static struct known known_token(struct local *local, const char *id)
         snprintf(known.user, sizeof known.user, "token/%.64s", text_of(token, "name"));
         snprintf(known.roles, sizeof known.roles, "%s", text_of(token, "roles"));
         snprintf(known.scope, sizeof known.scope, "%s", text_of(token, "scope"));
+        snprintf(known.display, sizeof known.display, "%s", text_of(token, "display"));
+        snprintf(known.departments, sizeof known.departments, "%s", text_of(token, "departments"));
         snprintf(known.hash, sizeof known.hash, "%s", text_of(token, "hash"));
     }
     pthread_mutex_unlock(&local->lock);

@@ -140,21 +140,27 @@ static hilum_rc user_roles(struct local *local, const json_t *arguments, struct 
 }
 
 /* What per-study rules mean by "own". */
-static hilum_rc user_describe(struct local *local, const json_t *arguments, struct hilum_call *call)
+static const char *const own_keys[] = {"display", "departments"};
+
+static hilum_rc check_own(struct local *local, const json_t *arguments)
 {
-    static const char *const keys[] = {"display", "departments"};
-    hilum_rc rc = HILUM_OK;
-    (void)call;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (strlen(argument(arguments, keys[i])) > DISPLAY_MAX ||
-            strpbrk(argument(arguments, keys[i]), "*?\\") != NULL)
+    for (size_t i = 0; i < sizeof own_keys / sizeof *own_keys; i++)
+        if (strlen(argument(arguments, own_keys[i])) > DISPLAY_MAX ||
+            strpbrk(argument(arguments, own_keys[i]), "*?\\") != NULL)
             return local_fail(local, HILUM_EINVAL,
                               "expected a name, and departments by commas, of up to 256 bytes, "
                               "without wild cards");
-    for (size_t i = 0; rc == HILUM_OK && i < sizeof keys / sizeof *keys; i++)
-        if (json_object_get(arguments, keys[i]) != NULL)
-            rc = account_set(local, argument(arguments, "name"), keys[i],
-                             json_string(argument(arguments, keys[i])));
+    return HILUM_OK;
+}
+
+static hilum_rc user_describe(struct local *local, const json_t *arguments, struct hilum_call *call)
+{
+    hilum_rc rc = check_own(local, arguments);
+    (void)call;
+    for (size_t i = 0; rc == HILUM_OK && i < sizeof own_keys / sizeof *own_keys; i++)
+        if (json_object_get(arguments, own_keys[i]) != NULL)
+            rc = account_set(local, argument(arguments, "name"), own_keys[i],
+                             json_string(argument(arguments, own_keys[i])));
     return rc;
 }
 
@@ -241,16 +247,19 @@ static hilum_rc token_create(struct local *local, const json_t *arguments, struc
         return local_fail(local, HILUM_EINVAL, "name the roles");
     if (days < 0 || days > MAX_DAYS)
         return local_fail(local, HILUM_EINVAL, "days: expected 1 to 36500, or 0: for good");
+    if (check_own(local, arguments) != HILUM_OK)
+        return HILUM_EINVAL;
     randombytes_buf(random, sizeof random);
     sodium_bin2hex(id, sizeof id, random, sizeof random);
     secret_make(secret);
     secret_hash(secret, hash);
     snprintf(token, sizeof token, "hlm_%s_%s", id, secret);
-    hilum_rc rc =
-        token_add(local, id,
-                  json_pack("{s:s, s:s, s:s, s:s, s:I}", "name", name, "roles", roles, "scope",
-                            argument(arguments, "scope"), "hash", hash, "expires",
-                            (json_int_t)(days > 0 ? time(NULL) + days * 86400 : 0)));
+    hilum_rc rc = token_add(local, id,
+                            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "name", name, "roles",
+                                      roles, "scope", argument(arguments, "scope"), "departments",
+                                      argument(arguments, "departments"), "display",
+                                      argument(arguments, "display"), "hash", hash, "expires",
+                                      (json_int_t)(days > 0 ? time(NULL) + days * 86400 : 0)));
     if (rc == HILUM_OK)
         rc = answer(local, call,
                     json_pack("{s:s, s:s, s:s}", "id", id, "token", token, "note",
@@ -289,10 +298,12 @@ static hilum_rc token_list(struct local *local, const json_t *arguments, struct 
     pthread_mutex_lock(&local->lock);
     json_object_foreach(json_object_get(local->root, "tokens"), id, token)
     {
-        json_array_append_new(list, json_pack("{s:s, s:O, s:O, s:O, s:O}", "id", id, "name",
-                                              json_object_get(token, "name"), "roles",
+        json_array_append_new(list, json_pack("{s:s, s:O, s:O, s:O, s:s, s:s, s:O}", "id", id,
+                                              "name", json_object_get(token, "name"), "roles",
                                               json_object_get(token, "roles"), "scope",
-                                              json_object_get(token, "scope"), "expires",
+                                              json_object_get(token, "scope"), "departments",
+                                              text_of(token, "departments"), "display",
+                                              text_of(token, "display"), "expires",
                                               json_object_get(token, "expires")));
     }
     pthread_mutex_unlock(&local->lock);
@@ -328,7 +339,8 @@ static hilum_rc run(void *arg, struct hilum_call *call, command function)
                                  "Opens it again, also after wrong passwords.")                    \
                                 each(user_list, "user list", "", "Lists accounts.")                \
                                     each(token_create, "token create",                             \
-                                         "name:text roles:text scope?:text days?:int",             \
+                                         "name:text roles:text scope?:text days?:int "             \
+                                         "departments?:text display?:text",                        \
                                          "Makes a token for a program and prints it.")             \
                                         each(token_revoke, "token revoke", "id:text",              \
                                              "Makes a token worthless.")                           \
