@@ -54,6 +54,22 @@ static void durable(void *arg, uint64_t ticket)
     pthread_mutex_unlock(&record->wake_lock);
 }
 
+hilum_rc hl_record_configure(struct hl_record *record, const struct hl_record_options *options)
+{
+    const char *issuer = options->default_issuer ? options->default_issuer : "";
+    const char *before = atomic_load(&record->default_issuer);
+    if (!before || strcmp(before, issuer) != 0)
+        issuer = hl_arena_strdup(&record->issuers, issuer);
+    else
+        issuer = before;
+    if (!issuer)
+        return hl_fail(HILUM_ENOMEM, "record: out of memory");
+    atomic_store(&record->default_issuer, issuer);
+    atomic_store(&record->study_idle_us, options->study_idle_ms * 1000);
+    atomic_store(&record->erase_grace_us, options->erase_grace_ms * 1000);
+    return HILUM_OK;
+}
+
 /* The writer first, for it migrates; readers open their sessions when needed. hl_record_close
  * takes what there is, so an error needs no other way out. */
 hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
@@ -72,14 +88,12 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
                                           .began = began,
                                           .committed = committed,
                                           .durable = durable};
-    record->default_issuer = strdup(options->default_issuer ? options->default_issuer : "");
-    record->study_idle_us = options->study_idle_ms * 1000;
-    record->erase_grace_us = options->erase_grace_ms * 1000;
     record->places = calloc(1, sizeof *record->places);
     record->saving.is_behind = true; /* what an earlier process had no time for */
-    hilum_rc rc = record->default_issuer && record->places
-                      ? hl_refusals_new(&record->refusals)
-                      : hl_fail(HILUM_ENOMEM, "record: out of memory");
+    hilum_rc rc = hl_record_configure(record, options);
+    if (rc == HILUM_OK)
+        rc = record->places ? hl_refusals_new(&record->refusals)
+                            : hl_fail(HILUM_ENOMEM, "record: out of memory");
     if (rc == HILUM_OK)
         rc = hl_inserts_make(record);
     if (rc == HILUM_OK)
@@ -109,7 +123,7 @@ void hl_record_close(struct hl_record *record)
     hl_writer_free(record->writer);
     for (unsigned i = 0; i < sizeof record->inserts / sizeof *record->inserts; i++)
         free(record->inserts[i]);
-    free(record->default_issuer);
+    hl_arena_fini(&record->issuers);
     free(record->places);
     hl_refusals_free(record->refusals);
     pthread_mutex_destroy(&record->wake_lock);

@@ -30,12 +30,11 @@
 struct hl_record;
 struct hl_plan_step; /* core/bus/bus.h */
 
-/* Read once, at open: a change of the configuration asks for a restart. */
 struct hl_record_options {
     const char *default_issuer; /* IssuerOfPatientID where neither object nor peer has one */
     int64_t study_idle_ms;      /* a study without news for so long is complete */
     int64_t erase_grace_ms;     /* between a row's end and its object's */
-    unsigned readers;           /* sessions for reading; 0: 4 */
+    unsigned readers;           /* sessions for reading; 0: 4. At open only */
 };
 
 /* Migrates (numbered, one transaction each) and starts the writer. HILUM_EUNSUP: the database
@@ -43,6 +42,8 @@ struct hl_record_options {
  * One thread, before all others. */
 hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
                         const struct hl_record_options *options, struct hl_record **out);
+/* The options anew, for what comes from now on. One thread at a time, beside all others. HILUM_ENOMEM: all as before. */
+hilum_rc hl_record_configure(struct hl_record *record, const struct hl_record_options *options);
 void hl_record_close(struct hl_record *record); /* waits for queued work; bounds the log */
 
 /* HILUM_OK while writes succeed; the reason otherwise (locked, gone, full, read-only). While it is not

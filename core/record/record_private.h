@@ -62,8 +62,9 @@ struct hl_saving {
 struct hl_record {
     struct hl_writer *writer;
     struct hl_readers *readers;
-    char *default_issuer;
-    int64_t study_idle_us, erase_grace_us;
+    struct hl_arena issuers; /* all there ever were: units may still use an earlier one */
+    const char *_Atomic default_issuer;
+    _Atomic int64_t study_idle_us, erase_grace_us;
     char *inserts[5];         /* INSERT by level, made from hl_columns; [1] to [4] */
     struct hl_places *places; /* of who has the writer's turn */
     struct hl_refusals *refusals;

@@ -174,6 +174,25 @@ static hilum_rc open_plugins(struct hl_server *server, struct hl_faults *faults)
     return rc < 0 ? rc : hl_plugins_init(server->plugins, faults);
 }
 
+static struct hl_record_options record_options(const struct hl_config *config)
+{
+    return (struct hl_record_options){
+        .default_issuer = hl_config_text(config, "identity.default_issuer"),
+        .study_idle_ms = hl_config_ms(config, "storage.study_idle"),
+        .erase_grace_ms = hl_config_ms(config, "storage.erase_grace"),
+    };
+}
+
+static struct hl_store_limits store_limits(const struct hl_config *config)
+{
+    uint64_t header = hl_config_bytes(config, "storage.header_limit");
+    return (struct hl_store_limits){
+        .min_free = hl_config_bytes(config, "storage.min_free"),
+        .max_object = hl_config_bytes(config, "storage.max_object"),
+        .header_limit = header < UINT32_MAX ? (uint32_t)header : UINT32_MAX,
+    };
+}
+
 /* Reads what the last run left: journal, outbox, pending objects. Here migrations run and the
  * writing session opens. The database's pin is never given back: the record lives as long as
  * its plugin. */
@@ -184,11 +203,7 @@ static hilum_rc open_record(struct hl_server *server)
     hilum_rc rc = hl_plugins_acquire(server->plugins, HILUM_CAP_DATABASE, NULL, &cap, &instance);
     if (rc < 0)
         return hl_fail_in(rc, "no database: is db-sqlite among `plugins`?");
-    const struct hl_record_options options = {
-        .default_issuer = hl_config_text(server->config, "identity.default_issuer"),
-        .study_idle_ms = hl_config_ms(server->config, "storage.study_idle"),
-        .erase_grace_ms = hl_config_ms(server->config, "storage.erase_grace"),
-    };
+    const struct hl_record_options options = record_options(server->config);
     return hl_record_open((const struct hilum_database *)cap, instance, &options, &server->record);
 }
 
@@ -251,10 +266,8 @@ static hilum_rc open_store(struct hl_server *server)
     char derived[4096];
     snprintf(derived, sizeof derived, "%.4000s/derived", server->options.data_dir);
     const struct hl_store_options options = {
-        .min_free = hl_config_bytes(config, "storage.min_free"),
-        .max_object = hl_config_bytes(config, "storage.max_object"),
+        .limits = store_limits(config),
         .memory_budget = hl_config_bytes(config, "storage.memory_budget"),
-        .header_limit = (uint32_t)hl_config_bytes(config, "storage.header_limit"),
         .derived = derived,
         .frame_cache = hl_config_bytes(config, "storage.frame_cache"),
         .tag = hl_dict_tag,
@@ -674,6 +687,9 @@ static hilum_rc reload(struct hl_server *server, struct hl_faults *faults, struc
     /* Rules first: they are what most often has faults, and their load is all or nothing. */
     if (rc == HILUM_OK)
         rc = hl_script_load(server->script, config, server->options.rules_dir, false, faults);
+    const struct hl_record_options record = record_options(config);
+    if (rc == HILUM_OK)
+        rc = hl_record_configure(server->record, &record);
     if (rc == HILUM_OK)
         rc = hl_scp_reload(server->scp, config, notes);
     if (rc == HILUM_OK)
@@ -689,6 +705,8 @@ static hilum_rc reload(struct hl_server *server, struct hl_faults *faults, struc
     (void)keep_aet(server, config); /* without memory plugins see the old one */
     const struct hl_jobs_options options = jobs_options(config);
     hl_jobs_configure(server->jobs, &options);
+    const struct hl_store_limits limits = store_limits(config);
+    hl_store_set_limits(server->store, &limits);
     hl_store_set_duplicates(server->store, duplicate_policy(config));
     note_restarts(server, config, notes);
     publish(server, config, peers);

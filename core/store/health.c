@@ -42,13 +42,13 @@ static hilum_rc space_check(const struct hl_store *store, const struct hl_store_
 {
     uint64_t available = 0, total = 0;
     hilum_rc rc = provider->table->space(provider->instance, &available, &total);
-    if (rc == HILUM_OK && available < store->options.min_free)
+    uint64_t wanted = store->min_free;
+    if (rc == HILUM_OK && available < wanted)
         rc = hl_fail(HILUM_EFULL,
                      "store %s: %llu MiB free of %llu, storage.min_free wants %llu: free space "
                      "there, or lower min_free",
                      provider->name, (unsigned long long)available >> 20,
-                     (unsigned long long)total >> 20,
-                     (unsigned long long)store->options.min_free >> 20);
+                     (unsigned long long)total >> 20, (unsigned long long)wanted >> 20);
     return rc;
 }
 

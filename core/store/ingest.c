@@ -180,7 +180,7 @@ static hilum_rc medium_check(struct hl_ingest *ingest, const struct hl_store_pro
  * is short. */
 static hilum_rc begin(struct hl_ingest *ingest)
 {
-    struct hl_scan_limits limits = {.max_held = ingest->store->options.header_limit};
+    struct hl_scan_limits limits = {.max_held = ingest->store->header_limit};
     if (ingest->hash == NULL)
         return hl_ingest_fail(ingest, NULL, hl_fail(HILUM_ENOMEM, "no memory"), "out of memory");
     hilum_rc rc = hl_rules_offered(ingest);
@@ -227,14 +227,13 @@ static hilum_rc scan_refuse(struct hl_ingest *ingest, hilum_rc rc)
  * steps, for the lock is one for all. */
 hilum_rc hl_ingest_data(struct hl_ingest *ingest, const void *bytes, size_t n)
 {
-    const struct hl_store_options *options = &ingest->store->options;
+    uint64_t most = ingest->store->max_object;
     if (ingest->rc != HILUM_OK || ingest->is_discarded)
         return ingest->rc;
     /* A700 and not C000: the limit is this site's and may be raised while the sender keeps the
      * object. */
-    if (options->max_object > 0 && ingest->length + n > options->max_object) {
-        hl_fail(HILUM_EFULL, "object over max_object (%llu bytes)",
-                (unsigned long long)options->max_object);
+    if (most > 0 && ingest->length + n > most) {
+        hl_fail(HILUM_EFULL, "object over max_object (%llu bytes)", (unsigned long long)most);
         return hl_ingest_refuse(ingest, HILUM_EFULL, 0xA700, 0, "object too large");
     }
     const struct hilum_store *table = ingest->provider->table;

@@ -24,11 +24,15 @@ enum hl_duplicate_policy { HL_KEEP_FIRST, HL_REPLACE, HL_VERSION, HL_QUARANTINE 
 /* "keep-first" and so on, as in the configuration and in rules. false: none of them. */
 bool hl_duplicate_policy_named(const char *text, enum hl_duplicate_policy *out);
 
+struct hl_store_limits {
+    uint64_t min_free;     /* bytes the medium must keep free; below: A700 */
+    uint64_t max_object;   /* bytes; 0: no limit */
+    uint32_t header_limit; /* held bytes of one header (struct hl_scan_limits.max_held) */
+};
+
 struct hl_store_options {
-    uint64_t min_free;      /* bytes the medium must keep free; below: A700 */
-    uint64_t max_object;    /* bytes; 0: no limit */
-    uint64_t memory_budget; /* of all headers in flight; beyond: wait, then A700 */
-    uint32_t header_limit;  /* held bytes of one header (struct hl_scan_limits.max_held) */
+    struct hl_store_limits limits;       /* to begin with */
+    uint64_t memory_budget;              /* of all headers in flight; beyond: wait, then A700 */
     enum hl_duplicate_policy duplicates; /* where no rule says otherwise */
     uint32_t (*tag)(
         const char *keyword);        /* the dictionary, for rules; NULL: common keywords only */
@@ -64,6 +68,8 @@ bool hl_store_has(const struct hl_store *store, const char *name); /* of the sto
  * its end. */
 enum hl_duplicate_policy hl_store_duplicates(struct hl_store *store);
 void hl_store_set_duplicates(struct hl_store *store, enum hl_duplicate_policy policy);
+/* For objects that come from now on, and for room from now on. Any thread. */
+void hl_store_set_limits(struct hl_store *store, const struct hl_store_limits *limits);
 /* Makes what is recorded durable and lets the stores' logs forget it: before they are drained.
  * NULL is fine. Blocks for a flush of the record. Any thread. */
 void hl_store_flush(struct hl_store *store);

@@ -3,6 +3,7 @@
 #ifndef HL_STORE_SPOOL_H
 #define HL_STORE_SPOOL_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,9 +12,9 @@
 
 /* Where spools may go. Outlives them. */
 struct hl_spool_place {
-    const char *dir;   /* for files; NULL: memory only, up to the limit of memory */
-    uint64_t min_free; /* bytes its medium must keep free */
-    uint64_t most;     /* bytes of frames that are kept from one decoding; 0: HL_UNPACK_SPOOLED */
+    const char *dir;           /* for files; NULL: memory only, up to the limit of memory */
+    _Atomic uint64_t min_free; /* bytes its medium must keep free */
+    uint64_t most; /* bytes of frames that are kept from one decoding; 0: HL_UNPACK_SPOOLED */
 };
 
 /* 16 MiB hold nearly every image; with 1000 that leave converted at once these are 16 GB,

@@ -106,8 +106,8 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     store->record = record;
     store->bus = bus;
     store->options = *options;
-    store->spool =
-        (struct hl_spool_place){.dir = options->spool_dir, .min_free = options->min_free};
+    store->spool.dir = options->spool_dir;
+    hl_store_set_limits(store, &options->limits);
     atomic_init(&store->duplicates_policy, (unsigned)options->duplicates);
     pthread_mutex_init(&store->holds_lock, NULL);
     store->verified = hl_verified_new();
@@ -156,6 +156,14 @@ enum hl_duplicate_policy hl_store_duplicates(struct hl_store *store)
 void hl_store_set_duplicates(struct hl_store *store, enum hl_duplicate_policy policy)
 {
     atomic_store(&store->duplicates_policy, (unsigned)policy);
+}
+
+void hl_store_set_limits(struct hl_store *store, const struct hl_store_limits *limits)
+{
+    atomic_store(&store->min_free, limits->min_free);
+    atomic_store(&store->spool.min_free, limits->min_free);
+    atomic_store(&store->max_object, limits->max_object);
+    atomic_store(&store->header_limit, limits->header_limit);
 }
 
 void hl_store_close(struct hl_store *store)

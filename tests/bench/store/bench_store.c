@@ -114,7 +114,7 @@ static double pipeline_run(const char *dir, const char *intake, unsigned n, unsi
     const struct fake_option store_options[] = {{"intake", intake}, {NULL, NULL}};
     const struct fake_option no_options[] = {{NULL, NULL}};
     struct hl_record_options record_options = {.study_idle_ms = 60000};
-    struct hl_store_options options = {.memory_budget = 64 << 20, .header_limit = 4 << 20};
+    struct hl_store_options options = {.memory_budget = 64 << 20, .limits.header_limit = 4 << 20};
     struct run run = {.pixels = pixels, .n = n};
     struct hl_record *record = NULL;
     void *db = NULL, *fs = NULL;

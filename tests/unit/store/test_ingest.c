@@ -226,7 +226,7 @@ static void object__over_its_limit_is_refused(void **state)
 {
     struct pipeline *p = *state;
     struct hl_ingest_result result;
-    p->options.max_object = 10000;
+    p->options.limits.max_object = 10000;
     pipeline_restart(p);
     assert_true(image_send(p, "1.2.3", 1, &result) < 0);
     assert_int_equal(result.status, 0xA700);
@@ -479,7 +479,7 @@ static void medium__below_its_reserve_is_refused(void **state)
 {
     struct pipeline *p = *state;
     struct hl_ingest_result result;
-    p->options.min_free = 1000;
+    p->options.limits.min_free = 1000;
     pipeline_restart(p);
     atomic_store(&p->faulty.rc, HILUM_EFULL);
     atomic_store(&p->faulty.call, FAULTY_SPACE);
@@ -540,7 +540,7 @@ static void header__over_its_limit_is_out_of_resources(void **state)
     struct pipeline *p = *state;
     struct hl_ingest_result result;
     struct hl_buf bytes = {0};
-    p->options.header_limit = 100000;
+    p->options.limits.header_limit = 100000;
     pipeline_restart(p);
     put_text(&bytes, 0x00080016, "UI", CT_IMAGE);
     for (uint32_t i = 0; i < 100; i++) {
