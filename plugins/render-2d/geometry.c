@@ -143,6 +143,10 @@ static double aspect_of(const struct scene *scene, const struct request *request
     return 1;
 }
 
+/* A state may show any area and magnify it as it likes, which costs its maker nothing: a picture of this side, or of the
+ * frame's, is the most where nobody asks for a size. */
+static const double MAGNIFIED_MAX = 4096;
+
 static uint32_t side_of(double pixels)
 {
     return !(pixels >= 1) ? 1 : pixels > SIDE_MAX ? SIDE_MAX : (uint32_t)(pixels + 0.5);
@@ -153,6 +157,7 @@ static uint32_t side_of(double pixels)
 static void fit(const struct request *request, double aspect, double magnified, struct layout *out)
 {
     double width = out->region[2], height = out->region[3], scale = magnified;
+    double most = fmax(MAGNIFIED_MAX, fmax(out->columns, out->rows));
     if (request->width > 0 || request->height > 0 || magnified != 1) {
         if (aspect < 0.02 || aspect > 50)
             aspect = 1;
@@ -162,6 +167,8 @@ static void fit(const struct request *request, double aspect, double magnified, 
         double across = request->width > 0 ? request->width / width : INFINITY;
         double down = request->height > 0 ? request->height / height : INFINITY;
         scale = fmin(across, down);
+    } else if (fmax(width, height) * scale > most) {
+        scale = most / fmax(width, height);
     }
     out->width = side_of(width * scale);
     out->height = side_of(height * scale);

@@ -14,10 +14,15 @@
 #define MOUNT "/ohif"
 
 /* WebAssembly decodes pixels; its workers come from files and from blobs; styles are set by scripts. */
-#define POLICY                                                                                     \
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; "    \
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "        \
-    "connect-src 'self' data: blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+#define POLICY_WITH(eval)                                                                          \
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' " eval "blob:; "                     \
+    "worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "      \
+    "font-src 'self' data:; connect-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "  \
+    "frame-ancestors 'none'"
+#define POLICY POLICY_WITH("")
+/* A worker has the policy of its own file. The decoders of JPEG-LS, JPEG 2000 and HTJ2K make functions from text there; a page
+ * never may. */
+#define WORKER_POLICY POLICY_WITH("'unsafe-eval' ")
 
 struct viewer_conf {
     const char *root;
@@ -96,9 +101,12 @@ static const char *prefix_of(const struct hilum_http_request *asked)
 }
 
 /* Isolated from other sites' pages: what shared memory between its workers asks for. */
-static hilum_rc add_policy(const struct hilum_http_api *api, hilum_http *http)
+static hilum_rc add_policy(const struct hilum_http_api *api, hilum_http *http, const char *path)
 {
-    hilum_rc rc = api->add_header(http, "Content-Security-Policy", POLICY);
+    const char *suffix = strrchr(path, '.');
+    bool is_script = suffix != NULL && (strcmp(suffix, ".js") == 0 || strcmp(suffix, ".mjs") == 0);
+    hilum_rc rc =
+        api->add_header(http, "Content-Security-Policy", is_script ? WORKER_POLICY : POLICY);
     if (rc == HILUM_OK)
         rc = api->add_header(http, "Cross-Origin-Embedder-Policy", "require-corp");
     return rc == HILUM_OK ? api->add_header(http, "Cross-Origin-Resource-Policy", "same-origin")
@@ -172,7 +180,7 @@ static hilum_rc serve(void *self, const struct hilum_http_api *api, hilum_http *
     const char *path = api->param(http, "path");
     if (strcmp(api->request(http)->path, MOUNT) == 0)
         return redirect(api, http);
-    hilum_rc rc = add_policy(api, http);
+    hilum_rc rc = add_policy(api, http, path);
     if (rc != HILUM_OK)
         return rc;
     if (strcmp(path, "app-config.js") == 0)

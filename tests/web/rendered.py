@@ -173,6 +173,9 @@ def states():
                  PresentationSizeMode="SCALE TO FIT")
     url = stored(state(13, target, DisplayedAreaSelectionSequence=Sequence([area]), PresentationLUTShape="INVERSE"))
     check("an area, inverted", (picture(url)[:, :, 0] == 255 - values[20:50, 10:70]).all())
+    area.PresentationPixelMagnificationRatio, area.PresentationSizeMode = 900.0, "MAGNIFY"
+    url = stored(state(22, target, DisplayedAreaSelectionSequence=Sequence([area])))
+    check("magnified, but not without end", picture(url).shape[:2] == (2048, 4096), picture(url).shape)
     voi = items(WindowCenter="100", WindowWidth="50")
     url = stored(state(14, target, SoftcopyVOILUTSequence=Sequence([voi])))
     expected = numpy.clip((values - 99.5) / 49 + 0.5, 0, 1) * 255
