@@ -93,6 +93,25 @@ json_t *token_find(const struct local *local, const char *id)
     return json_object_get(json_object_get(local->root, "tokens"), id);
 }
 
+hilum_rc account_change(struct local *local, const char *user, json_t *changes)
+{
+    pthread_mutex_lock(&local->lock);
+    json_t *account = account_find(local, user), *before = json_copy(account);
+    hilum_rc rc = HILUM_OK;
+    if (account == NULL)
+        rc = local_fail(local, HILUM_ENOTFOUND, "no such account; see `hilum user list`");
+    else if (before == NULL || json_object_update(account, changes) != 0)
+        rc = local_fail(local, HILUM_ENOMEM, "no memory for an account");
+    else
+        rc = accounts_save(local);
+    if (rc != HILUM_OK && before != NULL)
+        json_object_set(json_object_get(local->root, "users"), user, before);
+    pthread_mutex_unlock(&local->lock);
+    json_decref(before);
+    json_decref(changes);
+    return rc;
+}
+
 /* ---- what will do ---- */
 
 /* Names stand in headers, logs and lists by commas. */

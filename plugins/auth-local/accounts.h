@@ -54,6 +54,8 @@ hilum_rc accounts_save(struct local *local);
 /* Borrowed while local->lock is held; NULL: none. */
 json_t *account_find(const struct local *local, const char *user);
 json_t *token_find(const struct local *local, const char *id);
+/* Sets members of an account, durably or not at all. Without local->lock. Takes changes over. HILUM_ENOTFOUND. */
+hilum_rc account_change(struct local *local, const char *user, json_t *changes);
 bool account_name_is_good(const char *name);
 /* Why a password will not do; NULL: it will. */
 const char *password_fault(const char *user, const char *password, size_t n);

@@ -294,21 +294,6 @@ static hilum_rc auth_find(void *self, const char *user, hilum_identity_cb each, 
 
 /* ---- a new password ---- */
 
-static hilum_rc password_put(struct local *local, const char *user, const char *hash)
-{
-    pthread_mutex_lock(&local->lock);
-    json_t *account = account_find(local, user);
-    hilum_rc rc =
-        account == NULL ? local_fail(local, HILUM_ENOTFOUND, "no such account") : HILUM_OK;
-    if (rc == HILUM_OK) {
-        json_object_set_new(account, "hash", json_string(hash));
-        json_object_set_new(account, "must_change", json_false());
-        rc = accounts_save(local);
-    }
-    pthread_mutex_unlock(&local->lock);
-    return rc;
-}
-
 static hilum_rc auth_change(void *self, const char *user, const void *old_secret,
                             uint64_t old_length, const void *new_secret, uint64_t new_length)
 {
@@ -332,7 +317,9 @@ static hilum_rc auth_change(void *self, const char *user, const void *old_secret
     if (fault != NULL)
         return local_fail(local, HILUM_EINVAL, fault);
     hilum_rc rc = password_hash(local, new_secret, (size_t)new_length, hash);
-    return rc == HILUM_OK ? password_put(local, user, hash) : rc;
+    return rc == HILUM_OK ? account_change(local, user,
+                                           json_pack("{s:s, s:b}", "hash", hash, "must_change", 0))
+                          : rc;
 }
 
 static const struct hilum_auth auth = {

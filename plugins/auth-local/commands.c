@@ -95,23 +95,9 @@ static hilum_rc user_create(struct local *local, const json_t *arguments, struct
     return rc;
 }
 
-/* Changes one member of an account, durably or not at all. Takes value over. */
 static hilum_rc account_set(struct local *local, const char *name, const char *key, json_t *value)
 {
-    pthread_mutex_lock(&local->lock);
-    json_t *account = account_find(local, name);
-    json_t *before = account != NULL ? json_incref(json_object_get(account, key)) : NULL;
-    hilum_rc rc = HILUM_OK;
-    if (account == NULL)
-        rc = local_fail(local, HILUM_ENOTFOUND, "no such account; see `hilum user list`");
-    else if (json_object_set(account, key, value) != 0)
-        rc = local_fail(local, HILUM_ENOMEM, "no memory for an account");
-    else if ((rc = accounts_save(local)) != HILUM_OK && before != NULL)
-        json_object_set(account, key, before);
-    pthread_mutex_unlock(&local->lock);
-    json_decref(before);
-    json_decref(value);
-    return rc;
+    return account_change(local, name, json_pack("{s:o}", key, value));
 }
 
 static hilum_rc user_password(struct local *local, const json_t *arguments, struct hilum_call *call)
@@ -121,9 +107,7 @@ static hilum_rc user_password(struct local *local, const json_t *arguments, stru
     password_make(password);
     hilum_rc rc = password_hash(local, password, strlen(password), hash);
     if (rc == HILUM_OK)
-        rc = account_set(local, name, "must_change", json_true());
-    if (rc == HILUM_OK)
-        rc = account_set(local, name, "hash", json_string(hash));
+        rc = account_change(local, name, json_pack("{s:s, s:b}", "hash", hash, "must_change", 1));
     if (rc == HILUM_OK)
         rc = answer(local, call,
                     json_pack("{s:s, s:s, s:s}", "user", name, "password", password, "note",

@@ -110,6 +110,18 @@ rm "$work/held"
 served_again() { [ "$(status -u 'li:correct horse staple' "$dw/studies")" = 200 ]; }
 check "when they end it goes on" await 15 served_again
 
+# What cannot be written does not hold either.
+part=$work/server/data/auth-local/accounts.json.part
+mkdir "$part"
+login li 'correct horse staple' >/dev/null && token=$(csrf)
+equal "a password that cannot be kept" 500 "$(change 'correct horse staple' 'another horse staple')"
+check "nor can a lock" sh -c "! '$build/bin/hilum' --data '$work/server/data' user lock root1 2>/dev/null"
+rmdir "$part"
+equal "is not taken" 401 "$(status -u 'li:another horse staple' "$dw/studies")"
+equal "the one of before is" 200 "$(status -u 'li:correct horse staple' "$dw/studies")"
+check "no account is locked" sh -c "! '$build/bin/hilum' --data '$work/server/data' --json user list | grep -q '\"is_locked\": *true'"
+hilum user unlock li >/dev/null
+
 # Too many wrong passwords: first the name, then the address.
 for _ in 1 2 3 4 5; do status --interface 127.0.0.2 -H 'X-Forwarded-For: 203.0.113.8' -H 'X-Forwarded-Proto: https' -u li:guess "$dw/studies" >/dev/null; done
 equal "a name that is guessed at is locked" 401 "$(status -u 'li:correct horse staple ' "$dw/studies")"
