@@ -28,5 +28,6 @@ rm -r "$work/server/data/derived"
 equal "without any" 200 "$(status -H 'Accept: application/octet-stream' "$rle")"
 check "the frame is right" cmp "$work/sound" "$work/body"
 equal "and there is one again" 1 "$(maps | wc -l)"
+check "wrong headers, right pixels" $python "$root/tests/web/wrong_headers.py" "$url" "${HILUM_SHARED_DATA:-$root/../shared/data}" "$work"
 check "it stops" stop_server
 report
