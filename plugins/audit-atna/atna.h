@@ -1,4 +1,12 @@
 /* What the files of audit-atna share: rows of the audit record become messages of PS3.15 A.5, and those leave by syslog.
+ *
+ * How they work together: one thread (audit-atna.c) reads rows behind its cursor, looks up the
+ * study each is about, has a message made (message.c), a frame around it (syslog.c), and sends
+ * it (transport.c). Nothing is queued here: the audit record of the kernel is the queue, and
+ * what was sent is a number in the database. So no row is lost when the collector is away for
+ * a month, and some are sent twice when we die between sending and noting: at least once, as
+ * audit wants it.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef AUDIT_ATNA_H
 #define AUDIT_ATNA_H
@@ -35,7 +43,8 @@ void text_attribute(struct text *text, const char *name, const char *value);
 struct study {
     char patient_id[200], patient_name[400], accession[100];
 };
-/* The AuditMessage (PS3.15 A.5.1) of a row. false: the row is of no interest to a collector. */
+/* The AuditMessage (PS3.15 A.5.1) of a row. false: the row is of no interest to a collector.
+ * false and out->is_cut: it does not fit TEXT_MAX. */
 bool atna_message(const struct atna_conf *conf, const struct hilum_audit_row *row,
                   const struct study *study, struct text *out);
 /* Is the row about a study, by its UID? */
@@ -52,8 +61,9 @@ struct transport *transport_new(const struct atna_conf *conf, char why[200]);
 void transport_free(struct transport *transport);
 bool transport_is_open(const struct transport *transport);
 bool transport_open(struct transport *transport, char why[200]);
-/* RFC 5425 counts octets, RFC 5426 sends one message a datagram. false: closed; messages since the last
- * transport_settle may be lost. */
+/* RFC 5425 counts octets, RFC 5426 sends one message a datagram. false: closed; messages since
+ * the last transport_settle may be lost. Blocks for conf->timeout at most. After false the
+ * transport is closed: open it and begin behind the cursor. */
 bool transport_send(struct transport *transport, const struct text *frame, char why[200]);
 /* Waits until the other side's kernel has taken all that was sent: nearer than that syslog does not confirm. */
 bool transport_settle(struct transport *transport, char why[200]);

@@ -34,10 +34,15 @@ static const struct hilum_option options[] = {
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 
+/* BATCH: rows between two notings of the cursor, so what a crash sends twice. PAUSE_MS: how
+ * late a row is when all is well. RETRY_MAX_MS: how late the first one is when the collector
+ * comes back. */
 enum { BATCH = 200, PAUSE_MS = 500, RETRY_MAX_MS = 600000, WHY = 200 };
 
 #define CURSOR "sent to"
 
+/* Only is_stopping is touched by two threads; what is below the line is the thread's own.
+ * message and frame are 30 KB each: here, not on its stack. */
 struct atna {
     const struct hilum_host *host;
     hilum_self *self;
@@ -91,6 +96,9 @@ static hilum_rc cursor_put(struct atna *atna, int64_t at)
     return rc;
 }
 
+/* Without a cursor (the first start) "now" is the newest row: an archive that has audited for
+ * years does not flood a new collector. It is noted at once, or a restart before the first row
+ * would jump over what came between. */
 static hilum_rc cursor_get(struct atna *atna)
 {
     char text[32] = "";
@@ -108,6 +116,8 @@ static hilum_rc cursor_get(struct atna *atna)
 
 /* ---- one row ---- */
 
+/* The patient as the catalogue knows him now, as PS3.15 A.5.3 asks of messages about studies.
+ * NULL: the plugin's own rights, nobody asks for it. */
 static void study_look_up(struct atna *atna, const char *uid, struct study *out)
 {
     static const uint32_t returns[] = {0x00100020, 0x00100010, 0x00080050};
@@ -142,7 +152,9 @@ static bool is_stopping(struct atna *atna)
     return is;
 }
 
-/* What does not become a message is left behind with the others: nothing may stop the queue for ever. */
+/* What does not become a message is left behind with the others: nothing may stop the queue
+ * for ever. Called by the host for each row, in order. HILUM_ECANCELLED ends the reading and
+ * is no failure. */
 static hilum_rc row_send(void *arg, const struct hilum_audit_row *row)
 {
     struct atna *atna = arg;
@@ -167,7 +179,8 @@ static hilum_rc row_send(void *arg, const struct hilum_audit_row *row)
     return HILUM_OK;
 }
 
-/* HILUM_OK: all that was there, or a batch of it, has left and that is noted. */
+/* HILUM_OK: all that was there, or a batch of it, has left and that is noted. First sent, then
+ * settled, then noted: the cursor is never ahead of what the other side's kernel has. */
 static hilum_rc batch_send(struct atna *atna)
 {
     atna->at = atna->cursor;
@@ -187,7 +200,7 @@ static hilum_rc batch_send(struct atna *atna)
 
 /* ---- the thread ---- */
 
-/* false: it is time to go. */
+/* false: it is time to go. Ends at once when atna_stop() says so. */
 static bool pause_for(struct atna *atna, int64_t ms)
 {
     struct timespec until;
@@ -205,6 +218,7 @@ static bool pause_for(struct atna *atna, int64_t ms)
     return goes_on;
 }
 
+/* A line when it changes, not with each attempt. */
 static void tell_state(struct atna *atna, bool was_well, bool is_well)
 {
     char line[WHY + 80];
@@ -217,6 +231,7 @@ static void tell_state(struct atna *atna, bool was_well, bool is_well)
     }
 }
 
+/* The plugin's only thread. It ends between two rows; a send under way has its own deadline. */
 static void *deliver(void *arg)
 {
     struct atna *atna = arg;
@@ -239,6 +254,7 @@ static void *deliver(void *arg)
 
 /* ---- life ---- */
 
+/* Called by drain and again by fini, which is harmless: the second finds no thread. */
 static void atna_stop(struct atna *atna)
 {
     pthread_mutex_lock(&atna->lock);
@@ -296,6 +312,7 @@ static hilum_rc atna_start(void *state)
     return HILUM_OK;
 }
 
+/* Rows written after this are sent by the next life: the cursor is where it was. */
 static void atna_drain(void *state, uint32_t deadline_ms)
 {
     struct atna *atna = state;

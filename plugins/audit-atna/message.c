@@ -1,4 +1,11 @@
-/* Rows of the audit record as messages of PS3.15 A.5.3. SPDX-License-Identifier: Apache-2.0 */
+/* Rows of the audit record as messages of PS3.15 A.5.3.
+ *
+ * A table tells which action of ours is which event of DICOM (PS3.15 A.5.3, codes of PS3.16
+ * CID 400 to 405); the shape tells which participants and objects its message has. What is not
+ * in the table is told as well, as a general event: a row that a collector does not get would
+ * be a hole in its record. Only housekeeping (event NULL) is left out.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -7,6 +14,7 @@
 
 #define STUDY_ROOT_FIND "1.2.840.10008.5.1.4.1.2.2.1"
 
+/* Of DCM unless coded() is told otherwise. */
 struct code {
     const char *code, *meaning;
 };
@@ -128,6 +136,7 @@ static bool is_uid(const char *what)
     return n > 4 && n <= 64 && strspn(what, "0123456789.") == n && strchr(what, '.');
 }
 
+/* By the whole name: an action is one of the table, or "other". */
 static const struct kind *kind_of(const struct hilum_audit_row *row)
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -180,6 +189,8 @@ struct participant {
     char user[200], address[80], other[200];
 };
 
+/* The audit record has one text for who it was (docs of hl_principal_text); here it becomes a
+ * user, an address and whom it speaks for. */
 static void who_split(const char *who, struct participant *out)
 {
     static const char *const leads[] = {"unknown peer ", "peer ", "user ", "rule "};
@@ -215,6 +226,8 @@ static void participant_add(struct text *out, const struct participant *who, boo
     text_add(out, "</ActiveParticipant>");
 }
 
+/* Roles (source, destination) follow the data: who stores is the source, who retrieves the
+ * destination, and we are the other. */
 static void participants_add(struct text *out, const struct atna_conf *conf,
                              const struct kind *kind, const struct hilum_audit_row *row)
 {
@@ -256,6 +269,8 @@ static void object_name(struct text *out, const char *name)
     text_add(out, "</ParticipantObjectName>");
 }
 
+/* What changed, as JSON, in base64: the schema has no structure for it. Too long ones are left
+ * out rather than the message (a third, since base64 takes four for three). */
 static void details_add(struct text *out, const struct hilum_audit_row *row)
 {
     if (row->after == NULL || strlen(row->after) > TEXT_MAX / 3)
@@ -272,6 +287,8 @@ static void object_end(struct text *out)
     text_add(out, "</ParticipantObjectIdentification>");
 }
 
+/* Patient and study are objects 1 and 2 of the message; an unknown patient is told as such,
+ * since the schema wants one. */
 static void study_add(struct text *out, const struct hilum_audit_row *row,
                       const struct study *study)
 {
@@ -294,6 +311,8 @@ static void study_add(struct text *out, const struct hilum_audit_row *row,
     object_end(out);
 }
 
+/* The keys as they were asked, in base64 (A.5.3.10); the SOP class is Study Root also for a
+ * search by DICOMweb: there is no other code. */
 static void query_add(struct text *out, const struct hilum_audit_row *row)
 {
     static const struct code sop_class = {"110181", "SOP Class UID"};

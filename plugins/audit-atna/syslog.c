@@ -7,6 +7,8 @@
 
 enum { PRIORITY = 10 * 8 + 5 /* security and authorization, notice */ };
 
+/* MSGID "DICOM+RFC3881" and UTF-8 with a byte order mark are what PS3.15 A.6 asks for. The
+ * time is the row's, not the sending's. */
 void atna_frame(const char *host_name, int64_t at_us, const struct text *message, struct text *out)
 {
     char head[400], at[32];

@@ -3,6 +3,8 @@
 
 #include "atna.h"
 
+/* All or nothing of a piece: is_cut says that the whole is worthless, so nobody sends half an
+ * element. */
 static void add(struct text *text, const char *bytes, size_t n)
 {
     if (n > TEXT_MAX - text->n) {
@@ -19,6 +21,7 @@ void text_add(struct text *text, const char *more)
     add(text, more, strlen(more));
 }
 
+/* Bytes over 127 pass: rows are UTF-8. */
 void text_add_escaped(struct text *text, const char *more)
 {
     for (; *more != '\0'; more++) {

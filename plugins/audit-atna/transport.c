@@ -1,4 +1,10 @@
 /* Sockets to the collector: UDP (RFC 5426), TCP with counted octets (RFC 6587), TLS (RFC 5425). Everything has a deadline.
+ *
+ * Syslog has no answers: that bytes left tells nothing of whether they were taken.
+ * transport_settle() asks our own kernel what the other side's has acknowledged (SIOCOUTQ),
+ * which is as near as TCP comes; a collector that dies with bytes in its socket loses them.
+ * UDP promises nothing at all and is for one machine or a quiet net.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -34,6 +40,7 @@ static bool failed(char why[WHY], const struct transport *transport, const char 
     return false;
 }
 
+/* OpenSSL's queue first, then errno; both were emptied before the call. */
 static const char *tls_reason(void)
 {
     unsigned long code = ERR_get_error();
@@ -43,6 +50,7 @@ static const char *tls_reason(void)
 
 /* ---- what is configured ---- */
 
+/* The last colon divides: an IPv6 address stands in brackets. */
 static bool collector_read(struct transport *transport, const char *text)
 {
     static const char *const kinds[] = {"udp:", "tcp:", "tls:"};
@@ -134,6 +142,7 @@ bool transport_is_open(const struct transport *transport)
 
 /* ---- connecting ---- */
 
+/* On the socket, so that connect, send and TLS's reads and writes all have it. */
 static void deadlines_set(const struct transport *transport, int fd)
 {
     const struct timeval limit = {.tv_sec = transport->conf->timeout / 1000,
@@ -158,6 +167,7 @@ static int connect_any(const struct transport *transport, const struct addrinfo 
     return -1;
 }
 
+/* A name or an address: whichever server_name is must be in the certificate. */
 static bool shake_hands(struct transport *transport, char why[WHY])
 {
     const char *name = transport->conf->server_name != NULL && *transport->conf->server_name != '\0'
@@ -176,6 +186,7 @@ static bool shake_hands(struct transport *transport, char why[WHY])
     return SSL_connect(transport->ssl) == 1 || failed(why, transport, "TLS to", tls_reason());
 }
 
+/* Resolved anew each time: collectors move. */
 bool transport_open(struct transport *transport, char why[WHY])
 {
     const struct addrinfo hints = {.ai_socktype =
@@ -212,6 +223,8 @@ static bool has_ended(const struct transport *transport)
     return n <= 0 && SSL_get_error(transport->ssl, n) != SSL_ERROR_WANT_READ;
 }
 
+/* A deadline shows as a failed send; what was partly written makes the connection worthless,
+ * hence closed by the caller. */
 static bool write_all(struct transport *transport, const char *bytes, size_t n)
 {
     while (n > 0) {

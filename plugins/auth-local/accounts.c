@@ -33,6 +33,8 @@ static hilum_rc new_root(struct local *local)
                                : local_fail(local, HILUM_ENOMEM, "no memory for accounts");
 }
 
+/* Once, in init, before anybody asks. What is damaged is not begun anew: that would lock
+ * everybody out, and let who damaged it make the first account. */
 hilum_rc accounts_load(struct local *local)
 {
     json_error_t error;
@@ -50,6 +52,8 @@ hilum_rc accounts_load(struct local *local)
     return local_fail(local, HILUM_EINVAL, text);
 }
 
+/* Without it a power loss may bring the old name back, and with it a password that was taken
+ * away. */
 static bool sync_parent(const char *path)
 {
     char parent[4096];
@@ -64,6 +68,8 @@ static bool sync_parent(const char *path)
     return is_synced;
 }
 
+/* Beside the file: rename() is atomic within one file system only. An old .part of a killed
+ * life is overwritten. */
 static bool write_new(const struct local *local, const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -114,7 +120,8 @@ hilum_rc account_change(struct local *local, const char *user, json_t *changes)
 
 /* ---- what will do ---- */
 
-/* Names stand in headers, logs and lists by commas. */
+/* Names stand in headers, logs and lists by commas. None begins with '-' (an option of a
+ * command) or '.', '@'. */
 bool account_name_is_good(const char *name)
 {
     size_t n = strlen(name);
@@ -122,6 +129,8 @@ bool account_name_is_good(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-") == n;
 }
 
+/* By length, not by kinds of characters (NIST SP 800-63B 5.1.1.2). A common word is allowed as
+ * part of something longer. The copy is wiped; strcasestr needs its NUL. */
 const char *password_fault(const char *user, const char *password, size_t n)
 {
     static const char *const common[] = {"password", "123456", "qwerty", "hilum", "admin"};
@@ -143,6 +152,9 @@ const char *password_fault(const char *user, const char *password, size_t n)
 
 /* ---- secrets ---- */
 
+/* INTERACTIVE: 64 MiB and about a tenth of a second, which a sign-in may take and a guesser
+ * pays each time. The parameters are in the text, so hashes of before stay good when they
+ * change. */
 hilum_rc password_hash(struct local *local, const char *password, size_t n, char out[128])
 {
     pthread_mutex_lock(&local->hashing);

@@ -1,5 +1,12 @@
 /* auth-local: accounts with passwords, and tokens for programs, of this server. The plugin's options, its answers to
- * who somebody is, and its life. SPDX-License-Identifier: Apache-2.0 */
+ * who somebody is, and its life.
+ *
+ * What an answer to a guesser must not tell is whether there is an account: an unknown name
+ * costs the same time (a hash of nobody's password is compared) and counts as a failure like a
+ * known one; the kernel tells the client the same of all refusals. Reasons differ in the log
+ * only.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "accounts.h"
 
 #include <errno.h>
@@ -18,6 +25,8 @@ static const struct hilum_option options[] = {
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 
+/* An hour at most: a name can be locked from outside by whoever knows it, so a lock must pass
+ * by itself. */
 enum { LOCK_MAX_MS = 3600000, TOKEN_ID = 16 };
 
 #define TOKEN_PREFIX "hlm_"
@@ -31,7 +40,8 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Holds local->lock. NULL: it has not failed. */
+/* Holds local->lock. NULL: it has not failed. A walk of 512 names is nothing beside a
+ * password's hash. */
 static struct failure *failure_of(struct local *local, const char *user)
 {
     for (unsigned i = 0; i < FAILURES; i++)
@@ -49,6 +59,8 @@ static bool is_locked_out(struct local *local, const char *user)
     return is_locked;
 }
 
+/* A ring: a guesser with thousands of names pushes out others' failures; what then bounds him
+ * is the address (http's max_sign_in_failures). */
 static void failure_note(struct local *local, const char *user)
 {
     pthread_mutex_lock(&local->lock);
@@ -67,6 +79,7 @@ static void failure_note(struct local *local, const char *user)
     pthread_mutex_unlock(&local->lock);
 }
 
+/* "In a row": a right password begins anew. */
 static void failure_forget(struct local *local, const char *user)
 {
     pthread_mutex_lock(&local->lock);
@@ -93,6 +106,8 @@ static const char *text_of(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
+/* Texts longer than their place are cut: account_set bounds them, a file written by hand may
+ * not. */
 static struct known known_user(struct local *local, const char *user)
 {
     struct known known = {0};
@@ -128,7 +143,9 @@ static hilum_rc tell(const struct known *known, hilum_identity_cb each, void *ar
     return each(arg, &identity);
 }
 
-/* A hash of nobody's password is compared where there is no account: that takes as long as a wrong password. */
+/* A hash of nobody's password is compared where there is no account: that takes as long as a
+ * wrong password. Made with the first sign-in, not in init: it costs as much as one. Two at
+ * once make it twice, which does no harm. */
 static hilum_rc other_make(struct local *local)
 {
     char random[SECRET_TEXT], hash[128];
@@ -151,6 +168,9 @@ static const char *hash_or_other(const struct local *local, const struct known *
     return known->hash[0] != '\0' ? known->hash : local->other;
 }
 
+/* In this order so that time tells nothing: the password is verified in every case, also of a
+ * name that is locked or not there. A locked name is not counted further, or guessing would
+ * lock for ever. */
 static hilum_rc check_password(struct local *local, const struct hilum_credentials *shown,
                                hilum_identity_cb each, void *arg)
 {
@@ -177,7 +197,8 @@ static hilum_rc check_password(struct local *local, const struct hilum_credentia
                                         : "wrong password");
 }
 
-/* A bare name narrows what its peer may do, so it need not be proven; a passcode that is shown is checked. */
+/* A bare name narrows what its peer may do, so it need not be proven; a passcode that is shown
+ * is checked. PS3.7 D.3.3.7, user identity types 1 and 2. */
 static hilum_rc check_dimse(struct local *local, const struct hilum_credentials *shown,
                             hilum_identity_cb each, void *arg)
 {
@@ -193,6 +214,9 @@ static hilum_rc check_dimse(struct local *local, const struct hilum_credentials 
 
 /* ---- certificates: by the digest of the whole ---- */
 
+/* The TLS layer has verified that the peer holds its key; which authority signed it does not
+ * matter here, the digest names one certificate. If two accounts had the same, the last in the
+ * file would be it. */
 static hilum_rc check_certificate(struct local *local, const struct hilum_credentials *shown,
                                   hilum_identity_cb each, void *arg)
 {
@@ -221,6 +245,8 @@ static hilum_rc check_certificate(struct local *local, const struct hilum_creden
 
 /* ---- tokens: "hlm_ID_SECRET" ---- */
 
+/* Of fixed length: an id that is no secret, to find it by, and a secret that is only compared
+ * by its hash. */
 static bool token_split(const struct hilum_credentials *shown, char id[TOKEN_ID + 1],
                         char secret[SECRET_TEXT])
 {
@@ -256,6 +282,8 @@ static struct known known_token(struct local *local, const char *id)
     return known;
 }
 
+/* Expiry is by the wall clock, as it was promised. Not counted as failures here: a token
+ * cannot be guessed, and its id is no name to lock. */
 static hilum_rc check_token(struct local *local, const struct hilum_credentials *shown,
                             hilum_identity_cb each, void *arg)
 {
@@ -284,6 +312,8 @@ static hilum_rc auth_check(void *self, const struct hilum_credentials *shown,
     }
 }
 
+/* Asked by http once a minute of a session, and with each basic sign-in it remembers, so that
+ * a closed account ends both. */
 static hilum_rc auth_find(void *self, const char *user, hilum_identity_cb each, void *arg)
 {
     struct known known = known_user(self, user);
@@ -294,6 +324,7 @@ static hilum_rc auth_find(void *self, const char *user, hilum_identity_cb each, 
 
 /* ---- a new password ---- */
 
+/* Like a sign-in: the old password is guessed at here as well as there, and counted the same. */
 static hilum_rc auth_change(void *self, const char *user, const void *old_secret,
                             uint64_t old_length, const void *new_secret, uint64_t new_length)
 {
@@ -346,6 +377,7 @@ static void local_fini(void *state)
     free(local);
 }
 
+/* mkdir only: what is there keeps its mode. */
 static hilum_rc place_make(struct local *local)
 {
     char text[4300];

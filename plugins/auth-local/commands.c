@@ -33,7 +33,8 @@ static hilum_rc bad_name(const struct local *local)
                       "name: expected 1 to 64 letters, digits, '.', '_', '@', '-'");
 }
 
-/* A password somebody can read out: 20 characters of 32 letters, 100 bits. */
+/* A password somebody can read out: 20 characters of 32 letters, 100 bits. No l, 1, 0, o: they
+ * are mistaken for each other on paper and by telephone. */
 static void password_make(char out[25])
 {
     static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
@@ -73,6 +74,8 @@ static hilum_rc user_add(struct local *local, const char *name, const char *role
     return rc;
 }
 
+/* The hash is made before the lock is taken; the text is wiped from our stack, and what the
+ * answer holds lives until it was sent. */
 static hilum_rc user_create(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     char password[25], hash[128];
@@ -100,6 +103,7 @@ static hilum_rc account_set(struct local *local, const char *name, const char *k
     return account_change(local, name, json_pack("{s:o}", key, value));
 }
 
+/* One change, one saving: never the new hash without the duty to change it. */
 static hilum_rc user_password(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     char password[25], hash[128];
@@ -163,12 +167,14 @@ static hilum_rc user_certificate(struct local *local, const json_t *arguments,
     return account_set(local, argument(arguments, "name"), "certificate", json_string(lower));
 }
 
+/* Sessions end within a minute: so often http asks auth_find() again. */
 static hilum_rc user_lock(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     (void)call;
     return account_set(local, argument(arguments, "name"), "is_locked", json_true());
 }
 
+/* Both: opened by an administrator is opened, whichever it was. */
 static hilum_rc user_unlock(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     (void)call;
@@ -219,6 +225,8 @@ static hilum_rc token_add(struct local *local, const char *id, json_t *token)
 
 enum { MAX_DAYS = 36500 };
 
+/* The id is eight random bytes: two of the same would take each other's place, once in 2^32
+ * tokens. days to seconds: within 64 bits by MAX_DAYS. */
 static hilum_rc token_create(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     unsigned char random[8];
@@ -253,6 +261,7 @@ static hilum_rc token_create(struct local *local, const json_t *arguments, struc
     return rc;
 }
 
+/* Effective at once: each request with a token asks here. */
 static hilum_rc token_revoke(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     (void)call;
@@ -338,6 +347,7 @@ static hilum_rc run(void *arg, struct hilum_call *call, command function)
     }
 COMMANDS(RUN)
 
+/* The table is shared by all lives of the plugin and constant; arg is not, hence a copy. */
 hilum_rc commands_declare(struct local *local)
 {
 #define DECLARATION(function, command, arguments, sentence)                                        \
