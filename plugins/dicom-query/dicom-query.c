@@ -41,8 +41,10 @@ static hilum_rc handle(void *self, hilum_exchange *exchange)
                                      : query_retrieve(query, exchange, model);
 }
 
-/* Relational queries and retrievals, and for C-FIND combined matching of dates and times and semantic matching of
- * names, for who asks. Not agreed to: time zone adjustment, conversion of frames (PS3.4 C.5). */
+/* Relational queries and retrievals, and for C-FIND combined matching of dates and times and
+ * semantic matching of names, for who asks. Not agreed to: time zone adjustment, conversion of
+ * frames (PS3.4 C.5). Called for each item of extended negotiation (PS3.7 D.3.3.5) with one of
+ * these classes; what is not answered with 1 is not agreed to. */
 static hilum_rc negotiate(void *self, const char *sop_class, const uint8_t *info, uint64_t length,
                           uint8_t *answer, uint64_t capacity, uint64_t *n)
 {

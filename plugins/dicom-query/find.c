@@ -15,6 +15,7 @@ struct finding {
     uint32_t n_keys, n_returns;
 };
 
+/* Combined matching (PS3.4 C.5.1.1) is of a date with its time: the flag stands on the time. */
 static uint32_t flags_of(const struct query_identifier *identifier, const struct query_field *field)
 {
     if (field->is_name && identifier->is_fuzzy)
@@ -44,6 +45,7 @@ static bool split_fields(struct finding *finding)
     return true;
 }
 
+/* As the peer's principal: studies it may not see are not among the answers. */
 static hilum_rc open_cursor(struct finding *finding, hilum_cursor **cursor)
 {
     const struct hilum_host *host = finding->query->host;
@@ -98,7 +100,9 @@ static hilum_rc send_answer(const struct finding *finding, hilum_cursor *cursor)
     return rc;
 }
 
-/* HILUM_ECANCELLED: the peer wants no more. */
+/* HILUM_ECANCELLED: the peer wants no more. Looks for a C-CANCEL before each answer: at most
+ * one more leaves after it came. A peer that does not read holds its own thread here, and a
+ * page of rows, no session of the catalogue. */
 static hilum_rc send_answers(const struct finding *finding, hilum_cursor *cursor)
 {
     const struct hilum_host *host = finding->query->host;
@@ -114,6 +118,7 @@ static hilum_rc send_answers(const struct finding *finding, hilum_cursor *cursor
     return rc;
 }
 
+/* PS3.4 table C.4-1. */
 static uint16_t status_of(hilum_rc rc)
 {
     switch (rc) {
@@ -128,6 +133,7 @@ static uint16_t status_of(hilum_rc rc)
     }
 }
 
+/* The final response comes after the cursor was closed: who gets it may ask again at once. */
 static hilum_rc run(struct finding *finding)
 {
     const struct hilum_host *host = finding->query->host;

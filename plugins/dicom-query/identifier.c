@@ -61,7 +61,8 @@ uint32_t query_unique_key(uint32_t level)
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
-/* About the request or the server, not about what is looked for. */
+/* About the request or the server, not about what is looked for. xxxx0000 are group lengths,
+ * which old toolkits send. */
 static bool is_control(uint32_t tag)
 {
     return (tag & 0xFFFF) == 0 || tag == TAG_CHARACTER_SET || tag == TAG_LEVEL ||
@@ -78,6 +79,7 @@ __attribute__((format(printf, 3, 4))) static uint16_t say(char comment[COMMENT_S
     return status;
 }
 
+/* The value is copied: what the dataset lends is good until it is asked again. */
 static bool add_field(const struct hilum_dicom_api *api, hilum_dataset *data, uint32_t tag,
                       const char *vr, struct query_identifier *out)
 {
@@ -128,6 +130,7 @@ void query_identifier_fini(struct query_identifier *identifier)
 
 /* ---- rules ------------------------------------------------------------------------------------ */
 
+/* What the association's negotiation came to, not what this request wishes. */
 static bool was_agreed(const struct hilum_dimse_request *request, unsigned byte)
 {
     return request->extended && request->extended_length > byte && request->extended[byte] == 1;
@@ -138,7 +141,9 @@ static bool is_wild(const char *value)
     return strpbrk(value, "*?") != NULL;
 }
 
-/* Without relational queries the unique keys above the level name one entity each (PS3.4 C.4.1.2.2.1). */
+/* Without relational queries the unique keys above the level name one entity each (PS3.4
+ * C.4.1.2.2.1). *offending is the last looked at, also when all is well: only read where there
+ * is a status. */
 static uint16_t check_above(const struct query_identifier *identifier, uint32_t top,
                             uint32_t *offending, char comment[COMMENT_SIZE])
 {
@@ -200,6 +205,7 @@ void query_offend_keys(const struct query *query, hilum_exchange *exchange, uint
             query_offend(query, exchange, keys[i].tag);
 }
 
+/* "always" is for modalities that cannot negotiate it; only C-FIND has a name to match. */
 static bool is_fuzzy(const struct query *query, const struct hilum_dimse_request *request)
 {
     if (strcmp(query->conf->fuzzy, "negotiated"))

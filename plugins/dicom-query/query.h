@@ -1,4 +1,11 @@
 /* What the files of dicom-query share: the information models of PS3.4 C.6 and a checked identifier.
+ *
+ * A request goes through three hands: identifier.c reads it and holds it against its
+ * information model, find.c or retrieve.c asks the catalogue, the kernel's association layer
+ * sends. On the thread of its association, from the first byte to the last response; many
+ * associations at once (HILUM_PARALLEL), and nothing is shared between them but the
+ * configuration.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef DICOM_QUERY_H
 #define DICOM_QUERY_H
@@ -14,6 +21,7 @@ struct query_conf {
     const char *fuzzy;        /* "negotiated", "always" or "never" */
 };
 
+/* Constant after init: no lock. */
 struct query {
     const struct hilum_host *host;
     hilum_self *self;
@@ -50,6 +58,8 @@ enum {
     TAG_SERIES = 0x0020000E
 };
 
+/* KEYS_MAX: more than the catalogue keeps. COMMENT_SIZE: an Error Comment (0000,0902) is LO,
+ * 64 characters. */
 enum { KEYS_MAX = 512, COMMENT_SIZE = 65 };
 
 /* One element of the identifier. */
@@ -86,7 +96,8 @@ const char *query_level_text(uint32_t level);
 /* The unique key of a level (PS3.4 C.6.1.1, C.6.2.1). */
 uint32_t query_unique_key(uint32_t level);
 
-/* 0, or the status to answer with and why in comment. Free with query_identifier_fini in any case. */
+/* 0, or the status to answer with and why in comment. Free with query_identifier_fini in any
+ * case. The offending element was told to the kernel then (query_offend). */
 uint16_t query_identifier_read(const struct query *query, hilum_exchange *exchange,
                                const struct query_model *model, struct query_identifier *out,
                                char comment[COMMENT_SIZE]);
@@ -99,6 +110,7 @@ void query_offend_keys(const struct query *query, hilum_exchange *exchange, uint
 /* The value of a field, "" if it is not there. */
 const char *query_identifier_value(const struct query_identifier *identifier, uint32_t tag);
 
+/* Both answer the request in every case, unless the peer has gone (HILUM_ECLOSED). */
 hilum_rc query_find(const struct query *query, hilum_exchange *exchange,
                     const struct query_model *model);
 /* C-MOVE and C-GET. */

@@ -22,6 +22,8 @@ static const json_t *item_of(const json_t *answer, const char *sequence, const c
     return NULL;
 }
 
+/* Failed first: an object told in both is not stored. The answer is read again for each object
+ * of its request, at most 64 times. */
 int answer_find(const char *json, size_t n, const char *sop_instance, unsigned *reason)
 {
     json_t *whole = json != NULL ? json_loadb(json, n, 0, NULL) : NULL;

@@ -1,4 +1,12 @@
-/* What the files of dicomweb-client share. SPDX-License-Identifier: Apache-2.0 */
+/* What the files of dicomweb-client share.
+ *
+ * The kernel's outbox decides what goes to whom and when; a carrier (hilum/carrier.h) is asked
+ * to do it once, and tells what became of each object. Its jobs are tried again by the outbox,
+ * so nothing here is ever repeated, but for a request that one bad object had refused as a
+ * whole. Called on the outbox's threads, several peers at once; nothing is shared but
+ * is_draining.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef DICOMWEB_CLIENT_H
 #define DICOMWEB_CLIENT_H
 
@@ -19,6 +27,7 @@ struct client_conf {
     int64_t answer_max; /* bytes */
 };
 
+/* is_draining never goes back: another life of the plugin has its own. */
 struct client {
     const struct hilum_host *host;
     hilum_self *self;
@@ -43,8 +52,10 @@ struct request {
 hilum_rc request_open(struct client *client, const struct hilum_destination *peer, const char *path,
                       struct request *out);
 bool request_header(struct request *request, const char *line);
-/* Runs it; the answer's body is kept, up to answer_max, unless somebody set a function of their own.
- * HILUM_EAGAIN: the peer was not reached; HILUM_EIO: it was, and then something broke; the reason says what. */
+/* Runs it; the answer's body is kept, up to answer_max, unless somebody set a function of
+ * their own. HILUM_EAGAIN: the peer was not reached; HILUM_EIO: it was, and then something
+ * broke; the reason says what. Blocks this thread, until the peer has answered or moves no
+ * byte for `stall`. */
 hilum_rc request_run(struct request *request);
 void request_close(struct request *request);
 /* Says a failure for people: who, what, and no more than it needs. */

@@ -25,6 +25,7 @@ struct fetch {
 
 /* ---- parts ---- */
 
+/* As the peer: rules see its name as the sender. A part of another type is passed over. */
 static hilum_rc part_begin(void *arg, const struct web_part_head *head)
 {
     struct fetch *fetch = arg;
@@ -47,6 +48,8 @@ static hilum_rc part_data(void *arg, const void *bytes, size_t n)
                : HILUM_OK;
 }
 
+/* One refused object does not end the rest: n_failed makes the whole a failure in the end, the
+ * good ones stay. */
 static hilum_rc part_end(void *arg)
 {
     struct fetch *fetch = arg;
@@ -122,6 +125,7 @@ static size_t body_take(char *bytes, size_t size, size_t n, void *arg)
 
 /* ---- fetching ---- */
 
+/* Only UIDs: nothing of a job's arguments can make another path. */
 static bool path_make(const char *study, const char *series, const char *instance, char *out,
                       size_t size)
 {
@@ -136,6 +140,7 @@ static bool path_make(const char *study, const char *series, const char *instanc
     return true;
 }
 
+/* ENOTFOUND and EUNSUP end the job, EIO is tried again. */
 static hilum_rc status_judge(struct fetch *fetch)
 {
     const struct request *request = &fetch->request;
@@ -169,6 +174,7 @@ static hilum_rc judge(struct fetch *fetch, hilum_rc rc)
     return rc;
 }
 
+/* Any transfer syntax: as the peer has it, nothing is lost by conversion on its side. */
 static hilum_rc fetch_run(struct fetch *fetch, const char *path)
 {
     static const char accept[] =

@@ -15,7 +15,8 @@ static void wipe(char *text, size_t size)
     explicit_bzero(text, size);
 }
 
-/* The first line, without spaces around it. */
+/* The first line, without spaces around it. A control character would be a header of its own:
+ * refused. */
 static hilum_rc secret_read(const struct request *request, const char *path, char *out)
 {
     char why[512];
@@ -74,6 +75,7 @@ static hilum_rc identity_show(struct request *request)
 
 /* ---- the exchange ---- */
 
+/* Less than was given makes curl end the exchange. */
 static size_t answer_keep(char *bytes, size_t size, size_t n, void *arg)
 {
     struct request *request = arg;
@@ -90,7 +92,7 @@ static size_t answer_keep(char *bytes, size_t size, size_t n, void *arg)
     return length;
 }
 
-/* About once a second. */
+/* About once a second. Other than 0 ends the exchange. */
 static int go_on(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
     const struct request *request = arg;
@@ -98,6 +100,7 @@ static int go_on(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t
     return atomic_load(&request->client->is_draining);
 }
 
+/* Never without verification: a peer with a certificate of its own house has `ca`. */
 static void tls_set(CURL *curl, const struct hilum_destination *peer)
 {
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -113,6 +116,8 @@ static void tls_set(CURL *curl, const struct hilum_destination *peer)
     }
 }
 
+/* No limit for the whole: an object of gigabytes over a slow line takes what it takes, as long
+ * as it moves. */
 static void limits_set(CURL *curl, struct request *request)
 {
     const struct client_conf *conf = request->client->conf;
@@ -161,6 +166,8 @@ bool request_header(struct request *request, const char *line)
     return longer != NULL;
 }
 
+/* No byte of a request left: the peer was not reached, and no attempt is counted
+ * (HILUM_EAGAIN). */
 hilum_rc request_run(struct request *request)
 {
     char why[600];

@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/random.h>
 
+/* Upper bytes of a FailureReason (PS3.18 table I.2-1, PS3.4 B.2.3). */
 enum { AT_ONCE_MAX = 64, OUT_OF_RESOURCES = 0xA7, NOT_MATCHING = 0xA9, NOT_UNDERSTOOD = 0xC };
 
-/* A multipart body as curl takes it. */
+/* A multipart body as curl takes it. objects stay open until the answer has come: they are
+ * lent. Those that could not be opened are not among them. */
 struct body {
     struct client *client;
     const hilum_principal *who;
@@ -54,6 +56,7 @@ static bool body_step(struct body *body)
     return body->rc == HILUM_OK;
 }
 
+/* Called by curl as the peer takes bytes. 0: the end. */
 static size_t body_read(char *out, size_t size, size_t n, void *arg)
 {
     struct body *body = arg;
@@ -72,7 +75,8 @@ static size_t body_read(char *out, size_t size, size_t n, void *arg)
     return given;
 }
 
-/* -1: some are made as they leave. */
+/* -1: some are made as they leave. Some servers take no chunked body: where all lengths are
+ * known one is told. */
 static curl_off_t body_length(struct body *body)
 {
     uint64_t total = 0, length = 0;
@@ -94,6 +98,8 @@ static void item_fail(struct hilum_delivery *item, hilum_rc rc, bool is_permanen
     snprintf(item->detail, sizeof item->detail, "%s", why);
 }
 
+/* An object that has gone (deleted meanwhile) fails for good, alone; everything else may be
+ * better next time. */
 static void object_open(struct body *body, size_t i)
 {
     const struct client *client = body->client;
@@ -117,6 +123,7 @@ static void object_open(struct body *body, size_t i)
     snprintf(body->uids[body->n++], sizeof *body->uids, "%s", names.sop_instance);
 }
 
+/* A random boundary: no object can hold it on purpose. */
 static bool body_open(struct client *client, const hilum_principal *who,
                       struct hilum_delivery *items, size_t n, struct body *body)
 {
@@ -151,6 +158,7 @@ static bool is_final_status(long status)
     return status == 400 || status == 406 || status == 413 || status == 415;
 }
 
+/* What of the object itself is told goes before what the status of the whole says. */
 static void item_answer(const struct request *request, struct hilum_delivery *item,
                         const char *sop_instance)
 {
@@ -210,6 +218,8 @@ static hilum_rc request_prepare(struct client *client, const struct hilum_destin
     return HILUM_ENOMEM;
 }
 
+/* Which of them is at fault: the one that was being read when the body broke. The others are
+ * tried again. */
 static void broken(const struct client *client, struct body *body, hilum_rc rc)
 {
     const char *why = client->host->reason(client->self);
@@ -221,7 +231,8 @@ static void broken(const struct client *client, struct body *body, hilum_rc rc)
     }
 }
 
-/* At most AT_ONCE_MAX. An error: the peer was not reached. */
+/* At most AT_ONCE_MAX. An error: the peer was not reached. HILUM_EIO became each item's own;
+ * only EAGAIN and no memory are of the call, and stop the rest. */
 static hilum_rc send_some(struct client *client, const struct hilum_destination *to,
                           struct hilum_delivery *items, size_t n)
 {
@@ -252,6 +263,7 @@ static hilum_rc send_some(struct client *client, const struct hilum_destination 
     return rc;
 }
 
+/* Every item has a verdict before the first is tried, so that one forgotten is a failure. */
 hilum_rc client_send(void *self, const struct hilum_destination *to, struct hilum_delivery *items,
                      uint32_t n)
 {

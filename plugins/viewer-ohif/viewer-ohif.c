@@ -1,4 +1,10 @@
 /* viewer-ohif: OHIF's prebuilt pages below /ohif/, with a configuration that points at this server's DICOMweb.
+ *
+ * The viewer is somebody else's program, unchanged: all that makes it ours is app-config.js,
+ * which we answer ourselves, and the base in its page. So a new version of it is a new folder.
+ * Its page is served to who has signed in (is_admitted): it holds nothing of a patient, but would
+ * show refusals as empty studies.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 #include <stdbool.h>
@@ -41,7 +47,9 @@ static const struct hilum_option options[] = {
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 
-/* What its pages find instead of the distribution's own app-config.js. {{base}} is the path of this server. */
+/* What its pages find instead of the distribution's own app-config.js. {{base}} is the path of
+ * this server. XMLHttpRequest is wrapped since its uploads know nothing of our session's
+ * secret (X-Hilum-CSRF), without which a write by cookie is refused. */
 static const char config[] =
     "(() => {\n"
     "const base = '{{base}}', root = location.origin + base + '/dicom-web';\n"
@@ -151,7 +159,9 @@ static hilum_rc redirect(const struct hilum_http_api *api, hilum_http *http)
     return rc == HILUM_OK ? api->respond(http, 308, NULL, "", 0) : rc;
 }
 
-/* At the start of a page, before the viewer asks for anything: it would take a refusal for a study that is not there. */
+/* At the start of a page, before the viewer asks for anything: it would take a refusal for a
+ * study that is not there. `from` fits three times into `where`: each byte becomes three at
+ * most. */
 static hilum_rc sign_in_first(const struct hilum_http_api *api, hilum_http *http)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -173,7 +183,8 @@ static hilum_rc sign_in_first(const struct hilum_http_api *api, hilum_http *http
     return rc == HILUM_OK ? api->respond(http, 303, NULL, "", 0) : rc;
 }
 
-/* Paths that are no files are the viewer's own: it shows a study, a list, or says that there is nothing. */
+/* Paths that are no files are the viewer's own: it shows a study, a list, or says that there
+ * is nothing. A path without a dot is one of the viewer's own addresses: files have endings. */
 static hilum_rc serve(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     const struct viewer *viewer = self;

@@ -1,4 +1,15 @@
-/* What the files of web-admin share. SPDX-License-Identifier: Apache-2.0 */
+/* What the files of web-admin share.
+ *
+ * Three things by HTTP that the control socket has for those on the machine: commands (run.c),
+ * what happens (feed.c), and a description of all routes (openapi.c). Access is the kernel's: a
+ * command checks its own action as whoever runs it, as over the socket.
+ *
+ * Threads: http's workers run the handlers and the streams. A command whose lines are streamed
+ * has a thread of its own, since it may take hours; max_runs bounds those. A listener has
+ * none: it is a place in the ring or in the log, asked by a worker whether there is something
+ * new.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PLUGIN_WEB_ADMIN_H
 #define PLUGIN_WEB_ADMIN_H
 
@@ -14,6 +25,8 @@
 #include "hilum/host.h"
 #include "hilum/route.h"
 
+/* A thousand events are what a page may miss while its computer sleeps for a moment; 1 MiB in
+ * all. */
 enum { FEED_EVENTS = 1000, FEED_TEXT = 1024 };
 
 struct admin_conf {
@@ -27,7 +40,8 @@ struct feed_event {
     bool is_of_object;                         /* of an instance */
 };
 
-/* The last events; the oldest gives way. Under `lock`. */
+/* The last events; the oldest gives way. Under `lock`. Held for copies only, by the threads
+ * events are told on and by each listener's worker. */
 struct feed {
     pthread_mutex_t lock;
     struct feed_event *events; /* a ring of FEED_EVENTS, in the order they came */
@@ -36,6 +50,8 @@ struct feed {
 
 struct subscription;
 
+/* subscriptions: the hooks' own memory, which the host keeps pointers to. n_runs, n_listeners:
+ * counted up before anything is allocated, so that the limits hold. */
 struct admin {
     const struct hilum_host *host;
     hilum_self *self;
@@ -51,7 +67,8 @@ extern const size_t admin_n_routes;
 /* run.c: commands as routes */
 hilum_rc admin_list(void *self, const struct hilum_http_api *api, hilum_http *http);
 hilum_rc admin_run(void *self, const struct hilum_http_api *api, hilum_http *http);
-/* The server's list of commands; new reference, NULL with the reason. */
+/* The server's list of commands; new reference, NULL with the reason. Asked anew each time:
+ * plugins that come and go bring commands along. */
 json_t *admin_commands(const struct admin *admin);
 /* "study find" of that list, or NULL. Borrowed. */
 const json_t *admin_command(const json_t *list, const char *name);

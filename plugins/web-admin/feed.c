@@ -1,10 +1,19 @@
 /* Server-sent events: what happens to studies, and the log. Each client has a place of its own in what is kept; who falls
- * behind further than that is told, and nobody is waited for. SPDX-License-Identifier: Apache-2.0 */
+ * behind further than that is told, and nobody is waited for.
+ *
+ * Server-sent events (HTML living standard 9.2): text lines over one answer that never ends.
+ * Whoever comes back sends Last-Event-ID and gets what is still kept after it; where something
+ * is not, an event `lost` says so, and the page asks for everything anew. What is told is
+ * which study changed, never a person's name: the page asks for that as its user.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "admin.h"
 
 #include <stdio.h>
 #include <time.h>
 
+/* PIECE_MAX: what a listener takes at a time, and costs. BEAT_S: proxies close what is silent
+ * for a minute or half of one. */
 enum { PIECE_MAX = 256 << 10, BEAT_S = 15 };
 
 /* ---- events into the ring ---- */
@@ -21,7 +30,8 @@ struct subscription {
     struct hilum_hook hook;
 };
 
-/* Fields that name things, not people. */
+/* Fields that name things, not people. event_text is HILUM_OK with NULL, or an error, where
+ * the event has no such field. */
 static void put_fields(const struct admin *admin, hilum_event *event, json_t *out)
 {
     static const char *const fields[] = {"StudyInstanceUID", "SOPInstanceUID", "lane", "rule"};
@@ -32,6 +42,9 @@ static void put_fields(const struct admin *admin, hilum_event *event, json_t *ou
     }
 }
 
+/* On the thread that tells events (HILUM_NOTIFY: after the fact, it changes nothing). No
+ * listener is woken: each looks for itself within a second, so a flood of events costs one
+ * copy each. */
 static int32_t on_event(void *arg, hilum_event *event)
 {
     const struct subscription *subscription = arg;
@@ -57,6 +70,7 @@ static int32_t on_event(void *arg, hilum_event *event)
     return HILUM_PASS;
 }
 
+/* One hook an event, since a hook has one. */
 static hilum_rc subscribe(struct admin *admin, size_t i)
 {
     struct subscription *subscription = &admin->subscriptions[i];
@@ -97,6 +111,7 @@ void admin_feed_fini(struct admin *admin)
 
 /* ---- a client ---- */
 
+/* 256 KiB each, 200 at most as configured: 50 MiB if all of them come. */
 struct listener {
     struct admin *admin;
     const hilum_principal *who; /* of the exchange, which outlives the body */
@@ -129,7 +144,8 @@ static time_t now(void)
     return at.tv_sec;
 }
 
-/* What leaves: events, or a comment now and then, which finds out whether the client is still there. */
+/* What leaves: events, or a comment now and then, which finds out whether the client is still
+ * there. HILUM_EAGAIN: http asks again after a second. */
 static hilum_rc give(struct listener *listener, const void **bytes, uint64_t *n)
 {
     if (listener->n == 0 && (listener->is_new || now() - listener->last >= BEAT_S)) {
@@ -146,6 +162,7 @@ static hilum_rc give(struct listener *listener, const void **bytes, uint64_t *n)
     return HILUM_OK;
 }
 
+/* Before what comes next, with the number of it. */
 static void tell_lost(struct listener *listener, uint64_t number)
 {
     if (listener->has_lost && add(listener, number, "lost", "{}"))
@@ -180,6 +197,7 @@ static bool event_next(struct listener *listener, struct feed_event *out)
     return is_there;
 }
 
+/* A listener that is more than the ring behind is put at its oldest. */
 static hilum_rc next_event(void *arg, const void **bytes, uint64_t *n)
 {
     struct listener *listener = arg;
@@ -212,7 +230,9 @@ static int line_level(const char *json)
     return level_of(level);
 }
 
-/* Under the log's lock: copies only. What does not fit comes with the next piece. */
+/* Under the log's lock: copies only. What does not fit comes with the next piece. Numbers have
+ * no holes: one that is not the next means that lines were lost before it. Lines below the
+ * level are passed over, and count as seen. */
 static void log_line(void *arg, uint64_t number, const char *json)
 {
     struct listener *listener = arg;
@@ -245,6 +265,7 @@ static void listener_close(void *arg)
     free(listener);
 }
 
+/* NULL: too many, or no memory; to the client both are "try again". */
 static struct listener *listener_new(struct admin *admin)
 {
     if (atomic_fetch_add(&admin->n_listeners, 1) >= admin->conf->max_listeners) {
@@ -261,7 +282,7 @@ static struct listener *listener_new(struct admin *admin)
     return listener;
 }
 
-/* UINT64_MAX: none was sent. */
+/* UINT64_MAX: none was sent. 18 digits: within 64 bits. */
 static uint64_t last_seen(const struct hilum_http_api *api, hilum_http *http)
 {
     const char *text = api->header(http, "Last-Event-ID");
@@ -284,7 +305,8 @@ static hilum_rc too_many(const struct hilum_http_api *api, hilum_http *http)
     return api->problem(http, 503, HILUM_OK, "too many clients are listening; try again later");
 }
 
-/* Where in the ring is what comes after event `seen`? False: that is not known any more. */
+/* Where in the ring is what comes after event `seen`? False: that is not known any more.
+ * Backwards: who comes back was there a moment ago. */
 static bool place_after(const struct feed *feed, uint64_t seen, uint64_t *place)
 {
     uint64_t oldest = feed->n > FEED_EVENTS ? feed->n - FEED_EVENTS : 0;
@@ -297,6 +319,7 @@ static bool place_after(const struct feed *feed, uint64_t seen, uint64_t *place)
     return false;
 }
 
+/* Without Last-Event-ID from now on: what was before is in the page the client just loaded. */
 hilum_rc admin_events(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     struct admin *admin = self;
@@ -320,6 +343,8 @@ static void count_line(void *arg, uint64_t number, const char *json)
     (void)json;
 }
 
+/* Asked for what comes after the last possible number, log_tail() tells nothing but the newest
+ * number. A number from another life of the server that is beyond it counts for none. */
 hilum_rc admin_log(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     struct admin *admin = self;

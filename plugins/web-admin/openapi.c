@@ -1,4 +1,13 @@
 /* OpenAPI 3.1 of everything this server serves: routes as they declare themselves, and each command as a path of its own.
+ *
+ * Made anew for each request of what is loaded now: routes as their plugins declare them,
+ * commands as the kernel lists them. So nothing is described that is not there, and a plugin of
+ * somebody else's appears in it by itself. Fields that came later in the ABI are looked at only
+ * where the plugin is new enough to have them (HILUM_HAS).
+ *
+ * jansson: json_pack with "o" takes a reference over, with "O" takes one of its own; a NULL in
+ * it makes the whole NULL, which is the only check for memory needed.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "admin.h"
 
@@ -154,6 +163,7 @@ static void add_route(json_t *paths, const struct hilum_route *route)
     json_decref(parameters);
 }
 
+/* provider() pins: between the two calls the route's plugin cannot be unloaded. */
 static void add_routes(const struct admin *admin, json_t *paths)
 {
     const struct hilum_cap *cap;

@@ -1,9 +1,18 @@
-/* Commands by HTTP: one answer, or the lines of the control socket as they come. SPDX-License-Identifier: Apache-2.0 */
+/* Commands by HTTP: one answer, or the lines of the control socket as they come.
+ *
+ * Two ways to answer. Whole: the worker runs the command and waits, for a minute at most, and
+ * one JSON object leaves; for scripts and pages. Lines: a thread runs it, its lines are put
+ * into a buffer, and the stream takes them out as the client reads; a client that goes away is
+ * noticed by writing to it and ends the command (is_gone), one that reads slowly slows it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "admin.h"
 
 #include <stdio.h>
 #include <time.h>
 
+/* 16 MiB is what one answer may cost; whoever wants more takes lines. PENDING_MAX: of lines
+ * not yet taken. BEAT_MS: how soon a client that went away is noticed. */
 enum { COLLECT_MAX = 16 << 20, COLLECT_S = 60, PENDING_MAX = 256 << 10, BEAT_MS = 2000 };
 
 static int64_t now_ms(void)
@@ -93,7 +102,8 @@ static bool name_of(const char *path, char *name, size_t size)
     return true;
 }
 
-/* Whether its action is allowed is asked before the body is read, and by the command again. */
+/* Whether its action is allowed is asked before the body is read, and by the command again. So
+ * that a body of a megabyte is not read from somebody who may not run it. */
 static uint32_t refused(const struct admin *admin, const struct hilum_http_api *api,
                         hilum_http *http, const char *name, const char **why)
 {
@@ -113,6 +123,7 @@ static uint32_t refused(const struct admin *admin, const struct hilum_http_api *
     return status;
 }
 
+/* With a NUL: arguments are a text. */
 static hilum_rc body_read(const struct hilum_http_api *api, hilum_http *http, struct text *out)
 {
     char piece[16384];
@@ -169,6 +180,8 @@ static int32_t is_late(void *arg)
     return now_ms() > all->until_ms;
 }
 
+/* A command that is late or too long is ended by is_gone or by the error of collect(); what it
+ * did until then is done. */
 static hilum_rc answer_whole(const struct admin *admin, const struct hilum_http_api *api,
                              hilum_http *http, const char *name, const char *arguments)
 {
@@ -200,7 +213,9 @@ static hilum_rc answer_whole(const struct admin *admin, const struct hilum_http_
 
 /* ---- lines as they come ---- */
 
-/* Shared by the thread that runs the command and the exchange; freed by whichever is last. */
+/* Shared by the thread that runs the command and the exchange; freed by whichever is last. Who
+ * holds it: the thread until is_ended, the exchange until is_closed. leaving is lent to http
+ * while pending fills; the two change places. */
 struct stream {
     struct admin *admin;
     const struct hilum_http_api *api;
@@ -214,6 +229,7 @@ struct stream {
     int64_t last_ms;
 };
 
+/* admin_fini waits until n_runs is 0: nothing of admin is touched after that. */
 static void stream_free(struct stream *stream)
 {
     stream->admin->host->principal_free(stream->who);
@@ -226,6 +242,7 @@ static void stream_free(struct stream *stream)
     free(stream);
 }
 
+/* wake() within the lock: after is_closed the exchange is gone, and must not be woken. */
 static hilum_rc stream_line(void *arg, const char *json, uint64_t n)
 {
     struct stream *stream = arg;
@@ -249,6 +266,7 @@ static int32_t stream_is_gone(void *arg)
     return is_closed;
 }
 
+/* Detached: nobody joins it, n_runs tells that it has ended. */
 static void *stream_run(void *arg)
 {
     struct stream *stream = arg;
@@ -311,6 +329,7 @@ static void stream_close(void *arg)
         stream_free(stream);
 }
 
+/* keep(): a principal that outlives the handler, with the session's rights as they are now. */
 static struct stream *stream_new(struct admin *admin, const struct hilum_http_api *api,
                                  hilum_http *http, const char *name, const char *arguments)
 {
@@ -359,6 +378,7 @@ static hilum_rc answer_lines(struct admin *admin, const struct hilum_http_api *a
     return api->stream(http, 200, "application/x-ndjson", HILUM_LENGTH_UNKNOWN, &source);
 }
 
+/* Not found before not allowed: which commands there are is told to everybody who is served. */
 hilum_rc admin_run(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     struct admin *admin = self;

@@ -4,6 +4,7 @@
 
 #include <time.h>
 
+/* After drain all streams were cut, and commands look for that each line. */
 enum { RUNS_END_MS = 5000 };
 
 static const struct hilum_option options[] = {
@@ -64,6 +65,8 @@ static bool runs_end(const struct admin *admin)
     return atomic_load(&admin->n_runs) == 0;
 }
 
+/* What is left behind is memory and a thread in code that the host then may not unload: said
+ * as an error, since it is one. */
 static void admin_fini(void *state)
 {
     struct admin *admin = state;

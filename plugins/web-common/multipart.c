@@ -1,5 +1,11 @@
 /* multipart/related as it arrives: a window over the body, cut at delimiters; and the lines of one that leaves. It knows
  * nothing of what the parts are.
+ *
+ * A delimiter may be cut anywhere by the network: what could be its beginning stays in the
+ * window until more has come (step_content keeps its length less one). Everything else is told
+ * at once, so a part of gigabytes passes through 128 KiB. Each step uses up bytes or wants
+ * more: a loop of them ends.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "multipart.h"
 
@@ -17,7 +23,8 @@ static const char *skip_space(const char *p)
     return p + strspn(p, " \t");
 }
 
-/* The value of a parameter, quoted or not; "" none. */
+/* The value of a parameter, quoted or not; "" none. A quoted boundary may hold what a token
+ * may not. Backslashes in it are not undone: no client sends any. */
 static void parameter_of(const char *type, const char *name, char *out, size_t size)
 {
     size_t n = strlen(name), at = 0;
@@ -56,6 +63,7 @@ bool web_multipart_init(struct web_multipart *multipart, const char *content_typ
 
 /* ---- heads ---- */
 
+/* Names of fields are not sensitive to case (RFC 9110 5.1). */
 static void field_take(const char *line, const char *name, char *out, size_t size)
 {
     size_t n = strlen(name);
@@ -87,12 +95,14 @@ static void head_read(const char *text, size_t n, struct web_part_head *out)
 
 /* ---- steps: each uses bytes from the window's beginning, or wants more ---- */
 
+/* A memmove of what is left; at most a window. */
 static void drop(struct web_multipart *multipart, size_t n)
 {
     multipart->fill -= n;
     memmove(multipart->window, multipart->window + n, multipart->fill);
 }
 
+/* A state beyond the last: every further call is HILUM_EINVAL too. */
 static hilum_rc bad(struct web_multipart *multipart)
 {
     multipart->state = EPILOGUE + 1;
@@ -121,7 +131,8 @@ static hilum_rc step_content(struct web_multipart *multipart)
     return rc == HILUM_OK && is_body ? calls->end(calls->arg) : rc;
 }
 
-/* "--": it was the last; spaces and a line's end: a part. */
+/* "--": it was the last; spaces and a line's end: a part. 256 spaces: padding is allowed (RFC
+ * 2046 5.1.1), endless padding is not. */
 static hilum_rc step_delimiter(struct web_multipart *multipart)
 {
     if (multipart->fill < 2)
@@ -160,6 +171,7 @@ char *web_multipart_room(struct web_multipart *multipart, size_t *n)
     return multipart->window + multipart->fill;
 }
 
+/* The NUL is for strspn, which looks for the end of a text; memmem does without. */
 hilum_rc web_multipart_put(struct web_multipart *multipart, size_t n)
 {
     hilum_rc rc = HILUM_OK;

@@ -19,17 +19,22 @@ enum {
     WEB_LINE_MAX = WEB_TYPE_MAX + 280 /* what web_multipart_line writes, and web_multipart_type */
 };
 
+/* Cut to size: a longer media type or location is none that anything matches. */
 struct web_part_head {
     char type[128];     /* media type in lower case, without parameters; "" none given */
     char syntax[68];    /* its transfer-syntax parameter; "" */
     char location[512]; /* Content-Location */
 };
+/* In this order for each part; an error of one ends the reading and is what web_multipart_put
+ * returns. data: whole bytes of the part's body, as many calls as it takes. */
 struct web_multipart_calls {
     hilum_rc (*begin)(void *arg, const struct web_part_head *head);
     hilum_rc (*data)(void *arg, const void *bytes, size_t n);
     hilum_rc (*end)(void *arg);
     void *arg;
 };
+/* 128 KiB: allocate it. The window holds what is not told yet: at most a head, or a
+ * delimiter's length and what came last. */
 struct web_multipart {
     const struct web_multipart_calls *calls;
     char delimiter[WEB_BOUNDARY_MAX + 5]; /* CR LF "--" boundary */

@@ -1,4 +1,8 @@
-/* Where bundles lie, and texts put into pages. SPDX-License-Identifier: Apache-2.0 */
+/* Where bundles lie, and texts put into pages.
+ *
+ * Linked into each plugin that serves pages, so that dladdr finds that plugin's own file.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "pages.h"
 
 #include <dlfcn.h>
@@ -73,6 +77,7 @@ static size_t count(const char *text, const char *mark)
     return n;
 }
 
+/* Counted first, then written: one allocation of the right size. */
 char *pages_template(const char *root, const char *name, const char *mark, const char *with,
                      size_t *n)
 {
@@ -94,6 +99,8 @@ char *pages_template(const char *root, const char *name, const char *mark, const
     return out;
 }
 
+/* '<', '>', '&', "'" and '/' are escaped though JSON needs none of it: the text may stand in a
+ * <script> element, which ends at "</script" wherever that is. */
 bool pages_quote(const char *text, char *out, size_t size)
 {
     size_t at = 0;

@@ -36,6 +36,7 @@ static const struct hilum_option options[] = {
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 
+/* On every answer: what is no page may be opened as one. */
 static hilum_rc add_policy(const struct hilum_http_api *api, hilum_http *http)
 {
     hilum_rc rc = api->add_header(http, "Content-Security-Policy", POLICY);
@@ -61,6 +62,7 @@ static hilum_rc add_preloads(const struct hilum_http_api *api, hilum_http *http)
     return rc;
 }
 
+/* Served to whoever asks: it holds nothing of a patient, and is the sign-in. */
 static hilum_rc page(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     const struct shell *shell = self;
@@ -83,7 +85,8 @@ static hilum_rc asset(void *self, const struct hilum_http_api *api, hilum_http *
     return rc == HILUM_OK ? api->respond_file(http, shell->root, api->param(http, "path")) : rc;
 }
 
-/* What pages are told of this server. */
+/* What pages are told of this server. Not in the page itself: that is a static file with an
+ * entity tag. */
 static hilum_rc config(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     const struct shell *shell = self;
