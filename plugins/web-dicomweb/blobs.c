@@ -5,9 +5,9 @@
  * one looked at longest ago of them makes room. There is no order to keep and nothing to rebuild;
  * what is lost is read from the object again.
  *
- * The key is the instance, the number of corrections it was read at and the URL the client
- * used for us (it is in every BulkDataURI): a correction or another name of the host finds
- * nothing, and the old text leaves in time without anybody having to be told.
+ * The key is the instance and the number of corrections it was read at: a correction finds
+ * nothing, and the old text leaves in time without anybody having to be told. URLs in it begin
+ * with a mark, for which the name the client uses for us is put in as it leaves (metadata.c).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
@@ -20,8 +20,7 @@ enum { SLOTS = 32768, PROBES = 4 };
 
 struct blob {
     int64_t instance, as_of;
-    uint64_t base; /* of the URLs in it */
-    char *text;    /* NULL: free */
+    char *text; /* NULL: free */
     size_t n;
     uint64_t used; /* a count of looks: the least recent of a few makes room */
 };
@@ -54,9 +53,9 @@ void web_blobs_free(struct web_blobs *blobs)
     free(blobs);
 }
 
-static bool is_same(const struct blob *a, int64_t instance, int64_t as_of, uint64_t base)
+static bool is_same(const struct blob *a, int64_t instance, int64_t as_of)
 {
-    return a->text != NULL && a->instance == instance && a->as_of == as_of && a->base == base;
+    return a->text != NULL && a->instance == instance && a->as_of == as_of;
 }
 
 static struct blob *slot(struct web_blobs *blobs, int64_t instance, unsigned probe)
@@ -67,7 +66,7 @@ static struct blob *slot(struct web_blobs *blobs, int64_t instance, unsigned pro
 
 /* The sink is called with the lock held: it copies into memory and may not ask anything of
  * blobs. */
-hilum_rc web_blobs_find(struct web_blobs *blobs, int64_t instance, int64_t as_of, uint64_t base,
+hilum_rc web_blobs_find(struct web_blobs *blobs, int64_t instance, int64_t as_of,
                         const struct hilum_sink *sink)
 {
     hilum_rc rc = HILUM_ENOTFOUND;
@@ -76,7 +75,7 @@ hilum_rc web_blobs_find(struct web_blobs *blobs, int64_t instance, int64_t as_of
     pthread_mutex_lock(&blobs->lock);
     for (unsigned i = 0; i < PROBES && rc == HILUM_ENOTFOUND; i++) {
         struct blob *blob = slot(blobs, instance, i);
-        if (!is_same(blob, instance, as_of, base))
+        if (!is_same(blob, instance, as_of))
             continue;
         blob->used = ++blobs->looks;
         rc = sink->write(sink->ctx, blob->text, blob->n);
@@ -106,8 +105,8 @@ static struct blob *room(struct web_blobs *blobs, int64_t instance)
 
 /* One text of over a sixteenth of all would throw out everything for itself: it is not kept.
  * The copy is made before the lock is taken. */
-void web_blobs_keep(struct web_blobs *blobs, int64_t instance, int64_t as_of, uint64_t base,
-                    const char *text, size_t n)
+void web_blobs_keep(struct web_blobs *blobs, int64_t instance, int64_t as_of, const char *text,
+                    size_t n)
 {
     char *copy = blobs != NULL && n <= blobs->max / 16 ? malloc(n) : NULL;
     if (copy == NULL)
@@ -118,7 +117,7 @@ void web_blobs_keep(struct web_blobs *blobs, int64_t instance, int64_t as_of, ui
     /* Full: what lies beside makes room, wherever that is; it is a memory, not an index. */
     for (size_t i = 0; i < SLOTS && blobs->bytes + n > blobs->max; i++)
         drop(blobs, &blobs->slots[(blobs->looks++ + i) % SLOTS]);
-    *blob = (struct blob){instance, as_of, base, copy, n, ++blobs->looks};
+    *blob = (struct blob){instance, as_of, copy, n, ++blobs->looks};
     blobs->bytes += n;
     pthread_mutex_unlock(&blobs->lock);
 }

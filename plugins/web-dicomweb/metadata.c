@@ -26,6 +26,7 @@ struct metadata {
     size_t at;
     char base[720]; /* "https://host/dicom-web/studies/" */
     uint64_t base_hash;
+    struct web_text kept; /* an instance as it is kept */
     char *text;
     size_t length, cap;
     bool is_over, is_xml;
@@ -44,48 +45,87 @@ static hilum_rc text_add(void *arg, const void *bytes, uint64_t n)
         metadata->text = grown;
         metadata->cap = cap;
     }
-    memcpy(metadata->text + metadata->length, bytes, (size_t)n);
+    if (n > 0)
+        memcpy(metadata->text + metadata->length, bytes, (size_t)n);
     metadata->length += (size_t)n;
     return HILUM_OK;
 }
 
-/* The URL below which bulk data are to be had goes into the JSON: objects->json() puts a path
- * behind it where a value is over 1 KiB. */
-static hilum_rc instance_read(struct metadata *metadata, const struct web_item *item)
+static hilum_rc keep_text(void *arg, const void *bytes, uint64_t n)
 {
-    const struct hilum_object_api *objects = metadata->web->host->objects;
-    const struct hilum_sink sink = {.size = sizeof sink, .write = text_add, .ctx = metadata};
+    struct web_text *text = arg;
+    web_text_add(text, bytes, (size_t)n);
+    return text->failed ? HILUM_ENOMEM : HILUM_OK;
+}
+
+/* What stands for our own name in what is kept: a key in front of it that no value of an object can look like, as quotes
+ * in values are escaped. */
+#define MARK_KEY "\"BulkDataURI\":\""
+#define MARK     "hilum:/"
+
+static hilum_rc instance_read(struct web *web, const hilum_principal *who, int64_t instance,
+                              int64_t as_of, struct web_text *out)
+{
+    const struct hilum_object_api *objects = web->host->objects;
+    const struct hilum_sink sink = {.size = sizeof sink, .write = keep_text, .ctx = out};
     struct hilum_object_names names = {.size = sizeof names};
-    char url[1000];
+    char url[300];
     hilum_object *object = NULL;
-    hilum_rc rc = objects->open(metadata->web->self, metadata->who, item->instance,
-                                metadata->list.as_of, &object);
+    hilum_rc rc = objects->open(web->self, who, instance, as_of, &object);
     if (rc == HILUM_OK)
         rc = objects->names(object, &names);
     if (rc == HILUM_OK) {
-        snprintf(url, sizeof url, "%s%s/series/%s/instances/%s/bulkdata", metadata->base,
-                 names.study_uid, names.series_uid, names.sop_instance);
+        snprintf(url, sizeof url, MARK "%s/series/%s/instances/%s/bulkdata", names.study_uid,
+                 names.series_uid, names.sop_instance);
         rc = objects->json(object, url, &sink);
     }
     objects->close(object);
     return rc;
 }
 
-/* What was read is kept as it was told, cut out of the text: before and behind it stand
- * brackets and commas of this answer. */
-static hilum_rc instance_add(struct metadata *metadata, const struct web_item *item)
+/* From memory, or from the object and then into memory. */
+static hilum_rc instance_text(struct web *web, const hilum_principal *who, int64_t instance,
+                              int64_t as_of, struct web_text *out)
 {
-    const struct hilum_sink sink = {.size = sizeof sink, .write = text_add, .ctx = metadata};
-    struct web_blobs *blobs = metadata->web->blobs;
-    size_t before = metadata->length;
-    hilum_rc rc =
-        web_blobs_find(blobs, item->instance, metadata->list.as_of, metadata->base_hash, &sink);
+    const struct hilum_sink sink = {.size = sizeof sink, .write = keep_text, .ctx = out};
+    hilum_rc rc = web_blobs_find(web->blobs, instance, as_of, &sink);
     if (rc != HILUM_ENOTFOUND)
         return rc;
-    rc = instance_read(metadata, item);
+    rc = instance_read(web, who, instance, as_of, out);
     if (rc == HILUM_OK)
-        web_blobs_keep(blobs, item->instance, metadata->list.as_of, metadata->base_hash,
-                       metadata->text + before, metadata->length - before);
+        web_blobs_keep(web->blobs, instance, as_of, out->bytes, out->n);
+    return rc;
+}
+
+hilum_rc web_metadata_prepare(struct web *web, const hilum_principal *who, int64_t instance,
+                              int64_t as_of)
+{
+    struct web_text text = {0};
+    hilum_rc rc = instance_text(web, who, instance, as_of, &text);
+    web_text_fini(&text);
+    return rc;
+}
+
+/* Adds it with our name as the client knows it. */
+static hilum_rc instance_add(struct metadata *metadata, const struct web_item *item)
+{
+    static const char mark[] = MARK_KEY MARK;
+    size_t length = sizeof mark - 1;
+    struct web_text *text = &metadata->kept;
+    text->n = 0;
+    hilum_rc rc =
+        instance_text(metadata->web, metadata->who, item->instance, metadata->list.as_of, text);
+    for (const char *p = text->bytes, *end = p + text->n; rc == HILUM_OK && p < end;) {
+        const char *at = memmem(p, (size_t)(end - p), mark, length);
+        rc = text_add(metadata, p, (uint64_t)((at != NULL ? at : end) - p));
+        if (at == NULL)
+            break;
+        if (rc == HILUM_OK)
+            rc = text_add(metadata, MARK_KEY, sizeof MARK_KEY - 1);
+        if (rc == HILUM_OK)
+            rc = text_add(metadata, metadata->base, strlen(metadata->base));
+        p = at + length;
+    }
     return rc;
 }
 
@@ -153,6 +193,7 @@ static void metadata_free(void *arg)
 {
     struct metadata *metadata = arg;
     web_list_fini(&metadata->list);
+    web_text_fini(&metadata->kept);
     free(metadata->text);
     free(metadata);
 }

@@ -136,11 +136,17 @@ hilum_rc web_folder(const struct web *web, const char *inner, char *out, size_t 
 struct web_blobs;
 struct web_blobs *web_blobs_new(uint64_t max); /* NULL: 0 bytes, or no memory */
 void web_blobs_free(struct web_blobs *blobs);
-/* Writes it. HILUM_ENOTFOUND: not here. base: a digest of what its URLs begin with. */
-hilum_rc web_blobs_find(struct web_blobs *blobs, int64_t instance, int64_t as_of, uint64_t base,
+/* Writes it. HILUM_ENOTFOUND: not here. */
+hilum_rc web_blobs_find(struct web_blobs *blobs, int64_t instance, int64_t as_of,
                         const struct hilum_sink *sink);
-void web_blobs_keep(struct web_blobs *blobs, int64_t instance, int64_t as_of, uint64_t base,
-                    const char *text, size_t n);
+void web_blobs_keep(struct web_blobs *blobs, int64_t instance, int64_t as_of, const char *text,
+                    size_t n);
+
+/* Reads an instance's metadata into that memory, for whoever asks next; `who` NULL: the plugin itself (metadata.c). */
+hilum_rc web_metadata_prepare(struct web *web, const hilum_principal *who, int64_t instance,
+                              int64_t as_of);
+/* Declares the job that does so for a study that is complete (prepare.c). */
+hilum_rc web_prepare_init(struct web *web);
 
 /* ---- the Native DICOM Model (xml.c) ---- */
 

@@ -36,5 +36,23 @@ send_rle
 map_is_there() { [ "$(maps)" -ge 1 ]; }
 check "a map is made by itself" await 20 map_is_there
 equal "and used" 200 "$(status -H 'Accept: application/octet-stream' "$url/dicom-web/studies/2.25.7003/series/2.25.7002/instances/2.25.7001/frames/3")"
+# Metadata are read when a study is complete: nobody who asks waits for its objects, whatever name he knows us by.
+status "$url/dicom-web/instances?PatientID=DEMO-0001&limit=1&offset=30" >/dev/null
+study=$(grep -o '"0020000D":{"vr":"UI","Value":\["[0-9.]*' "$work/body" | head -1 | sed 's/.*"//')
+instance=$(grep -o '"00080018":{"vr":"UI","Value":\["[0-9.]*' "$work/body" | head -1 | sed 's/.*"//')
+prepared() { "$build/bin/hilum" --data "$work/server/data" --json job list --all | grep -q 'metadata.*:65'; }
+check "metadata are prepared by themselves" await 20 prepared
+settled 67
+file=$(find "$work/server/data/objects/objects" -name '*.dcm' -exec grep -l "$instance" {} + | head -1)
+mv "$file" "$work/away"
+equal "and asked for without the objects" 200 "$(status "$url/dicom-web/studies/$study/metadata")"
+check "all of them" $python - "$work/body" "$url" <<'PY'
+import json, sys
+told = json.load(open(sys.argv[1]))
+sys.exit(0 if len(told) == 65 and all(t["7FE00010"]["BulkDataURI"].startswith(sys.argv[2] + "/dicom-web/studies/") for t in told) else str(told)[:300])
+PY
+equal "by another name of ours" 200 "$(status -H "Host: 127.0.0.2:80" "$url/dicom-web/studies/$study/metadata")"
+check "with that name" sh -c "grep -q '\"BulkDataURI\":\"http://127.0.0.2:80/dicom-web/studies/' '$work/body' && ! grep -q 'hilum:/' '$work/body'"
+mv "$work/away" "$file"
 check "it stops" stop_server
 report

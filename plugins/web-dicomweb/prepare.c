@@ -1,0 +1,113 @@
+/* The job `metadata`: what viewers ask first of a study is read once it is complete, while its objects are still in the
+ * memory of the machine. SPDX-License-Identifier: Apache-2.0 */
+#include "web.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+/* Of one study: it may not throw out those of all others. */
+enum { PREPARED_MAX = 4096 };
+
+struct gathered {
+    int64_t *items;
+    size_t n;
+};
+
+/* HILUM_ECANCELLED ends the list. */
+static hilum_rc gather(void *arg, const struct hilum_object_ref *object)
+{
+    struct gathered *gathered = arg;
+    if (gathered->n == PREPARED_MAX)
+        return HILUM_ECANCELLED;
+    gathered->items[gathered->n++] = object->instance;
+    return HILUM_OK;
+}
+
+/* One that cannot be read is no failure of the job: whoever asks for it hears why. */
+static unsigned prepare_all(struct web *web, const struct gathered *gathered, int64_t as_of,
+                            struct hilum_call *call)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < gathered->n; i++) {
+        n += web_metadata_prepare(web, NULL, gathered->items[i], as_of) == HILUM_OK;
+        if (call->progress != NULL && call->progress(call->ctx, i + 1, gathered->n, "objects") < 0)
+            break;
+    }
+    return n;
+}
+
+static hilum_rc prepare_study(struct web *web, const char *study, struct hilum_call *call)
+{
+    const struct hilum_catalog_key key = {TAG_STUDY, 0, study};
+    struct gathered gathered = {.items = calloc(PREPARED_MAX, sizeof *gathered.items)};
+    int64_t as_of = 0;
+    char text[64];
+    if (gathered.items == NULL)
+        return web->host->fail(web->self, HILUM_ENOMEM, "no memory for a study's objects");
+    hilum_rc rc = web->host->catalog->objects(web->self, NULL, &key, 1, &as_of, gather, &gathered);
+    bool is_listed = rc >= 0 || rc == HILUM_ECANCELLED;
+    unsigned n = is_listed ? prepare_all(web, &gathered, as_of, call) : 0;
+    free(gathered.items);
+    if (!is_listed)
+        return rc;
+    int length = snprintf(text, sizeof text, "{\"metadata\":%u}", n);
+    return call->result.write(call->result.ctx, text, (uint64_t)length);
+}
+
+static hilum_rc job_run(void *arg, struct hilum_call *call)
+{
+    struct web *web = arg;
+    json_t *arguments = json_loads(call->arguments, 0, NULL);
+    const char *study = json_string_value(json_object_get(arguments, "study"));
+    hilum_rc rc = study != NULL && web_is_uid(study)
+                      ? prepare_study(web, study, call)
+                      : web->host->fail(web->self, HILUM_EINVAL, "study: expected a UID");
+    json_decref(arguments);
+    return rc;
+}
+
+/* On the thread that tells events: it only plans. */
+static int32_t study_is_complete(void *arg, hilum_event *event)
+{
+    const struct web *web = arg;
+    const char *study = NULL;
+    char arguments[100];
+    if (web->host->event_text(event, "StudyInstanceUID", &study) != HILUM_OK || !web_is_uid(study))
+        return HILUM_PASS;
+    snprintf(arguments, sizeof arguments, "{\"study\":\"%s\"}", study);
+    hilum_rc rc = web->host->event_plan(event, "metadata", arguments);
+    return rc < 0 ? rc : HILUM_PASS;
+}
+
+hilum_rc web_prepare_init(struct web *web)
+{
+    const struct hilum_decl job = {.size = sizeof job,
+                                   .type = HILUM_DECL_JOB,
+                                   .name = "metadata",
+                                   .summary = "Prepares the metadata of a study's instances.",
+                                   .fields = "study:text",
+                                   .run = job_run,
+                                   .arg = web};
+    const struct hilum_decl verb = {.size = sizeof verb,
+                                    .type = HILUM_DECL_VERB,
+                                    .name = "metadata",
+                                    .summary = "Prepares the metadata of a study's instances.",
+                                    .fields = "study:text",
+                                    .job = "metadata",
+                                    .arg = web};
+    const struct hilum_hook hook = {.size = sizeof hook,
+                                    .phase = HILUM_NOTIFY,
+                                    .event = "study.complete",
+                                    .name = "web-dicomweb/metadata",
+                                    .run = study_is_complete,
+                                    .arg = web,
+                                    .threads = HILUM_PARALLEL};
+    if (web->blobs == NULL)
+        return HILUM_OK;
+    hilum_rc rc = web->host->declare(web->self, &job);
+    if (rc == HILUM_OK)
+        rc = web->host->declare(web->self, &verb);
+    return rc == HILUM_OK ? web->host->subscribe(web->self, &hook) : rc;
+}
