@@ -388,6 +388,26 @@ static void harm__costs_one_call(void **state)
     assert_int_equal(n_quarantined, 0);
 }
 
+/* 0, 100, 200, 400 ms: whoever crashes all the time does not keep the machine busy with starting it. */
+static void harm__in_a_row_is_started_again_later_and_later(void **state)
+{
+    (void)state;
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    bring_up("hostile", ISOLATED "limits = { crashes = 100; deadline = \"20s\"; workers = 1; };");
+    int64_t begun = hl_mono_ms();
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(decode("exit", pixels, &out), HILUM_EINTERNAL);
+    int64_t after = hl_mono_ms();
+    assert_true(after - begun >= 300);
+    assert_works();
+    assert_true(hl_mono_ms() - after >= 390);
+    begun = hl_mono_ms(); /* a good call ends the row */
+    assert_int_equal(decode("exit", pixels, &out), HILUM_EINTERNAL);
+    assert_works();
+    assert_true(hl_mono_ms() - begun < 790); /* of five in a row */
+}
+
 static void harm__tickets_and_tables_of_others_are_out_of_reach(void **state)
 {
     (void)state;
@@ -734,6 +754,7 @@ int main(void)
         T(isolated__renderer_opens_its_scene_again_after_a_crash),
         T(isolated__notify_hook_asks_for_its_event),
         T(harm__costs_one_call),
+        T(harm__in_a_row_is_started_again_later_and_later),
         T(harm__tickets_and_tables_of_others_are_out_of_reach),
         T(isolated__counts_as_in_process),
         T(isolated__has_programs_run_by_the_server),
