@@ -16,6 +16,11 @@
 #include "core/dicom/dataset_api.h"
 #include "core/dicom/uid.h"
 
+/* Queries of up to IDENTIFIER_SMALL are always heard; of larger ones, all peers' together, only so much is held at a
+ * time, for a crowd that sends them slowly would hold them for hours. */
+#define IDENTIFIERS_MAX (UINT64_C(64) << 20)
+enum { IDENTIFIER_SMALL = 64 * 1024 };
+
 /* The first responses of a C-FIND go at once, later ones up to GATHER_EVERY together; an
  * identifier is a query, not an object; a C-MOVE shares up to SUB_ASSOCIATIONS. GATHER_MS:
  * three milliseconds nobody notices, and a peer that is far away gets a stream of full
@@ -40,20 +45,47 @@ struct hilum_exchange {
     char reference[16];        /* of that; "" before it was given out */
     struct hl_exchange_tally tally;
     uint32_t offending[HL_OFFENDING_MAX];
-    int64_t sent_ms; /* monotonic; the last answer that was not to wait for more */
-    bool is_answered, is_over, is_cancelled, is_too_long;
+    int64_t sent_ms;  /* monotonic; the last answer that was not to wait for more */
+    uint64_t charged; /* bytes of scp->identifiers */
+    bool is_answered, is_over, is_cancelled, is_too_long, is_crowded;
 };
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-/* A longer identifier is read to its end and dropped, so that the peer gets a status instead of
+static void uncharge(hilum_exchange *exchange)
+{
+    atomic_fetch_sub(&exchange->wire->on->scp->identifiers, exchange->charged);
+    exchange->charged = 0;
+}
+
+/* false: others hold so much already. */
+static bool charge(hilum_exchange *exchange, uint64_t n)
+{
+    atomic_ullong *all = &exchange->wire->on->scp->identifiers;
+    if (n <= IDENTIFIER_SMALL || n <= exchange->charged)
+        return true;
+    uint64_t more = n - exchange->charged;
+    if (atomic_fetch_add(all, more) + more > IDENTIFIERS_MAX) {
+        atomic_fetch_sub(all, more);
+        return false;
+    }
+    exchange->charged = n;
+    return true;
+}
+
+/* A longer identifier, or one too many, is read to its end and dropped, so that the peer gets a status instead of
  * an abort. */
 static hilum_rc collect(void *arg, const void *bytes, size_t n)
 {
     hilum_exchange *exchange = arg;
     exchange->is_too_long |= n > IDENTIFIER_MAX - exchange->bytes.len;
-    if (!exchange->is_too_long)
+    exchange->is_crowded |= !exchange->is_too_long && !charge(exchange, exchange->bytes.len + n);
+    if (!exchange->is_too_long && !exchange->is_crowded) {
         hl_buf_add(&exchange->bytes, bytes, n);
+        return HILUM_OK;
+    }
+    hl_buf_fini(&exchange->bytes);
+    uncharge(exchange);
     return HILUM_OK;
 }
 
@@ -117,6 +149,7 @@ hilum_rc hl_exchange_open(const struct hl_request *request, hilum_exchange **out
 
 void hl_exchange_close(hilum_exchange *exchange)
 {
+    uncharge(exchange);
     if (exchange->identifier)
         hl_dataset_api_free(exchange->identifier);
     hl_buf_fini(&exchange->bytes);
@@ -151,6 +184,15 @@ static hilum_rc over(hilum_exchange *exchange)
     return HILUM_ECLOSED;
 }
 
+hilum_rc hl_exchange_check(const hilum_exchange *exchange)
+{
+    if (exchange->is_crowded)
+        return hl_fail(HILUM_EFULL, "large queries are on their way: ask again, or for less");
+    if (exchange->is_too_long)
+        return hl_fail(HILUM_EFULL, "identifier longer than %d bytes", IDENTIFIER_MAX);
+    return exchange->bytes.failed ? hl_fail(HILUM_ENOMEM, "out of memory") : HILUM_OK;
+}
+
 /* ---- the request ------------------------------------------------------------------------------ */
 
 static const struct hilum_dimse_request *request(hilum_exchange *exchange)
@@ -171,10 +213,6 @@ static hilum_dataset *identifier(hilum_exchange *exchange)
     struct hl_dataset *data;
     if (exchange->identifier || !exchange->request.has_dataset)
         return exchange->identifier;
-    if (exchange->is_too_long || exchange->bytes.failed) {
-        (void)hl_fail(HILUM_EFULL, "identifier longer than %d bytes", IDENTIFIER_MAX);
-        return NULL;
-    }
     if (hl_dataset_parse(exchange->bytes.data, exchange->bytes.len,
                          exchange->request.transfer_syntax, &data))
         return NULL;

@@ -10,6 +10,8 @@
 hilum_rc hl_exchange_open(const struct hl_request *request, hilum_exchange **out);
 /* Frees it and what the plugin borrowed from it. The association stays. */
 void hl_exchange_close(hilum_exchange *exchange);
+/* Was the identifier taken whole? HILUM_EFULL, HILUM_ENOMEM: it was dropped, and is to be answered so. */
+hilum_rc hl_exchange_check(const hilum_exchange *exchange);
 /* Has the final response been sent? */
 bool hl_exchange_is_answered(const hilum_exchange *exchange);
 /* Did the association end under it? */

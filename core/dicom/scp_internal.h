@@ -35,7 +35,8 @@ struct hl_scp {
     char address[80];
     struct hl_failures failures; /* wrong passcodes */
     atomic_ullong associations, rejected, messages;
-    struct hl_pool *after; /* writes what is recorded of a request once it is answered */
+    atomic_ullong identifiers; /* bytes of large ones in flight */
+    struct hl_pool *after;     /* writes what is recorded of a request once it is answered */
 };
 
 /* The policy of now; unref it. */

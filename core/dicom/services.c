@@ -112,6 +112,14 @@ hilum_rc hl_request_service(const struct hl_request *request)
     hilum_rc rc = hl_exchange_open(request, &exchange);
     if (rc)
         return rc;
+    hilum_rc taken = hl_exchange_check(exchange);
+    if (taken < 0) { /* no service asks for what is not there */
+        char why[65];
+        snprintf(why, sizeof why, "%s", hl_error());
+        hl_exchange_close(exchange);
+        return hl_request_answer(request, hl_dimse_status(taken, request->command.command_field),
+                                 why);
+    }
     if (hl_inquiry_begin(exchange, request)) {
         hl_plugins_enter(scp->parts.plugins, &service->cap);
         rc = service->handle(instance, exchange);

@@ -473,6 +473,38 @@ def hostile_queries__are_answered(server):
     sound(server, "hostile queries")
 
 
+def slow_queries__are_held_within_a_budget(server):
+    """Sixty peers with three megabytes of a query each that does not end: who asks little is answered, who asks much is told to come
+    again, and the memory is that of a few."""
+    level = explicit(8, 0x52, "CS", "STUDY") + explicit(0x20, 0x0D, "UI", "1.2.3")
+    large = level + explicit(0x20, 0x4001, "UN", bytes(3 << 20))
+    before, crowd = server.rss_mb(), []
+    for _ in range(60):
+        wire = Wire(server.port)
+        wire.associate([(1, STUDY_FIND, [EXPLICIT])])
+        wire.send(pdata(1, True, command(FIND_RQ, 1, STUDY_FIND, has_data=True)))
+        for at in range(0, len(large), 16000):
+            wire.send(pdata(1, False, large[at:at + 16000], last=False))
+        crowd.append(wire)
+    grown = server.rss_mb() - before
+    print(f"60 queries of 3 MB that do not end: {grown:.0f} MB more")
+    # a sanitizer's memory is no measure
+    check("within the budget", "asan" in server.build or grown < 150, grown)
+    for name, identifier, wanted in (("a small query", level, 0), ("a large query", large, 0xA700)):
+        with Wire(server.port) as wire:
+            wire.associate([(1, STUDY_FIND, [EXPLICIT])])
+            _, status = wire.find(1, identifier)
+            check(f"{name} beside them", status == wanted, hex(status))
+    for wire in crowd:
+        wire.close()
+    settled(server)
+    with Wire(server.port) as wire:
+        wire.associate([(1, STUDY_FIND, [EXPLICIT])])
+        _, status = wire.find(1, large)
+        check("a large query after them", status == 0, hex(status))
+    sound(server, "slow queries")
+
+
 def hostile_names__stay_in_their_fields(server):
     """What peers call themselves comes out in logs and answers of commands, which stay JSON."""
     for calling in ('A"\n{"x":1}', "A\\B\tC", "\x7f\x1b[31m", "é" * 8, ""):
@@ -543,7 +575,7 @@ def main():
                                  (violations__end_with_an_abort, server), (refusals__keep_the_association, server), (a_flood_of_refusals__makes_few_rows, fresh),
                                  (garbage__harms_nobody, server), (flipped_bytes__harm_nobody, server),
                                  (cut_anywhere__leaves_nothing, server),
-                                 (mute_destinations__delay_nobody, work), (hostile_queries__are_answered, server), (hostile_names__stay_in_their_fields, server),
+                                 (mute_destinations__delay_nobody, work), (hostile_queries__are_answered, server), (slow_queries__are_held_within_a_budget, patient), (hostile_names__stay_in_their_fields, server),
                                  (stalled_readers__do_not_slow_senders, server, work),
                                  (many_senders__are_all_served, fresh, work), (racing_senders__make_one_study, racing, work)):
             if only and test.__name__.split("__")[0] not in only:
