@@ -43,6 +43,7 @@ hilum_rc codec_fail(void *self, hilum_rc rc, const char *format, ...)
 
 /* ---- code streams ---- */
 
+/* A stream of no bytes is damage; half of SIZE_MAX leaves callers room to add. */
 static hilum_rc total_of(void *self, const struct hilum_coded *coded, size_t *out)
 {
     uint64_t total = 0;
@@ -83,6 +84,7 @@ void codec_bytes_fini(struct codec_bytes *bytes)
     *bytes = (struct codec_bytes){0};
 }
 
+/* Padding behind it is looked past (PS3.5 A.4: fragments are even). */
 hilum_rc codec_end_with_marker(void *self, struct codec_bytes *stream)
 {
     enum { EOI_1 = 0xFF, EOI_2 = 0xD9 };
@@ -109,6 +111,8 @@ bool codec_is_syntax(const char *syntax, const char *uid)
 
 /* ---- frames ---- */
 
+/* What the data set allocates, so that a decoded frame fits its header, where that is whole
+ * bytes and wide enough. */
 static uint32_t allocation_of(const struct hilum_frame *declared, uint32_t bits)
 {
     uint32_t least = bits <= 8 ? 8 : bits <= 16 ? 16 : 32;
@@ -160,6 +164,8 @@ hilum_rc codec_check_whole(void *self, const struct hilum_decode *wanted)
     return HILUM_OK;
 }
 
+/* No bytes at all: hilum_frame_bytes is 0 where the product does not fit 64 bits or has no
+ * form. */
 hilum_rc codec_check_room(void *self, const struct hilum_frame *frame, uint64_t size)
 {
     uint64_t need = hilum_frame_bytes(frame);
@@ -190,6 +196,7 @@ hilum_rc codec_check_source(void *self, const struct hilum_frame *frame, uint64_
     return HILUM_OK;
 }
 
+/* 1, 2 or 4 bytes: 3 are not allocated by anybody. */
 static uint32_t sample_at(const uint8_t *p, uint32_t bytes)
 {
     uint32_t value = p[0];
@@ -200,6 +207,7 @@ static uint32_t sample_at(const uint8_t *p, uint32_t bytes)
     return value;
 }
 
+/* Sign extension without a branch: the sign bit is turned and subtracted. */
 static int32_t extended(uint32_t value, uint32_t bits)
 {
     uint32_t sign = 1u << (bits ? bits - 1 : 0), mask = sign | (sign - 1);
@@ -226,6 +234,8 @@ static bool is_above_sign16(const uint8_t *p, uint64_t n, uint32_t bits, bool is
     return differs == 0;
 }
 
+/* Bits above the stored ones may hold overlays (retired, and still in archives) and are part
+ * of what "lossless" promises. */
 uint32_t codec_bits_used(const struct hilum_frame *frame, const void *src)
 {
     uint32_t bytes = frame->bits_allocated / 8, bits = frame->bits_stored;
@@ -244,6 +254,7 @@ uint32_t codec_bits_used(const struct hilum_frame *frame, const void *src)
     return bits;
 }
 
+/* By the sign within bits_stored. */
 bool codec_has_negative(const struct hilum_frame *frame, const void *src)
 {
     uint32_t bytes = frame->bits_allocated / 8;
@@ -350,6 +361,7 @@ static bool is_full(const struct hilum_frame *frame)
            (uint64_t)frame->columns * frame->rows * frame->samples * (frame->bits_allocated / 8);
 }
 
+/* bits: as many as either stores, so that a sign that is only in the wider one is not lost. */
 hilum_rc codec_convert(void *self, const struct hilum_frame *from, const void *src,
                        const struct hilum_frame *to, void *dst)
 {

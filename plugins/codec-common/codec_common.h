@@ -1,6 +1,20 @@
 /* What Hilum's codecs share: the life of a plugin that provides one codec, code streams in one piece, rows
  * of samples between native form (PS3.5 8.1.1) and the 32-bit planes that libraries work on. Linked into each
- * codec; knows no library and no compression. SPDX-License-Identifier: Apache-2.0 */
+ * codec; knows no library and no compression.
+ *
+ * Who does what. The kernel hands a codec the fragments of one frame and what the data set
+ * declares of it, and takes a native frame, or the other way round; on any thread, many frames at
+ * once, also in a worker process where the codec is to be isolated (hilum/codec.h). A codec keeps
+ * no state between calls: its instance is the host and itself, which is why all of them are
+ * HILUM_PARALLEL.
+ *
+ * The three rules all keep. The stream's own header is believed before the UID and the data
+ * set, but for what a stream cannot know (sign, colours where it is silent). Every size is
+ * checked before memory is asked for: streams come from outside. What is damaged yields
+ * HILUM_ECORRUPT and all pixels that could be had: dst was set to zero first, so nothing of
+ * other frames shows.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CODEC_COMMON_H
 #define CODEC_COMMON_H
 
@@ -14,12 +28,15 @@
 extern "C" {
 #endif
 
+/* The root of all transfer syntaxes of DICOM (PS3.6 A-1). */
 #define CODEC_UID(suffix) "1.2.840.10008.1.2." suffix
 
-/* Sides libraries agree on: PS3.3 C.7.6.3.1 has Rows and Columns in 16 bits. */
+/* Sides libraries agree on: PS3.3 C.7.6.3.1 has Rows and Columns in 16 bits.
+ * CODEC_SAMPLES_MAX: CMYK is the most that any stream here has; plain arrays of that size are
+ * used. */
 enum { CODEC_SIDE_MAX = 65535, CODEC_SAMPLES_MAX = 4 };
 
-/* The instance of every codec; `self` of its functions. */
+/* The instance of every codec; `self` of its functions. Constant after init: no lock. */
 struct codec {
     const struct hilum_host *host;
     hilum_self *self;
@@ -36,7 +53,9 @@ hilum_rc codec_fail(void *self, hilum_rc rc, const char *format, ...)
 
 /* ---- code streams ---- */
 
-/* A code stream in one piece: one fragment is borrowed, more are copied. Free with codec_bytes_fini. */
+/* A code stream in one piece: one fragment is borrowed, more are copied. Free with
+ * codec_bytes_fini. `at` points into the fragment or into `copy`: it is good until
+ * codec_bytes_fini, and in the first case only as long as the fragments are. */
 struct codec_bytes {
     const uint8_t *at;
     size_t n;
@@ -53,9 +72,10 @@ bool codec_is_syntax(const char *syntax, const char *uid);
 
 /* ---- frames ---- */
 
-/* What a stream says of its samples becomes the frame that decoding yields: allocation as declared where
- * that is wide enough, sign as declared, planar configuration as wished. HILUM_EUNSUP: more than 32 bits or
- * four samples; HILUM_ECORRUPT: no pixels. */
+/* What a stream says of its samples becomes the frame that decoding yields: allocation as
+ * declared where that is wide enough, sign as declared, planar configuration as wished.
+ * HILUM_EUNSUP: more than 32 bits or four samples; HILUM_ECORRUPT: no pixels. bits: of a
+ * sample in the stream. */
 struct codec_shape {
     uint32_t columns, rows, samples, bits;
     bool is_signed; /* the stream's word, used where the data set is silent */
@@ -80,11 +100,13 @@ bool codec_has_negative(const struct hilum_frame *frame, const void *src);
  * is the sign in signed frames and zero in others. */
 void codec_row_get(const struct hilum_frame *frame, const void *src, uint32_t row, uint32_t sample,
                    uint32_t bits, int32_t *values);
+/* Neither checks bounds: row, sample and dst were checked with the frame. */
 void codec_row_put(const struct hilum_frame *frame, void *dst, uint32_t row, uint32_t sample,
                    const int32_t *values);
 
-/* The same pixels in the layout, allocation and bits_stored of another frame of the same dimensions.
- * HILUM_EUNSUP: 4:2:2 and 4:2:0; HILUM_ENOMEM. */
+/* The same pixels in the layout, allocation and bits_stored of another frame of the same
+ * dimensions. HILUM_EUNSUP: 4:2:2 and 4:2:0; HILUM_ENOMEM. Takes a row of memory, never a
+ * frame. */
 hilum_rc codec_convert(void *self, const struct hilum_frame *from, const void *src,
                        const struct hilum_frame *to, void *dst);
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+/* COMPONENTS_MAX: of the standard (A.5.1). PRECINCTS_MAX: each is a structure in memory
+ * (has_sane_precincts). */
 enum {
     SOC = 0xFF4F,
     CAP = 0xFF50,
@@ -49,6 +51,8 @@ static bool find_in_boxes(const uint8_t *p, size_t n, size_t *from)
     return false;
 }
 
+/* The rest of the file (boxes with colours and metadata) is not looked at: the data set has
+ * those. */
 static hilum_rc unwrap(void *self, struct codec_bytes *stream)
 {
     size_t from = 0;
@@ -80,6 +84,7 @@ static hilum_rc check_siz(void *self, const struct j2k_header *header, uint32_t 
     return HILUM_OK;
 }
 
+/* No subsampling (XRsiz, YRsiz 1) and one depth: PS3.5 8.2.4 has no other. */
 static hilum_rc read_components(void *self, const uint8_t *p, size_t n, struct j2k_header *out)
 {
     if (out->components > COMPONENTS_MAX || n < 3 * (size_t)out->components)
@@ -93,6 +98,8 @@ static hilum_rc read_components(void *self, const uint8_t *p, size_t n, struct j
     return HILUM_OK;
 }
 
+/* A.5.1. n_tiles is TILES_MAX + 1 for "too many", and 0 where the fields make none; check_siz
+ * refuses both. */
 static hilum_rc read_siz(void *self, const uint8_t *p, size_t n, struct j2k_header *out)
 {
     if (n < SIZ_FIXED - 2 + 3)
@@ -130,6 +137,8 @@ static bool has_sane_precincts(const uint8_t *p, size_t n, const struct j2k_head
     return n > header->levels && total * header->components <= PRECINCTS_MAX;
 }
 
+/* A.6.1. Sums and limits of blocks are the standard's (table A.18): at most 1024 a side, 4096
+ * in all. */
 static hilum_rc read_cod(void *self, const uint8_t *p, size_t n, struct j2k_header *out)
 {
     if (n < 10)
@@ -158,7 +167,8 @@ static bool has_throughput_bit(const uint8_t *p, size_t length, uint32_t marker,
     return (marker == COD || marker == COC) && length > at && (p[at] & 0x40) != 0;
 }
 
-/* Marker segments up to the first tile; *at moves on. */
+/* Marker segments up to the first tile; *at moves on. COC, QCD and the rest are the library's;
+ * only what tells the kind of block coder is looked at. */
 static hilum_rc read_marker(void *self, const struct codec_bytes *stream, uint32_t marker,
                             size_t at, size_t length, struct j2k_header *out)
 {
@@ -188,6 +198,8 @@ static bool tile_has_throughput(const struct codec_bytes *stream, size_t at,
     return false;
 }
 
+/* From tile part to tile part by their lengths (Psot); stops at what does not add up, which
+ * the library will find. */
 static bool any_tile_has_throughput(const struct codec_bytes *stream, size_t at,
                                     const struct j2k_header *header)
 {
@@ -283,6 +295,8 @@ static uint32_t ceil_to(uint32_t n, uint32_t reduce, uint32_t limit)
     return up > limit ? limit : (uint32_t)up;
 }
 
+/* To whole steps of the reduction, outwards: the region may become larger than asked for,
+ * never smaller, and its corners fall on pixels of the smaller picture. */
 hilum_rc j2k_part_of(void *self, const struct j2k_header *header, const struct hilum_decode *wanted,
                      struct j2k_part *out)
 {
@@ -324,6 +338,7 @@ hilum_rc j2k_frame_of(void *self, const struct hilum_coded *coded, const struct 
     return HILUM_OK;
 }
 
+/* The header only: no pixel is decoded. */
 hilum_rc j2k_info(void *self, const struct hilum_coded *coded, bool is_high_throughput,
                   struct hilum_code_info *out)
 {

@@ -1,5 +1,11 @@
 /* The main header of a JPEG 2000 or HTJ2K code stream (ISO 15444-1 Annex A, 15444-15), read by hand: what a codec must know
- * before it trusts a library with the stream. SPDX-License-Identifier: Apache-2.0 */
+ * before it trusts a library with the stream.
+ *
+ * Two libraries decode what one standard defines (OpenJPEG part 1, OpenJPH part 15), and each
+ * misbehaves on some damaged or foreign streams: takes gigabytes, ends the process, or reads
+ * the other's blocks as noise. What is checked here is what makes them do so.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef J2K_HEADER_H
 #define J2K_HEADER_H
 
@@ -9,6 +15,8 @@
 extern "C" {
 #endif
 
+/* tile_width is on the reference grid, may be larger than the picture. levels: halvings, so
+ * levels + 1 resolutions. */
 struct j2k_header {
     uint32_t x0, y0, x1, y1; /* the picture on the reference grid */
     uint32_t tile_width, tile_height, n_tiles;
@@ -36,7 +44,7 @@ hilum_rc j2k_part_of(void *self, const struct j2k_header *header, const struct h
 hilum_rc j2k_frame_of(void *self, const struct hilum_coded *coded, const struct j2k_header *header,
                       const struct j2k_part *part, const struct hilum_decode *wanted,
                       struct hilum_frame *out);
-/* Do the tile parts run past the end of the stream? */
+/* Do the tile parts run past the end of the stream? OpenJPH says nothing of it. */
 bool j2k_is_cut(const struct codec_bytes *stream);
 /* The body of a codec's info(). */
 hilum_rc j2k_info(void *self, const struct hilum_coded *coded, bool is_high_throughput,

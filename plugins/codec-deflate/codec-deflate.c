@@ -9,6 +9,7 @@
 
 #define DEFLATED CODEC_UID("8.1")
 #define PLAIN    CODEC_UID("1.98")
+/* Without zlib's head and checksum (RFC 1951), in a window of 32 KiB. */
 enum { RAW_DEFLATE = -15, MEMORY_LEVEL = 8 };
 
 /* ---- decoding ---- */
@@ -41,7 +42,9 @@ static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_c
     return HILUM_OK;
 }
 
-/* Never more than the frame, whatever the stream would come to. */
+/* Never more than the frame, whatever the stream would come to. Output is bounded by the
+ * frame: a stream that would go on is cut there (Z_BUF_ERROR), and padding behind it does no
+ * harm. */
 static hilum_rc inflate_frame(void *self, const struct codec_bytes *stream, uint8_t *dst, size_t n)
 {
     z_stream z = {.next_in = (uint8_t *)(uintptr_t)stream->at, .next_out = dst};
@@ -59,6 +62,7 @@ static hilum_rc inflate_frame(void *self, const struct codec_bytes *stream, uint
     return HILUM_OK;
 }
 
+/* One byte more is padding. */
 static hilum_rc copy_frame(void *self, const struct codec_bytes *stream, uint8_t *dst, size_t n)
 {
     memcpy(dst, stream->at, stream->n < n ? stream->n : n);
@@ -79,7 +83,8 @@ static hilum_rc decode_stream(void *self, const struct hilum_coded *coded, uint8
     return rc;
 }
 
-/* Planes are turned into pixels, or the other way round, as is wished. */
+/* Planes are turned into pixels, or the other way round, as is wished. Bits as they are,
+ * overlays too: hence all allocated ones count as stored. */
 static hilum_rc decode_turned(void *self, const struct hilum_coded *coded,
                               const struct hilum_frame *layout, void *dst,
                               const struct hilum_frame *out)
@@ -118,6 +123,7 @@ static hilum_rc decode(void *self, const struct hilum_coded *coded,
 
 /* ---- encoding ---- */
 
+/* deflateBound: one call is enough. */
 static hilum_rc deflate_frame(void *self, const void *src, uint64_t n, uint32_t effort,
                               struct hilum_sink *out, uint64_t *written)
 {

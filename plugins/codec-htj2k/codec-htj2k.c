@@ -68,6 +68,7 @@ static hilum_rc decode(void *self, const struct hilum_coded *coded,
 
 /* ---- encoding ---- */
 
+/* As deep as the shorter side allows: below a pixel there is nothing to halve. */
 static uint32_t levels_of(const struct hilum_frame *frame, const struct hilum_encode *wanted)
 {
     uint32_t side = frame->columns < frame->rows ? frame->columns : frame->rows;
@@ -126,6 +127,7 @@ static hilum_rc encode_frame(void *self, const struct ht_request *request, const
     return rc;
 }
 
+/* photometric: the colour transform renames the colours (PS3.3 C.7.6.3.1.2). */
 static hilum_rc encode(void *self, const struct hilum_frame *frame, const void *src, uint64_t n,
                        const struct hilum_encode *wanted, struct hilum_sink *out,
                        struct hilum_encoded *done)

@@ -42,6 +42,8 @@ void silence()
     (void)is_done;
 }
 
+/* noexcept: nothing may leave through C frames. Assertions of the library still end the
+ * process, see codec-htj2k.c. */
 template <class Body> int guarded(struct ht_complaint *complaint, Body body) noexcept
 {
     try {
@@ -60,6 +62,8 @@ template <class Body> int guarded(struct ht_complaint *complaint, Body body) noe
 
 /* ---- decoding ---- */
 
+/* Sizes of each component are held against what the caller made room for: the library's own
+ * reading of the header is not trusted to be ours. */
 void decode(const struct ht_decode &job)
 {
     ojph::mem_infile file;
@@ -88,6 +92,7 @@ void decode(const struct ht_decode &job)
 
 /* ---- encoding ---- */
 
+/* at_ never goes back: OpenJPH does not seek while it writes. */
 class written_file : public ojph::outfile_base
 {
   public:
@@ -111,6 +116,7 @@ class written_file : public ojph::outfile_base
     ojph::si64 at_ = 0;
 };
 
+/* RPCL: what .202 demands does no harm to the others. */
 void set_up(ojph::codestream &stream, const struct ht_encode &job)
 {
     ojph::param_siz siz = stream.access_siz();
@@ -131,6 +137,7 @@ void set_up(ojph::codestream &stream, const struct ht_encode &job)
     stream.set_planar(false);
 }
 
+/* The library says which component's next row it wants; each counts for itself. */
 void encode(const struct ht_encode &job)
 {
     written_file file(job);

@@ -1,4 +1,9 @@
-/* OpenJPH behind C: no exception and no type of it leaves shim.cc. SPDX-License-Identifier: Apache-2.0 */
+/* OpenJPH behind C: no exception and no type of it leaves shim.cc.
+ *
+ * Rows, not frames, pass between: OpenJPH works line by line, and no second copy of a picture
+ * is needed.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SHIM_H
 #define SHIM_H
 
@@ -11,6 +16,7 @@ extern "C" {
 #endif
 
 enum { HT_OK = 0, HT_FAILED = 1, HT_NO_MEMORY = 2 };
+/* Of the last call; the caller's memory. */
 struct ht_complaint {
     char text[160];
 };
@@ -27,6 +33,7 @@ struct ht_decode {
     ht_put_row put;
     void *arg;
 };
+/* HT_OK, HT_FAILED with a complaint, HT_NO_MEMORY. Rows that came before a failure were put. */
 int ht_decode(const struct ht_decode *job, struct ht_complaint *complaint);
 
 struct ht_encode {

@@ -7,12 +7,15 @@
 
 #include "shim.h"
 
-/* Quantisation steps that are tried, as powers of two of the sample's range. OpenJPH asserts on coarser ones. */
+/* Quantisation steps that are tried, as powers of two of the sample's range. OpenJPH asserts
+ * on coarser ones. Ten halvings of 16 powers of two: the step is found to a hundredth. */
 enum { TRIES = 10 };
 static const double finest = -20, coarsest = -4;
 
 /* ---- decoding ---- */
 
+/* Overshoot: an irreversible wavelet rounds, so white may come back a little whiter, which as
+ * two's complement would be black. */
 struct pixels {
     const struct hilum_frame *frame;
     void *dst;
@@ -40,6 +43,7 @@ static hilum_rc rc_of(int code, hilum_rc failed)
     return code == HT_OK ? HILUM_OK : code == HT_NO_MEMORY ? HILUM_ENOMEM : failed;
 }
 
+/* In resilient mode only after a failure: it hides damage, and damage is to be told. */
 hilum_rc ht_decode_frame(struct ht_work *work, const struct ht_request *request)
 {
     int64_t half = (int64_t)1 << (request->header.bits - 1);
@@ -85,6 +89,7 @@ static void get_row(void *arg, uint32_t row, uint32_t component, int32_t *values
                   values);
 }
 
+/* Other than 0 ends the encoding by an exception in the shim. */
 static int keep(void *ctx, const void *bytes, size_t n)
 {
     const struct coding *coding = ctx;

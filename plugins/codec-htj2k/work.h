@@ -16,6 +16,7 @@ struct ht_work {
     char complaint[HT_COMPLAINT_MAX];
 };
 
+/* levels: halvings; ratio: native bytes to encoded; psnr: dB of the sample's range. */
 struct ht_request {
     bool is_lossy, is_mixed;  /* mixed: colour transform */
     struct hilum_frame frame; /* native: what is decoded to, or encoded */

@@ -7,6 +7,7 @@
 
 enum { LEVELS = 3 }; /* a block of 8 pixels halves three times */
 
+/* The faster one, and it halves while decoding, which DCMTK's copies cannot. */
 static bool is_turbo(const struct jpeg_header *header)
 {
     return !header->is_lossless && header->bits == 8;
@@ -25,6 +26,7 @@ static void set_photometric(const struct jpeg_header *header, const struct hilum
         out->photometric = header->is_ycc && is_kept ? HILUM_PHOTO_YBR_FULL : HILUM_PHOTO_RGB;
 }
 
+/* On error too the stream is the caller's to free. */
 static hilum_rc stream_open(void *self, const struct hilum_coded *coded,
                             const struct hilum_decode *wanted, struct codec_bytes *stream,
                             struct jpeg_header *header, struct hilum_frame *out)
@@ -70,6 +72,7 @@ static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_c
     return HILUM_OK;
 }
 
+/* hilum_frame_bytes was checked against dst_size before anything is written. */
 static hilum_rc decode(void *self, const struct hilum_coded *coded,
                        const struct hilum_decode *wanted, void *dst, uint64_t dst_size,
                        struct hilum_frame *out)
@@ -113,6 +116,8 @@ static hilum_rc check_baseline(void *self, const struct hilum_frame *frame, cons
     return HILUM_OK;
 }
 
+/* photometric: what the stream's colours became, which the caller writes into the data set
+ * (PS3.5 8.2.1). */
 static hilum_rc encode(void *self, const struct hilum_frame *frame, const void *src, uint64_t n,
                        const struct hilum_encode *wanted, struct hilum_sink *out,
                        struct hilum_encoded *done)

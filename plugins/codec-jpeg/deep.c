@@ -7,6 +7,7 @@
 
 enum { QUALITY_DEFAULT = 90 };
 
+/* The library that is taken: of 8, 12 or 16 bits. */
 static uint32_t depth_of(uint32_t bits)
 {
     return bits <= 8 ? 8 : bits <= 12 ? 12 : 16;
@@ -32,8 +33,9 @@ static struct ijg_pixels pixels_of(const struct hilum_frame *layout, uint32_t de
                                .size = hilum_frame_bytes(layout)};
 }
 
-/* The library waits for more of a stream that is cut, which is how it is found out; with a marker at its end it
- * gives what there is and says nothing. */
+/* The library waits for more of a stream that is cut, which is how it is found out; with a
+ * marker at its end it gives what there is and says nothing. Twice, the second time for what
+ * can be had; the complaint is the first's. */
 static hilum_rc decode_pixels(const struct jpeg_job *job, const struct ijg_pixels *pixels)
 {
     const struct codec_bytes *stream = job->stream;
@@ -47,6 +49,7 @@ static hilum_rc decode_pixels(const struct jpeg_job *job, const struct ijg_pixel
     return codec_fail(job->self, HILUM_ECORRUPT, "JPEG: %s", complaint);
 }
 
+/* Sizes in 32 bits are DCMTK's. What was decoded before an error is converted all the same. */
 hilum_rc jpeg_deep_decode(const struct jpeg_job *job)
 {
     uint32_t depth = depth_of(job->header->bits);
@@ -79,6 +82,7 @@ static hilum_rc bits_of(void *self, const struct hilum_frame *frame, const void 
     return HILUM_OK;
 }
 
+/* *written is set also where writing failed: the caller does not use it then. */
 static hilum_rc encode_pixels(void *self, const struct ijg_pixels *pixels, uint32_t quality,
                               struct hilum_sink *out, uint64_t *written)
 {

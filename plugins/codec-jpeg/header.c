@@ -19,19 +19,23 @@ enum {
     APP14 = 0xEE
 };
 
-/* What says something of colours, in the order in which it is believed. */
+/* What says something of colours, in the order in which it is believed. ids: of components,
+ * which some encoders set to 'R', 'G', 'B'. */
 struct hints {
     int adobe; /* transform: 0 none, 1 YCbCr; -1: no marker */
     bool is_jfif;
     uint8_t ids[4];
 };
 
+/* C4, C8 and CC lie among the SOFs and are none (ISO 10918-1 table B.1). */
 static bool is_frame_header(uint32_t marker)
 {
     return marker >= SOF_BASELINE && marker <= SOF_LAST && marker != DHT && marker != JPG &&
            marker != DAC;
 }
 
+/* n is of the segment: 6 bytes, then 3 a component. A second component with another factor
+ * than the first is subsampled. */
 static hilum_rc read_frame_header(void *self, uint32_t marker, const uint8_t *p, size_t n,
                                   struct jpeg_header *out, struct hints *hints)
 {
@@ -84,6 +88,8 @@ static bool is_ycc(const struct jpeg_header *header, const struct hints *hints,
     return !declared || declared->photometric != HILUM_PHOTO_RGB;
 }
 
+/* Up to the first frame header; what comes before (tables, comments) is stepped over by its
+ * length. */
 hilum_rc jpeg_header_read(void *self, const struct codec_bytes *stream,
                           const struct hilum_frame *declared, struct jpeg_header *out)
 {

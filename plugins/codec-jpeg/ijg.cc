@@ -20,6 +20,7 @@
 namespace
 {
 
+/* Selection value 1 is what .70 demands (PS3.5 A.4.1) and what .57 may have. */
 enum { PREDICTOR = 1, POINT_TRANSFORM = 0 };
 
 /* What it complains of comes back as text; lines of its own on standard error are noise. */
@@ -50,7 +51,9 @@ template <class Body> int guarded(char complaint[160], Body body) noexcept
     return 1;
 }
 
-/* Colours stay as they are in the stream, Huffman tables are made for each picture (12 bits have no others). */
+/* Colours stay as they are in the stream, Huffman tables are made for each picture (12 bits
+ * have no others). Nothing that DCMTK could do to UIDs, colours or the data set is wanted: it
+ * sees pixels only. */
 DJCodecParameter parameters()
 {
     return DJCodecParameter(ECC_lossyRGB, EDC_never, EUC_never, EPC_colorByPixel, OFFalse, OFFalse,

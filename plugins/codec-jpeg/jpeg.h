@@ -1,4 +1,11 @@
-/* Inside codec-jpeg. SPDX-License-Identifier: Apache-2.0 */
+/* Inside codec-jpeg.
+ *
+ * header.c reads what kind of stream it is; codec-jpeg.c decides by that, not by the UID, who
+ * decodes: turbo_*.c (libjpeg-turbo) or deep.c by way of ijg.cc (DCMTK's IJG libraries, which
+ * exist three times, for 8, 12 and 16 bits). No C++ exception and no longjmp() leaves the file it
+ * comes from.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef JPEG_H
 #define JPEG_H
 

@@ -22,6 +22,8 @@ static void copy_component(const struct job *job, const opj_image_comp_t *compon
                       component->data + (size_t)row * component->w);
 }
 
+/* What the library made is held against our own reading of the header before a row is copied:
+ * dst was measured by that. */
 static bool is_as_expected(const struct job *job, const opj_image_t *image)
 {
     if (image->numcomps != job->frame->samples)
@@ -46,7 +48,8 @@ static bool decode_image(struct job *job, opj_codec_t *codec, opj_stream_t *stre
     return opj_decode(codec, stream, *image) && opj_end_decompress(codec, stream);
 }
 
-/* Strict: what is cut short fails. Otherwise it yields what there is. */
+/* Strict: what is cut short fails. Otherwise it yields what there is. What fails is copied all
+ * the same where there is an image: it has the pixels up to the damage. */
 static bool decode_with(struct job *job, opj_codec_t *codec, bool is_strict)
 {
     opj_dparameters_t parameters;
@@ -71,6 +74,7 @@ static bool decode_with(struct job *job, opj_codec_t *codec, bool is_strict)
     return is_done;
 }
 
+/* A codec of OpenJPEG decodes one stream once. */
 static bool decode_once(struct job *job, bool is_strict)
 {
     opj_codec_t *codec = opj_create_decompress(OPJ_CODEC_J2K);
@@ -79,6 +83,7 @@ static bool decode_once(struct job *job, bool is_strict)
     return is_done;
 }
 
+/* Strict first: OpenJPEG's lenient mode tells success of streams that were cut. */
 static hilum_rc decode_stream(struct job *job)
 {
     memset(job->dst, 0, (size_t)hilum_frame_bytes(job->frame));

@@ -47,6 +47,7 @@ static void set_layers(opj_cparameters_t *parameters, const struct hilum_encode 
         parameters->tcp_rates[n - 1] = 0;
 }
 
+/* tcp_mct: the colour transform, RCT or ICT as the wavelet is. */
 static void set_parameters(opj_cparameters_t *parameters, const struct hilum_frame *frame,
                            const struct hilum_encode *wanted, bool is_lossy, bool is_rct)
 {
@@ -100,6 +101,7 @@ static opj_image_t *image_of(const struct hilum_frame *frame, const void *src, u
     return image;
 }
 
+/* In the library's order; the end writes the last marker. */
 static bool compress(opj_codec_t *codec, opj_cparameters_t *parameters, opj_image_t *image,
                      struct j2k_stream *memory)
 {

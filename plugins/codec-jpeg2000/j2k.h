@@ -1,4 +1,9 @@
-/* Inside codec-jpeg2000. SPDX-License-Identifier: Apache-2.0 */
+/* Inside codec-jpeg2000.
+ *
+ * decode.c and encode.c are each one call of OpenJPEG's with what surrounds it; stream.c gives
+ * it memory in place of files. All objects of the library live within one call.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef J2K_H
 #define J2K_H
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* -1 is the end: a 0 would be asked for again and again. */
 static OPJ_SIZE_T stream_read(void *to, OPJ_SIZE_T n, void *data)
 {
     struct j2k_stream *stream = data;
@@ -48,6 +49,7 @@ static OPJ_SIZE_T stream_write(void *from, OPJ_SIZE_T n, void *data)
     return n;
 }
 
+/* While writing past the end is allowed, and what lies between is zero. */
 static OPJ_BOOL stream_seek(OPJ_OFF_T to, void *data)
 {
     struct j2k_stream *stream = data;
@@ -59,6 +61,7 @@ static OPJ_BOOL stream_seek(OPJ_OFF_T to, void *data)
     return OPJ_TRUE;
 }
 
+/* Skipping past the end of what is read stops there, as a file would. */
 static OPJ_OFF_T stream_skip(OPJ_OFF_T by, void *data)
 {
     struct j2k_stream *stream = data;

@@ -11,6 +11,7 @@
 
 #define LOSSLESS CODEC_UID("4.80")
 #define NEAR     CODEC_UID("4.81")
+/* NEAR_DEFAULT: two grey levels at most. Beyond 16 bits the standard has nothing. */
 enum { BITS_MAX = 16, NEAR_DEFAULT = 2 };
 
 static hilum_rc failed(void *self, charls_jpegls_errc code, const char *what)
@@ -37,6 +38,7 @@ struct reading {
     int32_t near_lossless;
 };
 
+/* In the order CharLS demands: a SPIFF header may be there and is passed over. */
 static charls_jpegls_errc read_header(struct reading *reading)
 {
     charls_spiff_header spiff;
@@ -64,6 +66,7 @@ static void reading_close(struct reading *reading)
     codec_bytes_fini(&reading->stream);
 }
 
+/* On error too: reading_close. */
 static hilum_rc reading_open(void *self, const struct hilum_coded *coded,
                              const struct hilum_decode *wanted, struct reading *out,
                              struct hilum_frame *frame)
@@ -124,6 +127,8 @@ static hilum_rc decode_pixels(void *self, const struct reading *reading, void *d
     return code ? failed(self, code, "pixels") : HILUM_OK;
 }
 
+/* Straight into dst where CharLS lays it out as wanted; signs are extended in place then,
+ * which codec_convert does row by row. */
 static hilum_rc decode_frame(void *self, const struct reading *reading,
                              const struct hilum_frame *frame, void *dst)
 {
@@ -164,7 +169,8 @@ static hilum_rc decode(void *self, const struct hilum_coded *coded,
 
 /* ---- encoding ---- */
 
-/* The error allowed; 0: none. */
+/* The error allowed; 0: none. ISO 14495-1 C.2.3: NEAR is at most 255 and at most half of the
+ * range. */
 static hilum_rc near_of(void *self, const struct hilum_encode *wanted, uint32_t bits, int32_t *out)
 {
     uint32_t most = bits >= 9 ? 255 : ((1u << bits) - 1) / 2;
@@ -216,7 +222,9 @@ static charls_jpegls_errc encode_once(const struct hilum_frame *frame, const voi
     return code;
 }
 
-/* Nearly all pictures become smaller; noise may take four bytes a byte (its longest code is 32 bits). */
+/* Nearly all pictures become smaller; noise may take four bytes a byte (its longest code is 32
+ * bits). First with room for the frame and an eighth, which is enough for every picture but
+ * noise; then with four times that. */
 static hilum_rc encode_pixels(void *self, const struct hilum_frame *frame, const void *src,
                               int32_t near_lossless, struct hilum_sink *out, uint64_t *written)
 {
@@ -246,6 +254,8 @@ static bool is_direct(const struct hilum_frame *frame, const struct hilum_frame 
     return is_clean && is_same_layout(frame, layout);
 }
 
+/* bits: what must come back. Two's complement of n bits is encoded as if it were unsigned,
+ * hence no loss where there is a negative: near its wrap an error of one would be one of all. */
 static hilum_rc encode(void *self, const struct hilum_frame *frame, const void *src, uint64_t n,
                        const struct hilum_encode *wanted, struct hilum_sink *out,
                        struct hilum_encoded *done)

@@ -7,6 +7,7 @@
 
 #include "codec_common.h"
 
+/* Of 16 numbers of 32 bits: how many segments, and where each of at most 15 begins (G.5). */
 enum { HEADER = 64, SEGMENTS_MAX = 15, RUN_MAX = 128 };
 
 /* One frame as segments: how many, and how many bytes each of them unpacks to. */
@@ -19,6 +20,7 @@ struct layout {
     bool is_planar;
 };
 
+/* segments is at most 15: three samples of 32 bits take 12, four of them do not fit. */
 static hilum_rc layout_of(void *self, const struct hilum_frame *frame, struct layout *out)
 {
     uint64_t n = hilum_frame_bytes(frame);
@@ -40,7 +42,8 @@ static hilum_rc layout_of(void *self, const struct hilum_frame *frame, struct la
     return HILUM_OK;
 }
 
-/* Where the bytes of segment i lie in the native frame, and how far apart. */
+/* Where the bytes of segment i lie in the native frame, and how far apart. Byte 0 of a
+ * segment's sample is the most significant, of a native one the least. */
 static size_t place_of(const struct layout *layout, uint32_t i, size_t *step)
 {
     uint32_t sample = i / layout->bytes, byte = layout->bytes - 1 - i % layout->bytes;
@@ -65,7 +68,9 @@ static void put32(uint8_t *p, uint32_t value)
 
 /* ---- decoding ---- */
 
-/* Unpacks up to `want` bytes; returns how many there were. */
+/* Unpacks up to `want` bytes; returns how many there were. PackBits (G.3.2): 0 to 127 literal
+ * bytes more, 129 to 255 repeats, 128 nothing. Counts are cut to what is wanted and to what
+ * there is. */
 static size_t unpack(const uint8_t *p, const uint8_t *end, size_t want, uint8_t *to, size_t step)
 {
     size_t done = 0;
@@ -94,7 +99,8 @@ static size_t unpack(const uint8_t *p, const uint8_t *end, size_t want, uint8_t 
     return done;
 }
 
-/* The bounds of segment i; false: the header is no header. */
+/* The bounds of segment i; false: the header is no header. The end of one is where the next
+ * begins: the header has no lengths. */
 static bool segment_of(const struct codec_bytes *stream, uint32_t segments, uint32_t i,
                        const uint8_t **begin, const uint8_t **end)
 {
@@ -110,6 +116,7 @@ static bool segment_of(const struct codec_bytes *stream, uint32_t segments, uint
     return true;
 }
 
+/* Goes on after a damaged segment: the other bytes or colours are still a picture. */
 static hilum_rc decode_segments(void *self, const struct codec_bytes *stream,
                                 const struct layout *layout, uint8_t *dst)
 {
@@ -189,7 +196,8 @@ static size_t run_at(const uint8_t *p, const uint8_t *end)
     return n;
 }
 
-/* One row; a run of two bytes is worth a packet of its own only where no literal is open. */
+/* One row; a run of two bytes is worth a packet of its own only where no literal is open. A
+ * row at a time: a packet may not go over its end (G.3.1). */
 static uint8_t *pack_row(const uint8_t *p, const uint8_t *end, uint8_t *to)
 {
     uint8_t *literal = NULL; /* head of the open literal packet */
@@ -212,6 +220,7 @@ static uint8_t *pack_row(const uint8_t *p, const uint8_t *end, uint8_t *to)
     return to;
 }
 
+/* Of even length (G.3). */
 static uint8_t *pack_segment(const struct layout *layout, const uint8_t *src, uint32_t i,
                              uint8_t *plane, uint8_t *to)
 {

@@ -10,7 +10,8 @@ struct ellipsoid {
     double hu;
 };
 
-/* Later ones lie inside earlier ones. */
+/* Later ones lie inside earlier ones. The order is the picture: what comes later replaces what
+ * it lies in. */
 static const struct ellipsoid organs[] = {
     {0, 0, 0, 170, 115, 400, 35},   /* body wall */
     {0, 2, 0, 158, 104, 390, -90},  /* fat */
@@ -92,6 +93,8 @@ static double chord(const struct ellipsoid *e, double x, double z)
     return rest > 0 ? 2 * e->b * sqrt(rest) : 0;
 }
 
+/* Analytic, not a sum of samples: the nine million pixels of a radiograph are made in a
+ * moment. */
 double chest_projection(double x, double z)
 {
     /* Each organ replaces what it lies in: wall 35 HU -> fat -> muscle -> organ. */

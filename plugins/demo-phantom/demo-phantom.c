@@ -21,6 +21,7 @@ struct walk {
     unsigned char skip[16]; /* by picture */
 };
 
+/* Called by the host's sender when it has room for the next: one object at a time in memory. */
 static hilum_rc next_object(void *arg, const void **part10, uint64_t *n)
 {
     struct walk *walk = arg;
@@ -53,7 +54,8 @@ static hilum_rc count_one(void *arg, const struct hilum_object_ref *object)
     return HILUM_OK;
 }
 
-/* Objects of this picture's series that the catalogue has already. */
+/* Objects of this picture's series that the catalogue has already. An error counts as none:
+ * they are sent then, and the server knows duplicates. */
 static int count_stored(const struct demo *demo, const struct picture *picture)
 {
     char study[UID_SIZE], series[UID_SIZE];
@@ -67,6 +69,7 @@ static int count_stored(const struct demo *demo, const struct picture *picture)
     return count;
 }
 
+/* By DICOM to our own address, as a modality would: what the demo shows is the whole way in. */
 static hilum_rc send_demo(void *arg, struct hilum_call *call)
 {
     const struct demo *demo = arg;

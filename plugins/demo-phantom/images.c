@@ -5,7 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* A small reproducible noise generator: the demo's objects are the same bytes everywhere. */
+/* A small reproducible noise generator: the demo's objects are the same bytes everywhere.
+ * Knuth's constants; the sum of four evens out to a bell. */
 static double noise(uint64_t *state)
 {
     double sum = 0;
@@ -55,7 +56,8 @@ static void put_ct_window(struct file *file, const char *center, const char *wid
     put_text(file, 0x00281053, "DS", "1");
 }
 
-/* 64 slices of 3 mm, 512 x 512 of 0.703125 mm: the geometry of a calcium score scan. */
+/* 64 slices of 3 mm, 512 x 512 of 0.703125 mm: the geometry of a calcium score scan. Stored as
+ * 12 bits with an intercept of -1024 (PS3.3 C.11.1). */
 void write_ct(struct file *file, const struct picture *picture, int index)
 {
     enum { N = 512 };

@@ -1,5 +1,11 @@
 /* Inside of demo-phantom: a writer of Part 10 files and the pictures it writes.
- * Knows nothing of the host. SPDX-License-Identifier: Apache-2.0 */
+ * Knows nothing of the host.
+ *
+ * Everything is computed, nothing is read: the same bytes on every machine and at every time, so
+ * that tests can compare digests, and there is no patient whose consent is needed. demo-phantom.c
+ * is the plugin, write-files.c a program that writes the same as files.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PHANTOM_H
 #define PHANTOM_H
 

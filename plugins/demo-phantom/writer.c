@@ -18,6 +18,7 @@ void file_fini(struct file *file)
     *file = (struct file){0};
 }
 
+/* The pointer is good until the next call, which may move all of it. */
 static uint8_t *reserve(struct file *file, size_t n)
 {
     if (file->n + n > file->cap) {
@@ -117,6 +118,7 @@ uint8_t *put_pixels(struct file *file, const char vr[2], size_t n)
     return at;
 }
 
+/* The group's length is filled in when the group is there (PS3.10 7.1). */
 void file_begin(struct file *file, const char *sop_class, const char *sop_instance)
 {
     uint8_t *preamble = reserve(file, 128);

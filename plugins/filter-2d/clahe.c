@@ -1,4 +1,9 @@
 /* Contrast-limited adaptive histogram equalisation: tiles with a curve each, blended between their centres.
+ *
+ * Zuiderveld 1994. A curve for each tile takes contrast from where there is little to tell to
+ * where there is much; the limit keeps noise in flat tiles from becoming a texture. Tiles are
+ * blended, or their borders would show.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "filter.h"
 
@@ -6,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* 1024 curves of 1024 bins: 4 MiB. 10 bits are finer than a screen shows. */
 enum { TILES_MAX = 32, BINS = 1024 };
 
 struct clahe {
@@ -21,7 +27,8 @@ static uint32_t bin_of(const struct clahe *c, float value)
     return at > 0 ? (at < BINS ? (uint32_t)at : BINS - 1) : 0;
 }
 
-/* What rises above the limit is spread over all bins, as often as that lifts others above it. */
+/* What rises above the limit is spread over all bins, as often as that lifts others above it.
+ * Eight rounds at most: what is still above the limit then is little. */
 static void clip_bins(float *bins, double limit)
 {
     for (int round = 0; round < 8; round++) {
@@ -38,6 +45,8 @@ static void clip_bins(float *bins, double limit)
     }
 }
 
+/* Bounds by the same division for neighbours: no pixel is left out or counted twice. In the
+ * middle of a bin (here / 2): black stays near black. */
 static void make_curve(const struct clahe *c, const struct plane *plane, uint32_t tx, uint32_t ty)
 {
     float *bins = c->curves + ((size_t)ty * c->tiles + tx) * BINS;
@@ -57,7 +66,8 @@ static void make_curve(const struct clahe *c, const struct plane *plane, uint32_
     }
 }
 
-/* The two tiles beside a place and how much of it is the second's. */
+/* The two tiles beside a place and how much of it is the second's. Beyond the outermost
+ * centres the outermost tile's curve alone. */
 static void between(uint32_t at, uint32_t side, uint32_t tiles, uint32_t *a, uint32_t *b, float *t)
 {
     float place = ((float)at + 0.5f) * (float)tiles / (float)side - 0.5f;
@@ -87,6 +97,7 @@ static void bend(const struct clahe *c, struct plane *plane)
     }
 }
 
+/* curves are this call's own: the parameters are shared by channels and may not be changed. */
 static hilum_rc clahe_plane(const struct filter *filter, struct plane *plane, const void *arg)
 {
     struct clahe c = *(const struct clahe *)arg;

@@ -55,6 +55,7 @@ static hilum_rc check_frame(const struct filter *filter, const struct hilum_fram
                        "filters take grey or RGB pictures of 8 or 16 bits, not this");
 }
 
+/* out->size is the caller's word on how much of the structure it knows, and is kept. */
 hilum_rc filter_plan(void *self, const char *parameters_json, const struct hilum_frame *in,
                      struct hilum_frame *out)
 {
@@ -74,6 +75,8 @@ hilum_rc filter_plan(void *self, const char *parameters_json, const struct hilum
     return rc;
 }
 
+/* Plans again: what the caller got from plan() may have been for another picture. in[0] says
+ * what comes out; the others only have to be of a kind that is taken. */
 hilum_rc filter_apply(void *self, const char *parameters_json, const struct hilum_image *in,
                       uint32_t n, void *dst, uint64_t dst_size)
 {

@@ -1,5 +1,15 @@
 /* What the files of filter-2d share. A picture's samples become planes of single precision, a filter works on these, and
- * they become samples again. Knows nothing of rendering and of data sets. SPDX-License-Identifier: Apache-2.0 */
+ * they become samples again. Knows nothing of rendering and of data sets.
+ *
+ * One call, all of it: filter_apply() (filter-2d.c) checks parameters and pictures, loads each
+ * channel into a plane (plane.c), lets the filter change it, and stores it back rounded. Single
+ * precision holds every sample of 16 bits exactly. On any thread, many at once; nothing is kept
+ * between calls.
+ *
+ * Filters see stored values, not what a window makes of them: a gain means the same for every
+ * viewer.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef FILTER_2D_H
 #define FILTER_2D_H
 
@@ -12,6 +22,7 @@
 #include "hilum/host.h"
 #include "hilum/operator.h"
 
+/* Three sigma of the largest (20), and some to spare. */
 enum { RADIUS_MAX = 64 };
 
 struct filter {
@@ -19,7 +30,8 @@ struct filter {
     hilum_self *self;
 };
 
-/* One channel. Rows follow each other without gaps. */
+/* One channel. Rows follow each other without gaps. values NULL: there is none, plane_fini
+ * takes it. */
 struct plane {
     uint32_t width, height;
     float *values;
@@ -51,7 +63,7 @@ struct filter_kind {
     ",\"default\":" usual "}"
 #define OBJECT(members) "{\"type\":\"object\",\"properties\":{" members "}}"
 
-/* What `self` of an operator is. */
+/* What `self` of an operator is. One for each table, in the plugin's state. */
 struct filter_instance {
     struct filter filter;
     const struct filter_kind *kind;
@@ -89,7 +101,8 @@ void plane_store(const struct plane *plane, const struct hilum_frame *frame, uin
 void plane_range(const struct hilum_frame *frame, float *least, float *most);
 /* Row y with its ends repeated `radius` times on both sides: width + 2 * radius values. */
 void plane_widen(const struct plane *plane, uint32_t y, int radius, float *out);
-/* Gaussian, sigma in pixels, over 0; borders are repeated. */
+/* Gaussian, sigma in pixels, over 0; borders are repeated. Two passes of one dimension: its
+ * work grows with sigma, not with its square. */
 hilum_rc plane_blur(const struct filter *filter, const struct plane *from, double sigma,
                     struct plane *out);
 

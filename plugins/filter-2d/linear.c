@@ -8,6 +8,7 @@
 
 /* ---- smooth ---- */
 
+/* The plane is replaced: a blur cannot be made in place. */
 static hilum_rc smooth_plane(const struct filter *filter, struct plane *plane, const void *arg)
 {
     struct plane soft;
@@ -38,7 +39,8 @@ struct unsharp {
     double sigma, amount, threshold;
 };
 
-/* value + amount * (value - soft), where the difference is more than the threshold. */
+/* value + amount * (value - soft), where the difference is more than the threshold. Threshold
+ * in stored values; a mask instead of a branch. */
 static void add_difference(float *values, const float *soft, size_t n, float amount,
                            float threshold)
 {
@@ -101,6 +103,7 @@ static void row_take(const struct plane *plane, int64_t y, float *out)
     plane_widen(plane, (uint32_t)(y < 0 ? 0 : y > last ? last : y), 1, out);
 }
 
+/* Three rows go round: each is widened once. */
 static hilum_rc each_row(const struct filter *filter, struct plane *plane, double amount,
                          void (*run)(const struct rows *rows, float amount, float *out, size_t n))
 {
@@ -170,6 +173,7 @@ const struct filter_kind filter_sharpen = {
 
 /* ---- edges: the length of Sobel's gradient ---- */
 
+/* Divided by 4: a step of one value yields one. */
 static void edge_row(const struct rows *r, float amount, float *out, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

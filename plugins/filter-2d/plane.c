@@ -25,6 +25,7 @@ void plane_range(const struct hilum_frame *frame, float *least, float *most)
     *most = is_signed ? values / 2 - 1 : values - 1;
 }
 
+/* Not set to anything: whoever makes one fills it. */
 hilum_rc plane_make(const struct filter *filter, uint32_t width, uint32_t height, struct plane *out)
 {
     *out = (struct plane){width, height, NULL};
@@ -40,7 +41,7 @@ void plane_fini(struct plane *plane)
     plane->values = NULL;
 }
 
-/* Bits above the stored ones may hold overlays. */
+/* Bits above the stored ones may hold overlays. Single precision is exact up to 24 bits. */
 static float value_of(const struct hilum_frame *frame, const uint8_t *p)
 {
     uint32_t raw = frame->bits_allocated == 8 ? p[0] : p[0] | (uint32_t)p[1] << 8;
@@ -64,6 +65,8 @@ hilum_rc plane_load(const struct filter *filter, const struct hilum_image *image
     return rc;
 }
 
+/* "value > least ? ..." also catches NaN: it becomes the least value, not anything. Bits above
+ * the stored ones become the sign, or zero. */
 void plane_store(const struct plane *plane, const struct hilum_frame *frame, uint32_t channel,
                  void *dst)
 {
@@ -84,7 +87,8 @@ void plane_store(const struct plane *plane, const struct hilum_frame *frame, uin
 
 /* ---- sums of rows ---- */
 
-/* sum += weight * from. */
+/* sum += weight * from. The one loop that all blurring spends its time in. Unaligned loads:
+ * rows begin anywhere. */
 static void add_row(const float *from, float weight, size_t n, float *sum)
 {
     const simde__m128 w = simde_mm_set1_ps(weight);
@@ -97,7 +101,8 @@ static void add_row(const float *from, float weight, size_t n, float *sum)
         sum[i] += weight * from[i];
 }
 
-/* Weights of one half, the middle first; all of them together are 1. Returns the radius. */
+/* Weights of one half, the middle first; all of them together are 1. Returns the radius. Cut
+ * at three sigma and made to sum to 1, so that flat areas keep their value. */
 static int gaussian(double sigma, float weights[RADIUS_MAX + 1])
 {
     int radius = (int)ceil(3 * sigma);
@@ -122,6 +127,7 @@ void plane_widen(const struct plane *plane, uint32_t y, int radius, float *out)
     memcpy(out + radius, row, plane->width * sizeof *out);
 }
 
+/* The row is widened first, so that the loop needs no bounds. */
 static void blur_across(struct plane *plane, const float *weights, int radius, float *wide)
 {
     for (uint32_t y = 0; y < plane->height; y++) {
@@ -133,6 +139,7 @@ static void blur_across(struct plane *plane, const float *weights, int radius, f
     }
 }
 
+/* Rows as wholes: memory is read along, never down. */
 static void blur_down(const struct plane *from, const float *weights, int radius, struct plane *out)
 {
     int64_t last = (int64_t)from->height - 1;
@@ -166,6 +173,7 @@ hilum_rc plane_blur(const struct filter *filter, const struct plane *from, doubl
     return HILUM_OK;
 }
 
+/* Each channel for itself: colours are filtered as three greys. */
 hilum_rc filter_channels(const struct filter *filter, const struct hilum_image *in, void *dst,
                          hilum_rc (*change)(const struct filter *filter, struct plane *plane,
                                             const void *arg),

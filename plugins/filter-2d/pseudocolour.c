@@ -66,6 +66,7 @@ static const struct colours *scale_of(const json_t *parameters)
     return NULL;
 }
 
+/* Over all bits: 16 where there were 12, so that steps of colour are as fine as those of grey. */
 static hilum_rc plan(const struct filter *filter, const json_t *parameters,
                      const struct hilum_frame *in, struct hilum_frame *out)
 {
@@ -82,6 +83,7 @@ static hilum_rc plan(const struct filter *filter, const json_t *parameters,
     return HILUM_OK;
 }
 
+/* shade: 0 to 1. */
 static float colour_at(const struct colours *scale, float shade, uint32_t channel)
 {
     float at = shade * (STOPS - 1);

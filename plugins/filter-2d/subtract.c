@@ -27,6 +27,7 @@ static hilum_rc read_parameters(const struct filter *filter, const json_t *param
     return rc;
 }
 
+/* Unsigned with the middle for nothing: contrast may go both ways. */
 static hilum_rc plan(const struct filter *filter, const json_t *parameters,
                      const struct hilum_frame *in, struct hilum_frame *out)
 {
@@ -39,6 +40,7 @@ static hilum_rc plan(const struct filter *filter, const json_t *parameters,
     return read_parameters(filter, parameters, &s);
 }
 
+/* Bilinear; outside the border's value, so that a shifted mask leaves no frame. */
 static float at(const struct plane *plane, double x, double y)
 {
     double right = plane->width - 1.0, bottom = plane->height - 1.0;
@@ -53,7 +55,9 @@ static float at(const struct plane *plane, double x, double y)
            (low[x0] * (1 - tx) + low[x1] * tx) * ty;
 }
 
-/* Logarithms of what is over 0, scaled so that full contrast is as large as in the linear case. */
+/* Logarithms of what is over 0, scaled so that full contrast is as large as in the linear
+ * case. Of attenuation: the logarithm of what came through is the thickness of what is in
+ * between. */
 static void to_logarithms(struct plane *plane, const struct hilum_frame *frame)
 {
     float least, most;
@@ -76,6 +80,7 @@ static void subtract(struct plane *image, const struct plane *mask, const struct
     }
 }
 
+/* in[0] is the picture, in[1] the mask: of one size, of any depth each. */
 static hilum_rc apply(const struct filter *filter, const json_t *parameters,
                       const struct hilum_image *in, void *dst)
 {
