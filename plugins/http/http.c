@@ -17,8 +17,9 @@
 /* A route that does not return keeps everything it uses: nothing is freed then, the process is
  * about to end. */
 enum {
-    CUT_MAX_MS = 3000, /* for connections to notice that they are cut */
-    FINI_MAX_MS = 5000 /* after the drain: routes that still do not return are given up */
+    SILENT_MAX_MS = 10000, /* after the door is closed */
+    CUT_MAX_MS = 3000,     /* for connections to notice that they are cut */
+    FINI_MAX_MS = 5000     /* after the drain: routes that still do not return are given up */
 };
 
 #define AT(member) offsetof(struct http_conf, member)
@@ -180,6 +181,7 @@ static void http_drain(void *state, uint32_t deadline_ms)
 {
     struct http_server *server = state;
     http_leave(server);
+    http_leave_idle(server);
     if (http_leave_wait(server, deadline_ms, true))
         return;
     pthread_mutex_lock(&server->lock);
@@ -190,7 +192,8 @@ static void http_drain(void *state, uint32_t deadline_ms)
 
 /* What takes long goes on here while the next version answers already. Asked again with
  * deadline 0 until all have left (HILUM_EAGAIN: some have not). Sessions are saved at the
- * first call, before the next version loads them. */
+ * first call, before the next version loads them. Who is silent may be a command at work, such as
+ * the one that asked for this swap; after a while it is who listens to events, and comes again. */
 static hilum_rc http_hand_over(void *state, uint32_t deadline_ms)
 {
     struct http_server *server = state;
@@ -199,6 +202,8 @@ static hilum_rc http_hand_over(void *state, uint32_t deadline_ms)
         deadline_ms == 0 ? http_is_left(server) : http_leave_wait(server, deadline_ms, false);
     if (deadline_ms > 0)
         http_sessions_save(server);
+    else if (http_now_ms() - server->left_ms > SILENT_MAX_MS)
+        http_leave_idle(server);
     return is_left ? HILUM_OK : HILUM_EAGAIN;
 }
 

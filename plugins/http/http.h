@@ -299,6 +299,7 @@ struct http_server {
     bool is_draining, is_stopping, is_watched_out;
     bool is_cut;                 /* bodies that still leave are cut short */
     atomic_bool says_close;      /* each answer is the last one of its connection */
+    int64_t left_ms;             /* since when */
     pthread_t *workers, watcher; /* threads are made as they are wanted: up to workers + bodies */
     unsigned n_workers;
     bool has_watcher;
@@ -373,6 +374,8 @@ int64_t http_now_ms(void);
 
 /* leave.c: no new connections, and those there are end one by one; once, the rest of the server goes on. */
 void http_leave(struct http_server *server);
+/* Bodies that have nothing to say, and exchanges that are kept, end too. */
+void http_leave_idle(struct http_server *server);
 /* True: all have left. False: ms have passed, or (not for_long_ones) those who are left take long. */
 bool http_leave_wait(struct http_server *server, uint32_t ms, bool for_long_ones);
 bool http_is_left(struct http_server *server);

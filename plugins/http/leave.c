@@ -60,7 +60,12 @@ void http_leave(struct http_server *server)
 {
     if (atomic_exchange(&server->says_close, true))
         return;
+    server->left_ms = http_now_ms();
     http_quiesce(server);
+}
+
+void http_leave_idle(struct http_server *server)
+{
     pthread_mutex_lock(&server->lock);
     server->is_draining = true;
     pthread_cond_broadcast(&server->watched);

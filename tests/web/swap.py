@@ -2,7 +2,7 @@
 """`hilum plugin swap http` under load: clients with a connection kept, clients with a new one for each request, one that sends a
 body slowly, one that reads a study slowly, one that listens to events, one that has signed in, one that keeps a connection it does not
 use. Versions are the same file with another number in it. SPDX-License-Identifier: Apache-2.0"""
-import http.client, os, re, socket, sys, tempfile, threading, time, urllib.parse
+import http.client, os, re, socket, subprocess, sys, tempfile, threading, time, urllib.parse
 
 import numpy, pydicom
 from pydicom.dataset import FileMetaDataset
@@ -180,6 +180,10 @@ def main():
     equal("each version ended with its last answer", True, until(lambda: threads_of(hilum.process.pid) <= before + 2))
     print(f"{sum(a.answers for a in askers)} answers over {SWAPS} swaps of up to {longest * 1000:.0f} ms; "
           f"the one that waited longest: {max(a.longest for a in askers) * 1000:.0f} ms")
+    token = hilum.cli("token", "create", "operator", "administrator")["token"]
+    asked = subprocess.run([f"{BUILD}/bin/hilum", "--server", f"http://127.0.0.1:{port}", "--json", "plugin", "swap", "http", "--file", files[0][0]],
+                           capture_output=True, text=True, env={**os.environ, "HILUM_TOKEN": token, "no_proxy": "*"})
+    equal("a swap asked for through the version that goes is answered", (0, ""), (asked.returncode, asked.stderr))
     equal("it stops in order", 0, hilum.stop())
     verdict()
 
