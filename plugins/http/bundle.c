@@ -20,6 +20,8 @@ enum { NAME_MAX_BYTES = 255, HASH_MIN = 8 };
 
 /* ---- names ---- */
 
+/* By the ending, never by looking at the bytes: with nosniff a browser believes what is said
+ * here. Without charset a script would be read in the page's. */
 const char *http_media_type(const char *path)
 {
     static const struct {
@@ -149,6 +151,8 @@ static hilum_rc describe(hilum_http *http, const char *path, const struct stat *
     return rc;
 }
 
+/* Opened first, described by the descriptor's own stat: a bundle that is replaced meanwhile
+ * cannot give the head of one file with the body of another. */
 hilum_rc http_respond_file(hilum_http *http, const char *root, const char *path)
 {
     const struct http_server *server = http->server;

@@ -31,6 +31,8 @@ enum { SWALLOW_MAX = 1024 * 1024 }; /* of a body nobody wants, so that the answe
 
 /* ---- connections ---- */
 
+/* ::ffff:a.b.c.d is written as IPv4: rules and limits by address are to see one client,
+ * whichever socket it came by. */
 static void address_text(const struct sockaddr *address, struct http_conn *conn)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
@@ -135,6 +137,7 @@ static void active_link(struct http_server *server, struct hilum_http *request)
     pthread_mutex_unlock(&server->lock);
 }
 
+/* Wakes who waits for the last request (server->idle), in drain. */
 static void active_unlink(struct http_server *server, struct hilum_http *request)
 {
     pthread_mutex_lock(&server->lock);
@@ -149,6 +152,8 @@ static void active_unlink(struct http_server *server, struct hilum_http *request
     pthread_mutex_unlock(&server->lock);
 }
 
+/* On the thread of the connection's loop, before the body or a worker is there; linked last,
+ * when all of it is set. calloc: everything not named is nothing. */
 static struct hilum_http *request_new(struct http_server *server, struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
@@ -192,6 +197,8 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
     return request;
 }
 
+/* Unlinked first: the lists and the drain must not find one that is half gone. Nobody else
+ * holds it any more: MHD has told that the exchange is over. */
 static void request_free(struct hilum_http *request)
 {
     struct http_server *server = request->server;
@@ -231,6 +238,8 @@ static void access_log(const struct hilum_http *request)
     server->host->log(server->self, HILUM_LOG_INFO, line);
 }
 
+/* status / 100 % 6: a status from a plugin out of range counts somewhere, never outside the
+ * array. */
 static void count(struct hilum_http *request)
 {
     struct http_route *route = request->match.route;
@@ -343,6 +352,8 @@ static const char *header_of(const struct hilum_http *request, const char *name)
     return value != NULL ? value : "";
 }
 
+/* Names and values are decoded here once, '+' as a space: handlers see text. A field that is
+ * not well-formed makes the number of fields impossible, which begin() takes for a refusal. */
 static enum MHD_Result query_add(void *arg, enum MHD_ValueKind kind, const char *key,
                                  const char *value)
 {
@@ -387,6 +398,8 @@ static bool is_length_ambiguous(const struct hilum_http *request)
     return lengths + encodings > 1;
 }
 
+/* False: 400. Two lengths, or a length beside chunks, are refused and not decided (RFC 9112
+ * 6.3): a proxy before us may have decided otherwise. */
 static bool head_read(struct hilum_http *request, const char *method)
 {
     struct hilum_http_request *asked = &request->asked;
@@ -555,6 +568,8 @@ static enum MHD_Result body(struct hilum_http *request, const char *bytes, size_
     return MHD_YES;
 }
 
+/* The body is whole. The worker may have been given the request before (it reads while bytes
+ * come): then it is only told; else it is put into the queue now. */
 static enum MHD_Result finish(struct hilum_http *request)
 {
     pthread_mutex_lock(&request->lock);
@@ -577,6 +592,8 @@ static enum MHD_Result finish(struct hilum_http *request)
     return answer(request);
 }
 
+/* MHD calls it once with the head, then for each piece of the body, then with none left; every
+ * call on the connection's loop. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *bytes,
                                   size_t *n, void **context)

@@ -25,6 +25,7 @@ struct http_chunk {
     _Alignas(16) char bytes[];
 };
 
+/* For what lives as long as the exchange: nothing is freed alone. Aligned to 16 bytes. */
 void *http_arena_take(struct http_arena *arena, size_t n)
 {
     struct http_chunk *chunk = arena->first;
@@ -270,6 +271,8 @@ static hilum_rc writable(hilum_http *http)
                : fail(http, HILUM_EINVAL, "no response is begun, or it has ended");
 }
 
+/* Pieces that are written one after the other grow one buffer; lend() and write_fd() close it
+ * (open_piece 0). */
 static hilum_rc api_write(hilum_http *http, const void *bytes, uint64_t n)
 {
     hilum_rc rc = writable(http);
@@ -385,6 +388,7 @@ static uint32_t status_of(hilum_rc rc)
     }
 }
 
+/* RFC 9110's own words; a status without one here is told as a fault of ours. */
 static const char *title_of(uint32_t status)
 {
     switch (status) {

@@ -90,6 +90,7 @@ static void locks_init(struct http_server *server)
     pthread_condattr_destroy(&monotonic);
 }
 
+/* Routes are only declared: nothing listens before start(). */
 static hilum_rc http_init(const struct hilum_host *host, hilum_self *self, const void *conf,
                           void **state)
 {

@@ -270,6 +270,8 @@ static bool is_forged(const struct hilum_http *request, const char *csrf)
            gnutls_memcmp(shown, csrf, strlen(csrf)) != 0;
 }
 
+/* The request remembers its cookie also when it is refused for the missing secret: signing out
+ * needs it. */
 static hilum_rc check_session(struct hilum_http *request, uint32_t *status,
                               struct http_identity *out)
 {
@@ -295,6 +297,8 @@ static hilum_rc check_certificate(const struct hilum_http *request, struct http_
     return http_check(request->server, &shown, out) == HILUM_OK ? HILUM_OK : HILUM_ENOTFOUND;
 }
 
+/* server->lock: the limit of requests of one user (worker.c) reads request->user of all
+ * others. */
 static hilum_rc somebody(struct hilum_http *request, const struct http_identity *known)
 {
     const struct http_server *server = request->server;
@@ -326,6 +330,9 @@ static bool is_private(const struct hilum_http *request)
     return request->is_loopback;
 }
 
+/* Once a request, on its worker. Order: who shows a password or token in the header is that,
+ * whatever cookie a browser sent along; a certificate only where neither is there. Another
+ * site's page is refused before all of it: by then nothing has been looked up. */
 hilum_rc http_identify(struct hilum_http *request, uint32_t *status)
 {
     const struct http_server *server = request->server;

@@ -26,6 +26,7 @@ struct page {
 static hilum_rc put(struct page *page, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* A line that does not fit is a fault of ours, not a short answer. */
 static hilum_rc put(struct page *page, const char *format, ...)
 {
     char line[400];
@@ -64,6 +65,7 @@ static hilum_rc put_route(struct page *page, struct http_route *route)
     return rc;
 }
 
+/* Three numbers of one moment, under the lock; counters without it. */
 static hilum_rc put_server(struct page *page, struct http_server *server)
 {
     pthread_mutex_lock(&server->lock);
@@ -88,6 +90,7 @@ static hilum_rc write_kernel(void *arg, const void *bytes, uint64_t n)
     return page->api->write(page->http, bytes, n);
 }
 
+/* Routes nobody asked for are left out: hundreds of lines of zeros help nobody. */
 static hilum_rc metrics(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     struct http_server *server = self;

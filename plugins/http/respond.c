@@ -140,6 +140,8 @@ static void headers_add(struct hilum_http *request)
 
 /* ---- compression ---- */
 
+/* Texts of ours only: pictures and DICOM objects are dense already, and compressing them would
+ * cost their ranges. */
 static bool is_compressible(const char *media_type)
 {
     static const char *const types[] = {"application/dicom+json",
@@ -276,6 +278,8 @@ static bool map_piece(struct body *body, const struct http_piece *piece, const v
     return true;
 }
 
+/* A piece of a file is mapped: MHD sends vectors of memory only. What is empty is left out,
+ * since a vector of nothing ends its loop. */
 static bool vectors_fill(struct body *body)
 {
     body->vectors = calloc(body->n_pieces + 1, sizeof *body->vectors);

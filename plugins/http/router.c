@@ -33,6 +33,7 @@ static pthread_mutex_t *serial_of(struct http_server *server, const struct http_
     return serial;
 }
 
+/* Cut at slashes in a copy: segments point into route->text. */
 static hilum_rc pattern_parse(struct http_server *server, struct http_route *route)
 {
     const char *name = route->table->cap.name;
@@ -51,6 +52,8 @@ static hilum_rc pattern_parse(struct http_server *server, struct http_route *rou
     return HILUM_OK;
 }
 
+/* A route says whom it is for, or the server does not start: one that forgot its permission
+ * would be open to all. */
 static hilum_rc load_one(struct http_server *server, const struct hilum_cap *cap, void *instance)
 {
     const struct hilum_route *table = (const struct hilum_route *)(const void *)cap;
@@ -74,6 +77,7 @@ static hilum_rc load_one(struct http_server *server, const struct hilum_cap *cap
     return HILUM_OK;
 }
 
+/* provider() pins each: their plugins stay until http_routes_free. */
 hilum_rc http_routes_load(struct http_server *server)
 {
     const struct hilum_host *host = server->host;
@@ -90,6 +94,8 @@ hilum_rc http_routes_load(struct http_server *server)
     return rc;
 }
 
+/* serial is shared by the routes of one plugin that is not to be called on several threads:
+ * freed with the last of them. */
 void http_routes_free(struct http_server *server)
 {
     for (unsigned i = server->n_routes; i-- > 0;) {
@@ -177,6 +183,7 @@ static bool rest_join(struct http_match *match, const char *const *segments, uns
     return true;
 }
 
+/* Values are decoded segments; {path...} is joined again, since a slash within it is a slash. */
 static bool params_fill(struct http_match *match, const char *const *segments, unsigned n)
 {
     const struct http_route *route = match->route;

@@ -294,6 +294,8 @@ static struct session *session_free_one(struct http_server *server)
     return NULL;
 }
 
+/* The cookie's secret is kept as a digest only: who reads this memory, or a core of it, cannot
+ * use it. The other secret (csrf) is told to the page and compared as it is. */
 hilum_rc http_session_begin(struct http_server *server, const struct http_identity *identity,
                             char cookie[HTTP_SECRET_TEXT], char csrf[HTTP_SECRET_TEXT])
 {
@@ -371,6 +373,8 @@ void http_session_end(struct http_server *server, const char *cookie)
     pthread_mutex_unlock(&all->lock);
 }
 
+/* cookie: of the session that goes on (a user who changed a password stays); NULL: none.
+ * Remembered basic sign-ins end too. */
 void http_sessions_end(struct http_server *server, const char *user, const char *cookie)
 {
     struct http_sessions *all = server->sessions;

@@ -23,6 +23,8 @@ struct form {
 
 /* ---- forms ---- */
 
+/* In place, in form->text, which is wiped with the passwords in it. Beyond FORM_MAX and FIELDS
+ * nothing is read: names not found are refused by who needs them. */
 static hilum_rc form_read(hilum_http *http, struct form *form)
 {
     const struct http_server *server = http->server;

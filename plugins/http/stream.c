@@ -19,6 +19,7 @@
 /* What the library asks for at once. */
 enum { BLOCK = 128 * 1024, TOUCH = 4096 };
 
+/* is_ended: nothing can be written beside a source. total may be HILUM_LENGTH_UNKNOWN: chunks. */
 hilum_rc http_stream(struct hilum_http *request, uint32_t status, const char *media_type,
                      uint64_t length, const struct hilum_http_source *source)
 {
@@ -52,6 +53,8 @@ static void touch(const uint8_t *bytes, uint64_t n)
         sum = (uint8_t)(sum + bytes[at]);
 }
 
+/* The piece is the source's memory, lent until the next call: it is not asked for more before
+ * MHD has taken all of it. */
 static hilum_rc fetch(struct hilum_http *request)
 {
     const void *bytes = NULL;
@@ -175,6 +178,8 @@ static bool pull(struct hilum_http *request)
     return false;
 }
 
+/* A worker's turn; when the client went away during it, ending the request fell to this
+ * thread. */
 void http_stream_pull(struct hilum_http *request)
 {
     if (!pull(request))

@@ -63,6 +63,8 @@ static int belong_together(const struct pair *pair)
     return rc;
 }
 
+/* All into a new pair, which takes the old one's place only when every step was good: a
+ * half-written file on reload changes nothing. The key's text is wiped. */
 static int pair_load(const struct http_conf *conf, struct pair *pair)
 {
     gnutls_datum_t cert = {0}, key = {0};

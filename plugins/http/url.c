@@ -150,6 +150,7 @@ static const char *strong(const char *etag)
     return strncmp(etag, "W/", 2) == 0 ? etag + 2 : etag;
 }
 
+/* Weakly (RFC 9110 13.1.2): "W/" is passed over on both sides. */
 bool http_etag_matches(const char *header, const char *etag)
 {
     const char *wanted = strong(etag);
@@ -184,6 +185,7 @@ static int quality(const char *text, size_t n)
     return value > 1000 ? 1000 : value;
 }
 
+/* In thousandths, 0: not taken. A coding that is named goes before "*", wherever it stands. */
 int http_accepts_coding(const char *header, const char *coding)
 {
     int any = 0;

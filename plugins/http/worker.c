@@ -117,6 +117,8 @@ static hilum_rc run(struct hilum_http *request)
     return rc;
 }
 
+/* What a handler kept (suspend) is finished by whoever resumes it, perhaps before run() has
+ * returned here: hence the lock, and nothing of the request is touched after. */
 static void serve(struct hilum_http *request)
 {
     const char *why = NULL;
@@ -315,6 +317,7 @@ static void *work(void *arg)
     return NULL;
 }
 
+/* The lock is held until all are made: none of them runs before the lists are whole. */
 hilum_rc http_workers_start(struct http_server *server)
 {
     server->last = &server->first;

@@ -35,6 +35,7 @@ const char *attribute_grouped(const struct scene *scene, uint32_t i, const char 
     return value != NULL ? value : attribute(scene, i, name);
 }
 
+/* Up to the first that is no finite number: what comes after it is in no known place. */
 size_t attribute_numbers(const char *value, double *out, size_t max)
 {
     size_t n = 0;
@@ -103,6 +104,8 @@ static bool is_listed(const struct scene *scene, uint32_t i, const char *path, u
     return false;
 }
 
+/* Without a list of images an item is for all of the series (PS3.3 C.11.8); with frames named,
+ * for those. */
 bool state_names(const struct scene *scene, uint32_t state, const char *item,
                  const struct hilum_slice *slice)
 {

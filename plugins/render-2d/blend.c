@@ -180,6 +180,8 @@ static bool colour_at(const struct picture *picture, double x, double y, double 
     return true;
 }
 
+/* For each pixel of the lower picture the place in the upper one; beyond its edge the lower
+ * shows alone. */
 static void mix(struct picture *picture, const struct picture *over, const struct affine *affine,
                 double opacity)
 {
@@ -210,6 +212,8 @@ static hilum_rc over_picture(const struct scene *scene, const struct blend *blen
     return rc == HILUM_OK ? picture_colour(scene->render, out) : rc;
 }
 
+/* The lower picture must have colours before the two are mixed: the upper one is shown in a
+ * palette as a rule. */
 hilum_rc blend_apply(const struct scene *scene, const struct request *request,
                      const struct blend *blend, struct picture *picture)
 {

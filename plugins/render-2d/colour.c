@@ -51,6 +51,7 @@ static uint8_t byte_at(const struct samples *s, uint64_t i)
     return (uint8_t)(bits >= 8 ? value >> (bits - 8) : value << (8 - bits));
 }
 
+/* The branch on the colour model is the same for all pixels of a picture: processors learn it. */
 static void convert(const struct samples *s, uint8_t *to)
 {
     uint64_t n = (uint64_t)s->frame.columns * s->frame.rows;

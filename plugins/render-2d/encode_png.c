@@ -75,6 +75,8 @@ static void write_all(png_structp png, png_infop info, const struct picture *pic
     png_write_end(png, info);
 }
 
+/* libpng ends by longjmp(): nothing that must be freed is made between setjmp and here, but
+ * for what png_destroy_write_struct frees. writer.rc says what went wrong. */
 hilum_rc encode_png(const struct render *render, const struct picture *picture,
                     const struct labels *labels, struct hilum_sink *out)
 {
@@ -93,6 +95,7 @@ hilum_rc encode_png(const struct render *render, const struct picture *picture,
     return writer.rc;
 }
 
+/* Little endian on every machine, as the caller was told. */
 hilum_rc encode_raw(const struct render *render, const struct picture *picture,
                     struct hilum_sink *out)
 {

@@ -35,6 +35,7 @@ static void turn_once(const struct picture *from, struct picture *to)
             memcpy(target + ((size_t)x * to->width + (from->height - 1 - y)) * unit, source, unit);
 }
 
+/* held: three channels of 16 bits. */
 static void flip(struct picture *picture)
 {
     size_t unit = (size_t)picture->channels * (picture->depth / 8), row = unit * picture->width;
@@ -49,6 +50,7 @@ static void flip(struct picture *picture)
     }
 }
 
+/* Quarter turns first, the mirror then, as PS3.3 C.10.6 has them applied. */
 hilum_rc picture_turn(const struct render *render, struct picture *picture, uint32_t turns,
                       bool is_flipped)
 {
@@ -195,6 +197,9 @@ static void finish(const struct hilum_slice *slice, struct layout *out)
     out->spacing[1] = spacing[1] / across;
 }
 
+/* Order: how the image is turned, what part of it is displayed (a region that was asked for
+ * outranks the state's), how far it is zoomed, and what size that comes to. Everything later
+ * is drawn by the layout's affine alone. */
 hilum_rc layout_make(const struct scene *scene, const struct request *request,
                      const struct hilum_slice *slice, struct layout *out)
 {

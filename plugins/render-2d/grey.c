@@ -172,6 +172,8 @@ static void look_up_deep(const struct samples *s, const uint16_t *table, struct 
         to[i] = table[wide(s->pixels + i * unit, unit) >> s->shift & mask];
 }
 
+/* All of modality, VOI and presentation in one table of every stored value: a look-up a pixel,
+ * whatever they are. */
 static hilum_rc shade_by_table(const struct scene *scene, const struct ramp *ramp,
                                const struct samples *s, struct picture *out)
 {

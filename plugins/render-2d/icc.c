@@ -33,6 +33,7 @@ struct colours {
     struct way ways[KEPT];
 };
 
+/* A context of our own: lcms's global one is shared with whoever else is in the process. */
 struct colours *colours_new(void)
 {
     struct colours *colours = calloc(1, sizeof *colours);
@@ -272,6 +273,8 @@ static void transform(const struct way *way, struct picture *picture)
         cmsDoTransform(way->transform, p, p, picture->width);
 }
 
+/* A damaged profile is a warning, not a failure: a picture in slightly wrong colours beats
+ * none, and says so in the log. */
 hilum_rc icc_apply(const struct scene *scene, const struct request *request,
                    struct picture *picture)
 {
@@ -299,6 +302,7 @@ hilum_rc icc_apply(const struct scene *scene, const struct request *request,
     return HILUM_OK;
 }
 
+/* Twice: the first call tells the size. Free with free(). */
 static hilum_rc space_bytes(const struct render *render, enum colour_space space, void **out,
                             uint32_t *n)
 {

@@ -60,6 +60,7 @@ static void technique_lines(const struct scene *scene, uint32_t i, char *lines)
     add(lines, "mm ", attribute(scene, i, "SliceThickness"));
 }
 
+/* Measured first: text on the right ends at the margin, and never begins left of the picture. */
 static hilum_rc corner(const struct scene *scene, struct picture *picture, const char *lines,
                        bool is_right)
 {
@@ -113,6 +114,7 @@ static hilum_rc draw_bar(const struct scene *scene, const struct layout *layout,
     return letters_draw(scene->render, picture, &place, label, &white);
 }
 
+/* Last of all marks: nothing may cover whose picture it is. */
 hilum_rc legend_draw(const struct scene *scene, const struct request *request,
                      const struct layout *layout, struct picture *picture)
 {

@@ -146,6 +146,8 @@ hilum_rc palette_shades(const struct scene *scene, uint32_t state, struct pictur
     return HILUM_OK;
 }
 
+/* PS3.3 C.7.6.3.1.5 and C.8.16.2.1.1.1: stored values within the palette are colours, all
+ * others stay grey. */
 hilum_rc palette_supplement(const struct scene *scene, uint32_t slice,
                             const struct samples *samples, struct picture *picture)
 {

@@ -28,6 +28,7 @@ void picture_fini(struct picture *picture)
     picture->pixels = NULL;
 }
 
+/* The picture is replaced: its pixels move. */
 hilum_rc picture_colour(const struct render *render, struct picture *picture)
 {
     struct picture colours;

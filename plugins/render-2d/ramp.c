@@ -155,6 +155,7 @@ static hilum_rc read_voi_at(const struct voi_place *place, const struct hilum_sl
     return rc;
 }
 
+/* The first item that is for this image. 1,000 items bound what a state can cost. */
 static hilum_rc read_state_voi(const struct scene *scene, const struct request *request,
                                const struct hilum_slice *slice, struct ramp *out, bool *is_found)
 {

@@ -137,6 +137,8 @@ static hilum_rc frame_picture(const struct scene *scene, const struct request *r
     return rc == HILUM_OK ? palette_supplement(scene, request->slice, samples, out) : rc;
 }
 
+/* Pixels as the modality stored them, shaded, without anything laid over: for blending, which
+ * lays marks once, at the end. */
 hilum_rc slice_picture(const struct scene *scene, const struct request *request,
                        struct picture *out)
 {

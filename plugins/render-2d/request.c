@@ -103,6 +103,8 @@ static hilum_rc read_annotation(const struct scene *scene, const json_t *from, s
     return HILUM_OK;
 }
 
+/* mask: a slice by number, from 0; UINT32_MAX: none was named. What operators' parameters mean
+ * is their own to check. */
 static hilum_rc read_operator(const struct scene *scene, const json_t *item, struct request *out)
 {
     const char *name = json_string_value(json_object_get(item, "name"));
@@ -138,6 +140,7 @@ static hilum_rc read_operators(const struct scene *scene, const json_t *from, st
     return rc;
 }
 
+/* The order of names is that of enum icc_wish. */
 static hilum_rc read_icc(const struct scene *scene, const json_t *from, struct request *out)
 {
     static const char *const names[] = {"",         "no",      "yes",      "srgb",

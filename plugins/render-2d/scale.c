@@ -141,6 +141,8 @@ bool picture_is_all(const struct picture *from, const double region[4], uint32_t
            region[3] == from->height && width == from->width && height == from->height;
 }
 
+/* Rows first, then columns: each output row is one pass over memory in order. A row without
+ * taps lies outside the region and stays black. */
 hilum_rc picture_scale(const struct render *render, const struct picture *from,
                        const double region[4], uint32_t width, uint32_t height, struct picture *out)
 {

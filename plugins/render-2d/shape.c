@@ -74,6 +74,9 @@ static bool is_anybodys(hb_script_t script)
            script == HB_SCRIPT_UNKNOWN;
 }
 
+/* A run has one font, one script and one direction, which is all HarfBuzz takes at a time.
+ * Digits and punctuation (anybody's) join the run they stand in; a run that began with them
+ * takes the script of the first letter. */
 static bool split(struct line *line)
 {
     hb_unicode_funcs_t *unicode = hb_unicode_funcs_get_default();
@@ -131,6 +134,7 @@ static void reorder(struct line *line)
 
 /* ---- glyphs ---- */
 
+/* HarfBuzz counts in 64ths of a pixel. */
 static bool take(struct line *line, hb_buffer_t *buffer, FT_Face face)
 {
     unsigned n = hb_buffer_get_length(buffer);
@@ -166,6 +170,8 @@ static bool shape_run(struct line *line, hb_buffer_t *buffer, const struct run *
            take(line, buffer, line->letters->faces[run->face]);
 }
 
+/* Unicode's order: levels of direction, runs, runs reordered, each shaped. *out is the
+ * caller's, NULL without text. */
 hilum_rc shape_line(const struct letters *letters, const uint32_t *text, size_t n,
                     struct glyph **out, size_t *n_out, double *width)
 {

@@ -88,6 +88,7 @@ static void curve(const double *p, bool is_circle, double out[2 * CURVE])
     }
 }
 
+/* No memory: the shape is left out, the picture stands. */
 static void draw_shape(const struct drawing *d, const double *points, size_t n, bool is_closed,
                        bool is_display, bool is_filled)
 {
@@ -152,6 +153,8 @@ struct label {
     struct text_place place;
 };
 
+/* PS3.3 C.10.5: a box says where the text lies, an anchor what it is about; with the anchor
+ * alone the text stands beside it. */
 static void place_label(const struct drawing *d, const char *object, struct label *out)
 {
     double height = letter_height(d), *box = out->box;
@@ -208,6 +211,8 @@ static hilum_rc draw_text(const struct drawing *d, unsigned k)
 
 /* ---- annotations ---- */
 
+/* CIELab after grey: where both are there colour is meant. out stays as it was where the layer
+ * says nothing. */
 void layer_ink(const struct scene *scene, uint32_t state, const char *layer, struct ink *out)
 {
     char path[ATTRIBUTE_PATH];
@@ -237,6 +242,7 @@ static void choose_ink(struct drawing *d)
     layer_ink(d->scene, d->state, layer, &d->ink);
 }
 
+/* OBJECTS_MAX bounds each list: a state is a file from outside. */
 hilum_rc state_draw(const struct scene *scene, const struct hilum_slice *slice,
                     const struct layout *layout, struct picture *picture)
 {

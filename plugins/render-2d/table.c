@@ -146,6 +146,9 @@ static uint64_t segment(struct expansion *e, uint64_t at, bool may_repeat)
     return at + 2;
 }
 
+/* PS3.3 C.7.9.2: segments are run until all entries are there; at 0 a segment was not
+ * well-formed. Fewer entries than promised is an error: a palette with holes shows wrong
+ * colours. */
 hilum_rc table_expand(const struct scene *scene, const uint8_t *bytes, uint64_t length, uint32_t n,
                       uint16_t **out)
 {

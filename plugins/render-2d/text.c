@@ -13,6 +13,7 @@
 
 enum { NAME_MAX_LENGTH = 512 };
 
+/* Fonts are opened with the first text: most pictures have none. */
 struct letters *letters_new(const char *paths)
 {
     struct letters *letters = calloc(1, sizeof *letters);
@@ -27,6 +28,7 @@ struct letters *letters_new(const char *paths)
     return letters;
 }
 
+/* Shapers before faces: they refer to them. */
 void letters_free(struct letters *letters)
 {
     if (letters == NULL)
@@ -208,6 +210,8 @@ static hilum_rc fonts_take(const struct render *render, double height)
         "one in the option fonts");
 }
 
+/* fonts_take() returns with the lock held, or not at all: FreeType's faces have a size, which
+ * is whoever draws' for the time. */
 hilum_rc letters_draw(const struct render *render, struct picture *picture,
                       const struct text_place *place, const char *utf8, const struct ink *ink)
 {
@@ -227,6 +231,7 @@ hilum_rc letters_draw(const struct render *render, struct picture *picture,
     return rc == HILUM_OK ? rc : render_fail(render, rc, "no memory for a line of text");
 }
 
+/* The same way through as drawing, without a picture: what is measured is what will be drawn. */
 hilum_rc letters_measure(const struct render *render, double height, const char *utf8,
                          double *width, double *total_height)
 {
