@@ -187,7 +187,7 @@ static void place_label(const struct drawing *d, const char *object, struct labe
 static hilum_rc draw_text(const struct drawing *d, unsigned k)
 {
     char object[64], *text;
-    struct label label;
+    struct label label = {.has_box = false};
     snprintf(object, sizeof object, "TextObjectSequence[%u].", k);
     place_label(d, object, &label);
     bool is_visible = is_of(d, object, "AnchorPointVisibility", "Y");

@@ -144,7 +144,7 @@ static void put_heading(const struct page *page, const char *name, int depth)
 static void put_item(const struct page *page, const json_t *item, int depth)
 {
     const char *type = text_of(item, "0040A040"), *name = meaning_of(item, "0040A043");
-    const json_t *children = json_object_get(json_object_get(item, "0040A730"), "Value"), *child;
+    const json_t *children = json_object_get(json_object_get(item, "0040A730"), "Value");
     bool is_container = type == NULL || strcmp(type, "CONTAINER") == 0;
     size_t i;
     indent(page, depth);
@@ -161,8 +161,8 @@ static void put_item(const struct page *page, const json_t *item, int depth)
         web_text_put(page->out, "\n");
     }
     mark(page, "<div>");
-    if (depth < DEPTH_MAX)
-        json_array_foreach(children, i, child) put_item(page, child, depth + 1);
+    for (i = 0; depth < DEPTH_MAX && i < json_array_size(children); i++)
+        put_item(page, json_array_get(children, i), depth + 1);
     mark(page, "</div>");
 }
 

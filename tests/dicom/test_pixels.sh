@@ -8,4 +8,4 @@ $python -c 'import pydicom, numpy' 2>/dev/null || skip "python3-pydicom and pyth
 for tool in gdcmconv dcmdjpeg dcmdjpls dcmdrle ojph_expand; do
     command -v $tool >/dev/null || skip "$tool is not installed"
 done
-$python "$root/tests/dicom/pixels.py" "$data" "$build" "$work"
+$python "$root/tests/dicom/pixels.py" "$data" "$build" "$work" ${HILUM_ALL:+--all}

@@ -268,6 +268,25 @@ def filters():
     check("subtraction leaves no overlay in its bits", (got == 0).sum() == 64 * 64 - 100)
 
 
+def floats():
+    """Real numbers of 32 and 64 bits, native (PS3.3 C.7.6.24, C.7.6.25): windowed, and spread where no window is."""
+    values = numpy.linspace(-3, 5, 40 * 30).reshape(2, 20, 30)
+    for number, (kind, name, bits) in enumerate((("<f4", "FloatPixelData", 32), ("<f8", "DoubleFloatPixelData", 64))):
+        d = image(230 + number, numpy.zeros((20, 30), numpy.uint8), NumberOfFrames=2)
+        del d.PixelData, d.BitsStored, d.HighBit, d.PixelRepresentation
+        d.BitsAllocated = bits
+        setattr(d, name, values.astype(kind).tobytes())
+        url = stored(d)
+        for frame in (1, 2):
+            got = picture("%s/frames/%d" % (url, frame), "?window=1,4,linear-exact")[:, :, 0]
+            expected = numpy.clip((values[frame - 1] - 1) / 4 + 0.5, 0, 1) * 255
+            check("%d bits of a real number, frame %d" % (bits, frame), abs(got - expected).max() <= 0.51, abs(got - expected).max())
+        got = picture(url + "/frames/2")[:, :, 0]
+        check("spread", got[0, 0] == 0 and got[-1, -1] == 255)
+        status, body = get(url + "/frames/2", "application/octet-stream")
+        check("%d bits as they are" % bits, status == 200 and body == values[1].astype(kind).tobytes(), status)
+
+
 def gifs():
     """ffmpeg reads them: shades and up to 256 colours come back as they went in, more of them nearly."""
     if shutil.which("ffmpeg") is None:
@@ -310,6 +329,6 @@ def several():
     check("one for a series", status == 200 and body[:3] == b"\xff\xd8\xff")
 
 
-for test in (beside_dcmtk, ramps, bits, shapes, states, overlays, uptake, filters, gifs, several):
+for test in (beside_dcmtk, ramps, bits, shapes, states, overlays, uptake, filters, floats, gifs, several):
     test()
 sys.exit(failed())

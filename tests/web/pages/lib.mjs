@@ -31,7 +31,7 @@ export async function openPage(browser, options = {}, bear = /$^/) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US', reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(120000);
-  page.on('console', m => { if (m.type() === 'error' && !bear.test(m.text() + m.location().url)) check('nothing on the console', false, m.text()); });
+  page.on('console', m => { if (m.type() === 'error' && !bear.test(m.text() + m.location().url)) check('nothing on the console', false, `${m.text()} (${m.location().url})`); });
   page.on('pageerror', error => check('no error in a script', false, String(error)));
   return page;
 }
