@@ -15,7 +15,7 @@ hilum.on{event = "instance.received", phase = "transform", name = "site/encoded"
   if ev.Modality == "CT" and syntax then ev:compress(syntax, {when = "ingest"}) end
 end}
 LUA
-start_web 'unknown_clients = "refuse";' '' '{ name = "auth-local"; required = true; }, { name = "web-shell"; }, { name = "viewer-ohif"; required = true; },'
+start_web 'unknown_clients = "refuse";' '' '{ name = "auth-local"; required = true; }, { name = "web-shell"; }, { name = "web-admin"; }, { name = "viewer-ohif"; required = true; },'
 send_demo
 sign_up viewer administrator
 # What the values are is read from the objects by pydicom.
