@@ -353,14 +353,17 @@ static const char *header_of(const struct hilum_http *request, const char *name)
 }
 
 /* Names and values are decoded here once, '+' as a space: handlers see text. A field that is
- * not well-formed makes the number of fields impossible, which begin() takes for a refusal. */
+ * not well-formed, or one too many, makes their number impossible, which head_check() refuses: a
+ * search with a key left out would answer more than was asked for. */
 static enum MHD_Result query_add(void *arg, enum MHD_ValueKind kind, const char *key,
                                  const char *value)
 {
     struct hilum_http *request = arg;
     (void)kind;
-    if (request->n_query == HTTP_QUERY)
+    if (request->n_query >= HTTP_QUERY) {
+        request->n_query = HTTP_QUERY + 1;
         return MHD_NO;
+    }
     size_t name_length = strlen(key), n = value != NULL ? strlen(value) : 0;
     char *name = http_arena_text(&request->arena, key, name_length);
     char *text = http_arena_text(&request->arena, value != NULL ? value : "", n);
