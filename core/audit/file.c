@@ -22,7 +22,14 @@ static hilum_rc bad(const struct checking *checking, const char *why)
     return hl_fail(HILUM_ECORRUPT, "%s, line %" PRId64 ": %s", checking->path, checking->line, why);
 }
 
-/* {"audit": 1, "key": HEX, "before": {...} or null} */
+/* A member that no digest is over could say anything. */
+static bool seal_read_alone(const json_t *object, struct hl_seal *out)
+{
+    size_t n = json_object_get(object, "signature") != NULL ? 5 : 4;
+    return json_object_size(object) == n && hl_seal_read(object, out);
+}
+
+/* {"audit": 1, "at": TIME, "key": HEX, "before": {...} or null} */
 static hilum_rc head_read(struct checking *checking, const json_t *object)
 {
     const char *key = json_string_value(json_object_get(object, "key"));
@@ -32,7 +39,7 @@ static hilum_rc head_read(struct checking *checking, const json_t *object)
     if (checking->key != NULL && strcmp(checking->key, key) != 0)
         return bad(checking, "the file names another key");
     snprintf(checking->out->key, sizeof checking->out->key, "%s", key);
-    if (json_is_object(before) && (!hl_seal_read(before, &checking->before) ||
+    if (json_is_object(before) && (!seal_read_alone(before, &checking->before) ||
                                    !hl_seal_is_by(&checking->before, checking->out->key)))
         return bad(checking, "the seal it begins after is not signed with the key");
     hl_chain_begin(&checking->chain, &checking->before);
@@ -43,7 +50,7 @@ static hilum_rc row_read(struct checking *checking, const json_t *object)
 {
     json_int_t id = 0, at_us = 0;
     struct hl_chain_row row = {.before = NULL};
-    if (json_unpack((json_t *)(uintptr_t)object, "{s:I, s:I, s:s, s:s, s:s, s?s, s?s}", "row", &id,
+    if (json_unpack((json_t *)(uintptr_t)object, "{s:I, s:I, s:s, s:s, s:s, s?s, s?s!}", "row", &id,
                     "at_us", &at_us, "who", &row.who, "action", &row.action, "what", &row.what,
                     "before", &row.before, "after", &row.after) != 0)
         return bad(checking, "neither a row nor a seal");
@@ -59,7 +66,7 @@ static hilum_rc row_read(struct checking *checking, const json_t *object)
 static hilum_rc seal_read(struct checking *checking, const json_t *object)
 {
     struct hl_seal told, found;
-    if (!hl_seal_read(object, &told))
+    if (!seal_read_alone(object, &told))
         return bad(checking, "not a seal");
     hl_chain_end(&checking->chain, &found);
     if (found.last != told.last || found.rows != told.rows || strcmp(found.head, told.head) != 0)
@@ -75,9 +82,10 @@ static hilum_rc seal_read(struct checking *checking, const json_t *object)
     return HILUM_OK;
 }
 
-static hilum_rc line_read(struct checking *checking, const char *line)
+/* A NUL ends what is digested and not what is shown: no line has one, as a byte or written out. */
+static hilum_rc line_read(struct checking *checking, const char *line, size_t n)
 {
-    json_t *object = json_loads(line, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+    json_t *object = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
     const json_t *seal = json_object_get(object, "seal");
     hilum_rc rc = HILUM_OK;
     if (object == NULL)
@@ -85,7 +93,8 @@ static hilum_rc line_read(struct checking *checking, const char *line)
     else if (checking->line == 1)
         rc = head_read(checking, object);
     else if (seal != NULL)
-        rc = seal_read(checking, seal);
+        rc = json_object_size(object) == 1 ? seal_read(checking, seal)
+                                           : bad(checking, "more than a seal");
     else
         rc = row_read(checking, object);
     json_decref(object);
@@ -97,14 +106,15 @@ hilum_rc hl_audit_file_check(const char *path, const char *key, struct hl_audit_
     struct checking checking = {.path = path, .key = key, .out = out};
     char *line = NULL;
     size_t size = 0;
+    ssize_t n;
     hilum_rc rc = HILUM_OK;
     *out = (struct hl_audit_checked){.rows = 0};
     FILE *f = sodium_init() >= 0 ? fopen(path, "re") : NULL;
     if (f == NULL)
         return hl_fail(HILUM_EIO, "open %s: %s", path, strerror(errno));
-    while (rc == HILUM_OK && getline(&line, &size, f) >= 0) {
+    while (rc == HILUM_OK && (n = getline(&line, &size, f)) >= 0) {
         checking.line++;
-        rc = line_read(&checking, line);
+        rc = line_read(&checking, line, (size_t)n);
     }
     if (rc == HILUM_OK && ferror(f))
         rc = hl_fail(HILUM_EIO, "read %s: %s", path, strerror(errno));
