@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* The byte layout is a promise: exports of years ago are checked by the program of today. It
+ * changes only with a new number in the file's head ("audit": 1).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "core/audit/chain.h"
 
 #include <inttypes.h>
@@ -15,6 +18,7 @@ static void add_number(struct hl_chain *chain, uint64_t number)
     crypto_hash_sha256_update(&chain->state, bytes, sizeof bytes);
 }
 
+/* Absent is told apart from empty: 2^64 - 1 is no length. */
 static void add_text(struct hl_chain *chain, const char *text)
 {
     size_t n = text != NULL ? strlen(text) : 0;
@@ -50,6 +54,8 @@ void hl_chain_end(struct hl_chain *chain, struct hl_seal *out)
 
 /* ---- signatures: Ed25519 over what the line says ---- */
 
+/* The first line says what kind of text it is: a signature cannot be passed off as one of
+ * something else made with the same key. */
 static size_t signed_text(const struct hl_seal *seal, char out[300])
 {
     return (size_t)snprintf(out, 300, "hilum audit seal\n%s\n%" PRId64 "\n%" PRId64 "\n%s\n",
@@ -65,6 +71,7 @@ void hl_seal_sign(struct hl_seal *seal, const unsigned char *secret)
     sodium_bin2hex(seal->signature, sizeof seal->signature, signature, sizeof signature);
 }
 
+/* Of exactly that length: a shorter key would be filled up with zeros. */
 static bool hex_read(const char *hex, unsigned char *out, size_t size)
 {
     size_t n = 0;
@@ -72,6 +79,7 @@ static bool hex_read(const char *hex, unsigned char *out, size_t size)
            sodium_hex2bin(out, size, hex, 2 * size, NULL, &n, NULL) == 0 && n == size;
 }
 
+/* False also for what cannot be read. */
 bool hl_seal_is_by(const struct hl_seal *seal, const char *key)
 {
     unsigned char public_key[crypto_sign_PUBLICKEYBYTES], signature[crypto_sign_BYTES];
@@ -92,6 +100,7 @@ void hl_seal_write(const struct hl_seal *seal, char line[HL_SEAL_LINE])
              seal->at, seal->last, seal->rows, seal->head, seal->signature);
 }
 
+/* A seal from before they were signed has no signature. */
 bool hl_seal_read(const json_t *object, struct hl_seal *out)
 {
     const char *at = NULL, *head = NULL, *signature = "";

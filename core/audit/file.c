@@ -1,4 +1,8 @@
 /* A file of `hilum audit export`, checked line by line: its head, then rows, and a seal after those it is over.
+ *
+ * The file is from outside: every word of it is doubted, memory is one line. Without a key
+ * from elsewhere it can only be held against itself, which the result says.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +13,7 @@
 #include "core/audit/chain.h"
 #include "core/base/error.h"
 
+/* chain runs over the rows since `before`; line is for people, from 1. */
 struct checking {
     const char *path, *key;
     struct hl_audit_checked *out;
@@ -46,6 +51,8 @@ static hilum_rc head_read(struct checking *checking, const json_t *object)
     return HILUM_OK;
 }
 
+/* Ascending, with gaps: numbers that were never given are no sign of anything, a row that was
+ * taken out changes the digest. */
 static hilum_rc row_read(struct checking *checking, const json_t *object)
 {
     json_int_t id = 0, at_us = 0;
@@ -63,6 +70,8 @@ static hilum_rc row_read(struct checking *checking, const json_t *object)
     return HILUM_OK;
 }
 
+/* Unsigned ones may stand before the first signed one only, whose head covers them: otherwise
+ * a signature could be left out to change what it was over. */
 static hilum_rc seal_read(struct checking *checking, const json_t *object)
 {
     struct hl_seal told, found;
@@ -101,6 +110,8 @@ static hilum_rc line_read(struct checking *checking, const char *line, size_t n)
     return rc;
 }
 
+/* The end: no rows after the last seal, and at least one signature. That later seals are
+ * missing only whoever knows the number of the last row can say. */
 hilum_rc hl_audit_file_check(const char *path, const char *key, struct hl_audit_checked *out)
 {
     struct checking checking = {.path = path, .key = key, .out = out};

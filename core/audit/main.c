@@ -5,6 +5,7 @@
 #include "core/audit/chain.h"
 #include "core/base/error.h"
 
+/* 0: it holds; 1: it does not, the reason names the line; 2: usage. For scripts. */
 int main(int argc, char **argv)
 {
     struct hl_audit_checked checked;

@@ -35,6 +35,7 @@ void hl_jobs_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms)
     pthread_cond_timedwait(cond, lock, &until);
 }
 
+/* Nothing runs: types are registered between this and the start. */
 hilum_rc hl_jobs_new(struct hl_record *record, struct hl_bus *bus,
                      const struct hl_jobs_options *options, const struct hl_jobs_env *env,
                      struct hl_jobs **out)
@@ -76,6 +77,7 @@ struct hl_jobs_options hl_jobs_options_now(struct hl_jobs *jobs)
     return options;
 }
 
+/* Before the start only, on one thread: lanes read the table without a lock. */
 hilum_rc hl_jobs_register(struct hl_jobs *jobs, const struct hl_job_type *type)
 {
     if (jobs->lanes) {
@@ -110,6 +112,7 @@ void hl_jobs_nudge(struct hl_jobs *jobs, const char *lane)
     }
 }
 
+/* Before the start there is nothing to tell, and after the stop the halves are still there. */
 void hl_jobs_status(struct hl_jobs *jobs, struct hl_buf *json)
 {
     hl_buf_text(json, "{\"notify\":");

@@ -528,6 +528,7 @@ void hl_lanes_free(struct hl_lanes *lanes)
     free(lanes);
 }
 
+/* closed_ms: until the lane tries again. */
 void hl_lanes_status(struct hl_lanes *lanes, struct hl_buf *json)
 {
     int64_t now = hl_mono_ms();

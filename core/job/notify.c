@@ -122,6 +122,7 @@ static void study_ready(struct hl_notify *notify, struct hl_study *study)
     pthread_cond_signal(&notify->work);
 }
 
+/* Lock held. false: no memory, and nothing was changed: the entry is read again. */
 static bool entry_queue(struct hl_notify *notify, struct hl_entry *entry)
 {
     struct hl_study *study = study_obtain(notify, entry);
@@ -431,6 +432,8 @@ static void *worker_main(void *arg)
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
+/* Called by whoever commits, under the record's wake lock: a flag and a signal, nothing that
+ * waits. */
 static void journal_wake(void *arg)
 {
     struct hl_notify *notify = arg;
@@ -441,6 +444,8 @@ static void journal_wake(void *arg)
     pthread_mutex_unlock(&notify->lock);
 }
 
+/* *out is set before the first thing that can fail: whoever called frees it in every case.
+ * Fewer threads than wanted is no failure, none is. */
 hilum_rc hl_notify_start(struct hl_jobs *jobs, struct hl_notify **out)
 {
     struct hl_notify *notify = calloc(1, sizeof *notify);

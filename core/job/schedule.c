@@ -24,6 +24,7 @@ static int two_digits(const char *p, int limit)
     return value < limit ? value : -1;
 }
 
+/* "" and NULL: no time of day, -1. */
 hilum_rc hl_schedule_parse(const char *text, int *at_minute)
 {
     *at_minute = -1;
@@ -112,6 +113,7 @@ static hilum_rc tick(struct hl_record *record, const struct hl_schedule *schedul
     return now_us >= next_us ? fire(record, schedule, next_us, now_us) : HILUM_OK;
 }
 
+/* The first failure ends the round: the record is in trouble, and the next second asks again. */
 hilum_rc hl_schedules_tick(struct hl_record *record, const struct hl_schedule *items, size_t n,
                            int64_t now_us)
 {

@@ -46,6 +46,7 @@ static hilum_rc info(const struct hilum_codec *codec, void *instance, struct hil
     return rc;
 }
 
+/* hilum_decode travels as bytes: it has no pointers. */
 static hilum_rc decode(const struct hilum_codec *codec, void *instance, struct hilum_self *self)
 {
     struct stream s;

@@ -29,6 +29,8 @@ static void put_list(struct hl_wire *out, const char *const *list)
         hl_wire_put_text(out, list[i]);
 }
 
+/* Only what the server needs to read the configuration; the values come back with
+ * HL_WIRE_INIT. */
 static void put_options(struct hl_wire *out, const struct hilum_option *options)
 {
     uint32_t n = 0;
@@ -52,6 +54,8 @@ static bool is_readable(const struct hilum_plugin *p)
            p->abi_minor <= HILUM_ABI_MINOR && HILUM_HAS(struct hilum_plugin, p->size, reserved);
 }
 
+/* What the server judges first comes first, so that a plugin of another ABI is refused with
+ * its numbers and not with a broken message. */
 void worker_put_descriptor(struct hl_wire *out, const struct hilum_plugin *p)
 {
     hl_wire_put_u32(out, p != NULL);

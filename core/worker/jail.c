@@ -130,6 +130,7 @@ static hilum_rc enter_landlock(const struct hl_jail *jail, uint32_t *in_force)
     return rc;
 }
 
+/* From here on nothing can be undone. A failure ends the worker: half a jail is none. */
 hilum_rc hl_jail_enter(const struct hl_jail *jail, uint32_t *in_force)
 {
     *in_force = 0;

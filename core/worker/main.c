@@ -129,6 +129,7 @@ static hilum_rc end_plugin(struct hilum_self *self)
     return HILUM_OK;
 }
 
+/* in_call: only then there is somebody at the other end who waits for questions. */
 static hilum_rc dispatch(struct hilum_self *self, uint32_t type)
 {
     hl_error_clear();

@@ -234,6 +234,8 @@ static hilum_rc render(const struct hilum_renderer *r, void *instance, struct hi
     return rc;
 }
 
+/* The answer lies in the shared memory like a picture: figures of a histogram may be longer
+ * than a message. */
 static hilum_rc query(const struct hilum_renderer *r, void *instance, struct hilum_self *self,
                       void *scene)
 {

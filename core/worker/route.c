@@ -61,6 +61,8 @@ static const char *header(hilum_http *http, const char *name)
     return ask_text(http, HL_ASK_HTTP_HEADER, name, 0);
 }
 
+/* Texts are kept until the call returns, as the contract says; a loop over more than
+ * WORKER_MAX_KEPT of them fails. */
 static hilum_rc query_at(hilum_http *http, uint32_t i, const char **name, const char **value)
 {
     struct hilum_self *self = http->self;
@@ -357,6 +359,7 @@ static hilum_rc run(const struct hilum_route *route, void *instance, struct hilu
     return rc;
 }
 
+/* who is the address of our own exchange: no other principal can be named from here. */
 hilum_rc worker_allow(hilum_self *self, const hilum_principal *who, const char *action,
                       const char *resource)
 {
@@ -365,6 +368,7 @@ hilum_rc worker_allow(hilum_self *self, const hilum_principal *who, const char *
     return hl_fail(HILUM_EDENIED, "%s: nobody here can allow it", action);
 }
 
+/* NEXT and CLOSE come for exchanges whose run() returned long ago, between calls of others. */
 hilum_rc worker_route(const struct worker_cap *cap, uint32_t op, struct hilum_self *self)
 {
     uint32_t i;

@@ -84,7 +84,9 @@ static const char *kind_name(uint32_t kind)
     return names[kind < sizeof names / sizeof *names ? kind : 0];
 }
 
-/* Kinds whose calls core/plugin/remote can carry to a worker. */
+/* Kinds whose calls core/plugin/remote can carry to a worker. The others would have to call
+ * back into the server from the middle of its own work (a store, a database), or hold its
+ * connections (a service). */
 static bool is_served(uint32_t kind)
 {
     return kind == HILUM_CAP_CODEC || kind == HILUM_CAP_OPERATOR || kind == HILUM_CAP_RENDERER ||
@@ -132,6 +134,7 @@ static hilum_rc host_declare(hilum_self *self, const struct hilum_decl *decl)
     return refuse(self, not_here("a declaration"));
 }
 
+/* Another plugin's table is an address in another process. */
 static hilum_rc host_acquire(hilum_self *self, uint32_t kind, const char *name,
                              const struct hilum_cap **cap, void **instance)
 {

@@ -1,6 +1,12 @@
 /* The words between the server and hilum-worker: one message a datagram of a SOCK_SEQPACKET pair, written and read
  * with bounds on both sides, since the worker runs code nobody vouches for. Pixels do not travel here: they lie in
- * shared memory. It knows nothing of what the words mean. SPDX-License-Identifier: Apache-2.0 */
+ * shared memory. It knows nothing of what the words mean.
+ *
+ * Both sides are of one build: numbers are in the machine's own order and there is no version
+ * but that of HL_WIRE_OPEN. What is checked is bounds, not good will: the server takes every
+ * length, code and place from a worker for a stranger's word.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_WORKER_WIRE_H
 #define HL_WORKER_WIRE_H
 
@@ -100,6 +106,7 @@ enum { HL_WIRE_MAY_BE_WEAK = 1 };
 /* What HL_WIRE_OPEN's reply says is in force. */
 enum { HL_JAIL_SECCOMP = 1, HL_JAIL_LANDLOCK = 2, HL_JAIL_MEMORY = 4 };
 
+/* Little else than who asks what: number ties a reply to its request. */
 struct hl_wire_head {
     uint32_t magic, type, number;
     int32_t rc; /* of a reply; level of a log line */

@@ -1,4 +1,10 @@
 /* Inside hilum-worker: one plugin, one call at a time, on behalf of the server at the other end of the socket.
+ *
+ * One thread, main()'s, reads requests and makes every call of the plugin; threads the plugin
+ * starts may log, count and compute, and may not ask (worker_ask_send refuses them). So
+ * nothing here but the counts has a lock. When the socket closes the worker ends: it has
+ * nothing that outlives the server.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef HL_WORKER_H
 #define HL_WORKER_H
@@ -8,6 +14,8 @@
 #include "core/worker/wire.h"
 #include "hilum/host.h"
 
+/* Arrays of fixed size: a plugin of a stranger cannot make the worker grow, and the server
+ * names what it means by place. */
 enum {
     WORKER_MAX_CAPS = 64,
     WORKER_MAX_HOOKS = 64,
@@ -22,7 +30,8 @@ struct worker_cap {
     void *instance;
 };
 
-/* What a plugin sees as its hilum_self: the worker itself. */
+/* What a plugin sees as its hilum_self: the worker itself. in, out, ask: of the request under
+ * way, its reply, and a question within it; 64 KiB each. */
 struct hilum_self {
     struct hilum_host table;
     const struct hilum_plugin *plugin;
