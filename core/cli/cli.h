@@ -59,6 +59,17 @@ hilum_rc hl_cli_args(const json_t *command, char *const *words, int n,
  * missing. */
 int hl_cli_global(char *const *words, int n, struct hl_cli_options *options);
 
+/* Is the declared argument a path? */
+bool hl_cli_is_path(const json_t *arg);
+/* What a path of the server's begins with, when hilum runs on another machine. */
+#define HL_CLI_ON_SERVER "server:"
+
+/* ---- upload.c: files of this machine to a server elsewhere, by STOW-RS; one that is refused does not stop the others. */
+/* tell: lines as the server would send them. *result: how many; new reference. HILUM_ECLOSED: the server is not
+ * reached; HILUM_EDENIED; HILUM_ENOTFOUND: no such path here, with the reason. */
+hilum_rc hl_cli_upload(struct hl_client *client, const char *path,
+                       void (*tell)(void *arg, const json_t *line), void *arg, json_t **result);
+
 /* ---- help.c */
 void hl_cli_usage(struct hl_buf *out);                    /* without a server */
 void hl_cli_help(const json_t *list, struct hl_buf *out); /* all commands */

@@ -99,11 +99,22 @@ int hl_cli_global(char *const *words, int n, struct hl_cli_options *options)
     return used;
 }
 
+bool hl_cli_is_path(const json_t *arg)
+{
+    const char *type = text_of(arg, "type");
+    return strcmp(type, "path") == 0 || strcmp(type, "files") == 0;
+}
+
 /* Not realpath(): the path may name something that the command will make. */
 static json_t *absolute_path(const char *path)
 {
     char *here = *path != '/' ? getcwd(NULL, 0) : NULL;
     struct hl_buf out = {0};
+    /* "server:/path" is for who comes from another machine (remote_args). */
+    if (strncmp(path, HL_CLI_ON_SERVER, strlen(HL_CLI_ON_SERVER)) == 0) {
+        free(here);
+        return json_string(path);
+    }
     hl_buf_printf(&out, "%s%s%s", here ? here : "", here ? "/" : "", path);
     json_t *value = json_string(hl_buf_str(&out));
     hl_buf_fini(&out);
@@ -128,7 +139,7 @@ static hilum_rc set_arg(json_t *args, const json_t *arg, const char *text)
     const char *name = text_of(arg, "name"), *type = text_of(arg, "type");
     if (strcmp(type, "int") == 0)
         return set_int(args, name, text);
-    json_t *value = strcmp(type, "path") == 0 ? absolute_path(text) : json_string(text);
+    json_t *value = hl_cli_is_path(arg) ? absolute_path(text) : json_string(text);
     if (!value)
         return hl_fail(HILUM_EINVAL, "%s: expected UTF-8", name);
     if (strcmp(type, "texts") == 0) {

@@ -237,19 +237,35 @@ static hilum_rc start_tls(struct hl_remote *remote)
 
 /* ---- a request ---- */
 
+static hilum_rc write_bytes(struct hl_remote *remote, const char *bytes, size_t n)
+{
+    for (size_t at = 0; at < n;) {
+        size_t left = n - at < 65536 ? n - at : 65536;
+        ssize_t sent = remote->tls ? SSL_write(remote->tls, bytes + at, (int)left)
+                                   : send(remote->fd, bytes + at, left, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return hl_fail(HILUM_ECLOSED, "the connection to %s was lost", remote->host);
+        at += (size_t)sent;
+    }
+    return HILUM_OK;
+}
+
 static hilum_rc write_all(struct hl_remote *remote, const struct hl_buf *bytes)
 {
     if (bytes->failed)
         return hl_fail(HILUM_ENOMEM, "the request");
-    for (size_t at = 0; at < bytes->len;) {
-        size_t left = bytes->len - at < 65536 ? bytes->len - at : 65536;
-        ssize_t n = remote->tls ? SSL_write(remote->tls, bytes->data + at, (int)left)
-                                : send(remote->fd, bytes->data + at, left, MSG_NOSIGNAL);
-        if (n <= 0)
-            return hl_fail(HILUM_ECLOSED, "the connection to %s was lost", remote->host);
-        at += (size_t)n;
-    }
-    return HILUM_OK;
+    return write_bytes(remote, bytes->data, bytes->len);
+}
+
+/* Behind the request line. */
+static void put_head(const struct hl_remote *remote, const char *accept, struct hl_buf *request)
+{
+    bool is_six = strchr(remote->host, ':') != NULL;
+    hl_buf_printf(request,
+                  " HTTP/1.0\r\nHost: %s%s%s:%s\r\nAuthorization: Bearer %s\r\n"
+                  "Accept: %s\r\nUser-Agent: hilum/" HILUM_VERSION "\r\n",
+                  is_six ? "[" : "", remote->host, is_six ? "]" : "", remote->port, remote->token,
+                  accept);
 }
 
 /* "commands" has a resource of its own, which everybody who is served may read. */
@@ -264,12 +280,7 @@ static hilum_rc write_request(struct hl_remote *remote, const char *command, jso
                   is_list ? "" : "/");
     for (const char *p = is_list ? "" : command; *p; p++)
         hl_buf_byte(&request, (uint8_t)(*p == ' ' ? '/' : *p));
-    bool is_six = strchr(remote->host, ':') != NULL;
-    hl_buf_printf(&request,
-                  " HTTP/1.0\r\nHost: %s%s%s:%s\r\nAuthorization: Bearer %s\r\n"
-                  "Accept: %s\r\nUser-Agent: hilum/" HILUM_VERSION "\r\n",
-                  is_six ? "[" : "", remote->host, is_six ? "]" : "", remote->port, remote->token,
-                  is_list ? "application/json" : "application/x-ndjson");
+    put_head(remote, is_list ? "application/json" : "application/x-ndjson", &request);
     if (!is_list)
         hl_buf_printf(&request, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
                       strlen(body));
@@ -356,15 +367,61 @@ static hilum_rc wrap(const struct hl_remote *remote, int status, struct hl_buf *
     return is_good ? HILUM_OK : HILUM_ECLOSED;
 }
 
+static hilum_rc reach(struct hl_remote *remote)
+{
+    disconnect(remote);
+    hilum_rc rc = connect_tcp(remote);
+    return rc == HILUM_OK && remote->is_tls ? start_tls(remote) : rc;
+}
+
+static hilum_rc write_file(struct hl_remote *remote, const struct hl_remote_file *file)
+{
+    char piece[65536];
+    uint64_t left = file->n;
+    hilum_rc rc = HILUM_OK;
+    while (rc == HILUM_OK && left > 0) {
+        ssize_t n = read(file->fd, piece, left < sizeof piece ? left : sizeof piece);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return hl_fail(HILUM_EIO, "%s", n < 0 ? strerror(errno) : "it became shorter");
+        rc = write_bytes(remote, piece, (size_t)n);
+        left -= (uint64_t)n;
+    }
+    return rc;
+}
+
+hilum_rc hl_remote_post(struct hl_remote *remote, const struct hl_remote_file *file, int *status,
+                        struct hl_buf *in)
+{
+    struct hl_buf request = {0};
+    in->len = 0;
+    hl_buf_printf(&request, "POST %s%s", remote->prefix, file->path);
+    put_head(remote, file->accept, &request);
+    hl_buf_printf(&request, "Content-Type: %s\r\nContent-Length: %llu\r\n\r\n", file->type,
+                  (unsigned long long)file->n);
+    hilum_rc rc = reach(remote);
+    if (rc == HILUM_OK)
+        rc = write_all(remote, &request);
+    OPENSSL_cleanse(request.data, request.len);
+    hl_buf_fini(&request);
+    if (rc == HILUM_OK)
+        rc = write_file(remote, file);
+    /* Who refuses before it has read all closes: its reason may be there already. */
+    if (rc == HILUM_OK || rc == HILUM_ECLOSED)
+        rc = read_head(remote, in, status);
+    if (rc == HILUM_OK)
+        read_rest(remote, in);
+    disconnect(remote);
+    return rc;
+}
+
 hilum_rc hl_remote_send(struct hl_remote *remote, const char *command, json_t *args,
                         struct hl_buf *in)
 {
     int status = 0;
-    disconnect(remote);
     in->len = 0;
-    hilum_rc rc = connect_tcp(remote);
-    if (rc == HILUM_OK && remote->is_tls)
-        rc = start_tls(remote);
+    hilum_rc rc = reach(remote);
     if (rc == HILUM_OK)
         rc = write_request(remote, command, args);
     if (rc == HILUM_OK)

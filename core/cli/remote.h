@@ -14,6 +14,15 @@ void hl_remote_free(struct hl_remote *remote); /* NULL is fine */
  * the error it is, is put into `in` as lines of the control socket. HILUM_ECLOSED, HILUM_EDENIED with the reason. */
 hilum_rc hl_remote_send(struct hl_remote *remote, const char *command, json_t *args,
                         struct hl_buf *in);
+/* Sends `n` bytes of fd as the body of a POST to `path` below the server's URL; the whole answer's body is put into `in`.
+ * HILUM_ECLOSED; HILUM_EIO: the file cannot be read to its end. */
+struct hl_remote_file {
+    const char *path, *type, *accept;
+    int fd;
+    uint64_t n;
+};
+hilum_rc hl_remote_post(struct hl_remote *remote, const struct hl_remote_file *file, int *status,
+                        struct hl_buf *in);
 /* More of the answer. `ms` < 0: waits for ever. HILUM_ECLOSED, HILUM_ETIMEDOUT. */
 hilum_rc hl_remote_more(struct hl_remote *remote, int64_t ms, struct hl_buf *in);
 

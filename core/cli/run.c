@@ -247,10 +247,63 @@ static int bad_usage(struct run *run, const json_t *command)
     return HL_CLI_USAGE;
 }
 
+static void show_own_line(void *arg, const json_t *line)
+{
+    int ignored;
+    (void)show_line(arg, line, &ignored);
+}
+
+/* The files are here and the server is not: they are sent. Other arguments are about files of the server's. */
+static int upload(struct run *run, const char *path, const json_t *args)
+{
+    json_t *result = NULL;
+    if (json_object_size(args) != 1) {
+        hl_fail(HILUM_EINVAL,
+                "files of this machine are sent as they are: leave the other "
+                "arguments out, or name a path of the server, " HL_CLI_ON_SERVER "/path");
+        return complain(run, HL_CLI_USAGE);
+    }
+    hilum_rc rc = hl_cli_upload(&run->client, path, show_own_line, run, &result);
+    clear_progress_line(run);
+    if (rc != HILUM_OK)
+        return complain(run, rc == HILUM_ECLOSED ? HL_CLI_NO_SERVER : HL_CLI_FAILED);
+    int status = show_result(run, result);
+    json_decref(result);
+    return status;
+}
+
+/* From another machine a path is one of this machine, unless it says that it is the server's: "server:/path". `*here`:
+ * one of this machine whose files are to be sent; HILUM_EINVAL: one that only the server could do something with. */
+static hilum_rc remote_args(const json_t *command, json_t *args, const char **here)
+{
+    size_t i, n = strlen(HL_CLI_ON_SERVER);
+    json_t *arg;
+    json_array_foreach(json_object_get(command, "args"), i, arg)
+    {
+        const char *name = json_string_value(json_object_get(arg, "name"));
+        const char *path = json_string_value(json_object_get(args, name ? name : ""));
+        const char *type = json_string_value(json_object_get(arg, "type"));
+        if (!path || !hl_cli_is_path(arg))
+            continue;
+        if (strncmp(path, HL_CLI_ON_SERVER, n) == 0)
+            json_object_set_new(args, name, json_string(path + n));
+        else if (type && strcmp(type, "files") == 0)
+            *here = path;
+        else
+            return hl_fail(
+                HILUM_EINVAL,
+                "%s: %s would be a path of the server, not of this machine; write " HL_CLI_ON_SERVER
+                "/path if that is meant",
+                name, path);
+    }
+    return HILUM_OK;
+}
+
 static int command(struct run *run, char *const *words, int n)
 {
     int used, status;
     json_t *args = NULL;
+    const char *here = NULL;
     const json_t *found = hl_cli_match(run->list, words, n, &used);
     if (!found)
         return no_command(run, words, n);
@@ -258,6 +311,10 @@ static int command(struct run *run, char *const *words, int n)
         status = bad_usage(run, found);
     else if (run->options.is_help)
         status = print_help(run, found);
+    else if (run->client.remote && remote_args(found, args, &here) != HILUM_OK)
+        status = complain(run, HL_CLI_USAGE);
+    else if (here)
+        status = upload(run, here, args);
     else if (hl_client_send(&run->client, json_string_value(json_object_get(found, "name")),
                             args) != HILUM_OK)
         status = complain(run, HL_CLI_NO_SERVER);

@@ -20,9 +20,11 @@ static json_t *declared_arg(struct hl_call *call, const char *name, enum hl_arg_
     const struct hl_command_arg *arg = call->command->args;
     while (arg && arg->name && strcmp(arg->name, name) != 0)
         arg++;
-    bool is_same = arg && arg->name &&
-                   (arg->type == type || ((arg->type == HL_ARG_PATH || arg->type == HL_ARG_STUDY) &&
-                                          type == HL_ARG_TEXT));
+    bool is_same =
+        arg && arg->name &&
+        (arg->type == type ||
+         ((arg->type == HL_ARG_PATH || arg->type == HL_ARG_STUDY || arg->type == HL_ARG_FILES) &&
+          type == HL_ARG_TEXT));
     /* The table is what the client's help promises; reading beside it would be an undocumented option. */
     assert(is_same && "an argument that was not declared so");
     (void)is_same;

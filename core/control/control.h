@@ -22,9 +22,18 @@
 #include "core/access/access.h"
 #include "hilum/abi.h"
 
-/* PATH is text that `hilum` makes absolute, because the server runs in another directory. STUDY is text that names the study a
+/* PATH is text that `hilum` makes absolute, because the server runs in another directory; FILES the same, of objects a
+ * command reads: from another machine `hilum` sends them itself (STOW-RS). STUDY is text that names the study a
  * command is about: run() asks hl_allow for it, so that who may act on some studies only gets that far. */
-enum hl_arg_type { HL_ARG_TEXT, HL_ARG_INT, HL_ARG_BOOL, HL_ARG_TEXTS, HL_ARG_PATH, HL_ARG_STUDY };
+enum hl_arg_type {
+    HL_ARG_TEXT,
+    HL_ARG_INT,
+    HL_ARG_BOOL,
+    HL_ARG_TEXTS,
+    HL_ARG_PATH,
+    HL_ARG_STUDY,
+    HL_ARG_FILES
+};
 
 /* One argument. Declared once; the server checks requests against it (unknown, missing and mistyped
  * arguments never reach run) and `hilum` builds its command line and help from it. */

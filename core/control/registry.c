@@ -11,7 +11,7 @@
 
 const char *hl_arg_type_name(enum hl_arg_type type)
 {
-    static const char *const names[] = {"text", "int", "bool", "texts", "path", "text"};
+    static const char *const names[] = {"text", "int", "bool", "texts", "path", "text", "files"};
     return names[type];
 }
 
@@ -161,6 +161,7 @@ static bool fits_type(const struct hl_command_arg *arg, const json_t *value)
 {
     switch (arg->type) {
     case HL_ARG_PATH:
+    case HL_ARG_FILES:
     case HL_ARG_STUDY:
     case HL_ARG_TEXT: return json_is_string(value);
     case HL_ARG_INT: return json_is_integer(value);

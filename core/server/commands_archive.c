@@ -385,7 +385,7 @@ static hilum_rc archive_rebuild(void *ctx, struct hl_call *call)
 }
 
 static const struct hl_command_arg import_args[] = {
-    {"path", HL_ARG_PATH, true, true, "a file or directory on the server", NULL},
+    {"path", HL_ARG_FILES, true, true, "a file or directory", NULL},
     {"charset", HL_ARG_TEXT, false, false, "what text without a declared character set really is",
      "GB18030|GBK|latin1"},
     {0}};
