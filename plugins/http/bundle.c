@@ -63,6 +63,8 @@ static bool is_hash(const char *text, size_t n)
     return n >= HASH_MIN && ((is_hex && has_digit) || is_base32);
 }
 
+/* The part before the ending, from its last '-' or '.' on: app-7KQX2MNB.js. A file whose name
+ * changes with its content may be kept for good. */
 bool http_is_immutable(const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
@@ -109,6 +111,7 @@ static int open_below(const char *root, const char *path)
     return -1;
 }
 
+/* Regular files only: opening a FIFO or a device could block or do something. */
 static int open_file(const char *root, const char *path, struct stat *st)
 {
     int fd = open_below(root, path);

@@ -49,6 +49,7 @@ static void address_text(const struct sockaddr *address, struct http_conn *conn)
     }
 }
 
+/* On whichever loop accepted it; the list is for the watcher and for drain. */
 static void conn_link(struct http_server *server, struct http_conn *conn)
 {
     pthread_mutex_lock(&server->lock);
@@ -93,6 +94,8 @@ static void conn_open(struct http_server *server, struct MHD_Connection *connect
     conn_link(server, conn);
 }
 
+/* MHD tells of each connection twice, at its beginning and at its end: the structure is good
+ * in between. */
 static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -126,6 +129,7 @@ static int64_t now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* Of exchanges, not connections: what max_requests_per_user and drain look at. */
 static void active_link(struct http_server *server, struct hilum_http *request)
 {
     pthread_mutex_lock(&server->lock);
@@ -254,6 +258,8 @@ static void count(struct hilum_http *request)
     atomic_fetch_add(&route->bytes, bytes_sent(request));
 }
 
+/* Exactly once for each exchange. Without a method it was refused before it was one: nothing
+ * is counted or logged. */
 void http_request_end(struct hilum_http *request)
 {
     if (request->asked.method != NULL) {
@@ -524,6 +530,8 @@ static enum MHD_Result begin(struct hilum_http *request, const char *method)
 
 /* ---- the body ---- */
 
+/* Lock held. In two pieces where it goes around the end; less than n where it is full, and the
+ * rest stays with the library until a worker has read. */
 static size_t ring_put(struct hilum_http *request, const char *bytes, size_t n)
 {
     size_t end = (request->ring_at + request->ring_fill) % HTTP_RING;
@@ -623,6 +631,7 @@ static size_t keep_escapes(void *arg, struct MHD_Connection *connection, char *t
     return strlen(text);
 }
 
+/* For who debugs: what clients do wrong is no news to an administrator. */
 static void library_log(void *arg, const char *format, va_list arguments)
 {
     struct http_server *server = arg;
@@ -633,6 +642,7 @@ static void library_log(void *arg, const char *format, va_list arguments)
     server->host->log(server->self, HILUM_LOG_DEBUG, line);
 }
 
+/* With advice: a port that is taken is what a first start fails of. */
 static hilum_rc fail_listen(struct http_server *server, const char *where, const char *why)
 {
     char text[256];
@@ -642,6 +652,7 @@ static hilum_rc fail_listen(struct http_server *server, const char *where, const
     return server->host->fail(server->self, HILUM_EIO, text);
 }
 
+/* What was bound, not what was configured: port 0 has become a number by now. */
 static void url_write(struct http_listener *listener)
 {
     struct sockaddr_storage address = {0};

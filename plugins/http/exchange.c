@@ -89,6 +89,7 @@ static const struct hilum_http_request *api_request(hilum_http *http)
     return &http->asked;
 }
 
+/* Names are not NUL-terminated: they point into the pattern. */
 static const char *api_param(hilum_http *http, const char *name)
 {
     size_t n = strlen(name);
@@ -115,6 +116,7 @@ static hilum_rc api_query_at(hilum_http *http, uint32_t i, const char **name, co
     return HILUM_OK;
 }
 
+/* Fields of one name are one list (RFC 9110 5.3), joined with ", ". */
 static size_t joined_length(const hilum_http *http, const char *name, unsigned *n)
 {
     size_t length = 0;
@@ -146,6 +148,7 @@ static const char *api_header(hilum_http *http, const char *name)
     return joined;
 }
 
+/* The other end of ring_put, under the same lock. */
 static size_t ring_take(hilum_http *http, void *dst, uint64_t n)
 {
     size_t take = n < http->ring_fill ? (size_t)n : http->ring_fill;
@@ -212,6 +215,7 @@ hilum_rc http_header_add(struct hilum_http *http, const char *name, const char *
     return HILUM_OK;
 }
 
+/* The media type is checked: a line break in it would be a header of its own. */
 hilum_rc http_response_begin(struct hilum_http *http, uint32_t status, const char *media_type)
 {
     if (http->is_begun)
@@ -356,6 +360,7 @@ static hilum_rc api_respond(hilum_http *http, uint32_t status, const char *media
     return rc == HILUM_OK ? api_end(http) : rc;
 }
 
+/* Whatever happens fd is closed, here or by the piece it became. */
 static hilum_rc api_respond_fd(hilum_http *http, uint32_t status, const char *media_type,
                                int32_t fd, uint64_t offset, uint64_t length)
 {

@@ -78,6 +78,8 @@ static const struct hilum_option options[] = {
     {NULL, 0, 0, NULL, NULL, NULL},
 };
 
+/* What is waited for with a deadline goes by the monotonic clock: setting the time of day ends
+ * no wait. */
 static void locks_init(struct http_server *server)
 {
     pthread_condattr_t monotonic;

@@ -23,6 +23,8 @@ static hilum_rc deny(struct hilum_http *request, uint32_t *status, uint32_t code
 
 /* ---- proxies ---- */
 
+/* Addresses as they were written in the configuration, compared as text: address_text makes
+ * the same form. */
 static bool is_listed(const char *list, const char *address)
 {
     size_t n = strlen(address);
@@ -151,6 +153,7 @@ static uint32_t stranger_refused(const struct hilum_http *request, const char **
     return host != NULL && !is_local_name(host) ? 403 : 0;
 }
 
+/* is_admitted tells a page for strangers whether this one is served otherwise. */
 static hilum_rc anonymous(struct hilum_http *request, uint32_t *status)
 {
     const char *why = NULL;

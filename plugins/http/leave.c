@@ -47,6 +47,8 @@ static bool only_long_ones(const struct http_server *server)
     return true;
 }
 
+/* Asked again and again while the server drains: connections that wait for a request are
+ * closed by asking. */
 bool http_is_left(struct http_server *server)
 {
     pthread_mutex_lock(&server->lock);
@@ -64,6 +66,7 @@ void http_leave(struct http_server *server)
     http_quiesce(server);
 }
 
+/* Streams that wait for something are asked once more, so that they notice the drain. */
 void http_leave_idle(struct http_server *server)
 {
     pthread_mutex_lock(&server->lock);

@@ -45,6 +45,7 @@ static void pieces_free(struct http_piece *pieces, unsigned n)
     free(pieces);
 }
 
+/* For an answer that will not be sent: the exchange may begin another one. */
 void http_pieces_drop(struct hilum_http *request)
 {
     http_stream_drop(request);
@@ -55,6 +56,7 @@ void http_pieces_drop(struct hilum_http *request)
     request->total = request->copied = 0;
 }
 
+/* Called by MHD when the last byte has left or the client has: on a loop's thread. */
 static void body_free(void *arg)
 {
     struct body *body = arg;
@@ -266,6 +268,7 @@ static void range_apply(struct hilum_http *request)
 
 /* ---- bodies ---- */
 
+/* From the page it begins in: mmap knows no other offsets. */
 static bool map_piece(struct body *body, const struct http_piece *piece, const void **bytes)
 {
     uint64_t from = piece->offset + piece->skip, start = from & ~(uint64_t)(PAGE - 1);
@@ -340,6 +343,8 @@ static struct MHD_Response *empty_respond(void)
     return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
 }
 
+/* A whole file goes by sendfile() where there is no TLS; pieces by writev(), files among them
+ * mapped. */
 static struct MHD_Response *body_respond(struct hilum_http *request)
 {
     if (request->has_source)

@@ -149,6 +149,7 @@ static long fit(const struct http_route *route, const char *const *segments, uns
     return route->n_segments == n ? weight : -1;
 }
 
+/* Methods are sensitive to case (RFC 9110 9.1). */
 static bool has_method(const char *methods, const char *method)
 {
     size_t n = strlen(method);

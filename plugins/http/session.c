@@ -61,6 +61,7 @@ hilum_rc http_sessions_new(struct http_server *server)
     return HILUM_OK;
 }
 
+/* After the last request; what is to be kept was saved before (http_sessions_save). */
 void http_sessions_free(struct http_server *server)
 {
     struct http_sessions *all = server->sessions;
@@ -260,6 +261,8 @@ bool http_recall(struct http_server *server, const char *basic, struct http_iden
     return is_known && find_again(server, out);
 }
 
+/* After a password was right: argon2 for each request of a program would be a core for itself.
+ * A digest, for a minute. */
 void http_remember(struct http_server *server, const char *basic,
                    const struct http_identity *identity)
 {
@@ -363,6 +366,7 @@ bool http_session_find(struct http_server *server, const char *cookie, struct ht
     return is_open;
 }
 
+/* Of a cookie that is none: nothing. */
 void http_session_end(struct http_server *server, const char *cookie)
 {
     struct http_sessions *all = server->sessions;
@@ -416,6 +420,7 @@ void http_failure_note(struct http_server *server, const char *address)
     pthread_mutex_unlock(&all->lock);
 }
 
+/* By address, whatever names were tried: the names are bounded by the provider (auth-local). */
 bool http_failures_are_many(struct http_server *server, const char *address)
 {
     struct http_sessions *all = server->sessions;

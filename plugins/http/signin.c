@@ -78,6 +78,7 @@ static const char *plain(const char *text)
     return strpbrk(text, "\"\\") == NULL ? text : "";
 }
 
+/* Fits: 80 bytes of a user, 512 of roles. */
 static hilum_rc answer_session(hilum_http *http, const char *user, const char *roles,
                                uint32_t flags, const char *csrf)
 {
@@ -177,6 +178,7 @@ static hilum_rc login(void *self, const struct hilum_http_api *api, hilum_http *
     return begin_session(http, &identity);
 }
 
+/* The cookie is taken from the browser in every case, also when there is no session any more. */
 static hilum_rc logout(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     (void)self;
@@ -190,6 +192,8 @@ static hilum_rc logout(void *self, const struct hilum_http_api *api, hilum_http 
     return rc == HILUM_OK ? http_api.respond(http, 204, NULL, "", 0) : rc;
 }
 
+/* Of anybody who asks, without a session too: then user is empty, which is how a page knows
+ * that it has to ask for a password. */
 static hilum_rc session(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     struct http_identity identity = {0};

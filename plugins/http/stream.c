@@ -90,6 +90,8 @@ static void pull_again(struct hilum_http *request)
     pthread_mutex_unlock(&request->lock);
 }
 
+/* Woken while a worker pulls: is_woken makes that one pull again, so nothing is lost between
+ * its look and its going idle. */
 void http_stream_wake(struct hilum_http *request)
 {
     pthread_mutex_lock(&request->lock);
@@ -119,6 +121,7 @@ static struct hilum_http *take_idle(struct http_server *server)
     return found;
 }
 
+/* Once a second, by the watcher: for sources that nobody wakes. */
 void http_streams_ask(struct http_server *server)
 {
     pthread_mutex_lock(&server->lock);
@@ -141,6 +144,7 @@ static bool is_left_idle(struct hilum_http *request, bool is_draining, uint64_t 
     return is_left;
 }
 
+/* The pattern, not the path: paths name studies. */
 static void log_cut(const struct hilum_http *request)
 {
     const struct http_server *server = request->server;

@@ -157,6 +157,7 @@ static bool has_changed(struct http_tls *tls)
     return is_changed;
 }
 
+/* By the watcher. A pair that cannot be read leaves the old one in use. */
 void http_tls_look(struct http_server *server)
 {
     if (server->tls == NULL || !has_changed(server->tls))
@@ -167,6 +168,7 @@ void http_tls_look(struct http_server *server)
         server->host->log(server->self, HILUM_LOG_ERROR, server->host->reason(server->self));
 }
 
+/* has_changed() notes what the files look like now. */
 hilum_rc http_tls_open(struct http_server *server)
 {
     const struct http_conf *conf = server->conf;

@@ -19,6 +19,8 @@ int64_t http_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* What the peer has acknowledged, not what was written: a client that reads nothing
+ * acknowledges until its buffer is full, and then nothing. */
 uint64_t http_conn_moved(const struct http_conn *conn, enum http_phase phase)
 {
     struct tcp_info info = {0};
@@ -28,6 +30,7 @@ uint64_t http_conn_moved(const struct http_conn *conn, enum http_phase phase)
     return phase == HTTP_SENDING ? info.tcpi_bytes_acked : info.tcpi_bytes_received;
 }
 
+/* Atomics: the watcher reads them without a lock and may see a phase a moment late. */
 void http_conn_phase(struct http_conn *conn, enum http_phase phase)
 {
     if (conn == NULL)
@@ -121,6 +124,7 @@ hilum_rc http_watch_start(struct http_server *server)
     return HILUM_OK;
 }
 
+/* Joined: after this nobody walks the list of connections. */
 void http_watch_stop(struct http_server *server)
 {
     if (!server->has_watcher)

@@ -14,6 +14,7 @@
 
 /* ---- one request ---- */
 
+/* The client gets the trace, the log has the reason: neither tells the other's part. */
 static void log_failure(struct hilum_http *request, hilum_rc rc)
 {
     struct http_server *server = request->server;
@@ -212,6 +213,7 @@ bool http_enqueue(struct hilum_http *request)
     return fits;
 }
 
+/* Before new requests: a body under way holds a client's connection and somebody's objects. */
 bool http_enqueue_pull(struct hilum_http *request)
 {
     struct http_server *server = request->server;
@@ -275,6 +277,7 @@ static bool has_waiting(const struct http_server *server)
     return server->first != NULL || server->first_body != NULL;
 }
 
+/* NULL: the server stops and nothing waits any more. */
 static struct hilum_http *dequeue(struct http_server *server, bool *is_pull)
 {
     struct hilum_http *request;
@@ -304,6 +307,7 @@ static void serve_counted(struct http_server *server, struct hilum_http *request
     pthread_mutex_unlock(&server->lock);
 }
 
+/* The whole life of a worker. A handler may block it; that is what there are several for. */
 static void *work(void *arg)
 {
     struct http_server *server = arg;

@@ -82,6 +82,7 @@ void draw_line(struct picture *picture, double x0, double y0, double x1, double 
     }
 }
 
+/* Two points are not closed: the way back would be drawn over the way there. */
 void draw_lines(struct picture *picture, const double *points, size_t n, bool is_closed,
                 const struct ink *ink)
 {

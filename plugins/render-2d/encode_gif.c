@@ -51,6 +51,7 @@ static int number_of(struct colours_used *used, const uint8_t *p)
     return used->number[slot];
 }
 
+/* A grey picture, or a drawing, has few colours: then GIF loses nothing. */
 static bool number_exactly(const struct picture *picture, struct colours_used *used, uint8_t *out)
 {
     size_t n = (size_t)picture->width * picture->height;
@@ -64,6 +65,7 @@ static bool number_exactly(const struct picture *picture, struct colours_used *u
     return true;
 }
 
+/* More greens than reds and blues: eyes tell those apart best. */
 static void cube(uint8_t *rgb)
 {
     for (unsigned r = 0; r < REDS; r++)
@@ -83,6 +85,7 @@ static unsigned level(uint8_t value, unsigned n, unsigned threshold)
     return at < n ? at : n - 1;
 }
 
+/* An ordered pattern (Bayer), not diffused errors: frames of a film do not crawl. */
 static void number_dithered(const struct picture *picture, uint8_t *out)
 {
     static const uint8_t pattern[4][4] = {
@@ -136,6 +139,7 @@ static void flush(struct packer *packer)
     packer->block[0] = 0;
 }
 
+/* Lowest bits first (GIF89a appendix F); block[0] is the number of bytes in it. */
 static void put(struct packer *packer, uint32_t code)
 {
     packer->bits |= code << packer->n_bits;

@@ -65,6 +65,7 @@ static void head(png_structp png, png_infop info, const struct picture *picture,
         png_set_swap(png);
 }
 
+/* Returns, or leaves by longjmp() to encode_png. */
 static void write_all(png_structp png, png_infop info, const struct picture *picture,
                       const struct labels *labels)
 {

@@ -121,6 +121,7 @@ static void read_area(const struct scene *scene, uint32_t state, struct layout *
     out->region[3] = fabs(y1 - y0);
 }
 
+/* Around the middle of the region. What makes no sense is no zoom. */
 static void zoom_in(double zoom, double region[4])
 {
     if (!(zoom > 0) || zoom == 1 || zoom > 1000 || zoom < 0.001)

@@ -66,6 +66,7 @@ struct reach {
     double low, high; /* in output units */
 };
 
+/* Padding is not part of what a window is to show (PS3.3 C.7.5.1.1.2). */
 static void reach_to(const struct ramp *ramp, double stored, struct reach *out)
 {
     if (!isfinite(stored) || ramp_is_padding(ramp, stored))
@@ -143,6 +144,7 @@ static hilum_rc table_make(const struct scene *scene, const struct ramp *ramp,
     return HILUM_OK;
 }
 
+/* A table of 256 bytes stays in the nearest cache. */
 static void look_up8(const struct samples *s, const uint16_t *table, struct picture *out)
 {
     uint8_t narrow[256], *to = out->pixels;
@@ -153,6 +155,8 @@ static void look_up8(const struct samples *s, const uint16_t *table, struct pict
         to[i] = narrow[s->pixels[i]];
 }
 
+/* The loop most pictures spend their time in: a shift, a mask, a look-up. Bits above the
+ * stored ones may hold overlays, hence the mask. */
 static void look_up16(const struct samples *s, const uint16_t *table, struct picture *out)
 {
     uint32_t mask = (1u << stored_bits(s)) - 1, shift = s->shift;
@@ -191,6 +195,7 @@ static hilum_rc shade_by_table(const struct scene *scene, const struct ramp *ram
     return HILUM_OK;
 }
 
+/* For samples that no table has room for: floats, 32 bits. */
 static void shade_each(const struct ramp *ramp, const struct samples *s, struct picture *out)
 {
     double most = out->depth == 8 ? 255 : 65535;

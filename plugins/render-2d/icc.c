@@ -56,6 +56,7 @@ static void way_fini(struct way *way)
     *way = (struct way){.n = 0};
 }
 
+/* Nobody uses a way any more: the plugin has been drained. */
 void colours_free(struct colours *colours)
 {
     if (colours == NULL)
@@ -94,6 +95,7 @@ static bool is_sound(const uint8_t *p, uint64_t n)
     return true;
 }
 
+/* The caller closes it. One curve for all three. */
 static cmsHPROFILE of_primaries(cmsContext context, const cmsCIExyY *white,
                                 const cmsCIExyYTRIPLE *primaries, int kind, const double *curve)
 {
@@ -220,6 +222,7 @@ static struct way *way_take(struct colours *colours, const void *profile, uint64
     return way;
 }
 
+/* A way of the cache stays for the next picture; one made for this picture goes. */
 static void way_give(struct colours *colours, struct way *way, struct way *own)
 {
     pthread_mutex_lock(&colours->lock);

@@ -48,6 +48,7 @@ static void patient_lines(const struct scene *scene, uint32_t i, char *lines)
     add(lines, "", attribute(scene, i, "PatientSex"));
 }
 
+/* What is not there has no line (add). */
 static void technique_lines(const struct scene *scene, uint32_t i, char *lines)
 {
     add(lines, "", attribute(scene, i, "InstitutionName"));

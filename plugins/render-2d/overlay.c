@@ -153,6 +153,7 @@ static unsigned shutter_group(const struct scene *scene, uint32_t i)
     return is_bitmap && group >= GROUP_FIRST && group <= GROUP_LAST ? (unsigned)group & ~1u : 0;
 }
 
+/* A group used as a shutter is not drawn as well (overlay_shutter does it). */
 void overlay_draw(const struct scene *scene, uint32_t i, uint32_t frame,
                   const struct samples *samples, struct picture *picture)
 {

@@ -40,6 +40,7 @@ static hilum_rc read_segmented(const struct scene *scene, uint32_t i, const char
     return table_expand(scene, bytes, length, out->n, &out->entries);
 }
 
+/* Plain data first: a data set with both means the plain one. */
 static hilum_rc read_channel(const struct scene *scene, uint32_t i, const char *colour,
                              bool is_signed, struct table *out)
 {
@@ -77,6 +78,7 @@ static hilum_rc palette_read(const struct scene *scene, uint32_t i, bool is_sign
     return HILUM_OK;
 }
 
+/* Signed where the data set says so: palettes may begin below 0. */
 static int32_t index_at(const struct samples *s, uint64_t i)
 {
     uint32_t bits = s->frame.bits_stored, allocated = s->frame.bits_allocated;

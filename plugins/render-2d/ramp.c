@@ -110,6 +110,7 @@ struct voi_place {
     char prefix[96]; /* of a state's VOI; "": the image's own */
 };
 
+/* Without a prefix: the frame's own functional group, or the data set (attribute_grouped). */
 static const char *voi_text(const struct voi_place *place, const char *name)
 {
     char path[ATTRIBUTE_PATH];

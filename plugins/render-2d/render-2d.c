@@ -153,6 +153,8 @@ hilum_rc slice_picture(const struct scene *scene, const struct request *request,
     return rc;
 }
 
+/* In pixels of the image, before it is turned and scaled: overlays are as it was stored. A
+ * state's own lie over the image's. */
 static void overlays(const struct scene *scene, const struct request *request,
                      const struct samples *samples, struct picture *picture)
 {
@@ -234,6 +236,8 @@ static hilum_rc fit_picture(const struct scene *scene, const struct layout *layo
     return rc;
 }
 
+/* Over the scaled picture, in its pixels: lines and letters stay sharp. The shutter first, so
+ * that it hides nothing of what is drawn about the image; who it is last. */
 static hilum_rc marks(const struct scene *scene, const struct request *request,
                       const struct hilum_slice *slice, const struct layout *layout,
                       struct picture *picture)
@@ -248,6 +252,7 @@ static hilum_rc marks(const struct scene *scene, const struct request *request,
     return rc;
 }
 
+/* JPEG is what nobody asking means: smallest, and every client has it. */
 static hilum_rc encode(const struct scene *scene, const struct request *request,
                        const struct labels *labels, const char *media_type,
                        const struct picture *picture, struct hilum_sink *out)
@@ -314,6 +319,7 @@ static hilum_rc draw(const struct scene *scene, const struct request *request,
 
 /* ---- the table ---- */
 
+/* Keeps a pointer to the source, which is the caller's until close. Nothing is read yet. */
 static hilum_rc render_open(void *self, const struct hilum_source *source, void **out)
 {
     const struct render *render = self;
@@ -329,6 +335,7 @@ static hilum_rc render_open(void *self, const struct hilum_source *source, void 
     return HILUM_OK;
 }
 
+/* Many at once on one scene: the scene is constant, everything else is on this stack. */
 static hilum_rc render_render(void *self, void *opened, const struct hilum_view *view,
                               struct hilum_sink *out, struct hilum_rendered *done)
 {

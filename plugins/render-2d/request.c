@@ -13,6 +13,7 @@ static hilum_rc refuse(const struct scene *scene, const char *name, const char *
     return render_fail(scene->render, HILUM_EINVAL, "parameter %s: expected %s", name, wanted);
 }
 
+/* Absent leaves what was set before. */
 static hilum_rc read_flag(const struct scene *scene, const json_t *from, const char *name,
                           bool *out)
 {
@@ -156,6 +157,7 @@ static hilum_rc read_icc(const struct scene *scene, const json_t *from, struct r
                         : refuse(scene, "icc", "no, yes, srgb, adobergb, rommrgb or displayp3");
 }
 
+/* 16: for who windows it himself. */
 static hilum_rc read_depth(const struct scene *scene, const json_t *from, struct request *out)
 {
     const json_t *depth = json_object_get(from, "depth");

@@ -94,6 +94,7 @@ static void add_row16(const uint16_t *from, float weight, size_t n, float *sum)
         sum[i] += weight * (float)from[i];
 }
 
+/* In floats: sums of 16 bits by weights would round with each row. */
 static void blend_rows(const struct picture *from, const struct taps *down, float *sum)
 {
     size_t n = (size_t)from->width * from->channels;
@@ -107,6 +108,7 @@ static void blend_rows(const struct picture *from, const struct taps *down, floa
     }
 }
 
+/* One channel at a time: p goes by pixels. */
 static float blend_across(const float *row, const struct taps *across, uint32_t channels,
                           uint32_t channel)
 {

@@ -16,6 +16,8 @@ struct shutter {
     size_t n_corners;
 };
 
+/* No memory: no corners, and no polygon. Rows before columns, as the attribute has them (PS3.3
+ * C.7.6.11). */
 static void read_polygon(const struct scene *scene, uint32_t i, struct shutter *out)
 {
     out->corners = malloc(2 * (size_t)CORNERS_MAX * sizeof *out->corners);
@@ -56,6 +58,8 @@ struct ink shutter_ink(const struct scene *scene, uint32_t i)
     return ink;
 }
 
+/* Even-odd: how often a ray along the row crosses an edge. (a > row) != (b > row) also keeps
+ * the division from 0. */
 static bool in_polygon(const struct shutter *s, double row, double column)
 {
     bool is_inside = false;

@@ -62,6 +62,7 @@ static struct ink styled(const struct drawing *d, const char *object, const char
 
 /* ---- graphics ---- */
 
+/* Counted by backslashes first: one allocation, bounded. */
 static size_t read_points(const char *text, double **out)
 {
     *out = NULL;

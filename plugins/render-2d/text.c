@@ -108,6 +108,8 @@ static uint32_t next_character(const char **text)
     return is_good && c >= least[more] ? c : 0xFFFD;
 }
 
+/* Holds the letters' lock: bitmap belongs to the face. Coverage of 0 to 255 is the ink's
+ * weight. */
 static void stamp(struct picture *picture, const FT_Bitmap *bitmap, double x, double y,
                   const struct ink *ink)
 {
@@ -133,6 +135,7 @@ static size_t read_line(const char **utf8, uint32_t *out, size_t max)
     return n;
 }
 
+/* A glyph that cannot be loaded is left out. Whole pixels: glyphs are hinted for those. */
 static void draw_glyphs(struct picture *picture, double x, double y, const struct glyph *glyphs,
                         size_t n, const struct ink *ink)
 {
