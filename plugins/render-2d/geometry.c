@@ -3,8 +3,11 @@
 #include "render.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { SELECTIONS_MAX = 1000 };
 
 void affine_apply(const struct affine *affine, double x, double y, double *out_x, double *out_y)
 {
@@ -99,17 +102,43 @@ static void turn_affine(struct layout *layout)
     layout->region[3] = height;
 }
 
-/* The displayed area in pixels of the frame, counted from 1, becomes the region. Corners may
- * lie outside the image and in any order (PS3.3 C.10.4); what is absurd is ignored, and all of
- * the frame is shown. */
-static void read_area(const struct scene *scene, uint32_t state, struct layout *out)
+/* What a state shows of this picture: the first selection that names it, or all. */
+struct selection {
+    const struct scene *scene;
+    uint32_t state;
+    char item[48]; /* "": there is none */
+};
+
+static struct selection select_area(const struct scene *scene, const struct hilum_slice *slice)
+{
+    struct selection found = {.scene = scene};
+    char item[48];
+    if (!scene_state(scene, &found.state))
+        return found;
+    uint64_t n = attribute_items(scene, found.state, "DisplayedAreaSelectionSequence");
+    for (unsigned k = 0; k < n && k < SELECTIONS_MAX && found.item[0] == '\0'; k++) {
+        snprintf(item, sizeof item, "DisplayedAreaSelectionSequence[%u].", k);
+        if (state_names(scene, found.state, item, slice))
+            memcpy(found.item, item, sizeof item);
+    }
+    return found;
+}
+
+static size_t selected(const struct selection *selection, const char *name, double *out, size_t max)
+{
+    char path[ATTRIBUTE_PATH];
+    if (selection->item[0] == '\0')
+        return 0;
+    snprintf(path, sizeof path, "%s%s", selection->item, name);
+    return attribute_numbers(attribute(selection->scene, selection->state, path), out, max);
+}
+
+/* The displayed area in pixels of the frame, counted from 1, becomes the region. */
+static void read_area(const struct selection *selection, struct layout *out)
 {
     double a[2], b[2], x0, y0, x1, y1;
-#define AREA "DisplayedAreaSelectionSequence[0]."
-    if (attribute_numbers(attribute(scene, state, AREA "DisplayedAreaTopLeftHandCorner"), a, 2) !=
-            2 ||
-        attribute_numbers(attribute(scene, state, AREA "DisplayedAreaBottomRightHandCorner"), b,
-                          2) != 2)
+    if (selected(selection, "DisplayedAreaTopLeftHandCorner", a, 2) != 2 ||
+        selected(selection, "DisplayedAreaBottomRightHandCorner", b, 2) != 2)
         return;
     affine_apply(&out->affine, fmin(a[0], b[0]) - 1, fmin(a[1], b[1]) - 1, &x0, &y0);
     affine_apply(&out->affine, fmax(a[0], b[0]), fmax(a[1], b[1]), &x1, &y1);
@@ -133,11 +162,15 @@ static void zoom_in(double zoom, double region[4])
 }
 
 /* Height over width of a pixel. Pixel Aspect Ratio is vertical over horizontal (PS3.3
- * C.7.6.3.1.7), and so is spacing. */
+ * C.7.6.3.1.7), and so is spacing; a state's word counts (C.10.4). */
 static double aspect_of(const struct scene *scene, const struct request *request,
-                        const struct hilum_slice *slice)
+                        const struct hilum_slice *slice, const struct selection *selection)
 {
     double ratio[2];
+    if ((selected(selection, "PresentationPixelSpacing", ratio, 2) == 2 ||
+         selected(selection, "PresentationPixelAspectRatio", ratio, 2) == 2) &&
+        ratio[0] > 0 && ratio[1] > 0)
+        return ratio[0] / ratio[1];
     if (attribute_numbers(attribute(scene, request->slice, "PixelAspectRatio"), ratio, 2) == 2 &&
         ratio[0] > 0 && ratio[1] > 0)
         return ratio[0] / ratio[1];
@@ -210,20 +243,18 @@ hilum_rc layout_make(const struct scene *scene, const struct request *request,
                            .rows = slice->frame->rows,
                            .is_mirrored_x = request->is_flipped_x,
                            .is_mirrored_y = request->is_flipped_y};
-    bool has_state = scene_state(scene, &state);
-    if (has_state)
+    const struct selection selection = select_area(scene, slice);
+    if (scene_state(scene, &state))
         read_turn(scene, state, out);
     turn_affine(out);
-    if (has_state) {
-        read_area(scene, state, out);
-        magnified = attribute_number(scene, state, AREA "PresentationPixelMagnificationRatio", 1);
-        if (!(magnified > 0.001 && magnified < 1000))
-            magnified = 1;
-    }
+    read_area(&selection, out);
+    selected(&selection, "PresentationPixelMagnificationRatio", &magnified, 1);
+    if (!(magnified > 0.001 && magnified < 1000))
+        magnified = 1;
     if (request->has_region)
         memcpy(out->region, request->region, sizeof out->region);
     zoom_in(request->zoom, out->region);
-    double aspect = aspect_of(scene, request, slice);
+    double aspect = aspect_of(scene, request, slice, &selection);
     fit(request, out->turns % 2 == 1 ? 1 / aspect : aspect, magnified, out);
     finish(slice, out);
     return HILUM_OK;

@@ -13,7 +13,7 @@
 
 /* Bounds on what an object can make us draw. 96 points of a curve are smooth at any size of
  * screen. */
-enum { POINTS_MAX = 20000, CURVE = 96, OBJECTS_MAX = 2000 };
+enum { POINTS_MAX = 20000, CURVE = 96, STEPS = 12, OBJECTS_MAX = 2000 };
 
 /* An annotation being drawn. */
 struct drawing {
@@ -104,6 +104,37 @@ static void draw_shape(const struct drawing *d, const double *points, size_t n, 
     free(placed);
 }
 
+/* One of four points of a curve through the two in the middle, at t from 0 to 1 (Catmull and Rom). */
+static double between(const double *const p[4], int axis, double t)
+{
+    double a = p[0][axis], b = p[1][axis], c = p[2][axis], e = p[3][axis];
+    return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - e + t * (3 * (b - c) + e - a)));
+}
+
+/* INTERPOLATED: a smooth curve through its points. */
+static void draw_smooth(const struct drawing *d, const double *points, size_t n, bool is_display,
+                        bool is_filled)
+{
+    bool is_closed = points[0] == points[2 * n - 2] && points[1] == points[2 * n - 1];
+    double *on = malloc(((n - 1) * STEPS + 1) * 2 * sizeof *on);
+    size_t m = 0;
+    for (size_t i = 0; on != NULL && i + 1 < n; i++) {
+        size_t before = i > 0 ? i - 1 : is_closed ? n - 2 : 0;
+        size_t behind = i + 2 < n ? i + 2 : is_closed ? 1 : n - 1;
+        const double *const p[] = {points + 2 * before, points + 2 * i, points + 2 * i + 2,
+                                   points + 2 * behind};
+        for (int k = 0; k < STEPS; k++, m++) {
+            on[2 * m] = between(p, 0, (double)k / STEPS);
+            on[2 * m + 1] = between(p, 1, (double)k / STEPS);
+        }
+    }
+    if (on != NULL) {
+        memcpy(on + 2 * m, points + 2 * n - 2, 2 * sizeof *on);
+        draw_shape(d, on, m + 1, is_closed, is_display, is_filled && is_closed);
+    }
+    free(on);
+}
+
 static void draw_point(const struct drawing *d, const double *point, bool is_display)
 {
     double at[2], reach = 3 + d->ink.width;
@@ -132,6 +163,8 @@ static void draw_graphic(const struct drawing *of, unsigned k)
     } else if ((is_circle && n >= 2) || (is_ellipse && n >= 4)) {
         curve(points, is_circle, on);
         draw_shape(d, on, CURVE, true, is_display, is_filled);
+    } else if (strcmp(type, "INTERPOLATED") == 0 && n >= 3) {
+        draw_smooth(d, points, n, is_display, is_filled);
     } else if (n >= 2) {
         bool is_closed = points[0] == points[2 * n - 2] && points[1] == points[2 * n - 1];
         draw_shape(d, points, n, is_closed, is_display, is_filled && is_closed);

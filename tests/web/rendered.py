@@ -173,6 +173,24 @@ def states():
                  PresentationSizeMode="SCALE TO FIT")
     url = stored(state(13, target, DisplayedAreaSelectionSequence=Sequence([area]), PresentationLUTShape="INVERSE"))
     check("an area, inverted", (picture(url)[:, :, 0] == 255 - values[20:50, 10:70]).all())
+    # Two selections: the second is the one that is for this image; its pixels are twice as high as wide.
+    def shown(uid, first, last, **more):
+        named = items(ReferencedSOPClassUID=target.SOPClassUID, ReferencedSOPInstanceUID=uid)
+        return items(ReferencedImageSequence=Sequence([named]), DisplayedAreaTopLeftHandCorner=first, DisplayedAreaBottomRightHandCorner=last,
+                     PresentationSizeMode="SCALE TO FIT", **more)
+    both = Sequence([shown("2.25.1", [1, 1], [5, 5]), shown(target.SOPInstanceUID, [11, 21], [70, 50], PresentationPixelSpacing=["2", "1"])])
+    url = stored(state(23, target, DisplayedAreaSelectionSequence=both))
+    check("the selection that names the image", (picture(url)[:, :, 0] == values[20:50, 10:70]).all())
+    check("its pixels' shape", picture(url, "?viewport=600,600").shape[:2] == (600, 600), picture(url, "?viewport=600,600").shape)
+    curve = items(GraphicAnnotationUnits="PIXEL", GraphicDimensions=2, NumberOfGraphicPoints=3, GraphicType="INTERPOLATED", GraphicFilled="N",
+                  GraphicData=[20.0, 80.0, 60.0, 20.0, 100.0, 80.0])
+    url = stored(state(24, target, GraphicAnnotationSequence=Sequence([items(GraphicLayer="ONE", GraphicObjectSequence=Sequence([curve]))]),
+                       GraphicLayerSequence=Sequence([items(GraphicLayer="ONE", GraphicLayerOrder=1, GraphicLayerRecommendedDisplayGrayscaleValue=65535)])))
+    got, plain = picture(url)[:, :, 0], picture(url.replace("2.25.9124", "2.25.9110").replace("2.25.9002", "2.25.9001"))[:, :, 0]
+    drawn = got != plain
+    # Half way from the first point to the second: 42.5 across for a straight line at 46.25 down, where a curve is further left.
+    check("a curve goes through its points", drawn[18:23, 58:63].any() and drawn[77:82, 18:23].any() and drawn[77:82, 98:103].any())
+    check("and is no line", not drawn[50, 39:42].any() and drawn[40:55, 30:45].any(), str(numpy.flatnonzero(drawn[50])))
     area.PresentationPixelMagnificationRatio, area.PresentationSizeMode = 900.0, "MAGNIFY"
     url = stored(state(22, target, DisplayedAreaSelectionSequence=Sequence([area])))
     check("magnified, but not without end", picture(url).shape[:2] == (2048, 4096), picture(url).shape)
