@@ -185,6 +185,14 @@ static struct hilum_http *request_new(struct http_server *server, struct MHD_Con
     return request;
 }
 
+/* The query is read by query_read. The library would keep each parameter in the connection's memory and, once that is full,
+ * answer nothing at all (0.9.75: the connection hangs until it is idle for too long), so it gets to see none. The text is
+ * its read buffer, no constant. */
+static void hide_query(const char *query)
+{
+    *(char *)(uintptr_t)query = '\0';
+}
+
 /* Called with the raw request target before anything is parsed: the only place that sees it
  * whole. The library would decode the path before splitting it, and a %2F would become a
  * separator. */
@@ -198,6 +206,8 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
                                           mark != NULL ? (size_t)(mark - target) : strlen(target));
     request->asked.query =
         mark != NULL ? http_arena_text(&request->arena, mark + 1, strlen(mark + 1)) : "";
+    if (mark != NULL)
+        hide_query(mark + 1);
     return request;
 }
 
@@ -358,32 +368,38 @@ static const char *header_of(const struct hilum_http *request, const char *name)
     return value != NULL ? value : "";
 }
 
-/* Names and values are decoded here once, '+' as a space: handlers see text. A field that is
- * not well-formed, or one too many, makes their number impossible, which head_check() refuses: a
- * search with a key left out would answer more than was asked for. */
-static enum MHD_Result query_add(void *arg, enum MHD_ValueKind kind, const char *key,
-                                 const char *value)
+/* One "name=value" of n bytes, or a name alone. Names and values are decoded here once, '+' as a space: handlers see text. */
+static bool query_add(struct hilum_http *request, const char *text, size_t n)
 {
-    struct hilum_http *request = arg;
-    (void)kind;
-    if (request->n_query >= HTTP_QUERY) {
-        request->n_query = HTTP_QUERY + 1;
-        return MHD_NO;
-    }
-    size_t name_length = strlen(key), n = value != NULL ? strlen(value) : 0;
-    char *name = http_arena_text(&request->arena, key, name_length);
-    char *text = http_arena_text(&request->arena, value != NULL ? value : "", n);
+    const char *equals = memchr(text, '=', n);
+    size_t name_length = equals != NULL ? (size_t)(equals - text) : n;
+    size_t value_length = equals != NULL ? n - name_length - 1 : 0;
+    char *name = http_arena_text(&request->arena, text, name_length);
+    char *value = http_arena_text(&request->arena, text + n - value_length, value_length);
     ptrdiff_t name_end = name != NULL ? http_decode(name, name_length, true) : -1;
-    ptrdiff_t end = text != NULL ? http_decode(text, n, true) : -1;
-    if (name_end < 0 || end < 0) {
-        request->n_query = HTTP_QUERY + 1;
-        return MHD_NO;
-    }
+    ptrdiff_t end = value != NULL ? http_decode(value, value_length, true) : -1;
+    if (name_end < 0 || end < 0)
+        return false;
     name[name_end] = '\0';
-    text[end] = '\0';
+    value[end] = '\0';
     request->query[request->n_query].name = name;
-    request->query[request->n_query++].value = text;
-    return MHD_YES;
+    request->query[request->n_query++].value = value;
+    return true;
+}
+
+/* NULL, or why the query is not taken. A parameter too many is refused, not dropped: a search without one of its conditions
+ * finds what nobody asked for. */
+static const char *query_read(struct hilum_http *request)
+{
+    for (const char *p = request->asked.query; *p != '\0'; p += *p == '&') {
+        size_t n = strcspn(p, "&");
+        if (n > 0 && request->n_query == HTTP_QUERY)
+            return "more parameters than are taken";
+        if (n > 0 && !query_add(request, p, n))
+            return "the path or a parameter is not well-formed";
+        p += n;
+    }
+    return NULL;
 }
 
 /* Digits alone (RFC 9110 8.6): a sign or a space is read differently by different servers. */
@@ -396,15 +412,17 @@ static bool is_true_length(const char *text, uint64_t *out)
 }
 
 /* A message that says twice how long it is ends at one place for a proxy and at another for us, and what lies between is
- * somebody's second request (RFC 9112 6.1, 6.3). Nothing is answered to it. */
-static bool is_length_ambiguous(const struct hilum_http *request)
+ * somebody's second request (RFC 9112 6.1, 6.3); of two hosts a proxy may have judged the other (3.2). Nothing is answered
+ * to it. */
+static bool is_ambiguous(const struct hilum_http *request)
 {
-    unsigned lengths = 0, encodings = 0;
+    unsigned lengths = 0, encodings = 0, hosts = 0;
     for (const struct http_header *h = request->shown; h != NULL; h = h->next) {
         lengths += strcasecmp(h->name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
         encodings += strcasecmp(h->name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+        hosts += strcasecmp(h->name, MHD_HTTP_HEADER_HOST) == 0;
     }
-    return lengths + encodings > 1;
+    return lengths + encodings > 1 || hosts > 1;
 }
 
 /* False: 400. Two lengths, or a length beside chunks, are refused and not decided (RFC 9112
@@ -413,7 +431,7 @@ static bool head_read(struct hilum_http *request, const char *method)
 {
     struct hilum_http_request *asked = &request->asked;
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, shown_add, request);
-    if (is_length_ambiguous(request))
+    if (is_ambiguous(request))
         return false;
     const char *length = header_of(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
     asked->size = sizeof *asked;
@@ -440,9 +458,11 @@ static uint32_t head_check(struct hilum_http *request, const char *method, const
     *why = "the path or a parameter is not well-formed";
     if (path == NULL || !http_path_split(path, request->segments, &request->n_segments))
         return MHD_HTTP_BAD_REQUEST;
-    MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, query_add, request);
-    if (request->n_query > HTTP_QUERY)
+    const char *query_fault = query_read(request);
+    if (query_fault != NULL) {
+        *why = query_fault;
         return MHD_HTTP_BAD_REQUEST;
+    }
     http_routes_match(request->server, method, request->segments, request->n_segments,
                       &request->match);
     const struct http_route *route = request->match.route;

@@ -68,6 +68,12 @@ def requests(world):
                        ("a line that goes on", f"GET /metrics HTTP/1.1\r\n{host}X: y\r\n Authorization: {token}\r\nConnection: close\r\n\r\n")):
         answer = raw(world, text)
         equal(f"{what}: no second answer, no rights", True, answer.count(b"HTTP/1.1 2") <= (what == "a blank before the colon") and b"hilum_record" not in answer)
+    for n, value in ((300, "1"), (1000, "1"), (200, "1" * 90)):  # what filled the library's memory was never answered
+        answer = raw(world, f"GET /dicom-web/studies?{'&'.join(['StudyID=' + value] * n)} HTTP/1.1\r\n{host}Authorization: {token}\r\nConnection: close\r\n\r\n")
+        equal(f"{n} parameters are refused", b"400", answer[9:12])
+    answer = raw(world, f"GET /dicom-web/studies?{'PatientID=P-5&' * 256}StudyInstanceUID=1.2 HTTP/1.1\r\n{host}Authorization: {token}\r\nConnection: close\r\n\r\n")
+    equal("and the last of them is never dropped", b"400", answer[9:12])
+    equal("two hosts", b"", raw(world, f"GET /metrics HTTP/1.1\r\n{host}Host: elsewhere\r\nAuthorization: {token}\r\n\r\n"))
     status, _, _ = world.request("GET", "/metrics", {"X-HTTP-Method-Override": "DELETE", "X-Original-URL": "/health", "X-Rewrite-URL": "/health"})
     equal("headers that name another way", 401, status)
     for name in ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Hilum-User", "X-Forwarded-For"):
