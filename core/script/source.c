@@ -5,9 +5,12 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/script/internal.h"
 
@@ -55,13 +58,34 @@ void hl_script_files(const char *dir, const char *suffix, struct hl_faults *faul
     free(names);
 }
 
-/* Stops soon after `max` bytes: a device or a pipe in the folder does not fill the memory. */
+/* Regular files only: a pipe would keep a check, or a reload, waiting for whoever writes to it. */
+static FILE *regular_open(const char *path, struct hl_faults *faults)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        hl_faults_add(faults, path, 0, "cannot be read: %s", strerror(errno));
+    } else if (!S_ISREG(status.st_mode)) {
+        hl_faults_add(faults, path, 0, "expected a regular file");
+    } else {
+        FILE *file = fdopen(fd, "rb");
+        if (file) {
+            return file;
+        }
+        hl_faults_add(faults, path, 0, "cannot be read: %s", strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return NULL;
+}
+
+/* A file that grows while it is read stops soon after `max` bytes. */
 const char *hl_script_file_read(struct hl_script_set *set, const char *path, size_t max,
                                 struct hl_faults *faults, size_t *size)
 {
-    FILE *file = fopen(path, "rbe");
+    FILE *file = regular_open(path, faults);
     if (!file) {
-        hl_faults_add(faults, path, 0, "cannot be read: %s", strerror(errno));
         return NULL;
     }
     struct hl_buf text = {0};
@@ -71,14 +95,16 @@ const char *hl_script_file_read(struct hl_script_set *set, const char *path, siz
     }
     bool is_good = !ferror(file) && !text.failed;
     fclose(file);
-    const char *out = NULL;
+    /* Editors write a byte order mark in front of UTF-8; it is no part of the text. */
+    const char *out = NULL, *start = hl_buf_str(&text);
+    size_t mark = text.len >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     if (!is_good) {
         hl_faults_add(faults, path, 0, "cannot be read to its end");
     } else if (text.len > max) {
         hl_faults_add(faults, path, 0, "expected at most %zu bytes", max);
     } else {
-        out = hl_arena_strndup(&set->arena, hl_buf_str(&text), text.len);
-        *size = text.len;
+        *size = text.len - mark;
+        out = hl_arena_strndup(&set->arena, start + mark, *size);
     }
     hl_buf_fini(&text);
     return out;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/text.h"
 #include "core/script/internal.h"
 
 #define TABLE_TYPE "hilum.table"
@@ -189,14 +190,43 @@ static bool keys_check(struct csv *csv, struct hl_script_table *table)
     return is_good;
 }
 
-/* Spreadsheets write a byte order mark in front of UTF-8; it is no part of the first name. */
+/* What is not UTF-8 would never be equal to a value of an object, and nobody would know why. */
+static bool text_check(const struct csv *csv)
+{
+    unsigned line = 1;
+    for (const char *p = csv->at; p < csv->end;) {
+        size_t left = (size_t)(csv->end - p);
+        const char *at = p;
+        if (hl_utf8_next(&p, &left) <= 0) {
+            hl_faults_add(csv->faults, csv->path, line,
+                          "expected UTF-8, found the byte 0x%02X; save the file as UTF-8",
+                          (unsigned char)*at);
+            return false;
+        }
+        line += *at == '\n';
+    }
+    return true;
+}
+
+/* row.NAME takes the first of two columns of a name, which is not the one that was meant. */
+static bool columns_check(const struct csv *csv, const struct hl_script_table *table)
+{
+    for (size_t i = 1; i < table->n_columns; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (*table->columns[i] && strcmp(table->columns[i], table->columns[k]) == 0) {
+                hl_faults_add(csv->faults, csv->path, 1,
+                              "column \"%s\" is there twice: expected every name once",
+                              table->columns[i]);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool hl_script_table_parse(struct hl_script_set *set, const char *path, const char *text,
                            size_t size, struct hl_script_table *table, struct hl_faults *faults)
 {
-    if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
-        text += 3;
-        size -= 3;
-    }
     struct csv csv = {.set = set,
                       .faults = faults,
                       .path = path,
@@ -206,7 +236,7 @@ bool hl_script_table_parse(struct hl_script_set *set, const char *path, const ch
                       .line = 1};
     const char *fields[COLUMNS_MAX];
     size_t n;
-    if (!row_read(&csv, fields, &n)) {
+    if (!text_check(&csv) || !row_read(&csv, fields, &n)) {
         return false;
     }
     if (n == 0) {
@@ -219,7 +249,7 @@ bool hl_script_table_parse(struct hl_script_set *set, const char *path, const ch
     }
     memcpy(table->columns, fields, n * sizeof *fields);
     table->n_columns = n;
-    return rows_read(&csv, table) && keys_check(&csv, table);
+    return columns_check(&csv, table) && rows_read(&csv, table) && keys_check(&csv, table);
 }
 
 struct reading {

@@ -130,9 +130,32 @@ static void examples__refuse_and_hold_what_they_promise(void **unused)
     site_close(&site);
 }
 
+static void files__are_regular_and_may_have_a_mark(void **unused)
+{
+    (void)unused;
+    struct site site;
+    char path[256];
+    site_open(&site, NULL);
+    site_rules(&site, "\xEF\xBB\xBF-- saved by an editor of Windows\r\n");
+    site_write(&site, "tables/t.csv", "a,b\n1,2\n");
+    snprintf(path, sizeof path, "%s/tables/pipe.csv", site.dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(site_load(&site, true), HILUM_EINVAL); /* and does not wait for a writer */
+    assert_non_null(strstr(site.text, "pipe.csv: expected a regular file"));
+    assert_int_equal(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/rules/pipe.lua", site.dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(site_load(&site, true), HILUM_EINVAL);
+    assert_non_null(strstr(site.text, "pipe.lua: expected a regular file"));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(site_load(&site, true), HILUM_OK);
+    site_close(&site);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files__are_regular_and_may_have_a_mark),
         cmocka_unit_test(examples__plan_what_they_promise),
         cmocka_unit_test(examples__refuse_and_hold_what_they_promise),
     };

@@ -555,6 +555,12 @@ static void tables__are_read_by_key_and_column(void **unused)
     site_write(&site, "tables/bad.csv", "a,b\n1,2\n0,0\n1,3\n");
     assert_int_equal(site_load(&site, true), HILUM_EINVAL);
     assert_non_null(strstr(site.text, "key \"1\" is there twice"));
+    site_write(&site, "tables/bad.csv", "a,b\n1,2\n3,M\xFCller\n");
+    assert_int_equal(site_load(&site, true), HILUM_EINVAL);
+    assert_non_null(strstr(site.text, "bad.csv:3: expected UTF-8, found the byte 0xFC"));
+    site_write(&site, "tables/bad.csv", "a,b,b\n1,2,3\n");
+    assert_int_equal(site_load(&site, true), HILUM_EINVAL);
+    assert_non_null(strstr(site.text, "bad.csv:1: column \"b\" is there twice"));
     site_write(&site, "tables/bad.csv", "a,b\n1,2\n3,"); /* the last cell is empty, the file ends */
     assert_int_equal(site_load(&site, true), HILUM_OK);
     site_close(&site);
