@@ -98,6 +98,11 @@ uint64_t hl_actions_mask(const char *words, const char *separators);
 /* The i-th shipped role, NULL beyond the end. */
 const char *hl_role_at(size_t i);
 
+struct hl_faults;
+/* Adds a fault for each action in `roles` and each role in `peers` that there is none of: a slip of the hand there would
+ * take rights away without a word. Keeps nothing; from any thread. */
+void hl_roles_check(const struct hl_config *config, struct hl_faults *faults);
+
 /* Whose view an account's is, without broken glass: nothing while its password must be changed. Borrows its texts. */
 struct hl_view_of hl_view_of_identity(const struct hilum_identity *identity);
 

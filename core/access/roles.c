@@ -39,13 +39,13 @@ const char *hl_role_at(size_t i)
     return i < sizeof shipped / sizeof *shipped ? shipped[i].name : NULL;
 }
 
-static void add_word(const char *word, size_t n, uint64_t *mask)
+/* 0: there is no such action. */
+static uint64_t action_bit(const char *word, size_t n)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", (int)n, word);
     for (size_t i = 0; hl_action_at(i) != NULL; i++)
-        if (strcmp(hl_action_at(i), name) == 0)
-            *mask |= UINT64_C(1) << i;
+        if (strlen(hl_action_at(i)) == n && memcmp(hl_action_at(i), word, n) == 0)
+            return UINT64_C(1) << i;
+    return 0;
 }
 
 static void add_words(const char *words, const char *separators, uint64_t *mask)
@@ -55,7 +55,7 @@ static void add_words(const char *words, const char *separators, uint64_t *mask)
         if (n == 1 && *p == '*')
             *mask = UINT64_MAX;
         else
-            add_word(p, n, mask);
+            *mask |= action_bit(p, n);
         p += n;
     }
 }
@@ -74,6 +74,72 @@ const struct hl_node *hl_role_node(const struct hl_config *config, const char *n
         if (strcmp(hl_node_text(roles->children[i], "name", ""), name) == 0)
             return roles->children[i];
     return NULL;
+}
+
+/* ---- faults ---- */
+
+static void add_unknown(const struct hl_node *node, const char *key, const char *word, size_t n,
+                        const char *(*at)(size_t i), struct hl_faults *faults)
+{
+    const char *words[64];
+    char name[64];
+    size_t n_words = 0;
+    while (n_words < 64 && (words[n_words] = at(n_words)) != NULL)
+        n_words++;
+    snprintf(name, sizeof name, "%.*s", (int)n, word);
+    const char *nearest = hl_nearest(name, words, n_words);
+    hl_faults_add(faults, node->file, node->line, "%s, found \"%s\"%s%s%s", key, name,
+                  nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                  nearest != NULL ? "\"?" : "");
+}
+
+/* Actions are parted by blanks within a text too, as the shipped roles have them. */
+static void check_actions(const struct hl_node *allow, struct hl_faults *faults)
+{
+    for (size_t i = 0; allow != NULL && i < allow->n_children; i++) {
+        const struct hl_node *node = allow->children[i];
+        for (const char *p = node->text; *(p += strspn(p, " ")) != '\0'; p += strcspn(p, " ")) {
+            size_t n = strcspn(p, " ");
+            if (!(n == 1 && *p == '*') && action_bit(p, n) == 0)
+                add_unknown(node, "roles[].allow: expected an action or \"*\"", p, n, hl_action_at,
+                            faults);
+        }
+    }
+}
+
+static bool role_is_known(const struct hl_config *config, const char *name)
+{
+    for (size_t i = 0; hl_role_at(i) != NULL; i++)
+        if (strcmp(hl_role_at(i), name) == 0)
+            return true;
+    return hl_role_node(config, name) != NULL;
+}
+
+static void check_peer(const struct hl_config *config, const struct hl_node *peer,
+                       struct hl_faults *faults)
+{
+    const struct hl_node *roles = hl_node_get(peer, "roles");
+    for (size_t i = 0; roles != NULL && i < roles->n_children; i++)
+        if (!role_is_known(config, roles->children[i]->text))
+            add_unknown(
+                roles->children[i], "peers[].roles: expected a shipped role or one of roles",
+                roles->children[i]->text, strlen(roles->children[i]->text), hl_role_at, faults);
+}
+
+void hl_roles_check(const struct hl_config *config, struct hl_faults *faults)
+{
+    const struct hl_node *roles = hl_config_node(config, "roles");
+    const struct hl_node *peers = hl_config_node(config, "peers");
+    for (size_t i = 0; roles != NULL && i < roles->n_children; i++) {
+        const struct hl_node *role = roles->children[i];
+        const char *name = hl_node_text(role, "name", "");
+        if (*name == '\0' || strchr(name, ',') != NULL)
+            hl_faults_add(faults, role->file, role->line,
+                          "roles[].name: expected a name without a comma, found \"%s\"", name);
+        check_actions(hl_node_get(role, "allow"), faults);
+    }
+    for (size_t i = 0; peers != NULL && i < peers->n_children; i++)
+        check_peer(config, peers->children[i], faults);
 }
 
 /* What the configuration says a role allows replaces what the shipped one of that name does. */

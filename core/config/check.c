@@ -144,6 +144,16 @@ static bool fits_syntax(struct check *check, const struct hl_option *option, str
 }
 
 /* Either case: it is pasted from openssl, browsers and vendors' sheets. */
+static bool fits_time(struct check *check, const struct hl_option *option, struct hl_node *node)
+{
+    (void)check, (void)option;
+    const char *p = node->text;
+    bool has_form = strlen(p) == 5 && p[2] == ':' && isdigit((unsigned char)p[0]) &&
+                    isdigit((unsigned char)p[1]) && isdigit((unsigned char)p[3]) &&
+                    isdigit((unsigned char)p[4]);
+    return *p == '\0' || (has_form && atoi(p) < 24 && atoi(p + 3) < 60);
+}
+
 static bool fits_sha256(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
     (void)check, (void)option;
@@ -214,6 +224,7 @@ static const struct kind kinds[HL_KINDS] = {
     [HL_KIND_SYNTAX] = {"a UID or its keyword", HL_NODE_TEXT, fits_syntax},
     [HL_KIND_SHA256] = {"64 hexadecimal digits", HL_NODE_TEXT, fits_sha256},
     [HL_KIND_MODE] = {"an octal mode such as \"0600\"", HL_NODE_TEXT, fits_mode},
+    [HL_KIND_TIME] = {"a time of day such as \"02:30\"", HL_NODE_TEXT, fits_time},
     [HL_KIND_PEER] = {"the name of a peer with a host or a url", HL_NODE_TEXT, fits_peer},
 };
 

@@ -11,13 +11,13 @@
 /* One word a kind; a kind without one would print "(null)", and the test that compares the page
  * would see it. */
 static const char *const kind_words[HL_KINDS] = {
-    [HL_KIND_GROUP] = "group", [HL_KIND_GROUPS] = "groups",  [HL_KIND_FREE] = "group",
-    [HL_KIND_TEXT] = "text",   [HL_KIND_NAME] = "name",      [HL_KIND_CHOICE] = "choice",
-    [HL_KIND_INT] = "integer", [HL_KIND_BOOL] = "boolean",   [HL_KIND_BYTES] = "size",
-    [HL_KIND_MS] = "duration", [HL_KIND_AET] = "AE title",   [HL_KIND_LISTEN] = "address",
-    [HL_KIND_CIDR] = "CIDR",   [HL_KIND_TLS] = "TLS",        [HL_KIND_FILE] = "file",
-    [HL_KIND_SYNTAX] = "UID",  [HL_KIND_SHA256] = "SHA-256", [HL_KIND_MODE] = "octal",
-    [HL_KIND_PEER] = "peer",
+    [HL_KIND_GROUP] = "group",      [HL_KIND_GROUPS] = "groups",  [HL_KIND_FREE] = "group",
+    [HL_KIND_TEXT] = "text",        [HL_KIND_NAME] = "name",      [HL_KIND_CHOICE] = "choice",
+    [HL_KIND_INT] = "integer",      [HL_KIND_BOOL] = "boolean",   [HL_KIND_BYTES] = "size",
+    [HL_KIND_MS] = "duration",      [HL_KIND_AET] = "AE title",   [HL_KIND_LISTEN] = "address",
+    [HL_KIND_CIDR] = "CIDR",        [HL_KIND_TLS] = "TLS",        [HL_KIND_FILE] = "file",
+    [HL_KIND_SYNTAX] = "UID",       [HL_KIND_SHA256] = "SHA-256", [HL_KIND_MODE] = "octal",
+    [HL_KIND_TIME] = "time of day", [HL_KIND_PEER] = "peer",
 };
 
 /* Short words: the table is read in a terminal as often as in a browser. */

@@ -142,7 +142,7 @@ const struct hl_option hl_options[] = {
     {"schedules[].name", HL_KIND_NAME, REQUIRED | RELOAD, NULL, NULL, 0, 0, "What rules ask for: where = \"schedule=nightly\"."},
     {"schedules[].enabled", HL_KIND_BOOL, RELOAD, "true", NULL, 0, 0, "false: as if it were not listed."},
     {"schedules[].every", HL_KIND_MS, RELOAD, "24h", NULL, 0, 0, "How often; with `at` in whole days."},
-    {"schedules[].at", HL_KIND_TEXT, RELOAD, "", NULL, 0, 0, "Time of day, local, \"02:30\"; empty: counted from the last time."},
+    {"schedules[].at", HL_KIND_TIME, RELOAD, "", NULL, 0, 0, "Time of day, local, \"02:30\"; empty: counted from the last time."},
 
     {"script", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "Limits of Lua rules."},
     {"script.memory", HL_KIND_BYTES, RELOAD, "16MiB", NULL, 0, 0, "Memory of one Lua state."},

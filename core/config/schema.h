@@ -25,6 +25,7 @@ enum hl_kind {
     HL_KIND_SYNTAX, /* a UID, or a keyword of PS3.6 */
     HL_KIND_SHA256, /* 64 hex digits */
     HL_KIND_MODE,   /* octal text "0600" */
+    HL_KIND_TIME,   /* "02:30", or empty: none */
     HL_KIND_PEER,   /* name of a configured peer */
     HL_KINDS
 };

@@ -141,9 +141,22 @@ static hilum_rc keep_aet(struct hl_server *server, const struct hl_config *confi
     return HILUM_OK;
 }
 
+/* With the faults that the configuration's own check cannot know of. *out is there in spite of faults. */
+static hilum_rc read_config(const struct hl_server *server, struct hl_faults *faults,
+                            struct hl_config **out)
+{
+    size_t before = faults->count;
+    hilum_rc rc = hl_config_load(&server->options.paths, faults, out);
+    if (*out)
+        hl_roles_check(*out, faults);
+    if (rc == HILUM_OK && faults->count > before)
+        rc = hl_fail(HILUM_EINVAL, "%zu faults in the configuration", faults->count - before);
+    return rc;
+}
+
 static hilum_rc load_config(struct hl_server *server, struct hl_faults *faults)
 {
-    hilum_rc rc = hl_config_load(&server->options.paths, faults, &server->config);
+    hilum_rc rc = read_config(server, faults, &server->config);
     if (rc < 0)
         return rc;
     configure_log(server, server->config);
@@ -681,7 +694,7 @@ static hilum_rc reload(struct hl_server *server, struct hl_faults *faults, struc
 {
     struct hl_config *config = NULL;
     struct hl_peers *peers = NULL;
-    hilum_rc rc = hl_config_load(&server->options.paths, faults, &config);
+    hilum_rc rc = read_config(server, faults, &config);
     if (rc == HILUM_OK)
         rc = hl_peers_new(config, &peers);
     /* Rules first: they are what most often has faults, and their load is all or nothing. */
@@ -733,7 +746,7 @@ hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faul
 {
     struct hl_server server = {.options = *options};
     pthread_mutex_init(&server.lock, NULL);
-    hilum_rc rc = hl_config_load(&options->paths, faults, &server.config);
+    hilum_rc rc = read_config(&server, faults, &server.config);
     if (server.config)
         rc = hl_peers_new(server.config, &server.peers);
     if (rc == HILUM_OK)

@@ -100,6 +100,10 @@ static const struct fault_case cases[] = {
      "a.cfg:1: dicom.listen[].tls: expected true, false or a group { ... }, found 5"},
     {"dicom = { private_sop_classes = ( \"1.2.\" ); };",
      "a.cfg:1: dicom.private_sop_classes: expected a UID or its keyword, found \"1.2.\""},
+    {"schedules = ( { name = \"n\"; at = \"25:00\"; } );",
+     "a.cfg:1: schedules[].at: expected a time of day such as \"02:30\", found \"25:00\""},
+    {"schedules = ( { name = \"n\"; at = \"2:30\"; } );",
+     "a.cfg:1: schedules[].at: expected a time of day such as \"02:30\", found \"2:30\""},
     /* what must be there, names, references */
     {"\npeers = (\n  { name = \"A\"; host = \"::1\"; }\n);",
      "a.cfg:3: peers[].aet: expected an AE title of 1 to 16 ASCII characters, found nothing"},
