@@ -139,6 +139,9 @@ static hilum_rc set_arg(json_t *args, const json_t *arg, const char *text)
     const char *name = text_of(arg, "name"), *type = text_of(arg, "type");
     if (strcmp(type, "int") == 0)
         return set_int(args, name, text);
+    /* An empty path is a script's variable that is not set, not the folder it happens to run in. */
+    if (hl_cli_is_path(arg) && *text == '\0')
+        return hl_fail(HILUM_EINVAL, "%s: expected a path, found nothing", name);
     json_t *value = hl_cli_is_path(arg) ? absolute_path(text) : json_string(text);
     if (!value)
         return hl_fail(HILUM_EINVAL, "%s: expected UTF-8", name);

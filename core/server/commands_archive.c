@@ -64,13 +64,16 @@ static void import_one(struct import *import, const char *path)
         import->stored++;
 }
 
-/* A DICOMDIR names other files (PS3.10 8): those are imported, itself is no object. */
+/* A DICOMDIR names other files (PS3.10 8): those are imported, itself is no object. Pipes, sockets, devices and links that
+ * lead nowhere, or back, are skipped: what waits for a writer or has no end is none either. */
 static void import_entry(struct import *import, FTSENT *entry)
 {
     bool is_media_index = strcmp(entry->fts_name, "DICOMDIR") == 0;
+    bool is_other = entry->fts_info == FTS_DEFAULT || entry->fts_info == FTS_SLNONE ||
+                    entry->fts_info == FTS_DC;
     if (entry->fts_info == FTS_F && !is_media_index)
         import_one(import, entry->fts_accpath);
-    else if (entry->fts_info == FTS_F)
+    else if (entry->fts_info == FTS_F || is_other)
         import->skipped++;
     uint64_t done = import->stored + import->duplicates + import->held + import->refused;
     if (entry->fts_info == FTS_F)
@@ -92,7 +95,11 @@ static hilum_rc import_tree(struct import *import, const char *dir)
             rc = hl_fail(HILUM_ECANCELLED, "cancelled; what was imported stays");
             break;
         }
-        if (entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR)
+        bool is_root = entry->fts_level == FTS_ROOTLEVEL;
+        if (is_root && (entry->fts_info == FTS_DEFAULT || entry->fts_info == FTS_SLNONE))
+            rc = hl_fail(HILUM_EINVAL, "%s: expected a file or a folder", dir);
+        else if (entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR ||
+                 entry->fts_info == FTS_NS)
             rc = hl_fail(hl_rc_from_errno(entry->fts_errno), "read %s: %s", entry->fts_path,
                          strerror(entry->fts_errno));
         else

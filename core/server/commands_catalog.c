@@ -316,10 +316,55 @@ static bool is_digits(const char *text, size_t n)
     return strlen(text) == n && strspn(text, "0123456789") == n;
 }
 
-/* Forms of PS3.5 6.2 that a slip of the hand breaks; the longest of LO and PN are in characters there, and
- * bytes are at most four of them. */
-static hilum_rc check_value(const char *keyword, const char *vr, const char *value)
+/* Escape sequences and line ends that a paste brings along; texts of several lines may have these (PS3.5 6.1.3). */
+static bool has_control(const char *vr, const char *value)
 {
+    bool is_lines = strcmp(vr, "LT") == 0 || strcmp(vr, "ST") == 0 || strcmp(vr, "UT") == 0;
+    for (const unsigned char *p = (const unsigned char *)value; *p; p++)
+        if ((*p < ' ' && !(is_lines && strchr("\t\n\f\r", *p))) || *p == 0x7F ||
+            (*p == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0)) /* C1, as UTF-8 has it */
+            return true;
+    return false;
+}
+
+/* Characters from `text` to the first of `ends` or the end. */
+static size_t characters(const char *text, const char *ends)
+{
+    size_t n = 0;
+    for (size_t i = strcspn(text, ends); i > 0; i--)
+        n += (text[i - 1] & 0xC0) != 0x80;
+    return n;
+}
+
+/* The longest of one value in characters, of a name in each of up to three groups of components (PS3.5 6.2). */
+static bool has_room(const char *vr, const char *value)
+{
+    size_t most = strcmp(vr, "SH") == 0                            ? 16
+                  : strcmp(vr, "LO") == 0 || strcmp(vr, "PN") == 0 ? 64
+                                                                   : 0;
+    const char *ends = strcmp(vr, "PN") == 0 ? "\\=" : "\\";
+    unsigned groups = 1;
+    for (const char *p = value; most > 0; p += strcspn(p, ends) + 1) {
+        if (characters(p, ends) > most || groups > 3)
+            return false;
+        const char *end = p + strcspn(p, ends);
+        if (*end == '\0')
+            return true;
+        groups = *end == '=' ? groups + 1 : 1;
+    }
+    return strlen(value) <= (size_t)4 * 64 * 3;
+}
+
+/* A backslash parts values, and a patient has one name, one ID and one issuer of it. */
+static bool is_one_value(uint32_t tag)
+{
+    return tag == 0x00100010 || tag == 0x00100020 || tag == 0x00100021;
+}
+
+/* Forms of PS3.5 6.2 that a slip of the hand breaks: devices refuse what has them, or cut it. */
+static hilum_rc check_value(const char *keyword, uint32_t tag, const char *value)
+{
+    const char *vr = hl_dict_vr(tag);
     size_t n = strlen(value);
     int month = n == 8 ? (value[4] - '0') * 10 + value[5] - '0' : 0;
     int day = n == 8 ? (value[6] - '0') * 10 + value[7] - '0' : 0;
@@ -334,7 +379,11 @@ static hilum_rc check_value(const char *keyword, const char *vr, const char *val
                        value);
     if (strcmp(vr, "SQ") == 0)
         return hl_fail(HILUM_EINVAL, "%s: a sequence cannot be corrected here", keyword);
-    if (n > (size_t)4 * 64 * 3)
+    if (has_control(vr, value))
+        return hl_fail(HILUM_EINVAL, "%s: expected a value without control characters", keyword);
+    if (is_one_value(tag) && strchr(value, '\\'))
+        return hl_fail(HILUM_EINVAL, "%s: expected one value, without a backslash", keyword);
+    if (!has_room(vr, value))
         return hl_fail(HILUM_EINVAL, "%s: the value is too long", keyword);
     return HILUM_OK;
 }
@@ -353,7 +402,7 @@ static hilum_rc add_change(struct hl_attrs *changes, const char *text)
                        "%s: expected KEYWORD=VALUE with a patient attribute, such as "
                        "PatientName=Li^Lei",
                        text);
-    hilum_rc rc = check_value(keyword, hl_dict_vr(tag), equals + 1);
+    hilum_rc rc = check_value(keyword, tag, equals + 1);
     return rc < 0 ? rc : hl_attrs_set(changes, tag, equals + 1);
 }
 
