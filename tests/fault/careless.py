@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""A careless administrator: imports of folders with anything in them, corrections with what a paste brings along, roles that are
+not there, files that are no files. SPDX-License-Identifier: Apache-2.0"""
+import os, socket, subprocess, sys, tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from peers import BUILD, Hilum
+from wire import CT, EXPLICIT, ct, explicit
+
+failures = []
+
+
+def equal(what, expected, found):
+    if expected != found:
+        failures.append(what)
+        print(f"BAD  {what}: expected {expected!r}, found {found!r}")
+
+
+def part10(uid):
+    meta = (explicit(2, 1, "OB", b"\0\1") + explicit(2, 2, "UI", CT) + explicit(2, 3, "UI", uid) + explicit(2, 0x10, "UI", EXPLICIT) +
+            explicit(2, 0x12, "UI", "1.2.3"))
+    return bytes(128) + b"DICM" + explicit(2, 0, "UL", len(meta).to_bytes(4, "little")) + meta + ct(uid, study="1.2.96", series="1.2.96.1")
+
+
+def told(server, *words, cwd=None):
+    """(exit status, what it said on stderr)"""
+    run = subprocess.run([f"{BUILD}/bin/hilum", "--data", server.data, *words], capture_output=True, text=True, cwd=cwd, timeout=30)
+    return run.returncode, run.stderr
+
+
+def refused(server, *words, why, cwd=None):
+    status, text = told(server, *words, cwd=cwd)
+    equal(f"hilum {' '.join(words)!r} is refused", (True, True), (status in (1, 2), why in text) if why in text else (status, text))
+
+
+def a_folder_with_anything(work):
+    folder = f"{work}/media"
+    os.makedirs(f"{folder}/sub")
+    for i, name in enumerate((b"a\nb.dcm", b"\xff\xfe.dcm", b"\x1b[31mred.dcm", b"sub/plain")):
+        open(os.fsencode(folder) + b"/" + name, "wb").write(part10(f"1.2.96.1.{i}"))
+    os.symlink("..", f"{folder}/sub/loop")
+    os.symlink("nowhere", f"{folder}/broken")
+    os.symlink("/dev/zero", f"{folder}/zero")
+    os.mkfifo(f"{folder}/pipe")
+    socket.socket(socket.AF_UNIX).bind(f"{folder}/socket")
+    open(f"{folder}/DICOMDIR", "w").close()
+    return folder
+
+
+def imports(server, work):
+    folder = a_folder_with_anything(work)
+    result = server.cli("import", folder)
+    equal("objects are stored, the rest is skipped", (4, 0, 6), tuple(result[k] for k in ("stored", "refused", "skipped")))
+    refused(server, "import", f"{work}/nowhere", why="No such file")
+    for name in ("pipe", "socket", "broken", "zero"):
+        refused(server, "import", f"{folder}/{name}", why="expected a file or a folder")
+    refused(server, "import", "", why="expected a path, found nothing", cwd=folder)
+    refused(server, "export", "1.2.96", "", why="expected a path, found nothing")
+
+
+def corrections(server):
+    for value, why in (("PatientName=A\x1b[1m", "control characters"), ("PatientName=A\r\nB", "control characters"), ("PatientID=A\u0085", "control characters"),
+                       ("PatientID=A\\B", "without a backslash"), ("PatientName=A\\B", "without a backslash"), ("PatientID=" + "x" * 65, "too long"),
+                       ("PatientName=" + "x" * 65, "too long"), ("PatientName=a=b=c=d", "too long"), ("PatientName=a=" + "x" * 65, "too long")):
+        refused(server, "patient", "edit", "ATTACK", value, "--why", "test", why=why)
+    for value in ("PatientName=" + "x" * 64, "PatientName=Wang^XiaoDong=" + "\u738b" * 64 + "=" + "x" * 64, "PatientComments=two\nlines"):
+        equal(f"{value!r} is taken", 0, told(server, "patient", "edit", "ATTACK", value, "--why", "test")[0])
+
+
+def configuration(server, site):
+    def faults(text, name="10-test.cfg"):
+        path = f"{site}/{name}"
+        with open(path, "w") as f:
+            f.write(text)
+        result = server.cli("config", "reload", check=False)
+        os.unlink(path)
+        return " ".join(str(f) for f in result.get("faults", []))
+    equal("a role that is not there", True, 'found "radiologst"; did you mean "radiologist"' in faults('peers = ( { name = "A"; aet = "A"; cidr = ( "10.0.0.1" ); roles = ( "radiologst" ); } );'))
+    equal("an action that is not there", True, 'found "find,retrieve"' in faults('roles = ( { name = "x"; allow = ( "find,retrieve" ); } );'))
+    equal("a comma in a role's name", True, "without a comma" in faults('roles = ( { name = "a,b"; } );'))
+    equal("what is there", "", faults('roles = ( { name = "x"; allow = ( "find retrieve", "*" ); } ); peers = ( { name = "A"; aet = "A"; cidr = ( "10.0.0.1" ); roles = ( "x", "chief" ); } );'))
+    os.mkfifo(f"{site}/rules/pipe.lua")
+    equal("a pipe among rules does not stop the reload", True, "expected a regular file" in faults(""))
+
+
+with tempfile.TemporaryDirectory(prefix="hilum-careless-") as work:
+    site = f"{work}/site"
+    os.makedirs(f"{site}/rules")
+    server = Hilum(work, site=site)
+    imports(server, work)
+    corrections(server)
+    configuration(server, site)
+    equal("Hilum stops", 0, server.stop())
+print(f"{len(failures)} failures")
+sys.exit(1 if failures else 0)
