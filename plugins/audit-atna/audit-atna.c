@@ -69,6 +69,7 @@ static void log_line(const struct atna *atna, int32_t level, const char *line)
 
 /* ---- the cursor ---- */
 
+/* A sink of 32 bytes: a number with its sign. */
 static hilum_rc take_text(void *ctx, const void *bytes, uint64_t n)
 {
     char *out = ctx;
@@ -86,6 +87,7 @@ static hilum_rc newest(void *arg, const struct hilum_audit_row *row)
     return HILUM_OK;
 }
 
+/* Durable when it returns HILUM_OK; only then it counts in memory too. */
 static hilum_rc cursor_put(struct atna *atna, int64_t at)
 {
     char text[32];
@@ -266,6 +268,7 @@ static void atna_stop(struct atna *atna)
     atna->has_thread = false;
 }
 
+/* Also of one that never started: there is no thread to join. */
 static void atna_fini(void *state)
 {
     struct atna *atna = state;
@@ -276,6 +279,8 @@ static void atna_fini(void *state)
     free(atna);
 }
 
+/* The transport is checked here, so that a wrong `collector` is a fault of the configuration
+ * and not of the first row. */
 static hilum_rc atna_init(const struct hilum_host *host, hilum_self *self, const void *conf,
                           void **state)
 {
@@ -299,6 +304,7 @@ static hilum_rc atna_init(const struct hilum_host *host, hilum_self *self, const
     return HILUM_OK;
 }
 
+/* The cursor needs the database, which is there from start on. */
 static hilum_rc atna_start(void *state)
 {
     struct atna *atna = state;

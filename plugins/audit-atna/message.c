@@ -164,6 +164,7 @@ static void coded(struct text *out, const char *element, const struct code *code
     text_add(out, "/>");
 }
 
+/* EventOutcomeIndicator: 0 success, 4 minor failure (RFC 3881 5.1). */
 static void event_add(struct text *out, const struct kind *kind, const struct hilum_audit_row *row)
 {
     char at[40], verb[2] = {kind->verb, '\0'}, outcome[4];
@@ -208,6 +209,7 @@ static void who_split(const char *who, struct participant *out)
         snprintf(out->other, sizeof out->other, "%s", close + 6);
 }
 
+/* NetworkAccessPointTypeCode 2: an IP address. */
 static void participant_add(struct text *out, const struct participant *who, bool is_requestor,
                             const struct code *role)
 {
@@ -252,6 +254,8 @@ static void participants_add(struct text *out, const struct atna_conf *conf,
                                                              : &source);
 }
 
+/* Types: 1 person, 2 system object. Roles: 1 patient, 3 report (used for studies), 4 domain
+ * resource, 13 security resource, 24 query. */
 static void object_begin(struct text *out, const char *id, const char *type, const char *role)
 {
     text_add(out, "<ParticipantObjectIdentification");
@@ -325,6 +329,7 @@ static void query_add(struct text *out, const struct hilum_audit_row *row)
     object_end(out);
 }
 
+/* What is neither a study nor a person: the audit log itself, or whatever the row names. */
 static void system_add(struct text *out, const struct kind *kind, const struct hilum_audit_row *row)
 {
     static const struct code uri = {"12", "URI"}, node = {"110182", "Node ID"};
@@ -342,6 +347,7 @@ static void system_add(struct text *out, const struct kind *kind, const struct h
 
 /* ---- the whole ---- */
 
+/* Type 4: an application server process. */
 static void source_add(struct text *out, const struct atna_conf *conf)
 {
     text_add(out, "<AuditSourceIdentification");
@@ -351,6 +357,7 @@ static void source_add(struct text *out, const struct atna_conf *conf)
     text_add(out, "><AuditSourceTypeCode csd-code=\"4\"/></AuditSourceIdentification>");
 }
 
+/* The order of elements is the schema's (A.5.1). */
 bool atna_message(const struct atna_conf *conf, const struct hilum_audit_row *row,
                   const struct study *study, struct text *out)
 {

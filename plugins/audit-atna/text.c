@@ -35,6 +35,8 @@ void text_add_escaped(struct text *text, const char *more)
     }
 }
 
+/* Four letters at a time, so that a text that does not fit is cut between them and is_cut says
+ * so. */
 void text_add_base64(struct text *text, const char *more)
 {
     static const char letters[] =

@@ -96,6 +96,8 @@ static bool context_make(struct transport *transport, char why[WHY])
     return ok == 1 || failed(why, transport, "certificates for", tls_reason());
 }
 
+/* Nothing is connected: certificates are read, which fails of a configuration and not of the
+ * network. */
 struct transport *transport_new(const struct atna_conf *conf, char why[WHY])
 {
     struct transport *transport = calloc(1, sizeof *transport);
@@ -116,6 +118,8 @@ struct transport *transport_new(const struct atna_conf *conf, char why[WHY])
     return NULL;
 }
 
+/* SSL_free without SSL_shutdown: a collector that does not answer would hold us up, and syslog
+ * has no end to confirm. */
 void transport_close(struct transport *transport)
 {
     if (transport->ssl != NULL)

@@ -50,6 +50,8 @@ static struct failure *failure_of(struct local *local, const char *user)
     return NULL;
 }
 
+/* Asked before the password is looked at, and counted for nothing: a locked name stays locked
+ * as long, however often it is tried. */
 static bool is_locked_out(struct local *local, const char *user)
 {
     pthread_mutex_lock(&local->lock);
@@ -129,6 +131,7 @@ static struct known known_user(struct local *local, const char *user)
     return known;
 }
 
+/* With nothing held: the callback may ask us again. */
 static hilum_rc tell(const struct known *known, hilum_identity_cb each, void *arg)
 {
     const struct hilum_identity identity = {.size = sizeof identity,
@@ -262,6 +265,8 @@ static bool token_split(const struct hilum_credentials *shown, char id[TOKEN_ID 
     return true;
 }
 
+/* HILUM_IDENTITY_SERVICE: no person, so nothing that is for persons (a password to change, a
+ * session) applies. "token/NAME" is no name an account can have. */
 static struct known known_token(struct local *local, const char *id)
 {
     struct known known = {0};
@@ -300,6 +305,7 @@ static hilum_rc check_token(struct local *local, const struct hilum_credentials 
     return tell(&known, each, arg);
 }
 
+/* HILUM_AUTH_UNKNOWN lets the next provider look; HILUM_EDENIED is the end. */
 static hilum_rc auth_check(void *self, const struct hilum_credentials *shown,
                            hilum_identity_cb each, void *arg)
 {
@@ -368,6 +374,7 @@ static const struct hilum_auth auth = {
 
 /* ---- life ---- */
 
+/* No request is under way any more: the host has unpinned the table. */
 static void local_fini(void *state)
 {
     struct local *local = state;
@@ -393,6 +400,7 @@ static hilum_rc place_make(struct local *local)
     return HILUM_OK;
 }
 
+/* A damaged file is a plugin that does not start, never one that starts without accounts. */
 static hilum_rc local_init(const struct hilum_host *host, hilum_self *self, const void *conf,
                            void **state)
 {

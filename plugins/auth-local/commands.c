@@ -17,6 +17,7 @@ static const char *argument(const json_t *arguments, const char *name)
     return text != NULL ? text : "";
 }
 
+/* Takes result over, NULL too: json_pack's only failure is memory. */
 static hilum_rc answer(struct local *local, struct hilum_call *call, json_t *result)
 {
     char *text = result != NULL ? json_dumps(result, JSON_COMPACT) : NULL;
@@ -57,6 +58,7 @@ typedef hilum_rc (*command)(struct local *local, const json_t *arguments, struct
 
 /* ---- accounts ---- */
 
+/* Looked for and added under one lock: two at once cannot both make it. */
 static hilum_rc user_add(struct local *local, const char *name, const char *roles, const char *hash)
 {
     json_t *users = json_object_get(local->root, "users");
@@ -187,6 +189,7 @@ static hilum_rc user_unlock(struct local *local, const json_t *arguments, struct
     return account_set(local, name, "is_locked", json_false());
 }
 
+/* Never the hash. */
 static hilum_rc user_list(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     (void)arguments;
@@ -283,6 +286,7 @@ static hilum_rc token_revoke(struct local *local, const json_t *arguments, struc
     return rc;
 }
 
+/* Ids tell which to revoke; what a token is was shown once and is not kept. */
 static hilum_rc token_list(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     (void)arguments;
@@ -305,6 +309,7 @@ static hilum_rc token_list(struct local *local, const json_t *arguments, struct 
 
 /* ---- declarations ---- */
 
+/* On whichever thread the command runs; the lock is taken by each where it needs it. */
 static hilum_rc run(void *arg, struct hilum_call *call, command function)
 {
     struct local *local = arg;

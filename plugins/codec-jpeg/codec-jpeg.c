@@ -53,6 +53,7 @@ static hilum_rc stream_open(void *self, const struct hilum_coded *coded,
     return rc;
 }
 
+/* The header only. photometric is the stream's, out->frame's what decoding yields. */
 static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_code_info *out)
 {
     struct codec_bytes stream;
@@ -106,6 +107,7 @@ static hilum_rc check_halved(void *self, const struct hilum_frame *frame, uint64
                                               : codec_fail(self, HILUM_EINVAL, "no frame of 4:2:2");
 }
 
+/* Negative samples would wrap to white. */
 static hilum_rc check_baseline(void *self, const struct hilum_frame *frame, const void *src)
 {
     if (frame->bits_stored > 8)

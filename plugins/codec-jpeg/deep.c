@@ -24,6 +24,7 @@ static struct hilum_frame layout_of(const struct hilum_frame *frame, uint32_t de
     return layout;
 }
 
+/* Sides fit 16 bits: codec_check_source and the header see to that. */
 static struct ijg_pixels pixels_of(const struct hilum_frame *layout, uint32_t depth)
 {
     return (struct ijg_pixels){.columns = (uint16_t)layout->columns,
@@ -95,6 +96,8 @@ static hilum_rc encode_pixels(void *self, const struct ijg_pixels *pixels, uint3
     return rc;
 }
 
+/* The sign goes into the pattern of bits: what loses nothing returns it, what loses has been
+ * refused (bits_of). */
 hilum_rc jpeg_deep_encode(void *self, const struct hilum_frame *frame, const void *src,
                           const struct hilum_encode *wanted, struct hilum_sink *out,
                           uint64_t *written)

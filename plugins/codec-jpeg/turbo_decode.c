@@ -42,6 +42,8 @@ static void note(j_common_ptr info, int level)
     turbo->is_damaged = true;
 }
 
+/* A progressive stream may repeat scans without end: each is work over the whole picture (a
+ * known way to keep a decoder busy). */
 static void watch(j_common_ptr info)
 {
     const struct jpeg_decompress_struct *decoder =
@@ -69,6 +71,7 @@ static boolean fill(j_decompress_ptr decoder)
     return TRUE;
 }
 
+/* Past the end: the same as reading past it. */
 static void skip(j_decompress_ptr decoder, long n)
 {
     size_t left = decoder->src->bytes_in_buffer;
@@ -97,6 +100,8 @@ static void set_source(struct jpeg_decompress_struct *decoder, struct turbo *tur
 
 /* ---- pixels ---- */
 
+/* As we read it from the header: the library's own guess would differ for streams without
+ * markers. */
 static J_COLOR_SPACE stream_space(const struct jpeg_header *header)
 {
     switch (header->components) {
@@ -112,6 +117,7 @@ static J_COLOR_SPACE wanted_space(const struct jpeg_job *job)
     return stream == JCS_YCbCr && job->frame->photometric == HILUM_PHOTO_RGB ? JCS_RGB : stream;
 }
 
+/* For frames that are not laid out as the library writes: 16 bits allocated, or planes. */
 static void put_line(const struct jpeg_job *job, uint32_t row, const JSAMPLE *line, int32_t *values)
 {
     const struct hilum_frame *frame = job->frame;
@@ -161,6 +167,7 @@ static bool run(const struct jpeg_job *job, struct jpeg_decompress_struct *decod
     return true;
 }
 
+/* What was allocated is freed here, on this side of setjmp(). */
 hilum_rc jpeg_turbo_decode(const struct jpeg_job *job)
 {
     struct jpeg_decompress_struct decoder = {0};

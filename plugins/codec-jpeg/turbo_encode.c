@@ -48,6 +48,8 @@ static J_COLOR_SPACE source_space(const struct hilum_frame *frame)
     return frame->photometric == HILUM_PHOTO_RGB ? JCS_RGB : JCS_YCbCr;
 }
 
+/* Huffman tables are made for the picture (optimize_coding): smaller, and 4:2:2 halves the
+ * differences across only, which is what PS3.5 8.2.1 has. */
 static void set_up(struct jpeg_compress_struct *encoder, const struct coding *coding)
 {
     const struct hilum_frame *frame = coding->frame;
@@ -92,6 +94,7 @@ static void get_line(const struct coding *coding, uint32_t row)
     }
 }
 
+/* Left by longjmp() on errors: everything it changes is behind `coding`. */
 static bool run(struct coding *coding, struct jpeg_compress_struct *encoder, struct turbo *turbo)
 {
     if (setjmp(turbo->way_out))
@@ -109,6 +112,7 @@ static bool run(struct coding *coding, struct jpeg_compress_struct *encoder, str
     return true;
 }
 
+/* A new encoder each time: one that failed is in no known state. */
 static hilum_rc encode_once(void *self, struct coding *coding)
 {
     struct jpeg_compress_struct encoder = {0};

@@ -37,6 +37,8 @@ static void put_16(uint8_t *at, int value)
     at[1] = (uint8_t)(value >> 8);
 }
 
+/* PS3.3 C.7.6.2 and C.7.4.1: where the picture lies in the patient, so that viewers show the
+ * localizer's line. */
 static void put_plane(struct file *file, const struct picture *picture, const char *position,
                       const char *orientation)
 {

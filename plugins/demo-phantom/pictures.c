@@ -127,6 +127,7 @@ void put_relation(struct file *file, const struct picture *p, int index)
     put_text(file, 0x00200013, "IS", number);
 }
 
+/* The buffer is used again for the next object. */
 void picture_write(const struct picture *picture, int index, struct file *file)
 {
     char uid[UID_SIZE];

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+/* A file half written is an error of the whole run. */
 static int write_one(const char *dir, const struct picture *picture, int index, struct file *file)
 {
     char path[4096];

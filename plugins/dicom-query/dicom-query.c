@@ -28,6 +28,7 @@ static const char *const sop_classes[] = {
     NULL,
 };
 
+/* By command and class together: a C-MOVE on a class of C-FIND is 0211H. */
 static hilum_rc handle(void *self, hilum_exchange *exchange)
 {
     enum { FIND_RQ = 0x0020, UNRECOGNIZED_OPERATION = 0x0211 };
@@ -90,6 +91,7 @@ static hilum_rc query_init(const struct hilum_host *host, hilum_self *self, cons
     return rc;
 }
 
+/* NULL until start, and for hosts without a catalogue. */
 static hilum_rc query_start(void *state)
 {
     const struct query *query = state;

@@ -86,6 +86,7 @@ static void fill_answer(const struct finding *finding, hilum_cursor *cursor, hil
     (void)api->put_tag(answer, TAG_AVAILABILITY, "ONLINE");
 }
 
+/* A data set a row: the association sends it before this returns. */
 static hilum_rc send_answer(const struct finding *finding, hilum_cursor *cursor)
 {
     const struct hilum_dicom_api *api = finding->query->host->dicom;
@@ -156,6 +157,7 @@ static hilum_rc run(struct finding *finding)
     return host->dicom->respond(finding->exchange, status_of(rc), NULL, NULL, comment);
 }
 
+/* On the association's thread, until the last answer has left. */
 hilum_rc query_find(const struct query *query, hilum_exchange *exchange,
                     const struct query_model *model)
 {

@@ -92,6 +92,8 @@ static bool add_field(const struct hilum_dicom_api *api, hilum_dataset *data, ui
     return field->value != NULL;
 }
 
+/* Sequences are kept as keys without a value: they are told as unsupported, which they are
+ * here. */
 static uint16_t read_fields(const struct query *query, hilum_dataset *data,
                             struct query_identifier *out, char comment[COMMENT_SIZE])
 {
@@ -172,6 +174,7 @@ static uint16_t check_retrieve(const struct query_identifier *identifier, uint32
                query_level_text(identifier->level), *value ? "has a wild card" : "is missing");
 }
 
+/* A C-FIND is held against the keys above only; a retrieve has to name what it wants too. */
 static uint16_t check(const struct query *query, hilum_exchange *exchange,
                       const struct query_model *model, const struct query_identifier *identifier,
                       char comment[COMMENT_SIZE])
@@ -213,6 +216,8 @@ static bool is_fuzzy(const struct query *query, const struct hilum_dimse_request
     return request->command_field == FIND_RQ && was_agreed(request, BYTE_FUZZY);
 }
 
+/* level 0 (no such text) is below every top: refused with the same words as a level of the
+ * other model. */
 uint16_t query_identifier_read(const struct query *query, hilum_exchange *exchange,
                                const struct query_model *model, struct query_identifier *out,
                                char comment[COMMENT_SIZE])

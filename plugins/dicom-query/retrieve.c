@@ -28,6 +28,7 @@ static int64_t now_ms(void)
 
 /* ---- which ------------------------------------------------------------------------------------ */
 
+/* Called by the catalogue for each object, in the order they will be sent in. */
 static hilum_rc collect(void *arg, const struct hilum_object_ref *object)
 {
     struct retrieving *retrieving = arg;
@@ -60,6 +61,7 @@ static uint32_t unique_keys(const struct query_identifier *identifier,
     return n;
 }
 
+/* as_of is one moment for all of it: what is sent in an hour is what was selected. */
 static hilum_rc select_objects(struct retrieving *retrieving,
                                const struct query_identifier *identifier)
 {
@@ -120,6 +122,8 @@ static hilum_dataset *failed_list(const struct hilum_dicom_api *api, const char 
     return data;
 }
 
+/* Blocks until all sub-operations are done or cancelled. `failed` is the kernel's text, good
+ * until the exchange ends. */
 static hilum_rc send_objects(struct retrieving *retrieving, const char *destination)
 {
     const struct hilum_host *host = retrieving->query->host;
@@ -140,6 +144,7 @@ static hilum_rc send_objects(struct retrieving *retrieving, const char *destinat
     return rc;
 }
 
+/* A701: the matches could not be counted. */
 static uint16_t status_of_selection(hilum_rc rc)
 {
     switch (rc) {

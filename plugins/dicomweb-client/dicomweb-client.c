@@ -29,6 +29,7 @@ static void client_fini(void *state)
     curl_global_cleanup();
 }
 
+/* libcurl counts curl_global_init: each life of the plugin has its own. */
 static hilum_rc client_init(const struct hilum_host *host, hilum_self *self, const void *conf,
                             void **state)
 {

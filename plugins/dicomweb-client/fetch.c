@@ -86,6 +86,8 @@ static bool is_answered(const struct fetch *fetch)
     return status == 200 || status == 206;
 }
 
+/* With the first piece: the head is known by then. False: it cannot be cut into parts, and no
+ * piece of it may be put into the window. */
 static bool body_begin(struct fetch *fetch)
 {
     static const char multipart[] = "multipart/related";
@@ -194,6 +196,7 @@ static hilum_rc fetch_run(struct fetch *fetch, const char *path)
     return rc;
 }
 
+/* Blocks the job's thread. out->n_stored counts what is here also when the whole fails. */
 hilum_rc client_fetch(void *self, const struct hilum_destination *from, const char *study_uid,
                       const char *series_uid, const char *sop_instance_uid,
                       struct hilum_fetched *out)

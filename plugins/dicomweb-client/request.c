@@ -39,6 +39,7 @@ static hilum_rc secret_read(const struct request *request, const char *path, cha
     return request->client->host->fail(request->client->self, HILUM_EINVAL, why);
 }
 
+/* libcurl copies the line; ours is wiped. */
 static hilum_rc token_show(struct request *request)
 {
     char token[SECRET_MAX], line[SECRET_MAX + 32];
@@ -51,6 +52,7 @@ static hilum_rc token_show(struct request *request)
     return rc;
 }
 
+/* Basic only: nothing is asked for first, and the peer is reached by TLS or is in the house. */
 static hilum_rc password_show(struct request *request)
 {
     char password[SECRET_MAX];
@@ -64,6 +66,7 @@ static hilum_rc password_show(struct request *request)
     return rc;
 }
 
+/* A token goes before a password where a peer has both. */
 static hilum_rc identity_show(struct request *request)
 {
     if (request->peer->token_file != NULL)
@@ -136,6 +139,7 @@ static void limits_set(CURL *curl, struct request *request)
     curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
 }
 
+/* On error it is closed already. */
 hilum_rc request_open(struct client *client, const struct hilum_destination *peer, const char *path,
                       struct request *out)
 {

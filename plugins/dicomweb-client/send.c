@@ -29,6 +29,7 @@ struct body {
 
 /* ---- the body ---- */
 
+/* Before the first, between two and behind the last: the state of the body moves here only. */
 static void line_give(struct body *body)
 {
     bool is_last = body->at == body->n;
@@ -194,6 +195,7 @@ static bool is_to_be_split(const struct request *request, const struct body *bod
 
 /* ---- sending ---- */
 
+/* The length is asked for here, when all objects are open: it is part of the head. */
 static hilum_rc request_prepare(struct client *client, const struct hilum_destination *to,
                                 struct body *body, struct request *request)
 {

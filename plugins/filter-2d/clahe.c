@@ -77,6 +77,7 @@ static void between(uint32_t at, uint32_t side, uint32_t tiles, uint32_t *a, uin
     *t = low < 0 ? 0 : place - low;
 }
 
+/* Four curves a pixel, weighed by how near their tiles' centres are. */
 static void bend(const struct clahe *c, struct plane *plane)
 {
     for (uint32_t y = 0; y < plane->height; y++) {
@@ -112,6 +113,7 @@ static hilum_rc clahe_plane(const struct filter *filter, struct plane *plane, co
     return HILUM_OK;
 }
 
+/* Fewer tiles than asked for where the picture is small: a tile has a pixel at least. */
 static hilum_rc apply(const struct filter *filter, const json_t *parameters,
                       const struct hilum_image *in, void *dst)
 {

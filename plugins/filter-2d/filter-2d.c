@@ -25,6 +25,7 @@ hilum_rc filter_fail(const struct filter *filter, hilum_rc code, const char *for
     return filter->host->fail(filter->self, code, why);
 }
 
+/* A text that looks like a number is none: parameters come from JSON, which has both. */
 hilum_rc filter_number(const struct filter *filter, const json_t *parameters, const char *name,
                        double least, double most, double otherwise, double *out)
 {
@@ -36,6 +37,7 @@ hilum_rc filter_number(const struct filter *filter, const json_t *parameters, co
                        most);
 }
 
+/* NULL and "": none, an empty object. The caller's to decref. */
 static hilum_rc parameters_read(const struct filter *filter, const char *text, json_t **out)
 {
     *out = text != NULL && *text != '\0' ? json_loads(text, JSON_REJECT_DUPLICATES, NULL)
@@ -107,6 +109,7 @@ static void filter_fini(void *state)
     free(state);
 }
 
+/* Each table has its own instance, so that `self` tells which filter is called. */
 static hilum_rc filter_init(const struct hilum_host *host, hilum_self *self, const void *conf,
                             void **out)
 {

@@ -134,6 +134,8 @@ static hilum_rc each_row(const struct filter *filter, struct plane *plane, doubl
 
 /* ---- sharpen: the Laplacian of four neighbours ---- */
 
+/* Neighbours beside it in the same row are loads at other offsets; the last pixels go one by
+ * one. */
 static void sharpen_row(const struct rows *r, float amount, float *out, size_t n)
 {
     const simde__m128 four = simde_mm_set1_ps(4), a = simde_mm_set1_ps(amount / 4);

@@ -8,6 +8,7 @@
 
 #include <simde/x86/sse2.h>
 
+/* Palettes are numbers of colours: their neighbours mean nothing to each other. */
 bool plane_takes(const struct hilum_frame *frame)
 {
     uint32_t bits = frame->bits_allocated;
@@ -52,6 +53,7 @@ static float value_of(const struct hilum_frame *frame, const uint8_t *p)
     return (float)raw;
 }
 
+/* plane_fini is the caller's in every case. */
 hilum_rc plane_load(const struct filter *filter, const struct hilum_image *image, uint32_t channel,
                     struct plane *out)
 {
@@ -154,6 +156,7 @@ static void blur_down(const struct plane *from, const float *weights, int radius
     }
 }
 
+/* Down first, into out, then across in place: one plane beside the input's. */
 hilum_rc plane_blur(const struct filter *filter, const struct plane *from, double sigma,
                     struct plane *out)
 {

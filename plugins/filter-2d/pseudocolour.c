@@ -92,6 +92,7 @@ static float colour_at(const struct colours *scale, float shade, uint32_t channe
     return (a + (b - a) * t) / 255;
 }
 
+/* A plane of one colour at a time: three would be 12 bytes a pixel. */
 static hilum_rc apply(const struct filter *filter, const json_t *parameters,
                       const struct hilum_image *in, void *dst)
 {

@@ -67,6 +67,7 @@ static void to_logarithms(struct plane *plane, const struct hilum_frame *frame)
         plane->values[i] = scale * logf(plane->values[i] - least + 1);
 }
 
+/* A shifted mask costs four values a pixel, an unshifted one a value. */
 static void subtract(struct plane *image, const struct plane *mask, const struct subtraction *s)
 {
     bool is_shifted = s->dx != 0 || s->dy != 0;

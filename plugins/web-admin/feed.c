@@ -88,6 +88,7 @@ static hilum_rc subscribe(struct admin *admin, size_t i)
     return admin->host->subscribe(admin->self, &subscription->hook);
 }
 
+/* What fails half way is undone by admin_feed_fini. */
 hilum_rc admin_feed_init(struct admin *admin)
 {
     pthread_mutex_init(&admin->feed.lock, NULL);
@@ -100,6 +101,7 @@ hilum_rc admin_feed_init(struct admin *admin)
     return rc;
 }
 
+/* After the host took the hooks back: nothing is put any more. */
 void admin_feed_fini(struct admin *admin)
 {
     for (size_t i = 0; admin->subscriptions != NULL && i < WANTED; i++)
@@ -247,6 +249,7 @@ static void log_line(void *arg, uint64_t number, const char *json)
         listener->after = number;
 }
 
+/* The log's lock is held while lines are copied, not while they are sent. */
 static hilum_rc next_log(void *arg, const void **bytes, uint64_t *n)
 {
     struct listener *listener = arg;

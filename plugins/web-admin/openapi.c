@@ -96,6 +96,7 @@ static bool declares(const struct hilum_route *route, const char *header)
     return p->name != NULL;
 }
 
+/* `default` is every problem: they all have one form. */
 static json_t *responses(const struct hilum_route *route)
 {
     bool is_said = HILUM_HAS(struct hilum_route, route->cap.size, gives) && route->gives != NULL;
@@ -112,6 +113,7 @@ static json_t *responses(const struct hilum_route *route)
     return out;
 }
 
+/* An empty list of `security` says that none is needed. */
 static json_t *operation(const struct hilum_route *route, const char *method, json_t *parameters)
 {
     char id[160];
@@ -145,6 +147,7 @@ static json_t *path_item(json_t *paths, const char *path)
     return item;
 }
 
+/* Two routes of one pattern and other methods are one path in the document. */
 static void add_route(json_t *paths, const struct hilum_route *route)
 {
     char path[512], method[16];
