@@ -186,3 +186,22 @@ void hl_server_fetch(void *arg, const char *lane, struct hl_job_attempt *attempt
     }
     hl_peers_unref(peers);
 }
+
+/* ---- searching ---- */
+
+hilum_rc hl_server_search_peer(struct hl_server *server, const struct hl_peer *peer,
+                               const char *query, struct hilum_sink *answer)
+{
+    const char *via = peer->via && strcmp(peer->via, "dimse") != 0 ? peer->via : "dicomweb";
+    const struct hilum_destination at = destination_of(peer);
+    struct carrier carrier;
+    hilum_rc rc = carrier_get(server, via, &carrier);
+    if (rc != HILUM_OK)
+        return rc;
+    const struct hilum_carrier *table = table_of(&carrier);
+    rc = HILUM_HAS(struct hilum_carrier, table->cap.size, search) && table->search
+             ? table->search(carrier.instance, &at, query, answer)
+             : hl_fail(HILUM_EUNSUP, "what goes via \"%s\" cannot search", via);
+    carrier_put(&carrier);
+    return rc;
+}

@@ -465,6 +465,8 @@ static hilum_rc start_control(struct hl_server *server)
     if (rc == HILUM_OK)
         rc = hl_server_register_catalog_commands(server);
     if (rc == HILUM_OK)
+        rc = hl_server_register_peer_find(server);
+    if (rc == HILUM_OK)
         rc = hl_server_register_archive_commands(server);
     if (rc == HILUM_OK)
         rc = hl_server_register_store_commands(server);

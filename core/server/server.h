@@ -137,6 +137,11 @@ void hl_server_job_wish(const struct hl_peer *peer, const struct hl_job *job,
 void hl_server_carry(struct hl_server *server, const struct hl_peer *peer,
                      const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n);
 void hl_server_fetch(void *arg, const char *lane, struct hl_job_attempt *attempts, size_t n);
+/* Asks a peer with a url for studies (hilum_carrier.search). HILUM_EUNSUP: its way cannot search. */
+hilum_rc hl_server_search_peer(struct hl_server *server, const struct hl_peer *peer,
+                               const char *query, struct hilum_sink *answer);
+/* `hilum peer find` (peer_find.c). */
+hilum_rc hl_server_register_peer_find(struct hl_server *server);
 hilum_rc hl_server_register_plugin_jobs(struct hl_server *server); /* plugin_jobs.c */
 /* HILUM_EINVAL: arguments that are no JSON object. Durable on return; any thread. */
 hilum_rc hl_server_start_job(void *arg, const char *type, const char *arguments_json, int64_t *job);

@@ -67,11 +67,13 @@ enum { ANSWER_UNKNOWN, ANSWER_STORED, ANSWER_FAILED };
 /* Of the object with this UID in a DICOM JSON answer. *reason: its FailureReason. */
 int answer_find(const char *json, size_t n, const char *sop_instance, unsigned *reason);
 
-/* ---- the two ways ---- */
+/* ---- what it does ---- */
 hilum_rc client_send(void *self, const struct hilum_destination *to, struct hilum_delivery *items,
                      uint32_t n);
 hilum_rc client_fetch(void *self, const struct hilum_destination *from, const char *study_uid,
                       const char *series_uid, const char *sop_instance_uid,
                       struct hilum_fetched *out);
+hilum_rc client_search(void *self, const struct hilum_destination *at, const char *query,
+                       struct hilum_sink *answer);
 
 #endif

@@ -21,6 +21,7 @@ static const struct hilum_carrier carrier = {
             .name = "dicomweb"},
     .send = client_send,
     .fetch = client_fetch,
+    .search = client_search,
 };
 
 static void client_fini(void *state)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Hilum as DICOMweb client (plugin dicomweb-client): it sends to Orthanc by STOW-RS, by hand and by a route, fetches from
 there by WADO-RS, and from another Hilum over TLS with a token; what cannot be reached waits. SPDX-License-Identifier: Apache-2.0"""
-import os, re, subprocess, sys, tempfile
+import json, os, re, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
@@ -80,6 +80,19 @@ def main(work):
                   {{ name = "FIRST"; aet = "HILUM"; url = "https://localhost:{https}/dicom-web"; token_file = "{work}/token"; {tls} }},
                   {{ name = "WRONG"; aet = "HILUM"; url = "https://localhost:{https}/dicom-web"; token_file = "{work}/wrong"; retry_first = "500ms"; retry_max = "500ms"; {tls} }},
                   {{ name = "NOCA"; aet = "HILUM"; url = "https://localhost:{https}/dicom-web"; token_file = "{work}/token"; }} );''')
+    row = first.cli("study", "find", "--uid", STUDY)[0]
+    found = second.cli("peer", "find", "ORTHANC", "--uid", STUDY)
+    equal("a study is found at Orthanc", [row[k] for k in ("StudyInstanceUID", "PatientID", "PatientName", "StudyDate", "AccessionNumber")],
+          [found[0][k] for k in ("StudyInstanceUID", "PatientID", "PatientName", "StudyDate", "AccessionNumber")])
+    equal("by the beginning of a name", True, STUDY in [f["StudyInstanceUID"] for f in second.cli("peer", "find", "ORTHANC", row["PatientName"].split("^")[0][:3])])
+    equal("nothing of that name", [], second.cli("peer", "find", "ORTHANC", "No&body=100%^X"))
+    equal("at Hilum, by TLS", {STUDY, OTHER}, {f["StudyInstanceUID"] for f in second.cli("peer", "find", "FIRST")})
+    equal("no more than asked for", 1, len(second.cli("peer", "find", "FIRST", "--limit", "1")))
+    for peer, words in (("WRONG", "401"), ("NOCA", "certificate"), ("NOBODY", "no such peer")):
+        out = subprocess.run([f"{second.build}/bin/hilum", "--data", second.data, "peer", "find", peer], capture_output=True, text=True)
+        equal(f"{peer}: nothing is found, and why is told", (1, True), (out.returncode, words in out.stderr))
+    rows = second.cli_items("audit", "find", "--action", "peer.find")[0]
+    equal("who looked for whom is in the record", True, any(r["what"] == "ORTHANC" and STUDY in json.dumps(r["after"]) for r in rows))
     job = wait_job(second, second.cli("study", "retrieve", STUDY, "ORTHANC")["job"])
     equal("a study is fetched from Orthanc", "done", job["state"])
     same("WADO-RS from Orthanc", sent, export(second, work, STUDY))

@@ -50,6 +50,11 @@ struct hilum_carrier {
     hilum_rc (*fetch)(void *self, const struct hilum_destination *from, const char *study_uid,
                       const char *series_uid, const char *sop_instance_uid,
                       struct hilum_fetched *out);
+    /* Optional. Searches the peer for studies: `query` as of QIDO-RS (PS3.18 8.3.4), escaped: "PatientID=1&limit=9". The
+     * answers are written to `answer` as one array of the DICOM JSON Model. Errors as of fetch; HILUM_EFULL: too long. */
+    hilum_rc (*search)(void *self, const struct hilum_destination *at, const char *query,
+                       struct hilum_sink *answer);
+    /* since 1.1: append here */
 };
 
 #ifdef __cplusplus
