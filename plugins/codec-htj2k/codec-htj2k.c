@@ -25,6 +25,7 @@ static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_c
 
 /* ---- decoding ---- */
 
+/* Zero first: rows that were not put are black. */
 static hilum_rc decode_stream(void *self, const struct codec_bytes *stream,
                               const struct ht_request *request, void *dst)
 {
@@ -90,6 +91,7 @@ static hilum_rc check_wanted(void *self, const struct hilum_encode *wanted)
     return HILUM_OK;
 }
 
+/* What was not asked for (ratio, psnr) is told apart by 0. */
 static hilum_rc request_of(void *self, const struct hilum_frame *frame, const void *src,
                            const struct hilum_encode *wanted, struct ht_request *out)
 {

@@ -14,6 +14,7 @@ struct job {
     struct j2k_complaint complaint;
 };
 
+/* Components are planes of 32 bits, whatever the picture had. */
 static void copy_component(const struct job *job, const opj_image_comp_t *component,
                            uint32_t sample)
 {
@@ -95,6 +96,8 @@ static hilum_rc decode_stream(struct job *job)
                       complaint.text[0] ? complaint.text : "the stream is broken");
 }
 
+/* Everything that could make the library misbehave was checked by then (j2k_header_read,
+ * j2k_check_part). */
 hilum_rc j2k_decode(void *self, const struct hilum_coded *coded, const struct hilum_decode *wanted,
                     void *dst, uint64_t dst_size, struct hilum_frame *out)
 {

@@ -77,6 +77,8 @@ static hilum_rc check_wanted(void *self, const struct hilum_encode *wanted)
 
 /* ---- pixels ---- */
 
+/* The caller destroys it. 32 bits a sample: four times the frame, as long as the encoding
+ * lasts. */
 static opj_image_t *image_of(const struct hilum_frame *frame, const void *src, uint32_t bits)
 {
     opj_image_cmptparm_t components[CODEC_SAMPLES_MAX];
@@ -114,6 +116,7 @@ static bool compress(opj_codec_t *codec, opj_cparameters_t *parameters, opj_imag
     return is_done;
 }
 
+/* The whole stream in memory before the sink gets it: the encoder goes back in it. */
 static hilum_rc encode_image(void *self, opj_cparameters_t *parameters, opj_image_t *image,
                              struct hilum_sink *out, uint64_t *written)
 {

@@ -90,6 +90,7 @@ static hilum_rc reading_open(void *self, const struct hilum_coded *coded,
     return codec_frame_of(self, coded, &shape, wanted, frame);
 }
 
+/* The header only. */
 static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_code_info *out)
 {
     struct reading reading;
@@ -188,6 +189,7 @@ static hilum_rc near_of(void *self, const struct hilum_encode *wanted, uint32_t 
     return HILUM_OK;
 }
 
+/* By sample for colours: native pixels lie in that order too. */
 static charls_jpegls_errc set_up(charls_jpegls_encoder *encoder, const struct hilum_frame *frame,
                                  int32_t near_lossless)
 {

@@ -138,6 +138,8 @@ static hilum_rc decode_segments(void *self, const struct codec_bytes *stream,
     return rc;
 }
 
+/* All of it is the data set's word: the stream has only a number of segments to hold against
+ * it. */
 static hilum_rc frame_of(void *self, const struct hilum_coded *coded,
                          const struct hilum_decode *wanted, struct hilum_frame *out)
 {
@@ -163,6 +165,7 @@ static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_c
     return HILUM_OK;
 }
 
+/* Zero first: what is missing of a damaged segment is black, not what was in the memory. */
 static hilum_rc decode(void *self, const struct hilum_coded *coded,
                        const struct hilum_decode *wanted, void *dst, uint64_t dst_size,
                        struct hilum_frame *out)
@@ -236,6 +239,7 @@ static uint8_t *pack_segment(const struct layout *layout, const uint8_t *src, ui
     return to;
 }
 
+/* Offsets count from the header's beginning (G.5). */
 static hilum_rc encode_segments(void *self, const struct layout *layout, const void *src,
                                 uint8_t *buffer, uint8_t *plane, struct hilum_sink *out,
                                 uint64_t *written)

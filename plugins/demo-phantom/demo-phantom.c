@@ -94,6 +94,8 @@ static hilum_rc send_demo(void *arg, struct hilum_call *call)
     return call->result.write(call->result.ctx, text, (uint64_t)n);
 }
 
+/* `admin`: it writes studies, and into an archive with patients in it nobody wants those by
+ * mistake. */
 static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void *conf,
                      void **state)
 {

@@ -28,6 +28,7 @@ enum {
     N_SERIES = sizeof of_series / sizeof *of_series
 };
 
+/* 0 is behind the last: callers count up until then. A series has those of its study too. */
 uint32_t web_level_attribute(uint32_t level, size_t i)
 {
     if (i < N_STUDY)

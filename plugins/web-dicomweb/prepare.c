@@ -1,5 +1,11 @@
 /* The job `metadata`: what viewers ask first of a study is read once it is complete, while its objects are still in the
- * memory of the machine. SPDX-License-Identifier: Apache-2.0 */
+ * memory of the machine.
+ *
+ * Planned by the hook, run by the outbox when it has a thread, never in the way of what comes
+ * in. Only memory is filled (blobs.c): a restart forgets it, and then the first who asks waits
+ * as before.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdio.h>
@@ -38,6 +44,8 @@ static unsigned prepare_all(struct web *web, const struct gathered *gathered, in
     return n;
 }
 
+/* As nobody in particular (NULL), with the plugin's rights: what is kept is given only to who
+ * may see the object. */
 static hilum_rc prepare_study(struct web *web, const char *study, struct hilum_call *call)
 {
     const struct hilum_catalog_key key = {TAG_STUDY, 0, study};
@@ -56,6 +64,7 @@ static hilum_rc prepare_study(struct web *web, const char *study, struct hilum_c
     return call->result.write(call->result.ctx, text, (uint64_t)length);
 }
 
+/* Arguments are ours or a rule's: a rule may write anything. */
 static hilum_rc job_run(void *arg, struct hilum_call *call)
 {
     struct web *web = arg;
@@ -81,6 +90,7 @@ static int32_t study_is_complete(void *arg, hilum_event *event)
     return rc < 0 ? rc : HILUM_PASS;
 }
 
+/* Without a cache there is nothing to prepare. */
 hilum_rc web_prepare_init(struct web *web)
 {
     const struct hilum_decl job = {.size = sizeof job,

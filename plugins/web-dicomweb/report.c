@@ -1,11 +1,18 @@
 /* Structured reports as pages and as plain text (PS3.18 8.7.4, PS3.3 A.35): the content tree, item by item, and who answers
- * for it. What a template means by its codes is not interpreted. SPDX-License-Identifier: Apache-2.0 */
+ * for it. What a template means by its codes is not interpreted.
+ *
+ * A report is somebody else's text shown by our server to a signed-in browser, so nothing of
+ * it may become markup (put), and the page's policy allows no script, no picture and no
+ * address beside (web_report).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
 #include <stdio.h>
 
 #include <jansson.h>
 
+/* DEPTH_MAX bounds our stack; HTML has six headings, deeper ones look like the sixth. */
 enum { DEPTH_MAX = 60, HEADINGS = 6 };
 
 struct page {
@@ -71,6 +78,8 @@ static const char *meaning_of(const json_t *item, const char *sequence)
     return meaning != NULL ? meaning : text_of(code, "00080100");
 }
 
+/* Ten digits: more than any measurement has, fewer than show how floats are rounded. "1" and
+ * "no units" are UCUM's and DICOM's words for none. */
 static void put_number(const struct page *page, const json_t *item)
 {
     const json_t *measured = value_at(item, "0040A300", 0);
@@ -91,6 +100,7 @@ static void put_number(const struct page *page, const json_t *item)
     }
 }
 
+/* By UID: what it looks like is for who opens it. */
 static void put_reference(const struct page *page, const json_t *item)
 {
     const json_t *reference = value_at(item, "00081199", 0);
@@ -141,6 +151,8 @@ static void put_heading(const struct page *page, const char *name, int depth)
     web_text_put(page->out, "\n");
 }
 
+/* Only the kind of value says how it is shown; relationships (HAS OBS CONTEXT and the like)
+ * are all shown as nesting. */
 static void put_item(const struct page *page, const json_t *item, int depth)
 {
     const char *type = text_of(item, "0040A040"), *name = meaning_of(item, "0040A043");
@@ -179,7 +191,9 @@ static void put_line(const struct page *page, const char *label, const char *val
     web_text_put(page->out, "\n");
 }
 
-/* Whose it is, and whether anybody stands for it (PS3.3 C.17.2). */
+/* Whose it is, and whether anybody stands for it (PS3.3 C.17.2). VerificationFlag and
+ * CompletionFlag stand above the text: who reads a preliminary report has to see that it is
+ * one. */
 static void put_head(const struct page *page, const json_t *report)
 {
     const char *title = meaning_of(report, "0040A043");
@@ -206,12 +220,14 @@ static void put_head(const struct page *page, const json_t *report)
 
 /* ---- requests ---- */
 
+/* PS3.4 B.5: all of SR are below this root. */
 bool web_is_report(const char *sop_class)
 {
     static const char reports[] = "1.2.840.10008.5.1.4.1.1.88.";
     return strncmp(sop_class, reports, sizeof reports - 1) == 0;
 }
 
+/* kind: the place in the list of offers. */
 static hilum_rc make(const struct web_call *call, const struct web_text *json, size_t kind,
                      struct web_text *out)
 {

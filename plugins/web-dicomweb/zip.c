@@ -1,5 +1,13 @@
 /* application/zip (PS3.18 8.7.3.1): the same objects as in parts, as files of an archive that is made while it leaves. By
  * libarchive, which writes zip64 where a file is large or its length is not known before.
+ *
+ * It stands beside parts.c and asks a transaction the same three things (begin, read, and file
+ * for the name), so whoever makes parts has archives for nothing. Pulled like them: each next()
+ * writes until a piece is full, and no thread waits for a slow client.
+ *
+ * There are no ranges: what deflate makes of a file is not known before. The entity tag is
+ * weak for the same reason (retrieve.c).
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
@@ -14,6 +22,7 @@ enum {
     PIECE = 64 * 1024
 }; /* an answer's piece at least, so that small files do not leave one by one */
 
+/* out is emptied by each next(): http has taken the piece by then. */
 struct zip {
     struct web_parts *parts;
     struct archive *archive;
@@ -22,6 +31,7 @@ struct zip {
     bool is_in_file, is_over, is_gone;
 };
 
+/* libarchive's way out. An error of its own after this is what step() tells. */
 static la_ssize_t keep(struct archive *archive, void *arg, const void *bytes, size_t n)
 {
     struct zip *zip = arg;
@@ -34,6 +44,7 @@ static la_ssize_t keep(struct archive *archive, void *arg, const void *bytes, si
     return -1;
 }
 
+/* HILUM_ENOMEM: what is written to is memory, and lengths are known or not told. */
 static hilum_rc failed(const struct zip *zip)
 {
     char why[200];
@@ -89,6 +100,8 @@ static hilum_rc step(struct zip *zip)
     return archive_write_finish_entry(zip->archive) == ARCHIVE_OK ? HILUM_OK : failed(zip);
 }
 
+/* An error cuts the connection: an archive without its directory at the end is seen to be
+ * broken. */
 static hilum_rc zip_next(void *arg, const void **bytes, uint64_t *n)
 {
     struct zip *zip = arg;
@@ -101,6 +114,7 @@ static hilum_rc zip_next(void *arg, const void **bytes, uint64_t *n)
     return rc;
 }
 
+/* Exactly once, also when the client went away in the middle of a file. */
 static void zip_close(void *arg)
 {
     struct zip *zip = arg;
@@ -112,6 +126,8 @@ static void zip_close(void *arg)
     free(zip);
 }
 
+/* Level 1: pixels shrink little more with any other, and a client waits. No blocks: libarchive
+ * would fill up the last one with zeros. */
 static bool zip_open(struct zip *zip)
 {
     struct archive *archive = zip->archive = archive_write_new();
@@ -124,6 +140,7 @@ static bool zip_open(struct zip *zip)
            archive_write_open2(archive, zip, NULL, keep, NULL, NULL) == ARCHIVE_OK;
 }
 
+/* Takes parts over in every case. name: a UID, which needs no quoting in a header. */
 hilum_rc web_zip_send(const struct web_call *call, uint32_t status, const char *name,
                       struct web_parts *parts)
 {

@@ -1,5 +1,10 @@
 /* web-shell: the sign-in and the list of studies, below "/". The pages ask DICOMweb and /auth as any client does;
- * nothing here knows a study. SPDX-License-Identifier: Apache-2.0 */
+ * nothing here knows a study.
+ *
+ * Three routes for strangers: the page, what it loads, and where a study is opened. Whoever is
+ * not signed in sees the sign-in, which the page itself decides by asking /auth/session.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -78,6 +83,7 @@ static hilum_rc page(void *self, const struct hilum_http_api *api, hilum_http *h
     return rc;
 }
 
+/* The path is the client's; respond_file goes nowhere above root. */
 static hilum_rc asset(void *self, const struct hilum_http_api *api, hilum_http *http)
 {
     const struct shell *shell = self;
