@@ -326,6 +326,7 @@ static void atna_drain(void *state, uint32_t deadline_ms)
     atna_stop(atna);
 }
 
+/* RESTART: two lives beside each other would send from one cursor, and every row twice. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),

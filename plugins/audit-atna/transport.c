@@ -22,8 +22,10 @@
 
 #include "atna.h"
 
+/* SETTLE_STEP_MS: an acknowledgement takes a round trip; nothing tells of it but asking. */
 enum { WHY = 200, SETTLE_STEP_MS = 10 };
 
+/* Open is fd >= 0. context is made once, ssl with each connection. */
 struct transport {
     const struct atna_conf *conf;
     enum { UDP, TCP, TLS } kind;

@@ -359,6 +359,8 @@ static hilum_rc auth_change(void *self, const char *user, const void *old_secret
                           : rc;
 }
 
+/* order 100 of 1000: a directory that is to be asked first takes a smaller number. The first
+ * provider that knows a name decides. */
 static const struct hilum_auth auth = {
     .cap = {.size = sizeof auth,
             .kind = HILUM_CAP_AUTH,
@@ -428,6 +430,7 @@ static hilum_rc local_init(const struct hilum_host *host, hilum_self *self, cons
     return rc;
 }
 
+/* RESTART: two lives beside each other would write the same file from two memories. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),

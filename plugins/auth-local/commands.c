@@ -226,6 +226,7 @@ static hilum_rc token_add(struct local *local, const char *id, json_t *token)
     return rc;
 }
 
+/* A century: whoever means for good says 0. */
 enum { MAX_DAYS = 36500 };
 
 /* The id is eight random bytes: two of the same would take each other's place, once in 2^32

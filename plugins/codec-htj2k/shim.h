@@ -36,6 +36,7 @@ struct ht_decode {
 /* HT_OK, HT_FAILED with a complaint, HT_NO_MEMORY. Rows that came before a failure were put. */
 int ht_decode(const struct ht_decode *job, struct ht_complaint *complaint);
 
+/* delta: of the sample's range, so that it means the same for every depth. */
 struct ht_encode {
     uint32_t columns, rows, components, bits, levels;
     bool is_signed, is_mixed;         /* mixed: colour transform */

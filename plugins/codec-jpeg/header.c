@@ -3,6 +3,7 @@
 
 #include "jpeg.h"
 
+/* Second bytes of markers (ISO 10918-1 table B.1); the first is FF. */
 enum {
     SOI = 0xD8,
     EOI = 0xD9,

@@ -78,6 +78,7 @@ static hilum_rc plugin_init(const struct hilum_host *host, hilum_self *self, con
     return HILUM_OK;
 }
 
+/* RESTART: one process writes the file, by one connection. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof plugin,

@@ -17,6 +17,8 @@ struct conf {
     int64_t cache_size, mmap_size, wal_limit, busy_timeout;
 };
 
+/* Shared by all sessions. has_writer: there is one at a time, by this flag and not by SQLite's
+ * lock, so that a second is a reason and not a wait. */
 struct db {
     const struct hilum_host *host;
     hilum_self *self;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* SQLite's default since 3.12, and what file systems write at once. */
 enum { PAGE_BYTES = 4096 };
 
 /* EAGAIN for a lock another process holds, so that the record tries again; INTERRUPT is

@@ -7,6 +7,7 @@
 
 #include "query.h"
 
+/* Command fields of PS3.7 E.1-1. */
 enum { FIND_RQ = 0x0020, MOVE_RQ = 0x0021, GET_RQ = 0x0010 };
 /* Bytes of the extended negotiation (PS3.4 C.5.1.1, C.5.2.1). */
 enum { BYTE_RELATIONAL = 0, BYTE_COMBINED = 1, BYTE_FUZZY = 2 };

@@ -6,6 +6,7 @@
 
 #include "query.h"
 
+/* Patient, its issuer, study, series, instance. */
 enum { UNIQUE_KEYS = 5 };
 
 /* One retrieve under way. Eight bytes an object: a study of a million is 8 MB.

@@ -63,6 +63,7 @@ void request_explain(const struct request *request, char *out, size_t size);
 
 /* ---- answer.c: what a STOW-RS answer says, no state ---- */
 
+/* UNKNOWN: the answer does not name the object, or cannot be read. */
 enum { ANSWER_UNKNOWN, ANSWER_STORED, ANSWER_FAILED };
 /* Of the object with this UID in a DICOM JSON answer. *reason: its FailureReason. */
 int answer_find(const char *json, size_t n, const char *sop_instance, unsigned *reason);

@@ -9,6 +9,7 @@
 
 enum { OUT_OF_RESOURCES = 0xA7 };
 
+/* Lives for one call; allocated for the window of body, 128 KiB. */
 struct fetch {
     struct client *client;
     const struct hilum_destination *from;

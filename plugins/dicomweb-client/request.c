@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bearer tokens of identity providers have some kilobytes. */
 enum { SECRET_MAX = 8192 };
 
 /* ---- secrets: in files, read anew each time, so that they can be changed without us ---- */

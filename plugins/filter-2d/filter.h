@@ -25,6 +25,7 @@
 /* Three sigma of the largest (20), and some to spare. */
 enum { RADIUS_MAX = 64 };
 
+/* Who fails: the host and the plugin's own handle. Constant. */
 struct filter {
     const struct hilum_host *host;
     hilum_self *self;

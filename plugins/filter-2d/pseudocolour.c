@@ -11,6 +11,8 @@ struct colours {
     uint8_t rgb[STOPS][3];
 };
 
+/* By the names of PS3.6 B.1 where a scale is like one there (hot iron); drawn with seven
+ * stops, not its 256 entries. */
 static const struct colours scales[] = {
     {"hot-iron",
      {{0, 0, 0},

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* HASH_MIN: as short as bundlers make them; a shorter one may be a word. */
 enum { NAME_MAX_BYTES = 255, HASH_MIN = 8 };
 
 /* ---- names ---- */

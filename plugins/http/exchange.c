@@ -19,6 +19,7 @@
 /* Most requests need one. */
 enum { CHUNK = 4096 };
 
+/* Newest first; a large one has a chunk of its own size. */
 struct http_chunk {
     struct http_chunk *next;
     size_t used, size;

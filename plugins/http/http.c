@@ -241,6 +241,8 @@ static void http_fini(void *state)
     free(server);
 }
 
+/* HANDOVER: the port can be held by one version only; what is under way with the old one goes
+ * on beside the new. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),

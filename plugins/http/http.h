@@ -40,6 +40,8 @@ enum {
     HTTP_RING = 256 * 1024 /* bytes of a body between the socket and its reader */
 };
 
+/* Filled by the host from http.c's options and constant; lists are texts with commas, times in
+ * milliseconds. */
 struct http_conf {
     const char *listen, *certificate, *key, *client_ca, *unknown_clients, *public_url, *proxies,
         *cors;
@@ -84,6 +86,7 @@ bool http_is_host(const char *host); /* of a Host header */
 
 /* ---- routes (router.c) ---- */
 
+/* Constant after load but for the counters, which workers add to and metrics.c reads. */
 struct http_route {
     const struct hilum_route *table;
     void *instance;
@@ -119,6 +122,7 @@ void http_routes_match(const struct http_server *server, const char *method,
 
 /* ---- who signed in (session.c) ---- */
 
+/* 32 random bytes in hex, and a NUL. */
 enum { HTTP_SECRET_TEXT = 65 };
 
 /* A copy of a struct hilum_identity. */
@@ -190,6 +194,7 @@ struct http_piece {
     void *arg;
 };
 
+/* In the request's arena, in the order they came or were added. */
 struct http_header {
     struct http_header *next;
     const char *name, *value;
@@ -264,6 +269,8 @@ struct hilum_http {
     void *gone_arg;
 };
 
+/* fd is the host's (hilum_host.listen): it stays open while one version hands over to the
+ * next. */
 struct http_listener {
     struct MHD_Daemon *daemon;
     int fd;
@@ -273,6 +280,8 @@ struct http_listener {
 
 struct http_tls;
 
+/* Four groups: constant after start; under `lock`; the watcher's; counters. A request's own
+ * lock is taken within `lock` where both are needed. */
 struct http_server {
     const struct hilum_host *host;
     hilum_self *self;

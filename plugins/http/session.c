@@ -33,12 +33,15 @@ struct session {
     int64_t begun_ms, used_ms, checked_ms; /* begun 0: free */
 };
 
+/* A basic sign-in whose password was right: kept by the digest of the header. */
 struct recalled {
     uint8_t digest[DIGEST];
     struct http_identity identity;
     int64_t until_ms;
 };
 
+/* Of an address; since_ms: the first of them, and what a window of FAILURES_MS is counted
+ * from. */
 struct failures {
     char address[48];
     int64_t since_ms, n;

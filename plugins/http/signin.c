@@ -12,6 +12,7 @@ enum { FORM_MAX = 8192, FIELDS = 8 };
 
 #define FORM "application/x-www-form-urlencoded"
 
+/* fields point into text; values are decoded in place. */
 struct form {
     char text[FORM_MAX + 1];
     struct {

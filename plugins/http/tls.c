@@ -17,6 +17,7 @@
  * longer than handshakes last. */
 enum { CHAIN = 8, RELOADS = 64 };
 
+/* A certificate with its chain, and its key: they change together or not at all. */
 struct pair {
     gnutls_pcert_st chain[CHAIN];
     unsigned n_chain;

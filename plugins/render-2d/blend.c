@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* SERIES_MAX: of the sets of a state that are looked through for the one a picture is of. */
 enum { SERIES_MAX = 16, UID = 65 };
 
 /* ---- which ---- */

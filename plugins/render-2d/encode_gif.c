@@ -122,6 +122,7 @@ static uint8_t *number_all(const struct picture *picture, uint8_t rgb[COLOURS * 
 
 /* ---- LZW ---- */
 
+/* The strings seen so far as a hash table: key tells which, code what it is sent as. */
 struct packer {
     struct hilum_sink *out;
     hilum_rc rc;

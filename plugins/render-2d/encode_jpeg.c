@@ -10,6 +10,7 @@
 
 enum { LINES = 16 }; /* handed over at once */
 
+/* base is first: libjpeg hands back a pointer to it. */
 struct failure {
     struct jpeg_error_mgr base;
     jmp_buf back;

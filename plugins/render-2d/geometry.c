@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of DisplayedAreaSelectionSequence: one for each picture of a series, at most so many. */
 enum { SELECTIONS_MAX = 1000 };
 
 void affine_apply(const struct affine *affine, double x, double y, double *out_x, double *out_y)

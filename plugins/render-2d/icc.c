@@ -26,6 +26,8 @@ struct way {
     unsigned users;
 };
 
+/* clock counts uses; ways are under the lock, what a way does is not: whoever took it holds it
+ * by `users`. */
 struct colours {
     pthread_mutex_t lock;
     cmsContext context;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Bytes of all lines of a corner. */
 enum { LINES = 1024 };
 
 /* In proportion to the picture, legible from a thumbnail to a print. */

@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 
+/* cap is what is given back; table is the same, as what it is. */
 struct applied {
     const struct hilum_operator *table;
     const struct hilum_cap *cap;

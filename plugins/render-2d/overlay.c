@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Sixteen overlays, even groups (PS3.3 C.9.2). */
 enum { GROUP_FIRST = 0x6000, GROUP_LAST = 0x601E };
 
 struct plane {

@@ -37,6 +37,7 @@ struct render_conf {
 struct letters; /* text.c */
 struct colours; /* icc.c */
 
+/* Constant after init; letters and colours have locks of their own. */
 struct render {
     const struct hilum_host *host;
     hilum_self *self;
@@ -75,6 +76,7 @@ hilum_rc picture_colour(const struct render *render, struct picture *picture);
 
 /* ---- what is asked for (request.c) ---- */
 
+/* PS3.3 C.11.2.1.2 and C.11.2.1.3; AS_RECORDED: what the data set says. */
 enum voi_function { VOI_AS_RECORDED, VOI_LINEAR, VOI_LINEAR_EXACT, VOI_SIGMOID };
 
 /* Spaces of colours, and what of them a picture is to have (PS3.18 8.3.5.1.5). By default sRGB without a word of it. */
@@ -87,6 +89,8 @@ struct wanted_operator {
     uint32_t mask;    /* slice, from 0, that a second input is; UINT32_MAX: the first */
 };
 
+/* The view and its parameters, read once and checked: what draws needs no defaults and no
+ * JSON. */
 struct request {
     uint32_t width, height; /* the picture is to lie within; 0: as large as it is */
     uint32_t slice, depth, quality;

@@ -15,6 +15,8 @@ struct run {
     int level; /* odd: from right to left */
 };
 
+/* From letters to glyphs: each step fills what the next one reads. pen: where the next glyph
+ * goes, pixels. */
 struct line {
     const struct letters *letters;
     const uint32_t *text;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* SEGMENTS_MAX: a segment may refer to others (C.7.9.2.3); so many steps end what goes around. */
 enum { ENTRIES_MAX = 65536, SEGMENTS_MAX = 1 << 20 };
 
 static uint16_t word(const uint8_t *p)

@@ -39,6 +39,9 @@ struct fs_chunk {
     uint8_t *bytes; /* INTAKE_CHUNK, aligned to INTAKE_BLOCK */
 };
 
+/* OPEN: its bytes are still in memory. PENDING: in the log, and the host has not said yet that
+ * its row is durable too. FINAL: it has, and the cutter may make a file of it; what was cut
+ * has no entry any more. */
 enum entry_state { ENTRY_OPEN, ENTRY_PENDING, ENTRY_FINAL };
 
 /* An object that is in the log, or whose bytes are still in memory (ENTRY_OPEN). */

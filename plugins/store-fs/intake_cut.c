@@ -20,6 +20,7 @@
  * waits for one. */
 enum { RETRY_MS = 1000, CUT_BATCH = 32 };
 
+/* fds[i] is of entries[i], open until the batch has been flushed. */
 struct cut {
     struct fs_entry *entries[CUT_BATCH];
     int fds[CUT_BATCH];

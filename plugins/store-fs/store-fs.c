@@ -188,6 +188,7 @@ static void fs_drain(void *state, uint32_t deadline_ms)
         fs_intake_drain(fs->intake);
 }
 
+/* RESTART: the intake log has one writer, whose memory says what is in it. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),

@@ -249,6 +249,7 @@ static hilum_rc viewer_start(void *state)
     return HILUM_OK;
 }
 
+/* BESIDE: nothing is kept but a path. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),

@@ -29,6 +29,7 @@
  * all. */
 enum { FEED_EVENTS = 1000, FEED_TEXT = 1024 };
 
+/* Both are limits of things under way at once. */
 struct admin_conf {
     int64_t max_runs, max_listeners;
 };

@@ -25,6 +25,7 @@ static const char *const wanted[] = {"study.created",  "study.complete",     "pa
                                      "config.reloaded"};
 enum { WANTED = sizeof wanted / sizeof *wanted };
 
+/* hook.arg is this: on_event learns which event it is by it. */
 struct subscription {
     struct admin *admin;
     struct hilum_hook hook;

@@ -24,6 +24,7 @@ static int64_t now_ms(void)
 
 /* ---- the list ---- */
 
+/* Grows up to max; cap is what is allocated. */
 struct text {
     char *bytes;
     size_t n, cap, max;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+/* In the order a body goes through them; STALLED is a step's result, not a state. */
 enum { PREAMBLE, AFTER_DELIMITER, HEAD, BODY, EPILOGUE, STALLED = 1 };
 
 /* ---- the boundary ---- */

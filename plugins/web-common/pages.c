@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* An index.html: a bundle's scripts are files beside it. */
 enum { TEMPLATE_MAX = 256 * 1024 };
 
 /* The plugin's own file tells: an installed tree works wherever it lies. */

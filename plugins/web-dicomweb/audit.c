@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <time.h>
 
+/* Seconds: a break long enough that looking again is another look. */
 enum { SAME_S = 300 };
 
 /* As in a JSON text; what is not plain becomes '?'. A query is the client's text and goes into

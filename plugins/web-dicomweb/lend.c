@@ -16,6 +16,7 @@
  * Linux has it; store-fs and SQLite need theirs. An object may be more than one mapping. */
 enum { OBJECTS_MAX = 1024, BYTES_MAX = 256 * 1024 * 1024, TOTAL_MAX = 8192 };
 
+/* reserved: what was counted for it in n_lent; n: how many are open. */
 struct lent {
     struct web *web;
     size_t n, reserved;

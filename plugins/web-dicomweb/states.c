@@ -166,6 +166,7 @@ static hilum_object *open_over(const struct web_call *call, hilum_object *state,
 
 /* ---- two sources as one: slices of the first, of the second, then the states of the first ---- */
 
+/* table first: a renderer is given its address. a and b outlive it. */
 struct both {
     struct hilum_source table;
     const struct hilum_source *a, *b;

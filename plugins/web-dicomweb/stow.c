@@ -28,6 +28,7 @@ struct told {
     bool is_xml;
 };
 
+/* 128 KiB of window and 64 KiB of encoder: allocated, one for each request. */
 struct stow {
     const struct web_call *call;
     const char *study;
@@ -113,6 +114,7 @@ static hilum_rc unfold(struct stow *stow, const struct told *told)
 
 /* ---- objects ---- */
 
+/* What web_encode writes to. */
 struct target {
     const struct hilum_object_api *objects;
     hilum_intake *intake;

@@ -110,6 +110,8 @@ static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum
     .gives = "image/jpeg,image/png,image/gif,text/html,text/plain,text/xml," WEB_DICOM,            \
     .params = web_uri_params
 
+/* The more telling a path, the nearer to the object; http chooses the literal segment before a
+ * {name}. */
 static const struct hilum_route routes[] = {
     ROUTE("search/studies", "GET", WEB_ROOT "/studies", "find", 0, search_studies,
           "Search for studies (QIDO-RS).", SEARCHES),
@@ -229,6 +231,8 @@ static hilum_rc web_start(void *state)
 /* Not needed to load: without it everything but pictures works. */
 static const char *const wants[] = {"render-2d", NULL};
 
+/* BESIDE: two versions may serve at once; each has its own cache and secret, and the folder
+ * they share is locked file by file. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),

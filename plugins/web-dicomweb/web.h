@@ -45,6 +45,7 @@ struct web_conf {
     const char *ffmpeg;             /* path */
 };
 
+/* So many pairs of a user and a study at once are a large hospital's. */
 enum { WEB_SEEN = 256 };
 
 struct web {
