@@ -10,13 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* For associations and for jobs each; plugins have PLUGIN_DRAIN_MS after that. A supervisor's
  * patience must be longer than all three (TimeoutStopSec in etc/systemd), else it kills what
  * was about to end. */
-enum { DRAIN_MS = 15000 };
+enum { DRAIN_MS = 15000, FILES = 65536 };
 
 static const char usage[] =
     "usage: hilumd [options]\n"
@@ -184,6 +185,17 @@ static int serve(const struct hl_server_options *options)
     return 0;
 }
 
+/* A login shell gives 1024 files and allows more; as many as etc/systemd/hilum.service asks for, or what is allowed. A
+ * failure leaves what there is, which is refused where it runs out. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= FILES)
+        return;
+    files.rlim_cur = files.rlim_max < FILES ? files.rlim_max : FILES;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 /* No file the server makes is readable by others, whatever the shell's umask was. */
 int main(int argc, char **argv)
 {
@@ -192,5 +204,6 @@ int main(int argc, char **argv)
     int code = read_arguments(argc, argv, &arguments);
     if (code >= 0)
         return code;
+    raise_file_limit();
     return arguments.is_check ? check(&arguments.options) : serve(&arguments.options);
 }

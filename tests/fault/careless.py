@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """A careless administrator: imports of folders with anything in them, corrections with what a paste brings along, roles that are
-not there, files that are no files. SPDX-License-Identifier: Apache-2.0"""
-import os, socket, subprocess, sys, tempfile
+not there, files that are no files, a machine with few of them. SPDX-License-Identifier: Apache-2.0"""
+import os, resource, socket, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from peers import BUILD, Hilum
-from wire import CT, EXPLICIT, ct, explicit
+from wire import CT, EXPLICIT, Closed, ct, explicit, storing
 
 failures = []
 
@@ -83,6 +83,45 @@ def configuration(server, site):
     equal("a pipe among rules does not stop the reload", True, "expected a regular file" in faults(""))
 
 
+def few_files(work):
+    """A limit of 256 files, which may be raised; then one which may not, and peers who take what they get."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    server = Hilum(work)
+    equal("a limit that may be raised is", min(65536, before[1]), resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)[0])
+    server.stop()
+    server.argv = ["prlimit", "--nofile=256:256", *server.argv]
+    server.again()
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    wires, statuses = [], set()
+    for i in range(240):
+        try:
+            wires.append(storing(server.port, f"127.0.1.{i + 1}"))
+        except Closed:
+            pass
+    equal("peers get some, not all", True, 40 < len(wires) < 150)
+    for i, wire in enumerate(wires):
+        statuses.add(wire.store(3, CT, f"1.2.97.1.{i}", ct(f"1.2.97.1.{i}", "1.2.97", "1.2.97.1", pixels=bytes(100000))))
+    equal("they are served", {0}, statuses)
+    equal("so is the administrator", 0, told(server, "status")[0])
+    [wire.close() for wire in wires]
+    equal("nothing is wrong afterwards", [], server.cli_items("archive", "fsck", check=False)[0])
+    equal("Hilum stops with few files", 0, server.stop())
+
+
+def listeners(work):
+    """A port that is none was taken by its last 16 bits."""
+    for listen, why in (("127.0.0.1:99999", "expected a port from 0 to 65535"), ("127.0.0.1:-1", "expected a port from 0 to 65535")):
+        try:
+            server = Hilum(work, f'plugins = ( {{ name = "http"; required = true; options = {{ listen = "{listen}"; }}; }}, '
+                                 f'{{ name = "store-fs"; options = {{ segment = "2MiB"; segments = 2; }}; }} );')
+            server.stop()
+            text = "it started"
+        except RuntimeError as error:
+            text = str(error)
+        equal(f"listen = {listen}", True, why in text or text[-300:])
+
+
 with tempfile.TemporaryDirectory(prefix="hilum-careless-") as work:
     site = f"{work}/site"
     os.makedirs(f"{site}/rules")
@@ -91,5 +130,7 @@ with tempfile.TemporaryDirectory(prefix="hilum-careless-") as work:
     corrections(server)
     configuration(server, site)
     equal("Hilum stops", 0, server.stop())
+    few_files(work)
+    listeners(work)
 print(f"{len(failures)} failures")
 sys.exit(1 if failures else 0)

@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -23,7 +25,8 @@ enum {
     MAX_SLEEP_MS = 1000,
     CUT_MS = 200,     /* between cutting a busy association's reads and its writes */
     TRIM_AFTER = 100, /* ended connections, and at most once a second */
-    TRIM_MS = 1000
+    TRIM_MS = 1000,
+    FILES_SPARED = 128
 };
 
 /* ---- limits -----------------------------------------------------------------------------------
@@ -70,11 +73,32 @@ static void drain_wake(struct hl_ul_server *server)
         ;
 }
 
+/* Peers may not take the last descriptors: objects, the catalogue and whoever administers need some (the lowest free number
+ * is a new one's, so the number says how many are in use). */
+static int files_for_connections(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= INT_MAX)
+        return INT_MAX;
+    rlim_t spared = files.rlim_cur / 2 < FILES_SPARED ? files.rlim_cur / 2 : FILES_SPARED;
+    return (int)(files.rlim_cur - spared);
+}
+
+/* Once a second: a flood of peers is no flood of lines. */
+static void tell_out_of_files(struct hl_ul_server *server)
+{
+    int64_t now = hl_mono_ms();
+    if (server->told_at && now - server->told_at < 1000)
+        return;
+    server->told_at = now;
+    hl_log(HL_WARN, "ul", "connections refused: out of file descriptors, raise LimitNOFILE");
+}
+
 /* No descriptor left: a spare one is given up to take the connection and close it, so that the
  * listener does not stay readable for ever. */
 static void shed_one(struct hl_ul_server *server, int listener)
 {
-    hl_log(HL_WARN, "ul", "connection refused: out of file descriptors, raise LimitNOFILE");
+    tell_out_of_files(server);
     close(server->spare);
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
@@ -93,6 +117,11 @@ static void accept_some(struct hl_ul_server *server, struct hl_ul_listener *list
             if (errno == EMFILE || errno == ENFILE)
                 shed_one(server, listener->fd);
             return;
+        }
+        if (fd >= server->files) {
+            tell_out_of_files(server);
+            close(fd);
+            continue;
         }
         hl_ul_conn_accept(listener, server, fd, &from);
     }
@@ -315,6 +344,7 @@ static hilum_rc open_descriptors(struct hl_ul_server *server)
     server->epoll = epoll_create1(EPOLL_CLOEXEC);
     server->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    server->files = files_for_connections();
     if (server->epoll < 0 || server->wake < 0 || server->spare < 0)
         return hl_fail(HILUM_EIO, "upper layer: descriptors: %s", strerror(errno));
     server->wake_source.kind = HL_UL_WAKE;

@@ -80,6 +80,8 @@ struct hl_ul_server {
     struct hl_pool *handshakes;         /* what TLS computes before there is an association */
     pthread_t thread;
     int epoll, wake, spare;
+    int files; /* a connection's descriptor is below it: the rest is for those who are served */
+    int64_t told_at; /* that descriptors run out */
     struct hl_ul_source wake_source;
     struct hl_ul_conn *buried; /* loop thread: freed after the batch of events */
     atomic_uint ended;         /* connections freed since memory was last trimmed */
