@@ -31,6 +31,13 @@ struct hl_listening {
     int fd;
 };
 
+/* getaddrinfo would take 99999, and listen on what is left of it in 16 bits. */
+static bool is_port(const char *text)
+{
+    size_t n = strlen(text);
+    return n > 0 && n <= 5 && strspn(text, "0123456789") == n && strtol(text, NULL, 10) <= 65535;
+}
+
 /* "127.0.0.1:8080", "[::]:8080", ":0". Numbers only: a name would ask the network. */
 static hilum_rc resolve(const char *address, struct addrinfo **out)
 {
@@ -41,6 +48,8 @@ static hilum_rc resolve(const char *address, struct addrinfo **out)
     bool is_bracketed = colon && *address == '[' && colon[-1] == ']';
     if (!colon || strlen(address) >= ADDRESS)
         return hl_fail(HILUM_EINVAL, "listen \"%.128s\": expected ADDRESS:PORT", address);
+    if (!is_port(colon + 1))
+        return hl_fail(HILUM_EINVAL, "listen \"%s\": expected a port from 0 to 65535", address);
     snprintf(host, sizeof host, "%.*s", (int)(colon - address) - 2 * is_bracketed,
              address + is_bracketed);
     int code = getaddrinfo(*host ? host : NULL, colon + 1, &hints, out);
