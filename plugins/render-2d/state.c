@@ -217,6 +217,18 @@ static void place_label(const struct drawing *d, const char *object, struct labe
     }
 }
 
+/* A text that runs over the edge is half a finding: it is moved as far as it needs and the picture allows. */
+static hilum_rc keep_inside(const struct drawing *d, const char *text, struct text_place *place)
+{
+    double width = 0, height = 0;
+    hilum_rc rc = letters_measure(d->scene->render, place->height, text, &width, &height);
+    double left = place->x + place->align * (place->width - width);
+    double right = left + width - d->picture->width, below = place->y + height - d->picture->height;
+    place->x -= right > 0 ? fmin(right, fmax(left, 0)) : left < 0 ? left : 0;
+    place->y -= below > 0 ? fmin(below, fmax(place->y, 0)) : 0;
+    return rc;
+}
+
 /* A text and, where it points at something, a line to that. */
 static hilum_rc draw_text(const struct drawing *d, unsigned k)
 {
@@ -238,7 +250,9 @@ static hilum_rc draw_text(const struct drawing *d, unsigned k)
         draw_line(d->picture, label.anchor[0], label.anchor[1], label.place.x,
                   label.place.y + label.place.height / 2, &d->ink);
     struct ink ink = styled(d, object, "TextStyleSequence[0].TextColorCIELabValue");
-    hilum_rc rc = letters_draw(d->scene->render, d->picture, &label.place, text, &ink);
+    hilum_rc rc = keep_inside(d, text, &label.place);
+    if (rc == HILUM_OK)
+        rc = letters_draw(d->scene->render, d->picture, &label.place, text, &ink);
     free(text);
     return rc;
 }

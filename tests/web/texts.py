@@ -55,4 +55,14 @@ check("a vowel sign stands before its letter", not (vowel[:, :bare.shape[1]] == 
 left, middle, right = (numpy.flatnonzero(ink("8 mm", how).any(axis=0)) for how in ("LEFT", "CENTER", "RIGHT"))
 check("to the left, in the middle, to the right", left[0] < 220 and abs(middle[0] + middle[-1] - 1800) < 20 and right[-1] > 1580,
       str((left[0], middle[0], middle[-1], right[-1])))
+# Over the edge: as much of it is seen as of the same text in the middle.
+whole = ink("findings in the left lung").sum()
+layer = items(GraphicLayer="ONE", GraphicLayerOrder=1, GraphicLayerRecommendedDisplayGrayscaleValue=65535)
+for corner in ([890.0, 20.0], [890.0, 118.0], [-300.0, 60.0]):
+    number += 1
+    text = items(AnchorPointAnnotationUnits="PIXEL", AnchorPoint=corner, AnchorPointVisibility="N", UnformattedTextValue="findings in the left lung")
+    url = stored(state(number, black, GraphicAnnotationSequence=Sequence([items(GraphicLayer="ONE", TextObjectSequence=Sequence([text]))]),
+                       GraphicLayerSequence=Sequence([layer])))
+    seen = (picture(url, "?viewport=1800,1800")[:, :, 0] > 100).sum()
+    check("nothing is cut at %s" % corner, abs(int(seen) - int(whole)) < whole // 20, "%d of %d" % (seen, whole))
 sys.exit(failed())
