@@ -28,6 +28,7 @@ enum { EACH = 16, ADDRESS = 128 };
 struct hl_listening {
     struct hl_listening *next;
     char owner[80], address[ADDRESS];
+    const void *taker; /* the version that has it; compared only */
     int fd;
 };
 
@@ -116,15 +117,23 @@ static struct hl_listening *listening_new(const char *owner, const char *address
     return l;
 }
 
-hilum_rc hl_listen(struct hl_listening **list, const char *owner, const char *address, int32_t *fd,
-                   uint16_t *port)
+static bool is_any_port(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    return colon && strcmp(colon, ":0") == 0;
+}
+
+/* The oldest is the last of the list, so that ports come in the order they were made. */
+hilum_rc hl_listen(struct hl_listening **list, const char *owner, const void *taker,
+                   const char *address, int32_t *fd, uint16_t *port)
 {
     struct hl_listening *found = NULL;
     hilum_rc rc = HILUM_OK;
     unsigned n = 0;
     for (struct hl_listening *l = *list; l; l = l->next) {
         n += strcmp(l->owner, owner) == 0;
-        if (strcmp(l->owner, owner) == 0 && strcmp(l->address, address) == 0)
+        if (strcmp(l->owner, owner) == 0 && strcmp(l->address, address) == 0 &&
+            (l->taker != taker || !is_any_port(address)))
             found = l;
     }
     *fd = -1;
@@ -136,6 +145,7 @@ hilum_rc hl_listen(struct hl_listening **list, const char *owner, const char *ad
     }
     if (!found)
         return rc;
+    found->taker = taker;
     *fd = fcntl(found->fd, F_DUPFD_CLOEXEC, 0);
     *port = port_of(found->fd);
     return *fd >= 0

@@ -183,7 +183,7 @@ static hilum_rc host_listen(hilum_self *self, const char *address, int32_t *fd, 
     if (rc != HILUM_OK)
         return rc;
     pthread_mutex_lock(&host->lock);
-    rc = hl_listen(&host->listening, self->id, address, fd, port);
+    rc = hl_listen(&host->listening, self->id, self, address, fd, port);
     pthread_mutex_unlock(&host->lock);
     return rc;
 }

@@ -722,6 +722,16 @@ static hilum_rc daemon_start(struct http_server *server, struct http_listener *l
     return fail_listen(server, listener->url, "libmicrohttpd does not start");
 }
 
+/* The host would give one socket to both, and each connection to whichever is quicker. */
+static bool is_twice(const struct http_server *server, const char *address)
+{
+    size_t n = strlen(address);
+    for (unsigned i = 0; i < server->n_listeners; i++)
+        if (strcmp(server->listeners[i].address, address) == 0)
+            return n < 2 || strcmp(address + n - 2, ":0") != 0;
+    return false;
+}
+
 /* The socket is the host's: a newer version of this plugin goes on with it, and whoever connects in between waits. */
 static hilum_rc listen_one(struct http_server *server, const char *where)
 {
@@ -734,6 +744,9 @@ static hilum_rc listen_one(struct http_server *server, const char *where)
     if (listener->is_tls && server->tls == NULL)
         return fail_listen(server, where, "tls: needs certificate and key");
     const char *address = listener->is_tls ? where + 4 : where;
+    if (is_twice(server, address))
+        return fail_listen(server, where, "this address is listened on already");
+    snprintf(listener->address, sizeof listener->address, "%s", address);
     hilum_rc rc = server->host->listen(server->self, address, &listener->fd, &port);
     if (rc != HILUM_OK) {
         snprintf(why, sizeof why, "%s", server->host->reason(server->self));

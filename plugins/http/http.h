@@ -275,7 +275,7 @@ struct http_listener {
     struct MHD_Daemon *daemon;
     int fd;
     bool is_tls;
-    char url[80];
+    char url[80], address[64]; /* as it was configured */
 };
 
 struct http_tls;

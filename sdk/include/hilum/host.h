@@ -205,7 +205,7 @@ struct hilum_host {
     const struct hilum_scu_api *scu; /* asking other DICOM systems; NULL until start */
     /* A TCP socket that listens on a numeric "ADDRESS:PORT" ("127.0.0.1:2575", "[::]:2575"; port 0: any free one), non-blocking. It
      * belongs to the host: *fd is a copy, to be closed in drain. A later version of this plugin (swap = handover) that
-     * asks for the same address gets the same socket, in whose queue clients have waited. Between start and drain; with a
+     * asks for the same address gets the same socket, in whose queue clients have waited (of port 0 asked for twice: both, in order). Between start and drain; with a
      * drain that nobody follows it is closed. HILUM_EFULL: a plugin has 16; HILUM_EINVAL, or what the system said. */
     hilum_rc (*listen)(hilum_self *self, const char *address, int32_t *fd, uint16_t *port);
     /* Opens for `who`, a person whose roles allow `access.break`, what those withhold, until *until (seconds since 1970
