@@ -444,6 +444,17 @@ static void count(struct hilum_suboperations *counts, const struct hl_send_item 
         counts->completed++;
 }
 
+/* At the end, from the items themselves: of those that were under way when the plugin stopped, progress was not told any
+ * more, and they have been sent all the same. */
+static void count_all(struct hilum_suboperations *counts, const struct hl_send_item *items,
+                      uint64_t n)
+{
+    *counts = (struct hilum_suboperations){.size = sizeof *counts, .remaining = (uint32_t)n};
+    for (uint64_t i = 0; i < n; i++)
+        if (items[i].rc != HILUM_ECANCELLED)
+            count(counts, &items[i]);
+}
+
 /* On the thread of the exchange. item NULL: nothing ended, the plugin is only asked whether to
  * go on. */
 static hilum_rc on_progress(void *arg, const struct hl_send_item *item)
@@ -585,6 +596,7 @@ static hilum_rc send(hilum_exchange *exchange, const char *destination, const in
         may_all(exchange, &exchange->wire->on->principal, destination ? "move" : "get", items, n);
     if (rc == HILUM_OK)
         rc = send_items(&sending, destination, items, n, as_of);
+    count_all(total, items, n);
     exchange->tally.counts = *total;
     note_failed(exchange, items, n);
     *failed = hl_buf_str(&exchange->failed);
