@@ -201,7 +201,12 @@ def goes_on(what, archive):
 
 
 def resent(what, archive):
-    """Known again by what came, not by what lies there."""
+    """Known again by what came, not by what lies there. And what the object says of its arrival never leaves."""
+    for extra in ((), ("--as-received",)):
+        folder = tempfile.mkdtemp(dir=archive.server.dir) + "/out"
+        archive.server.cli("export", "1.2.77.97", folder, *extra)
+        left = b"".join(open(path, "rb").read() for path in glob.glob(f"{folder}/*"))
+        check(f"{what}: exported without its origin {extra}", b"RULED" in left and b"WARD" not in left, left[:400])
     held = len(archive.server.cli("quarantine", "list"))
     archive.send(97, 97, "RULED", calling="WARD")
     check(f"{what}: a resend is no other content", len(archive.server.cli("quarantine", "list")) == held)
