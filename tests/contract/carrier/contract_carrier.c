@@ -342,6 +342,23 @@ static void fetch__takes_nothing_for_a_uid_that_is_none(void **state)
     assert_int_equal(n_open, 0);
 }
 
+/* Optional; who has it says that the peer was not reached, and has found nothing. */
+static void search__where_offered_finds_nothing_where_no_peer_is(void **state)
+{
+    struct provided *p = *state;
+    const struct hilum_carrier *t = p->table;
+    struct hilum_destination at = peer_at(nowhere(getenv("HILUM_CHECK_PEER")));
+    struct kept answer = {0};
+    struct hilum_sink sink = kept_sink(&answer);
+    if (!HILUM_HAS(struct hilum_carrier, t->cap.size, search) || !t->search)
+        skip();
+    assert_int_equal(t->search(p->self, &at, "PatientID=1&limit=9", &sink), HILUM_EAGAIN);
+    assert_true(t->search(p->self, &at, "", &sink) < 0);
+    assert_true(t->search(p->self, &at, "PatientID=1\r\nX: y", &sink) < 0);
+    assert_int_equal(answer.n, 0);
+    kept_free(&answer);
+}
+
 /* ---- with a peer ---- */
 
 static const char *peer_or_skip(void)
@@ -406,6 +423,7 @@ static int run(void)
         PROVIDED_TEST(send__bears_a_peer_without_a_url),
         PROVIDED_TEST(fetch__stores_nothing_where_no_peer_is),
         PROVIDED_TEST(fetch__takes_nothing_for_a_uid_that_is_none),
+        PROVIDED_TEST(search__where_offered_finds_nothing_where_no_peer_is),
         PROVIDED_TEST(send__tells_of_each_object_alone),
         PROVIDED_TEST(fetch__brings_what_was_sent),
     };
