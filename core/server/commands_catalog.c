@@ -316,17 +316,6 @@ static bool is_digits(const char *text, size_t n)
     return strlen(text) == n && strspn(text, "0123456789") == n;
 }
 
-/* Escape sequences and line ends that a paste brings along; texts of several lines may have these (PS3.5 6.1.3). */
-static bool has_control(const char *vr, const char *value)
-{
-    bool is_lines = strcmp(vr, "LT") == 0 || strcmp(vr, "ST") == 0 || strcmp(vr, "UT") == 0;
-    for (const unsigned char *p = (const unsigned char *)value; *p; p++)
-        if ((*p < ' ' && !(is_lines && strchr("\t\n\f\r", *p))) || *p == 0x7F ||
-            (*p == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0)) /* C1, as UTF-8 has it */
-            return true;
-    return false;
-}
-
 /* Characters from `text` to the first of `ends` or the end. */
 static size_t characters(const char *text, const char *ends)
 {
@@ -379,13 +368,11 @@ static hilum_rc check_value(const char *keyword, uint32_t tag, const char *value
                        value);
     if (strcmp(vr, "SQ") == 0)
         return hl_fail(HILUM_EINVAL, "%s: a sequence cannot be corrected here", keyword);
-    if (has_control(vr, value))
-        return hl_fail(HILUM_EINVAL, "%s: expected a value without control characters", keyword);
     if (is_one_value(tag) && strchr(value, '\\'))
         return hl_fail(HILUM_EINVAL, "%s: expected one value, without a backslash", keyword);
     if (!has_room(vr, value))
         return hl_fail(HILUM_EINVAL, "%s: the value is too long", keyword);
-    return HILUM_OK;
+    return hl_value_check(keyword, tag, vr, value);
 }
 
 /* "PatientName=Li^Lei" -> one change. Group 0010 only, which is checked again where it is

@@ -219,6 +219,11 @@ void hl_outgoing_close(struct hl_outgoing *outgoing);
 hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t as_of,
                             const char *path);
 
+/* May `utf8` become the value of `tag` by a rule or a correction? HILUM_EINVAL says what was expected, beginning with
+ * `name`: UTF-8 without control characters, of a length and form that `vr` can have, a number that fits. HILUM_EDENIED: a
+ * VR that no text is a value of (pixels, sequences). Pure; any thread. */
+hilum_rc hl_value_check(const char *name, uint32_t tag, const char *vr, const char *utf8);
+
 /* One attribute of a stored instance, by DICOM keyword, corrections applied, as UTF-8. Reads
  * the object's header. HILUM_ENOTFOUND: absent, or no such keyword. For rules that run after
  * the answer. HILUM_ENOTFOUND also where there is no such instance; what hl_outgoing_open and

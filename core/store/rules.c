@@ -51,6 +51,17 @@ static bool is_fixed(uint32_t tag)
            tag == HL_TAG(0x0020, 0x000D) || tag == HL_TAG(0x0020, 0x000E) || tag >> 16 <= 2;
 }
 
+/* The element's own VR, else the dictionary's: as overlay.c will write it. */
+static const char *vr_to_write(const struct hl_ingest *ingest, uint32_t tag, const char *common)
+{
+    const struct hl_element *element = ingest->scan ? hl_scan_find(ingest->scan, tag) : NULL;
+    if (element != NULL && element->vr[0] != '\0' && strcmp(element->vr, "UN") != 0)
+        return element->vr;
+    if (hl_header_field_at(tag) != NULL || ingest->store->options.vr == NULL)
+        return common;
+    return ingest->store->options.vr(tag);
+}
+
 /* Kept as text; rewrite.c makes bytes of it. */
 static hilum_rc edit(void *arg, const char *keyword, const char *utf8)
 {
@@ -61,7 +72,8 @@ static hilum_rc edit(void *arg, const char *keyword, const char *utf8)
         return hl_fail(HILUM_EINVAL, "%s: no such attribute", keyword);
     if (is_fixed(tag))
         return hl_fail(HILUM_EDENIED, "%s: a transform may not change it", keyword);
-    return hl_attrs_set(&ingest->edits, tag, utf8);
+    hilum_rc rc = hl_value_check(keyword, tag, vr_to_write(ingest, tag, vr), utf8);
+    return rc < 0 ? rc : hl_attrs_set(&ingest->edits, tag, utf8);
 }
 
 /* Texts are copied into the event; attributes are looked up when asked for. */

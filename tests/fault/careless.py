@@ -5,7 +5,7 @@ import os, resource, socket, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from peers import BUILD, Hilum
-from wire import CT, EXPLICIT, Closed, ct, explicit, storing
+from wire import CT, EXPLICIT, STUDY_GET, Closed, Wire, ct, explicit, storing
 
 failures = []
 
@@ -122,6 +122,35 @@ def listeners(work):
         equal(f"listen = {listen}", True, why in text or text[-300:])
 
 
+BAD_EDITS = ('"Rows", "abc"', '"Rows", "70000"', '"PixelData", "abc"', '"PatientName", "A\\27[1m"', '"PatientName", "\\xff\\xfe"', '"PatientID", ("x"):rep(100000)',
+             '"SpecificCharacterSet", "nonsense"', '"NumberOfFrames", "many"', '"StudyDate", "tomorrow"', '"FrameOfReferenceUID", "none"')
+GOOD_EDITS = ('"Rows", "7"', '"StudyDescription", "\u738b"', '"PatientComments", "two\\nlines"', '"StudyDate", "20260102"', '"SpecificCharacterSet", "ISO_IR 192"')
+
+
+def edits(work):
+    """A rule that writes what an attribute cannot be leaves its object held as it came, and never damaged."""
+    site = f"{work}/edits"
+    os.makedirs(f"{site}/rules")
+    with open(f"{site}/rules/edit.lua", "w") as f:
+        for i, edit in enumerate(BAD_EDITS + GOOD_EDITS):
+            f.write(f'hilum.on{{event = "instance.received", phase = "transform", name = "site/e{i}", where = "PatientID=E{i}", run = function(ev) ev:set({edit}) end}}\n')
+    server = Hilum(work, site=site)
+    sent = {}
+    with storing(server.port) as wire:
+        for i in range(len(BAD_EDITS + GOOD_EDITS)):
+            uid = f"1.2.98.1.{i}"
+            sent[uid] = ct(uid, "1.2.98", "1.2.98.1", patient=f"E{i}", extra=explicit(0x28, 0x10, "US", b"\x08\0"))
+            equal(f"E{i} is stored", 0, wire.store(3, CT, uid, sent[uid]))
+    held = {row["SOPInstanceUID"]: row["rule"] for row in server.cli("quarantine", "list")}
+    equal("those of bad edits are held, by their rules", {f"1.2.98.1.{i}": f"site/e{i}" for i in range(len(BAD_EDITS))}, held)
+    server.cli("quarantine", "release", "1.2.98")
+    with Wire(server.port) as wire:
+        wire.associate([(3, CT, [EXPLICIT]), (5, STUDY_GET, [EXPLICIT])], roles=(CT,))
+        got, _ = wire.get(5, explicit(8, 0x52, "CS", "STUDY") + explicit(0x20, 0x0D, "UI", "1.2.98"))
+    equal("and are as they came", [], [uid for i, uid in enumerate(sent) if i < len(BAD_EDITS) and got.get(uid) != sent[uid]])
+    equal("Hilum stops after edits", 0, server.stop())
+
+
 with tempfile.TemporaryDirectory(prefix="hilum-careless-") as work:
     site = f"{work}/site"
     os.makedirs(f"{site}/rules")
@@ -132,5 +161,6 @@ with tempfile.TemporaryDirectory(prefix="hilum-careless-") as work:
     equal("Hilum stops", 0, server.stop())
     few_files(work)
     listeners(work)
+    edits(work)
 print(f"{len(failures)} failures")
 sys.exit(1 if failures else 0)
