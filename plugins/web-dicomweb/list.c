@@ -44,6 +44,7 @@ static hilum_rc item_add(void *arg, const struct hilum_object_ref *object)
     struct web_item *item = &list->items[list->n];
     item->instance = object->instance;
     item->is_report = web_is_report(object->sop_class);
+    item->is_state = web_is_state(object->sop_class);
     if (!syntax_index(list, object->transfer_syntax, &item->syntax))
         return HILUM_EFULL;
     list->n++;

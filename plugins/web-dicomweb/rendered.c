@@ -351,6 +351,15 @@ static hilum_rc send_film(const struct web_call *call, struct rendered *r)
 }
 
 /* No body is begun before the tag was compared: drawing is what 304 saves. */
+/* What a state shows depends on another object, which may be replaced or corrected. */
+static bool has_state(const struct web_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->items[i].is_state)
+            return true;
+    return false;
+}
+
 static hilum_rc send(const struct web_call *call, struct rendered *r)
 {
     struct web_tag tag;
@@ -361,7 +370,7 @@ static hilum_rc send(const struct web_call *call, struct rendered *r)
                           "as video/mp4");
     }
     tag_make(call, r, &tag);
-    if (web_tag_show(call, &tag)) {
+    if (!has_state(&r->list) && web_tag_show(call, &tag)) {
         rendered_free(&r->parts);
         return web_unchanged(call);
     }
@@ -397,13 +406,14 @@ hilum_rc web_rendered(const struct web_call *call)
 
 /* ---- WADO-URI ---- */
 
-static hilum_rc is_of_report(const struct web_call *call, bool *out)
+static hilum_rc first_item(const struct web_call *call, struct web_item *out)
 {
     struct web_list *list = calloc(1, sizeof *list);
     if (list == NULL)
         return HILUM_ENOMEM;
     hilum_rc rc = web_list_make(call, list);
-    *out = rc == HILUM_OK && list->items[0].is_report;
+    if (rc == HILUM_OK)
+        *out = list->items[0];
     web_list_fini(list);
     free(list);
     return rc;
@@ -417,9 +427,9 @@ hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type)
     struct web_picture picture = {NULL, 0, 0};
     hilum_object *object = NULL;
     struct web_tag tag = {0};
-    bool is_report = false;
-    hilum_rc rc = is_of_report(call, &is_report);
-    if (rc != HILUM_OK || is_report)
+    struct web_item item = {.is_report = false};
+    hilum_rc rc = first_item(call, &item);
+    if (rc != HILUM_OK || item.is_report)
         return rc == HILUM_OK ? web_report(call, content_type) : rc;
     int best = web_accept(content_type, offers, 3);
     if (best < 0)
@@ -432,7 +442,8 @@ hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type)
     if (rc == HILUM_OK)
         rc = web_open_one(call, &object, &tag);
     /* With a state it depends on another object, which may be replaced. */
-    bool is_known = rc == HILUM_OK && view.state == NULL && web_tag_show(call, &tag);
+    bool is_known =
+        rc == HILUM_OK && view.state == NULL && !item.is_state && web_tag_show(call, &tag);
     if (is_known)
         rc = web_unchanged(call);
     else if (rc == HILUM_OK)

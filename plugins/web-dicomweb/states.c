@@ -24,11 +24,15 @@ enum { NAMED_MAX = 300, PATH = 200, UID = 65 };
 #define STATES "1.2.840.10008.5.1.4.1.1.11."
 
 /* PS3.4 B.5: all presentation states are below this root. */
+bool web_is_state(const char *sop_class)
+{
+    return strncmp(sop_class, STATES, strlen(STATES)) == 0;
+}
+
 static bool is_state(const struct web *web, hilum_object *object)
 {
     struct hilum_object_names names;
-    return web->host->objects->names(object, &names) == HILUM_OK &&
-           strncmp(names.sop_class, STATES, strlen(STATES)) == 0;
+    return web->host->objects->names(object, &names) == HILUM_OK && web_is_state(names.sop_class);
 }
 
 /* ---- images a state names ---- */

@@ -190,7 +190,7 @@ enum { WEB_SYNTAXES = 64 };
 struct web_item {
     int64_t instance;
     unsigned syntax; /* it is stored in: index */
-    bool is_report;
+    bool is_report, is_state;
 };
 /* Objects of a study, series or instance, in the order of series and instance numbers.
  * Zero-initialised is empty. Five kilobytes for its syntaxes: allocated, not put on a stack.
@@ -387,8 +387,9 @@ hilum_rc web_bulk(const struct web_call *call);
 hilum_rc web_store(const struct web_call *call);
 hilum_rc web_rendered(const struct web_call *call); /* of any level */
 hilum_rc web_thumbnail(const struct web_call *call);
-bool web_is_report(
-    const char *sop_class); /* structured reports, key object selections (report.c) */
+bool web_is_state(const char *sop_class); /* presentation states (states.c) */
+/* Structured reports, key object selections (report.c). */
+bool web_is_report(const char *sop_class);
 /* The one instance of the call, which is such a report, as text. */
 hilum_rc web_report(const struct web_call *call, const char *accept);
 hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type);

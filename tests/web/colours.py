@@ -3,6 +3,7 @@
 import os
 import struct
 import sys
+import urllib.request
 
 
 import zlib
@@ -259,6 +260,8 @@ def blended():
     # Pixels 4 to 7 and 6 to 9 of 2 mm, from 16.5: centres 24.5 to 30.5 down, 28.5 to 34.5 across.
     check("where it is hot", near(found[25:30, 29:34], ground * 0.75 + hot * 0.25), str(found[27, 31]))
     check("it ends where it ends", near(found[33:45, 17:45], ground * 0.75 + HOT[0] * 0.25, 3), str(found[35, 31]))
+    with urllib.request.urlopen(urllib.request.Request(url + "/rendered", headers={"Accept": "image/png"})) as answer:
+        check("what depends on other objects has no tag", answer.headers["ETag"] is None, answer.headers["ETag"])
     one = picture(url.replace("2.25.9003", "2.25.9001").replace("2.25.91133", "2.25.91130"))
     check("the lower one by itself is grey", one.shape[2] == 1)
     d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = "2.25.91134"
