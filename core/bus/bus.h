@@ -63,6 +63,9 @@ typedef bool (*hl_event_resolver)(void *arg, const char *keyword, struct hl_buf 
 /* An edit a TRANSFORM hook asks for. HILUM_EDENIED for what may not change. */
 typedef hilum_rc (*hl_event_editor)(void *arg, const char *keyword, const char *utf8);
 
+/* Steps of one event. Two events of one object come into one row, whose note has room for both. */
+enum { HL_EVENT_PLAN_MAX = 128 };
+
 /* One verb of a plan. Unique by (event id, rule, ordinal). */
 struct hl_plan_step {
     const char *rule;      /* hook name */
@@ -97,7 +100,7 @@ bool hl_event_text_int(const char *text, int64_t *out);
  * else what the editor says. */
 hilum_rc hl_event_edit(hilum_event *event, const char *keyword, const char *utf8);
 /* Adds a verb to the running hook's plan; texts are copied. HILUM_EDENIED: no hook is running;
- * HILUM_EINVAL: no JSON object; HILUM_ENOMEM, also beyond 1,000 steps. Dropped again if the hook
+ * HILUM_EINVAL: no JSON object; HILUM_ENOMEM, also beyond HL_EVENT_PLAN_MAX steps. Dropped again if the hook
  * fails. */
 hilum_rc hl_event_plan(hilum_event *event, const char *verb, const char *arguments_json);
 /* Why the running hook decides as it does; cut to 255 bytes, between characters. */

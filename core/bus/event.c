@@ -13,7 +13,7 @@
 
 #include "core/base/error.h"
 
-enum { MAX_PLAN_STEPS = 1000, MAX_ATTRIBUTE_BYTES = 64 * 1024 };
+enum { MAX_PLAN_STEPS = HL_EVENT_PLAN_MAX, MAX_ATTRIBUTE_BYTES = 64 * 1024 };
 
 /* FNV-1a: names are short and few, and the same value is computed once per `where` at load time. */
 uint32_t hl_event_hash(const char *text, size_t n)

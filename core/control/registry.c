@@ -15,8 +15,8 @@ const char *hl_arg_type_name(enum hl_arg_type type)
     return names[type];
 }
 
-/* Where `name` is, or belongs. */
-/* Sorted on insertion, so that `commands` and help come in order without another pass. */
+/* Where `name` is, or belongs: sorted on insertion, so that `commands` and help come in order
+ * without another pass. */
 static size_t place_of(const struct hl_control *control, const char *name)
 {
     size_t i = 0;

@@ -175,7 +175,9 @@ static hilum_rc copy_bytes(const char *from, const char *to)
            fwrite(bytes, 1, n, out) == n) {
     }
     bool is_whole = in && out && !ferror(in) && !ferror(out) && n == 0;
-    if (out && (fchmod(fileno(out), 0500) != 0 || fclose(out) != 0))
+    if (out && fchmod(fileno(out), 0500) != 0)
+        is_whole = false;
+    if (out && fclose(out) != 0)
         is_whole = false;
     if (in)
         fclose(in);

@@ -13,6 +13,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/dicom/trace.h"
 
 #include <stdio.h>
@@ -152,8 +153,11 @@ static hilum_rc config_reload(void *ctx, struct hl_call *call)
     hl_faults_fini(&faults);
     hl_buf_fini(&notes);
     char who[64];
-    hl_record_audit(server->record, hl_server_who(call, who, sizeof who), "config.reload",
-                    rc == HILUM_OK ? "reloaded" : "refused", NULL, NULL);
+    hilum_rc told =
+        hl_record_audit(server->record, hl_server_who(call, who, sizeof who), "config.reload",
+                        rc == HILUM_OK ? "reloaded" : "refused", NULL, NULL);
+    if (told != HILUM_OK) /* what is applied stays applied */
+        hl_log(HL_ERROR, "audit", "config.reload is not in the record: %s", hl_error());
     return hl_call_result_json(call, result);
 }
 

@@ -184,7 +184,7 @@ static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
     struct hilum_object_names names;
     struct hilum_slice slice = {.size = out->size, .frame_number = i + 1, .frame = &s->frame};
     if (i >= s->table.n_slices)
-        return hl_fail(HILUM_ENOTFOUND, "frame %u of %u", i + 1, s->table.n_slices);
+        return hl_fail(HILUM_EINVAL, "frame %u of %u", i + 1, s->table.n_slices);
     hl_object_api.names(s->object, &names);
     slice.sop_instance = names.sop_instance;
     slice.levels = s->levels;

@@ -22,11 +22,13 @@
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
 #include "core/store/compress.h"
+#include "core/store/note.h"
 #include "core/store/origin.h"
 
 /* An ingest holds up to CHARGE_STEP bytes uncharged: with 1000 senders the budget is exceeded
- * by 64 MB at most. PLAN_MAX is what a note can tell (HL_NOTE_PLAN_MAX). */
-enum { CHARGE_STEP = 64 * 1024, PLAN_MAX = 256 };
+ * by 64 MB at most. PLAN_MAX is what both events of an object may plan. */
+enum { CHARGE_STEP = 64 * 1024, PLAN_MAX = 2 * HL_EVENT_PLAN_MAX };
+_Static_assert((int)PLAN_MAX <= (int)HL_NOTE_PLAN_MAX, "a note tells the whole plan");
 
 #define TAG_SOP_CLASS    HL_TAG(0x0008, 0x0016)
 #define TAG_SOP_INSTANCE HL_TAG(0x0008, 0x0018)

@@ -24,7 +24,8 @@ struct coding {
     int quality;
     JSAMPLE *line;
     int32_t *values;
-    unsigned char *bytes;
+    unsigned char *own, *bytes; /* bytes: own, unless the library had to make a larger one */
+    size_t n_own;
     unsigned long n;
 };
 
@@ -112,14 +113,31 @@ static bool run(struct coding *coding, struct jpeg_compress_struct *encoder, str
     return true;
 }
 
+/* Room for the worst case, so that the library does not let it grow: what it had grown into is
+ * lost, and our pointer stale, when it gives up in the middle. */
+static bool make_room(struct coding *coding)
+{
+    const struct hilum_frame *frame = coding->frame;
+    coding->n_own = ((size_t)frame->columns + 16) * ((size_t)frame->rows + 16) * frame->samples * 2;
+    coding->n_own += 65536;
+    coding->own = coding->bytes = malloc(coding->n_own);
+    return coding->own != NULL;
+}
+
+static void leave_larger(struct coding *coding)
+{
+    if (coding->bytes != coding->own)
+        free(coding->bytes);
+    coding->bytes = coding->own;
+    coding->n = coding->n_own;
+}
+
 /* A new encoder each time: one that failed is in no known state. */
 static hilum_rc encode_once(void *self, struct coding *coding)
 {
     struct jpeg_compress_struct encoder = {0};
     struct turbo turbo = {0};
-    free(coding->bytes);
-    coding->bytes = NULL;
-    coding->n = 0;
+    leave_larger(coding);
     encoder.err = jpeg_std_error(&turbo.errors);
     turbo.errors.error_exit = fail;
     turbo.errors.emit_message = ignore;
@@ -166,8 +184,8 @@ static hilum_rc photometric_of(void *self, const struct hilum_frame *frame, uint
 static hilum_rc encode_coding(void *self, struct coding *coding, const struct hilum_encode *wanted,
                               struct hilum_sink *out)
 {
-    if (!coding->line || !coding->values)
-        return codec_fail(self, HILUM_ENOMEM, "no memory for a row of JPEG");
+    if (!coding->line || !coding->values || !make_room(coding))
+        return codec_fail(self, HILUM_ENOMEM, "no memory for a frame as JPEG");
     coding->quality = wanted->quality ? (int)wanted->quality : QUALITY_DEFAULT;
     hilum_rc rc = wanted->ratio > 0 ? encode_to_ratio(self, coding, wanted->ratio)
                                     : encode_once(self, coding);
@@ -187,10 +205,11 @@ hilum_rc jpeg_turbo_encode(void *self, const struct hilum_frame *frame, const vo
     coding.line = calloc(frame->columns, frame->samples);
     coding.values = calloc(frame->columns, sizeof *coding.values);
     rc = encode_coding(self, &coding, wanted, out);
-    *written = coding.n;
+    *written = rc ? 0 : coding.n;
     *photometric = coding.photometric;
     free(coding.line);
     free(coding.values);
-    free(coding.bytes);
+    leave_larger(&coding);
+    free(coding.own);
     return rc;
 }

@@ -89,20 +89,32 @@ static hilum_rc compress(const struct picture *picture, uint32_t quality,
     return HILUM_OK;
 }
 
+/* Room for the worst case: a file that grows is lost, and our pointer to it stale, when the library
+ * gives up in the middle. */
+static size_t room_for(const struct picture *picture, const struct labels *labels)
+{
+    return ((size_t)picture->width + 16) * ((size_t)picture->height + 16) * picture->channels * 2 +
+           2 * (size_t)labels->n_profile + 65536;
+}
+
 /* The file is in memory before its first byte leaves: a failure is still an answer. */
 hilum_rc encode_jpeg(const struct render *render, const struct picture *picture, uint32_t quality,
                      const struct labels *labels, struct hilum_sink *out)
 {
     struct failure failure;
-    unsigned char *bytes = NULL;
-    unsigned long n = 0;
     if (picture->depth != 8)
         return render_fail(render, HILUM_EUNSUP, "JPEG has 8 bits: ask for image/png");
+    unsigned long n = room_for(picture, labels);
+    unsigned char *own = malloc(n), *bytes = own;
+    if (own == NULL)
+        return render_fail(render, HILUM_ENOMEM, "no memory for a JPEG");
     hilum_rc rc = compress(picture, quality, labels, &bytes, &n, &failure);
     if (rc != HILUM_OK)
         rc = render_fail(render, rc, "JPEG: %s", failure.why);
     else
         rc = out->write(out->ctx, bytes, n);
-    free(bytes);
+    if (bytes != own)
+        free(bytes);
+    free(own);
     return rc;
 }

@@ -70,7 +70,9 @@ static bool was_seen(const struct web_call *call, const char *study)
     const struct hilum_http_request *request = call->api->request(call->http);
     uint64_t hash =
         mix(mix(mix(UINT64_C(0xCBF29CE484222325), request->user), request->remote), study);
-    int64_t now = (int64_t)time(NULL);
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time); /* set back, the wall clock would hide rows */
+    int64_t now = (int64_t)time.tv_sec;
     bool is_seen = false;
     pthread_mutex_lock(&web->lock);
     for (size_t i = 0; i < WEB_SEEN && !is_seen; i++)

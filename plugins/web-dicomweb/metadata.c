@@ -158,7 +158,8 @@ static hilum_rc xml_next(void *arg, const void **bytes, uint64_t *n)
             rc = part_make(metadata);
     } else if (!metadata->is_over) {
         metadata->is_over = true;
-        rc = text_add(metadata, end, web_multipart_line(metadata->boundary, false, NULL, end));
+        size_t length = web_multipart_line(metadata->boundary, false, NULL, end);
+        rc = text_add(metadata, end, length);
     }
     *bytes = metadata->text;
     *n = rc == HILUM_OK ? metadata->length : 0;
