@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* SERIES_MAX: of the sets of a state that are looked through for the one a picture is of. */
-enum { SERIES_MAX = 16, UID = 65 };
+/* Whether a state names a slice takes as long as its list: a state that names none of many ends the search. */
+enum { SERIES_MAX = 16, UNNAMED_MAX = 16, UID = 65 };
 
 /* ---- which ---- */
 
@@ -64,15 +65,23 @@ static bool find_over(const struct scene *scene, uint32_t state, unsigned item, 
 {
     struct hilum_slice below, slice;
     double least = INFINITY;
+    char shown[UID];
+    unsigned unnamed = 0;
     if (describe(scene, under, &below) != HILUM_OK)
         return false;
-    for (uint32_t i = 0; i < scene->source->n_slices; i++) {
-        if (i == under || describe(scene, i, &slice) != HILUM_OK)
+    snprintf(shown, sizeof shown, "%s", below.sop_instance != NULL ? below.sop_instance : "");
+    for (uint32_t i = 0; i < scene->source->n_slices && unnamed < UNNAMED_MAX; i++) {
+        if (describe(scene, i, &slice) != HILUM_OK || slice.sop_instance == NULL ||
+            strcmp(slice.sop_instance, shown) == 0) /* another frame of the lower one */
             continue;
         double far = distance(&below, &slice);
-        if (far < least && item_names(scene, state, item, &slice)) {
+        if (!(far < least))
+            continue;
+        if (item_names(scene, state, item, &slice)) {
             least = far;
             *out = i;
+        } else {
+            unnamed++;
         }
     }
     return isfinite(least);

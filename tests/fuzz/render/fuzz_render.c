@@ -108,7 +108,7 @@ static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
         return HILUM_EINVAL;
     *out = (struct hilum_slice){.size = size,
                                 .frame_number = i + 1,
-                                .sop_instance = "1.2.3",
+                                .sop_instance = i < 2 ? "1.2.3" : "1.2.4",
                                 .frame = &in->frame,
                                 .slope = number_of(in, "slope", 1, 100),
                                 .window = number_of(in, "recorded", 0, 65535),
