@@ -67,7 +67,8 @@ static const struct hilum_option options[] = {
     {"idle_timeout", HILUM_OPT_MSEC, AT(idle_timeout), "60s", "1s..24h",
      "From one answer to the next request's whole header."},
     {"body_grace", HILUM_OPT_MSEC, AT(body_grace), "20s", "1s..10m",
-     "After this long a body, in or out, must move at min_rate."},
+     "After this long a body, in or out, must move at min_rate, and again in each four times as "
+     "long."},
     {"min_rate", HILUM_OPT_BYTES, AT(min_rate), "1KiB", NULL,
      "Bytes a second a body must make; 0: none."},
     {"max_header", HILUM_OPT_BYTES, AT(max_header), "24KiB", "4KiB..1MiB",

@@ -43,8 +43,11 @@ void http_conn_phase(struct http_conn *conn, enum http_phase phase)
     atomic_store(&conn->phase, (int)phase);
 }
 
-/* The rate is that of the whole phase, so a short stall after a fast start is forgiven. */
-static bool is_late(const struct http_server *server, const struct http_conn *conn, int64_t now)
+/* The rate is that of a window of some times body_grace: a short stall after a fast start is forgiven, and a gigabyte that
+ * went quickly is no credit for days. */
+enum { WINDOW = 4 };
+
+static bool is_late(const struct http_server *server, struct http_conn *conn, int64_t now)
 {
     const struct http_conf *conf = server->conf;
     enum http_phase phase = (enum http_phase)atomic_load(&conn->phase);
@@ -53,8 +56,14 @@ static bool is_late(const struct http_server *server, const struct http_conn *co
         return took > (conn->has_asked ? conf->idle_timeout : conf->header_timeout);
     if (phase == HTTP_WORKING || took < conf->body_grace)
         return false;
-    uint64_t bytes = http_conn_moved(conn, phase) - atomic_load(&conn->moved);
-    return bytes * 1000 < (uint64_t)conf->min_rate * (uint64_t)took;
+    uint64_t moved = http_conn_moved(conn, phase), bytes = moved - atomic_load(&conn->moved);
+    if (bytes * 1000 < (uint64_t)conf->min_rate * (uint64_t)took)
+        return true;
+    if (took >= WINDOW * conf->body_grace) {
+        atomic_store(&conn->moved, moved);
+        atomic_store(&conn->since_ms, now);
+    }
+    return false;
 }
 
 static void look(struct http_server *server)
