@@ -117,11 +117,13 @@ hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_sourc
         return web->host->fail(web->self, HILUM_EUNSUP, "no renderer is loaded: plugin render-2d");
     }
     const struct hilum_renderer *table = (const struct hilum_renderer *)(const void *)cap;
+    uint64_t bytes = web_drawing_begin(web->drawing, source, &view);
     rc = table->open(instance, source, &scene);
     if (rc == HILUM_OK) {
         rc = table->render(instance, scene, &view, &sink, &done);
         table->close(instance, scene);
     }
+    web_drawing_end(web->drawing, bytes);
     web->host->unpin(web->self, cap);
     free(region);
     return rc;

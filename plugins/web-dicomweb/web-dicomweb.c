@@ -21,6 +21,8 @@ static const struct hilum_option options[] = {
      "64KiB..64MiB", "Metadata of one STOW-RS request."},
     {"bulk_max", HILUM_OPT_BYTES, offsetof(struct web_conf, bulk_max), "2GiB", "1MiB..64GiB",
      "Bulk data beside such metadata; they lie on disk until all has come."},
+    {"picture_memory", HILUM_OPT_BYTES, offsetof(struct web_conf, picture_memory), "1GiB",
+     "64MiB..1TiB", "Memory of the pictures drawn at once; one more waits for those before it."},
     {"ffmpeg", HILUM_OPT_STR, offsetof(struct web_conf, ffmpeg), "/usr/bin/ffmpeg", NULL,
      "The program that makes moving pictures; it must be one of `programs` too."},
     {NULL, 0, 0, NULL, NULL, NULL},
@@ -183,6 +185,7 @@ static void web_fini(void *state)
 {
     struct web *web = state;
     web_blobs_free(web->blobs);
+    web_drawing_free(web->drawing);
     pthread_mutex_destroy(&web->unfolding);
     pthread_mutex_destroy(&web->lock);
     free(web);
@@ -204,6 +207,11 @@ static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const 
         return host->fail(self, HILUM_EIO, "web-dicomweb: no random numbers");
     }
     web->blobs = web_blobs_new((uint64_t)web->conf->metadata_cache);
+    web->drawing = web_drawing_new((uint64_t)web->conf->picture_memory);
+    if (web->drawing == NULL) {
+        web_fini(web);
+        return host->fail(self, HILUM_ENOMEM, "web-dicomweb: no memory");
+    }
     hilum_rc rc = HILUM_OK;
     for (size_t i = 0; rc == HILUM_OK && i < sizeof routes / sizeof *routes; i++)
         rc = host->provide(self, &routes[i].cap, web);

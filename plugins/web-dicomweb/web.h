@@ -42,6 +42,7 @@ struct web_conf {
     int64_t metadata_cache;         /* bytes */
     int64_t thumbnails;             /* bytes of files */
     int64_t metadata_max, bulk_max; /* bytes of a STOW-RS of metadata */
+    int64_t picture_memory;         /* bytes of pictures drawn at once */
     const char *ffmpeg;             /* path */
 };
 
@@ -62,6 +63,7 @@ struct web {
     /* Has a lock of its own: it is held while text is copied, and no row of the audit waits
      * for that. */
     struct web_blobs *blobs;
+    struct web_drawing *drawing; /* likewise */
     /* Counters without the lock: each is only counted up and down, and what is decided by one
      * may be off by the requests under way. */
     atomic_uint n_thumbnails; /* written */
@@ -333,6 +335,15 @@ struct web_picture {
 };
 void web_picture_fini(struct web_picture *picture);
 struct hilum_source;
+/* Room for the pictures drawn at once (drawing.c): `most` bytes. NULL: no memory. Freed after the last picture. */
+struct web_drawing *web_drawing_new(uint64_t most);
+void web_drawing_free(struct web_drawing *drawing);
+/* Waits until there is room for a picture, for its turn; what web_drawing_end() is given afterwards. Not within another
+ * picture: it would wait for itself. */
+uint64_t web_drawing_begin(struct web_drawing *drawing, const struct hilum_source *source,
+                           const struct hilum_view *view);
+void web_drawing_end(struct web_drawing *drawing, uint64_t bytes);
+
 /* Draws a frame (from 1; 0: the one that stands for all) of a source. */
 hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_source *source,
                                  const struct web_view *wanted, uint64_t frame,
