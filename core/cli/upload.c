@@ -110,8 +110,8 @@ static hilum_rc take_entry(struct upload *upload, FTSENT *entry)
         upload->skipped++;
     else
         rc = send_file(upload, entry->fts_path);
-    tell_line(upload, json_pack("{s:{s:I, s:i, s:s}}", "progress", "done",
-                                (json_int_t)(upload->stored + upload->refused), "total", 0, "text",
+    json_int_t done = (json_int_t)upload->stored + (json_int_t)upload->refused;
+    tell_line(upload, json_pack("{s:{s:I, s:i, s:s}}", "progress", "done", done, "total", 0, "text",
                                 entry->fts_name));
     return rc;
 }

@@ -236,6 +236,11 @@ static hilum_rc token_create(struct local *local, const json_t *arguments, struc
     unsigned char random[8];
     char id[17], secret[SECRET_TEXT], hash[65], token[80];
     const char *name = argument(arguments, "name"), *roles = argument(arguments, "roles");
+    if (*name ==
+        '\0') /* `token create --role administrator`: a name of its own is for who has several */
+        name = "token";
+    if (*roles == '\0')
+        roles = argument(arguments, "role");
     int64_t days = json_integer_value(json_object_get(arguments, "days"));
     if (!account_name_is_good(name))
         return bad_name(local);
@@ -338,8 +343,8 @@ static hilum_rc run(void *arg, struct hilum_call *call, command function)
                                  "Opens it again, also after wrong passwords.")                    \
                                 each(user_list, "user list", "", "Lists accounts.")                \
                                     each(token_create, "token create",                             \
-                                         "name:text roles:text scope?:text days?:int "             \
-                                         "departments?:text display?:text",                        \
+                                         "name?:text roles?:text scope?:text days?:int "           \
+                                         "departments?:text display?:text role?:text",             \
                                          "Makes a token for a program and prints it.")             \
                                         each(token_revoke, "token revoke", "id:text",              \
                                              "Makes a token worthless.")                           \
