@@ -148,13 +148,17 @@ static void align_bits(uint8_t *p, uint64_t bytes, unsigned shift, uint64_t bits
         p[bytes - 1] &= (uint8_t)((1u << bits % 8) - 1);
 }
 
-/* Native frames lie where arithmetic says; those of 1-bit pixels begin anywhere in a byte. */
+/* Native frames lie where arithmetic says; those of 1-bit pixels begin anywhere in a byte. Big
+ * endian are the words of OW, whatever a sample has of them, lowest first (PS3.5 7.3, 8.1.1), as
+ * they are when the object is converted; real numbers are whole units of OF and OD. */
 static hilum_rc read_native(const struct hl_unpack *unpack, uint64_t i, uint8_t *p)
 {
     const struct hl_syntax *syntax = hl_uid_syntax(unpack->transfer_syntax);
     uint64_t bit = i * unpack->frames.bits, bits = unpack->frames.bits;
     uint64_t n = (bit % 8 + bits + 7) / 8;
     uint32_t unit = unpack->frame.bits_allocated / 8;
+    if (unit > 2 && unpack->frame.sample_type != HILUM_SAMPLE_FLOAT)
+        unit = 2;
     hilum_rc rc = unpack->source.read(unpack->source.arg, unpack->frames.first + bit / 8, p, n);
     if (rc != HILUM_OK)
         return rc;

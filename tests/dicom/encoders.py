@@ -80,7 +80,10 @@ def values_of(ds, raw=None, bits=0):
         return bits.reshape(frames, rows, columns)[[0, -1]]
     count = frames * rows * columns * samples
     order = "<" if ds.is_little_endian is not False else ">"
-    values = numpy.frombuffer(raw[:count * ds.BitsAllocated // 8], f"{order}u{ds.BitsAllocated // 8}").astype(numpy.uint64)
+    raw = raw[:count * ds.BitsAllocated // 8]
+    if order == ">" and ds.BitsAllocated > 16:  # words of OW are turned, not samples (PS3.5 7.3)
+        raw, order = numpy.frombuffer(raw, ">u2").astype("<u2").tobytes(), "<"
+    values = numpy.frombuffer(raw, f"{order}u{ds.BitsAllocated // 8}").astype(numpy.uint64)
     if samples > 1 and getattr(ds, "PlanarConfiguration", 0) == 1:
         values = values.reshape(frames, samples, rows, columns).transpose(0, 2, 3, 1)
     return values.reshape(frames, rows, columns, samples)[[0, -1]] & numpy.uint64((1 << (bits or ds.BitsStored)) - 1)

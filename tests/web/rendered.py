@@ -305,6 +305,19 @@ def floats():
         check("%d bits as they are" % bits, status == 200 and body == values[1].astype(kind).tobytes(), status)
 
 
+def big_endian():
+    """32 bits in big endian: words are turned, lowest first, in pictures, frames and converted objects alike (PS3.5 7.3)."""
+    path = os.path.join(DATA, "dicom", "rt", "rtdose_expb_1frame.dcm")
+    if not os.path.exists(path):
+        return
+    with open(path, "rb") as file:
+        url = put(file.read())
+    d = pydicom.dcmread(path)
+    values = numpy.frombuffer(d.PixelData, ">u2").astype("<u2").view("<u4").reshape(d.Rows, d.Columns)
+    check("frame of big endian words", get(url + "/frames/1", "application/octet-stream")[1] == values.tobytes())
+    check("picture of big endian words", (picture(url) == picture(stored(image(240, values)))).all())
+
+
 def gifs():
     """ffmpeg reads them: shades and up to 256 colours come back as they went in, more of them nearly."""
     if shutil.which("ffmpeg") is None:
@@ -347,6 +360,6 @@ def several():
     check("one for a series", status == 200 and body[:3] == b"\xff\xd8\xff")
 
 
-for test in (beside_dcmtk, ramps, bits, shapes, states, overlays, uptake, filters, floats, gifs, several):
+for test in (beside_dcmtk, ramps, bits, shapes, states, overlays, uptake, filters, floats, big_endian, gifs, several):
     test()
 sys.exit(failed())
