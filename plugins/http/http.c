@@ -61,7 +61,8 @@ static const struct hilum_option options[] = {
     {"max_per_address", HILUM_OPT_INT, AT(max_per_address), "500", "1..100000",
      "Connections at once from one address."},
     {"max_requests_per_user", HILUM_OPT_INT, AT(max_requests_per_user), "100", "1..100000",
-     "Requests in work at once of one user; one more hears 429."},
+     "Requests in work at once of one user; one more hears 429. Streams of events that wait are as "
+     "many again."},
     {"header_timeout", HILUM_OPT_MSEC, AT(header_timeout), "20s", "1s..10m",
      "From the connection to the first request's whole header."},
     {"idle_timeout", HILUM_OPT_MSEC, AT(idle_timeout), "60s", "1s..24h",

@@ -61,18 +61,25 @@ static void error_answer(struct hilum_http *request, hilum_rc rc)
 }
 
 /* Too many at once for one user: the next waits its turn at the client. Itself included, hence
- * ">". */
+ * ">". Streams that have nothing to say are as many again: a ward whose pages all listen under one
+ * account would else be shut out by them. */
 static bool is_over_user_limit(struct hilum_http *request)
 {
     struct http_server *server = request->server;
-    int64_t n = 0;
+    int64_t n = 0, n_idle = 0, most = server->conf->max_requests_per_user;
     if (request->user[0] == '\0')
         return false;
     pthread_mutex_lock(&server->lock);
-    for (const struct hilum_http *r = server->active; r != NULL; r = r->next_active)
-        n += strcmp(r->user, request->user) == 0;
+    for (struct hilum_http *r = server->active; r != NULL; r = r->next_active) {
+        if (strcmp(r->user, request->user) != 0)
+            continue;
+        pthread_mutex_lock(&r->lock);
+        n_idle += r->is_idle;
+        n += !r->is_idle;
+        pthread_mutex_unlock(&r->lock);
+    }
     pthread_mutex_unlock(&server->lock);
-    return n > server->conf->max_requests_per_user;
+    return n > most || n + n_idle > 2 * most;
 }
 
 /* 0: go on. 401 and 403 are told apart by identify; a permission that is missing is 403. */

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-start_web 'unknown_clients = "refuse"; proxies = "127.0.0.2"; max_sign_in_failures = 12; max_requests_per_user = 3;' '' '{ name = "auth-local"; required = true; },'
+start_web 'unknown_clients = "refuse"; proxies = "127.0.0.2"; max_sign_in_failures = 12; max_requests_per_user = 3;' '' '{ name = "auth-local"; required = true; }, { name = "web-admin"; },'
 send_demo
 dw=$url/dicom-web study=2.25.31074444438814285357292730408721544579
 hilum() { "$build/bin/hilum" --data "$work/server/data" --json "$@"; }
@@ -112,6 +112,17 @@ equal "another user does not" 409 "$(status -H "Authorization: Bearer $gateway" 
 rm "$work/held"
 served_again() { [ "$(status -u 'li:correct horse staple' "$dw/studies")" = 200 ]; }
 check "when they end it goes on" await 15 served_again
+
+# Pages that listen do nothing: they do not shut their account out.
+listeners=()
+for i in 1 2 3; do
+    curl -sN -o "$work/events$i" -u 'li:correct horse staple' "$url/api/events" &
+    listeners+=($!)
+done
+heard() { [ -s "$work/events1" ] && [ -s "$work/events2" ] && [ -s "$work/events3" ]; }
+check "three pages listen" await 30 heard
+check "and their account is served" await 5 served_again
+kill "${listeners[@]}"
 
 # What cannot be written does not hold either.
 part=$work/server/data/auth-local/accounts.json.part
