@@ -341,13 +341,17 @@ static void archive_audit(struct hl_server *server, struct hl_call *call, const 
 }
 
 /* The reason is kept while the audit row is written, which has reasons of its own. With
- * --repair nothing is erased: orphans get rows, broken objects are set aside under other keys. */
+ * --repair nothing is erased: orphans get rows, broken objects are set aside under other keys. Who
+ * may look may not do that: it needs a right of its own. */
 static hilum_rc archive_fsck(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     struct faults faults = {.call = call};
     bool is_repair = hl_call_bool(call, "repair");
-    hilum_rc rc = hl_store_fsck(server->store, is_repair, fsck_fault, &faults);
+    hilum_rc rc = is_repair ? hl_allow(hl_call_principal(call), "archive.repair", NULL) : HILUM_OK;
+    if (rc < 0)
+        return rc;
+    rc = hl_store_fsck(server->store, is_repair, fsck_fault, &faults);
     char why[256];
     snprintf(why, sizeof why, "%s", rc < 0 ? hl_error() : "");
     if (is_repair)

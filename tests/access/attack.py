@@ -82,6 +82,14 @@ def requests(world):
     equal("a host name makes no header", False, b"\r\nSet-Cookie" in answer or b"evil" in answer)
 
 
+def commands(world):
+    """An option does not lend the right of another command."""
+    who = {**world.token("it"), "Content-Type": "application/json"}
+    for arguments, expected in (({}, 200), ({"repair": True}, 403)):
+        equal(f"fsck {arguments} of who may check", expected, world.request("POST", "/api/commands/archive/fsck", who, json.dumps(arguments))[0])
+    equal("nor is it said to have been done", [], world.audit(action="archive.repair"))
+
+
 def scripts(world):
     """Values of objects are data wherever they come out."""
     everything = world.token("administrator")
@@ -135,7 +143,7 @@ def secrets(world):
 
 
 with tempfile.TemporaryDirectory(prefix="hilum-access-") as work:
-    world = World(work, ROLES, PEERS, plugins='{ name = "web-shell"; }, { name = "viewer-ohif"; },')
+    world = World(work, ROLES, PEERS, plugins='{ name = "web-shell"; }, { name = "viewer-ohif"; }, { name = "web-admin"; },')
     for study in STUDIES:
         path = f"{work}/{study}1.dcm"
         open(path, "wb").write(part10(instance(study)))
@@ -143,6 +151,7 @@ with tempfile.TemporaryDirectory(prefix="hilum-access-") as work:
     NAMES["1.2.999.5.66"] = "?"
     around_grants(world)
     requests(world)
+    commands(world)
     scripts(world)
     secrets(world)
     equal("Hilum stops", 0, world.hilum.stop())
