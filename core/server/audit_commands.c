@@ -222,6 +222,9 @@ static hilum_rc export(void *ctx, struct hl_call *call)
     const char *path = hl_call_text(call, "file", "");
     char who[200];
     struct exporting exporting = {.server = server, .after = hl_call_int(call, "after", 0)};
+    hilum_rc may = hl_server_may_write(server, path);
+    if (may < 0)
+        return may;
     int fd = path[0] == '/' ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
     if (fd < 0)
         return hl_fail(HILUM_EINVAL, "%s: %s", path,

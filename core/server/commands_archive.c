@@ -224,6 +224,32 @@ static hilum_rc export_audit(const struct export *export, bool is_as_received)
     return rc;
 }
 
+/* Is the folder that `path` lies in, links followed, `dir` or below it? */
+static bool is_within(const char *path, const char *dir)
+{
+    char parent[PATH_MAX], real[PATH_MAX], real_dir[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    snprintf(parent, sizeof parent, "%.*s", slash > path ? (int)(slash - path) : 1, path);
+    if (!dir || !realpath(dir, real_dir) || !realpath(parent, real))
+        return false; /* what is not there cannot be written to either */
+    size_t n = strlen(real_dir);
+    return strncmp(real, real_dir, n) == 0 && (real[n] == '/' || real[n] == '\0');
+}
+
+hilum_rc hl_server_may_write(struct hl_server *server, const char *path)
+{
+    struct hl_config *config = hl_server_config(server);
+    bool is_ours =
+        is_within(path, server->options.data_dir) || is_within(path, hl_config_site_dir(config));
+    hl_config_unref(config);
+    return is_ours
+               ? hl_fail(
+                     HILUM_EDENIED,
+                     "%s: expected a path outside the data directory and the site's configuration",
+                     path)
+               : HILUM_OK;
+}
+
 /* Into a directory that is new, so that nothing of another export is in it. As received needs
  * a right of its own: it shows what corrections were made to hide. */
 static hilum_rc export_study(void *ctx, struct hl_call *call)
@@ -237,6 +263,8 @@ static hilum_rc export_study(void *ctx, struct hl_call *call)
     const struct hl_resource about = {.study_uid = export.uid};
     if (rc == HILUM_OK && is_as_received)
         rc = hl_allow(hl_call_principal(call), "export.as_received", &about);
+    if (rc == HILUM_OK)
+        rc = hl_server_may_write(server, export.dir);
     if (rc < 0)
         return rc;
     if (mkdir(export.dir, 0750) != 0)

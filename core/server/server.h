@@ -158,6 +158,9 @@ hilum_rc hl_server_break_glass(void *arg, const char *plugin, const hilum_princi
 /* struct hl_studies of this server. */
 void hl_server_studies(struct hl_server *server);
 
+/* May a command write `path`, which somebody named who need not be this machine's? HILUM_EDENIED: it is within the data
+ * directory or the site's configuration, where a file of any name means something. Any thread. */
+hilum_rc hl_server_may_write(struct hl_server *server, const char *path);
 /* The UID of the study named by UID or accession number. HILUM_ENOTFOUND, HILUM_ECONFLICT. Any
  * thread. Made for people, who type accession numbers; programs name UIDs. */
 hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char uid[65]);
