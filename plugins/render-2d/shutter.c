@@ -52,7 +52,8 @@ static bool read_shutter(const struct scene *scene, uint32_t i, struct shutter *
 
 struct ink shutter_ink(const struct scene *scene, uint32_t i)
 {
-    double grey = attribute_number(scene, i, "ShutterPresentationValue", 0) / 65535;
+    double grey =
+        fmin(fmax(attribute_number(scene, i, "ShutterPresentationValue", 0) / 65535, 0), 1);
     struct ink ink = {grey, grey, grey, 1};
     ink_of_lab(scene, i, "ShutterPresentationColorCIELabValue", &ink);
     return ink;
