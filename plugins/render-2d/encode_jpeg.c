@@ -8,7 +8,44 @@
 
 #include <jpeglib.h>
 
-enum { LINES = 16 }; /* handed over at once */
+#include <jerror.h>
+
+enum { LINES = 16, ROOM = 64 * 1024 }; /* lines handed over at once; bytes to begin with */
+
+/* The file as it grows. Ours, not jpeg_mem_dest(): what that one has grown into is lost, and our
+ * pointer to it stale, when the library gives up in the middle. */
+struct file {
+    struct jpeg_destination_mgr base; /* first: the library only knows this */
+    unsigned char *bytes;
+    size_t n, room;
+};
+
+static void file_begin(j_compress_ptr jpeg)
+{
+    struct file *file = (struct file *)jpeg->dest;
+    file->base.next_output_byte = file->bytes;
+    file->base.free_in_buffer = file->room;
+}
+
+/* Called when it is full, all of it. */
+static boolean file_grow(j_compress_ptr jpeg)
+{
+    struct file *file = (struct file *)jpeg->dest;
+    unsigned char *larger = realloc(file->bytes, 2 * file->room);
+    if (larger == NULL)
+        ERREXIT1(jpeg, JERR_OUT_OF_MEMORY, 0);
+    file->bytes = larger;
+    file->base.next_output_byte = larger + file->room;
+    file->base.free_in_buffer = file->room;
+    file->room *= 2;
+    return TRUE;
+}
+
+static void file_end(j_compress_ptr jpeg)
+{
+    struct file *file = (struct file *)jpeg->dest;
+    file->n = file->room - file->base.free_in_buffer;
+}
 
 /* base is first: libjpeg hands back a pointer to it. */
 struct failure {
@@ -60,8 +97,7 @@ static void settings(struct jpeg_compress_struct *jpeg, const struct picture *pi
 
 /* longjmp comes back here: nothing between holds anything but what is static in memory. */
 static hilum_rc compress(const struct picture *picture, uint32_t quality,
-                         const struct labels *labels, unsigned char **bytes, unsigned long *n,
-                         struct failure *failure)
+                         const struct labels *labels, struct file *file, struct failure *failure)
 {
     struct jpeg_compress_struct jpeg = {.err = jpeg_std_error(&failure->base)};
     failure->base.error_exit = fail;
@@ -71,7 +107,7 @@ static hilum_rc compress(const struct picture *picture, uint32_t quality,
         jpeg_destroy_compress(&jpeg);
         return HILUM_EINTERNAL;
     }
-    jpeg_mem_dest(&jpeg, bytes, n);
+    jpeg.dest = &file->base;
     settings(&jpeg, picture, quality, labels->spacing);
     jpeg_start_compress(&jpeg, TRUE);
     if (labels->profile != NULL)
@@ -89,14 +125,6 @@ static hilum_rc compress(const struct picture *picture, uint32_t quality,
     return HILUM_OK;
 }
 
-/* Room for the worst case: a file that grows is lost, and our pointer to it stale, when the library
- * gives up in the middle. */
-static size_t room_for(const struct picture *picture, const struct labels *labels)
-{
-    return ((size_t)picture->width + 16) * ((size_t)picture->height + 16) * picture->channels * 2 +
-           2 * (size_t)labels->n_profile + 65536;
-}
-
 /* The file is in memory before its first byte leaves: a failure is still an answer. */
 hilum_rc encode_jpeg(const struct render *render, const struct picture *picture, uint32_t quality,
                      const struct labels *labels, struct hilum_sink *out)
@@ -104,17 +132,18 @@ hilum_rc encode_jpeg(const struct render *render, const struct picture *picture,
     struct failure failure;
     if (picture->depth != 8)
         return render_fail(render, HILUM_EUNSUP, "JPEG has 8 bits: ask for image/png");
-    unsigned long n = room_for(picture, labels);
-    unsigned char *own = malloc(n), *bytes = own;
-    if (own == NULL)
+    struct file file = {.base = {.init_destination = file_begin,
+                                 .empty_output_buffer = file_grow,
+                                 .term_destination = file_end},
+                        .bytes = malloc(ROOM),
+                        .room = ROOM};
+    if (file.bytes == NULL)
         return render_fail(render, HILUM_ENOMEM, "no memory for a JPEG");
-    hilum_rc rc = compress(picture, quality, labels, &bytes, &n, &failure);
+    hilum_rc rc = compress(picture, quality, labels, &file, &failure);
     if (rc != HILUM_OK)
         rc = render_fail(render, rc, "JPEG: %s", failure.why);
     else
-        rc = out->write(out->ctx, bytes, n);
-    if (bytes != own)
-        free(bytes);
-    free(own);
+        rc = out->write(out->ctx, file.bytes, file.n);
+    free(file.bytes);
     return rc;
 }
