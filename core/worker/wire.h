@@ -117,6 +117,8 @@ struct hl_wire {
     size_t len, at;
     bool bad;
     _Alignas(8) unsigned char bytes[HL_WIRE_MAX];
+    int64_t
+        crowded_until_ns; /* monotonic; until then nobody waits awake: others want the processor */
 };
 
 /* ---- writing ---- */
