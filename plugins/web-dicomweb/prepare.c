@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <jansson.h>
-
 /* Of one study: it may not throw out those of all others. */
 enum { PREPARED_MAX = 4096 };
 
@@ -64,60 +62,13 @@ static hilum_rc prepare_study(struct web *web, const char *study, struct hilum_c
     return call->result.write(call->result.ctx, text, (uint64_t)length);
 }
 
-/* Arguments are ours or a rule's: a rule may write anything. */
-static hilum_rc job_run(void *arg, struct hilum_call *call)
-{
-    struct web *web = arg;
-    json_t *arguments = json_loads(call->arguments, 0, NULL);
-    const char *study = json_string_value(json_object_get(arguments, "study"));
-    hilum_rc rc = study != NULL && web_is_uid(study)
-                      ? prepare_study(web, study, call)
-                      : web->host->fail(web->self, HILUM_EINVAL, "study: expected a UID");
-    json_decref(arguments);
-    return rc;
-}
-
-/* On the thread that tells events: it only plans. */
-static int32_t study_is_complete(void *arg, hilum_event *event)
-{
-    const struct web *web = arg;
-    const char *study = NULL;
-    char arguments[100];
-    if (web->host->event_text(event, "StudyInstanceUID", &study) != HILUM_OK || !web_is_uid(study))
-        return HILUM_PASS;
-    snprintf(arguments, sizeof arguments, "{\"study\":\"%s\"}", study);
-    hilum_rc rc = web->host->event_plan(event, "metadata", arguments);
-    return rc < 0 ? rc : HILUM_PASS;
-}
-
 /* Without a cache there is nothing to prepare. */
 hilum_rc web_prepare_init(struct web *web)
 {
-    const struct hilum_decl job = {.size = sizeof job,
-                                   .type = HILUM_DECL_JOB,
-                                   .name = "metadata",
-                                   .summary = "Prepares the metadata of a study's instances.",
-                                   .fields = "study:text",
-                                   .run = job_run,
-                                   .arg = web};
-    const struct hilum_decl verb = {.size = sizeof verb,
-                                    .type = HILUM_DECL_VERB,
-                                    .name = "metadata",
-                                    .summary = "Prepares the metadata of a study's instances.",
-                                    .fields = "study:text",
-                                    .job = "metadata",
-                                    .arg = web};
-    const struct hilum_hook hook = {.size = sizeof hook,
-                                    .phase = HILUM_NOTIFY,
-                                    .event = "study.complete",
-                                    .name = "web-dicomweb/metadata",
-                                    .run = study_is_complete,
-                                    .arg = web,
-                                    .threads = HILUM_PARALLEL};
-    if (web->blobs == NULL)
-        return HILUM_OK;
-    hilum_rc rc = web->host->declare(web->self, &job);
-    if (rc == HILUM_OK)
-        rc = web->host->declare(web->self, &verb);
-    return rc == HILUM_OK ? web->host->subscribe(web->self, &hook) : rc;
+    static const struct web_study_job job = {.name = "metadata",
+                                             .hook = "web-dicomweb/metadata",
+                                             .summary =
+                                                 "Prepares the metadata of a study's instances.",
+                                             .run = prepare_study};
+    return web->blobs != NULL ? web_study_job(web, WEB_JOB_METADATA, &job) : HILUM_OK;
 }

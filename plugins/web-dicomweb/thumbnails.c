@@ -22,8 +22,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 /* SIDE: what worklists of viewers show, twice over for dense screens. TRIES: a study of
  * reports only is not opened to its end. PRUNE_EVERY: reading all of the folder costs some
  * milliseconds a thousand files; in between the budget is overstepped by 64 pictures at most. */
@@ -418,59 +416,11 @@ static hilum_rc make_for(struct web *web, const char *study, struct hilum_call *
     return rc < 0 ? rc : call->result.write(call->result.ctx, text, (uint64_t)n);
 }
 
-static hilum_rc job_run(void *arg, struct hilum_call *call)
-{
-    struct web *web = arg;
-    json_t *arguments = json_loads(call->arguments, 0, NULL);
-    const char *study = json_string_value(json_object_get(arguments, "study"));
-    hilum_rc rc = study != NULL && web_is_uid(study)
-                      ? make_for(web, study, call)
-                      : web->host->fail(web->self, HILUM_EINVAL, "study: expected a UID");
-    json_decref(arguments);
-    return rc;
-}
-
-/* A study is complete: its thumbnails are made when there is time. On the thread that tells
- * events: it only plans a job, nothing is drawn here. */
-static int32_t study_is_complete(void *arg, hilum_event *event)
-{
-    const struct web *web = arg;
-    const char *study = NULL;
-    char arguments[100];
-    if (web->host->event_text(event, "StudyInstanceUID", &study) != HILUM_OK || !web_is_uid(study))
-        return HILUM_PASS;
-    snprintf(arguments, sizeof arguments, "{\"study\":\"%s\"}", study);
-    hilum_rc rc = web->host->event_plan(event, "thumbnails", arguments);
-    return rc < 0 ? rc : HILUM_PASS;
-}
-
 hilum_rc web_thumbnails_init(struct web *web)
 {
-    const struct hilum_decl job = {.size = sizeof job,
-                                   .type = HILUM_DECL_JOB,
-                                   .name = "thumbnails",
-                                   .summary = "Makes the thumbnails of a study's series.",
-                                   .fields = "study:text",
-                                   .run = job_run,
-                                   .arg = web};
-    const struct hilum_decl verb = {.size = sizeof verb,
-                                    .type = HILUM_DECL_VERB,
-                                    .name = "thumbnails",
-                                    .summary = "Makes the thumbnails of a study's series.",
-                                    .fields = "study:text",
-                                    .job = "thumbnails",
-                                    .arg = web};
-    const struct hilum_hook hook = {.size = sizeof hook,
-                                    .phase = HILUM_NOTIFY,
-                                    .event = "study.complete",
-                                    .name = "web-dicomweb/thumbnails",
-                                    .run = study_is_complete,
-                                    .arg = web,
-                                    .threads = HILUM_PARALLEL};
-    if (web->conf->thumbnails <= 0)
-        return HILUM_OK;
-    hilum_rc rc = web->host->declare(web->self, &job);
-    if (rc == HILUM_OK)
-        rc = web->host->declare(web->self, &verb);
-    return rc == HILUM_OK ? web->host->subscribe(web->self, &hook) : rc;
+    static const struct web_study_job job = {.name = "thumbnails",
+                                             .hook = "web-dicomweb/thumbnails",
+                                             .summary = "Makes the thumbnails of a study's series.",
+                                             .run = make_for};
+    return web->conf->thumbnails > 0 ? web_study_job(web, WEB_JOB_THUMBNAILS, &job) : HILUM_OK;
 }

@@ -49,6 +49,21 @@ struct web_conf {
 /* So many pairs of a user and a study at once are a large hospital's. */
 enum { WEB_SEEN = 256 };
 
+/* ---- study_job.c: what is prepared of a study once it is complete ---- */
+struct web;
+struct web_study_job {
+    const char *name; /* of the job and of the verb */
+    const char *hook, *summary;
+    hilum_rc (*run)(struct web *web, const char *study, struct hilum_call *call);
+};
+enum { WEB_JOB_METADATA, WEB_JOB_THUMBNAILS, WEB_JOBS };
+struct web_planned {
+    struct web *web;
+    const struct web_study_job *job;
+};
+/* From init only; `job` outlives the plugin. Errors: the host's. */
+hilum_rc web_study_job(struct web *web, unsigned which, const struct web_study_job *job);
+
 struct web {
     /* The three of the kernel's: valid from init to fini. */
     const struct hilum_host *host;
@@ -73,6 +88,7 @@ struct web {
      * waits for the first to be stored (stow.c). */
     pthread_mutex_t unfolding; /* held while a STOW-RS has its metadata unfolded */
     uint64_t secret[3]; /* of boundaries; and what tells one life of the server from another */
+    struct web_planned planned[WEB_JOBS]; /* arguments of the host's calls */
 };
 
 /* One exchange, as the handlers pass it on. Lives on the handler's stack; what outlives the
