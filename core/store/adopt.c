@@ -12,15 +12,11 @@
 #include "core/base/error.h"
 #include "core/store/origin.h"
 
-/* 132 KiB, as everywhere a head is read (hl_part10_read): a preamble, and meta information
- * with room to spare. */
-enum { HEAD_SIZE = 132 * 1024 };
-
 struct reading {
     const struct hl_store_provider *provider;
     const char *key;
     uint64_t length;
-    uint8_t *piece; /* HEAD_SIZE */
+    uint8_t *piece; /* HL_PART10_HEAD */
     XXH3_state_t *hash;
     struct hl_scan *scan;
     struct hl_part10 head;
@@ -32,7 +28,7 @@ static hilum_rc head_read(struct reading *reading)
 {
     uint64_t got = 0;
     hilum_rc rc = reading->provider->table->read(reading->provider->instance, reading->key, 0,
-                                                 reading->piece, HEAD_SIZE, &got);
+                                                 reading->piece, HL_PART10_HEAD, &got);
     if (rc == HILUM_OK && hl_part10_read(reading->piece, (size_t)got, &reading->head) != HILUM_OK)
         rc = hl_fail_in(HILUM_ECORRUPT, "object %s", reading->key);
     if (rc == HILUM_OK &&
@@ -49,7 +45,7 @@ static hilum_rc dataset_read(struct reading *reading)
     for (uint64_t at = reading->head.dataset_offset; rc == HILUM_OK && at < reading->length;
          at += got) {
         rc = reading->provider->table->read(reading->provider->instance, reading->key, at,
-                                            reading->piece, HEAD_SIZE, &got);
+                                            reading->piece, HL_PART10_HEAD, &got);
         if (rc == HILUM_OK && got == 0)
             rc = hl_fail(HILUM_ECORRUPT, "object %s ends early", reading->key);
         if (rc != HILUM_OK)
@@ -103,7 +99,7 @@ hilum_rc hl_adopt_read(const struct hl_store_provider *provider, const char *key
     struct reading reading = {.provider = provider,
                               .key = key,
                               .length = length,
-                              .piece = malloc(HEAD_SIZE),
+                              .piece = malloc(HL_PART10_HEAD),
                               .hash = XXH3_createState()};
     bool is_repaired = false, is_derived = false;
     memset(out, 0, sizeof *out);

@@ -17,8 +17,6 @@
 #include "core/store/origin.h"
 #include "core/store/outgoing_internal.h"
 
-enum { HEAD_MAX = 132 * 1024 }; /* as for adopt.c */
-
 /* An encoded object on its way into a store. */
 struct written {
     const struct hl_store_provider *provider;
@@ -275,7 +273,7 @@ static hilum_rc origin_copy(const struct hl_store_provider *provider,
 {
     struct hl_part10 head;
     uint64_t got = 0, n = stored->location.dataset_offset;
-    uint8_t *bytes = n > 0 && n <= HEAD_MAX ? malloc((size_t)n) : NULL;
+    uint8_t *bytes = n > 0 && n <= HL_PART10_HEAD ? malloc((size_t)n) : NULL;
     hilum_rc rc = bytes == NULL ? HILUM_OK
                                 : provider->table->read(provider->instance, stored->location.key, 0,
                                                         bytes, n, &got);

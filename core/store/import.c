@@ -15,7 +15,7 @@
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
 
-enum { HEAD_SIZE = 132 * 1024, PIECE_SIZE = 256 * 1024 };
+enum { PIECE_SIZE = 256 * 1024 };
 
 struct import {
     int fd;
@@ -106,7 +106,7 @@ static hilum_rc uids_find(struct import *import, XXH3_state_t *hash)
 static hilum_rc head_read(struct import *import)
 {
     size_t n = 0;
-    hilum_rc rc = file_read(import, 0, HEAD_SIZE, &n);
+    hilum_rc rc = file_read(import, 0, HL_PART10_HEAD, &n);
     if (rc == HILUM_OK)
         rc = hl_part10_read(import->piece, n, &import->head);
     if (rc != HILUM_OK)

@@ -81,7 +81,7 @@ size_t hl_scan_text(const struct hl_scan *scan, uint32_t tag, char *out, size_t 
 hilum_rc hl_scan_int(const struct hl_scan *scan, uint32_t tag, int64_t *out);
 
 /* Reads the head of a Part 10 file (or a bare data set: ACR-NEMA, missing preamble or meta header).
- * Given the first n bytes (132 KiB are enough), tells where the data set begins and its syntax (guessed
+ * Given the first n bytes (HL_PART10_HEAD are enough), tells where the data set begins and its syntax (guessed
  * when there is no meta header; remark HL_SCAN_ACR_NEMA). HILUM_EINVAL: not DICOM. */
 struct hl_part10 {
     uint64_t dataset_offset;
@@ -90,6 +90,8 @@ struct hl_part10 {
     unsigned remarks;
     size_t origin_at, origin_length; /* our private information (0002,0102) in the bytes; 0: none */
 };
+/* A preamble, and meta information with room to spare. */
+enum { HL_PART10_HEAD = 132 * 1024 };
 hilum_rc hl_part10_read(const uint8_t *bytes, size_t n, struct hl_part10 *out);
 
 #endif

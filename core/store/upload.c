@@ -1,7 +1,7 @@
 /* A file that arrives in pieces, by HTTP: its head is found, the rest takes the way of every
  * object.
  *
- * One thread. The head is gathered until it can be read, at most HEAD_SIZE; then everything is
+ * One thread. The head is gathered until it can be read, at most HL_PART10_HEAD; then everything is
  * the ingest's. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
@@ -11,8 +11,6 @@
 
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
-
-enum { HEAD_SIZE = 132 * 1024 };
 
 struct hl_upload {
     struct hl_store *store;
@@ -92,7 +90,7 @@ hilum_rc hl_upload_data(struct hl_upload *upload, const void *bytes, size_t n)
     hl_buf_add(&upload->head, bytes, n);
     if (upload->head.failed)
         return hl_fail(HILUM_ENOMEM, "no memory for an upload");
-    if (upload->head.len < HEAD_SIZE)
+    if (upload->head.len < HL_PART10_HEAD)
         return HILUM_OK;
     (void)begin(upload); /* a refusal is remembered */
     hl_buf_fini(&upload->head);

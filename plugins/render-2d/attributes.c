@@ -15,6 +15,12 @@
 /* A state that names more images than this is none of a person's; the rest are not looked at. */
 enum { REFERENCED_MAX = 10000 };
 
+hilum_rc scene_describe(const struct scene *scene, uint32_t i, struct hilum_slice *out)
+{
+    *out = (struct hilum_slice){.size = sizeof *out};
+    return scene->source->describe(scene->source->ctx, i, out);
+}
+
 const char *attribute(const struct scene *scene, uint32_t i, const char *path)
 {
     const char *value = scene->source->text(scene->source->ctx, i, path);

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* SERIES_MAX: of the sets of a state that are looked through for the one a picture is of. */
-/* Whether a state names a slice takes as long as its list: a state that names none of many ends the search. */
+/* SERIES_MAX: of the sets of a state that are looked through for the one a picture is of.
+ * UNNAMED_MAX: whether a state names a slice takes as long as its list, so one that names none
+ * of many ends the search. */
 enum { SERIES_MAX = 16, UNNAMED_MAX = 16, UID = 65 };
 
 /* ---- which ---- */
@@ -25,12 +26,6 @@ static bool item_names(const struct scene *scene, uint32_t state, unsigned k,
             return true;
     }
     return false;
-}
-
-static hilum_rc describe(const struct scene *scene, uint32_t i, struct hilum_slice *out)
-{
-    *out = (struct hilum_slice){.size = sizeof *out};
-    return scene->source->describe(scene->source->ctx, i, out);
 }
 
 static double dot(const double a[3], const double b[3])
@@ -67,11 +62,11 @@ static bool find_over(const struct scene *scene, uint32_t state, unsigned item, 
     double least = INFINITY;
     char shown[UID];
     unsigned unnamed = 0;
-    if (describe(scene, under, &below) != HILUM_OK)
+    if (scene_describe(scene, under, &below) != HILUM_OK)
         return false;
     snprintf(shown, sizeof shown, "%s", below.sop_instance != NULL ? below.sop_instance : "");
     for (uint32_t i = 0; i < scene->source->n_slices && unnamed < UNNAMED_MAX; i++) {
-        if (describe(scene, i, &slice) != HILUM_OK || slice.sop_instance == NULL ||
+        if (scene_describe(scene, i, &slice) != HILUM_OK || slice.sop_instance == NULL ||
             strcmp(slice.sop_instance, shown) == 0) /* another frame of the lower one */
             continue;
         double far = distance(&below, &slice);
@@ -101,7 +96,7 @@ hilum_rc blend_find(const struct scene *scene, uint32_t slice, struct blend *out
         if (attribute_is(scene, out->state, path, "SUPERIMPOSED"))
             over = k;
     }
-    hilum_rc rc = describe(scene, slice, &shown);
+    hilum_rc rc = scene_describe(scene, slice, &shown);
     if (rc != HILUM_OK)
         return rc;
     if (over == 2 || !item_names(scene, out->state, 1 - over, &shown))
@@ -136,7 +131,7 @@ static hilum_rc registration(const struct scene *scene, uint32_t under, uint32_t
     struct hilum_slice a, b;
     char of_a[UID], of_b[UID];
     double na[3], nb[3], way[3];
-    if (describe(scene, under, &a) != HILUM_OK || describe(scene, over, &b) != HILUM_OK)
+    if (scene_describe(scene, under, &a) != HILUM_OK || scene_describe(scene, over, &b) != HILUM_OK)
         return HILUM_EINVAL;
     name_of(scene, under, of_a);
     name_of(scene, over, of_b);

@@ -10,7 +10,7 @@
 #include FT_FREETYPE_H
 #include <hb.h>
 
-/* TEXT_MAX: letters of a line; an annotation is never so long, a file from outside may be. */
+/* TEXT_MAX: letters of a text; an annotation is never so long, a file from outside may be. */
 enum { FACES = 16, TEXT_MAX = 16384 };
 
 /* Fonts are opened at the first letter, and used by one thread at a time: faces keep state. */

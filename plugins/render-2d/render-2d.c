@@ -1,4 +1,4 @@
-/* render-2d: flat pictures of frames, windowed and annotated, as PNG, JPEG or bare samples. The plugin's options, its
+/* render-2d: flat pictures of frames, windowed and annotated, as JPEG, PNG, GIF or bare samples. The plugin's options, its
  * table and the order of the steps. SPDX-License-Identifier: Apache-2.0 */
 #include "render.h"
 
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Packages of Debian; what is not installed is passed over. */
 #define FONTS                                                                                      \
     "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc:"                                              \
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:"                                      \
@@ -20,7 +21,6 @@
     "/usr/share/fonts/truetype/noto/NotoSansTelugu-Regular.ttf:"                                   \
     "/usr/share/fonts/truetype/lohit-devanagari/Lohit-Devanagari.ttf"
 
-/* Packages of Debian; what is not installed is passed over. */
 static const struct hilum_option options[] = {
     {"fonts", HILUM_OPT_STR, offsetof(struct render_conf, fonts), FONTS, NULL,
      "Fonts to write with, joined by ':'; the first that has a character is taken."},
@@ -142,9 +142,9 @@ static hilum_rc frame_picture(const struct scene *scene, const struct request *r
 hilum_rc slice_picture(const struct scene *scene, const struct request *request,
                        struct picture *out)
 {
-    struct hilum_slice slice = {.size = sizeof slice};
+    struct hilum_slice slice;
     struct samples samples = {.pixels = NULL};
-    hilum_rc rc = scene->source->describe(scene->source->ctx, request->slice, &slice);
+    hilum_rc rc = scene_describe(scene, request->slice, &slice);
     if (rc == HILUM_OK)
         rc = samples_read(scene, request, &slice, 0, &samples);
     if (rc == HILUM_OK)
@@ -268,13 +268,6 @@ static hilum_rc encode(const struct scene *scene, const struct request *request,
     return render_fail(scene->render, HILUM_EUNSUP, "pictures are not written as %s", media_type);
 }
 
-static hilum_rc describe(const struct scene *scene, const struct request *request,
-                         struct hilum_slice *out)
-{
-    *out = (struct hilum_slice){.size = sizeof *out};
-    return scene->source->describe(scene->source->ctx, request->slice, out);
-}
-
 /* The slice is described anew after another one was looked at: a source's texts are lent until
  * the next question. */
 static hilum_rc draw(const struct scene *scene, const struct request *request,
@@ -288,7 +281,7 @@ static hilum_rc draw(const struct scene *scene, const struct request *request,
     hilum_rc rc = blend_find(scene, request->slice, &blend);
     bool is_blended = rc == HILUM_OK;
     if (is_blended || rc == HILUM_ENOTFOUND)
-        rc = describe(scene, request, &slice);
+        rc = scene_describe(scene, request->slice, &slice);
     if (rc == HILUM_OK)
         rc = layout_make(scene, request, &slice, &layout);
     if (rc == HILUM_OK)
@@ -297,7 +290,7 @@ static hilum_rc draw(const struct scene *scene, const struct request *request,
         rc = fit_picture(scene, &layout, &frame, &picture);
     picture_fini(&frame);
     if (rc == HILUM_OK) /* again: another slice may have been looked at */
-        rc = describe(scene, request, &slice);
+        rc = scene_describe(scene, request->slice, &slice);
     if (rc == HILUM_OK)
         rc = marks(scene, request, &slice, &layout, &picture);
     if (rc == HILUM_OK)

@@ -114,6 +114,8 @@ void request_fini(struct request *request);
 
 /* ---- attributes (attributes.c): of slice or presentation state i; texts borrowed until the next question ---- */
 
+/* What the source tells of slice i. */
+hilum_rc scene_describe(const struct scene *scene, uint32_t i, struct hilum_slice *out);
 /* NULL: absent or empty. */
 const char *attribute(const struct scene *scene, uint32_t i, const char *path);
 /* Of the frame's functional group, of all frames', or of the top level (PS3.3 C.7.6.16). */
@@ -323,7 +325,7 @@ hilum_rc operators_samples(const struct scene *scene, const struct request *requ
 hilum_rc operators_picture(const struct scene *scene, const struct request *request,
                            struct picture *picture);
 
-/* ---- files (encode_jpeg.c, encode_png.c) ---- */
+/* ---- files (encode_jpeg.c, encode_png.c, encode_gif.c) ---- */
 
 /* What a file says beside its pixels. */
 struct labels {

@@ -143,7 +143,7 @@ static void draw_point(const struct drawing *d, const double *point, bool is_dis
     draw_line(d->picture, at[0], at[1] - reach, at[0], at[1] + reach, &d->ink);
 }
 
-/* INTERPOLATED is drawn with straight pieces. */
+/* What is no other type is a line through its points: POLYLINE, and what nobody knows yet. */
 static void draw_graphic(const struct drawing *of, unsigned k)
 {
     struct drawing styled_one = *of, *d = &styled_one;

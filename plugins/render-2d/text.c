@@ -64,7 +64,6 @@ static bool face_open(struct letters *letters, const char *path, FT_Face *out)
     return true;
 }
 
-/* At the first text and not at init: most pictures have none. */
 static void fonts_open(struct letters *letters)
 {
     char path[NAME_MAX_LENGTH];
