@@ -73,6 +73,16 @@ void web_tag_text(struct web_tag *tag, const char *text)
     web_tag_add(tag, hash);
 }
 
+/* The query as it was written: the same parameters in another order are another tag, which
+ * costs a drawing and no more. */
+void web_tag_request(struct web_tag *tag, const struct web_call *call, const char *type)
+{
+    web_tag_text(tag, call->api->request(call->http)->path);
+    web_tag_text(tag, call->api->request(call->http)->query);
+    web_tag_text(tag, type);
+    web_tag_text(tag, HILUM_VERSION);
+}
+
 /* secret[2] is not one of the boundary's keys: a tag is shown to everybody. */
 void web_tag_form(struct web_tag *tag, const struct web *web, bool is_single)
 {

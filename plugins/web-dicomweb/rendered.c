@@ -198,7 +198,7 @@ static hilum_rc open_next(struct rendered *r)
     return 1;
 }
 
-/* What cannot be drawn (reports, video) is left out, where there are others; a picture alone
+/* What cannot be drawn (reports) is left out, where there are others; a picture alone
  * fails with its reason. Goes on to the next where one cannot be drawn, unless that tells of
  * the request (a parameter the renderer refuses at the very first picture), of memory, or of
  * frames named one by one, each of which is expected. */
@@ -311,21 +311,11 @@ static bool choose_type(const struct web_call *call, struct rendered *r)
     return true;
 }
 
-/* Pictures are the same as long as objects, corrections, the request and this Hilum are. The
- * query as it was written: the same parameters in another order are another tag, which costs a
- * drawing and no more. */
-static void tag_request(const struct web_call *call, const char *type, struct web_tag *tag)
-{
-    web_tag_text(tag, call->api->request(call->http)->path);
-    web_tag_text(tag, call->api->request(call->http)->query);
-    web_tag_text(tag, type);
-    web_tag_text(tag, HILUM_VERSION);
-}
-
+/* Pictures are the same as long as objects, corrections, the request and this Hilum are. */
 static void tag_make(const struct web_call *call, struct rendered *r, struct web_tag *tag)
 {
     *tag = (struct web_tag){0};
-    tag_request(call, r->type, tag);
+    web_tag_request(tag, call, r->type);
     web_tag_list(tag, &r->list);
     web_tag_form(tag, call->web, r->parts.is_single);
     web_tag_boundary(call->web, tag, r->parts.boundary);
@@ -352,7 +342,6 @@ static hilum_rc send_film(const struct web_call *call, struct rendered *r)
                     : call->api->respond(call->http, 200, FILM, r->picture.bytes, r->picture.n);
 }
 
-/* No body is begun before the tag was compared: drawing is what 304 saves. */
 /* What a state shows depends on another object, which may be replaced or corrected. */
 static bool has_state(const struct web_list *list)
 {
@@ -362,6 +351,7 @@ static bool has_state(const struct web_list *list)
     return false;
 }
 
+/* No body is begun before the tag was compared: drawing is what 304 saves. */
 static hilum_rc send(const struct web_call *call, struct rendered *r)
 {
     struct web_tag tag;
@@ -440,7 +430,7 @@ hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type)
                           "be had");
     rc = web_view_read_uri(call, &view);
     view.view.media_type = offers[best].media;
-    tag_request(call, offers[best].media, &tag);
+    web_tag_request(&tag, call, offers[best].media);
     if (rc == HILUM_OK)
         rc = web_open_one(call, &object, &tag);
     /* With a state it depends on another object, which may be replaced. */

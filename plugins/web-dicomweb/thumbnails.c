@@ -63,8 +63,8 @@ static bool path_make(const struct web *web, const char *sop_instance, int64_t i
     return true;
 }
 
-/* Whole or not at all; lost with the power at worst, and made again then. No fsync: what is
- * lost with the power is an empty or missing file, and both are made again. The pointer in the
+/* Whole or not at all. No fsync: what is lost with the power is an empty or missing file, and
+ * both are made again. The pointer in the
  * name tells threads of one process apart; a name a killed life left is in the way of nobody
  * for long (O_EXCL fails, the picture is not kept that once) and is pruned like the others. */
 static void file_write(const char *path, const struct web_picture *picture)
@@ -299,9 +299,7 @@ static hilum_rc answer(const struct web_call *call, struct asked *asked,
                        const struct web_list *list)
 {
     struct web_tag tag = {0};
-    web_tag_text(&tag, call->api->request(call->http)->path);
-    web_tag_text(&tag, call->api->request(call->http)->query);
-    web_tag_text(&tag, "thumbnail " HILUM_VERSION);
+    web_tag_request(&tag, call, "thumbnail");
     web_tag_list(&tag, list);
     if (web_tag_show(call, &tag))
         return web_unchanged(call);

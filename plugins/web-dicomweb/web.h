@@ -236,6 +236,8 @@ struct web_tag {
 };
 void web_tag_add(struct web_tag *tag, uint64_t value);
 void web_tag_text(struct web_tag *tag, const char *text);
+/* What was asked for, as a type, of this version of Hilum: for what is drawn. */
+void web_tag_request(struct web_tag *tag, const struct web_call *call, const char *type);
 /* One part alone, or several with a boundary, which is of this life of the server. */
 void web_tag_form(struct web_tag *tag, const struct web *web, bool is_single);
 void web_tag_list(struct web_tag *tag, const struct web_list *list);
