@@ -4,6 +4,7 @@
  * one unit of core/record; nothing here needs to be undone when a later step fails.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "core/server/find.h"
 #include "core/server/server.h"
 
 #include "core/base/clock.h"
@@ -16,24 +17,16 @@
 #include <string.h>
 
 /* SEND_MAX bounds one transaction: the jobs of a study are queued all or none. */
-enum { FIND_LIMIT = 100, SEND_MAX = 100000 };
+enum { SEND_MAX = 100000 };
 
-/* Options of `study find` and the attribute each is matched against. */
-static const struct {
-    const char *option;
-    uint32_t tag;
-    uint32_t flags;
-} find_keys[] = {
+const struct hl_find_key hl_find_keys[HL_FIND_KEYS] = {
     {"name", 0x00100010, HILUM_KEY_FUZZY}, {"patient-id", 0x00100020, 0},
     {"accession", 0x00080050, 0},          {"date", 0x00080020, 0},
     {"modality", 0x00080061, 0},           {"uid", 0x0020000D, 0},
     {"description", 0x00081030, 0},
 };
 
-static const struct {
-    const char *name;
-    uint32_t tag;
-} find_columns[] = {
+const struct hl_find_column hl_find_columns[HL_FIND_COLUMNS] = {
     {"StudyDate", 0x00080020},
     {"PatientName", 0x00100010},
     {"PatientID", 0x00100020},
@@ -44,15 +37,13 @@ static const struct {
     {"Instances", 0x00201208},
     {"StudyInstanceUID", 0x0020000D},
 };
-enum { N_KEYS = sizeof find_keys / sizeof *find_keys };
-enum { N_COLUMNS = sizeof find_columns / sizeof *find_columns };
 
 static json_t *study_row(hilum_cursor *cursor)
 {
     json_t *row = json_object();
-    for (size_t i = 0; row && i < N_COLUMNS; i++) {
-        const char *text = hl_cursor_value(cursor, find_columns[i].tag);
-        json_object_set_new(row, find_columns[i].name, json_string(text ? text : ""));
+    for (size_t i = 0; row && i < HL_FIND_COLUMNS; i++) {
+        const char *text = hl_cursor_value(cursor, hl_find_columns[i].tag);
+        json_object_set_new(row, hl_find_columns[i].name, json_string(text ? text : ""));
     }
     return row;
 }
@@ -62,22 +53,24 @@ static json_t *study_row(hilum_cursor *cursor)
 static hilum_rc study_find(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
-    struct hilum_catalog_key keys[N_KEYS];
-    uint32_t returns[N_COLUMNS], n = 0;
-    for (size_t i = 0; i < N_KEYS; i++) {
-        const char *value = hl_call_text(call, find_keys[i].option, NULL);
+    struct hilum_catalog_key keys[HL_FIND_KEYS];
+    uint32_t returns[HL_FIND_COLUMNS], n = 0;
+    for (size_t i = 0; i < HL_FIND_KEYS; i++) {
+        const char *value = hl_call_text(call, hl_find_keys[i].option, NULL);
         if (value)
-            keys[n++] = (struct hilum_catalog_key){find_keys[i].tag, find_keys[i].flags, value};
+            keys[n++] =
+                (struct hilum_catalog_key){hl_find_keys[i].tag, hl_find_keys[i].flags, value};
     }
-    for (size_t i = 0; i < N_COLUMNS; i++)
-        returns[i] = find_columns[i].tag;
+    for (size_t i = 0; i < HL_FIND_COLUMNS; i++)
+        returns[i] = hl_find_columns[i].tag;
     struct hilum_catalog_query query = {.size = sizeof query,
                                         .level = HILUM_LEVEL_STUDY,
                                         .keys = keys,
                                         .n_keys = n,
                                         .returns = returns,
-                                        .n_returns = N_COLUMNS,
-                                        .limit = (uint32_t)hl_call_int(call, "limit", FIND_LIMIT)};
+                                        .n_returns = HL_FIND_COLUMNS,
+                                        .limit =
+                                            (uint32_t)hl_call_int(call, "limit", HL_FIND_LIMIT)};
     hilum_cursor *cursor = NULL;
     const struct hl_filter filter = hl_filter_of(hl_call_principal(call), "find");
     hilum_rc rc = hl_record_find(server->record, &query, &filter, &cursor);
@@ -501,13 +494,7 @@ static hilum_rc quarantine_discard(void *ctx, struct hl_call *call)
 static const struct hl_command_arg find_args[] = {
     {"name", HL_ARG_TEXT, true, false, "patient's name: any script, pinyin, initials, * and ?",
      NULL},
-    {"patient-id", HL_ARG_TEXT, false, false, "PatientID", NULL},
-    {"accession", HL_ARG_TEXT, false, false, "AccessionNumber", NULL},
-    {"date", HL_ARG_TEXT, false, false, "StudyDate or range: 20260101-20260131", NULL},
-    {"modality", HL_ARG_TEXT, false, false, "a modality in the study: CT", NULL},
-    {"description", HL_ARG_TEXT, false, false, "StudyDescription, * and ?", NULL},
-    {"uid", HL_ARG_TEXT, false, false, "StudyInstanceUID", NULL},
-    {"limit", HL_ARG_INT, false, false, "answers at most (100)", NULL},
+    HL_FIND_ARGS,
     {0}};
 static const struct hl_command_arg send_args[] = {
     {"study", HL_ARG_STUDY, true, true, "StudyInstanceUID or accession number", NULL},

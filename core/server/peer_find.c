@@ -5,35 +5,11 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/dicom/dcmtk/dataset.h"
+#include "core/server/find.h"
 #include "core/server/server.h"
 
-enum { LIMIT = 100, LIMIT_MAX = 10000 };
-
-static const struct {
-    const char *option, *keyword;
-} keys[] = {
-    {"name", "PatientName"},
-    {"patient-id", "PatientID"},
-    {"accession", "AccessionNumber"},
-    {"date", "StudyDate"},
-    {"modality", "ModalitiesInStudy"},
-    {"uid", "StudyInstanceUID"},
-    {"description", "StudyDescription"},
-};
-static const struct {
-    const char *name, *tag;
-} columns[] = {
-    {"StudyDate", "00080020"},
-    {"PatientName", "00100010"},
-    {"PatientID", "00100020"},
-    {"AccessionNumber", "00080050"},
-    {"ModalitiesInStudy", "00080061"},
-    {"StudyDescription", "00081030"},
-    {"Series", "00201206"},
-    {"Instances", "00201208"},
-    {"StudyInstanceUID", "0020000D"},
-};
-enum { N_KEYS = sizeof keys / sizeof *keys, N_COLUMNS = sizeof columns / sizeof *columns };
+enum { LIMIT_MAX = 10000 };
 
 /* ---- the question ---- */
 
@@ -49,18 +25,18 @@ static void put_escaped(struct hl_buf *out, const char *text)
 /* What begins with what was typed, as people mean it; whoever writes * or ? says it himself. */
 static void put_query(struct hl_call *call, struct hl_buf *out)
 {
-    int64_t limit = hl_call_int(call, "limit", LIMIT);
+    int64_t limit = hl_call_int(call, "limit", HL_FIND_LIMIT);
     hl_buf_printf(out, "limit=%lld&includefield=StudyDescription,ModalitiesInStudy",
-                  (long long)(limit < 1           ? LIMIT
+                  (long long)(limit < 1           ? HL_FIND_LIMIT
                               : limit < LIMIT_MAX ? limit
                                                   : LIMIT_MAX));
-    for (size_t i = 0; i < N_KEYS; i++) {
-        const char *value = hl_call_text(call, keys[i].option, NULL);
+    for (size_t i = 0; i < HL_FIND_KEYS; i++) {
+        const char *value = hl_call_text(call, hl_find_keys[i].option, NULL);
         if (!value || !*value)
             continue;
-        hl_buf_printf(out, "&%s=", keys[i].keyword);
+        hl_buf_printf(out, "&%s=", hl_dict_keyword(hl_find_keys[i].tag));
         put_escaped(out, value);
-        if (i == 0 && !strpbrk(value, "*?"))
+        if ((hl_find_keys[i].flags & HILUM_KEY_FUZZY) && !strpbrk(value, "*?"))
             hl_buf_text(out, "*");
     }
 }
@@ -82,12 +58,14 @@ static void put_name(const json_t *value, struct hl_buf *out)
 }
 
 /* Several values by backslash, as everywhere. */
-static json_t *text_of(const json_t *study, const char *tag)
+static json_t *text_of(const json_t *study, uint32_t tag)
 {
     struct hl_buf out = {0};
+    char key[9];
     size_t i;
     json_t *value;
-    json_array_foreach(json_object_get(json_object_get(study, tag), "Value"), i, value)
+    snprintf(key, sizeof key, "%08X", (unsigned)tag);
+    json_array_foreach(json_object_get(json_object_get(study, key), "Value"), i, value)
     {
         if (i > 0)
             hl_buf_text(&out, "\\");
@@ -110,8 +88,9 @@ static json_t *rows_of(const json_t *answer)
     json_array_foreach(answer, i, study)
     {
         json_t *row = json_object();
-        for (size_t k = 0; k < N_COLUMNS; k++)
-            json_object_set_new(row, columns[k].name, text_of(study, columns[k].tag));
+        for (size_t k = 0; k < HL_FIND_COLUMNS; k++)
+            json_object_set_new(row, hl_find_columns[k].name,
+                                text_of(study, hl_find_columns[k].tag));
         json_array_append_new(rows, row);
     }
     return rows;
@@ -119,8 +98,9 @@ static json_t *rows_of(const json_t *answer)
 
 static hilum_rc collect(void *ctx, const void *bytes, uint64_t n)
 {
-    hl_buf_add(ctx, bytes, (size_t)n);
-    return HILUM_OK;
+    struct hl_buf *text = ctx;
+    hl_buf_add(text, bytes, (size_t)n);
+    return text->failed ? hl_fail(HILUM_ENOMEM, "no memory for a peer's answer") : HILUM_OK;
 }
 
 /* Who looked for whom, and where: patient data is asked of others in our name. */
@@ -152,7 +132,7 @@ static hilum_rc search(struct hl_server *server, struct hl_call *call, const cha
                                      : "%s: no such peer (see `hilum peer list`)",
                                 name);
     hl_peers_unref(peers);
-    *out = rc == HILUM_OK && !text.failed ? json_loadb(text.data, text.len, 0, NULL) : NULL;
+    *out = rc == HILUM_OK ? json_loadb(text.data, text.len, 0, NULL) : NULL;
     hl_buf_fini(&text);
     if (rc == HILUM_OK && !json_is_array(*out))
         rc = hl_fail(HILUM_EIO, "%s: the answer is no DICOM JSON", name);
@@ -176,13 +156,7 @@ static hilum_rc peer_find(void *ctx, struct hl_call *call)
 static const struct hl_command_arg args[] = {
     {"peer", HL_ARG_TEXT, true, true, "name of a peer with a url (hilum peer list)", NULL},
     {"name", HL_ARG_TEXT, true, false, "patient's name, from its beginning; * and ?", NULL},
-    {"patient-id", HL_ARG_TEXT, false, false, "PatientID", NULL},
-    {"accession", HL_ARG_TEXT, false, false, "AccessionNumber", NULL},
-    {"date", HL_ARG_TEXT, false, false, "StudyDate or range: 20260101-20260131", NULL},
-    {"modality", HL_ARG_TEXT, false, false, "a modality in the study: CT", NULL},
-    {"description", HL_ARG_TEXT, false, false, "StudyDescription, * and ?", NULL},
-    {"uid", HL_ARG_TEXT, false, false, "StudyInstanceUID", NULL},
-    {"limit", HL_ARG_INT, false, false, "answers at most (100)", NULL},
+    HL_FIND_ARGS,
     {0}};
 
 /* Who may fetch a study from a peer may look for it there: the same action. */
