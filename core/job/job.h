@@ -12,7 +12,7 @@ struct hl_jobs;
 /* Does jobs of one type. Gets up to `batch` claimed jobs of one lane; fills ends[i] (same order). retry_us of a
  * failed end is computed by the runner unless `is_permanent` is set. */
 struct hl_job_attempt {
-    struct hl_job job;   /* strings owned by the runner */
+    struct hl_job job;   /* strings owned by the runner; arguments: JSON, "{}" where it has none */
     hilum_rc rc;         /* out */
     bool is_permanent;   /* out: no retry makes sense */
     bool is_unreachable; /* out: the destination could not be reached at all: the whole lane

@@ -73,16 +73,6 @@ static struct hilum_destination destination_of(const struct hl_peer *peer)
                                       .idle_ms = (uint32_t)peer->idle_ms};
 }
 
-/* Nothing was tried: the lane waits as a whole, and no job loses an attempt. */
-static void not_reached(struct hl_job_attempt *attempts, size_t n, hilum_rc rc)
-{
-    for (size_t i = 0; i < n; i++) {
-        attempts[i].rc = rc;
-        attempts[i].is_unreachable = true;
-        snprintf(attempts[i].result, sizeof attempts[i].result, "%s", hl_error());
-    }
-}
-
 /* ---- sending ---- */
 
 /* What the carrier did not touch has rc 0 from calloc: HILUM_OK is only believed after it
@@ -93,7 +83,7 @@ static void deliver(const struct carrier *carrier, const struct hl_peer *peer,
     const struct hilum_destination to = destination_of(peer);
     struct hilum_delivery *items = calloc(n, sizeof *items);
     if (!items) {
-        not_reached(attempts, n, hl_fail(HILUM_ENOMEM, "out of memory"));
+        hl_server_not_reached(attempts, n, hl_fail(HILUM_ENOMEM, "out of memory"));
         return;
     }
     for (size_t i = 0; i < n; i++) {
@@ -103,7 +93,7 @@ static void deliver(const struct carrier *carrier, const struct hl_peer *peer,
     }
     hilum_rc rc = table_of(carrier)->send(carrier->instance, &to, items, (uint32_t)n);
     if (rc < 0)
-        not_reached(attempts, n, rc);
+        hl_server_not_reached(attempts, n, rc);
     for (size_t i = 0; rc >= 0 && i < n; i++) {
         attempts[i].rc = items[i].rc;
         attempts[i].is_permanent = items[i].rc < 0 && items[i].is_permanent;
@@ -123,7 +113,7 @@ void hl_server_carry(struct hl_server *server, const struct hl_peer *peer,
     if (rc == HILUM_OK)
         deliver(&carrier, peer, wishes, attempts, n);
     else
-        not_reached(attempts, n, rc);
+        hl_server_not_reached(attempts, n, rc);
     if (carrier.cap)
         carrier_put(&carrier);
 }
@@ -144,7 +134,7 @@ static void fetch(const struct carrier *carrier, const struct hl_peer *peer,
 {
     const struct hilum_destination from = destination_of(peer);
     struct hilum_fetched got = {.size = sizeof got};
-    json_t *arguments = json_loads(attempt->job.arguments ? attempt->job.arguments : "{}", 0, NULL);
+    json_t *arguments = json_loads(attempt->job.arguments, 0, NULL);
     const char *study = json_string_value(json_object_get(arguments, "study"));
     const char *series = json_string_value(json_object_get(arguments, "series"));
     const char *instance = json_string_value(json_object_get(arguments, "instance"));
@@ -180,7 +170,7 @@ void hl_server_fetch(void *arg, const char *lane, struct hl_job_attempt *attempt
         if (rc == HILUM_OK)
             fetch(&carrier, peer, &attempts[i]);
         else
-            not_reached(&attempts[i], 1, rc);
+            hl_server_not_reached(&attempts[i], 1, rc);
         if (carrier.cap)
             carrier_put(&carrier);
     }

@@ -56,7 +56,7 @@ static int64_t ms_of(const json_t *arguments, const char *name, int64_t otherwis
 static hilum_rc wanted_read(struct hl_server *server, const struct hl_job *job, struct wanted *out)
 {
     struct hl_config *config = hl_server_config(server);
-    json_t *arguments = json_loads(job->arguments ? job->arguments : "{}", 0, NULL);
+    json_t *arguments = json_loads(job->arguments, 0, NULL);
     char syntax[65];
     *out = (struct wanted){0};
     text_take(arguments, "syntax", syntax, sizeof syntax);

@@ -59,7 +59,7 @@ static void run_one(struct hl_server *server, struct hl_job_attempt *attempt)
     struct found found = {0};
     int64_t as_of = 0;
     unsigned n = 0;
-    json_t *arguments = json_loads(attempt->job.arguments ? attempt->job.arguments : "{}", 0, NULL);
+    json_t *arguments = json_loads(attempt->job.arguments, 0, NULL);
     const char *study = json_string_value(json_object_get(arguments, "study"));
     attempt->rc = study ? walk(server, study, &as_of, &found)
                         : hl_fail(HILUM_EINVAL, "frame-maps: argument study: expected a UID");

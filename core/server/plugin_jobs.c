@@ -73,7 +73,7 @@ static void run_one(struct hl_server *server, const struct hilum_decl *job,
     struct attempt_of about = {.server = server, .attempt = attempt};
     struct hilum_call call = {
         .size = sizeof call,
-        .arguments = attempt->job.arguments ? attempt->job.arguments : "{}",
+        .arguments = attempt->job.arguments,
         .result = {.size = sizeof call.result, .write = keep_result, .ctx = &about},
         .progress = go_on,
         .ctx = &about};

@@ -20,14 +20,11 @@
  * that priorities and cancellations are noticed. */
 enum { SEND_BATCH = 64, SEND_AT_ONCE = 2 };
 
-/* No memory is no fault of the destination: those jobs count an attempt and come again. */
-static void fail_all(struct hl_job_attempt *attempts, size_t n, hilum_rc rc, bool is_permanent)
+void hl_server_not_reached(struct hl_job_attempt *attempts, size_t n, hilum_rc rc)
 {
     for (size_t i = 0; i < n; i++) {
         attempts[i].rc = rc;
-        attempts[i].is_permanent = is_permanent;
-        /* Nothing was tried: the lane waits as a whole, and no job loses an attempt. */
-        attempts[i].is_unreachable = !is_permanent && rc != HILUM_ENOMEM;
+        attempts[i].is_unreachable = rc != HILUM_ENOMEM;
         snprintf(attempts[i].result, sizeof attempts[i].result, "%s", hl_error());
     }
 }
@@ -46,7 +43,7 @@ static bool is_permanent(const struct hl_send_item *item)
 void hl_server_job_wish(const struct hl_peer *peer, const struct hl_job *job,
                         struct hl_job_wish *out)
 {
-    json_t *arguments = json_loads(job->arguments ? job->arguments : "{}", 0, NULL);
+    json_t *arguments = json_loads(job->arguments, 0, NULL);
     const char *via = json_string_value(json_object_get(arguments, "via"));
     const char *syntax = json_string_value(json_object_get(arguments, "syntax"));
     const struct hl_syntax *known = syntax ? hl_uid_syntax_named(syntax) : NULL;
@@ -68,7 +65,7 @@ static void send_batch(struct hl_server *server, const struct hl_peer *peer,
 {
     struct hl_send_item *items = calloc(n, sizeof *items);
     if (!items) {
-        fail_all(attempts, n, hl_fail(HILUM_ENOMEM, "out of memory"), false);
+        hl_server_not_reached(attempts, n, hl_fail(HILUM_ENOMEM, "out of memory"));
         return;
     }
     for (size_t i = 0; i < n; i++) {
@@ -78,7 +75,7 @@ static void send_batch(struct hl_server *server, const struct hl_peer *peer,
     struct hl_send_options options = {.as_of = attempts[0].job.as_of};
     hilum_rc rc = hl_scu_store(server->scu, peer, items, n, &options);
     if (rc < 0)
-        fail_all(attempts, n, rc, false);
+        hl_server_not_reached(attempts, n, rc);
     for (size_t i = 0; i < n && rc >= 0; i++) {
         attempts[i].rc = items[i].rc;
         attempts[i].is_permanent = items[i].rc < 0 && is_permanent(&items[i]);
@@ -96,9 +93,9 @@ static void send_same(struct hl_server *server, const struct hl_peer *peer, cons
     else if (peer && peer->host)
         send_batch(server, peer, wishes, attempts, n);
     else
-        fail_all(attempts, n,
-                 hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no host", lane),
-                 false);
+        hl_server_not_reached(
+            attempts, n,
+            hl_fail(HILUM_ENOTFOUND, "peer %s is not configured, or has no host", lane));
 }
 
 /* The peer is looked up now: a reload may have changed or removed it since the job was made.
@@ -110,7 +107,7 @@ static void run_send(void *arg, const char *lane, struct hl_job_attempt *attempt
     const struct hl_peer *peer = hl_peers_by_name(peers, lane);
     struct hl_job_wish *wishes = calloc(n, sizeof *wishes);
     if (!wishes)
-        fail_all(attempts, n, hl_fail(HILUM_ENOMEM, "out of memory"), false);
+        hl_server_not_reached(attempts, n, hl_fail(HILUM_ENOMEM, "out of memory"));
     for (size_t i = 0; wishes && i < n; i++)
         hl_server_job_wish(peer, &attempts[i].job, &wishes[i]);
     /* Wishes of rules differ within a lane: what goes the same way goes together. */

@@ -133,6 +133,9 @@ struct hl_job_wish {
 };
 void hl_server_job_wish(const struct hl_peer *peer, const struct hl_job *job,
                         struct hl_job_wish *out); /* peer may be NULL (send_job.c) */
+/* Nothing was tried: the lane waits as a whole, and no job loses an attempt. No memory is no fault of the destination:
+ * those jobs count an attempt and come again (send_job.c). The reason is the thread's. */
+void hl_server_not_reached(struct hl_job_attempt *attempts, size_t n, hilum_rc rc);
 /* carry_job.c: jobs of one way given to its carrier, wishes in the same order; jobs that fetch. */
 void hl_server_carry(struct hl_server *server, const struct hl_peer *peer,
                      const struct hl_job_wish *wishes, struct hl_job_attempt *attempts, size_t n);
