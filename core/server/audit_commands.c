@@ -10,6 +10,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/base/text.h"
 
 #include <errno.h>
@@ -194,8 +195,8 @@ static hilum_rc seal_export(void *arg, const struct hl_seal *seal)
     return rc;
 }
 
-/* What was pruned cannot be exported: it begins behind it, whatever was asked for. Durable on
- * return. */
+/* What was pruned cannot be exported: it begins behind it, whatever was asked for. The bytes are
+ * durable on return. */
 static hilum_rc export_write(struct exporting *exporting)
 {
     char path[4200];
@@ -238,6 +239,8 @@ static hilum_rc export(void *ctx, struct hl_call *call)
     if (rc == HILUM_OK)
         rc = export_write(&exporting);
     fclose(exporting.file);
+    if (rc == HILUM_OK)
+        rc = hl_parent_sync(path);
     if (rc != HILUM_OK) {
         unlink(path);
         return rc;

@@ -12,6 +12,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
 
@@ -120,32 +121,18 @@ static hilum_rc cut_back(const char *path, off_t whole)
                    strerror(errno));
 }
 
-/* The name of a file that is new is durable with its folder only. */
-static bool folder_sync(const char *path)
-{
-    char folder[4200];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash == NULL)
-        return true;
-    slash[slash == folder] = '\0';
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool is_synced = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return is_synced;
-}
-
-/* A short write is an error too: the line is cut back before the next one is written. */
+/* A short write is an error too: the line is cut back before the next one is written. The name of
+ * a file that is new is durable with its folder only. */
 static hilum_rc append(const char *path, int flags, mode_t mode, const char *text)
 {
     size_t n = strlen(text);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, mode);
     hilum_rc rc = HILUM_OK;
     struct stat st = {0};
-    if (fd < 0 || fstat(fd, &st) != 0 || write(fd, text, n) != (ssize_t)n || fsync(fd) != 0 ||
-        (st.st_size == 0 && !folder_sync(path)))
+    if (fd < 0 || fstat(fd, &st) != 0 || write(fd, text, n) != (ssize_t)n || fsync(fd) != 0)
         rc = hl_fail(HILUM_EIO, "write %s: %s", path, strerror(errno));
+    else if (st.st_size == 0)
+        rc = hl_parent_sync(path);
     if (fd >= 0)
         close(fd);
     return rc;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/dicom/uid.h"
 #include "core/store/recode.h"
 
@@ -678,28 +679,8 @@ static hilum_rc export_write(struct hl_outgoing *outgoing, int fd, const char *p
     return rc;
 }
 
-/* The new name, too, must survive a power loss. Asked for by the export of whole studies,
- * after which originals may be erased. */
-static hilum_rc parent_sync(const char *path)
-{
-    char parent[4096];
-    const char *slash = strrchr(path, '/');
-    snprintf(parent, sizeof parent, "%.*s", slash != NULL ? (int)(slash - path) : 1,
-             slash == NULL   ? "."
-             : slash == path ? "/"
-                             : path);
-    int fd = open(slash == path ? "/" : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) {
-        int number = errno;
-        if (fd >= 0)
-            close(fd);
-        return hl_fail(hl_rc_from_errno(number), "fsync %s: %s", parent, strerror(number));
-    }
-    close(fd);
-    return HILUM_OK;
-}
-
-/* PATH.part first: a file under its own name is always whole. */
+/* PATH.part first: a file under its own name is always whole. The new name, too, must survive a
+ * power loss: originals may be erased after an export. */
 hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t as_of,
                             const char *path)
 {
@@ -719,7 +700,7 @@ hilum_rc hl_outgoing_export(struct hl_store *store, int64_t instance_id, int64_t
     if (rc == HILUM_OK && rename(part, path) != 0)
         rc = hl_fail(hl_rc_from_errno(errno), "rename %s: %s", path, strerror(errno));
     if (rc == HILUM_OK)
-        rc = parent_sync(path);
+        rc = hl_parent_sync(path);
     else if (fd >= 0)
         unlink(part);
     hl_outgoing_close(outgoing);
