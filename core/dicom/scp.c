@@ -38,10 +38,11 @@ static const char *listen_address(const struct hl_node *entry)
     return entry->type == HL_NODE_TEXT ? entry->text : hl_node_text(entry, "address", NULL);
 }
 
-/* Listeners as the upper layer wants them; each tls is ours to unref. So that an audit row is
- * not in the way of an answer; see inquiry.c for what happens when they fall behind. */
-enum { AFTER_MAX = 2 }; /* the record has one writer anyway */
+/* So that an audit row is not in the way of an answer; see inquiry.c for what happens when they
+ * fall behind. The record has one writer anyway. */
+enum { AFTER_MAX = 2 };
 
+/* Listeners as the upper layer wants them; each tls is ours to unref. */
 struct listeners {
     struct hl_ul_listen *items;
     size_t n;

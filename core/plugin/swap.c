@@ -8,7 +8,7 @@
  * A swap step by step: the file is copied under the name of its contents (open.c) and opened,
  * checked and initialised beside the old version, unseen. Beside: it starts, hooks are exchanged
  * on the bus, gates turn under `registry`, the old version stands by. Handover, for what can
- * exist only once (a door, a device): the old one is drained first, then the new one starts.
+ * exist only once (a door, a device): the old one lets go first (let_go), then the new one starts.
  * Probation then compares errors; what fails is rolled back. Whatever fails before the gates turn
  * leaves everything as it was; a handover that fails begins the old version anew.
  *

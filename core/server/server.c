@@ -15,6 +15,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/pool.h"
 #include "core/dicom/dcmtk/dataset.h"
@@ -86,26 +87,14 @@ static hilum_rc open_data(struct hl_server *server)
     return HILUM_OK;
 }
 
-/* An fsync of the directory: a file that is durable itself is lost when its name is not. */
-static hilum_rc sync_dir(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int bad = fd < 0 || fsync(fd) != 0;
-    int number = errno;
-    if (fd >= 0)
-        close(fd);
-    return bad ? hl_fail(hl_rc_from_errno(number), "sync %s: %s", path, strerror(number))
-               : HILUM_OK;
-}
-
 /* What is in it, and its own entry one level up. That one may not be ours to read: then whoever made the folder
  * for us has to have seen to it. */
 static hilum_rc sync_data_dir(struct hl_server *server)
 {
     char above[4096];
     snprintf(above, sizeof above, "%s/..", server->options.data_dir);
-    (void)sync_dir(above);
-    return sync_dir(server->options.data_dir);
+    (void)hl_dir_sync(above);
+    return hl_dir_sync(server->options.data_dir);
 }
 
 /* The new file is in place before the old descriptor is closed, so no line meets a closed one.
@@ -149,8 +138,9 @@ static hilum_rc read_config(const struct hl_server *server, struct hl_faults *fa
     hilum_rc rc = hl_config_load(&server->options.paths, faults, out);
     if (*out)
         hl_roles_check(*out, faults);
-    if (rc == HILUM_OK && faults->count > before)
-        rc = hl_fail(HILUM_EINVAL, "%zu faults in the configuration", faults->count - before);
+    size_t n = faults->count - before;
+    if (*out && n > 0)
+        rc = hl_fail(HILUM_EINVAL, "%zu fault%s in the configuration", n, n == 1 ? "" : "s");
     return rc;
 }
 
@@ -702,9 +692,10 @@ static hilum_rc reload(struct hl_server *server, struct hl_faults *faults, struc
     /* Rules first: they are what most often has faults, and their load is all or nothing. */
     if (rc == HILUM_OK)
         rc = hl_script_load(server->script, config, server->options.rules_dir, false, faults);
-    const struct hl_record_options record = record_options(config);
-    if (rc == HILUM_OK)
+    if (rc == HILUM_OK) {
+        const struct hl_record_options record = record_options(config);
         rc = hl_record_configure(server->record, &record);
+    }
     if (rc == HILUM_OK)
         rc = hl_scp_reload(server->scp, config, notes);
     if (rc == HILUM_OK)
