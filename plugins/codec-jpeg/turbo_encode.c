@@ -1,20 +1,10 @@
 /* 8 bits with loss, encoded by libjpeg-turbo. SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <jpeglib.h>
 
 #include "jpeg.h"
+#include "jpeg_out.h"
 
 enum { QUALITY_DEFAULT = 90 };
-
-struct turbo {
-    struct jpeg_error_mgr errors; /* first: the library only knows this */
-    jmp_buf way_out;
-    char text[JMSG_LENGTH_MAX];
-};
 
 /* A frame on its way, and the stream it becomes. */
 struct coding {
@@ -24,23 +14,8 @@ struct coding {
     int quality;
     JSAMPLE *line;
     int32_t *values;
-    unsigned char *own, *bytes; /* bytes: own, unless the library had to make a larger one */
-    size_t n_own;
-    unsigned long n;
+    struct jpeg_out out;
 };
-
-static _Noreturn void fail(j_common_ptr info)
-{
-    struct turbo *turbo = (struct turbo *)(void *)info->err;
-    info->err->format_message(info, turbo->text);
-    longjmp(turbo->way_out, 1);
-}
-
-static void ignore(j_common_ptr info, int level)
-{
-    (void)info;
-    (void)level;
-}
 
 static J_COLOR_SPACE source_space(const struct hilum_frame *frame)
 {
@@ -96,12 +71,11 @@ static void get_line(const struct coding *coding, uint32_t row)
 }
 
 /* Left by longjmp() on errors: everything it changes is behind `coding`. */
-static bool run(struct coding *coding, struct jpeg_compress_struct *encoder, struct turbo *turbo)
+static bool run(struct coding *coding, struct jpeg_compress_struct *encoder)
 {
-    if (setjmp(turbo->way_out))
+    if (setjmp(coding->out.way_out))
         return false;
-    jpeg_create_compress(encoder);
-    jpeg_mem_dest(encoder, &coding->bytes, &coding->n);
+    jpeg_out_begin(&coding->out, encoder);
     set_up(encoder, coding);
     jpeg_start_compress(encoder, TRUE);
     while (encoder->next_scanline < encoder->image_height) {
@@ -113,37 +87,13 @@ static bool run(struct coding *coding, struct jpeg_compress_struct *encoder, str
     return true;
 }
 
-/* Room for the worst case, so that the library does not let it grow: what it had grown into is
- * lost, and our pointer stale, when it gives up in the middle. */
-static bool make_room(struct coding *coding)
-{
-    const struct hilum_frame *frame = coding->frame;
-    coding->n_own = ((size_t)frame->columns + 16) * ((size_t)frame->rows + 16) * frame->samples * 2;
-    coding->n_own += 65536;
-    coding->own = coding->bytes = malloc(coding->n_own);
-    return coding->own != NULL;
-}
-
-static void leave_larger(struct coding *coding)
-{
-    if (coding->bytes != coding->own)
-        free(coding->bytes);
-    coding->bytes = coding->own;
-    coding->n = coding->n_own;
-}
-
 /* A new encoder each time: one that failed is in no known state. */
 static hilum_rc encode_once(void *self, struct coding *coding)
 {
     struct jpeg_compress_struct encoder = {0};
-    struct turbo turbo = {0};
-    leave_larger(coding);
-    encoder.err = jpeg_std_error(&turbo.errors);
-    turbo.errors.error_exit = fail;
-    turbo.errors.emit_message = ignore;
-    bool is_done = run(coding, &encoder, &turbo);
+    bool is_done = run(coding, &encoder);
     jpeg_destroy_compress(&encoder);
-    return is_done ? HILUM_OK : codec_fail(self, HILUM_EUNSUP, "JPEG: %s", turbo.text);
+    return is_done ? HILUM_OK : codec_fail(self, HILUM_EUNSUP, "JPEG: %s", coding->out.why);
 }
 
 /* The best quality that is small enough, by halving. */
@@ -155,7 +105,7 @@ static hilum_rc encode_to_ratio(void *self, struct coding *coding, double ratio)
     while (!rc && low < high) {
         coding->quality = (low + high + 1) / 2;
         rc = encode_once(self, coding);
-        if ((double)coding->n <= most)
+        if ((double)coding->out.n <= most)
             low = coding->quality;
         else
             high = coding->quality - 1;
@@ -184,12 +134,12 @@ static hilum_rc photometric_of(void *self, const struct hilum_frame *frame, uint
 static hilum_rc encode_coding(void *self, struct coding *coding, const struct hilum_encode *wanted,
                               struct hilum_sink *out)
 {
-    if (!coding->line || !coding->values || !make_room(coding))
+    if (!coding->line || !coding->values || !coding->out.bytes)
         return codec_fail(self, HILUM_ENOMEM, "no memory for a frame as JPEG");
     coding->quality = wanted->quality ? (int)wanted->quality : QUALITY_DEFAULT;
     hilum_rc rc = wanted->ratio > 0 ? encode_to_ratio(self, coding, wanted->ratio)
                                     : encode_once(self, coding);
-    return rc ? rc : codec_write(out, coding->bytes, coding->n);
+    return rc ? rc : codec_write(out, coding->out.bytes, coding->out.n);
 }
 
 hilum_rc jpeg_turbo_encode(void *self, const struct hilum_frame *frame, const void *src,
@@ -204,12 +154,12 @@ hilum_rc jpeg_turbo_encode(void *self, const struct hilum_frame *frame, const vo
         return rc;
     coding.line = calloc(frame->columns, frame->samples);
     coding.values = calloc(frame->columns, sizeof *coding.values);
+    (void)jpeg_out_init(&coding.out);
     rc = encode_coding(self, &coding, wanted, out);
-    *written = rc ? 0 : coding.n;
+    *written = rc ? 0 : coding.out.n;
     *photometric = coding.photometric;
     free(coding.line);
     free(coding.values);
-    leave_larger(&coding);
-    free(coding.own);
+    jpeg_out_fini(&coding.out);
     return rc;
 }

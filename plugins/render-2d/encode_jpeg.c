@@ -2,69 +2,10 @@
 #include "render.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#include <jpeglib.h>
+#include "jpeg_out.h"
 
-#include <jerror.h>
-
-enum { LINES = 16, ROOM = 64 * 1024 }; /* lines handed over at once; bytes to begin with */
-
-/* The file as it grows. Ours, not jpeg_mem_dest(): what that one has grown into is lost, and our
- * pointer to it stale, when the library gives up in the middle. */
-struct file {
-    struct jpeg_destination_mgr base; /* first: the library only knows this */
-    unsigned char *bytes;
-    size_t n, room;
-};
-
-static void file_begin(j_compress_ptr jpeg)
-{
-    struct file *file = (struct file *)jpeg->dest;
-    file->base.next_output_byte = file->bytes;
-    file->base.free_in_buffer = file->room;
-}
-
-/* Called when it is full, all of it. */
-static boolean file_grow(j_compress_ptr jpeg)
-{
-    struct file *file = (struct file *)jpeg->dest;
-    unsigned char *larger = realloc(file->bytes, 2 * file->room);
-    if (larger == NULL)
-        ERREXIT1(jpeg, JERR_OUT_OF_MEMORY, 0);
-    file->bytes = larger;
-    file->base.next_output_byte = larger + file->room;
-    file->base.free_in_buffer = file->room;
-    file->room *= 2;
-    return TRUE;
-}
-
-static void file_end(j_compress_ptr jpeg)
-{
-    struct file *file = (struct file *)jpeg->dest;
-    file->n = file->room - file->base.free_in_buffer;
-}
-
-/* base is first: libjpeg hands back a pointer to it. */
-struct failure {
-    struct jpeg_error_mgr base;
-    jmp_buf back;
-    char why[JMSG_LENGTH_MAX];
-};
-
-static void fail(j_common_ptr common)
-{
-    struct failure *failure = (struct failure *)common->err;
-    common->err->format_message(common, failure->why);
-    longjmp(failure->back, 1);
-}
-
-static void say_nothing(j_common_ptr common)
-{
-    (void)common;
-}
+enum { LINES = 16 }; /* handed over at once */
 
 /* JFIF has whole dots a centimetre; what does not fit is not said. */
 static void density(struct jpeg_compress_struct *jpeg, const double spacing[2])
@@ -97,17 +38,14 @@ static void settings(struct jpeg_compress_struct *jpeg, const struct picture *pi
 
 /* longjmp comes back here: nothing between holds anything but what is static in memory. */
 static hilum_rc compress(const struct picture *picture, uint32_t quality,
-                         const struct labels *labels, struct file *file, struct failure *failure)
+                         const struct labels *labels, struct jpeg_out *file)
 {
-    struct jpeg_compress_struct jpeg = {.err = jpeg_std_error(&failure->base)};
-    failure->base.error_exit = fail;
-    failure->base.output_message = say_nothing;
-    jpeg_create_compress(&jpeg);
-    if (setjmp(failure->back) != 0) {
+    struct jpeg_compress_struct jpeg = {.err = NULL};
+    if (setjmp(file->way_out) != 0) {
         jpeg_destroy_compress(&jpeg);
         return HILUM_EINTERNAL;
     }
-    jpeg.dest = &file->base;
+    jpeg_out_begin(file, &jpeg);
     settings(&jpeg, picture, quality, labels->spacing);
     jpeg_start_compress(&jpeg, TRUE);
     if (labels->profile != NULL)
@@ -129,21 +67,14 @@ static hilum_rc compress(const struct picture *picture, uint32_t quality,
 hilum_rc encode_jpeg(const struct render *render, const struct picture *picture, uint32_t quality,
                      const struct labels *labels, struct hilum_sink *out)
 {
-    struct failure failure;
+    struct jpeg_out file;
     if (picture->depth != 8)
         return render_fail(render, HILUM_EUNSUP, "JPEG has 8 bits: ask for image/png");
-    struct file file = {.base = {.init_destination = file_begin,
-                                 .empty_output_buffer = file_grow,
-                                 .term_destination = file_end},
-                        .bytes = malloc(ROOM),
-                        .room = ROOM};
-    if (file.bytes == NULL)
+    if (!jpeg_out_init(&file))
         return render_fail(render, HILUM_ENOMEM, "no memory for a JPEG");
-    hilum_rc rc = compress(picture, quality, labels, &file, &failure);
-    if (rc != HILUM_OK)
-        rc = render_fail(render, rc, "JPEG: %s", failure.why);
-    else
-        rc = out->write(out->ctx, file.bytes, file.n);
-    free(file.bytes);
+    hilum_rc rc = compress(picture, quality, labels, &file);
+    rc = rc != HILUM_OK ? render_fail(render, rc, "JPEG: %s", file.why)
+                        : out->write(out->ctx, file.bytes, file.n);
+    jpeg_out_fini(&file);
     return rc;
 }
