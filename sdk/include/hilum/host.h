@@ -91,9 +91,9 @@ struct hilum_host {
      * or attribute. A field that is not the event's own is read as a DICOM keyword of the instance. */
     hilum_rc (*event_text)(hilum_event *event, const char *field, const char **utf8);
     hilum_rc (*event_int)(hilum_event *event, const char *field, int64_t *value);
-    /* TRANSFORM only: sets an attribute of the instance. HILUM_EDENIED: a UID or SOP class. */
+    /* TRANSFORM only: sets an attribute of the instance. HILUM_EDENIED: a UID, pixels, a sequence; HILUM_EINVAL: no such attribute or value of it. */
     hilum_rc (*event_set)(hilum_event *event, const char *keyword, const char *utf8);
-    /* Appends a verb to the event's plan; arguments as a JSON object. Discarded if the hook fails. */
+    /* Appends a verb to the event's plan; arguments as a JSON object. HILUM_ENOMEM: beyond 128 of an event. Discarded if the hook fails. */
     hilum_rc (*event_plan)(hilum_event *event, const char *verb, const char *arguments_json);
     /* The reason that goes with REJECT, DEFER, HOLD, DISCARD. */
     void (*event_reason)(hilum_event *event, const char *utf8);
