@@ -112,13 +112,14 @@ struct hl_wire_head {
     int32_t rc; /* of a reply; level of a log line */
 };
 
-/* A message being written or read. `bad`: it was too long, or ended before what was read from it. */
+/* A message being written or read, one after the other. `bad`: it was too long, or ended before what
+ * was read from it. `crowded_until_ns` outlives messages: until then (monotonic clock) nobody waits
+ * awake for the next, since others want the processor. */
 struct hl_wire {
+    int64_t crowded_until_ns;
     size_t len, at;
     bool bad;
     _Alignas(8) unsigned char bytes[HL_WIRE_MAX];
-    int64_t
-        crowded_until_ns; /* monotonic; until then nobody waits awake: others want the processor */
 };
 
 /* ---- writing ---- */
