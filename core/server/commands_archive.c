@@ -228,8 +228,12 @@ static hilum_rc export_audit(const struct export *export, bool is_as_received)
 static bool is_within(const char *path, const char *dir)
 {
     char parent[PATH_MAX], real[PATH_MAX], real_dir[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    snprintf(parent, sizeof parent, "%.*s", slash > path ? (int)(slash - path) : 1, path);
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--; /* mkdir does not mind them */
+    while (end > 1 && path[end - 1] != '/')
+        end--;
+    snprintf(parent, sizeof parent, "%.*s", (int)end, path);
     if (!dir || !realpath(dir, real_dir) || !realpath(parent, real))
         return false; /* what is not there cannot be written to either */
     size_t n = strlen(real_dir);

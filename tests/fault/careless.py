@@ -55,7 +55,8 @@ def imports(server, work):
     for name in ("pipe", "socket", "broken", "zero"):
         refused(server, "import", f"{folder}/{name}", why="expected a file or a folder")
     refused(server, "import", "", why="expected a path, found nothing", cwd=folder)
-    for where in (f"{server.data}/objects/mine", f"{server.data}/../{os.path.basename(server.data)}/mine", f"{work}/site/rules/mine.lua"):
+    for where in (f"{server.data}/objects/mine", f"{server.data}/../{os.path.basename(server.data)}/mine", f"{work}/site/rules/mine.lua",
+                  f"{server.data}/mine//"):
         refused(server, "export", "1.2.96", where, why="outside the data directory")
         refused(server, "audit", "export", where, why="outside the data directory")
     refused(server, "export", "1.2.96", "", why="expected a path, found nothing")
