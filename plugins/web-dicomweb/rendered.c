@@ -48,10 +48,9 @@ void web_picture_fini(struct web_picture *picture)
     *picture = (struct web_picture){NULL, 0, 0};
 }
 
-/* The frame that stands for all (PS3.3 C.7.6.6), or the one in the middle.
- * RepresentativeFrameNumber counts from 1; a number out of range is met in practice and means
+/* RepresentativeFrameNumber counts from 1; a number out of range is met in practice and means
  * nothing. */
-static uint32_t representative(const struct hilum_source *source)
+uint32_t web_representative(const struct hilum_source *source)
 {
     const char *named = source->text(source->ctx, 0, "RepresentativeFrameNumber");
     unsigned long number = named != NULL ? strtoul(named, NULL, 10) : 0;
@@ -104,7 +103,7 @@ hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_sourc
     struct hilum_sink sink = {.size = sizeof sink, .write = web_picture_write, .ctx = out};
     if (frame > source->n_slices)
         return web->host->fail(web->self, HILUM_ENOTFOUND, "the instance has fewer frames");
-    view.slice = frame > 0 ? (uint32_t)frame - 1 : representative(source);
+    view.slice = frame > 0 ? (uint32_t)frame - 1 : web_representative(source);
     hilum_rc rc = HILUM_OK;
     if (wanted->region_in != WEB_NO_REGION)
         rc = region_place(web, wanted, source, view.slice, &region);

@@ -246,7 +246,7 @@ static hilum_rc draw_both(const struct web_call *call, const struct hilum_source
     both.table.read_reduced = NULL;
     both.table.ctx = &both;
     return web_picture_draw_source(call->web, &both.table, view,
-                                   frame > 0 ? frame : source->n_slices / 2 + 1, out);
+                                   frame > 0 ? frame : web_representative(source) + 1, out);
 }
 
 /* ---- the picture ---- */

@@ -362,6 +362,8 @@ uint64_t web_drawing_begin(struct web_drawing *drawing, const struct hilum_sourc
                            const struct hilum_view *view);
 void web_drawing_end(struct web_drawing *drawing, uint64_t bytes);
 
+/* The slice, from 0, that stands for all (PS3.3 C.7.6.6), or the one in the middle. */
+uint32_t web_representative(const struct hilum_source *source);
 /* Draws a frame (from 1; 0: the one that stands for all) of a source. */
 hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_source *source,
                                  const struct web_view *wanted, uint64_t frame,

@@ -264,6 +264,18 @@ def blended():
         check("what depends on other objects has no tag", answer.headers["ETag"] is None, answer.headers["ETag"])
     one = picture(url.replace("2.25.9003", "2.25.9001").replace("2.25.91133", "2.25.91130"))
     check("the lower one by itself is grey", one.shape[2] == 1)
+    # Of several frames the one that stands for all (PS3.3 C.7.6.6), as without a state.
+    film, veil = image(136, below), image(137, numpy.zeros((64, 64), numpy.uint8))
+    film.NumberOfFrames, film.RepresentativeFrameNumber = 3, 3
+    film.PixelData = below.tobytes() * 2 + (below // 2).tobytes()
+    stored(film)
+    stored(veil)
+    parts = [part(veil, "SUPERIMPOSED", SoftcopyVOILUTSequence=window), part(film, "UNDERLYING", SoftcopyVOILUTSequence=half)]
+    shown = palette(of_class(state(138, film, BlendingSequence=Sequence(parts), RelativeOpacity=0.25), BLENDING), HOT)
+    del shown.ReferencedSeriesSequence, shown.PresentationLUTShape
+    found = picture(stored(shown))
+    grey = (50 - 100) / 400 + 0.5
+    check("of several frames the representative one", near(found, numpy.full(3, grey * 255) * 0.75 + HOT[0] * 0.25), str(found[0, 0]))
     d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = "2.25.91134"
     stray = image(135, above, ImagePositionPatient=[0, 0, 5], PixelSpacing=[2, 2], ImageOrientationPatient=[1, 0, 0, 0, 1, 0], FrameOfReferenceUID="2.25.9010")
     stored(stray)
