@@ -25,13 +25,15 @@ static const char dropped_mark[8] = "HLDROP1";
 
 /* First block of a segment, and of each record. Host byte order: a segment never leaves its
  * machine. Lengths and offsets are of the bytes alone, without head and padding. */
-struct head { /* at most INTAKE_HEAD bytes */
+struct head {
     char magic[8];
     uint64_t generation, length;
     int64_t mtime_ns;
     char key[FS_KEY_MAX + 8];
     uint64_t check; /* last: of all before */
 };
+_Static_assert(sizeof(struct head) + sizeof dropped_mark <= INTAKE_HEAD,
+               "both lie before the note");
 
 /* Its own function so that the plugin needs no library; the bytes themselves have the host's
  * digest. */

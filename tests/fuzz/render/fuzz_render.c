@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { LINES_MAX = 200, TEXT_MAX = 16384, SIDE = 200, ROOM = 1 << 20 };
+enum { LINES_MAX = 200, TEXT_MAX = 16384, SIDE = 200, ROOM = 1 << 20, SLICES = 3 };
 
 struct line {
     const char *name, *value;
@@ -97,14 +97,14 @@ static const char *last_part(const char *path)
 
 static bool is_state(uint32_t i)
 {
-    return i >= 3;
+    return i >= SLICES;
 }
 
 static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
 {
     const struct input *in = ctx;
     uint32_t size = out->size;
-    if (i >= 3)
+    if (is_state(i))
         return HILUM_EINVAL;
     *out = (struct hilum_slice){.size = size,
                                 .frame_number = i + 1,
@@ -133,7 +133,7 @@ static void fill(const struct input *in, uint8_t *to, uint64_t n)
 static hilum_rc read_frame_of(void *ctx, uint32_t i, void *dst, uint64_t n)
 {
     const struct input *in = ctx;
-    if (i >= 3 || n != hilum_frame_bytes(&in->frame))
+    if (is_state(i) || n != hilum_frame_bytes(&in->frame))
         abort(); /* the renderer asked for what it was not told of */
     fill(in, dst, n);
     return HILUM_OK;
@@ -145,7 +145,7 @@ static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, 
     struct hilum_frame frame = in->frame;
     frame.columns = (frame.columns + (1u << reduce) - 1) >> reduce;
     frame.rows = (frame.rows + (1u << reduce) - 1) >> reduce;
-    if (i >= 3 || reduce > 5 || n != hilum_frame_bytes(&frame))
+    if (is_state(i) || reduce > 5 || n != hilum_frame_bytes(&frame))
         abort();
     fill(in, dst, n);
     return number_of(in, "unreducible", 0, 1) ? HILUM_EUNSUP : HILUM_OK;
@@ -214,7 +214,7 @@ static void draw(struct input *in, const struct hilum_source *source)
     const struct hilum_view view = {.size = sizeof view,
                                     .width = number_of(in, "width", 0, 300),
                                     .height = number_of(in, "height", 0, 300),
-                                    .slice = number_of(in, "slice", 0, 2),
+                                    .slice = number_of(in, "slice", 0, SLICES - 1),
                                     .media_type = types[number_of(in, "media", 1, 3)],
                                     .parameters = value_of(in, "parameters", false),
                                     .window = number_of(in, "window", 0, 65535),
@@ -234,7 +234,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_lines(&in, data, size);
     read_frame(&in);
     const struct hilum_source source = {.size = sizeof source,
-                                        .n_slices = 3,
+                                        .n_slices = SLICES,
                                         .study_uid = "1",
                                         .series_uid = "1.2",
                                         .modality = "OT",
