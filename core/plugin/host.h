@@ -215,6 +215,9 @@ bool hl_tasks_wait(struct hilum_self *plugin, uint32_t ms);
 /* swap.c: a call of a plugin on probation has been counted; an event about a plugin, if anybody keeps a journal. */
 void hl_swap_counted(struct hilum_self *plugin);
 void hl_plugin_tell(const struct hilum_self *plugin, const char *event, const char *what);
+/* "restart", "beside" or "handover": how a newer version that says the same would take its place. What it provides counts
+ * beside what its descriptor says. Of a plugin that has one; with `registry` read-locked. */
+const char *hl_swap_word(const struct hilum_self *plugin);
 /* registry.c: those among whom a name must be the only one: all plugins, with `plugin` in the place of what it
  * replaces, or last. NULL: past the end. */
 struct hilum_self *hl_peer(struct hilum_self *plugin, size_t i);

@@ -61,7 +61,6 @@ static void list_plugin(const struct hilum_self *plugin, struct hl_buf *json)
 {
     static const char *const states[] = {"skipped", "opened",  "ready",
                                          "running", "stopped", "disabled"};
-    static const char *const swaps[] = {"restart", "beside", "handover"};
     hl_buf_text(json, "{\"id\":");
     hl_buf_json_string(json, plugin->id);
     text(json, "state", states[atomic_load(&plugin->state)]);
@@ -76,8 +75,7 @@ static void list_plugin(const struct hilum_self *plugin, struct hl_buf *json)
         text(json, "version", plugin->plugin->version);
         text(json, "vendor", plugin->plugin->vendor);
         text(json, "licence", plugin->plugin->licence);
-        if (plugin->plugin->swap <= HILUM_SWAP_HANDOVER)
-            text(json, "swap", swaps[plugin->plugin->swap]);
+        text(json, "swap", hl_swap_word(plugin));
         if (atomic_load(&plugin->on_probation))
             hl_buf_text(json, ",\"on_probation\":true");
         list_provides(plugin, json);

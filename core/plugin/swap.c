@@ -40,6 +40,16 @@ enum {
 
 /* ---- what may be replaced ---- */
 
+/* The first thing it provides that cannot change under those who hold it; NULL: none. */
+static const struct capability *held(const struct hilum_self *plugin, bool by_handover)
+{
+    const struct capability *c = plugin->caps;
+    /* An answer of a route may still be on its way when its call has returned. */
+    while (c && hl_shim_has(c->cap->kind) && (c->cap->kind != HILUM_CAP_ROUTE || by_handover))
+        c = c->next;
+    return c;
+}
+
 /* What cannot change under those who hold it: doors, kinds without a shim, routes. by_handover: it will have been drained
  * first, so that its doors are closed and its answers out. */
 static hilum_rc check_held(const struct hilum_self *plugin, bool by_handover)
@@ -48,14 +58,22 @@ static hilum_rc check_held(const struct hilum_self *plugin, bool by_handover)
         return hl_fail(HILUM_EUNSUP,
                        "plugin %s holds connections of its own; it changes by a restart",
                        plugin->id);
-    for (const struct capability *c = plugin->caps; c; c = c->next)
-        /* An answer of a route may still be on its way when its call has returned. */
-        if (!hl_shim_has(c->cap->kind) || (c->cap->kind == HILUM_CAP_ROUTE && !by_handover))
-            return hl_fail(HILUM_EUNSUP,
-                           "plugin %s provides a %s, which others hold while the server runs; it "
-                           "changes by a restart",
-                           plugin->id, hl_cap_kind_name(c->cap->kind));
-    return HILUM_OK;
+    const struct capability *c = held(plugin, by_handover);
+    return c ? hl_fail(HILUM_EUNSUP,
+                       "plugin %s provides a %s, which others hold while the server runs; it "
+                       "changes by a restart",
+                       plugin->id, hl_cap_kind_name(c->cap->kind))
+             : HILUM_OK;
+}
+
+const char *hl_swap_word(const struct hilum_self *plugin)
+{
+    bool by_handover = plugin->plugin->swap == HILUM_SWAP_HANDOVER;
+    if (by_handover ? held(plugin, true) != NULL
+                    : plugin->plugin->swap != HILUM_SWAP_BESIDE || hl_plugin_is_door(plugin) ||
+                          held(plugin, false) != NULL)
+        return "restart";
+    return by_handover ? "handover" : "beside";
 }
 
 static hilum_rc check_swap_word(const struct hilum_plugin *p)

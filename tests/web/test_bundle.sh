@@ -50,6 +50,10 @@ for path in none.js sub sub/ .hidden link.txt up/secret.txt ../secret.txt %2e%2e
     check "no $path" [ "$code" = 404 -o "$code" = 400 ]
     check "nothing of it" sh -c "! grep -q 'secret\|hidden' '$work/body'"
 done
+by() { "$build/bin/hilum" --data "$work/server/data" --json plugin list "$1" | grep -o '"swap": *"[a-z]*"' | sed 's/.*"\([a-z]*\)"$/\1/'; }
+equal "pages change by" restart "$(by web-shell)" # what a route answers may be under way, whatever its descriptor says
+equal "the web face by" handover "$(by http)"
+equal "queries" beside "$(by dicom-query)"
 equal "no posting" 405 "$(status -X POST "$url/shell/sub/deep.css")"
 check "it stops" stop_server
 report
