@@ -143,17 +143,14 @@ static bool fits_syntax(struct check *check, const struct hl_option *option, str
     return n <= 64 && (is_uid || is_word);
 }
 
-/* Either case: it is pasted from openssl, browsers and vendors' sheets. */
 static bool fits_time(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
     (void)check, (void)option;
-    const char *p = node->text;
-    bool has_form = strlen(p) == 5 && p[2] == ':' && isdigit((unsigned char)p[0]) &&
-                    isdigit((unsigned char)p[1]) && isdigit((unsigned char)p[3]) &&
-                    isdigit((unsigned char)p[4]);
-    return *p == '\0' || (has_form && atoi(p) < 24 && atoi(p + 3) < 60);
+    int ignored;
+    return hl_parse_day_minute(node->text, &ignored) == HILUM_OK;
 }
 
+/* Either case: it is pasted from openssl, browsers and vendors' sheets. */
 static bool fits_sha256(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
     (void)check, (void)option;

@@ -110,6 +110,8 @@ uint64_t hl_node_bytes(const struct hl_node *group, const char *key, uint64_t ot
  * INT64_MAX, milliseconds HL_MS_MAX. *out is written on success only. */
 hilum_rc hl_parse_bytes(const char *text, uint64_t *out);
 hilum_rc hl_parse_ms(const char *text, int64_t *out);
+/* "02:30" as minutes of the day, local; "" and NULL: none, -1. HILUM_EINVAL. */
+hilum_rc hl_parse_day_minute(const char *text, int *out);
 /* A duration (0 or more) in the largest unit that shows it whole, "24h" as "1d". Returns `out`. */
 char *hl_ms_text(int64_t ms, char *out, size_t size);
 

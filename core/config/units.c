@@ -88,6 +88,29 @@ char *hl_ms_text(int64_t ms, char *out, size_t size)
     return out;
 }
 
+/* Two digits below `limit`; -1: none such. */
+static int two_digits(const char *p, int limit)
+{
+    if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
+        return -1;
+    int value = (p[0] - '0') * 10 + (p[1] - '0');
+    return value < limit ? value : -1;
+}
+
+hilum_rc hl_parse_day_minute(const char *text, int *out)
+{
+    *out = -1;
+    if (text == NULL || *text == '\0')
+        return HILUM_OK;
+    bool has_form = strlen(text) == 5 && text[2] == ':';
+    int hour = has_form ? two_digits(text, 24) : -1,
+        minute = has_form ? two_digits(text + 3, 60) : -1;
+    if (hour < 0 || minute < 0)
+        return hl_fail(HILUM_EINVAL, "\"%s\": expected a time of day like \"02:30\"", text);
+    *out = hour * 60 + minute;
+    return HILUM_OK;
+}
+
 /* Longer words than this are not compared. */
 enum { WORD = 64 };
 

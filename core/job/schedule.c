@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "core/base/clock.h"
@@ -14,30 +13,6 @@
 
 enum { DAY_MINUTES = 24 * 60 };
 static const int64_t second_us = 1000000, day_us = INT64_C(86400) * 1000000;
-
-/* Two digits below `limit`; -1: none such. */
-static int two_digits(const char *p, int limit)
-{
-    if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
-        return -1;
-    int value = (p[0] - '0') * 10 + (p[1] - '0');
-    return value < limit ? value : -1;
-}
-
-/* "" and NULL: no time of day, -1. */
-hilum_rc hl_schedule_parse(const char *text, int *at_minute)
-{
-    *at_minute = -1;
-    if (text == NULL || *text == '\0')
-        return HILUM_OK;
-    bool has_form = strlen(text) == 5 && text[2] == ':';
-    int hour = has_form ? two_digits(text, 24) : -1,
-        minute = has_form ? two_digits(text + 3, 60) : -1;
-    if (hour < 0 || minute < 0)
-        return hl_fail(HILUM_EINVAL, "\"%s\": expected a time of day like \"02:30\"", text);
-    *at_minute = hour * 60 + minute;
-    return HILUM_OK;
-}
 
 /* The time of day on the day of `now`, or `days` later: mktime knows when clocks are changed. */
 static int64_t at_day(int64_t now_us, int days, int minute)

@@ -11,8 +11,6 @@ struct hl_schedule {
     int at_minute; /* of the local day, for what comes every so many days; -1: counted from the last time */
 };
 
-/* "02:30" as minutes of the day; "" is -1. HILUM_EINVAL. */
-hilum_rc hl_schedule_parse(const char *text, int *at_minute);
 /* The first time after `now_us`; `last_us` is when it was due last, 0 if never. Microseconds since 1970; any thread. */
 int64_t hl_schedule_next(const struct hl_schedule *schedule, int64_t last_us, int64_t now_us);
 /* Fires what is due; to be called every second or so. A schedule that is new waits for its first time; one that was missed

@@ -64,7 +64,7 @@ static hilum_rc schedules(struct hl_server *server, const struct hl_config *conf
                                        .every_ms = hl_node_ms(node, "every", 86400000)};
         if (!hl_node_bool(node, "enabled", true))
             continue;
-        rc = hl_schedule_parse(hl_node_text(node, "at", ""), &schedule.at_minute);
+        rc = hl_parse_day_minute(hl_node_text(node, "at", ""), &schedule.at_minute);
         if (rc == HILUM_OK)
             rc = hl_schedules_tick(server->record, &schedule, 1, hl_now_us());
         rc = rc == HILUM_OK ? rc : hl_fail_in(rc, "schedule %s", schedule.name);

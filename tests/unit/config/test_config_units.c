@@ -71,6 +71,22 @@ static void durations__are_shown_in_their_largest_unit(void **state)
         assert_string_equal(hl_ms_text(cases[i].ms, text, sizeof text), cases[i].text);
 }
 
+static void times_of_day__are_two_digits_each(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"24:00", "02:60", "2:30",     "02:3",
+                                      "0230",  "+2:30", "2 o'clock"};
+    int minute = 0;
+    assert_int_equal(hl_parse_day_minute("02:30", &minute), HILUM_OK);
+    assert_int_equal(minute, 150);
+    assert_int_equal(hl_parse_day_minute("23:59", &minute), HILUM_OK);
+    assert_int_equal(minute, 1439);
+    assert_int_equal(hl_parse_day_minute("", &minute), HILUM_OK);
+    assert_int_equal(minute, -1);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(hl_parse_day_minute(bad[i], &minute), HILUM_EINVAL);
+}
+
 static void nearest__is_found_within_reason_only(void **state)
 {
     (void)state;
@@ -99,6 +115,7 @@ int main(void)
         cmocka_unit_test(sizes__are_binary_and_need_an_exact_unit),
         cmocka_unit_test(durations__need_a_unit_except_zero),
         cmocka_unit_test(durations__are_shown_in_their_largest_unit),
+        cmocka_unit_test(times_of_day__are_two_digits_each),
         cmocka_unit_test(nearest__is_found_within_reason_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
