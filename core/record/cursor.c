@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/base/hex.h"
 #include "core/record/find.h"
 
 /* The first page is short: the first answers should leave early, and many ask for few.
@@ -103,22 +104,11 @@ static void hex_add(struct hl_buf *out, const char *text, size_t n)
         hl_buf_printf(out, "%02x", (unsigned char)text[i]);
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool hex_read(struct hl_arena *arena, const char *hex, size_t n, struct hilum_value *out)
 {
     char *text = hl_arena_alloc(arena, n / 2 + 1);
-    if (!text || n % 2)
+    if (!text || n % 2 || !hl_hex_read(hex, n / 2, text))
         return false;
-    for (size_t i = 0; i < n / 2; i++) {
-        int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        text[i] = (char)(high * 16 + low);
-    }
     *out = (struct hilum_value){.type = HILUM_DB_TEXT, .bytes = text, .n = n / 2};
     return true;
 }

@@ -13,6 +13,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/hex.h"
 #include "core/record/record_private.h"
 #include "hilum/catalog.h"
 
@@ -316,8 +317,7 @@ static hilum_rc restored_add(struct batch *batch, struct hl_session *session,
         rc = restored_write(batch, session, row, &was);
     else if (rc == HILUM_OK && known != 0) {
         rc = hl_known_read(session, known, &current);
-        for (size_t i = 0; i < 16; i++)
-            snprintf(digest + 2 * i, 3, "%02x", row->digest_received[i]);
+        hl_hex(row->digest_received, sizeof row->digest_received, digest);
         row->outcome = HL_OUTCOME_EXISTS;
         row->is_history = true;
         row->held_reason = "other content under a known SOP Instance UID, found by a rebuild";

@@ -18,6 +18,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/hex.h"
 #include "core/record/record_private.h"
 #include "core/record/restore.h"
 
@@ -232,10 +233,8 @@ static hilum_rc done_write(struct hl_session *session, int kind, const char *nam
 /* Anything but 32 digits leaves zeros, which no digest equals. */
 static void digest_read(const char *hex, uint8_t out[16])
 {
-    for (size_t i = 0; i < 16 && strlen(hex) == 32; i++) {
-        const char byte[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
-        out[i] = (uint8_t)strtoul(byte, NULL, 16);
-    }
+    if (strlen(hex) == 32)
+        (void)hl_hex_read(hex, 16, out);
 }
 
 /* The saved line of an object that is found in a store; out->line NULL: none, and the object

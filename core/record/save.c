@@ -19,6 +19,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/hex.h"
 #include "core/base/log.h"
 #include "core/record/record_private.h"
 
@@ -467,8 +468,7 @@ static void name_make(char out[17])
         int64_t now = hl_now_us();
         memcpy(random, &now, sizeof random);
     }
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(out + 2 * i, 3, "%02x", random[i]);
+    hl_hex(random, sizeof random, out);
 }
 
 /* At start, before any other thread uses the record. The name made here tells lines of this

@@ -11,17 +11,11 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/hex.h"
 #include "core/record/record_private.h"
 #include "hilum/catalog.h"
 
 enum { GONE = 2, EARLIER = 3, LIST_MAX = 10000 };
-
-/* Digests as people and JSON see them. */
-static void hex_of(const uint8_t digest[16], char out[33])
-{
-    for (size_t i = 0; i < 16; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
-}
 
 static void text_copy(struct hl_stmt *stmt, unsigned i, char out[65])
 {
@@ -58,7 +52,7 @@ hilum_rc hl_known_read(struct hl_session *session, int64_t id, struct hl_known *
         text_copy(stmt, 9, out->series_uid);
         text_copy(stmt, 10, out->study_uid);
         hl_stmt_blob(stmt, 11, digest, sizeof digest);
-        hex_of(digest, out->digest);
+        hl_hex(digest, sizeof digest, out->digest);
     }
     hl_stmt_done(stmt);
     if (rc == 0)
@@ -190,7 +184,7 @@ static hilum_rc supersede_audit(struct hl_session *session, const struct hl_know
     struct hl_buf before = {0}, after = {0};
     char digest[33];
     const char *sop = hl_attrs_text(row->attrs, HL_SOP_INSTANCE_UID);
-    hex_of(row->digest_received, digest);
+    hl_hex(row->digest_received, sizeof row->digest_received, digest);
     content_json(&before, sop, known->digest, known->bytes, known->received_us);
     content_json(&after, sop, digest, (int64_t)row->location.length, hl_now_us());
     hilum_rc rc = hl_audit_add(
@@ -259,7 +253,7 @@ static hilum_rc version_json(struct hl_stmt *stmt, void *unused, struct hl_buf *
     uint8_t digest[16];
     char when[32], hex[33];
     hl_stmt_blob(stmt, 6, digest, sizeof digest);
-    hex_of(digest, hex);
+    hl_hex(digest, sizeof digest, hex);
     hl_buf_text(json, "{\"SOPInstanceUID\":");
     hl_buf_json_string(json, hl_stmt_text(stmt, 0));
     hl_buf_printf(

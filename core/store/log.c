@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/base/hex.h"
 #include "core/base/log.h"
 
 /* It came from a backup: rows of then, objects and log of now. Nothing may overwrite what only the log knows. */
@@ -125,13 +126,11 @@ static hilum_rc writing_end(struct writing *writing, hilum_rc rc)
     const struct hl_store_provider *provider = writing->provider;
     const struct hilum_store *table = provider->table;
     uint8_t digest[16];
-    char end[96] = "";
+    char end[96] = "", hex[33];
     if (rc == HILUM_OK) {
         hl_digest_final(writing->hash, digest);
-        int n = snprintf(end, sizeof end, HL_LOG_END "%" PRIu64 ",\"d\":\"", writing->bytes);
-        for (size_t i = 0; i < 16; i++)
-            n += snprintf(end + n, sizeof end - (size_t)n, "%02x", digest[i]);
-        snprintf(end + n, sizeof end - (size_t)n, "\"}\n");
+        hl_hex(digest, sizeof digest, hex);
+        snprintf(end, sizeof end, HL_LOG_END "%" PRIu64 ",\"d\":\"%s\"}\n", writing->bytes, hex);
         rc = table->append(provider->instance, writing->txn, end, strlen(end));
     }
     if (rc == HILUM_OK)

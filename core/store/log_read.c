@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/base/hex.h"
 #include "core/base/log.h"
 
 static const char DIGEST[] = ",\"d\":\"";
@@ -53,8 +54,8 @@ static hilum_rc digest_check(const struct reading *reading)
     char hex[33] = "";
     hilum_rc rc =
         hl_digest_object(reading->key->provider, reading->key->key, 0, reading->end, digest);
-    for (size_t i = 0; i < 16 && rc == HILUM_OK; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    if (rc == HILUM_OK)
+        hl_hex(digest, sizeof digest, hex);
     if (rc == HILUM_OK && strcmp(hex, reading->hex) != 0)
         rc = hl_fail(HILUM_ECORRUPT, "%s: digest differs", reading->key->key);
     return rc;

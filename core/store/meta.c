@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "core/base/clock.h"
+#include "core/base/hex.h"
 #include "core/dicom/uid.h"
 
 /* Little endian, as file meta information always is. */
@@ -93,8 +94,7 @@ void hl_key_make(char out[201])
         int64_t ns = hl_mono_ns(); /* never seen; begin refuses a key that is taken */
         memcpy(random, &ns, sizeof ns);
     }
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(hex + 2 * i, 3, "%02x", random[i]);
+    hl_hex(random, sizeof random, hex);
     strftime(minute, sizeof minute, "%Y/%m/%d/%H%M", &tm);
     snprintf(out, 201, "%s/%05d-%s.dcm", minute, (int)(now_us / 1000 % 60000), hex);
 }

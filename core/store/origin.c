@@ -6,9 +6,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/origin.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "core/base/hex.h"
 
 static void text_add(struct hl_buf *out, const char *name, const char *text)
 {
@@ -22,8 +22,8 @@ void hl_origin_write(const struct hl_ingest_source *source, const uint8_t *diges
                      struct hl_buf *out)
 {
     char hex[33] = "";
-    for (size_t i = 0; digest_received != NULL && i < 16; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest_received[i]);
+    if (digest_received != NULL)
+        hl_hex(digest_received, 16, hex);
     text_add(out, "peer", source->peer);
     text_add(out, "calling", source->calling_aet);
     text_add(out, "called", source->called_aet);
@@ -51,11 +51,5 @@ const char *hl_origin_text(const json_t *origin, const char *name)
 bool hl_origin_digest(const json_t *origin, uint8_t out[16])
 {
     const char *hex = hl_origin_text(origin, "received");
-    if (strlen(hex) != 32 || strspn(hex, "0123456789abcdef") != 32)
-        return false;
-    for (size_t i = 0; i < 16; i++) {
-        const char byte[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
-        out[i] = (uint8_t)strtoul(byte, NULL, 16);
-    }
-    return true;
+    return strlen(hex) == 32 && hl_hex_read(hex, 16, out);
 }
