@@ -13,7 +13,7 @@
 
 #include "core/base/error.h"
 
-enum { MAX_PLAN_STEPS = HL_EVENT_PLAN_MAX, MAX_ATTRIBUTE_BYTES = 64 * 1024 };
+enum { MAX_ATTRIBUTE_BYTES = 64 * 1024 };
 
 /* FNV-1a: names are short and few, and the same value is computed once per `where` at load time. */
 uint32_t hl_event_hash(const char *text, size_t n)
@@ -310,8 +310,9 @@ hilum_rc hl_event_plan(hilum_event *event, const char *verb, const char *argumen
     json_error_t error = {0};
     if (!event->rule)
         return hl_fail(HILUM_EDENIED, "verb %s: a plan is made by a running hook only", verb);
-    if (event->n_plan >= MAX_PLAN_STEPS)
-        return hl_fail(HILUM_ENOMEM, "verb %s: a plan has at most %d steps", verb, MAX_PLAN_STEPS);
+    if (event->n_plan >= HL_EVENT_PLAN_MAX)
+        return hl_fail(HILUM_ENOMEM, "verb %s: a plan has at most %d steps", verb,
+                       HL_EVENT_PLAN_MAX);
     if (!is_json_object(arguments_json, &error))
         return hl_fail(HILUM_EINVAL, "verb %s: arguments are not a JSON object (%s)", verb,
                        error.text);

@@ -158,10 +158,10 @@ hilum_rc hl_record_explain_study(struct hl_record *record, const char *which, st
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
 
+/* Sums are kept, the rest is counted along partial indexes of what waits: `status` and
+ * /metrics are asked often. */
 static const struct {
     const char *name, *sql;
-    /* Sums are kept, the rest is counted along partial indexes of what waits: `status` and
-     * /metrics are asked often. */
 } counts[] = {
     {"patients", "SELECT patients FROM totals"},
     {"studies", "SELECT studies FROM totals"},

@@ -239,10 +239,7 @@ static hilum_rc schedule_write(struct hl_session *session, void *arg)
     int64_t id = 0;
     const struct hl_entry entry = {
         .event = "schedule.due", .study_uid = "", .fields = schedule->fields};
-    hilum_rc rc = hl_session_run(session,
-                                 "INSERT INTO kv VALUES ('schedule', ?1, ?2) ON CONFLICT (space, "
-                                 "name) DO UPDATE SET value = excluded.value",
-                                 "tt", schedule->name, schedule->value);
+    hilum_rc rc = hl_kv_write(session, "schedule", schedule->name, schedule->value);
     return rc == HILUM_OK && schedule->fields
                ? hl_journal_add(schedule->record, session, &entry, &id)
                : rc;

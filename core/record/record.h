@@ -274,8 +274,8 @@ hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_loc
  * page of answers but no session: it may be kept for as long as a peer takes to read. */
 hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_query *query,
                         const struct hl_filter *filter, hilum_cursor **out);
-/* 1: an answer is there, whose values are borrowed until the next call; 0: there are no more. */
-hilum_rc hl_cursor_next(hilum_cursor *cursor); /* 1, 0, negative */
+/* 1: an answer is there, whose values are borrowed until the next call; 0: there are no more; negative: an error. */
+hilum_rc hl_cursor_next(hilum_cursor *cursor);
 /* NULL: not asked for or not kept; "": kept and empty. */
 const char *hl_cursor_value(hilum_cursor *cursor, uint32_t tag);
 /* Where the cursor stands, for `after` of a later query of the same keys; borrowed until the

@@ -21,9 +21,9 @@ hilum_rc hl_session_open(const struct hilum_database *db, void *instance, uint32
                          struct hl_session **out);
 void hl_session_close(struct hl_session *session); /* NULL is fine */
 
-/* No nesting: within a unit savepoints are used. */
 /* Any thread, while nobody else can take the session back: what it is running ends with HILUM_ECANCELLED. */
 void hl_session_interrupt(struct hl_session *session);
+/* No nesting: within a unit savepoints are used. */
 hilum_rc hl_session_begin(struct hl_session *session);
 /* Durable on return, with everything that was committed before it without a flush. */
 hilum_rc hl_session_commit(struct hl_session *session);
@@ -59,8 +59,8 @@ hilum_rc hl_session_unit(struct hl_session *session, const char *scope,
 hilum_rc hl_session_int(struct hl_session *session, int64_t *out, const char *sql,
                         const char *letters, ...);
 
-/* 1: a row is there; 0: none any more. */
-hilum_rc hl_stmt_step(struct hl_stmt *stmt);                /* 1, 0, negative */
+/* 1: a row is there; 0: none any more; negative: an error. */
+hilum_rc hl_stmt_step(struct hl_stmt *stmt);
 int64_t hl_stmt_int(struct hl_stmt *stmt, unsigned i);      /* 0 for NULL and texts */
 const char *hl_stmt_text(struct hl_stmt *stmt, unsigned i); /* "" for NULL; until the next step */
 /* NULL where SQL has NULL. */
@@ -88,7 +88,6 @@ hilum_rc hl_readers_new(const struct hilum_database *db, void *instance, unsigne
 void hl_readers_free(struct hl_readers *readers); /* none may be out */
 /* Waits while all are out, at most 5 s: HILUM_EAGAIN. Hold one for a page of rows, never over a pause. */
 hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out);
-/* `rc` is what the reading ended with: a session that met a broken device is not used again. */
 /* The same for a search, which reads what a peer's keys make it read: one session is always left for reads that know where
  * to look. Whoever waits for a session ends the oldest search once it has run for five seconds; its statement fails
  * with HILUM_ECANCELLED. */
@@ -96,6 +95,7 @@ hilum_rc hl_readers_search(struct hl_readers *readers, struct hl_session **out);
 /* What a search ended with, for whoever asked: HILUM_ECANCELLED, which would say that he wants no more, becomes
  * HILUM_EAGAIN with the reason; all else as it is. */
 hilum_rc hl_search_told(hilum_rc rc);
+/* `rc` is what the reading ended with: a session that met a broken device is not used again. */
 void hl_readers_put(struct hl_readers *readers, struct hl_session *session, hilum_rc rc);
 
 #endif

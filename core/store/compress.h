@@ -25,7 +25,7 @@ hilum_rc hl_store_compress(struct hl_store *store, int64_t instance_id,
 /* Decoded, is b what a is? `a` has not begun to leave; is_raw: b's elements were taken from a as they lie. Any error is a
  * doubt; HILUM_ECONFLICT: they differ. */
 hilum_rc hl_verify_same(struct hl_outgoing *a, struct hl_outgoing *b, bool is_raw);
-/* The same on the way in (`ingest->compress`): where an encoding was tried, what is to be committed is then durable under
+/* As hl_store_compress on the way in (`ingest->compress`): where an encoding was tried, what is to be committed is then durable under
  * its pending key, encoded or not. Only a store that fails is an error. */
 hilum_rc hl_compress_arriving(struct hl_ingest *ingest);
 /* Counts for the report. `why` NULL: done. */

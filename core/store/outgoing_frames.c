@@ -20,9 +20,8 @@
 #include "core/store/frame_cache.h"
 #include "core/store/pixels.h"
 
-/* FIRST_PIXELS: Float Pixel Data, the first of the three kinds (PS3.3 C.7.6.24). The map of an
- * object of one frame is one look at its head: not worth a file. */
-enum { MAP_STEP = 64 * 1024, WORTH_KEEPING = 2 /* frames */, FIRST_PIXELS = 0x7FE00008 };
+/* The map of an object of one frame is one look at its head: not worth a file. */
+enum { MAP_STEP = 64 * 1024, WORTH_KEEPING = 2 /* frames */ };
 
 struct hl_frames_out {
     struct hl_outgoing *outgoing;
@@ -48,11 +47,12 @@ static struct hl_frame_map_of map_of(const struct hl_outgoing *outgoing)
                                     .digest = location->digest_stored};
 }
 
-/* Of the last element seen: elements ascend, so it is the pixel data or nothing is. */
+/* Of the last element seen: elements ascend, so it is the pixel data (float is the first of the three kinds, PS3.3
+ * C.7.6.24) or nothing is. */
 static bool has_pixels(const struct hl_scan *scan)
 {
     size_t n = hl_scan_count(scan);
-    return n > 0 && hl_scan_at(scan, n - 1)->tag >= FIRST_PIXELS &&
+    return n > 0 && hl_scan_at(scan, n - 1)->tag >= HL_TAG_FLOAT_PIXELS &&
            (hl_scan_at(scan, n - 1)->tag <= HL_TAG_PIXEL_DATA);
 }
 

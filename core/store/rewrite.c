@@ -35,8 +35,8 @@ static hilum_rc overlays_from(const struct hl_ingest *ingest, struct hl_overlays
     return HILUM_OK;
 }
 
-/* The digest and the length become those of what is written now. The head is written anew and
- * the same, so dataset_offset stays. */
+/* The digest and the length become those of what is written now. The head is written anew and says
+ * the digest as received now, so dataset_offset is another, too. */
 static hilum_rc copy(struct hl_ingest *ingest, struct hl_outgoing *outgoing,
                      const struct hl_store_provider *to, const char *key, void *txn)
 {

@@ -13,8 +13,8 @@ struct hl_unpack; /* one thread at a time; a code stream, a decoded frame and a 
 
 /* Reads the map and decodes the first frame, and with a `place` all of them, so that what cannot be decoded is known
  * before anything leaves: up to HL_UNPACK_SPOOLED bytes are kept there, others are decoded once more as they leave.
- * Without one later frames are decoded as they leave only. The scan has ended and is not needed afterwards; `shift` as for hl_frames_map. HILUM_EUNSUP: no codec, or
- * one that does not know this stream; HILUM_ECORRUPT: a stream is broken, or contradicts the data set; HILUM_EFULL: no
+ * Without one later frames are decoded as they leave only. The scan has ended and is not needed afterwards; `shift` as for
+ * hl_frames_map. HILUM_EUNSUP: no codec, or one that does not know this stream; HILUM_ECORRUPT: a stream is broken, or contradicts the data set; HILUM_EFULL: no
  * room for frames that do not end at bytes; HILUM_ENOTFOUND: no pixels; HILUM_ENOMEM. */
 #define HL_UNPACK_SPOOLED ((uint64_t)1 << 30)
 hilum_rc hl_unpack_new(const struct hl_codecs *codecs, const char *transfer_syntax,
