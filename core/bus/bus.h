@@ -86,9 +86,8 @@ void hl_event_set_int(hilum_event *event, const char *field, int64_t value);
  * is forgotten. `arg` is borrowed for as long as it is set. */
 void hl_event_set_resolver(hilum_event *event, hl_event_resolver resolve, hl_event_editor edit,
                            void *arg);
-/* Journal number; 0 while not journaled. Hooks read it as the field "event_id". */
+/* Journal number. Hooks read it as the field "event_id"; there is none while not journaled. */
 void hl_event_set_id(hilum_event *event, int64_t id);
-int64_t hl_event_id(const hilum_event *event);
 /* A field or, through the resolver, an attribute; NULL if absent. Borrowed until the event is
  * freed. */
 const char *hl_event_text(hilum_event *event, const char *field);

@@ -97,13 +97,7 @@ static const char id_field[] = "event_id";
 
 void hl_event_set_id(hilum_event *event, int64_t id)
 {
-    event->id = id;
     hl_event_set_int(event, id_field, id);
-}
-
-int64_t hl_event_id(const hilum_event *event)
-{
-    return event->id;
 }
 
 /* ---- fields ---- */

@@ -34,7 +34,6 @@ struct hilum_event {
     uint32_t bytes_used;
     uint32_t last; /* field found last: the hooks of an event mostly ask for the same one */
     bool out_of_memory;
-    int64_t id;
     struct event_field *fields;
     hl_event_resolver resolve;
     hl_event_editor edit;

@@ -125,11 +125,6 @@ void hl_session_rollback(struct hl_session *session)
     session->db->rollback(session->handle);
 }
 
-hilum_rc hl_session_exec(struct hl_session *session, const char *script)
-{
-    return session->db->exec(session->handle, script);
-}
-
 hilum_rc hl_session_checkpoint(struct hl_session *session)
 {
     return session->db->checkpoint(session->handle);

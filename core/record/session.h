@@ -32,7 +32,6 @@ hilum_rc hl_session_commit(struct hl_session *session);
 hilum_rc hl_session_commit_unflushed(struct hl_session *session, bool *is_durable);
 hilum_rc hl_session_flush(struct hl_session *session);
 void hl_session_rollback(struct hl_session *session);
-hilum_rc hl_session_exec(struct hl_session *session, const char *script);
 /* Copies the log back, so that it stays short; a moment's I/O, for when nobody waits. */
 hilum_rc hl_session_checkpoint(struct hl_session *session);
 /* Rows changed by the last statement; the number of the last row inserted. */

@@ -268,13 +268,16 @@ static void priority_add(lua_State *lua, struct hl_buf *out)
     luaL_error(lua, "send: priority: expected \"low\", \"normal\" or \"high\"");
 }
 
-static void delay_add(lua_State *lua, struct hl_buf *out)
+/* The duration on top of the stack as `name`; verb, option and example are for the error. */
+static void time_add(lua_State *lua, const char *verb, const char *option, const char *example,
+                     const char *name, struct hl_buf *out)
 {
     int64_t ms;
-    if (lua_type(lua, -1) != LUA_TSTRING || hl_parse_ms(lua_tostring(lua, -1), &ms) < 0 || ms < 0) {
-        luaL_error(lua, "send: delay: expected a time like \"10m\", at most \"36500d\"");
+    if (lua_type(lua, -1) != LUA_TSTRING || hl_parse_ms(lua_tostring(lua, -1), &ms) < 0) {
+        luaL_error(lua, "%s: %s: expected a time like \"%s\", at most \"36500d\"", verb, option,
+                   example);
     }
-    hl_buf_printf(out, ",\"delay_ms\":%lld", (long long)ms);
+    hl_buf_printf(out, ",\"%s\":%lld", name, (long long)ms);
 }
 
 static void syntax_add(lua_State *lua, struct hl_buf *out)
@@ -310,7 +313,7 @@ static void send_options(lua_State *lua, struct hl_buf *out)
         if (strcmp(key, "priority") == 0) {
             priority_add(lua, out);
         } else if (strcmp(key, "delay") == 0) {
-            delay_add(lua, out);
+            time_add(lua, "send", key, "10m", "delay_ms", out);
         } else if (strcmp(key, "syntax") == 0) {
             syntax_add(lua, out);
         } else if (strcmp(key, "quality") == 0) {
@@ -437,15 +440,6 @@ static int verb_duplicates(lua_State *lua)
 /* ---- ev:compress -------------------------------------------------------------------------------
  */
 
-static void compress_time(lua_State *lua, const char *option, const char *name, struct hl_buf *out)
-{
-    int64_t ms;
-    if (lua_type(lua, -1) != LUA_TSTRING || hl_parse_ms(lua_tostring(lua, -1), &ms) < 0 || ms < 0) {
-        luaL_error(lua, "compress: %s: expected a time like \"7d\", at most \"36500d\"", option);
-    }
-    hl_buf_printf(out, ",\"%s\":%lld", name, (long long)ms);
-}
-
 static void compress_option(lua_State *lua, const char *key, bool is_object, struct hl_buf *out)
 {
     static const char *const names[] = {"when",       "keep_original", "larger_than",
@@ -454,9 +448,9 @@ static void compress_option(lua_State *lua, const char *key, bool is_object, str
     if (strcmp(key, "when") == 0) {
         return; /* looked at before */
     } else if (strcmp(key, "keep_original") == 0) {
-        compress_time(lua, key, "keep_ms", out);
+        time_add(lua, "compress", key, "7d", "keep_ms", out);
     } else if (strcmp(key, "older_than") == 0) {
-        compress_time(lua, key, is_object ? "delay_ms" : "older_ms", out);
+        time_add(lua, "compress", key, "7d", is_object ? "delay_ms" : "older_ms", out);
     } else if (strcmp(key, "larger_than") == 0) {
         if (lua_type(lua, -1) != LUA_TSTRING || hl_parse_bytes(lua_tostring(lua, -1), &bytes) < 0) {
             luaL_error(lua, "compress: larger_than: expected a size like \"64KiB\"");

@@ -223,18 +223,6 @@ void hl_script_state_close(struct hl_script_state *state)
 /* ---- pool -------------------------------------------------------------------------------------
  */
 
-/* `ms` from now on the monotonic clock. */
-static void deadline_in(uint32_t ms, struct timespec *out)
-{
-    clock_gettime(CLOCK_MONOTONIC, out);
-    out->tv_sec += ms / 1000;
-    out->tv_nsec += (long)(ms % 1000) * 1000000;
-    if (out->tv_nsec >= 1000000000) {
-        out->tv_sec++;
-        out->tv_nsec -= 1000000000;
-    }
-}
-
 /* Last in, first out: the state used last is the one whose memory is in the caches. */
 static void state_put(struct hl_script_state *state)
 {
@@ -250,8 +238,7 @@ static void state_put(struct hl_script_state *state)
  * that needs it. */
 struct hl_script_state *hl_script_state_take(struct hl_script_set *set, uint32_t ms)
 {
-    struct timespec until;
-    deadline_in(ms, &until);
+    struct timespec until = hl_mono_timespec(hl_mono_ms() + ms);
     pthread_mutex_lock(&set->lock);
     while (!set->free && pthread_cond_timedwait(&set->freed, &set->lock, &until) != ETIMEDOUT) {
     }
