@@ -89,9 +89,8 @@ static void member_put(struct web_text *out, const struct member *member)
     web_text_add(out, member->text, member->n);
 }
 
-/* Both in the order of tags; where both have one, the catalogue's. Where both have it the
- * catalogue's value stands: it may be a correction, and what was matched is to be what is
- * told. */
+/* Both in the order of tags; where both have one the catalogue's stands: it may be a
+ * correction, and what was matched is to be what is told. */
 static void merge(const struct web_extras *extras, const struct member *a, size_t n_a,
                   const struct member *b, size_t n_b, struct web_text *out)
 {

@@ -77,6 +77,14 @@ void web_list_fini(struct web_list *list)
     list->n = 0;
 }
 
+bool web_list_has_state(const struct web_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->items[i].is_state)
+            return true;
+    return false;
+}
+
 /* Where a UID is stored under two patients' studies the path tells which: all three UIDs are
  * keys. The tag grows by the list even though that has one item: the number of corrections is
  * in it. */

@@ -26,37 +26,10 @@ struct metadata {
     size_t at;
     char base[720]; /* "https://host/dicom-web/studies/" */
     uint64_t base_hash;
-    struct web_text kept; /* an instance as it is kept */
-    char *text;
-    size_t length, cap;
+    struct web_text kept, text; /* an instance as it is kept; what leaves next */
     bool is_over, is_xml;
     char boundary[33];
 };
-
-/* A sink's write(). */
-static hilum_rc text_add(void *arg, const void *bytes, uint64_t n)
-{
-    struct metadata *metadata = arg;
-    if (n > metadata->cap - metadata->length) {
-        size_t cap = 2 * (metadata->length + (size_t)n);
-        char *grown = realloc(metadata->text, cap);
-        if (grown == NULL)
-            return HILUM_ENOMEM;
-        metadata->text = grown;
-        metadata->cap = cap;
-    }
-    if (n > 0)
-        memcpy(metadata->text + metadata->length, bytes, (size_t)n);
-    metadata->length += (size_t)n;
-    return HILUM_OK;
-}
-
-static hilum_rc keep_text(void *arg, const void *bytes, uint64_t n)
-{
-    struct web_text *text = arg;
-    web_text_add(text, bytes, (size_t)n);
-    return text->failed ? HILUM_ENOMEM : HILUM_OK;
-}
 
 /* What stands for our own name in what is kept: a key in front of it that no value of an object can look like, as quotes
  * in values are escaped. */
@@ -67,7 +40,7 @@ static hilum_rc instance_read(struct web *web, const hilum_principal *who, int64
                               int64_t as_of, struct web_text *out)
 {
     const struct hilum_object_api *objects = web->host->objects;
-    const struct hilum_sink sink = {.size = sizeof sink, .write = keep_text, .ctx = out};
+    const struct hilum_sink sink = {.size = sizeof sink, .write = web_text_write, .ctx = out};
     struct hilum_object_names names = {.size = sizeof names};
     char url[300];
     hilum_object *object = NULL;
@@ -87,7 +60,7 @@ static hilum_rc instance_read(struct web *web, const hilum_principal *who, int64
 static hilum_rc instance_text(struct web *web, const hilum_principal *who, int64_t instance,
                               int64_t as_of, struct web_text *out)
 {
-    const struct hilum_sink sink = {.size = sizeof sink, .write = keep_text, .ctx = out};
+    const struct hilum_sink sink = {.size = sizeof sink, .write = web_text_write, .ctx = out};
     hilum_rc rc = web_blobs_find(web->blobs, instance, as_of, &sink);
     if (rc != HILUM_ENOTFOUND)
         return rc;
@@ -115,33 +88,41 @@ static hilum_rc instance_add(struct metadata *metadata, const struct web_item *i
     text->n = 0;
     hilum_rc rc =
         instance_text(metadata->web, metadata->who, item->instance, metadata->list.as_of, text);
-    for (const char *p = text->bytes, *end = p + text->n; rc == HILUM_OK && p < end;) {
+    if (rc != HILUM_OK)
+        return rc;
+    for (const char *p = text->bytes, *end = p + text->n; p < end;) {
         const char *at = memmem(p, (size_t)(end - p), mark, length);
-        rc = text_add(metadata, p, (uint64_t)((at != NULL ? at : end) - p));
+        web_text_add(&metadata->text, p, (size_t)((at != NULL ? at : end) - p));
         if (at == NULL)
             break;
-        if (rc == HILUM_OK)
-            rc = text_add(metadata, MARK_KEY, sizeof MARK_KEY - 1);
-        if (rc == HILUM_OK)
-            rc = text_add(metadata, metadata->base, strlen(metadata->base));
+        web_text_put(&metadata->text, MARK_KEY);
+        web_text_put(&metadata->text, metadata->base);
         p = at + length;
     }
-    return rc;
+    return metadata->text.failed ? HILUM_ENOMEM : HILUM_OK;
 }
 
-/* The JSON of the instance just added, from `at` on, as a part of XML. at was counted up
- * already: 1 is the first. */
+/* The JSON of the instance just added, as a part of XML. `at` was counted up already: 1 is the
+ * first. */
 static hilum_rc part_make(struct metadata *metadata)
 {
-    struct web_text xml = {0};
+    struct web_text xml = {0}, *text = &metadata->text;
     char line[WEB_LINE_MAX];
     web_text_add(&xml, line,
                  web_multipart_line(metadata->boundary, metadata->at == 1, WEB_XML, line));
-    hilum_rc rc = web_xml(metadata->web->host->dicom, metadata->text, metadata->length, &xml);
-    metadata->length = 0;
-    if (rc == HILUM_OK)
-        rc = text_add(metadata, xml.bytes, xml.n);
-    web_text_fini(&xml);
+    hilum_rc rc = web_xml(metadata->web->host->dicom, text->bytes, text->n, &xml);
+    web_text_fini(text);
+    *text = xml;
+    return rc;
+}
+
+static hilum_rc piece_give(const struct metadata *metadata, hilum_rc rc, const void **bytes,
+                           uint64_t *n)
+{
+    if (rc == HILUM_OK && metadata->text.failed)
+        rc = HILUM_ENOMEM;
+    *bytes = metadata->text.bytes;
+    *n = rc == HILUM_OK ? metadata->text.n : 0;
     return rc;
 }
 
@@ -151,37 +132,32 @@ static hilum_rc xml_next(void *arg, const void **bytes, uint64_t *n)
     struct metadata *metadata = arg;
     char end[WEB_LINE_MAX];
     hilum_rc rc = HILUM_OK;
-    metadata->length = 0;
+    metadata->text.n = 0;
     if (!metadata->is_over && metadata->at < metadata->list.n) {
         rc = instance_add(metadata, &metadata->list.items[metadata->at++]);
         if (rc == HILUM_OK)
             rc = part_make(metadata);
     } else if (!metadata->is_over) {
         metadata->is_over = true;
-        size_t length = web_multipart_line(metadata->boundary, false, NULL, end);
-        rc = text_add(metadata, end, length);
+        web_text_add(&metadata->text, end,
+                     web_multipart_line(metadata->boundary, false, NULL, end));
     }
-    *bytes = metadata->text;
-    *n = rc == HILUM_OK ? metadata->length : 0;
-    return rc;
+    return piece_give(metadata, rc, bytes, n);
 }
 
 /* "[", an instance at a time with a comma between, "]". */
 static hilum_rc json_next(void *arg, const void **bytes, uint64_t *n)
 {
     struct metadata *metadata = arg;
-    metadata->length = 0;
+    metadata->text.n = 0;
     hilum_rc rc = HILUM_OK;
     if (!metadata->is_over) {
         metadata->is_over = metadata->at == metadata->list.n;
-        const char *lead = metadata->is_over ? "]" : metadata->at > 0 ? ",\n" : "[";
-        rc = text_add(metadata, lead, strlen(lead));
-        if (rc == HILUM_OK && !metadata->is_over)
+        web_text_put(&metadata->text, metadata->is_over ? "]" : metadata->at > 0 ? ",\n" : "[");
+        if (!metadata->is_over)
             rc = instance_add(metadata, &metadata->list.items[metadata->at++]);
     }
-    *bytes = metadata->text;
-    *n = rc == HILUM_OK ? metadata->length : 0;
-    return rc;
+    return piece_give(metadata, rc, bytes, n);
 }
 
 static hilum_rc metadata_next(void *arg, const void **bytes, uint64_t *n)
@@ -195,7 +171,7 @@ static void metadata_free(void *arg)
     struct metadata *metadata = arg;
     web_list_fini(&metadata->list);
     web_text_fini(&metadata->kept);
-    free(metadata->text);
+    web_text_fini(&metadata->text);
     free(metadata);
 }
 
@@ -215,8 +191,7 @@ static hilum_rc collect(const struct web_call *call, struct metadata *metadata, 
 }
 
 /* The base URL is what the client called us by (Host, what a proxy says of it, or public_url
- * of http): the same text for the same client, so its digest is part of the key of blobs and
- * of the tag. */
+ * of http): the same text for the same client, so its digest is part of the tag. */
 static struct metadata *metadata_new(const struct web_call *call, bool is_xml)
 {
     struct metadata *metadata = calloc(1, sizeof *metadata);
@@ -241,7 +216,7 @@ hilum_rc web_instance_json(const struct web_call *call, struct web_text *out)
     if (rc == HILUM_OK)
         rc = instance_add(metadata, &metadata->list.items[0]);
     if (rc == HILUM_OK)
-        web_text_add(out, metadata->text, metadata->length);
+        web_text_add(out, metadata->text.bytes, metadata->text.n);
     metadata_free(metadata);
     return rc == HILUM_OK && out->failed ? HILUM_ENOMEM : rc;
 }

@@ -27,15 +27,16 @@
         NULL, 0, NULL, NULL, 0                                                                     \
     }
 
-/* What a picture is to look like (view.c). */
+/* What a picture is to look like (view.c): both protocols, WADO-RS. */
+#define LOOK_ALIKE                                                                                 \
+    QUERY("annotation", "string", "patient, technique, or both with a comma."),                    \
+        QUERY("iccprofile", "string", "no, yes, srgb, adobergb, rommrgb or displayp3."),           \
+        QUERY("parameters", "string", "Parameters of the renderer, a JSON object (Hilum's own).")
 #define LOOK                                                                                       \
     QUERY("viewport", "string",                                                                    \
           "width,height or width,height,x,y,width,height (PS3.18 8.3.5.1)."),                      \
         QUERY("window", "string", "centre,width,function: linear, linear-exact or sigmoid."),      \
-        QUERY("quality", "integer", "Of JPEG, 1 to 100."),                                         \
-        QUERY("annotation", "string", "patient, technique, or both with a comma."),                \
-        QUERY("iccprofile", "string", "no, yes, srgb, adobergb, rommrgb or displayp3."),           \
-        QUERY("parameters", "string", "Parameters of the renderer, a JSON object (Hilum's own).")
+        QUERY("quality", "integer", "Of JPEG, 1 to 100."), LOOK_ALIKE
 
 const struct hilum_route_param web_accept_params[] = {ACCEPT, END};
 
@@ -75,10 +76,8 @@ const struct hilum_route_param web_uri_params[] = {
     QUERY("windowWidth", "number", "With windowCenter."),
     QUERY("frameNumber", "integer", "From 1."),
     QUERY("imageQuality", "integer", "Of JPEG, 1 to 100."),
-    QUERY("annotation", "string", "patient, technique, or both with a comma."),
-    QUERY("iccprofile", "string", "no, yes, srgb, adobergb, rommrgb or displayp3."),
     QUERY("presentationUID", "string", "UID of a presentation state to draw by."),
     QUERY("presentationSeriesUID", "string", "UID of its series."),
-    QUERY("parameters", "string", "Parameters of the renderer, a JSON object (Hilum's own)."),
+    LOOK_ALIKE,
     KNOWN,
     END};

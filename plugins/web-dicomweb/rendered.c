@@ -341,15 +341,6 @@ static hilum_rc send_film(const struct web_call *call, struct rendered *r)
                     : call->api->respond(call->http, 200, FILM, r->picture.bytes, r->picture.n);
 }
 
-/* What a state shows depends on another object, which may be replaced or corrected. */
-static bool has_state(const struct web_list *list)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (list->items[i].is_state)
-            return true;
-    return false;
-}
-
 /* No body is begun before the tag was compared: drawing is what 304 saves. */
 static hilum_rc send(const struct web_call *call, struct rendered *r)
 {
@@ -361,7 +352,7 @@ static hilum_rc send(const struct web_call *call, struct rendered *r)
                           "as video/mp4");
     }
     tag_make(call, r, &tag);
-    if (!has_state(&r->list) && web_tag_show(call, &tag)) {
+    if (!web_list_has_state(&r->list) && web_tag_show(call, &tag)) {
         rendered_free(&r->parts);
         return web_unchanged(call);
     }
@@ -397,44 +388,24 @@ hilum_rc web_rendered(const struct web_call *call)
 
 /* ---- WADO-URI ---- */
 
-static hilum_rc first_item(const struct web_call *call, struct web_item *out)
-{
-    struct web_list *list = calloc(1, sizeof *list);
-    if (list == NULL)
-        return HILUM_ENOMEM;
-    hilum_rc rc = web_list_make(call, list);
-    if (rc == HILUM_OK)
-        *out = list->items[0];
-    web_list_fini(list);
-    free(list);
-    return rc;
-}
-
-hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type)
+/* With a state (is_state: it is one) the picture depends on another object, which may be
+ * replaced, and has no tag. */
+static hilum_rc uri_draw(const struct web_call *call, const char *content_type,
+                         hilum_object *object, bool is_state, struct web_tag *tag)
 {
     static const struct web_offer offers[] = {
         {"image/jpeg", NULL, NULL}, {"image/png", NULL, NULL}, {"image/gif", NULL, NULL}};
     struct web_view view;
     struct web_picture picture = {NULL, 0, 0};
-    hilum_object *object = NULL;
-    struct web_tag tag = {0};
-    struct web_item item = {.is_report = false};
-    hilum_rc rc = first_item(call, &item);
-    if (rc != HILUM_OK || item.is_report)
-        return rc == HILUM_OK ? web_report(call, content_type) : rc;
     int best = web_accept(content_type, offers, 3);
     if (best < 0)
         return web_refuse(call, 406,
                           "contentType: application/dicom, image/jpeg, image/png and image/gif can "
                           "be had");
-    rc = web_view_read_uri(call, &view);
+    hilum_rc rc = web_view_read_uri(call, &view);
     view.view.media_type = offers[best].media;
-    web_tag_request(&tag, call, offers[best].media);
-    if (rc == HILUM_OK)
-        rc = web_open_one(call, &object, &tag);
-    /* With a state it depends on another object, which may be replaced. */
-    bool is_known =
-        rc == HILUM_OK && view.state == NULL && !item.is_state && web_tag_show(call, &tag);
+    web_tag_request(tag, call, offers[best].media);
+    bool is_known = rc == HILUM_OK && view.state == NULL && !is_state && web_tag_show(call, tag);
     if (is_known)
         rc = web_unchanged(call);
     else if (rc == HILUM_OK)
@@ -443,8 +414,24 @@ hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type)
         web_audit_retrieve(call, "rendered", 1, true);
         rc = call->api->respond(call->http, 200, offers[best].media, picture.bytes, picture.n);
     }
-    call->web->host->objects->close(object);
     web_picture_fini(&picture);
     web_view_fini(&view);
+    return rc;
+}
+
+hilum_rc web_uri_rendered(const struct web_call *call, const char *content_type)
+{
+    const struct hilum_object_api *objects = call->web->host->objects;
+    struct hilum_object_names names = {.size = sizeof names};
+    struct web_tag tag = {0};
+    hilum_object *object = NULL;
+    hilum_rc rc = web_open_one(call, &object, &tag);
+    if (rc == HILUM_OK)
+        rc = objects->names(object, &names);
+    if (rc == HILUM_OK)
+        rc = web_is_report(names.sop_class)
+                 ? web_report(call, content_type)
+                 : uri_draw(call, content_type, object, web_is_state(names.sop_class), &tag);
+    objects->close(object);
     return rc;
 }

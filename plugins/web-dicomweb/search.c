@@ -305,12 +305,6 @@ static hilum_rc begin(const struct search *search)
     return call->api->begin(call->http, 200, type, HILUM_LENGTH_UNKNOWN);
 }
 
-static hilum_rc keep_text(void *arg, const void *bytes, uint64_t n)
-{
-    web_text_add(arg, bytes, (size_t)n);
-    return HILUM_OK;
-}
-
 /* With what only the object itself knows. One that cannot be read is told without. Values are
  * copied first: the cursor's are good only until its next call. */
 static hilum_rc read_extras(struct search *search, hilum_cursor *cursor, struct web_text *json)
@@ -361,7 +355,7 @@ static hilum_rc write_answer(struct search *search, hilum_cursor *cursor)
     if (answer == NULL)
         return HILUM_ENOMEM;
     struct web_text json = {0};
-    const struct hilum_sink sink = {.size = sizeof sink, .write = keep_text, .ctx = &json};
+    const struct hilum_sink sink = {.size = sizeof sink, .write = web_text_write, .ctx = &json};
     fill(search, cursor, answer);
     hilum_rc rc = dicom->json(answer, &sink);
     dicom->dataset_free(answer);

@@ -22,6 +22,13 @@ void web_text_add(struct web_text *text, const char *bytes, size_t n)
     text->n += n;
 }
 
+hilum_rc web_text_write(void *text, const void *bytes, uint64_t n)
+{
+    struct web_text *out = text;
+    web_text_add(out, bytes, (size_t)n);
+    return out->failed ? HILUM_ENOMEM : HILUM_OK;
+}
+
 void web_text_put(struct web_text *text, const char *words)
 {
     web_text_add(text, words, strlen(words));

@@ -294,14 +294,15 @@ static hilum_rc read_frame(const struct web_call *call, uint64_t *out)
     return HILUM_OK;
 }
 
-/* The kept file and the drawn picture have one tag: they are the same picture. */
+/* The kept file and the drawn picture have one tag: they are the same picture. States are drawn
+ * in other sizes only. */
 static hilum_rc answer(const struct web_call *call, struct asked *asked,
                        const struct web_list *list)
 {
     struct web_tag tag = {0};
     web_tag_request(&tag, call, "thumbnail");
     web_tag_list(&tag, list);
-    if (web_tag_show(call, &tag))
+    if ((asked->is_usual || !web_list_has_state(list)) && web_tag_show(call, &tag))
         return web_unchanged(call);
     hilum_rc rc = draw_any(call->web, call->api->request(call->http)->who, list->items, list->n,
                            list->as_of, draw_asked, asked);

@@ -178,6 +178,8 @@ struct web_text {
     bool failed;
 };
 void web_text_add(struct web_text *text, const char *bytes, size_t n);
+/* The same as the write() of a sink whose ctx is the text; HILUM_ENOMEM. */
+hilum_rc web_text_write(void *text, const void *bytes, uint64_t n);
 void web_text_put(struct web_text *text, const char *words);
 void web_text_fini(struct web_text *text);
 /* A document of one object of the DICOM JSON Model. HILUM_EINVAL: it is none; HILUM_ENOMEM. */
@@ -224,6 +226,9 @@ struct web_list {
 /* HILUM_ENOTFOUND: nothing is stored under this path. */
 hilum_rc web_list_make(const struct web_call *call, struct web_list *out);
 void web_list_fini(struct web_list *list);
+/* Is a presentation state among them? What one shows depends on another object, which may be
+ * replaced or corrected: no entity tag can tell. */
+bool web_list_has_state(const struct web_list *list);
 
 /* ---- entity tags (etag.c) ---- */
 
@@ -352,7 +357,6 @@ struct web_picture {
     size_t n, cap;
 };
 void web_picture_fini(struct web_picture *picture);
-struct hilum_source;
 /* Room for the pictures drawn at once (drawing.c): `most` bytes. NULL: no memory. Freed after the last picture. */
 struct web_drawing *web_drawing_new(uint64_t most);
 void web_drawing_free(struct web_drawing *drawing);

@@ -4,16 +4,13 @@ import os
 import struct
 import sys
 import urllib.request
-
-
 import zlib
 
 import numpy
 import pydicom
+from pydicom.sequence import Sequence
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import png
-from pydicom.sequence import Sequence
 from made import DATA, check, failed, get, image, items, picture, put, state, stored
 
 # ---- a profile of primaries and one curve (ICC.1 8.4.3) ----
@@ -226,7 +223,7 @@ def palettes():
 
 
 def part(target, position, **more):
-    item, series = items(ReferencedSOPClassUID=target.SOPClassUID, ReferencedSOPInstanceUID=target.SOPInstanceUID), None
+    item = items(ReferencedSOPClassUID=target.SOPClassUID, ReferencedSOPInstanceUID=target.SOPInstanceUID)
     series = items(SeriesInstanceUID=target.SeriesInstanceUID, ReferencedImageSequence=Sequence([item]))
     return items(BlendingPosition=position, StudyInstanceUID=target.StudyInstanceUID, ReferencedSeriesSequence=Sequence([series]), **more)
 
@@ -260,8 +257,9 @@ def blended():
     # Pixels 4 to 7 and 6 to 9 of 2 mm, from 16.5: centres 24.5 to 30.5 down, 28.5 to 34.5 across.
     check("where it is hot", near(found[25:30, 29:34], ground * 0.75 + hot * 0.25), str(found[27, 31]))
     check("it ends where it ends", near(found[33:45, 17:45], ground * 0.75 + HOT[0] * 0.25, 3), str(found[35, 31]))
-    with urllib.request.urlopen(urllib.request.Request(url + "/rendered", headers={"Accept": "image/png"})) as answer:
-        check("what depends on other objects has no tag", answer.headers["ETag"] is None, answer.headers["ETag"])
+    for kind, accept in (("/rendered", "image/png"), ("/thumbnail?viewport=50,50", "image/jpeg")):
+        with urllib.request.urlopen(urllib.request.Request(url + kind, headers={"Accept": accept})) as answer:
+            check("what depends on other objects has no tag: " + kind, answer.headers["ETag"] is None, answer.headers["ETag"])
     one = picture(url.replace("2.25.9003", "2.25.9001").replace("2.25.91133", "2.25.91130"))
     check("the lower one by itself is grey", one.shape[2] == 1)
     # Of several frames the one that stands for all (PS3.3 C.7.6.6), as without a state.
