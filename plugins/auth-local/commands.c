@@ -147,11 +147,13 @@ static hilum_rc user_describe(struct local *local, const json_t *arguments, stru
 {
     hilum_rc rc = check_own(local, arguments);
     (void)call;
-    for (size_t i = 0; rc == HILUM_OK && i < sizeof own_keys / sizeof *own_keys; i++)
+    if (rc != HILUM_OK)
+        return rc;
+    json_t *changes = json_object();
+    for (size_t i = 0; i < sizeof own_keys / sizeof *own_keys; i++)
         if (json_object_get(arguments, own_keys[i]) != NULL)
-            rc = account_set(local, argument(arguments, "name"), own_keys[i],
-                             json_string(argument(arguments, own_keys[i])));
-    return rc;
+            json_object_set(changes, own_keys[i], json_object_get(arguments, own_keys[i]));
+    return account_change(local, argument(arguments, "name"), changes);
 }
 
 /* "" takes it away. */
@@ -236,8 +238,8 @@ static hilum_rc token_create(struct local *local, const json_t *arguments, struc
     unsigned char random[8];
     char id[17], secret[SECRET_TEXT], hash[65], token[80];
     const char *name = argument(arguments, "name"), *roles = argument(arguments, "roles");
-    if (*name ==
-        '\0') /* `token create --role administrator`: a name of its own is for who has several */
+    /* `token create --role administrator`: a name of its own is for who has several. */
+    if (*name == '\0')
         name = "token";
     if (*roles == '\0')
         roles = argument(arguments, "role");
