@@ -130,8 +130,7 @@ static size_t joined_length(const hilum_http *http, const char *name, unsigned *
     return length;
 }
 
-/* Several of one name are one list (RFC 9110 5.3). Authorization and Cookie are the server's
- * business and no route's. */
+/* Authorization and Cookie are the server's business and no route's. */
 static const char *api_header(hilum_http *http, const char *name)
 {
     unsigned n;

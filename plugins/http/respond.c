@@ -327,7 +327,7 @@ static struct MHD_Response *pieces_respond(struct hilum_http *request)
     return response;
 }
 
-/* One file, nothing else: the kernel sends it. sendfile(), where there is no TLS. */
+/* One file, nothing else: sendfile(), where there is no TLS. */
 static struct MHD_Response *file_respond(struct hilum_http *request)
 {
     struct http_piece *piece = request->pieces;
@@ -343,8 +343,6 @@ static struct MHD_Response *empty_respond(void)
     return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
 }
 
-/* A whole file goes by sendfile() where there is no TLS; pieces by writev(), files among them
- * mapped. */
 static struct MHD_Response *body_respond(struct hilum_http *request)
 {
     if (request->has_source)
