@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 
 import numpy
 import pydicom
@@ -14,33 +12,7 @@ from pydicom.encaps import encapsulate
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import png
-
-URL, DATA, WORK = sys.argv[1:4]
-failures, done = [], 0
-
-
-def check(what, is_true, more=""):
-    global done
-    done += 1
-    if not is_true:
-        failures.append(what)
-        print("FAILED:", what, more)
-
-
-def put(body):
-    request = urllib.request.Request(URL + "/dicom-web/studies", data=body, headers={
-        "Content-Type": "application/dicom", "Accept": "application/dicom+json"})
-    answer = json.load(urllib.request.urlopen(request))
-    return answer["00081199"]["Value"][0]["00081190"]["Value"][0]
-
-
-def get(url, accept):
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept})) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
-
+from made import DATA, WORK, check, failed, get, put, stored
 
 OCTETS = "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
 
@@ -104,13 +76,6 @@ def base(number, rows, columns, frames, bits=8):
     return d
 
 
-def stored(d):
-    path = os.path.join(WORK, "made.dcm")
-    d.save_as(path, write_like_original=False)
-    with open(path, "rb") as file:
-        return put(file.read())
-
-
 def bits():
     flat = numpy.random.default_rng(3).integers(0, 2, (4, 5, 7), dtype=numpy.uint8)
     d = base(1, 5, 7, 4, 1)
@@ -161,5 +126,4 @@ def beside_dcmtk():
 
 for test in (colours, bits, no_table, beside_dcmtk):
     test()
-print("%d checks, %d failed" % (done, len(failures)))
-sys.exit(1 if failures else 0)
+sys.exit(failed())

@@ -5,7 +5,6 @@ import sys
 import urllib.error
 import urllib.request
 
-import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 

@@ -16,7 +16,7 @@ from pydicom.sequence import Sequence
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import png
-from made import DATA, URL, WORK, check, dataset, failed, get, image, items, picture, put, state, stored
+from made import DATA, URL, WORK, check, failed, get, image, items, picture, put, state, stored
 
 
 def asked(request):
