@@ -152,8 +152,8 @@ hilum_rc http_session_begin(struct http_server *server, const struct http_identi
 bool http_session_find(struct http_server *server, const char *cookie, struct http_identity *out,
                        char csrf[HTTP_SECRET_TEXT]);
 void http_session_end(struct http_server *server, const char *cookie);
-/* All of a user's, but for `cookie` (NULL: none): after a new password. */
-void http_sessions_end(struct http_server *server, const char *user, const char *cookie);
+/* All of a user's: after a new password. */
+void http_sessions_end(struct http_server *server, const char *user);
 /* Failed sign-ins from an address: noted, and whether there were too many lately. */
 void http_failure_note(struct http_server *server, const char *address);
 bool http_failures_are_many(struct http_server *server, const char *address);

@@ -1,5 +1,6 @@
 /* Who signed in: providers asked, sessions, a short memory of basic sign-ins, failures by address. All in memory: a
- * restart ends every session, a newer version of this plugin goes on with them. Secrets are kept as digests. SPDX-License-Identifier: Apache-2.0 */
+ * restart ends every session, a newer version of this plugin goes on with them. Secrets are kept as digests.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
 #include <fcntl.h>
@@ -380,15 +381,13 @@ void http_session_end(struct http_server *server, const char *cookie)
     pthread_mutex_unlock(&all->lock);
 }
 
-/* cookie: of the session that goes on (a user who changed a password stays); NULL: none.
- * Remembered basic sign-ins end too. */
-void http_sessions_end(struct http_server *server, const char *user, const char *cookie)
+/* Remembered basic sign-ins end too. */
+void http_sessions_end(struct http_server *server, const char *user)
 {
     struct http_sessions *all = server->sessions;
     pthread_mutex_lock(&all->lock);
-    const struct session *kept = cookie != NULL ? session_of(all, cookie) : NULL;
     for (size_t i = 0; all->sessions != NULL && i < SESSIONS; i++)
-        if (&all->sessions[i] != kept && strcmp(all->sessions[i].identity.user, user) == 0)
+        if (strcmp(all->sessions[i].identity.user, user) == 0)
             all->sessions[i] = (struct session){0};
     for (size_t i = 0; i < RECALLED; i++)
         if (strcmp(all->recalled[i].identity.user, user) == 0)

@@ -246,7 +246,7 @@ static hilum_rc password(void *self, const struct hilum_http_api *api, hilum_htt
         http_failure_note(server, http->address);
     if (rc != HILUM_OK)
         return rc;
-    http_sessions_end(server, http->user, NULL);
+    http_sessions_end(server, http->user);
     audit(http, "password changed", http->user);
     rc = cookie_set(http, "", true);
     return rc == HILUM_OK ? http_api.respond(http, 204, NULL, "", 0) : rc;
