@@ -12,10 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define EXPLICIT  "1.2.840.10008.1.2.1"
-#define IMPLICIT  "1.2.840.10008.1.2"
-#define DEFLATED  "1.2.840.10008.1.2.1.99"
-#define MULTIPART "multipart/related"
+#define EXPLICIT "1.2.840.10008.1.2.1"
+#define IMPLICIT "1.2.840.10008.1.2"
+#define DEFLATED "1.2.840.10008.1.2.1.99"
 
 /* targets and list.syntaxes have the same indices. */
 struct retrieve {

@@ -144,8 +144,7 @@ def swaps(hilum, port, files):
     return longest
 
 
-def main():
-    work = tempfile.mkdtemp(prefix="hilum-swap-")
+def main(work):
     os.chmod(work, 0o755)
     files = versions(work)
     hilum = Hilum(work, 'plugins = ( { name = "web-dicomweb"; required = true; }, { name = "auth-local"; required = true; }, { name = "web-admin"; }, '
@@ -188,4 +187,5 @@ def main():
     verdict()
 
 
-main()
+with tempfile.TemporaryDirectory(prefix="hilum-swap-") as directory:
+    main(directory)
