@@ -1,5 +1,5 @@
 /* What the files of `http` share: a server of listeners, routes and workers, a connection, a request.
- * Only daemon.c, respond.c, stream.c and exchange.c know the HTTP library.
+ * Only daemon.c, respond.c and stream.c know the HTTP library, and tls.c and clientcert.c what of TLS it hands through.
  *
  * A request's way and its threads. The library's loop threads (option `threads`) read the head
  * (daemon.c), find the route and queue it (worker.c); short bodies are read first, long ones

@@ -80,13 +80,6 @@ static hilum_rc item_end(struct web_outcome *outcome, int list)
     return add(outcome, list, "%s", outcome->is_xml ? "</Item>" : "}");
 }
 
-/* What a sender put in place of a UID is not told back: it would have to be escaped, and could
- * be anything. */
-static bool is_plain_uid(const char *uid)
-{
-    return web_is_uid(uid);
-}
-
 /* A warning (B000 and the like) is of a stored object: coerced, or not of its class. */
 static hilum_rc stored_add(struct web_outcome *outcome, const char *study_url,
                            const struct hilum_intake_result *result)
@@ -139,7 +132,9 @@ hilum_rc web_outcome_add(struct web_outcome *outcome, const char *study_url,
                          const struct hilum_intake_result *result)
 {
     bool is_stored = result->status == 0 || result->status >> 12 == 0xB;
-    bool is_named = is_plain_uid(result->sop_class) && is_plain_uid(result->sop_instance);
+    /* What a sender put in place of a UID is not told back: it would have to be escaped, and
+     * could be anything. */
+    bool is_named = web_is_uid(result->sop_class) && web_is_uid(result->sop_instance);
     if (!is_stored)
         outcome->has_failed = true;
     outcome->n_busy += result->status == 0xA700;
