@@ -19,7 +19,7 @@ enum { HEAD = 128, TAGS_MAX = 100, PROFILE_MAX = 8 << 20, KEPT = 8, PATHS_MAX = 
 
 /* A way from one profile to a space. Whoever uses it counts; the least recently used one goes. */
 struct way {
-    uint64_t hash, n, used;
+    uint64_t n, used;
     enum colour_space to;
     uint8_t *profile; /* the bytes that it is a way from */
     cmsHTRANSFORM transform;
@@ -130,15 +130,6 @@ static cmsHPROFILE space_open(cmsContext context, enum colour_space space)
 
 /* ---- ways ---- */
 
-/* Only to look quickly; the bytes are compared as well. */
-static uint64_t hash_of(const uint8_t *bytes, uint64_t n)
-{
-    uint64_t hash = 0xCBF29CE484222325u; /* FNV-1a */
-    for (uint64_t i = 0; i < n; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001B3u;
-    return hash;
-}
-
 /* From NULL: from sRGB. */
 static cmsHTRANSFORM transform_make(cmsContext context, const void *profile, uint64_t n,
                                     enum colour_space to)
@@ -158,13 +149,13 @@ static cmsHTRANSFORM transform_make(cmsContext context, const void *profile, uin
     return transform;
 }
 
-/* With the lock. */
-static struct way *find(struct colours *colours, uint64_t hash, const void *profile, uint64_t n,
+/* With the lock. Bytes against bytes, which ends where they differ. */
+static struct way *find(struct colours *colours, const void *profile, uint64_t n,
                         enum colour_space to)
 {
     for (int i = 0; i < KEPT; i++) {
         struct way *way = &colours->ways[i];
-        if (way->transform != NULL && way->hash == hash && way->n == n && way->to == to &&
+        if (way->transform != NULL && way->n == n && way->to == to &&
             (n == 0 || memcmp(way->profile, profile, (size_t)n) == 0))
             return way;
     }
@@ -206,11 +197,10 @@ static struct way *keep(struct colours *colours, const struct way *made, const v
 static struct way *way_take(struct colours *colours, const void *profile, uint64_t n,
                             enum colour_space to, struct way *own)
 {
-    uint64_t hash = hash_of(profile, n);
     pthread_mutex_lock(&colours->lock);
-    struct way *way = find(colours, hash, profile, n, to);
+    struct way *way = find(colours, profile, n, to);
     if (way == NULL) {
-        *own = (struct way){.hash = hash, .n = n, .to = to};
+        *own = (struct way){.n = n, .to = to};
         own->transform = transform_make(colours->context, n > 0 ? profile : NULL, n, to);
         way = own->transform != NULL ? keep(colours, own, profile) : NULL;
         if (way == NULL && own->transform != NULL)

@@ -16,7 +16,7 @@
 #include "tests/bench/store/probe.h"
 #include "tests/fake_host.h"
 
-enum { IMAGE = 512 * 512 * 2, PIECE = 64 * 1024, UID_AT = 8 };
+enum { IMAGE = 512 * 512 * 2, PIECE = 64 * 1024 };
 
 #define CT_IMAGE    "1.2.840.10008.5.1.4.1.1.2"
 #define EXPLICIT_LE "1.2.840.10008.1.2.1"
