@@ -184,12 +184,12 @@ void hl_readers_put(struct hl_readers *readers, struct hl_session *session, hilu
     pthread_mutex_lock(&readers->lock);
     if (session)
         search_forget(readers, session); /* before it can be closed or another's */
-    pthread_mutex_unlock(&readers->lock);
     if (!is_sound) {
+        pthread_mutex_unlock(&readers->lock);
         hl_session_close(session);
         session = NULL;
+        pthread_mutex_lock(&readers->lock);
     }
-    pthread_mutex_lock(&readers->lock);
     readers->out--;
     if (session)
         readers->idle[readers->n_idle++] = session;

@@ -42,7 +42,7 @@ static hilum_rc space_check(const struct hl_store *store, const struct hl_store_
 {
     uint64_t available = 0, total = 0;
     hilum_rc rc = provider->table->space(provider->instance, &available, &total);
-    uint64_t wanted = store->min_free;
+    uint64_t wanted = store->spool.min_free;
     if (rc == HILUM_OK && available < wanted)
         rc = hl_fail(HILUM_EFULL,
                      "store %s: %llu MiB free of %llu, storage.min_free wants %llu: free space "

@@ -160,7 +160,6 @@ void hl_store_set_duplicates(struct hl_store *store, enum hl_duplicate_policy po
 
 void hl_store_set_limits(struct hl_store *store, const struct hl_store_limits *limits)
 {
-    atomic_store(&store->min_free, limits->min_free);
     atomic_store(&store->spool.min_free, limits->min_free);
     atomic_store(&store->max_object, limits->max_object);
     atomic_store(&store->header_limit, limits->header_limit);

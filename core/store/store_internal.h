@@ -78,9 +78,9 @@ struct hl_store {
     struct hl_record *record;
     struct hl_bus *bus;
     struct hl_store_options options;
-    _Atomic uint64_t min_free, max_object;
+    _Atomic uint64_t max_object;
     _Atomic uint32_t header_limit;
-    struct hl_spool_place spool; /* for what is made before it leaves */
+    struct hl_spool_place spool; /* of what is made before it leaves; min_free is all media's */
 
     pthread_mutex_t queue_lock;  /* of the queue and is_syncing */
     pthread_cond_t queue_filled; /* and nobody else sees to it */
