@@ -188,7 +188,7 @@ static hilum_rc film(struct web *web, hilum_object *object, const struct web_vie
  * Fragmentable ones (.100.1) are not among them. */
 bool web_is_video(const struct web *web, hilum_object *object)
 {
-    struct hilum_object_names names;
+    struct hilum_object_names names = {.size = sizeof names};
     static const char mpeg[] = "1.2.840.10008.1.2.4.10";
     size_t n = strlen(mpeg);
     return web->host->objects->names(object, &names) == HILUM_OK &&
@@ -288,7 +288,7 @@ static hilum_rc stream_save(const struct web *web, hilum_object *object, struct 
  * digit tells: .102 to .106 are H.264, .100 and .101 MPEG-2, .107 and .108 HEVC. */
 static hilum_rc play(struct web *web, hilum_object *object, struct web_picture *out)
 {
-    struct hilum_object_names names;
+    struct hilum_object_names names = {.size = sizeof names};
     struct stream stream;
     web->host->objects->names(object, &names);
     hilum_rc rc = stream_save(web, object, &stream);

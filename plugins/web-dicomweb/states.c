@@ -31,7 +31,7 @@ bool web_is_state(const char *sop_class)
 
 static bool is_state(const struct web *web, hilum_object *object)
 {
-    struct hilum_object_names names;
+    struct hilum_object_names names = {.size = sizeof names};
     return web->host->objects->names(object, &names) == HILUM_OK && web_is_state(names.sop_class);
 }
 

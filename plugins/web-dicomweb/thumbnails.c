@@ -179,7 +179,7 @@ static hilum_rc thumbnail(struct web *web, hilum_object *object, int64_t instanc
                                            .width = SIDE,
                                            .height = SIDE,
                                            .quality = 80}};
-    struct hilum_object_names names;
+    struct hilum_object_names names = {.size = sizeof names};
     char path[PATH_LENGTH];
     web->host->objects->names(object, &names);
     bool is_kept = path_make(web, names.sop_instance, instance, frame, "jpg", path);
@@ -212,7 +212,7 @@ hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, 
 {
     const struct web_view view = {.view = {.size = sizeof view.view, .mode = "flat"}};
     struct web_picture made = {NULL, 0, 0};
-    struct hilum_object_names names;
+    struct hilum_object_names names = {.size = sizeof names};
     char path[PATH_LENGTH];
     web->host->objects->names(object, &names);
     if (!path_make(web, names.sop_instance, instance, 0, "mp4", path))
