@@ -1,7 +1,6 @@
 /* Addresses and prefixes, IPv4 and IPv6 as one family of sixteen bytes. No name is ever resolved here.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

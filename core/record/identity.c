@@ -3,9 +3,7 @@
  *
  * Everything here runs within the unit that records the study, so that two instances of one new
  * patient cannot make two rows. SPDX-License-Identifier: Apache-2.0 */
-#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"

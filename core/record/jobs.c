@@ -4,7 +4,6 @@
  * which is how the work of a process that died is taken up; nothing else is kept in memory.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"

@@ -4,7 +4,6 @@
  * An entry is handled when every hook that wanted it has had it; until then it is due, in the
  * order of its number. Entries of one study are kept in order by the runner (core/job), not
  * here. SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* INSERT statements made from the list of columns. Knows nothing of what a row means.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/error.h"

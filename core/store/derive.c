@@ -3,7 +3,6 @@
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
-#include <string.h>
 
 void hl_derive_uid(const void *bytes, size_t n, char out[65])
 {

@@ -11,7 +11,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -11,7 +11,6 @@
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/error.h"

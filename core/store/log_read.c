@@ -5,7 +5,6 @@
  * promised anything by it. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

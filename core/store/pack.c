@@ -8,7 +8,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/pack_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

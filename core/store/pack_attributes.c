@@ -7,7 +7,6 @@
 #include "core/store/pack_internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/error.h"

@@ -12,7 +12,6 @@
 #include "core/store/store_internal.h"
 
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

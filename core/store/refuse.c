@@ -5,7 +5,6 @@
 #include "core/store/store_internal.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
