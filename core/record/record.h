@@ -270,7 +270,8 @@ hilum_rc hl_record_locations(struct hl_record *record, const char *store, hl_loc
 
 /* What `filter` withholds is left out of the answers, before they are counted to the limit;
  * NULL sees all. HILUM_EINVAL: a key is not of its VR's form, or `after` is no position of
- * this query. The cursor is closed by the caller, is used by one thread at a time, and holds a
+ * this query; HILUM_EFULL: more values to match than one statement takes; HILUM_EAGAIN, of
+ * hl_cursor_next too: it took too long for others who waited. The cursor is closed by the caller, is used by one thread at a time, and holds a
  * page of answers but no session: it may be kept for as long as a peer takes to read. */
 hilum_rc hl_record_find(struct hl_record *record, const struct hilum_catalog_query *query,
                         const struct hl_filter *filter, hilum_cursor **out);
@@ -290,7 +291,7 @@ int32_t hl_record_takes_key(uint32_t level, const struct hilum_catalog_key *key)
 uint32_t hl_record_attribute_at(uint32_t level, uint32_t i);
 /* The current objects below unique keys (PS3.4 C.4.2, C.4.3), by study, series and instance
  * number. *as_of is set to the corrections of that moment, for what is sent. HILUM_EINVAL: no
- * unique key. An error of each() ends the walk and is returned; no session is held while it
+ * unique key; HILUM_EFULL: as hl_record_find. An error of each() ends the walk and is returned; no session is held while it
  * runs. */
 hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_key *keys,
                            uint32_t n_keys, const struct hl_filter *filter, int64_t *as_of,
