@@ -7,9 +7,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
 from judge import equal, export, originals, same, until, verdict
 from peers import BUILD, Hilum, ROOT, make_corpus
-from wire import Wire, element, pdata, pdatas, uid
+from wire import EXPLICIT, Wire, element, explicit, pdata, pdatas, uid
 
-BOARD, EXPLICIT = "2.25.273984710293847102938471029384710293847", "1.2.840.10008.1.2.1"
+BOARD = "2.25.273984710293847102938471029384710293847"
 FIND, GET, SET, ACTION, CREATE, DELETE = 0x20, 0x110, 0x120, 0x130, 0x140, 0x150
 STUDY = "1.2.999.1"
 
@@ -33,12 +33,6 @@ def begin(work, kind, name):
 
 
 # ---- the board, over the wire ----
-
-def explicit(group, number, vr, text):
-    value = text.encode() + b" " * (len(text) % 2)
-    head = struct.pack("<HH2s", group, number, vr.encode())
-    return head + (struct.pack("<HI", 0, len(value)) if vr == "UT" else struct.pack("<H", len(value))) + value
-
 
 def request(wire, field, instance=None, text=None, action=None):
     """(statuses, text of the data sets)"""
