@@ -1,6 +1,7 @@
 /* Growing by doubling, one NUL always behind the contents. No bounds but memory: who takes bytes
  * from a peer bounds them before they come here. SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/buf.h"
+#include "core/base/error.h"
 #include "core/base/text.h"
 
 #include <stdio.h>
@@ -48,6 +49,13 @@ void hl_buf_add(struct hl_buf *buf, const void *bytes, size_t n)
         memcpy(buf->data + buf->len, bytes, n);
     buf->len += n;
     buf->data[buf->len] = '\0';
+}
+
+hilum_rc hl_buf_sink(void *buf, const void *bytes, uint64_t n)
+{
+    struct hl_buf *out = buf;
+    hl_buf_add(out, bytes, (size_t)n);
+    return out->failed ? hl_fail(HILUM_ENOMEM, "no memory for what was given") : HILUM_OK;
 }
 
 void hl_buf_text(struct hl_buf *buf, const char *text)

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hilum/abi.h"
+
 /* Zero-initialised is empty and valid. `data` is NUL-terminated beyond `len` once anything was
  * added. A failed allocation sets `failed` and keeps the contents; builders check it once, at the
  * end. Not thread-safe. */
@@ -27,6 +29,8 @@ bool hl_buf_reserve(struct hl_buf *buf, size_t extra);
  * too, so that a text is never one with a hole in it. `bytes` may be NULL when n is 0, and may
  * not point into the buffer. */
 void hl_buf_add(struct hl_buf *buf, const void *bytes, size_t n);
+/* As write of a hilum_sink whose ctx is a buffer, for bytes whose number their writer bounds. HILUM_ENOMEM. */
+hilum_rc hl_buf_sink(void *buf, const void *bytes, uint64_t n);
 void hl_buf_text(struct hl_buf *buf, const char *text);
 void hl_buf_byte(struct hl_buf *buf, uint8_t byte);
 void hl_buf_printf(struct hl_buf *buf, const char *format, ...)

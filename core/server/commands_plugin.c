@@ -61,14 +61,6 @@ static hilum_rc read_args(struct hl_arena *arena, const char *fields, struct hl_
     return HILUM_OK;
 }
 
-/* A sink into the answer. Without a bound of its own: what plugins answer to an administrator
- * is theirs to keep short. */
-static hilum_rc collect_result(void *ctx, const void *bytes, uint64_t n)
-{
-    hl_buf_add(ctx, bytes, n);
-    return HILUM_OK;
-}
-
 /* Also how a command learns that nobody waits for it any more. */
 static hilum_rc tell_progress(void *ctx, uint64_t done, uint64_t total, const char *what)
 {
@@ -88,7 +80,7 @@ static hilum_rc run(void *ctx, struct hl_call *call)
     struct hilum_call plugin_call = {
         .size = sizeof plugin_call,
         .arguments = arguments,
-        .result = {.size = sizeof plugin_call.result, .write = collect_result, .ctx = &result},
+        .result = {.size = sizeof plugin_call.result, .write = hl_buf_sink, .ctx = &result},
         .progress = tell_progress,
         .ctx = call,
     };

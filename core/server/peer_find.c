@@ -96,13 +96,6 @@ static json_t *rows_of(const json_t *answer)
     return rows;
 }
 
-static hilum_rc collect(void *ctx, const void *bytes, uint64_t n)
-{
-    struct hl_buf *text = ctx;
-    hl_buf_add(text, bytes, (size_t)n);
-    return text->failed ? hl_fail(HILUM_ENOMEM, "no memory for a peer's answer") : HILUM_OK;
-}
-
 /* Who looked for whom, and where: patient data is asked of others in our name. */
 static hilum_rc audit(struct hl_server *server, struct hl_call *call, const char *query, size_t n)
 {
@@ -121,7 +114,7 @@ static hilum_rc search(struct hl_server *server, struct hl_call *call, const cha
                        json_t **out)
 {
     struct hl_buf text = {0};
-    struct hilum_sink sink = {.size = sizeof sink, .write = collect, .ctx = &text};
+    struct hilum_sink sink = {.size = sizeof sink, .write = hl_buf_sink, .ctx = &text};
     const char *name = hl_call_text(call, "peer", "");
     struct hl_peers *peers = hl_server_peers(server);
     const struct hl_peer *peer = hl_peers_by_name(peers, name);

@@ -52,13 +52,6 @@ void hl_pack_free(struct hl_pack *pack)
 
 /* ---- a frame ---- */
 
-static hilum_rc keep(void *ctx, const void *bytes, uint64_t n)
-{
-    struct hl_buf *stream = ctx;
-    hl_buf_add(stream, bytes, (size_t)n);
-    return stream->failed ? hl_fail(HILUM_ENOMEM, "no memory for a code stream") : HILUM_OK;
-}
-
 /* A pack and what comes of its frame. */
 struct call {
     struct hl_pack *pack;
@@ -77,7 +70,7 @@ static hilum_rc ask(void *arg, const struct hilum_codec *codec, void *instance)
                                         .ratio = wish->ratio,
                                         .quality = wish->quality,
                                         .effort = wish->effort};
-    struct hilum_sink sink = {.size = sizeof sink, .write = keep, .ctx = &pack->stream};
+    struct hilum_sink sink = {.size = sizeof sink, .write = hl_buf_sink, .ctx = &pack->stream};
     *call->done = (struct hilum_encoded){.size = sizeof *call->done};
     hl_buf_clear(&pack->stream);
     hilum_rc rc = codec->encode(instance, &pack->frame, pack->pixels, pack->frame_bytes, &wanted,

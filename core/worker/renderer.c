@@ -103,18 +103,10 @@ static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, 
     return worker_pour(s->self, &sink);
 }
 
-/* A sink into a buffer: bytes of unknown length. */
-static hilum_rc gather(void *ctx, const void *bytes, uint64_t n)
-{
-    struct hl_buf *buf = ctx;
-    hl_buf_add(buf, bytes, (size_t)n);
-    return buf->failed ? hl_fail(HILUM_ENOMEM, "no memory for an attribute") : HILUM_OK;
-}
-
 static hilum_rc value(void *ctx, uint32_t i, const char *path, const void **bytes, uint64_t *n)
 {
     struct worker_scene *s = ctx;
-    struct hilum_sink sink = {.size = sizeof sink, .write = gather, .ctx = &s->bytes};
+    struct hilum_sink sink = {.size = sizeof sink, .write = hl_buf_sink, .ctx = &s->bytes};
     hl_buf_fini(&s->bytes);
     begin(s, HL_ASK_BYTES, i);
     hl_wire_put_text(&s->self->ask, path);
