@@ -64,11 +64,15 @@ static bool fits_int(struct check *check, const struct hl_option *option, struct
 
 static bool fits_bytes(struct check *check, const struct hl_option *option, struct hl_node *node)
 {
-    (void)check, (void)option;
-    uint64_t ignored;
-    if (node->type == HL_NODE_INT)
-        return node->integer >= 0;
-    return node->type == HL_NODE_TEXT && hl_parse_bytes(node->text, &ignored) == HILUM_OK;
+    (void)check;
+    uint64_t parsed = 0;
+    if (node->type != HL_NODE_INT &&
+        (node->type != HL_NODE_TEXT || hl_parse_bytes(node->text, &parsed) != HILUM_OK))
+        return false;
+    int64_t value = node->type == HL_NODE_INT ? node->integer : (int64_t)parsed;
+    if (value == 0 && (option->flags & HL_OPTION_OR_ZERO))
+        return true;
+    return value >= option->min && (option->max == 0 || value <= option->max);
 }
 
 static bool fits_ms(struct check *check, const struct hl_option *option, struct hl_node *node)
@@ -248,6 +252,11 @@ static void describe_expected(const struct hl_option *option, bool is_element, s
     if (option->kind == HL_KIND_INT)
         hl_buf_printf(out, " from %" PRId64 " to %" PRId64, option->min, option->max);
     char low[32], high[32];
+    if (option->kind == HL_KIND_BYTES && (option->min > 0 || option->max > 0))
+        hl_buf_printf(out, " from %s%s%s%s", hl_bytes_text(option->min, low, sizeof low),
+                      option->max > 0 ? " to " : " on",
+                      option->max > 0 ? hl_bytes_text(option->max, high, sizeof high) : "",
+                      option->flags & HL_OPTION_OR_ZERO ? ", or 0" : "");
     if (option->kind == HL_KIND_MS)
         hl_buf_printf(out, " from %s to %s", hl_ms_text(option->min, low, sizeof low),
                       hl_ms_text(option->max > 0 ? option->max : HL_MS_MAX, high, sizeof high));

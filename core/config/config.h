@@ -114,6 +114,8 @@ hilum_rc hl_parse_ms(const char *text, int64_t *out);
 hilum_rc hl_parse_day_minute(const char *text, int *out);
 /* A duration (0 or more) in the largest unit that shows it whole, "24h" as "1d". Returns `out`. */
 char *hl_ms_text(int64_t ms, char *out, size_t size);
+/* The same of a size: "4KiB". */
+char *hl_bytes_text(int64_t bytes, char *out, size_t size);
 
 /* Nearest of `n` words by edit distance, NULL if none is near (distance <= 3 and < half its
  * length). */

@@ -20,6 +20,21 @@ static const char *const kind_words[HL_KINDS] = {
     [HL_KIND_TIME] = "time of day", [HL_KIND_PEER] = "peer",
 };
 
+/* Of sizes and durations; one that binds on one side only says which. */
+static void add_range(const struct hl_option *option, struct hl_buf *out)
+{
+    char *(*text)(int64_t, char *, size_t) =
+        option->kind == HL_KIND_MS ? hl_ms_text : hl_bytes_text;
+    char low[32], high[32];
+    if (option->kind != HL_KIND_MS && option->kind != HL_KIND_BYTES)
+        return;
+    if (option->max > 0)
+        hl_buf_printf(out, " %s-%s", text(option->min, low, sizeof low),
+                      text(option->max, high, sizeof high));
+    else if (option->min > 0)
+        hl_buf_printf(out, " from %s", text(option->min, low, sizeof low));
+}
+
 /* Short words: the table is read in a terminal as often as in a browser. */
 static void add_type(const struct hl_option *option, struct hl_buf *out)
 {
@@ -27,10 +42,7 @@ static void add_type(const struct hl_option *option, struct hl_buf *out)
     hl_buf_text(out, kind_words[option->kind]);
     if (option->kind == HL_KIND_INT)
         hl_buf_printf(out, " %" PRId64 "-%" PRId64, option->min, option->max);
-    char low[32], high[32];
-    if (option->kind == HL_KIND_MS && option->max > 0)
-        hl_buf_printf(out, " %s-%s", hl_ms_text(option->min, low, sizeof low),
-                      hl_ms_text(option->max, high, sizeof high));
+    add_range(option, out);
     for (const char *p = option->choices; p && *p;) {
         size_t n = strcspn(p, "|");
         hl_buf_printf(out, "%s `%.*s`", p == option->choices ? ":" : ",", (int)n, p);
@@ -72,5 +84,9 @@ void hl_config_document(struct hl_buf *out)
                           "\n## %s\n\n%s\n\n| key | value | default | changes by | meaning |\n"
                           "|---|---|---|---|---|\n",
                           option->path, option->help);
+        /* A key of its own on the top level is all there is to its section. */
+        if (!strpbrk(option->path, ".[") && option->kind != HL_KIND_GROUP &&
+            option->kind != HL_KIND_GROUPS)
+            add_row(option, out);
     }
 }

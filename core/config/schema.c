@@ -7,7 +7,11 @@
 #define REQUIRED HL_OPTION_REQUIRED
 #define RELOAD   HL_OPTION_RELOAD
 #define REPLACE  HL_OPTION_REPLACE
+#define OR_ZERO  HL_OPTION_OR_ZERO
 #define DAY      INT64_C(86400000)
+#define KIB      (INT64_C(1) << 10)
+#define MIB      (INT64_C(1) << 20)
+#define GIB      (INT64_C(1) << 30)
 
 /* clang-format off */
 /* path, kind, flags, default, choices, min, max, help */
@@ -36,12 +40,12 @@ const struct hl_option hl_options[] = {
     {"dicom.limits.max_per_address", HL_KIND_INT, RELOAD, "100", NULL, 1, 100000, "Associations at once from one address."},
     {"dicom.limits.max_passcode_failures", HL_KIND_INT, RELOAD, "20", NULL, 1, 1000000, "Wrong passcodes (User Identity) of one address in five minutes; then it is refused for the rest of them."},
     {"dicom.limits.max_connecting", HL_KIND_INT, RELOAD, "400", NULL, 1, 100000, "Connections at once that have not yet asked for an association."},
-    {"dicom.limits.negotiate_timeout", HL_KIND_MS, RELOAD, "10s", NULL, 0, 30 * DAY, "From the connection to its whole association request, TLS included."},
-    {"dicom.limits.pdu_timeout", HL_KIND_MS, RELOAD, "60s", NULL, 0, 30 * DAY, "From the first byte of a PDU to its last."},
-    {"dicom.limits.idle_timeout", HL_KIND_MS, RELOAD, "10m", NULL, 0, 30 * DAY, "An association without a byte is ended after this."},
-    {"dicom.limits.write_timeout", HL_KIND_MS, RELOAD, "60s", NULL, 0, 30 * DAY, "A peer that takes no byte for this long is given up."},
-    {"dicom.limits.min_rate", HL_KIND_BYTES, RELOAD, "1KiB", NULL, 0, 0, "Bytes a second a message in progress must make; 0: none."},
-    {"dicom.limits.max_pdu", HL_KIND_BYTES, RELOAD, "131078", NULL, 0, 0, "PDU size we offer to receive; at most 1MiB."},
+    {"dicom.limits.negotiate_timeout", HL_KIND_MS, RELOAD, "10s", NULL, 100, 30 * DAY, "From the connection to its whole association request, TLS included."},
+    {"dicom.limits.pdu_timeout", HL_KIND_MS, RELOAD, "60s", NULL, 100, 30 * DAY, "From the first byte of a PDU to its last."},
+    {"dicom.limits.idle_timeout", HL_KIND_MS, RELOAD, "10m", NULL, 100, 30 * DAY, "An association without a byte is ended after this."},
+    {"dicom.limits.write_timeout", HL_KIND_MS, RELOAD, "60s", NULL, 100, 30 * DAY, "A peer that takes no byte for this long is given up."},
+    {"dicom.limits.min_rate", HL_KIND_BYTES, RELOAD, "1KiB", NULL, 0, GIB, "Bytes a second a message in progress must make; 0: none."},
+    {"dicom.limits.max_pdu", HL_KIND_BYTES, RELOAD, "131078", NULL, 4 * KIB, MIB, "PDU size we offer to receive."},
     {"dicom.limits.max_threads", HL_KIND_INT, 0, "64", NULL, 1, 1024, "Messages in work at once; one that waits for its peer does not count."},
 
     {"roles", HL_KIND_GROUPS, RELOAD, NULL, NULL, 0, 0, "What people may do, by role; one of a shipped role's name replaces it. Merged by name over the files."},
@@ -54,7 +58,7 @@ const struct hl_option hl_options[] = {
     {"roles[].studies[].without_labels", HL_KIND_TEXT, LIST | RELOAD, NULL, NULL, 0, 0, "It carries none of these labels."},
     {"roles[].studies[].senders", HL_KIND_TEXT, LIST | RELOAD, NULL, NULL, 0, 0, "One of these peers or accounts sent some of it; \"own\": who asks."},
     {"access", HL_KIND_GROUP, RELOAD, NULL, NULL, 0, 0, "Who sees what."},
-    {"access.break_glass", HL_KIND_MS, RELOAD, "4h", NULL, 0, 0, "How long a broken glass shows somebody a study his roles withhold."},
+    {"access.break_glass", HL_KIND_MS, RELOAD, "4h", NULL, 1000, 0, "How long a broken glass shows somebody a study his roles withhold."},
 
     {"peers", HL_KIND_GROUPS, RELOAD, NULL, NULL, 0, 0, "The DICOM systems we know. Merged by name over the files."},
     {"peers[].name", HL_KIND_NAME, REQUIRED | RELOAD, NULL, NULL, 0, 0, "What rules, routes and people call it."},
@@ -87,11 +91,11 @@ const struct hl_option hl_options[] = {
     {"peers[].default_issuer", HL_KIND_TEXT, RELOAD, NULL, NULL, 0, 0, "Issuer of its patient IDs that name none; default identity.default_issuer."},
     {"peers[].charset", HL_KIND_TEXT, RELOAD, NULL, NULL, 0, 0, "What its undeclared or misdeclared text really is: \"GB18030\", \"ISO_IR 100\"."},
     {"peers[].max_associations", HL_KIND_INT, RELOAD, "0", NULL, 0, 100000, "Associations at once from it; 0: no limit of its own."},
-    {"peers[].max_pdu", HL_KIND_BYTES, RELOAD, "0", NULL, 0, 0, "PDU size we offer it; 0: dicom.limits.max_pdu."},
-    {"peers[].connect_timeout", HL_KIND_MS, RELOAD, "10s", NULL, 0, DAY, "To reach it and agree on an association."},
+    {"peers[].max_pdu", HL_KIND_BYTES, OR_ZERO | RELOAD, "0", NULL, 4 * KIB, MIB, "PDU size we offer it; 0: dicom.limits.max_pdu."},
+    {"peers[].connect_timeout", HL_KIND_MS, RELOAD, "10s", NULL, 100, DAY, "To reach it and agree on an association."},
     {"peers[].connections", HL_KIND_INT, RELOAD, NULL, NULL, 1, 64, "Deliveries to it at once; default outbox.connections."},
-    {"peers[].retry_first", HL_KIND_MS, RELOAD, NULL, NULL, 0, 0, "Pause after the first failure; default outbox.retry_first."},
-    {"peers[].retry_max", HL_KIND_MS, RELOAD, NULL, NULL, 0, 0, "Longest pause; default outbox.retry_max."},
+    {"peers[].retry_first", HL_KIND_MS, RELOAD, NULL, NULL, 10, 0, "Pause after the first failure; default outbox.retry_first."},
+    {"peers[].retry_max", HL_KIND_MS, RELOAD, NULL, NULL, 10, 0, "Longest pause; default outbox.retry_max."},
     {"peers[].attempts", HL_KIND_INT, RELOAD, NULL, NULL, 0, 1000000, "Attempts before a delivery is given to a person; default outbox.attempts."},
     {"peers[].idle", HL_KIND_MS, RELOAD, NULL, NULL, 0, DAY, "Keep an idle association to it; default outbox.idle."},
 
@@ -99,14 +103,14 @@ const struct hl_option hl_options[] = {
     {"storage.data", HL_KIND_TEXT, 0, NULL, NULL, 0, 0, "The data directory; --data overrides it."},
     {"storage.default_store", HL_KIND_NAME, 0, "fs", NULL, 0, 0, "The store that takes new objects."},
     {"storage.min_free", HL_KIND_BYTES, RELOAD, "1GiB", NULL, 0, 0, "Below this much free space new objects are refused; reading goes on."},
-    {"storage.max_object", HL_KIND_BYTES, RELOAD, "8GiB", NULL, 0, 0, "Largest object taken."},
+    {"storage.max_object", HL_KIND_BYTES, RELOAD, "8GiB", NULL, KIB, 0, "Largest object taken."},
     {"storage.duplicates", HL_KIND_CHOICE, RELOAD, "keep-first", "keep-first|replace|version|quarantine", 0, 0, "Same SOP Instance UID, other content: what to do."},
     {"storage.study_idle", HL_KIND_MS, RELOAD, "60s", NULL, 0, 0, "A study without a new object for this long is complete."},
     {"storage.erase_grace", HL_KIND_MS, RELOAD, "24h", NULL, 0, 0, "Deleted objects stay on the medium for this long."},
     {"storage.keep_original", HL_KIND_MS, RELOAD, "7d", NULL, 0, 0, "What was compressed by rule stays as it came beside it for this long."},
-    {"storage.memory_budget", HL_KIND_BYTES, 0, "64MiB", NULL, 0, 0, "Memory for buffers of all objects on their way in."},
+    {"storage.memory_budget", HL_KIND_BYTES, 0, "64MiB", NULL, 256 * KIB, 0, "Memory for buffers of all objects on their way in."},
     {"storage.frame_cache", HL_KIND_BYTES, 0, "256MiB", NULL, 0, 0, "Decoded frames kept in memory for who asks next; 0: none."},
-    {"storage.header_limit", HL_KIND_BYTES, RELOAD, "4MiB", NULL, 0, 0, "Memory for the catalogued header of one object."},
+    {"storage.header_limit", HL_KIND_BYTES, RELOAD, "4MiB", NULL, 64 * KIB, GIB, "Memory for the catalogued header of one object."},
 
     {"trust", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "Which files of plugins are opened, beyond owner and mode."},
     {"trust.plugins", HL_KIND_CHOICE, 0, "any", "any|listed", 0, 0, "\"listed\": from outside our own folder only what sha256 of its entry or a signature vouches for."},
@@ -122,7 +126,7 @@ const struct hl_option hl_options[] = {
     {"plugins[].limits", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "What an isolated plugin may take."},
     {"plugins[].limits.workers", HL_KIND_INT, 0, "0", NULL, 0, 64, "Its processes, which is also its calls at once; 0: as many as cores."},
     {"plugins[].limits.deadline", HL_KIND_MS, 0, "10s", NULL, 1, DAY, "One call; a worker that takes longer is ended."},
-    {"plugins[].limits.memory", HL_KIND_BYTES, 0, "2GiB", NULL, 0, 0, "Address space of one worker."},
+    {"plugins[].limits.memory", HL_KIND_BYTES, 0, "2GiB", NULL, 16 * MIB, 0, "Address space of one worker."},
     {"plugins[].limits.crashes", HL_KIND_INT, 0, "5", NULL, 1, 100, "So many within ten minutes, and over a tenth of its calls, put it into quarantine."},
     {"plugins[].limits.read", HL_KIND_TEXT, LIST, NULL, NULL, 0, 0, "Files and folders it may read, absolute; default none but the system's libraries."},
     {"plugins[].trust", HL_KIND_CHOICE, 0, NULL, "in-process", 0, 0, "Allow a third party's plugin that cannot be isolated."},
@@ -141,17 +145,17 @@ const struct hl_option hl_options[] = {
     {"schedules", HL_KIND_GROUPS, RELOAD, NULL, NULL, 0, 0, "Times with names: rules hear of them as schedule.due."},
     {"schedules[].name", HL_KIND_NAME, REQUIRED | RELOAD, NULL, NULL, 0, 0, "What rules ask for: where = \"schedule=nightly\"."},
     {"schedules[].enabled", HL_KIND_BOOL, RELOAD, "true", NULL, 0, 0, "false: as if it were not listed."},
-    {"schedules[].every", HL_KIND_MS, RELOAD, "24h", NULL, 0, 0, "How often; with `at` in whole days."},
+    {"schedules[].every", HL_KIND_MS, RELOAD, "24h", NULL, 1000, 0, "How often; with `at` in whole days."},
     {"schedules[].at", HL_KIND_TIME, RELOAD, "", NULL, 0, 0, "Time of day, local, \"02:30\"; empty: counted from the last time."},
 
     {"script", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "Limits of Lua rules."},
-    {"script.memory", HL_KIND_BYTES, RELOAD, "16MiB", NULL, 0, 0, "Memory of one Lua state."},
+    {"script.memory", HL_KIND_BYTES, RELOAD, "16MiB", NULL, KIB, GIB, "Memory of one Lua state."},
     {"script.cpu", HL_KIND_MS, RELOAD, "200ms", NULL, 1, 60000, "Time of one call of a rule."},
     {"script.states", HL_KIND_INT, 0, "2", NULL, 1, 64, "Lua states, and so rules that run at once."},
 
     {"outbox", HL_KIND_GROUP, RELOAD, NULL, NULL, 0, 0, "Delivery to peers; a peer's own values go first."},
-    {"outbox.retry_first", HL_KIND_MS, RELOAD, "10s", NULL, 0, 0, "Pause after the first failure; doubled each time."},
-    {"outbox.retry_max", HL_KIND_MS, RELOAD, "1h", NULL, 0, 0, "Longest pause."},
+    {"outbox.retry_first", HL_KIND_MS, RELOAD, "10s", NULL, 10, 0, "Pause after the first failure; doubled each time."},
+    {"outbox.retry_max", HL_KIND_MS, RELOAD, "1h", NULL, 10, 0, "Longest pause."},
     {"outbox.attempts", HL_KIND_INT, RELOAD, "0", NULL, 0, 1000000, "Attempts before a delivery is given to a person; 0: without end."},
     {"outbox.connections", HL_KIND_INT, RELOAD, "1", NULL, 1, 64, "Associations at once to one peer."},
     {"outbox.max_connections", HL_KIND_INT, 0, "32", NULL, 1, 1024, "Associations at once to all peers."},
@@ -165,7 +169,7 @@ const struct hl_option hl_options[] = {
     {"audit", HL_KIND_GROUP, RELOAD, NULL, NULL, 0, 0, "Who did what, with before and after."},
     {"audit.keep", HL_KIND_MS, RELOAD, "0", NULL, 0, 0, "Pruned after this; 0: never."},
     {"audit.seals", HL_KIND_TEXT, RELOAD, NULL, NULL, 0, 0, "File that seals on it are appended to, best on another machine's disk; default audit-seals.jsonl in the data directory."},
-    {"audit.seal_every", HL_KIND_MS, RELOAD, "5m", NULL, 0, 0, "How often new rows are sealed."},
+    {"audit.seal_every", HL_KIND_MS, RELOAD, "5m", NULL, 1000, 0, "How often new rows are sealed."},
 
     {"log", HL_KIND_GROUP, RELOAD, NULL, NULL, 0, 0, "The operational log; never patient data."},
     {"log.level", HL_KIND_CHOICE, RELOAD, "info", "debug|info|warn|error", 0, 0, "The least important line that is written."},

@@ -34,7 +34,8 @@ enum {
     HL_OPTION_LIST = 1,     /* a list of that kind */
     HL_OPTION_REQUIRED = 2, /* its group is at fault without it */
     HL_OPTION_RELOAD = 4,   /* `config reload` applies it; otherwise it needs a restart */
-    HL_OPTION_REPLACE = 8   /* a later file replaces the list, even one of groups */
+    HL_OPTION_REPLACE = 8,  /* a later file replaces the list, even one of groups */
+    HL_OPTION_OR_ZERO = 16  /* 0 is right too, below `min`: `help` says what it means */
 };
 
 struct hl_option {
@@ -43,7 +44,8 @@ struct hl_option {
     unsigned flags;
     const char *fallback; /* as it would be written; NULL: none */
     const char *choices;  /* "a|b" */
-    int64_t min, max;     /* HL_KIND_INT; HL_KIND_MS: milliseconds, a max of 0 is HL_MS_MAX */
+    int64_t min,
+        max; /* of integers, bytes, milliseconds; of the latter two a max of 0 is the largest there is */
     const char *help;
 };
 

@@ -75,17 +75,29 @@ hilum_rc hl_parse_ms(const char *text, int64_t *out)
                    text ? text : "");
 }
 
-char *hl_ms_text(int64_t ms, char *out, size_t size)
+static char *quantity_text(uint64_t value, const struct unit *units, size_t n, char *out,
+                           size_t size)
 {
-    size_t unit = sizeof time_units / sizeof *time_units - 1;
-    while (unit > 0 && (uint64_t)ms % time_units[unit].factor != 0)
+    size_t unit = n - 1;
+    while (unit > 0 && value % units[unit].factor != 0)
         unit--;
-    if (ms == 0)
+    if (value == 0)
         snprintf(out, size, "0");
     else
-        snprintf(out, size, "%" PRIu64 "%s", (uint64_t)ms / time_units[unit].factor,
-                 time_units[unit].name);
+        snprintf(out, size, "%" PRIu64 "%s", value / units[unit].factor, units[unit].name);
     return out;
+}
+
+char *hl_ms_text(int64_t ms, char *out, size_t size)
+{
+    return quantity_text((uint64_t)ms, time_units, sizeof time_units / sizeof *time_units, out,
+                         size);
+}
+
+char *hl_bytes_text(int64_t bytes, char *out, size_t size)
+{
+    return quantity_text((uint64_t)bytes, byte_units, sizeof byte_units / sizeof *byte_units, out,
+                         size);
 }
 
 /* Two digits below `limit`; -1: none such. */

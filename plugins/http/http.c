@@ -70,7 +70,7 @@ static const struct hilum_option options[] = {
     {"body_grace", HILUM_OPT_MSEC, AT(body_grace), "20s", "1s..10m",
      "After this long a body, in or out, must move at min_rate, and again in each four times as "
      "long."},
-    {"min_rate", HILUM_OPT_BYTES, AT(min_rate), "1KiB", NULL,
+    {"min_rate", HILUM_OPT_BYTES, AT(min_rate), "1KiB", "0..1GiB",
      "Bytes a second a body must make; 0: none."},
     {"max_header", HILUM_OPT_BYTES, AT(max_header), "24KiB", "4KiB..1MiB",
      "Memory of one connection: a header that does not fit is refused."},

@@ -13,9 +13,9 @@
 static const struct hilum_option options[] = {
     {"max_results", HILUM_OPT_INT, offsetof(struct web_conf, max_results), "10000", "1..1000000",
      "Answers to one search at most, whatever limit it asks for."},
-    {"metadata_cache", HILUM_OPT_BYTES, offsetof(struct web_conf, metadata_cache), "64MiB", NULL,
-     "Metadata prepared or sent lately, kept in memory; 0: none."},
-    {"thumbnails", HILUM_OPT_BYTES, offsetof(struct web_conf, thumbnails), "1GiB", NULL,
+    {"metadata_cache", HILUM_OPT_BYTES, offsetof(struct web_conf, metadata_cache), "64MiB",
+     "0..64GiB", "Metadata prepared or sent lately, kept in memory; 0: none."},
+    {"thumbnails", HILUM_OPT_BYTES, offsetof(struct web_conf, thumbnails), "1GiB", "0..16TiB",
      "Thumbnails and films kept as files; 0: none, each is made when it is asked for."},
     {"metadata_max", HILUM_OPT_BYTES, offsetof(struct web_conf, metadata_max), "4MiB",
      "64KiB..64MiB", "Metadata of one STOW-RS request."},

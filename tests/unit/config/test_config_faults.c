@@ -68,6 +68,34 @@ static const struct fault_case cases[] = {
      "a.cfg:1: schedules[].every: expected a duration"},
     {"storage = { min_free = \"4GB\"; };", "a.cfg:1: storage.min_free: expected a size such as "
                                            "\"64KiB\", \"4GiB\" or 4096, found \"4GB\""},
+    /* what makes no sense as nothing, or as more than can be */
+    {"storage = { max_object = 0; };", "a.cfg:1: storage.max_object: expected a size such as "
+                                       "\"64KiB\", \"4GiB\" or 4096 from 1KiB on, "
+                                       "found 0"},
+    {"storage = { max_object = -1; };", "a.cfg:1: storage.max_object: expected a size"},
+    {"storage = { memory_budget = 0; };", "a.cfg:1: storage.memory_budget: expected a size"},
+    {"storage = { header_limit = \"1KiB\"; };", "a.cfg:1: storage.header_limit: expected a size"},
+    {"dicom = { limits = { max_pdu = 100; }; };",
+     "a.cfg:1: dicom.limits.max_pdu: expected a size such as \"64KiB\", \"4GiB\" or 4096 from 4KiB "
+     "to "
+     "1MiB, found 100"},
+    {"dicom = { limits = { max_pdu = \"2MiB\"; }; };", "a.cfg:1: dicom.limits.max_pdu: expected"},
+    {"dicom = { limits = { idle_timeout = 0; }; };",
+     "a.cfg:1: dicom.limits.idle_timeout: expected a duration such as \"200ms\", \"5s\", \"10m\", "
+     "\"24h\" or \"7d\" from 100ms to 30d, found 0"},
+    {"peers = ( {name=\"A\"; aet=\"A\"; host=\"::1\"; max_pdu = 100;} );",
+     "a.cfg:1: peers[].max_pdu: expected a size such as \"64KiB\", \"4GiB\" or 4096 from 4KiB to "
+     "1MiB, "
+     "or 0, found 100"},
+    {"peers = ( {name=\"A\"; aet=\"A\"; host=\"::1\"; connect_timeout = 0;} );",
+     "a.cfg:1: peers[].connect_timeout: expected a duration"},
+    {"outbox = { retry_first = 0; };", "a.cfg:1: outbox.retry_first: expected a duration"},
+    {"audit = { seal_every = \"1ms\"; };", "a.cfg:1: audit.seal_every: expected a duration"},
+    {"access = { break_glass = 0; };", "a.cfg:1: access.break_glass: expected a duration"},
+    {"schedules = ( { name = \"n\"; every = 0; } );", "a.cfg:1: schedules[].every: expected"},
+    {"script = { memory = 0; };", "a.cfg:1: script.memory: expected a size"},
+    {"plugins = ( { name = \"x\"; limits = { memory = 0; }; } );",
+     "a.cfg:1: plugins[].limits.memory: expected a size"},
     {"dicom = { unknown_peers = \"refused\"; };",
      "a.cfg:1: dicom.unknown_peers: expected one of \"refuse\", \"accept\", found \"refused\"; did "
      "you mean \"refuse\"?"},
@@ -146,6 +174,18 @@ static void each_fault__names_file_line_key_expected_and_found(void **state)
     (void)state;
 }
 
+/* Each is what its help says 0 means. */
+static void zero__is_taken_where_it_means_something(void **state)
+{
+    struct site *site = *state;
+    site_load_text(site,
+                   "storage = { min_free = 0; frame_cache = 0; erase_grace = 0; keep_original "
+                   "= 0; };\njournal = { keep = 0; }; audit = { keep = 0; };\noutbox = { "
+                   "attempts = 0; idle = 0; };\ndicom = { trace = 0; limits = { min_rate = 0; "
+                   "}; };\npeers = ( {name=\"A\"; aet=\"A\"; host=\"::1\"; max_pdu = 0;} );");
+    assert_int_equal(site->rc, HILUM_OK);
+}
+
 static void syntax_error_in_one_file__does_not_hide_faults_of_others(void **state)
 {
     struct site *site = *state;
@@ -215,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_fault__names_file_line_key_expected_and_found),
+        site_test(zero__is_taken_where_it_means_something),
         site_test(syntax_error_in_one_file__does_not_hide_faults_of_others),
         site_test(missing_main_file__is_a_fault_and_defaults_are_loaded),
         site_test(directory_or_fifo_as_file__is_a_fault),
