@@ -98,6 +98,11 @@ uint64_t hl_actions_mask(const char *words, const char *separators);
 /* The i-th shipped role, NULL beyond the end. */
 const char *hl_role_at(size_t i);
 
+/* Are there all these roles, parted by commas, shipped or in the configuration? Are there these actions, by commas or
+ * blanks, "*" among them? HILUM_EINVAL names the first that is not there, the nearest, and those there are. Any thread. */
+hilum_rc hl_roles_known(const struct hl_config *config, const char *roles);
+hilum_rc hl_actions_known(const char *actions);
+
 struct hl_faults;
 /* Adds a fault for each action in `roles` and each role in `peers` that there is none of: a slip of the hand there would
  * take rights away without a word. Keeps nothing; from any thread. */

@@ -5,6 +5,8 @@
 
 #include "core/access/access.h"
 #include "core/access/role.h"
+#include "core/base/buf.h"
+#include "core/base/error.h"
 #include "core/config/config.h"
 
 struct role {
@@ -76,54 +78,140 @@ const struct hl_node *hl_role_node(const struct hl_config *config, const char *n
     return NULL;
 }
 
-/* ---- faults ---- */
+/* ---- what there is ---- */
 
-static void add_unknown(const struct hl_node *node, const char *key, const char *word, size_t n,
-                        const char *(*at)(size_t i), struct hl_faults *faults)
+enum { WORDS = 96 }; /* a site with more roles is told those and the nearest of them */
+
+/* Borrowed texts. */
+struct words {
+    const char *at[WORDS];
+    size_t n;
+};
+
+static void add_word(struct words *words, const char *word)
 {
-    const char *words[64];
-    char name[64];
-    size_t n_words = 0;
-    while (n_words < 64 && (words[n_words] = at(n_words)) != NULL)
-        n_words++;
-    snprintf(name, sizeof name, "%.*s", (int)n, word);
-    const char *nearest = hl_nearest(name, words, n_words);
-    hl_faults_add(faults, node->file, node->line, "%s, found \"%s\"%s%s%s", key, name,
-                  nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-                  nearest != NULL ? "\"?" : "");
+    for (size_t i = 0; i < words->n; i++)
+        if (strcmp(words->at[i], word) == 0) /* a shipped role that the site describes anew */
+            return;
+    if (words->n < WORDS)
+        words->at[words->n++] = word;
 }
+
+static void all_roles(const struct hl_config *config, struct words *out)
+{
+    const struct hl_node *roles = config != NULL ? hl_config_node(config, "roles") : NULL;
+    out->n = 0;
+    for (size_t i = 0; hl_role_at(i) != NULL; i++)
+        add_word(out, hl_role_at(i));
+    for (size_t i = 0; roles != NULL && i < roles->n_children; i++)
+        add_word(out, hl_node_text(roles->children[i], "name", ""));
+}
+
+static void all_actions(struct words *out)
+{
+    out->n = 0;
+    for (size_t i = 0; hl_action_at(i) != NULL; i++)
+        add_word(out, hl_action_at(i));
+}
+
+static void list_words(const struct words *words, struct hl_buf *out)
+{
+    for (size_t i = 0; i < words->n; i++)
+        hl_buf_printf(out, "%s\"%s\"", i == 0 ? "" : ", ", words->at[i]);
+}
+
+/* The end of a message about `word`, which is none of `words`. */
+static void add_found(const struct words *words, const char *word, struct hl_buf *out)
+{
+    const char *nearest = hl_nearest(word, words->at, words->n);
+    hl_buf_printf(out, ", found \"%s\"%s%s%s", word, nearest != NULL ? "; did you mean \"" : "",
+                  nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+}
+
+static bool has_word(const struct words *words, const char *word)
+{
+    for (size_t i = 0; i < words->n; i++)
+        if (strcmp(words->at[i], word) == 0)
+            return true;
+    return false;
+}
+
+/* The nearest comes before the list: a long one is cut where errors end. */
+static hilum_rc check_words(const struct words *known, const char *what, const char *list,
+                            const char *before, const char *between)
+{
+    char word[64];
+    for (const char *p = list; *(p += strspn(p, before)) != '\0'; p += strcspn(p, between)) {
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(p, between), p);
+        if (has_word(known, word))
+            continue;
+        struct hl_buf text = {0};
+        hl_buf_printf(&text, "expected %s", what);
+        add_found(known, word, &text);
+        hl_buf_text(&text, " (there are ");
+        list_words(known, &text);
+        hl_buf_byte(&text, ')');
+        hilum_rc rc = hl_fail(HILUM_EINVAL, "%s", hl_buf_str(&text));
+        hl_buf_fini(&text);
+        return rc;
+    }
+    return HILUM_OK;
+}
+
+/* As core/access/view.c reads them: names have blanks. */
+hilum_rc hl_roles_known(const struct hl_config *config, const char *roles)
+{
+    struct words known;
+    all_roles(config, &known);
+    return check_words(&known, "a role", roles, ", ", ",");
+}
+
+hilum_rc hl_actions_known(const char *actions)
+{
+    struct words known;
+    all_actions(&known);
+    add_word(&known, "*");
+    return check_words(&known, "an action", actions, ", ", ", ");
+}
+
+/* ---- faults ---- */
 
 /* Actions are parted by blanks within a text too, as the shipped roles have them. */
 static void check_actions(const struct hl_node *allow, struct hl_faults *faults)
 {
+    struct words known;
+    all_actions(&known);
     for (size_t i = 0; allow != NULL && i < allow->n_children; i++) {
         const struct hl_node *node = allow->children[i];
         for (const char *p = node->text; *(p += strspn(p, " ")) != '\0'; p += strcspn(p, " ")) {
-            size_t n = strcspn(p, " ");
-            if (!(n == 1 && *p == '*') && action_bit(p, n) == 0)
-                add_unknown(node, "roles[].allow: expected an action or \"*\"", p, n, hl_action_at,
-                            faults);
+            struct hl_buf found = {0};
+            char word[64];
+            snprintf(word, sizeof word, "%.*s", (int)strcspn(p, " "), p);
+            if (strcmp(word, "*") == 0 || has_word(&known, word))
+                continue;
+            add_found(&known, word, &found);
+            hl_faults_add(faults, node->file, node->line,
+                          "roles[].allow: expected an action or \"*\"%s", hl_buf_str(&found));
+            hl_buf_fini(&found);
         }
     }
 }
 
-static bool role_is_known(const struct hl_config *config, const char *name)
-{
-    for (size_t i = 0; hl_role_at(i) != NULL; i++)
-        if (strcmp(hl_role_at(i), name) == 0)
-            return true;
-    return hl_role_node(config, name) != NULL;
-}
-
-static void check_peer(const struct hl_config *config, const struct hl_node *peer,
+static void check_peer(const struct words *known, const struct hl_node *peer,
                        struct hl_faults *faults)
 {
     const struct hl_node *roles = hl_node_get(peer, "roles");
-    for (size_t i = 0; roles != NULL && i < roles->n_children; i++)
-        if (!role_is_known(config, roles->children[i]->text))
-            add_unknown(
-                roles->children[i], "peers[].roles: expected a shipped role or one of roles",
-                roles->children[i]->text, strlen(roles->children[i]->text), hl_role_at, faults);
+    for (size_t i = 0; roles != NULL && i < roles->n_children; i++) {
+        const struct hl_node *node = roles->children[i];
+        struct hl_buf text = {0};
+        if (has_word(known, node->text))
+            continue;
+        list_words(known, &text);
+        add_found(known, node->text, &text);
+        hl_faults_add(faults, node->file, node->line, "peers[].roles: expected one of %s",
+                      hl_buf_str(&text));
+        hl_buf_fini(&text);
+    }
 }
 
 void hl_roles_check(const struct hl_config *config, struct hl_faults *faults)
@@ -138,8 +226,10 @@ void hl_roles_check(const struct hl_config *config, struct hl_faults *faults)
                           "roles[].name: expected a name without a comma, found \"%s\"", name);
         check_actions(hl_node_get(role, "allow"), faults);
     }
+    struct words known;
+    all_roles(config, &known);
     for (size_t i = 0; peers != NULL && i < peers->n_children; i++)
-        check_peer(config, peers->children[i], faults);
+        check_peer(&known, peers->children[i], faults);
 }
 
 /* What the configuration says a role allows replaces what the shipped one of that name does. */

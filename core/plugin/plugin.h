@@ -58,6 +58,7 @@ struct hl_host_services {
     hilum_rc (*audit_rows)(void *arg, int64_t after,
                            hilum_rc (*each)(void *each_arg, const struct hilum_audit_row *row),
                            void *each_arg);
+    hilum_rc (*check_roles)(void *arg, const char *roles, const char *actions);
     void *arg;
 };
 /* On the main thread, before any plugin can call: read without a lock afterwards. */

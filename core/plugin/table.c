@@ -419,6 +419,13 @@ static hilum_rc host_audit_rows(hilum_self *self, int64_t after,
                          : hl_fail(HILUM_EUNSUP, "audit rows: not before start");
 }
 
+static hilum_rc host_check_roles(hilum_self *self, const char *roles, const char *actions)
+{
+    const struct hl_host_services *s = &self->host->services;
+    return s->check_roles ? s->check_roles(s->arg, roles, actions)
+                          : hl_fail(HILUM_EUNSUP, "roles: not before start");
+}
+
 void hl_host_table_init(struct hl_plugins *host)
 {
     host->table = (struct hilum_host){
@@ -464,6 +471,7 @@ void hl_host_table_init(struct hl_plugins *host)
         .record = host_record,
         .break_glass = host_break_glass,
         .audit_rows = host_audit_rows,
+        .check_roles = host_check_roles,
     };
     hl_host_table_more(&host->table);
 }

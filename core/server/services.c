@@ -304,6 +304,16 @@ static hilum_rc audit_rows(void *arg, int64_t after,
     return hl_record_audit_rows(server->record, after, INT64_MAX, row_give, &rows);
 }
 
+static hilum_rc check_roles(void *arg, const char *roles, const char *actions)
+{
+    struct hl_config *config = hl_server_config(arg);
+    hilum_rc rc = roles != NULL ? hl_roles_known(config, roles) : HILUM_OK;
+    if (rc == HILUM_OK && actions != NULL)
+        rc = hl_actions_known(actions);
+    hl_config_unref(config);
+    return rc;
+}
+
 /* Before hl_plugins_start. The table is copied by the host; `arg` is the server, which
  * outlives every plugin. */
 void hl_server_plugin_services(struct hl_server *server)
@@ -323,6 +333,7 @@ void hl_server_plugin_services(struct hl_server *server)
         .metrics = hl_server_metrics,
         .break_glass = hl_server_break_glass,
         .audit_rows = audit_rows,
+        .check_roles = check_roles,
         .value_put = value_put,
         .value_get = value_get,
         .record = record,

@@ -374,6 +374,14 @@ static hilum_rc host_audit_rows(hilum_self *self, int64_t after,
     return not_here("the audit record");
 }
 
+static hilum_rc host_check_roles(hilum_self *self, const char *roles, const char *actions)
+{
+    (void)self;
+    (void)roles;
+    (void)actions;
+    return not_here("the table of roles");
+}
+
 /* Metrics and events have files of their own and add their entries last. */
 void worker_table_init(struct hilum_self *self)
 {
@@ -421,6 +429,7 @@ void worker_table_init(struct hilum_self *self)
         .listen = host_listen,
         .break_glass = host_break_glass,
         .audit_rows = host_audit_rows,
+        .check_roles = host_check_roles,
     };
     worker_metrics_table(&self->table);
     worker_event_table(&self->table);

@@ -76,20 +76,33 @@ static hilum_rc user_add(struct local *local, const char *name, const char *role
     return rc;
 }
 
+/* An older host cannot say; then what is given is believed, as it was. */
+static hilum_rc check_roles(const struct local *local, const char *roles, const char *scope)
+{
+    return HILUM_HAS(struct hilum_host, local->host->size, check_roles)
+               ? local->host->check_roles(local->self, roles, scope)
+               : HILUM_OK;
+}
+
 /* The hash is made before the lock is taken; the text is wiped from our stack, and what the
  * answer holds lives until it was sent. */
 static hilum_rc user_create(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     char password[25], hash[128];
     const char *name = argument(arguments, "name"), *roles = argument(arguments, "roles");
+    if (*roles == '\0')
+        roles = argument(arguments, "role");
     if (json_is_true(json_object_get(arguments, "admin")))
         roles = "administrator";
     if (!account_name_is_good(name))
         return bad_name(local);
     if (*roles == '\0')
         return local_fail(local, HILUM_EINVAL, "name the roles, or --admin");
+    hilum_rc rc = check_roles(local, roles, NULL);
+    if (rc != HILUM_OK)
+        return rc;
     password_make(password);
-    hilum_rc rc = password_hash(local, password, strlen(password), hash);
+    rc = password_hash(local, password, strlen(password), hash);
     if (rc == HILUM_OK)
         rc = user_add(local, name, roles, hash);
     if (rc == HILUM_OK)
@@ -125,8 +138,11 @@ static hilum_rc user_password(struct local *local, const json_t *arguments, stru
 static hilum_rc user_roles(struct local *local, const json_t *arguments, struct hilum_call *call)
 {
     (void)call;
-    return account_set(local, argument(arguments, "name"), "roles",
-                       json_string(argument(arguments, "roles")));
+    const char *roles = argument(arguments, "roles");
+    hilum_rc rc = check_roles(local, roles, NULL);
+    return rc != HILUM_OK
+               ? rc
+               : account_set(local, argument(arguments, "name"), "roles", json_string(roles));
 }
 
 /* What per-study rules mean by "own". */
@@ -250,7 +266,8 @@ static hilum_rc token_create(struct local *local, const json_t *arguments, struc
         return local_fail(local, HILUM_EINVAL, "name the roles");
     if (days < 0 || days > MAX_DAYS)
         return local_fail(local, HILUM_EINVAL, "days: expected 1 to 36500, or 0: for good");
-    if (check_own(local, arguments) != HILUM_OK)
+    if (check_own(local, arguments) != HILUM_OK ||
+        check_roles(local, roles, argument(arguments, "scope")) != HILUM_OK)
         return HILUM_EINVAL;
     randombytes_buf(random, sizeof random);
     sodium_bin2hex(id, sizeof id, random, sizeof random);
@@ -329,7 +346,7 @@ static hilum_rc run(void *arg, struct hilum_call *call, command function)
 }
 
 #define COMMANDS(each)                                                                             \
-    each(user_create, "user create", "name:text roles?:text admin?:bool",                          \
+    each(user_create, "user create", "name:text roles?:text admin?:bool role?:text",               \
          "Makes an account and prints its first password.")                                        \
         each(user_password, "user password", "name:text",                                          \
              "Gives an account a new first password.")                                             \

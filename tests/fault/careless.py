@@ -71,6 +71,19 @@ def corrections(server):
         equal(f"{value!r} is taken", 0, told(server, "patient", "edit", "ATTACK", value, "--why", "test")[0])
 
 
+def accounts(server):
+    """A role that is not there would allow nothing, and the account's owner would be told so at his first click."""
+    for words in (("user", "create", "eve", "radiologst"), ("user", "create", "eve", "--role", "radiologst"), ("token", "create", "t", "it,radiologst"),
+                  ("token", "create", "--role", "radiologst")):
+        refused(server, *words, why='found "radiologst"; did you mean "radiologist"?')
+    refused(server, "token", "create", "t", "it", "retreive", why='found "retreive"; did you mean "retrieve"?')
+    refused(server, "user", "create", "eve", "nonsense", why='there are "administrator", "security officer", ')
+    equal("no account is left of it", [], server.cli("user", "list"))
+    server.cli("user", "create", "eve", "radiologist,security officer")
+    refused(server, "user", "roles", "eve", "chef", why='did you mean "chief"?')
+    equal("the account is as it was", "radiologist,security officer", server.cli("user", "list")[0]["roles"])
+
+
 def configuration(server, site):
     def faults(text, name="10-test.cfg"):
         path = f"{site}/{name}"
@@ -80,6 +93,7 @@ def configuration(server, site):
         os.unlink(path)
         return " ".join(str(f) for f in result.get("faults", []))
     equal("a role that is not there", True, 'found "radiologst"; did you mean "radiologist"' in faults('peers = ( { name = "A"; aet = "A"; cidr = ( "10.0.0.1" ); roles = ( "radiologst" ); } );'))
+    equal("a role of the site is the nearest", True, 'did you mean "night shift"' in faults('roles = ( { name = "night shift"; } ); peers = ( { name = "A"; aet = "A"; cidr = ( "10.0.0.1" ); roles = ( "nigt shift" ); } );'))
     equal("an action that is not there", True, 'found "find,retrieve"' in faults('roles = ( { name = "x"; allow = ( "find,retrieve" ); } );'))
     equal("a comma in a role's name", True, "without a comma" in faults('roles = ( { name = "a,b"; } );'))
     equal("what is there", "", faults('roles = ( { name = "x"; allow = ( "find retrieve", "*" ); } ); peers = ( { name = "A"; aet = "A"; cidr = ( "10.0.0.1" ); roles = ( "x", "chief" ); } );'))
@@ -158,9 +172,10 @@ def edits(work):
 with tempfile.TemporaryDirectory(prefix="hilum-careless-") as work:
     site = f"{work}/site"
     os.makedirs(f"{site}/rules")
-    server = Hilum(work, site=site)
+    server = Hilum(work, 'plugins = ( { name = "auth-local"; }, { name = "store-fs"; options = { segment = "2MiB"; segments = 2; }; } );', site=site)
     imports(server, work)
     corrections(server)
+    accounts(server)
     configuration(server, site)
     equal("Hilum stops", 0, server.stop())
     few_files(work)

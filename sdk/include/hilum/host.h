@@ -220,6 +220,10 @@ struct hilum_host {
                            hilum_rc (*each)(void *arg, const struct hilum_audit_row *row),
                            void *arg);
     const struct hilum_command_api *commands; /* NULL until start, and in workers */
+    /* Are there all these roles, parted by commas, and these actions, by commas or blanks ("*": all)? Either may be NULL. What
+     * an account is given is asked here first: a role that nobody knows allows nothing, without a word. HILUM_EINVAL names
+     * the first that is unknown, the nearest and those there are. */
+    hilum_rc (*check_roles)(hilum_self *self, const char *roles, const char *actions);
     /* since 1.1: append here */
 };
 

@@ -22,6 +22,21 @@ static bool allows(struct hl_principal principal, const char *action)
     return rc == HILUM_OK;
 }
 
+/* What no account may be given: it would allow nothing, and nobody would be told. */
+static void roles__that_nobody_knows_are_refused_with_the_nearest(void **state)
+{
+    (void)state;
+    assert_int_equal(hl_roles_known(NULL, "radiologist, security officer,it"), HILUM_OK);
+    assert_int_equal(hl_roles_known(NULL, ""), HILUM_OK);
+    assert_int_equal(hl_roles_known(NULL, "it,radiologst"), HILUM_EINVAL);
+    assert_non_null(strstr(hl_error(), "found \"radiologst\"; did you mean \"radiologist\"?"));
+    assert_non_null(strstr(hl_error(), "\"administrator\", \"security officer\", "));
+    assert_int_equal(hl_actions_known("find,retrieve status"), HILUM_OK);
+    assert_int_equal(hl_actions_known("*"), HILUM_OK);
+    assert_int_equal(hl_actions_known("find retreive"), HILUM_EINVAL);
+    assert_non_null(strstr(hl_error(), "found \"retreive\"; did you mean \"retrieve\"?"));
+}
+
 static void check_known_peer(const char *action, const char *services)
 {
     for (unsigned i = 0; i < 5; i++) {
@@ -172,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(policy__is_the_reviewed_matrix),
         cmocka_unit_test(unknown_action__is_a_defect_and_never_allowed),
+        cmocka_unit_test(roles__that_nobody_knows_are_refused_with_the_nearest),
         cmocka_unit_test(roles__are_the_reviewed_table),
         cmocka_unit_test(person__may_what_any_role_allows_within_the_scope),
         cmocka_unit_test(refusal__says_who_what_and_what_to_do),

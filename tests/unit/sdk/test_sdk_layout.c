@@ -97,6 +97,7 @@ static const struct {
     AT(hilum_host, scu, 392),
     AT(hilum_host, listen, 400),
     AT(hilum_host, commands, 424),
+    AT(hilum_host, check_roles, 432),
     FROZEN(hilum_value, 40),
     AT(hilum_database, dialect, 24),
     AT(hilum_database, open, 32),
