@@ -33,7 +33,7 @@ static uint64_t wide(const uint8_t *p, uint32_t n)
 }
 
 /* Sample i, whatever its kind. The slow way, for every kind: 1 bit, 32 bits, floats. */
-static double sample_at(const struct samples *s, uint64_t i)
+double sample_value(const struct samples *s, uint64_t i)
 {
     uint32_t unit = s->frame.bits_allocated / 8, bits = stored_bits(s);
     if (s->frame.bits_allocated == 1)
@@ -115,7 +115,7 @@ static void window_make(struct ramp *ramp, const struct samples *s)
     if (is_tabled(s))
         reach_marked(ramp, s, &reach);
     for (uint64_t i = 0; !is_tabled(s) && i < count(s); i++)
-        reach_to(ramp, sample_at(s, i), &reach);
+        reach_to(ramp, sample_value(s, i), &reach);
     ramp->window = reach.high > reach.low ? reach.high - reach.low : 1;
     ramp->level = reach.high >= reach.low ? reach.low + (reach.high - reach.low) / 2 : 0;
 }
@@ -200,7 +200,7 @@ static void shade_each(const struct ramp *ramp, const struct samples *s, struct 
 {
     double most = out->depth == 8 ? 255 : 65535;
     for (uint64_t i = 0; i < count(s); i++) {
-        uint16_t shade = shade_of(ramp, sample_at(s, i), most);
+        uint16_t shade = shade_of(ramp, sample_value(s, i), most);
         if (out->depth == 8)
             ((uint8_t *)out->pixels)[i] = (uint8_t)shade;
         else
@@ -220,6 +220,13 @@ static void forget(struct ramp *ramp, const struct request *request)
     ramp->level = request->level;
 }
 
+/* Output units already, and padding is marked (subtract.c). */
+static void mask_is_done(struct ramp *ramp)
+{
+    ramp->has_padding = true;
+    ramp->padding[0] = ramp->padding[1] = -INFINITY;
+}
+
 /* A window of the object's or the caller's counts; only without any the pixels are asked. */
 hilum_rc grey_picture(const struct scene *scene, const struct request *request,
                       const struct hilum_slice *slice, const struct samples *samples,
@@ -229,6 +236,8 @@ hilum_rc grey_picture(const struct scene *scene, const struct request *request,
     hilum_rc rc = ramp_read(scene, request, slice, &ramp);
     if (rc == HILUM_OK && samples->is_difference)
         forget(&ramp, request);
+    if (rc == HILUM_OK && samples->is_masked)
+        mask_is_done(&ramp);
     if (rc == HILUM_OK && ramp.voi.n == 0 && ramp.window == 0)
         window_make(&ramp, samples);
     if (rc == HILUM_OK)

@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* ITEMS_MAX: of a list of a state, which bounds what it can cost. */
+enum { ITEMS_MAX = 1000 };
+#define VARIABLE_MODALITY "00283001"
+
 /* ---- applied ---- */
 
 double ramp_value(const struct ramp *ramp, double stored)
@@ -74,22 +78,42 @@ static const char *state_path(const struct request *request, const char *name,
     return path;
 }
 
+/* Of a state that has a transformation for each of several images the item that names this one (PS3.3 C.11.35), else where
+ * all of it is. Few dictionaries know its name yet. */
+static void modality_place(const struct scene *scene, const struct request *request, uint32_t state,
+                           const struct hilum_slice *slice, char out[48])
+{
+    snprintf(out, 48, "%s", request->state_item);
+    uint64_t n = attribute_items(scene, state, VARIABLE_MODALITY);
+    for (unsigned k = 0; k < n && k < ITEMS_MAX; k++) {
+        char item[48];
+        snprintf(item, sizeof item, VARIABLE_MODALITY "[%u].", k);
+        if (state_names(scene, state, item, slice)) {
+            memcpy(out, item, sizeof item);
+            return;
+        }
+    }
+}
+
 /* The state's transformation stands in the place of the image's as a whole. */
 static hilum_rc read_modality(const struct scene *scene, const struct request *request,
                               const struct hilum_slice *slice, struct ramp *out)
 {
     uint32_t state;
-    char path[ATTRIBUTE_PATH];
+    char path[ATTRIBUTE_PATH], item[48];
     hilum_rc rc = HILUM_OK;
-    out->slope = slice->slope != 0 ? slice->slope : 1;
-    out->intercept = slice->intercept;
+    out->slope = slice->slope != 0 && !request->is_masked ? slice->slope : 1;
+    out->intercept = request->is_masked ? 0 : slice->intercept;
+    if (request->is_masked) /* differences are in output units already */
+        return HILUM_OK;
     if (scene_state(scene, &state)) {
-        rc = sequence_table(scene, state, state_path(request, "ModalityLUTSequence", path),
-                            is_signed(slice), &out->modality);
-        out->intercept = attribute_number(
-            scene, state, state_path(request, "RescaleIntercept", path), out->intercept);
-        out->slope =
-            attribute_number(scene, state, state_path(request, "RescaleSlope", path), out->slope);
+        modality_place(scene, request, state, slice, item);
+        snprintf(path, sizeof path, "%sModalityLUTSequence", item);
+        rc = sequence_table(scene, state, path, is_signed(slice), &out->modality);
+        snprintf(path, sizeof path, "%sRescaleIntercept", item);
+        out->intercept = attribute_number(scene, state, path, out->intercept);
+        snprintf(path, sizeof path, "%sRescaleSlope", item);
+        out->slope = attribute_number(scene, state, path, out->slope);
         if (rc != HILUM_OK || out->modality.n > 0 || attribute(scene, state, path))
             return rc;
     }
@@ -107,6 +131,7 @@ static enum voi_function function_of(const char *name)
 struct voi_place {
     const struct scene *scene;
     uint32_t i;
+    bool is_masked;
     char prefix[96]; /* of a state's VOI; "": the image's own */
 };
 
@@ -150,17 +175,18 @@ static hilum_rc read_voi_at(const struct voi_place *place, const struct hilum_sl
         return HILUM_OK;
     }
     snprintf(sequence, sizeof sequence, "%sVOILUTSequence", place->prefix);
-    bool is_negative = out->modality.n == 0 && (is_signed(slice) || out->intercept < 0);
+    bool is_negative =
+        place->is_masked || (out->modality.n == 0 && (is_signed(slice) || out->intercept < 0));
     hilum_rc rc = sequence_table(place->scene, place->i, sequence, is_negative, &out->voi);
     *is_found = out->voi.n > 0;
     return rc;
 }
 
-/* The first item that is for this image. 1,000 items bound what a state can cost. */
+/* The first item that is for this image. */
 static hilum_rc read_state_voi(const struct scene *scene, const struct request *request,
                                const struct hilum_slice *slice, struct ramp *out, bool *is_found)
 {
-    struct voi_place place = {.scene = scene};
+    struct voi_place place = {.scene = scene, .is_masked = request->is_masked};
     char path[ATTRIBUTE_PATH];
     hilum_rc rc = HILUM_OK;
     *is_found = false;
@@ -168,7 +194,7 @@ static hilum_rc read_state_voi(const struct scene *scene, const struct request *
         return HILUM_OK;
     uint64_t n =
         attribute_items(scene, place.i, state_path(request, "SoftcopyVOILUTSequence", path));
-    for (unsigned k = 0; rc == HILUM_OK && !*is_found && k < n && k < 1000; k++) {
+    for (unsigned k = 0; rc == HILUM_OK && !*is_found && k < n && k < ITEMS_MAX; k++) {
         snprintf(place.prefix, sizeof place.prefix, "%sSoftcopyVOILUTSequence[%u].",
                  request->state_item, k);
         if (state_names(scene, place.i, place.prefix, slice))
@@ -192,9 +218,10 @@ static hilum_rc read_voi(const struct scene *scene, const struct request *reques
         return HILUM_OK;
     }
     hilum_rc rc = read_state_voi(scene, request, slice, out, &is_found);
-    if (rc == HILUM_OK && !is_found)
+    if (rc == HILUM_OK && !is_found && !request->is_masked)
         rc = read_voi_at(&own, slice, request->voi, out, &is_found);
-    if (rc == HILUM_OK && !is_found && slice->window > 0) { /* a source that tells no attributes */
+    if (rc == HILUM_OK && !is_found && !request->is_masked &&
+        slice->window > 0) { /* a source that tells no attributes */
         out->window = slice->window;
         out->level = slice->level;
     }
@@ -238,6 +265,16 @@ static void read_padding(const struct scene *scene, uint32_t i, const struct hil
     out->has_padding = true;
     out->padding[0] = from < to ? from : to;
     out->padding[1] = from < to ? to : from;
+}
+
+hilum_rc ramp_padding(const struct scene *scene, uint32_t slice, struct ramp *out)
+{
+    struct hilum_slice described;
+    *out = (struct ramp){.slope = 1};
+    hilum_rc rc = scene_describe(scene, slice, &described);
+    if (rc == HILUM_OK)
+        read_padding(scene, slice, &described, out);
+    return rc;
 }
 
 hilum_rc ramp_read(const struct scene *scene, const struct request *request,

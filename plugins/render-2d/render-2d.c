@@ -36,6 +36,7 @@ static const char schema[] =
     "\"window_index\":{\"type\":\"integer\",\"minimum\":0},"
     "\"suv\":{\"type\":\"boolean\"},\"invert\":{\"type\":\"boolean\"},"
     "\"overlays\":{\"type\":\"boolean\",\"default\":true},\"scale_bar\":{\"type\":\"boolean\"},"
+    "\"mask\":{\"type\":\"boolean\"},"
     "\"annotation\":{\"type\":\"array\",\"items\":{\"enum\":[\"patient\",\"technique\"]}},"
     "\"depth\":{\"enum\":[8,16],\"default\":8},"
     "\"icc\":{\"enum\":[\"no\",\"yes\",\"srgb\",\"adobergb\",\"rommrgb\",\"displayp3\"]},"
@@ -92,14 +93,14 @@ static uint32_t shift_of(const struct scene *scene, uint32_t slice, const struct
 }
 
 /* 2 GiB, as codecs have it. */
-static hilum_rc samples_read(const struct scene *scene, const struct request *request,
-                             const struct hilum_slice *slice, uint32_t reduce, struct samples *out)
+hilum_rc samples_read(const struct scene *scene, uint32_t i, const struct hilum_slice *slice,
+                      uint32_t reduce, struct samples *out)
 {
     const struct hilum_source *source = scene->source;
     *out = (struct samples){.frame = *slice->frame, .reduce = reduce};
     out->frame.columns = reduced(out->frame.columns, reduce);
     out->frame.rows = reduced(out->frame.rows, reduce);
-    out->shift = shift_of(scene, request->slice, &out->frame);
+    out->shift = shift_of(scene, i, &out->frame);
     out->n = hilum_frame_bytes(&out->frame);
     if (out->n == 0 || out->n > (uint64_t)1 << 31)
         return render_fail(scene->render, HILUM_EUNSUP, "a frame of %llu bytes",
@@ -107,9 +108,8 @@ static hilum_rc samples_read(const struct scene *scene, const struct request *re
     out->pixels = malloc((size_t)out->n);
     if (out->pixels == NULL)
         return render_fail(scene->render, HILUM_ENOMEM, "no memory for a frame");
-    return reduce > 0
-               ? source->read_reduced(source->ctx, request->slice, reduce, out->pixels, out->n)
-               : source->read(source->ctx, request->slice, out->pixels, out->n);
+    return reduce > 0 ? source->read_reduced(source->ctx, i, reduce, out->pixels, out->n)
+                      : source->read(source->ctx, i, out->pixels, out->n);
 }
 
 /* ---- the steps ---- */
@@ -146,7 +146,7 @@ hilum_rc slice_picture(const struct scene *scene, const struct request *request,
     struct samples samples = {.pixels = NULL};
     hilum_rc rc = scene_describe(scene, request->slice, &slice);
     if (rc == HILUM_OK)
-        rc = samples_read(scene, request, &slice, 0, &samples);
+        rc = samples_read(scene, request->slice, &slice, 0, &samples);
     if (rc == HILUM_OK)
         rc = frame_picture(scene, request, &slice, &samples, out);
     free(samples.pixels);
@@ -176,31 +176,59 @@ static void below(const struct blend *blend, struct request *request)
     request->depth = 8;
 }
 
-/* The frame as a picture of its own size, with what belongs to its pixels. A codec may refuse
- * to reduce this stream: then the whole frame is read. */
-static hilum_rc draw_frame(const struct scene *scene, const struct request *wanted,
-                           const struct hilum_slice *slice, const struct layout *layout,
-                           const struct blend *blend, struct picture *out)
+/* The samples that the picture is of: the frame's, or what is left of them when its mask is
+ * subtracted. A codec may refuse to reduce this stream: then the whole frame is read. */
+static hilum_rc frame_samples(const struct scene *scene, struct request *request, uint32_t reduce,
+                              const struct display *display, struct samples *out)
 {
-    struct samples samples;
+    struct mask mask;
+    struct hilum_slice slice;
+    *out = (struct samples){.pixels = NULL};
+    hilum_rc found = mask_find(scene, request, display, &mask);
+    if (found != HILUM_OK && found != HILUM_ENOTFOUND)
+        return found;
+    request->is_masked = found == HILUM_OK;
+    hilum_rc rc = scene_describe(scene, request->slice, &slice); /* others may have been since */
+    if (rc == HILUM_OK)
+        rc = samples_read(scene, request->slice, &slice, request->is_masked ? 0 : reduce, out);
+    if (rc == HILUM_EUNSUP && reduce > 0) {
+        free(out->pixels);
+        rc = samples_read(scene, request->slice, &slice, 0, out);
+    }
+    if (rc == HILUM_OK && request->is_masked)
+        rc = subtract_mask(scene, &mask, out);
+    return rc == HILUM_OK ? operators_samples(scene, request, out) : rc;
+}
+
+/* The frame as a picture of its own size, with what belongs to its pixels. */
+static hilum_rc draw_frame(const struct scene *scene, const struct request *wanted,
+                           const struct layout *layout, const struct blend *blend,
+                           struct picture *out)
+{
+    struct samples samples = {.pixels = NULL};
     struct request own = *wanted;
+    struct hilum_slice slice;
+    struct display display;
     const struct request *request = &own;
+    hilum_rc rc = scene_describe(scene, request->slice, &slice);
+    if (rc != HILUM_OK)
+        return rc;
+    display_read(scene, request->slice, &slice, &display);
     if (blend != NULL)
         below(blend, &own);
-    uint32_t reduce = blend != NULL ? 0 : reduce_of(scene, request, slice, layout);
-    hilum_rc rc = samples_read(scene, request, slice, reduce, &samples);
-    if (rc == HILUM_EUNSUP && reduce > 0) {
-        free(samples.pixels);
-        rc = samples_read(scene, request, slice, 0, &samples);
-    }
+    uint32_t reduce =
+        blend != NULL || display.filter > 0 ? 0 : reduce_of(scene, request, &slice, layout);
+    rc = frame_samples(scene, &own, reduce, &display, &samples);
+    if (rc == HILUM_OK) /* again: another slice may have been looked at */
+        rc = scene_describe(scene, request->slice, &slice);
     if (rc == HILUM_OK)
-        rc = operators_samples(scene, request, &samples);
-    if (rc == HILUM_OK)
-        rc = frame_picture(scene, request, slice, &samples, out);
+        rc = frame_picture(scene, request, &slice, &samples, out);
     if (rc == HILUM_OK && blend != NULL)
         rc = blend_apply(scene, request, blend, out);
     if (rc == HILUM_OK)
         rc = icc_apply(scene, request, out);
+    if (rc == HILUM_OK && display.filter > 0)
+        rc = operators_enhance(scene, display.filter, out);
     if (rc == HILUM_OK)
         rc = operators_picture(scene, request, out);
     if (rc == HILUM_OK)
@@ -244,7 +272,7 @@ static hilum_rc marks(const struct scene *scene, const struct request *request,
 {
     uint32_t state;
     bool has_state = scene_state(scene, &state);
-    hilum_rc rc = shutter_draw(scene, has_state ? state : request->slice, layout, picture);
+    hilum_rc rc = shutter_draw(scene, has_state ? state : request->slice, slice, layout, picture);
     if (rc == HILUM_OK)
         rc = state_draw(scene, slice, layout, picture);
     if (rc == HILUM_OK)
@@ -285,7 +313,7 @@ static hilum_rc draw(const struct scene *scene, const struct request *request,
     if (rc == HILUM_OK)
         rc = layout_make(scene, request, &slice, &layout);
     if (rc == HILUM_OK)
-        rc = draw_frame(scene, request, &slice, &layout, is_blended ? &blend : NULL, &frame);
+        rc = draw_frame(scene, request, &layout, is_blended ? &blend : NULL, &frame);
     if (rc == HILUM_OK)
         rc = fit_picture(scene, &layout, &frame, &picture);
     picture_fini(&frame);

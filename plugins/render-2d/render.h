@@ -26,6 +26,7 @@
 enum {
     SIDE_MAX = 16384,    /* pixels of a picture's side */
     OPERATORS_MAX = 8,   /* in one request */
+    AVERAGED_MAX = 64,   /* frames that are averaged before a mask is subtracted, of either side */
     ATTRIBUTE_PATH = 300 /* characters */
 };
 
@@ -83,6 +84,9 @@ enum voi_function { VOI_AS_RECORDED, VOI_LINEAR, VOI_LINEAR_EXACT, VOI_SIGMOID }
 enum colour_space { SPACE_SRGB, SPACE_ADOBE, SPACE_ROMM, SPACE_P3 };
 enum icc_wish { ICC_DEFAULT, ICC_NO, ICC_YES, ICC_SRGB, ICC_ADOBE, ICC_ROMM, ICC_P3 };
 
+/* Is a frame's mask subtracted? As said: by a state that has one. */
+enum mask_wish { MASK_AS_SAID, MASK_ALWAYS, MASK_NEVER };
+
 struct wanted_operator {
     char name[64];
     char *parameters; /* JSON */
@@ -97,7 +101,9 @@ struct request {
     double window, level; /* window 0: as recorded */
     enum voi_function function;
     enum icc_wish icc;
-    uint32_t voi; /* which of the recorded windows */
+    enum mask_wish mask;
+    bool is_masked; /* samples are differences: no modality, no window of the image's own */
+    uint32_t voi;   /* which of the recorded windows */
     bool is_suv, is_inverted, has_overlays, has_patient, has_technique, has_scale_bar;
     bool has_region, is_flipped_x, is_flipped_y; /* of the region */
     double region[4]; /* x, y, width, height; in pixels of the turned picture */
@@ -134,6 +140,10 @@ bool scene_state(const struct scene *scene, uint32_t *i);
  * alone, and to these frames of them where they list any; the others to all (PS3.3 C.11.8, C.10.5). */
 bool state_names(const struct scene *scene, uint32_t state, const char *item,
                  const struct hilum_slice *slice);
+
+/* Is a frame, from 1, in one of the ranges (pairs of numbers) at the path? Of slice or state i; no ranges: all are.
+ * (mask.c) */
+bool frame_in_ranges(const struct scene *scene, uint32_t i, const char *path, uint32_t frame);
 
 /* ---- look-up tables (table.c) ---- */
 
@@ -176,6 +186,8 @@ void ramp_fini(struct ramp *ramp);
 double ramp_value(const struct ramp *ramp, double stored); /* in output units */
 double ramp_shade(const struct ramp *ramp, double stored); /* 0 black to 1 white */
 bool ramp_is_padding(const struct ramp *ramp, double stored);
+/* Which values of a slice are no picture; nothing else of the ramp. */
+hilum_rc ramp_padding(const struct scene *scene, uint32_t slice, struct ramp *out);
 
 /* A frame's pixels, as read. `frame` describes `pixels`, which may be of fewer columns and
  * rows than the stored frame (reduce). */
@@ -184,9 +196,16 @@ struct samples {
     uint32_t shift;           /* below the stored bits */
     uint32_t reduce;
     bool is_difference; /* no stored values any more: what was recorded of these does not apply */
+    bool is_masked;     /* differences from a mask: a state's window applies */
     uint8_t *pixels;
     uint64_t n;
 };
+/* Decoded samples of slice i, as described, halved `reduce` times. The caller frees out->pixels in every case. HILUM_EUNSUP:
+ * also where it cannot be halved. (render-2d.c) */
+hilum_rc samples_read(const struct scene *scene, uint32_t i, const struct hilum_slice *slice,
+                      uint32_t reduce, struct samples *out);
+/* The k-th sample, whatever its kind. */
+double sample_value(const struct samples *samples, uint64_t k);
 hilum_rc grey_picture(const struct scene *scene, const struct request *request,
                       const struct hilum_slice *slice, const struct samples *samples,
                       struct picture *out);
@@ -226,6 +245,33 @@ hilum_rc slice_picture(const struct scene *scene, const struct request *request,
                        struct picture *out);
 /* PET: output units times this are SUV by body weight; 0: the object does not tell. (suv.c) */
 double suv_factor(const struct scene *scene, uint32_t slice);
+
+/* ---- masks (mask.c, subtract.c) ---- */
+
+/* How a frame is recommended to be seen (PS3.3 C.8.19.7, C.11.21). */
+struct display {
+    bool is_native;    /* without its mask */
+    double visibility; /* of the mask that is subtracted, 0 to 1 */
+    double filter;     /* edges, 0 to 1; 0 without a state */
+};
+void display_read(const struct scene *scene, uint32_t slice, const struct hilum_slice *described,
+                  struct display *out);
+
+/* What is subtracted from a frame. */
+struct mask {
+    uint32_t of;    /* slice or state whose module says so */
+    char item[40];  /* "MaskSubtractionSequence[0]." */
+    uint32_t slice; /* the first of the contrast frames, which follow each other */
+    uint32_t frame; /* its number in the object, from 1 */
+    uint32_t n_contrasts, n_masks;
+    uint32_t masks[AVERAGED_MAX]; /* slices */
+    double weight;                /* of the mask */
+};
+/* HILUM_ENOTFOUND: nothing is; HILUM_EINVAL, HILUM_EUNSUP: the module makes no sense, or nothing is and somebody asked. */
+hilum_rc mask_find(const struct scene *scene, const struct request *request,
+                   const struct display *display, struct mask *out);
+/* Samples of the frame become differences, floats of which 0 is none. They stay as they were where it fails. */
+hilum_rc subtract_mask(const struct scene *scene, const struct mask *mask, struct samples *samples);
 
 /* ---- turn and scale (geometry.c, scale.c) ---- */
 
@@ -309,9 +355,9 @@ hilum_rc state_draw(const struct scene *scene, const struct hilum_slice *slice,
                     const struct layout *layout, struct picture *picture);
 /* What shutters are filled with. */
 struct ink shutter_ink(const struct scene *scene, uint32_t i);
-/* Shutters of slice or state i, over everything. */
-hilum_rc shutter_draw(const struct scene *scene, uint32_t i, const struct layout *layout,
-                      struct picture *picture);
+/* Shutters of slice or state i for this frame, over everything. */
+hilum_rc shutter_draw(const struct scene *scene, uint32_t i, const struct hilum_slice *slice,
+                      const struct layout *layout, struct picture *picture);
 /* Patient and technique in the corners, the bar. */
 hilum_rc legend_draw(const struct scene *scene, const struct request *request,
                      const struct layout *layout, struct picture *picture);
@@ -324,6 +370,8 @@ hilum_rc operators_samples(const struct scene *scene, const struct request *requ
 /* The others on the picture. */
 hilum_rc operators_picture(const struct scene *scene, const struct request *request,
                            struct picture *picture);
+/* Edges as a state recommends, strength 0 to 1; without an operator that does it the picture stays, with a line in the log. */
+hilum_rc operators_enhance(const struct scene *scene, double strength, struct picture *picture);
 
 /* ---- files (encode_jpeg.c, encode_png.c, encode_gif.c) ---- */
 

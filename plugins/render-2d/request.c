@@ -141,6 +141,16 @@ static hilum_rc read_operators(const struct scene *scene, const json_t *from, st
     return rc;
 }
 
+static hilum_rc read_mask(const struct scene *scene, const json_t *from, struct request *out)
+{
+    bool is_wanted = false;
+    if (json_object_get(from, "mask") == NULL)
+        return HILUM_OK;
+    hilum_rc rc = read_flag(scene, from, "mask", &is_wanted);
+    out->mask = is_wanted ? MASK_ALWAYS : MASK_NEVER;
+    return rc;
+}
+
 /* The order of names is that of enum icc_wish. */
 static hilum_rc read_icc(const struct scene *scene, const json_t *from, struct request *out)
 {
@@ -173,7 +183,8 @@ static hilum_rc read_depth(const struct scene *scene, const json_t *from, struct
 static hilum_rc read_parameters(const struct scene *scene, const char *text, struct request *out)
 {
     static hilum_rc (*const readers[])(const struct scene *, const json_t *, struct request *) = {
-        read_flags, read_voi, read_region, read_annotation, read_operators, read_depth, read_icc};
+        read_flags,     read_voi,   read_region, read_annotation,
+        read_operators, read_depth, read_icc,    read_mask};
     json_error_t error;
     json_t *from = json_loads(text, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(from)) {

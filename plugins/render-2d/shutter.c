@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CORNERS_MAX = 1000 };
+/* GROUPS_MAX: of frames; what comes behind is not looked at. */
+enum { CORNERS_MAX = 1000, GROUPS_MAX = 1000 };
 
 /* In pixels of the frame, counted from 1; an absent one lets everything through. */
 struct shutter {
@@ -16,37 +17,57 @@ struct shutter {
     size_t n_corners;
 };
 
+/* Whose shutter: of slice or state i, at the top level or in an item. */
+struct place {
+    const struct scene *scene;
+    uint32_t i;
+    char prefix[100];
+};
+
+static const char *text_at(const struct place *place, const char *name)
+{
+    char path[ATTRIBUTE_PATH];
+    snprintf(path, sizeof path, "%s%s", place->prefix, name);
+    return attribute(place->scene, place->i, path);
+}
+
+static double number_at(const struct place *place, const char *name, double otherwise)
+{
+    attribute_numbers(text_at(place, name), &otherwise, 1);
+    return otherwise;
+}
+
 /* No memory: no corners, and no polygon. Rows before columns, as the attribute has them (PS3.3
  * C.7.6.11). */
-static void read_polygon(const struct scene *scene, uint32_t i, struct shutter *out)
+static void read_polygon(const struct place *place, struct shutter *out)
 {
     out->corners = malloc(2 * (size_t)CORNERS_MAX * sizeof *out->corners);
     if (out->corners != NULL)
-        out->n_corners = attribute_numbers(attribute(scene, i, "VerticesOfThePolygonalShutter"),
+        out->n_corners = attribute_numbers(text_at(place, "VerticesOfThePolygonalShutter"),
                                            out->corners, 2 * (size_t)CORNERS_MAX) /
                          2;
 }
 
 /* Several shapes: what all of them let through (PS3.3 C.7.6.11). */
-static bool read_shutter(const struct scene *scene, uint32_t i, struct shutter *out)
+static bool read_shutter(const struct place *place, struct shutter *out)
 {
     char shapes[64] = "";
-    const char *value = attribute(scene, i, "ShutterShape");
+    const char *value = text_at(place, "ShutterShape");
     *out = (struct shutter){.right = INFINITY};
     if (value == NULL)
         return false;
     snprintf(shapes, sizeof shapes, "%s", value);
     out->has_rectangle = strstr(shapes, "RECTANGULAR") != NULL;
-    out->left = attribute_number(scene, i, "ShutterLeftVerticalEdge", -INFINITY);
-    out->right = attribute_number(scene, i, "ShutterRightVerticalEdge", INFINITY);
-    out->top = attribute_number(scene, i, "ShutterUpperHorizontalEdge", -INFINITY);
-    out->bottom = attribute_number(scene, i, "ShutterLowerHorizontalEdge", INFINITY);
-    out->radius = attribute_number(scene, i, "RadiusOfCircularShutter", 0);
+    out->left = number_at(place, "ShutterLeftVerticalEdge", -INFINITY);
+    out->right = number_at(place, "ShutterRightVerticalEdge", INFINITY);
+    out->top = number_at(place, "ShutterUpperHorizontalEdge", -INFINITY);
+    out->bottom = number_at(place, "ShutterLowerHorizontalEdge", INFINITY);
+    out->radius = number_at(place, "RadiusOfCircularShutter", 0);
     out->has_circle =
         strstr(shapes, "CIRCULAR") != NULL && out->radius > 0 &&
-        attribute_numbers(attribute(scene, i, "CenterOfCircularShutter"), out->centre, 2) == 2;
+        attribute_numbers(text_at(place, "CenterOfCircularShutter"), out->centre, 2) == 2;
     if (strstr(shapes, "POLYGONAL") != NULL)
-        read_polygon(scene, i, out);
+        read_polygon(place, out);
     return out->has_rectangle || out->has_circle || out->n_corners > 2;
 }
 
@@ -95,21 +116,49 @@ static struct affine inverse(const struct affine *of)
 }
 
 /* In the picture and not the frame, so that its edge is sharp at any size. */
-hilum_rc shutter_draw(const struct scene *scene, uint32_t i, const struct layout *layout,
-                      struct picture *picture)
+static void cover(const struct shutter *shutter, const struct ink *ink, const struct layout *layout,
+                  struct picture *picture)
+{
+    const struct affine back = inverse(&layout->affine);
+    for (uint32_t y = 0; y < picture->height; y++)
+        for (uint32_t x = 0; x < picture->width; x++) {
+            double column, row;
+            affine_apply(&back, x + 0.5, y + 0.5, &column, &row);
+            if (is_covered(shutter, column + 0.5, row + 0.5))
+                draw_pixel(picture, x, y, 1, ink);
+        }
+}
+
+static void draw_at(const struct place *place, const struct layout *layout, struct picture *picture)
 {
     struct shutter shutter;
-    if (read_shutter(scene, i, &shutter)) {
-        const struct ink ink = shutter_ink(scene, i);
-        const struct affine back = inverse(&layout->affine);
-        for (uint32_t y = 0; y < picture->height; y++)
-            for (uint32_t x = 0; x < picture->width; x++) {
-                double column, row;
-                affine_apply(&back, x + 0.5, y + 0.5, &column, &row);
-                if (is_covered(&shutter, column + 0.5, row + 0.5))
-                    draw_pixel(picture, x, y, 1, &ink);
-            }
-    }
+    const struct ink ink = shutter_ink(place->scene, place->i);
+    if (read_shutter(place, &shutter))
+        cover(&shutter, &ink, layout, picture);
     free(shutter.corners);
+}
+
+/* Groups of frames have shutters of their own in states of XA (PS3.3 C.11.20), frames in enhanced
+ * images (C.7.6.16.2.16): the first item that is for this frame. What is said at the top level is for all. */
+hilum_rc shutter_draw(const struct scene *scene, uint32_t i, const struct hilum_slice *slice,
+                      const struct layout *layout, struct picture *picture)
+{
+    struct place place = {.scene = scene, .i = i};
+    draw_at(&place, layout, picture);
+    uint64_t n = attribute_items(scene, i, "FrameDisplayShutterSequence");
+    for (unsigned k = 0; k < n && k < GROUPS_MAX; k++) {
+        snprintf(place.prefix, sizeof place.prefix, "FrameDisplayShutterSequence[%u].", k);
+        if (state_names(scene, i, place.prefix, slice)) {
+            draw_at(&place, layout, picture);
+            return HILUM_OK;
+        }
+    }
+    snprintf(place.prefix, sizeof place.prefix,
+             "PerFrameFunctionalGroupsSequence[%u].FrameDisplayShutterSequence[0].",
+             slice->frame_number - 1);
+    if (text_at(&place, "ShutterShape") == NULL)
+        snprintf(place.prefix, sizeof place.prefix,
+                 "SharedFunctionalGroupsSequence[0].FrameDisplayShutterSequence[0].");
+    draw_at(&place, layout, picture);
     return HILUM_OK;
 }

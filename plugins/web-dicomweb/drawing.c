@@ -2,6 +2,7 @@
  * workers and jobs; has a lock of its own, held for no longer than a look at two numbers.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
+#include <string.h>
 
 #include "web.h"
 
@@ -36,7 +37,15 @@ void web_drawing_free(struct web_drawing *drawing)
     free(drawing);
 }
 
-/* The frame as it is stored and as it is shown, the picture, and its encoded stream, which may be as long as that. */
+/* May a mask be subtracted from it? */
+static bool has_mask(const struct hilum_source *source, const struct hilum_view *view)
+{
+    return source->n_states > 0 ||
+           (view->parameters != NULL && strstr(view->parameters, "mask") != NULL);
+}
+
+/* The frame as it is stored and as it is shown, the picture, and its encoded stream, which may be as long as that; two
+ * planes of floats and another frame where a mask is subtracted. */
 static uint64_t bytes_of(const struct hilum_source *source, const struct hilum_view *view)
 {
     struct hilum_slice slice = {.size = sizeof slice};
@@ -46,7 +55,8 @@ static uint64_t bytes_of(const struct hilum_source *source, const struct hilum_v
     uint64_t stored = (uint64_t)frame->columns * frame->rows;
     uint64_t shown =
         view->width > 0 && view->height > 0 ? (uint64_t)view->width * view->height : stored;
-    return 2 * hilum_frame_bytes(frame) +
+    return (has_mask(source, view) ? 3 : 2) * hilum_frame_bytes(frame) +
+           (has_mask(source, view) ? 2 * sizeof(float) * stored : 0) +
            2 * shown * (frame->samples > 1 || source->n_states > 0 ? 3 : 1);
 }
 

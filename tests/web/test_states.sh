@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Presentation states beyond the grey ones of single images: of angiography.
+# SPDX-License-Identifier: Apache-2.0
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+$python -c 'import numpy, pydicom' 2>/dev/null || skip "python3-numpy, python3-pydicom are not installed"
+
+start_web
+check "angiography is right" $python "$root/tests/web/angio.py" "$url" "" "$work"
+check "it stops" stop_server
+report
