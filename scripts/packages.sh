@@ -3,7 +3,7 @@
 hilum_build_packages="g++ python3-minimal cmake ninja-build pkg-config libltdl-dev libconfig-dev libdcmtk-dev
     liblua5.4-dev libsqlite3-dev libssl-dev libicu-dev libxxhash-dev libjansson-dev zlib1g-dev
     uuid-dev libcmocka-dev libmicrohttpd-dev libgnutls28-dev libzstd-dev
-    libseccomp-dev libsodium-dev libcurl4-openssl-dev libxml2-dev libarchive-dev libcharls-dev libopenjp2-7-dev libopenjph-dev libjpeg62-turbo-dev libpng-dev
+    libseccomp-dev libsodium-dev libcurl4-openssl-dev libxml2-dev libarchive-dev libcharls-dev libopenjp2-7-dev libopenjph-dev libjxl-dev libjpeg62-turbo-dev libpng-dev
     libfreetype-dev liblcms2-dev libharfbuzz-dev libfribidi-dev libsimde-dev"
 
 # need_packages NAME...: needs root or sudo only when something is missing.

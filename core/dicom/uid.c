@@ -34,6 +34,7 @@ const struct hl_syntax *hl_uid_syntax_named(const char *name)
                   {"htj2k", "HTJ2KLossless"},
                   {"htj2k-rpcl", "HTJ2KLosslessRPCL"},
                   {"j2k", "JPEG2000Lossless"},
+                  {"jpegxl", "JPEGXLLossless"},
                   {"jpeg-lossless", "JPEGLosslessSV1"},
                   {"rle", "RLELossless"},
                   {"explicit", "ExplicitVRLittleEndian"},
@@ -41,7 +42,9 @@ const struct hl_syntax *hl_uid_syntax_named(const char *name)
                   {"jpeg", "JPEGBaseline8Bit"},
                   {"jpegls-near", "JPEGLSNearLossless"},
                   {"j2k-lossy", "JPEG2000"},
-                  {"htj2k-lossy", "HTJ2K"}};
+                  {"htj2k-lossy", "HTJ2K"},
+                  {"jpegxl-jpeg", "JPEGXLJPEGRecompression"},
+                  {"jpegxl-lossy", "JPEGXL"}};
     for (size_t i = 0; i < COUNT(shorts); i++)
         if (strcmp(shorts[i].name, name) == 0)
             name = shorts[i].keyword;

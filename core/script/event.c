@@ -511,7 +511,7 @@ static int verb_compress(lua_State *lua)
         syntax->flags & (HL_SYNTAX_LOSSY | HL_SYNTAX_VIDEO | HL_SYNTAX_RETIRED)) {
         return luaL_error(lua,
                           "compress to \"%s\": expected what loses nothing: \"htj2k\", \"jpegls\", "
-                          "\"j2k\", \"jpeg-lossless\", \"rle\"",
+                          "\"j2k\", \"jpegxl\", \"jpeg-lossless\", \"rle\"",
                           name);
     }
     bool is_ingest = compress_is_ingest(lua, run);

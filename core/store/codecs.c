@@ -9,14 +9,14 @@
 #include "core/store/recode.h"
 
 /* Families of syntaxes by the beginning of their UID: JPEG (.50 to .70), RLE, JPEG-LS (.80,
- * .81), JPEG 2000 (.90, .91), HTJ2K (.201 to .203). Multi-component JPEG 2000 (.92, .93) has
+ * .81), JPEG 2000 (.90, .91), JPEG XL (.110 to .112), HTJ2K (.201 to .203). Multi-component JPEG 2000 (.92, .93) has
  * frames that are no images of their own. */
 bool hl_unpack_can(const char *from, const char *to)
 {
-    static const char *const image[] = {HL_UID_RLE_LOSSLESS,      "1.2.840.10008.1.2.4.5",
-                                        "1.2.840.10008.1.2.4.6",  "1.2.840.10008.1.2.4.7",
-                                        "1.2.840.10008.1.2.4.8",  "1.2.840.10008.1.2.4.90",
-                                        "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.20"};
+    static const char *const image[] = {
+        HL_UID_RLE_LOSSLESS,      "1.2.840.10008.1.2.4.5",  "1.2.840.10008.1.2.4.6",
+        "1.2.840.10008.1.2.4.7",  "1.2.840.10008.1.2.4.8",  "1.2.840.10008.1.2.4.90",
+        "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.20", HL_UID_JPEG_XL};
     const struct hl_syntax *syntax = hl_uid_syntax(from);
     if (!syntax || syntax->flags & (HL_SYNTAX_VIDEO | HL_SYNTAX_REFERENCED) ||
         !(syntax->flags & HL_SYNTAX_ENCAPSULATED) || !hl_recode_can(to, to))

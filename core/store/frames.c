@@ -32,6 +32,7 @@ struct mapping {
     int64_t shift;
     struct hl_frames *out;
     uint64_t end;                   /* of the data set; 0: where the pixel data end is known */
+    bool is_xl;                     /* JPEG XL: its bare streams begin with two bytes only */
     struct hl_fragment_place table; /* the basic offset table's bytes */
 };
 
@@ -164,15 +165,24 @@ static bool try_tables(struct mapping *mapping)
 
 /* ---- code streams ---- */
 
+/* A bare stream of JPEG XL or its box; of the former two bytes only, which say nothing in other syntaxes. */
+static bool begins_xl(const uint8_t *p)
+{
+    static const uint8_t bare[] = {0xFF, 0x0A}, box[] = {0, 0, 0, 12, 'J', 'X', 'L', ' '};
+    return memcmp(p, bare, sizeof bare) == 0 || memcmp(p, box, sizeof box) == 0;
+}
+
 /* SOI of JPEG and JPEG-LS with the next marker, SOC and SIZ of JPEG 2000, the box of JP2; RLE
  * says 1 to 15 segments of which the first begins behind its head of 64 bytes (PS3.5 G.5). In
  * the middle of a stream these are next to impossible, and too many found is an error. */
-static bool begins_stream(const uint8_t *p, size_t n)
+static bool begins_stream(const uint8_t *p, size_t n, bool is_xl)
 {
     static const uint8_t jpeg[] = {0xFF, 0xD8, 0xFF}, j2k[] = {0xFF, 0x4F, 0xFF, 0x51},
                          jp2[] = {0, 0, 0, 12, 'j', 'P', ' ', ' '};
     if (n < SIGNATURE)
         return false;
+    if (is_xl)
+        return begins_xl(p);
     bool is_rle =
         hl_get32(p, false) >= 1 && hl_get32(p, false) <= 15 && hl_get32(p + 4, false) == 64;
     return is_rle || memcmp(p, jpeg, sizeof jpeg) == 0 || memcmp(p, j2k, sizeof j2k) == 0 ||
@@ -190,7 +200,7 @@ static hilum_rc find_streams(struct mapping *mapping)
         hilum_rc rc = read_at(mapping, out->fragments[i].at, head, n);
         if (rc != HILUM_OK)
             return rc;
-        if (i > 0 && !begins_stream(head, n))
+        if (i > 0 && !begins_stream(head, n, mapping->is_xl))
             continue;
         if (found < out->n)
             out->starts[found] = i;
@@ -229,6 +239,7 @@ static hilum_rc map_encapsulated(struct mapping *mapping, const struct hl_elemen
     if (syntax &&
         syntax->flags & HL_SYNTAX_VIDEO) /* one stream, whatever its fragments (PS3.5 8.2.7) */
         mapping->out->n = 1;
+    mapping->is_xl = strncmp(transfer_syntax, HL_UID_JPEG_XL, strlen(HL_UID_JPEG_XL)) == 0;
     uint64_t end = mapping->end > at ? mapping->end : at + pixels->length;
     hilum_rc rc = walk_items(mapping, at, end);
     return rc == HILUM_OK ? find_starts(mapping) : rc;

@@ -22,12 +22,12 @@ warnings.simplefilter("ignore")
 IS_ALL = "--all" in sys.argv
 PREFIX = "1.2.840.10008.1.2."
 NATIVE = {"1", "", "2"}
-KEEPS = {"4.57", "4.70", "4.80", "4.90", "4.201", "4.202", "5", "8.1", "1.98"} # what a source may be in: nothing was lost
+KEEPS = {"4.57", "4.70", "4.80", "4.90", "4.110", "4.201", "4.202", "5", "8.1", "1.98"} # what a source may be in: nothing was lost
 TARGETS = {  # and who else reads it
-    "4.201": ["ojph"], "4.202": ["ojph"], "4.80": ["dcmdjpls", "gdcmconv -w"], "4.90": ["gdcmconv -w", "opj"],
+    "4.201": ["ojph"], "4.202": ["ojph"], "4.80": ["dcmdjpls", "gdcmconv -w"], "4.90": ["gdcmconv -w", "opj"], "4.110": ["djxl"],
     "4.70": ["dcmdjpeg", "gdcmconv -w"], "4.57": ["dcmdjpeg", "gdcmconv -w"], "5": ["dcmdrle", "gdcmconv -w"],
     "8.1": ["zlib"], "1.98": ["plain"]}
-NAMES = {"4.201": "HTJ2K", "4.202": "HTJ2K RPCL", "4.80": "JPEG-LS", "4.90": "JPEG 2000", "4.70": "JPEG lossless", "4.57": "JPEG lossless (.57)",
+NAMES = {"4.201": "HTJ2K", "4.202": "HTJ2K RPCL", "4.80": "JPEG-LS", "4.90": "JPEG 2000", "4.110": "JPEG XL", "4.70": "JPEG lossless", "4.57": "JPEG lossless (.57)",
          "5": "RLE", "8.1": "deflated frames", "1.98": "encapsulated uncompressed"}
 A_FOLDER = 1000 if IS_ALL else 1
 
@@ -107,6 +107,23 @@ def picture_of(path):
     return raw.reshape(1, rows, columns, -1)
 
 
+def by_djxl(stream, ds, out):
+    """Stretched to 16 bits, from which as many are taken back as make the samples fall on steps."""
+    with open(out + ".jxl", "wb") as f:
+        f.write(stream)
+    image = out + (".pgm" if ds.SamplesPerPixel == 1 else ".ppm")
+    if ds.BitsAllocated > 16 or not run("djxl", "--bits_per_sample=16", out + ".jxl", image):
+        return None
+    stretched = picture_of(image)
+    for bits in (ds.BitsStored, ds.BitsAllocated):
+        most = numpy.uint64((1 << bits) - 1)
+        values = (stretched * most + numpy.uint64(32767)) // numpy.uint64(65535)
+        steps = (values * numpy.uint64(65535) + most // numpy.uint64(2)) // most
+        if numpy.abs(steps.astype(int) - stretched.astype(int)).max() <= (bits < 15):  # djxl rounds in its own way
+            return values
+    return None
+
+
 def by_stream(tool, ds, out):
     frames = int(getattr(ds, "NumberOfFrames", 1) or 1)
     streams = list(pydicom.encaps.generate_pixel_data_frame(ds.PixelData, frames))
@@ -117,9 +134,12 @@ def by_stream(tool, ds, out):
             return numpy.stack([numpy.unpackbits(numpy.frombuffer(r, "u1"), bitorder="little")[:ds.Rows * ds.Columns] for r in raw])
         ds.NumberOfFrames = 2
         return values_of(ds, b"".join(raw))
-    if ds.PixelRepresentation == 1 or ds.SamplesPerPixel not in (1, 3):
+    if (ds.PixelRepresentation == 1 and tool != "djxl") or ds.SamplesPerPixel not in (1, 3):
         return None  # what these tools write has no sign
     found = []
+    if tool == "djxl":
+        found = [by_djxl(stream, ds, out) for stream in (streams[0], streams[-1])]
+        return None if any(f is None for f in found) else numpy.concatenate(found) & numpy.uint64((1 << ds.BitsStored) - 1)
     for stream in (streams[0], streams[-1]):
         with open(out + ".j2c", "wb") as f:
             f.write(stream)
@@ -135,7 +155,7 @@ def by_stream(tool, ds, out):
 
 def foreign(tool, path, out, bits):
     """The pixels as somebody else decodes them; None: he cannot."""
-    if tool in ("ojph", "opj", "zlib", "plain"):
+    if tool in ("ojph", "opj", "djxl", "zlib", "plain"):
         return by_stream(tool, pydicom.dcmread(path), out)
     if os.path.exists(out):
         os.unlink(out)
@@ -181,7 +201,7 @@ def table(answers):
                 for i, v in enumerate((1, native, coded, enc, dec)):
                     g[i] += v
     for group in ["all"] + sorted({g for g, _ in groups} - {"all"}):
-        for to in ("4.201", "4.80", "4.90", "4.70", "5", "8.1") if group == "all" else ("4.201", "4.80"):
+        for to in ("4.201", "4.80", "4.90", "4.110", "4.70", "5", "8.1") if group == "all" else ("4.201", "4.80", "4.110"):
             if (group, to) in groups:
                 n, native, coded, enc, dec = groups[group, to]
                 print(f"{group + ' ' + NAMES[to]:26} {n:6} {100 * coded / native:8.2f} {native / max(enc, 1):8.1f} {native / max(dec, 1):8.1f}")
@@ -189,7 +209,7 @@ def table(answers):
 
 def main():
     rows = chosen()
-    jobs = [(row, to) for row in rows for to in TARGETS if row[2] or to in ("4.201", "4.80", "4.90", "4.70", "5", "8.1")]
+    jobs = [(row, to) for row in rows for to in TARGETS if row[2] or to in ("4.201", "4.80", "4.90", "4.110", "4.70", "5", "8.1")]
     half = [jobs[0::2], jobs[1::2]]
     counts, passed, failed = {}, 0, 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:

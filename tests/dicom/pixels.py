@@ -17,7 +17,8 @@ DATA, BUILD, WORK = sys.argv[1:4]
 PREFIX = "1.2.840.10008.1.2."
 JPEG = {"4.50", "4.51", "4.53", "4.55", "4.57", "4.70"}
 JPEGLS, J2K, HTJ2K = {"4.80", "4.81"}, {"4.90", "4.91"}, {"4.201", "4.202", "4.203"}
-LOSSLESS = {"4.57", "4.70", "4.80", "4.90", "4.201", "4.202", "5", "8.1", "1.98"}
+JPEGXL = {"4.110", "4.111", "4.112"}
+LOSSLESS = {"4.57", "4.70", "4.80", "4.90", "4.110", "4.201", "4.202", "5", "8.1", "1.98"}
 REFUSED = {"dicom/wsi/multiframe.dcm": "another kind"}  # its last tiles have other dimensions than the data set says
 A_FOLDER = 100000 if "--all" in sys.argv else 2  # files of one syntax from folders that are no families
 
@@ -33,7 +34,7 @@ def chosen():
         next(manifest)
         for line in manifest:
             path, syntax = line.split("\t")[0], short(line.split("\t")[4])
-            if syntax not in JPEG | JPEGLS | J2K | HTJ2K | {"5", "8.1", "1.98"} or "/malformed" in path:
+            if syntax not in JPEG | JPEGLS | J2K | HTJ2K | JPEGXL | {"5", "8.1", "1.98"} or "/malformed" in path:
                 continue
             folder = path.split("/")[1]
             seen[folder, syntax] = seen.get((folder, syntax), 0) + 1

@@ -15,7 +15,7 @@ hilum.on{event = "instance.stored", name = "site/later", where = "PatientID=AFTE
   ev:compress("htj2k")
 end}
 hilum.on{event = "instance.stored", name = "site/soon", where = "PatientID=SOON", run = function(ev)
-  ev:compress("jpegls", {keep_original = "1s"})
+  ev:compress("jpegxl", {keep_original = "1s"})
 end}
 hilum.on{event = "schedule.due", name = "site/old", where = "schedule=tick", run = function(ev)
   ev:compress("jpegls", {modality = "MR", larger_than = "1KiB", limit = 10})
@@ -71,8 +71,8 @@ check "and saves" test "$(in_report site/later bytes_after)" -lt "$(in_report si
 
 # ---- the original goes when its time has come
 send SOON 1.2.999.73
-check "compressed" await 15 is_all 1.2.999.73 1.2.840.10008.1.2.4.80
-gone() { [ "$(syntaxes 1.2.999.73 --as-received)" = "4 1.2.840.10008.1.2.4.80" ]; }
+check "compressed" await 15 is_all 1.2.999.73 1.2.840.10008.1.2.4.110
+gone() { [ "$(syntaxes 1.2.999.73 --as-received)" = "4 1.2.840.10008.1.2.4.110" ]; }
 check "originals are erased" await 15 gone
 check "what comes back" comes_back 1.2.999.73
 

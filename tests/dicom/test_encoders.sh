@@ -5,7 +5,7 @@
 data=${HILUM_SHARED_DATA:-$root/../shared/data}
 [ -d "$data/dicom" ] || skip "no shared data ($data)"
 $python -c 'import pydicom, numpy' 2>/dev/null || skip "python3-pydicom and python3-numpy are not installed"
-for tool in gdcmconv dcmdjpeg dcmdjpls dcmdrle ojph_expand; do
+for tool in gdcmconv dcmdjpeg dcmdjpls dcmdrle ojph_expand djxl; do
     command -v $tool >/dev/null || skip "$tool is not installed"
 done
 $python "$root/tests/dicom/encoders.py" "$data" "$build" "$work" ${HILUM_ALL:+--all}

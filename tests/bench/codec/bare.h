@@ -13,6 +13,7 @@ extern "C" {
 int bare_jpegls(const uint8_t *stream, size_t n, void *pixels, size_t size);
 int bare_jpeg2000(const uint8_t *stream, size_t n, void *pixels, size_t size);
 int bare_jpeg(const uint8_t *stream, size_t n, void *pixels, size_t size);
+int bare_jpegxl(const uint8_t *stream, size_t n, void *pixels, size_t size);
 int bare_htj2k(const uint8_t *stream, size_t n, void *pixels, size_t size);
 
 /* Encode, without loss: 0, or it failed. */
@@ -22,6 +23,7 @@ struct bare_picture {
 };
 int bare_encode_jpegls(const struct bare_picture *picture, void *out, size_t room, size_t *n);
 int bare_encode_jpeg2000(const struct bare_picture *picture, void *out, size_t room, size_t *n);
+int bare_encode_jpegxl(const struct bare_picture *picture, void *out, size_t room, size_t *n);
 int bare_encode_htj2k(const struct bare_picture *picture, void *out, size_t room, size_t *n);
 
 #ifdef __cplusplus

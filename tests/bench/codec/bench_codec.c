@@ -138,6 +138,7 @@ int main(int argc, char **argv)
         {"codec-jpegls", "1.2.840.10008.1.2.4.80", ct, bare_jpegls, bare_encode_jpegls},
         {"codec-jpeg2000", "1.2.840.10008.1.2.4.90", ct, bare_jpeg2000, bare_encode_jpeg2000},
         {"codec-htj2k", "1.2.840.10008.1.2.4.201", ct, bare_htj2k, bare_encode_htj2k},
+        {"codec-jpegxl", "1.2.840.10008.1.2.4.110", ct, bare_jpegxl, bare_encode_jpegxl},
         {"codec-jpeg", "1.2.840.10008.1.2.4.50", colour, bare_jpeg, NULL}};
     for (size_t i = 0; argc > 1 && i < sizeof rows / sizeof rows[0]; i++) {
         char path[4096];

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
@@ -68,6 +69,10 @@ static const struct hilum_codec *codec_get(void **instance)
         hilum_self *host = fake_host_open(CODEC_SO, "/nonexistent", NULL);
         if (!host)
             abort();
+#ifdef LIBRARY_TALKS
+        FILE *nowhere = fopen("/dev/null", "w"); /* sanitizers write past it */
+        stderr = nowhere ? nowhere : stderr;
+#endif
         codec = fake_host_cap(host, HILUM_CAP_CODEC, &kept);
     }
     *instance = kept;

@@ -197,6 +197,34 @@ static void the_extended_table_comes_first(void **state)
     hl_frames_fini(&frames);
 }
 
+static void put_sixteen(struct hl_buf *b, const char *begin, size_t n)
+{
+    put_item(b, HL_TAG_ITEM, 16);
+    hl_buf_add(b, begin, n);
+    hl_buf_add(b, "1234567890123456", 16 - n);
+}
+
+/* Bare streams and boxes of JPEG XL; the two bytes of the former say nothing in other syntaxes. */
+static void frames_of_jpeg_xl_are_found(void **state)
+{
+    (void)state;
+    struct hl_frames frames;
+    for (int is_xl = 0; is_xl < 2; is_xl++) {
+        struct hl_buf b = {0};
+        put_header(&b, "2 ", 8);
+        put_pixel_head(&b);
+        put_table(&b, NULL, 0);
+        put_sixteen(&b, "\xFF\x0A", 2);
+        put_sixteen(&b, "more", 4);
+        put_sixteen(&b, "\0\0\0\x0CJXL ", 8);
+        put_end(&b);
+        hilum_rc rc = map_of(&b, is_xl ? "1.2.840.10008.1.2.4.110" : HL_UID_JPEG_BASELINE, &frames);
+        assert_int_equal(rc, is_xl ? HILUM_OK : HILUM_EUNSUP);
+    }
+    expect_starts(&frames, (size_t[]){0, 2}, 2);
+    hl_frames_fini(&frames);
+}
+
 static void what_cannot_be_told_apart_is_refused(void **state)
 {
     (void)state;
@@ -467,6 +495,7 @@ static void syntaxes_that_can_be_decoded(void **state)
 {
     (void)state;
     assert_true(hl_unpack_can(HL_UID_JPEG_LS_LOSSLESS, HL_UID_IMPLICIT_LITTLE_ENDIAN));
+    assert_true(hl_unpack_can("1.2.840.10008.1.2.4.111", HL_UID_IMPLICIT_LITTLE_ENDIAN));
     assert_true(hl_unpack_can(HL_UID_HTJ2K_LOSSLESS, HL_UID_DEFLATED_LITTLE_ENDIAN));
     assert_false(hl_unpack_can(HL_UID_JPEG_LS_LOSSLESS, HL_UID_JPEG_2000_LOSSLESS));
     assert_false(hl_unpack_can("1.2.840.10008.1.2.4.102", HL_UID_EXPLICIT_LITTLE_ENDIAN));
@@ -504,6 +533,7 @@ int main(void)
         cmocka_unit_test(frames_are_found_by_table_or_without),
         cmocka_unit_test(a_good_table_is_believed_before_streams),
         cmocka_unit_test(the_extended_table_comes_first),
+        cmocka_unit_test(frames_of_jpeg_xl_are_found),
         cmocka_unit_test(what_cannot_be_told_apart_is_refused),
         cmocka_unit_test(frames_come_in_any_order),
         cmocka_unit_test(bytes_run_over_frames_and_end_even),
