@@ -33,6 +33,8 @@ static const char usage[] =
     "  --check           report every fault of configuration and rules, then exit: 0 none, 1 some\n"
     "  --version, --help\n";
 
+static const char main_file[] = "etc/hilum/hilum.cfg", main_packaged[] = "/etc/hilum/hilum.cfg";
+
 /* What the command line said. The texts of `options` point into argv or into `paths`, which main
  * keeps for as long as the server runs. */
 struct arguments {
@@ -41,23 +43,26 @@ struct arguments {
     char paths[5][PATH_MAX];
 };
 
-/* What was installed lies beside the program, wherever that was put; the configuration of a
- * packaged one lies in /etc. NULL: neither is there. What was asked for by an option must be
- * there, defaults may be absent. Two levels up from bin/hilumd, so that a tree that was
- * unpacked anywhere works as it is. */
-static const char *installed(const char *relative, const char *otherwise, char out[PATH_MAX])
+/* Without /proc: the path as it is. */
+static void beside_program(const char *relative, char out[PATH_MAX])
 {
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     for (int up = 0; up < 2 && n > 0; up++)
         while (n > 0 && self[--n] != '/') {
         }
-    if (n >= 0) {
-        self[n] = '\0';
-        snprintf(out, PATH_MAX, "%s/%s", self, relative);
-        if (access(out, R_OK) == 0)
-            return out;
-    }
+    snprintf(out, PATH_MAX, "%.*s/%s", n > 0 ? (int)n : 0, self, relative);
+}
+
+/* What was installed lies beside the program, wherever that was put; the configuration of a
+ * packaged one lies in /etc. NULL: neither is there. What was asked for by an option must be
+ * there, defaults may be absent. Two levels up from bin/hilumd, so that a tree that was
+ * unpacked anywhere works as it is. */
+static const char *installed(const char *relative, const char *otherwise, char out[PATH_MAX])
+{
+    beside_program(relative, out);
+    if (access(out, R_OK) == 0)
+        return out;
     snprintf(out, PATH_MAX, "%s", otherwise);
     return access(out, R_OK) == 0 ? out : NULL;
 }
@@ -68,7 +73,7 @@ static void defaults(struct arguments *arguments)
     struct hl_server_options *o = &arguments->options;
     char(*paths)[PATH_MAX] = arguments->paths;
     *arguments = (struct arguments){0};
-    o->paths.main = installed("etc/hilum/hilum.cfg", "/etc/hilum/hilum.cfg", paths[0]);
+    o->paths.main = installed(main_file, main_packaged, paths[0]);
     o->paths.conf_dir = installed("etc/hilum/conf.d", "/etc/hilum/conf.d", paths[1]);
     o->paths.site_dir = installed("etc/hilum/local.d", "/etc/hilum/local.d", paths[2]);
     o->plugin_dir = installed(HILUM_LIBDIR "/hilum/plugins", "/usr/lib/hilum/plugins", paths[3]);
@@ -113,6 +118,20 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
         return -1;
     fprintf(stderr, "hilumd: %s: not an option\n%s", argv[optind], usage);
     return 2;
+}
+
+/* Without any file there is no plugin, and so neither a database nor a store: said before anything
+ * is looked at, to who starts and to who checks. */
+static bool is_configured(const struct hl_server_options *options)
+{
+    const struct hl_config_paths *paths = &options->paths;
+    char self[PATH_MAX];
+    if (paths->main || paths->conf_dir || paths->site_dir || paths->extra)
+        return true;
+    beside_program(main_file, self);
+    fprintf(stderr, "hilumd: no configuration: looked for %s and %s; name one with --config\n",
+            self, main_packaged);
+    return false;
 }
 
 /* To standard error, one fault a line as "file:line: ...", and forgotten. */
@@ -204,6 +223,8 @@ int main(int argc, char **argv)
     int code = read_arguments(argc, argv, &arguments);
     if (code >= 0)
         return code;
+    if (!is_configured(&arguments.options))
+        return 1;
     raise_file_limit();
     return arguments.is_check ? check(&arguments.options) : serve(&arguments.options);
 }

@@ -161,6 +161,18 @@ hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config
     return rc;
 }
 
+hilum_rc hl_scp_check(struct hl_config *config)
+{
+    struct hl_policy *policy = NULL;
+    struct listeners listeners = {0};
+    hilum_rc rc = hl_policy_new(config, &policy);
+    if (!rc)
+        rc = read_listeners(policy, &listeners);
+    free_listeners(&listeners);
+    hl_policy_unref(policy);
+    return rc;
+}
+
 const char *hl_scp_address(const struct hl_scp *scp)
 {
     return scp->address;

@@ -39,6 +39,8 @@ hilum_rc hl_scp_start(const struct hl_scp_parts *parts, struct hl_config *config
  * key. Any thread, one at a time. */
 hilum_rc hl_scp_reload(struct hl_scp *scp, struct hl_config *config, struct hl_buf *needs_restart);
 /* First listener as "127.0.0.1:11112" with the bound port. Lives as long as the provider. */
+/* Would the certificates of all listeners do? Reads files, opens no socket. HILUM_EINVAL, HILUM_EIO with the reason. */
+hilum_rc hl_scp_check(struct hl_config *config);
 const char *hl_scp_address(const struct hl_scp *scp);
 /* No new associations, up to `ms` for messages in progress, then aborts; what the last associations left
  * to be written is written. Blocks. Status and address are still there. NULL is fine. */

@@ -149,6 +149,13 @@ hilum_rc hl_elf_check_bytes(const char *path, const void *bytes, size_t size);
 /* options.c: fills plugin->conf. Every fault is added; false if there was one. */
 bool hl_plugin_parse_options(struct hilum_self *plugin, struct hl_faults *faults);
 const char *hl_option_type_name(uint32_t type);
+/* The value of a text option, default or set; NULL: there is none. Never a secret. */
+const char *hl_plugin_option_text(const struct hilum_self *plugin, const char *key);
+
+/* promise.c: may any plugin but `user` provide this, as far as descriptors tell? name NULL: any. */
+bool hl_promise_may_come(const struct hilum_self *user, uint32_t kind, const char *name);
+/* Did its descriptor say so? HILUM_EINVAL: it says what it provides, and this is not of it. */
+hilum_rc hl_promise_check(const struct hilum_self *plugin, const struct hilum_cap *cap);
 
 /* needs.c: is what `need` names ("db-sqlite", "store:fs", "database:") ready? */
 bool hl_need_is_met(const struct hl_plugins *host, const char *need);

@@ -49,7 +49,12 @@ static bool check_need(struct hl_plugins *host, struct hilum_self *plugin, const
                        need);
         return false;
     }
-    /* A capability cannot be judged here: only init says what is provided. */
+    /* Where a descriptor does not say what init will provide, a capability cannot be judged here. */
+    if (colon && !hl_promise_may_come(plugin, hl_cap_kind(need, (size_t)(colon - need)),
+                                      colon[1] ? colon + 1 : NULL)) {
+        hl_plugin_skip(plugin, faults, "needs %s, which no plugin that runs provides", need);
+        return false;
+    }
     const struct hilum_self *other = colon ? NULL : hl_plugin_find(host, need);
     if (colon || (other && other->state != PLUGIN_SKIPPED))
         return true;

@@ -324,30 +324,14 @@ bool hl_plugin_parse_options(struct hilum_self *plugin, struct hl_faults *faults
     return ok;
 }
 
-static bool has_text(const struct hilum_self *plugin, const char *key, const char *text)
+const char *hl_plugin_option_text(const struct hilum_self *plugin, const char *key)
 {
-    for (const struct hilum_option *o = plugin->plugin->options; o && o->key; o++) {
+    for (const struct hilum_option *o = plugin->plugin->options; plugin->conf && o && o->key; o++) {
         const char *value = NULL;
         if ((o->type & TYPE_MASK) != HILUM_OPT_STR || strcmp(o->key, key) != 0)
             continue;
         memcpy(&value, (const char *)plugin->conf + o->offset, sizeof value);
-        if (value && strcmp(value, text) == 0)
-            return true;
+        return value;
     }
-    return false;
-}
-
-/* For `--check`, where no init has said what there is: the option "store" of a store's plugin
- * tells its name. Only texts; a secret is never compared. */
-bool hl_plugins_option_is(struct hl_plugins *plugins, const char *key, const char *text)
-{
-    bool is_found = false;
-    pthread_rwlock_rdlock(&plugins->registry);
-    for (size_t i = 0; !is_found && i < plugins->n; i++) {
-        const struct hilum_self *plugin = plugins->plugins[i];
-        is_found = plugin->plugin && plugin->conf &&
-                   atomic_load(&plugin->state) != PLUGIN_SKIPPED && has_text(plugin, key, text);
-    }
-    pthread_rwlock_unlock(&plugins->registry);
-    return is_found;
+    return NULL;
 }

@@ -122,8 +122,11 @@ hilum_rc hl_plugins_enable(struct hl_plugins *plugins, const char *id);
 /* Off, then drain and fini when the calls under way have ended. HILUM_ETIMEDOUT: some have not within 10 s. */
 hilum_rc hl_plugins_drain_one(struct hl_plugins *plugins, const char *id);
 
-/* Has a plugin that was opened a text option of this name and value, default or set? Any time after open. */
-bool hl_plugins_option_is(struct hl_plugins *plugins, const char *key, const char *text);
+/* Will a plugin of `config` provide this, as far as can be told: by what its descriptor says, after init by what it did;
+ * one that says nothing, was skipped or was not opened yet, may provide anything. name NULL: any of the kind. The names that are told
+ * are added to `known`, in quotes; NULL: not asked for. Any time after open, any thread. */
+bool hl_plugins_may_provide(struct hl_plugins *plugins, const struct hl_config *config,
+                            uint32_t kind, const char *name, struct hl_buf *known);
 
 /* ---- capabilities ---- */
 

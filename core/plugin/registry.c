@@ -121,6 +121,8 @@ static hilum_rc check_capability(struct hilum_self *plugin, const struct hilum_c
     hilum_rc rc = check_preview(plugin, cap);
     if (rc == HILUM_OK && !hl_cap_kind_is_isolatable(cap->kind))
         rc = check_trust(plugin, hl_cap_kind_name(cap->kind));
+    if (rc == HILUM_OK)
+        rc = hl_promise_check(plugin, cap);
     return rc == HILUM_OK ? hl_cap_check(plugin, cap) : rc;
 }
 

@@ -35,68 +35,6 @@
  * doors. */
 enum { MAX_STORES = 16, PLUGIN_DRAIN_MS = 5000 };
 
-/* Once for all: a reload does not move a server. */
-static hilum_rc choose_data(struct hl_server *server)
-{
-    const char *configured = hl_config_text(server->config, "storage.data");
-    const char *dir = server->options.data_dir;
-    if (!dir)
-        dir = configured && *configured ? configured : "/var/lib/hilum";
-    server->options.data_dir = hl_arena_strdup(&server->arena, dir);
-    return server->options.data_dir ? HILUM_OK : hl_fail(HILUM_ENOMEM, "out of memory");
-}
-
-/* 108 bytes are all a sockaddr_un holds; a longer path would be cut and bind elsewhere. */
-static hilum_rc choose_socket(struct hl_server *server)
-{
-    const char *path = hl_config_text(server->config, "control.socket");
-    size_t size = sizeof server->socket_path;
-    int n = path && *path
-                ? snprintf(server->socket_path, size, "%s", path)
-                : snprintf(server->socket_path, size, "%s/hilum.sock", server->options.data_dir);
-    return n < (int)size ? HILUM_OK
-                         : hl_fail(HILUM_EINVAL,
-                                   "%s: too long for a Unix socket: set control.socket to "
-                                   "a path below 108 bytes",
-                                   server->options.data_dir);
-}
-
-/* The data directory belongs to one server at a time; its own entry is durable before anything
- * in it is. flock, not a file that exists: it goes with the process, however that ends, so
- * that a crash leaves nothing to clean up. Two servers over one directory would each finish
- * the other's pending objects as if they were left over. */
-static hilum_rc open_data(struct hl_server *server)
-{
-    const char *dir = server->options.data_dir;
-    if (mkdir(dir, 0750) != 0 && errno != EEXIST)
-        return hl_fail(
-            hl_rc_from_errno(errno),
-            "make data directory %s: %s (make it for the user hilumd runs as, or name another "
-            "with --data)",
-            dir, strerror(errno));
-    char path[4096];
-    snprintf(path, sizeof path, "%s/hilumd.lock", dir);
-    server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (server->lock_fd < 0)
-        return hl_fail(hl_rc_from_errno(errno),
-                       "open %s: %s (the data directory must belong to the user hilumd runs as)",
-                       path, strerror(errno));
-    if (flock(server->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return hl_fail(HILUM_EEXISTS,
-                       "%s is in use by another hilumd: stop it, or name another --data", dir);
-    return HILUM_OK;
-}
-
-/* What is in it, and its own entry one level up. That one may not be ours to read: then whoever made the folder
- * for us has to have seen to it. */
-static hilum_rc sync_data_dir(struct hl_server *server)
-{
-    char above[4096];
-    snprintf(above, sizeof above, "%s/..", server->options.data_dir);
-    (void)hl_dir_sync(above);
-    return hl_dir_sync(server->options.data_dir);
-}
-
 /* The new file is in place before the old descriptor is closed, so no line meets a closed one.
  * A file that cannot be opened is no reason to stop: the log goes to standard error and says
  * so there. */
@@ -174,6 +112,9 @@ static hilum_rc open_plugins(struct hl_server *server, struct hl_faults *faults)
 {
     hilum_rc rc = hl_plugins_open(server->config, server->options.plugin_dir,
                                   server->options.data_dir, server->bus, faults, &server->plugins);
+    if (rc == HILUM_OK)
+        rc = hl_server_judge(server, server->config, faults);
+    /* What cannot be carried waits in the outbox; it keeps nobody from being received. */
     return rc < 0 ? rc : hl_plugins_init(server->plugins, faults);
 }
 
@@ -331,14 +272,13 @@ static bool has_verb(void *arg, const char *verb)
     return hl_plugins_decl_find(server->plugins, HILUM_DECL_VERB, verb, NULL) != NULL;
 }
 
-/* `hilumd --check` runs no init, so that options tell the names: a plugin that offers a store under another one
- * is believed until it runs. */
+/* `hilumd --check` runs no init: descriptors tell the names. */
 static bool has_store(void *arg, const char *name)
 {
     struct hl_server *server = arg;
     if (server->store)
         return hl_store_has(server->store, name);
-    return hl_plugins_option_is(server->plugins, "store", name);
+    return hl_plugins_may_provide(server->plugins, server->config, HILUM_CAP_STORE, name, NULL);
 }
 
 /* The actions of access for verbs of the kernel; a plugin's verb counts as sending, the most
@@ -485,7 +425,7 @@ static hilum_rc open_parts(struct hl_server *server, struct hl_faults *faults)
     if (rc == HILUM_OK)
         rc = open_store(server);
     if (rc == HILUM_OK)
-        rc = sync_data_dir(server);
+        rc = hl_server_sync_data(server);
     if (rc == HILUM_OK)
         rc = open_scu(server);
     if (rc == HILUM_OK)
@@ -581,11 +521,11 @@ hilum_rc hl_server_start(struct hl_server *server, const struct hl_server_option
     pthread_mutex_init(&server->reloading, NULL);
     hilum_rc rc = load_config(server, faults);
     if (rc == HILUM_OK)
-        rc = choose_data(server);
+        rc = hl_server_choose_data(server);
     if (rc == HILUM_OK)
-        rc = choose_socket(server);
+        rc = hl_server_choose_socket(server);
     if (rc == HILUM_OK)
-        rc = open_data(server);
+        rc = hl_server_open_data(server);
     if (rc == HILUM_OK)
         rc = hl_dicom_init();
     if (rc == HILUM_OK)
@@ -677,6 +617,18 @@ static void note_restarts(struct hl_server *server, struct hl_config *config, st
     hl_config_unref(before);
 }
 
+/* A reload that would leave a peer without its way is refused while the old one still has it. */
+static hilum_rc judge_anew(struct hl_server *server, const struct hl_config *config,
+                           struct hl_faults *faults)
+{
+    size_t before = faults->count;
+    hilum_rc rc = hl_server_judge(server, config, faults);
+    size_t n = faults->count - before;
+    return rc == HILUM_OK && n > 0
+               ? hl_fail(HILUM_EINVAL, "%zu fault%s in the configuration", n, n == 1 ? "" : "s")
+               : rc;
+}
+
 /* Everything that can refuse comes before anything is published; what has taken the new
  * configuration by then (rules, listeners) keeps it, and the next reload sets it right. The
  * caller holds the mutex of reloads. Order: what can refuse for a reason of the site's
@@ -687,6 +639,8 @@ static hilum_rc reload(struct hl_server *server, struct hl_faults *faults, struc
     struct hl_config *config = NULL;
     struct hl_peers *peers = NULL;
     hilum_rc rc = read_config(server, faults, &config);
+    if (rc == HILUM_OK)
+        rc = judge_anew(server, config, faults);
     if (rc == HILUM_OK)
         rc = hl_peers_new(config, &peers);
     /* Rules first: they are what most often has faults, and their load is all or nothing. */
@@ -732,23 +686,30 @@ hilum_rc hl_server_reload(struct hl_server *server, struct hl_faults *faults, st
 
 /* ---- check ---- */
 
-/* As far as a start goes without touching data: plugins are opened, not started, rules are
- * loaded and dropped. May run beside a server. Readers and key-value are NULL: there is no
+/* As far as a start goes without touching data: plugins are opened, not started, and what they say
+ * they provide is held against what is asked of them; certificates are read, rules are loaded and dropped. May run beside a server. Readers and key-value are NULL: there is no
  * record to ask, and a check must not read data. */
 hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faults *faults)
 {
     struct hl_server server = {.options = *options};
     pthread_mutex_init(&server.lock, NULL);
     hilum_rc rc = read_config(&server, faults, &server.config);
+    bool is_sound = rc == HILUM_OK; /* what is half read would be told twice */
     if (server.config)
         rc = hl_peers_new(server.config, &server.peers);
     if (rc == HILUM_OK)
-        rc = choose_data(&server);
+        rc = hl_server_choose_data(&server);
+    if (rc == HILUM_OK)
+        hl_server_judge_place(&server, faults);
     if (rc == HILUM_OK)
         rc = new_bus(&server);
     if (rc == HILUM_OK)
         rc = hl_plugins_open(server.config, options->plugin_dir, server.options.data_dir,
                              server.bus, faults, &server.plugins);
+    if (rc == HILUM_OK && is_sound) {
+        (void)hl_server_judge(&server, server.config, faults);
+        hl_server_judge_listeners(server.config, faults);
+    }
     const struct hl_script_env env = {has_peer, has_verb, has_store, allow_verb,
                                       NULL,     &server,  NULL};
     if (rc == HILUM_OK && hl_script_new(server.bus, &env, &server.script) == HILUM_OK)

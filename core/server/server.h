@@ -101,6 +101,20 @@ struct hl_config *hl_server_config(struct hl_server *server);
 struct hl_peers *hl_server_peers(struct hl_server *server);
 
 /* ---- inside of the folder ---- */
+/* place.c: where the server is. The first is called once for all; a reload does not move a server. */
+hilum_rc hl_server_choose_data(struct hl_server *server);
+hilum_rc hl_server_choose_socket(struct hl_server *server);
+/* Makes the data directory and takes its lock. HILUM_EEXISTS: another hilumd has it. */
+hilum_rc hl_server_open_data(struct hl_server *server);
+hilum_rc hl_server_sync_data(struct hl_server *server);
+/* Adds as a fault what would keep these from it, and touches nothing. */
+void hl_server_judge_place(struct hl_server *server, struct hl_faults *faults);
+/* judge.c: does what plugins provide, or say they will, answer what `config` asks: a database, the default store, the way
+ * to each peer? Adds a fault for each that does not; HILUM_ENOTFOUND: one without which there is no start. */
+hilum_rc hl_server_judge(struct hl_server *server, const struct hl_config *config,
+                         struct hl_faults *faults);
+/* Adds a fault if a certificate or key of a listener will not do. Opens no socket. */
+void hl_server_judge_listeners(struct hl_config *config, struct hl_faults *faults);
 extern const struct hilum_command_api hl_command_api; /* command_api.c */
 /* The register functions are called once, by the start, before the socket answers. */
 hilum_rc hl_server_register_commands(struct hl_server *server);         /* commands.c */

@@ -326,6 +326,8 @@ static void atna_drain(void *state, uint32_t deadline_ms)
     atna_stop(atna);
 }
 
+static const char *const provides[] = {NULL};
+
 /* RESTART: two lives beside each other would send from one cursor, and every row twice. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
@@ -343,6 +345,7 @@ static const struct hilum_plugin plugin = {
     .drain = atna_drain,
     .fini = atna_fini,
     .swap = HILUM_SWAP_RESTART,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

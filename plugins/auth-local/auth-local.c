@@ -430,6 +430,8 @@ static hilum_rc local_init(const struct hilum_host *host, hilum_self *self, cons
     return rc;
 }
 
+static const char *const provides[] = {"auth:local", NULL};
+
 /* RESTART: two lives beside each other would write the same file from two memories. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
@@ -445,6 +447,7 @@ static const struct hilum_plugin plugin = {
     .init = local_init,
     .fini = local_fini,
     .swap = HILUM_SWAP_RESTART,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

@@ -141,6 +141,7 @@ void codec_done(struct hilum_encoded *done, uint32_t photometric, uint64_t nativ
     HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major,                \
                                                                uint16_t host_minor)                \
     {                                                                                              \
+        static const char *const provides[] = {"codec:", NULL};                                    \
         static const struct hilum_plugin plugin = {.magic = HILUM_MAGIC,                           \
                                                    .size = sizeof plugin,                          \
                                                    .abi_major = HILUM_ABI_MAJOR,                   \
@@ -150,7 +151,8 @@ void codec_done(struct hilum_encoded *done, uint32_t photometric, uint64_t nativ
                                                    .vendor = "Hilum",                              \
                                                    .licence = "Apache-2.0",                        \
                                                    .init = plugin_init,                            \
-                                                   .fini = codec_fini};                            \
+                                                   .fini = codec_fini,                             \
+                                                   .provides = provides};                          \
         (void)host_major;                                                                          \
         (void)host_minor;                                                                          \
         return &plugin;                                                                            \

@@ -78,6 +78,8 @@ static hilum_rc plugin_init(const struct hilum_host *host, hilum_self *self, con
     return HILUM_OK;
 }
 
+static const char *const provides[] = {"database:sqlite", NULL};
+
 /* RESTART: one process writes the file, by one connection. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
@@ -93,6 +95,7 @@ static const struct hilum_plugin plugin = {
     .init = plugin_init,
     .fini = plugin_fini,
     .swap = HILUM_SWAP_RESTART,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

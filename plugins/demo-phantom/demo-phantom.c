@@ -144,6 +144,7 @@ static void fini(void *state)
 HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)
 {
     static const struct hilum_option options[] = {{0}};
+    static const char *const provides[] = {NULL};
     static const struct hilum_plugin plugin = {
         .magic = HILUM_MAGIC,
         .size = sizeof plugin,
@@ -158,6 +159,7 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
         .start = start,
         .drain = drain,
         .fini = fini,
+        .provides = provides,
     };
     (void)host_major;
     (void)host_minor;

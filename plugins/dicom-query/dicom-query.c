@@ -108,6 +108,8 @@ static void query_drain(void *state, uint32_t deadline_ms)
     (void)deadline_ms;
 }
 
+static const char *const provides[] = {"service:query", NULL};
+
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),
@@ -124,6 +126,7 @@ static const struct hilum_plugin plugin = {
     .drain = query_drain,
     .fini = free,
     .swap = HILUM_SWAP_BESIDE,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

@@ -65,6 +65,8 @@ static void client_drain(void *state, uint32_t deadline_ms)
     atomic_store(&client->is_draining, true);
 }
 
+static const char *const provides[] = {"carrier:dicomweb", NULL};
+
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),
@@ -81,6 +83,7 @@ static const struct hilum_plugin plugin = {
     .drain = client_drain,
     .fini = client_fini,
     .swap = HILUM_SWAP_RESTART,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

@@ -131,6 +131,8 @@ static hilum_rc filter_init(const struct hilum_host *host, hilum_self *self, con
 
 static const struct hilum_option options[] = {{NULL, 0, 0, NULL, NULL, NULL}};
 
+static const char *const provides[] = {"operator:", NULL};
+
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),
@@ -144,6 +146,7 @@ static const struct hilum_plugin plugin = {
     .init = filter_init,
     .fini = filter_fini,
     .swap = HILUM_SWAP_RESTART,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

@@ -243,6 +243,8 @@ static void http_fini(void *state)
     free(server);
 }
 
+static const char *const provides[] = {"route:", NULL};
+
 /* HANDOVER: the port can be held by one version only; what is under way with the old one goes
  * on beside the new. */
 static const struct hilum_plugin plugin = {
@@ -262,6 +264,7 @@ static const struct hilum_plugin plugin = {
     .drain = http_drain,
     .fini = http_fini,
     .swap = HILUM_SWAP_HANDOVER,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

@@ -419,6 +419,8 @@ static hilum_rc render_init(const struct hilum_host *host, hilum_self *self, con
     return HILUM_OK;
 }
 
+static const char *const provides[] = {"renderer:2d", NULL};
+
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),
@@ -433,6 +435,7 @@ static const struct hilum_plugin plugin = {
     .init = render_init,
     .fini = render_fini,
     .swap = HILUM_SWAP_RESTART,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

@@ -188,6 +188,8 @@ static void fs_drain(void *state, uint32_t deadline_ms)
         fs_intake_drain(fs->intake);
 }
 
+static const char *const provides[] = {"store:{store}", NULL};
+
 /* RESTART: the intake log has one writer, whose memory says what is in it. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
@@ -205,6 +207,7 @@ static const struct hilum_plugin plugin = {
     .drain = fs_drain,
     .fini = fs_fini,
     .swap = HILUM_SWAP_RESTART,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

@@ -249,6 +249,8 @@ static hilum_rc viewer_start(void *state)
     return HILUM_OK;
 }
 
+static const char *const provides[] = {"route:", NULL};
+
 /* BESIDE: nothing is kept but a path. */
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
@@ -265,6 +267,7 @@ static const struct hilum_plugin plugin = {
     .start = viewer_start,
     .fini = viewer_fini,
     .swap = HILUM_SWAP_BESIDE,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

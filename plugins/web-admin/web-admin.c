@@ -105,6 +105,8 @@ static hilum_rc admin_start(void *state)
     return HILUM_OK;
 }
 
+static const char *const provides[] = {"route:", NULL};
+
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),
@@ -120,6 +122,7 @@ static const struct hilum_plugin plugin = {
     .start = admin_start,
     .fini = admin_fini,
     .swap = HILUM_SWAP_RESTART,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

@@ -239,6 +239,8 @@ static hilum_rc web_start(void *state)
 /* Not needed to load: without it everything but pictures works. */
 static const char *const wants[] = {"render-2d", NULL};
 
+static const char *const provides[] = {"route:", NULL};
+
 /* BESIDE: two versions may serve at once; each has its own cache and secret, and the folder
  * they share is locked file by file. */
 static const struct hilum_plugin plugin = {
@@ -257,6 +259,7 @@ static const struct hilum_plugin plugin = {
     .start = web_start,
     .fini = web_fini,
     .swap = HILUM_SWAP_BESIDE,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

@@ -152,6 +152,8 @@ static hilum_rc shell_start(void *state)
     return HILUM_OK;
 }
 
+static const char *const provides[] = {"route:", NULL};
+
 static const struct hilum_plugin plugin = {
     .magic = HILUM_MAGIC,
     .size = sizeof(struct hilum_plugin),
@@ -167,6 +169,7 @@ static const struct hilum_plugin plugin = {
     .start = shell_start,
     .fini = shell_fini,
     .swap = HILUM_SWAP_BESIDE,
+    .provides = provides,
 };
 
 const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)

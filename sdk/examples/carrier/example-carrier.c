@@ -199,6 +199,7 @@ static hilum_rc init(const struct hilum_host *host, hilum_self *self, const void
 
 HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, uint16_t host_minor)
 {
+    static const char *const provides[] = {"carrier:example-carrier", NULL};
     static const struct hilum_plugin plugin = {
         .magic = HILUM_MAGIC,
         .size = sizeof plugin,
@@ -210,6 +211,7 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
         .licence = "MIT",
         .init = init,
         .fini = free,
+        .provides = provides,
     };
     (void)host_major;
     (void)host_minor;

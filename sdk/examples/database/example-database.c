@@ -325,6 +325,7 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
          "The database file."},
         {0},
     };
+    static const char *const provides[] = {"database:example", NULL};
     static const struct hilum_plugin plugin = {
         .magic = HILUM_MAGIC,
         .size = sizeof plugin,
@@ -338,6 +339,7 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
         .options = options,
         .init = init,
         .fini = free,
+        .provides = provides,
     };
     (void)host_major;
     (void)host_minor;

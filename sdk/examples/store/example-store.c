@@ -366,6 +366,7 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
          "The folder of the objects; relative to the data directory."},
         {0},
     };
+    static const char *const provides[] = {"store:example-store", NULL};
     static const struct hilum_plugin plugin = {
         .magic = HILUM_MAGIC,
         .size = sizeof plugin,
@@ -379,6 +380,7 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
         .options = options,
         .init = init,
         .fini = fini,
+        .provides = provides,
     };
     (void)host_major;
     (void)host_minor;

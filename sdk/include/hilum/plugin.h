@@ -91,6 +91,10 @@ struct hilum_plugin {
      * left. HILUM_EAGAIN: something is; asked again, with 0, twice a second for up to an hour. Then, or when the server
      * stops, follow drain and fini. Any other error: it is drained at once. */
     hilum_rc (*hand_over)(void *state, uint32_t deadline_ms);
+    /* Optional, NULL-ended: all that init will provide, as "kind:name"; "route:" is any of the kind, "store:{store}" the one
+     * named by the text option `store`. What is not said here is refused then. `hilumd --check` runs no init and judges
+     * by this whether a store, a database or a carrier will be there; of a plugin that says nothing it believes anything. */
+    const char *const *provides;
     /* since 1.1: append here */
 };
 

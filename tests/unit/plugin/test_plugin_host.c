@@ -287,13 +287,50 @@ static void options__of_an_absurd_size_skip_the_plugin(void **state)
     assert_fault("plugins.test-greedy: expected conf_size of at most");
 }
 
-static void options__of_any_plugin_are_found_by_their_text(void **state)
+/* "store:{name}", and nothing but carriers beside it; before any init. */
+static void promise__tells_what_will_be_provided(void **state)
+{
+    (void)state;
+    struct hl_buf known = {0};
+    assert_int_equal(
+        open_these("{ name = \"test-promising\"; options = { name = \"b\"; count = 7; }; }"),
+        HILUM_OK);
+    assert_true(hl_plugins_may_provide(plugins, config, HILUM_CAP_STORE, "b", &known));
+    assert_string_equal(hl_buf_str(&known), "\"b\"");
+    assert_true(hl_plugins_may_provide(plugins, config, HILUM_CAP_STORE, NULL, NULL));
+    assert_false(hl_plugins_may_provide(plugins, config, HILUM_CAP_STORE, "a", NULL));
+    assert_true(hl_plugins_may_provide(plugins, config, HILUM_CAP_CARRIER, "any", NULL));
+    assert_false(hl_plugins_may_provide(plugins, config, HILUM_CAP_DATABASE, NULL, NULL));
+    hl_buf_fini(&known);
+}
+
+static void promise__of_nothing_lets_anything_come_until_init(void **state)
 {
     (void)state;
     assert_int_equal(open_these(GOOD), HILUM_OK);
-    assert_true(hl_plugins_option_is(plugins, "name", "b"));
-    assert_false(hl_plugins_option_is(plugins, "name", "a"));
-    assert_false(hl_plugins_option_is(plugins, "root", "objects"));
+    assert_true(hl_plugins_may_provide(plugins, config, HILUM_CAP_DATABASE, NULL, NULL));
+    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
+    assert_true(hl_plugins_may_provide(plugins, config, HILUM_CAP_STORE, "mem", NULL));
+    assert_false(hl_plugins_may_provide(plugins, config, HILUM_CAP_STORE, "disk", NULL));
+    assert_false(hl_plugins_may_provide(plugins, config, HILUM_CAP_DATABASE, NULL, NULL));
+}
+
+static void promise__that_is_broken_skips_the_plugin(void **state)
+{
+    (void)state;
+    assert_int_equal(open_these(NAMED("test-promiseless")), HILUM_OK);
+    assert_int_equal(hl_plugins_init(plugins, &faults), HILUM_OK);
+    assert_listed("store:mem is not among what its descriptor says it provides");
+}
+
+/* Told by the check, which runs no init. */
+static void promise__tells_before_init_that_a_need_is_not_met(void **state)
+{
+    (void)state;
+    assert_int_equal(open_these("{ name = \"test-promising\"; options = { name = \"b\"; count = 7; "
+                                "}; }, " NAMED("test-storeneedy")),
+                     HILUM_OK);
+    assert_fault("test-storeneedy: needs store:mem, which no plugin that runs provides");
 }
 
 static void life__a_failing_init_of_a_required_plugin_is_an_error(void **state)
@@ -535,7 +572,10 @@ int main(void)
         TEST(life__a_failing_init_skips_the_plugin_with_its_reason),
         TEST(life__a_hook_without_a_function_is_refused),
         TEST(options__of_an_absurd_size_skip_the_plugin),
-        TEST(options__of_any_plugin_are_found_by_their_text),
+        TEST(promise__tells_what_will_be_provided),
+        TEST(promise__of_nothing_lets_anything_come_until_init),
+        TEST(promise__that_is_broken_skips_the_plugin),
+        TEST(promise__tells_before_init_that_a_need_is_not_met),
         TEST(life__a_failing_init_of_a_required_plugin_is_an_error),
         TEST(life__a_need_nobody_provides_skips_the_plugin),
         TEST(life__a_door_opens_last_and_closes_first),

@@ -254,6 +254,9 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
 #ifdef NEEDS
     static const char *const needs[] = {NEEDS, NULL};
 #endif
+#ifdef PROMISES
+    static const char *const provides[] = {PROMISES, NULL};
+#endif
 #ifdef WANTS
     static const char *const wants[] = {WANTS, NULL};
 #endif
@@ -283,6 +286,9 @@ HILUM_EXPORT const struct hilum_plugin *hilum_plugin_entry(uint16_t host_major, 
         .fini = fini,
 #ifdef IS_DOOR
         .ready = ready,
+#endif
+#ifdef PROMISES
+        .provides = provides,
 #endif
     };
     (void)host_major;

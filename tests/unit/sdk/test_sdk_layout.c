@@ -56,6 +56,7 @@ static const struct {
     AT(hilum_plugin, swap, 112),
     AT(hilum_plugin, ready, 120),
     AT(hilum_plugin, hand_over, 128),
+    AT(hilum_plugin, provides, 136),
     AT(hilum_hook, phase, 4),
     AT(hilum_hook, event, 8),
     AT(hilum_hook, name, 16),
