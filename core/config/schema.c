@@ -109,7 +109,7 @@ const struct hl_option hl_options[] = {
     {"storage.erase_grace", HL_KIND_MS, RELOAD, "24h", NULL, 0, 0, "Deleted objects stay on the medium for this long."},
     {"storage.keep_original", HL_KIND_MS, RELOAD, "7d", NULL, 0, 0, "What was compressed by rule stays as it came beside it for this long."},
     {"storage.memory_budget", HL_KIND_BYTES, 0, "64MiB", NULL, 256 * KIB, 0, "Memory for buffers of all objects on their way in."},
-    {"storage.frame_cache", HL_KIND_BYTES, 0, "256MiB", NULL, 0, 0, "Decoded frames kept in memory for who asks next; 0: none."},
+    {"storage.frame_cache", HL_KIND_BYTES, 0, "256MiB", NULL, 0, 0, "Decoded frames, and those encoded for web clients, kept in memory for who asks next; 0: none."},
     {"storage.header_limit", HL_KIND_BYTES, RELOAD, "4MiB", NULL, 64 * KIB, GIB, "Memory for the catalogued header of one object."},
 
     {"trust", HL_KIND_GROUP, 0, NULL, NULL, 0, 0, "Which files of plugins are opened, beyond owner and mode."},

@@ -1,8 +1,8 @@
 /* Decoded frames in the colours their data set promises: codecs decode to what suits them, but a client that gets a frame
  * without its data set has only metadata to go by, which are of the stored form.
  *
- * Only what a WADO-RS client asks for as uncompressed frames comes this way; renderers take
- * what the codec gives. 8 bits a sample only: colours of more are rare, and refused rather
+ * Only what a WADO-RS client asks for as frames, uncompressed or encoded anew, comes this way;
+ * renderers take what the codec gives. 8 bits a sample only: colours of more are rare, and refused rather
  * than guessed.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -87,6 +87,17 @@ static void write_halved(const struct turning *t, uint8_t *to)
     }
 }
 
+/* Back: the Cb and Cr of a pair are both pixels'. Nothing is lost, and halving it again yields the same. */
+static void write_doubled(const uint8_t *from, uint64_t n, uint8_t *to)
+{
+    for (uint64_t i = 0; i + 1 < n; i += 2, from += 4, to += 6) {
+        to[0] = from[0];
+        to[3] = from[1];
+        to[1] = to[4] = from[2];
+        to[2] = to[5] = from[3];
+    }
+}
+
 static bool is_ybr(uint32_t photometric)
 {
     return photometric == HILUM_PHOTO_YBR_FULL || photometric == HILUM_PHOTO_YBR_FULL_422;
@@ -121,4 +132,37 @@ hilum_rc hl_object_as_declared(const struct hilum_frame *declared, const struct 
     out->len = (size_t)*n;
     *pixels = out->data;
     return HILUM_OK;
+}
+
+static hilum_rc doubled(const struct hilum_frame *frame, const void **pixels, uint64_t *n,
+                        struct hl_buf *out)
+{
+    uint64_t pairs = (uint64_t)frame->columns * frame->rows, bytes = *n / 2 * 3;
+    if (frame->bits_allocated != 8 || frame->columns % 2)
+        return hl_fail(HILUM_EUNSUP, "halved colours of an odd kind");
+    hl_buf_clear(out);
+    if (!hl_buf_reserve(out, (size_t)bytes))
+        return hl_fail(HILUM_ENOMEM, "no memory for a frame");
+    write_doubled(*pixels, pairs, (uint8_t *)out->data);
+    out->len = (size_t)bytes;
+    *pixels = out->data;
+    *n = bytes;
+    return HILUM_OK;
+}
+
+hilum_rc hl_object_as_encoded(const struct hilum_frame *declared, struct hilum_frame *frame,
+                              const void **pixels, uint64_t *n, struct hl_buf *out)
+{
+    struct hilum_frame wanted = *declared;
+    hilum_rc rc = HILUM_OK;
+    wanted.is_planar = frame->is_planar;
+    if (wanted.photometric == HILUM_PHOTO_YBR_FULL_422)
+        wanted.photometric = HILUM_PHOTO_YBR_FULL;
+    if (frame->photometric == HILUM_PHOTO_YBR_FULL_422)
+        rc = doubled(frame, pixels, n, out);
+    else
+        rc = hl_object_as_declared(&wanted, frame, pixels, n, out);
+    if (rc == HILUM_OK && frame->samples > 1)
+        frame->photometric = wanted_of(&wanted);
+    return rc;
 }

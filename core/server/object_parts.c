@@ -390,6 +390,13 @@ static void ranges_clear(struct hilum_object *object)
     object->nested = NULL;
 }
 
+void hl_object_give(hilum_object *object, const void *bytes, uint64_t n)
+{
+    ranges_clear(object);
+    object->nested = bytes;
+    object->n_nested = (size_t)n;
+}
+
 /* Its fragments, one range each, where they are in the data set as it leaves. The map is in
  * places of the stored data set; corrections before the pixels may have moved them. */
 static hilum_rc encapsulated_frame(hilum_object *object, uint64_t i)
@@ -420,9 +427,7 @@ static hilum_rc frame_in_memory(hilum_object *object, uint64_t i)
         rc = hl_outgoing_map(object->out, &map);
     if (rc == HILUM_OK)
         rc = hl_object_as_declared(&map->declared, &frame, &pixels, &n, &object->colours);
-    ranges_clear(object);
-    object->nested = rc == HILUM_OK ? pixels : NULL;
-    object->n_nested = (size_t)n;
+    hl_object_give(object, rc == HILUM_OK ? pixels : NULL, n);
     return rc;
 }
 

@@ -28,6 +28,7 @@ static void object_close(hilum_object *object)
     hl_buf_fini(&object->meta);
     hl_buf_fini(&object->text);
     hl_buf_fini(&object->colours);
+    hl_buf_fini(&object->gathered);
     free(object);
 }
 
@@ -187,4 +188,5 @@ const struct hilum_object_api hl_object_api = {
     .lends = object_lends,
     .source = hl_object_source,
     .text = object_text,
+    .encoded_frame = hl_object_encoded_frame,
 };

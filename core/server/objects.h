@@ -46,8 +46,9 @@ struct hilum_object {
     uint64_t range_at;
     const uint8_t *nested; /* in `data`: given instead of ranges */
     size_t n_nested;
-    struct hl_buf colours;           /* a decoded frame in those of its data set */
-    struct hl_buf text;              /* asked for last */
+    struct hl_buf colours;  /* a decoded frame in those of its data set */
+    struct hl_buf gathered; /* a native frame that lies in no file as it is (object_coded.c) */
+    struct hl_buf text;     /* asked for last */
     struct hl_object_source *source; /* object_source.c; NULL: not asked for */
 };
 
@@ -66,6 +67,8 @@ hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out);
 hilum_rc hl_object_decoded(hilum_rc rc);
 hilum_rc hl_object_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i);
+hilum_rc hl_object_encoded_frame(hilum_object *object, uint64_t i,
+                                 const struct hilum_encode *wanted); /* object_coded.c */
 hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent);
 hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t *n);
 
@@ -80,6 +83,13 @@ hilum_rc hl_object_read_all(hilum_object *object, uint64_t at, void *out, size_t
  * *n then lead there. HILUM_EUNSUP: there is no such form. */
 hilum_rc hl_object_as_declared(const struct hilum_frame *declared, const struct hilum_frame *frame,
                                const void **pixels, uint64_t *n, struct hl_buf *out);
+
+/* The same for what is to be encoded: colours as a decoder is to give them back, none of them halved; *frame becomes what
+ * the pixels are then. */
+hilum_rc hl_object_as_encoded(const struct hilum_frame *declared, struct hilum_frame *frame,
+                              const void **pixels, uint64_t *n, struct hl_buf *out);
+/* From now on next_part() gives these bytes, which stay where they are until the next call for the object. */
+void hl_object_give(hilum_object *object, const void *bytes, uint64_t n);
 
 /* object_source.c: `state` (may be NULL) is a presentation state that is open too and stays so
  * as long as the source. HILUM_ENOTFOUND: no pixels; HILUM_EUNSUP: none that can be decoded

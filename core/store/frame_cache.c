@@ -55,13 +55,13 @@ static struct entry **bucket_of(struct hl_frame_cache *cache, const struct hl_fr
 {
     uint64_t hash;
     memcpy(&hash, key->digest, sizeof hash); /* digests are random already */
-    hash ^= (key->frame + 1) * UINT64_C(0x9E3779B97F4A7C15) ^ key->reduce << 20;
+    hash ^= (key->frame + 1) * UINT64_C(0x9E3779B97F4A7C15) ^ key->reduce << 20 ^ key->form;
     return &cache->buckets[(hash >> 20) % BUCKETS];
 }
 
 static bool is_same(const struct hl_frame_key *a, const struct hl_frame_key *b)
 {
-    return a->frame == b->frame && a->reduce == b->reduce &&
+    return a->frame == b->frame && a->reduce == b->reduce && a->form == b->form &&
            memcmp(a->digest, b->digest, sizeof a->digest) == 0;
 }
 

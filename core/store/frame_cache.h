@@ -14,9 +14,11 @@ struct hl_frame_key {
     uint8_t digest[16];
     uint64_t frame; /* from 0 */
     uint64_t reduce;
+    uint64_t
+        form; /* 0: native pixels; else what was made of them, whoever asks for it knows what */
 };
 
-/* A frame in the cache, held until it is released. */
+/* A frame in the cache, held until it is released. Of what is no native pixels `frame` tells nothing. */
 struct hl_cached_frame {
     struct hilum_frame frame;
     void *pixels;

@@ -9,6 +9,8 @@
 #include "core/bus/bus.h"
 #include "core/record/record.h"
 #include "core/store/codecs.h"
+#include "core/store/encode.h"
+#include "core/store/frame_cache.h"
 #include "core/store/pack.h"
 #include "hilum/store.h"
 
@@ -198,6 +200,15 @@ void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_s
  * order. HILUM_ENOTFOUND: no such frame, no pixels; HILUM_EUNSUP, HILUM_ECORRUPT, HILUM_ENOMEM as when it leaves. */
 hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilum_frame *out,
                            const void **pixels, uint64_t *n);
+/* What `make` makes of frame i (from 0), kept and shared as decoded frames are: at most one makes it at a time, on its own
+ * thread, and may ask for frames meanwhile. form: not 0, the same for the same, also over corrections. Borrowed until the
+ * next call, or close. Errors are make's. */
+hilum_rc hl_outgoing_made(struct hl_outgoing *outgoing, uint64_t i, uint64_t form,
+                          hl_frame_load make, void *arg, const void **bytes, uint64_t *n);
+/* A native frame as one code stream, by the store's codecs; without loss where the syntax cannot lose. Errors as
+ * hl_encode_frame. */
+hilum_rc hl_outgoing_code(struct hl_outgoing *outgoing, const struct hl_native *native,
+                          const struct hilum_encode *wanted, struct hl_buf *stream);
 /* What every frame will be, and how many there are, without decoding one; *levels: they can be halved so many times
  * while they are decoded. Errors as hl_outgoing_frame. */
 hilum_rc hl_outgoing_kind(struct hl_outgoing *outgoing, struct hilum_frame *out, uint32_t *levels,

@@ -19,6 +19,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/dicom/uid.h"
+#include "core/store/frame_cache.h"
 #include "core/store/recode.h"
 
 /* CHECK_STEP: small, as a check skips values and so reads heads only. HELD_BACK: see
@@ -334,6 +335,7 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
     /* First, since it waits for decoders that read from the map and the buffer. The hold goes
      * last. */
     hl_frames_out_free(outgoing->frames); /* other threads may be reading for it */
+    hl_frame_cache_release(outgoing->store->frames, outgoing->made);
     if (outgoing->map != NULL)
         munmap(outgoing->map, outgoing->map_size);
     free(outgoing->buffer);

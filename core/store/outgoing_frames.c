@@ -317,6 +317,41 @@ hilum_rc hl_outgoing_reduced(struct hl_outgoing *outgoing, uint64_t i, uint32_t 
     return rc;
 }
 
+/* ---- what is made of frames ---- */
+
+/* The one before is let go first, for the same reason as in get(). */
+hilum_rc hl_outgoing_made(struct hl_outgoing *outgoing, uint64_t i, uint64_t form,
+                          hl_frame_load make, void *arg, const void **bytes, uint64_t *n)
+{
+    struct hl_frame_cache *cache = outgoing->store->frames;
+    struct hl_frame_key key = {.frame = i, .form = form};
+    if (!is_kept(outgoing))
+        return hl_fail(HILUM_EUNSUP, "nothing is made of frames that do not count yet");
+    memcpy(key.digest, outgoing->stored.location.digest_stored, sizeof key.digest);
+    hl_frame_cache_release(cache, outgoing->made);
+    outgoing->made = NULL;
+    hilum_rc rc = hl_frame_cache_get(cache, &key, make, arg, &outgoing->made);
+    if (rc != HILUM_OK)
+        return rc;
+    *bytes = outgoing->made->pixels;
+    *n = outgoing->made->n;
+    return HILUM_OK;
+}
+
+hilum_rc hl_outgoing_code(struct hl_outgoing *outgoing, const struct hl_native *native,
+                          const struct hilum_encode *wanted, struct hl_buf *stream)
+{
+    const struct hl_syntax *target = hl_uid_syntax(wanted->transfer_syntax);
+    const unsigned no =
+        HL_SYNTAX_VIDEO | HL_SYNTAX_REFERENCED | HL_SYNTAX_PRIVATE | HL_SYNTAX_RETIRED;
+    struct hilum_encoded done;
+    if (target == NULL || !(target->flags & HL_SYNTAX_ENCAPSULATED) || target->flags & no)
+        return hl_fail(HILUM_EUNSUP, "frames are not encoded to %s",
+                       hl_uid_name(wanted->transfer_syntax));
+    return hl_encode_frame(outgoing->store->options.codecs, native, wanted,
+                           (target->flags & HL_SYNTAX_LOSSY) != 0, stream, &done);
+}
+
 hilum_rc hl_outgoing_map(struct hl_outgoing *outgoing, const struct hl_frame_map **out)
 {
     hilum_rc rc = frames_open(outgoing);

@@ -49,6 +49,7 @@ struct hl_outgoing {
     struct hl_buf recoded; /* by either; of the call under way, and a few bytes of the next */
     size_t n_given;        /* of them, by the last call */
     bool is_recoded;       /* the conversion has ended */
+    const struct hl_cached_frame *made; /* of a frame, held until the next; NULL: none */
 };
 
 /* Up to max bytes from the cursor on, which moves behind them. *n 0: the end. */

@@ -13,6 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
+#include "core/store/encode.h"
 
 enum { ITEM_HEAD = 8 };
 
@@ -52,17 +53,8 @@ void hl_pack_free(struct hl_pack *pack)
 
 /* ---- a frame ---- */
 
-/* A pack and what comes of its frame. */
-struct call {
-    struct hl_pack *pack;
-    struct hilum_encoded *done;
-};
-
-/* Asked for no loss and told of loss: the codec is not believed, the object stays as it is. */
-static hilum_rc ask(void *arg, const struct hilum_codec *codec, void *instance)
+static hilum_rc encode(struct hl_pack *pack, struct hilum_encoded *done)
 {
-    const struct call *call = arg;
-    struct hl_pack *pack = call->pack;
     const struct hl_pack_wish *wish = &pack->wish;
     const struct hilum_encode wanted = {.size = sizeof wanted,
                                         .transfer_syntax = wish->transfer_syntax,
@@ -70,23 +62,8 @@ static hilum_rc ask(void *arg, const struct hilum_codec *codec, void *instance)
                                         .ratio = wish->ratio,
                                         .quality = wish->quality,
                                         .effort = wish->effort};
-    struct hilum_sink sink = {.size = sizeof sink, .write = hl_buf_sink, .ctx = &pack->stream};
-    *call->done = (struct hilum_encoded){.size = sizeof *call->done};
-    hl_buf_clear(&pack->stream);
-    hilum_rc rc = codec->encode(instance, &pack->frame, pack->pixels, pack->frame_bytes, &wanted,
-                                &sink, call->done);
-    if (rc == HILUM_OK && call->done->is_lossy && !wish->may_lose)
-        rc = hl_fail(HILUM_EUNSUP, "the codec of %s loses", hl_uid_name(wish->transfer_syntax));
-    if (rc == HILUM_OK && (!pack->stream.len || pack->stream.len > UINT32_MAX - ITEM_HEAD))
-        rc = hl_fail(HILUM_EUNSUP, "a code stream of %zu bytes", pack->stream.len);
-    return rc;
-}
-
-static hilum_rc encode(struct hl_pack *pack, struct hilum_encoded *done)
-{
-    uint32_t flags = HILUM_CODEC_ENCODES | (pack->wish.may_lose ? 0 : HILUM_CODEC_LOSSLESS);
-    struct call call = {pack, done};
-    return hl_codecs_ask(pack->codecs, pack->wish.transfer_syntax, flags, ask, &call);
+    const struct hl_native native = {&pack->frame, pack->pixels, pack->frame_bytes};
+    return hl_encode_frame(pack->codecs, &native, &wanted, wish->may_lose, &pack->stream, done);
 }
 
 /* One fragment a frame, as the standard asks for where there is an extended table, and what

@@ -137,6 +137,34 @@ int web_json_or_xml(const struct web_call *call);
 /* The Accept header, or the query parameter that stands for it (PS3.18 8.3.3.1). */
 const char *web_accept_of(const struct web_call *call);
 
+/* ---- forms of frames (forms.c) ---- */
+
+/* As one value, whatever is in it; frame by frame: as they lie, in native form, in another compressed syntax. */
+enum web_way { WEB_VALUE, WEB_STORED, WEB_DECODED, WEB_ENCODED };
+struct web_form {
+    enum web_way way;
+    const char *media;
+    const char *syntax; /* NULL: the type has none */
+    uint64_t n_parts;
+    bool is_single; /* the only part alone */
+};
+/* What there is of an object's pixel data, or of another value. */
+struct web_pixels {
+    const char *stored; /* the frames' syntax; NULL: a value that is none */
+    bool is_value;      /* leaves as one value, if not encoded */
+    uint64_t n;         /* frames that are wanted */
+    /* Can the first of them be had in this form? HILUM_EUNSUP: no; else it is broken. */
+    hilum_rc (*try)(void *arg, const struct web_form *form);
+    void *arg;
+};
+/* The one the client likes best of those that can be had; its texts are static, or pixels->stored. HILUM_EUNSUP: none. Another
+ * error: of a frame that is broken, in a form that the client takes. */
+hilum_rc web_form_choose(const char *accept, const struct web_pixels *pixels, struct web_form *out);
+void web_form_type(const struct web_form *form, char out[WEB_TYPE_MAX]);
+/* Answers 406; why: what a codec said, "" nothing. */
+hilum_rc web_form_refuse(const struct web_call *call, const struct web_pixels *pixels,
+                         const char *why);
+
 /* ---- small things ---- */
 
 /* Takes the UIDs of the path. HILUM_EINVAL: one is none. */

@@ -17,6 +17,7 @@ seen "searches" "[1, 2, 0]" '[a["studies"], a["series"], a["none"]]'
 seen "metadata" "[65, True]" '[a["studyMetadata"], a["seriesMetadata"] == a["instances"]]'
 seen "instances" "['DICM', True, 65]" '[a["magic"], a["seriesFiles"] == a["instances"], a["studyFiles"]]'
 seen "a frame, and it as bulk data" "[True, True, 0]" '[a["frame"] == a["pixels"], a["bulk"] == a["pixels"], a["equal"]]'
+seen "a frame as JPEG-LS" "['ffd8fff7', True]" 'a["coded"]'
 seen "an instance stored" 1 'len(a["stored"]["00081199"]["Value"])'
 check "it stops" stop_server
 report

@@ -123,6 +123,11 @@ struct hilum_object_api {
     /* Text of an attribute by keyword or path ("ReferencedSeriesSequence[0].SeriesInstanceUID"), UTF-8, backslash between
      * values. NULL: absent. Borrowed until the next call for this object. */
     const char *(*text)(hilum_object *object, const char *path);
+    /* The i-th frame, from 0, as one code stream of wanted->transfer_syntax: prepares next_part(). As stored where it is
+     * stored in that; else encoded anew, kept for who asks next. Where the syntax cannot lose, decoding yields the pixels of
+     * native_frame() again, 4:2:2 with the colours of a pair in both its pixels. HILUM_EUNSUP: no codec keeps such
+     * pixels, or it has no such form; HILUM_ECORRUPT: its stream is broken. */
+    hilum_rc (*encoded_frame)(hilum_object *object, uint64_t i, const struct hilum_encode *wanted);
     /* since preview 1: append here */
 };
 

@@ -60,6 +60,9 @@ async function main(url) {
     const bulk = await client.retrieveBulkData({ BulkDataURI: attributes["7FE00010"].BulkDataURI });
     seen.bulk = bulk[0].byteLength;
     seen.equal = Buffer.compare(Buffer.from(frames[0]), Buffer.from(bulk[0]));
+    const jls = [{ mediaType: "image/jls", transferSyntaxUID: "1.2.840.10008.1.2.4.80" }];
+    const coded = await client.retrieveInstanceFrames({ ...one, frameNumbers: [1], mediaTypes: jls });
+    seen.coded = [Buffer.from(coded[0].slice(0, 4)).toString("hex"), coded[0].byteLength < seen.pixels];
     const answer = await client.storeInstances({ datasets: [file] });
     seen.stored = typeof answer === "string" ? JSON.parse(answer) : answer;
     seen.none = (await client.searchForStudies({ queryParams: { PatientID: "NOBODY" } })).length;
