@@ -324,6 +324,7 @@ static enum MHD_Result answer(struct hilum_http *request)
 {
     enum MHD_Result queued = MHD_NO;
     http_conn_phase(request->conn, HTTP_SENDING);
+    http_conn_buffer(request->conn, request->total);
     if (request->response != NULL && atomic_load(&request->server->says_close))
         MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (request->response != NULL)

@@ -179,7 +179,7 @@ struct http_conn {
     _Atomic int64_t since_ms;
     _Atomic uint64_t moved; /* the socket's count when the phase began */
     char address[48];
-    bool is_loopback;
+    bool is_loopback, is_small; /* small: its buffer (buffer.c); the loop's */
     enum { HTTP_CERTIFICATE_NEW, HTTP_CERTIFICATE_GOOD, HTTP_CERTIFICATE_BAD } certificate;
 };
 
@@ -380,6 +380,10 @@ void http_conn_phase(struct http_conn *conn, enum http_phase phase);
 /* Bytes the peer has sent so far, or taken where we send. */
 uint64_t http_conn_moved(const struct http_conn *conn, enum http_phase phase);
 int64_t http_now_ms(void);
+
+/* buffer.c: fits the socket's buffer to an answer of that many bytes (HILUM_LENGTH_UNKNOWN: a long one) that is about to
+ * leave. The loop's thread. */
+void http_conn_buffer(struct http_conn *conn, uint64_t length);
 
 /* leave.c: no new connections, and those there are end one by one; once, the rest of the server goes on. */
 void http_leave(struct http_server *server);

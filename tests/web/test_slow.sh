@@ -96,6 +96,24 @@ study=$(grep -o '"0020000D":{"vr":"UI","Value":\["[0-9.]*' "$work/body" | head -
 printf '(0008,0016) UI =SecondaryCaptureImageStorage\n(0008,0018) UI [2.25.7701]\n(0020,000d) UI [2.25.7703]\n(0020,000e) UI [2.25.7702]\n(0008,0060) CS [OT]\n(0010,0020) LO [QUICK]\n' >"$work/quick.dump"
 dump2dcm -q "$work/quick.dump" "$work/quick.dcm"
 check "dawdlers are cut, others are served" $python "$work/slow.py" "${url#http://}" "$study" "$work/quick.dcm"
+# The proxy on this machine that dawdles: what waits for it waits with us, not by the megabyte in its socket.
+cat >"$work/queue.py" <<'PY'
+import socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+s.connect((host, int(port)))
+s.sendall(f"GET /dicom-web/studies/{sys.argv[2]} HTTP/1.1\r\nHost: {sys.argv[1]}\r\nAccept: */*\r\n\r\n".encode())
+time.sleep(0.5)
+def port_of(text):
+    return int(text.split(":")[1], 16)
+ends = (int(port), s.getsockname()[1])
+rows = [line.split() for line in open("/proc/net/tcp").readlines()[1:]]
+waits = [int(r[4].split(":")[0], 16) for r in rows if (port_of(r[1]), port_of(r[2])) == ends]
+print("bytes that wait in the socket:", waits)
+sys.exit(0 if len(waits) == 1 and 0 < waits[0] < 500000 else "not as few as they should be")
+PY
+check "little of a long answer waits in the socket of a client on this machine" $python "$work/queue.py" "${url#http://}" "$study"
 equal "what was stored meanwhile is there" 200 "$(status "$url/dicom-web/studies?PatientID=QUICK")"
 none_open() { [ "$(ls -l "/proc/$server/fd" "/proc/$server/map_files" 2>/dev/null | grep -c '\.dcm')" = 0 ]; }
 check "no object stays open" await 5 none_open
