@@ -2,7 +2,7 @@
 """The web face beside Orthanc's DICOMweb plugin and bare libmicrohttpd, in one run.
 
 usage: bench_web.py [--build DIR] [--slices N] [--seconds S] [--data DIR] [WORK ...]
-WORK: study metadata frames stow connections dawdlers qido (default: all but qido, which needs --data: the catalogue of
+WORK: study metadata frames rendered stow connections dawdlers qido (default: all but qido, which needs --data: the catalogue of
 bench_find.py). Clients keep their connections open (bin/web-load), so that nobody's start is measured. Prints ratios;
 never fails a build. Needs Debian's dcmtk and, for the ratios, orthanc-dicomweb.
 """
@@ -18,7 +18,7 @@ JSON = "application/dicom+json"
 
 
 def hilum_start(a, work, options="", **more):
-    plugins = ('plugins = ( { name = "store-fs"; }, { name = "web-dicomweb"; required = true; }, { name = "http"; required = true; options = '
+    plugins = ('plugins = ( { name = "store-fs"; }, { name = "render-2d"; }, { name = "web-dicomweb"; required = true; }, { name = "http"; required = true; options = '
                '{ listen = "127.0.0.1:0"; unknown_clients = "accept"; max_per_address = 4000; %s }; } );' % options)
     server = Hilum(work, plugins, build=a.build, store="", **more)
     server.http = int(re.search(r" http=http://127.0.0.1:(\d+)", open(f"{server.dir}/log").read()).group(1))
@@ -65,8 +65,7 @@ class Loaded:
             time.sleep(0.5)  # what came in becomes files when senders pause
         time.sleep(3)
         length = 2 * 512 * 512
-        self.bare = subprocess.Popen([f"{a.build}/bin/web-bare", self.files[0], str(os.path.getsize(self.files[0]) - length), str(length),
-                                      *self.files], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.bare = subprocess.Popen([f"{a.build}/bin/web-bare", str(length), *self.files], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.bare_port = int(self.bare.stdout.readline())
 
     def ports(self):
@@ -103,9 +102,33 @@ def bench_metadata(a, s):
 def bench_frames(a, s):
     base = f"/dicom-web/studies/{s.study}/series/{s.series}/instances/"
     paths = [f"{base}{uid}/frames/1" for uid in s.uids]
-    m = rounds(a, {**s.ports(), "bare": s.bare_port}, 4, FRAMES, {"hilum": paths, "orthanc": paths, "bare": ["/frame"]})
+    m = rounds(a, {**s.ports(), "bare": s.bare_port}, 4, FRAMES, {"hilum": paths, "orthanc": paths, "bare": [f"/frame/{i}" for i in range(len(s.uids))]})
     print("frames, 4 connections: " + ", ".join(f"{k} {v[0]:.0f}/s" for k, v in m.items()) + against(m, "frames", 5, 0, True) +
           f", {m['hilum'][0] / m['bare'][0]:.2f} x bare (target 0.8)")
+
+
+def picture_of(port, path):
+    """Of one answer: bytes, width and height as the JPEG's frame header says."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", path, headers={"Accept": "image/jpeg"})
+    data = connection.getresponse().read()
+    connection.close()
+    at = 2
+    while data[at + 1] not in (0xC0, 0xC1, 0xC2):
+        at += 2 + int.from_bytes(data[at + 2:at + 4], "big")
+    return len(data), int.from_bytes(data[at + 7:at + 9], "big"), int.from_bytes(data[at + 5:at + 7], "big")
+
+
+def bench_rendered(a, s):
+    """Another frame each time, so that nothing that is kept is sent; both with the same quality."""
+    base = f"/dicom-web/studies/{s.study}/series/{s.series}/instances/"
+    paths = [f"{base}{uid}/rendered?quality=90" for uid in s.uids]
+    pictures = {name: picture_of(port, paths[0]) for name, port in s.ports().items()}
+    print("rendered, what comes: " + ", ".join(f"{name} {w} x {h}, {n // 1024} KiB" for name, (n, w, h) in pictures.items()))
+    for connections in (1, 4):
+        m = rounds(a, s.ports(), connections, "image/jpeg", paths)
+        print(f"rendered, {connections} connections: " + ", ".join(f"{k} {v[0]:.0f}/s, p50 {v[2]:.2f} ms" for k, v in m.items()) +
+              against(m, "rendered", 3, 0, True))
 
 
 # ---- STOW-RS
@@ -242,15 +265,15 @@ def main():
     p.add_argument("--data", help="data directory with a catalogue, for qido")
     p.add_argument("work", nargs="*")
     a = p.parse_args()
-    todo = a.work or ["study", "metadata", "frames", "stow", "connections", "dawdlers"]
+    todo = a.work or ["study", "metadata", "frames", "rendered", "stow", "connections", "dawdlers"]
     work = tempfile.mkdtemp(prefix="bench-", dir=a.dir)
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     try:
         corpus = os.path.join(work, "corpus")
         make_corpus(corpus, 1, a.slices, 512, a.build)
-        if {"study", "metadata", "frames"} & set(todo):
+        if {"study", "metadata", "frames", "rendered"} & set(todo):
             loaded = Loaded(a, work, corpus)
-            for name, bench in (("study", bench_study), ("metadata", bench_metadata), ("frames", bench_frames)):
+            for name, bench in (("study", bench_study), ("metadata", bench_metadata), ("frames", bench_frames), ("rendered", bench_rendered)):
                 if name in todo:
                     bench(a, loaded)
             loaded.stop()
