@@ -12,6 +12,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "core/base/sized.h"
 #include "core/dicom/charset.h"
 #include "core/dicom/dataset_api.h"
 #include "core/dicom/uid.h"
@@ -588,16 +589,17 @@ static hilum_rc send(hilum_exchange *exchange, const char *destination, const in
     struct hl_send_item *items = calloc(n + 1, sizeof *items);
     if (!items)
         return hl_fail(HILUM_ENOMEM, "%llu objects: out of memory", (unsigned long long)n);
-    *total = (struct hilum_suboperations){.size = sizeof *total, .remaining = (uint32_t)n};
-    struct sending sending = {exchange, progress, arg, total, HILUM_OK};
+    struct hilum_suboperations counts = {.size = sizeof counts, .remaining = (uint32_t)n};
+    struct sending sending = {exchange, progress, arg, &counts, HILUM_OK};
     for (uint64_t i = 0; i < n; i++)
         items[i] = (struct hl_send_item){.instance_id = instances[i], .rc = HILUM_ECANCELLED};
     hilum_rc rc =
         may_all(exchange, &exchange->wire->on->principal, destination ? "move" : "get", items, n);
     if (rc == HILUM_OK)
         rc = send_items(&sending, destination, items, n, as_of);
-    count_all(total, items, n);
-    exchange->tally.counts = *total;
+    count_all(&counts, items, n);
+    hl_sized_give(total, &counts, sizeof counts);
+    exchange->tally.counts = counts;
     note_failed(exchange, items, n);
     *failed = hl_buf_str(&exchange->failed);
     free(items);

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/access/access.h"
 #include "core/base/error.h"
+#include "core/base/sized.h"
 #include "core/dicom/policy.h"
 #include "core/dicom/scu_query.h"
 #include "core/server/server.h"
@@ -105,16 +106,18 @@ static hilum_rc move(hilum_self *self, const struct hilum_scu_peer *peer, const 
                      void *arg, struct hilum_suboperations *total, uint16_t *status)
 {
     struct asked asked;
+    struct hilum_suboperations whole = {.size = sizeof whole};
     struct hl_config *config = hl_server_config(hl_plugins_context(self));
     const struct hl_query_retrieve retrieve = {
         .sop_class = sop_class,
         .destination = destination ? destination : hl_config_text(config, "dicom.aet"),
         .progress = progress,
         .arg = arg,
-        .total = total};
+        .total = &whole};
     hilum_rc rc = begin(self, peer, &asked);
     if (rc == HILUM_OK)
         rc = hl_query_retrieve(&asked.call, &retrieve, identifier, status);
+    hl_sized_give(total, &whole, sizeof whole);
     hl_config_unref(config);
     return end(&asked, rc);
 }
@@ -137,16 +140,18 @@ static hilum_rc get(hilum_self *self, const struct hilum_scu_peer *peer, const c
                     uint16_t *status)
 {
     struct asked asked;
+    struct hilum_suboperations whole = {.size = sizeof whole};
     const struct hl_query_retrieve retrieve = {.sop_class = sop_class,
                                                .sop_classes = sop_classes,
                                                .progress = progress,
                                                .arg = arg,
-                                               .total = total};
+                                               .total = &whole};
     hilum_rc rc = begin(self, peer, &asked);
     if (rc == HILUM_OK)
         rc = check_store(&asked);
     if (rc == HILUM_OK)
         rc = hl_query_retrieve(&asked.call, &retrieve, identifier, status);
+    hl_sized_give(total, &whole, sizeof whole);
     return end(&asked, rc);
 }
 
@@ -156,9 +161,11 @@ static hilum_rc request(hilum_self *self, const struct hilum_scu_peer *peer,
                         struct hilum_scu_answer *answer)
 {
     struct asked asked;
+    struct hilum_scu_answer whole = {.size = sizeof whole};
     hilum_rc rc = begin(self, peer, &asked);
     if (rc == HILUM_OK)
-        rc = hl_query_request(&asked.call, given, data, answer);
+        rc = hl_query_request(&asked.call, given, data, &whole);
+    hl_sized_give(answer, &whole, sizeof whole);
     return end(&asked, rc);
 }
 

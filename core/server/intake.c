@@ -13,6 +13,7 @@
 
 #include "core/access/access.h"
 #include "core/base/error.h"
+#include "core/base/sized.h"
 #include "core/server/objects.h"
 #include "core/server/server.h"
 
@@ -90,18 +91,19 @@ void hl_intake_end(hilum_intake *intake, struct hilum_intake_result *out)
     struct hl_ingest_result *result = &intake->result;
     (void)hl_upload_end(intake->upload, result);
     const struct hl_part10 *file = hl_upload_file(intake->upload);
-    *out = (struct hilum_intake_result){.size = sizeof *out,
-                                        .status = result->status,
-                                        .offending = result->offending,
-                                        .comment = result->comment,
-                                        .reference = result->reference,
-                                        .sop_class = file->sop_class,
-                                        .sop_instance = file->sop_instance,
-                                        .study_uid = result->study_uid,
-                                        .series_uid = result->series_uid,
-                                        .instance = result->instance_id,
-                                        .is_duplicate = result->is_duplicate,
-                                        .is_held = result->is_held};
+    const struct hilum_intake_result whole = {.size = sizeof whole,
+                                              .status = result->status,
+                                              .offending = result->offending,
+                                              .comment = result->comment,
+                                              .reference = result->reference,
+                                              .sop_class = file->sop_class,
+                                              .sop_instance = file->sop_instance,
+                                              .study_uid = result->study_uid,
+                                              .series_uid = result->series_uid,
+                                              .instance = result->instance_id,
+                                              .is_duplicate = result->is_duplicate,
+                                              .is_held = result->is_held};
+    hl_sized_give(out, &whole, sizeof whole);
 }
 
 void hl_intake_close(hilum_intake *intake)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/base/sized.h"
 #include "core/server/server.h"
 #include "core/store/pixels.h"
 #include "hilum/renderer.h"
@@ -181,8 +182,8 @@ static void describe_values(struct hl_object_source *s, uint32_t i, struct hilum
 static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
 {
     struct hl_object_source *s = ctx;
-    struct hilum_object_names names;
-    struct hilum_slice slice = {.size = out->size, .frame_number = i + 1, .frame = &s->frame};
+    struct hilum_object_names names = {.size = sizeof names};
+    struct hilum_slice slice = {.size = sizeof slice, .frame_number = i + 1, .frame = &s->frame};
     if (i >= s->table.n_slices)
         return hl_fail(HILUM_EINVAL, "frame %u of %u", i + 1, s->table.n_slices);
     hl_object_api.names(s->object, &names);
@@ -190,7 +191,7 @@ static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
     slice.levels = s->levels;
     describe_place(s, i, &slice);
     describe_values(s, i, &slice);
-    memcpy(out, &slice, out->size < sizeof slice ? out->size : sizeof slice);
+    hl_sized_give(out, &slice, sizeof slice);
     return HILUM_OK;
 }
 
@@ -273,7 +274,7 @@ static hilum_rc kind_make(struct hl_object_source *s)
  * by frame, when asked. */
 static hilum_rc source_fill(struct hl_object_source *s)
 {
-    struct hilum_object_names names;
+    struct hilum_object_names names = {.size = sizeof names};
     hilum_rc rc = hl_object_data(s->object, &s->data);
     if (rc == HILUM_OK && s->state != NULL)
         rc = hl_object_data(s->state, &s->state_data);

@@ -16,6 +16,7 @@
 
 #include "core/access/access.h"
 #include "core/base/error.h"
+#include "core/base/sized.h"
 #include "core/dicom/uid.h"
 #include "core/server/server.h"
 
@@ -80,13 +81,31 @@ static hilum_rc object_open(hilum_self *self, const hilum_principal *who, int64_
 static hilum_rc object_names(hilum_object *object, struct hilum_object_names *out)
 {
     const struct hl_stored *stored = hl_outgoing_stored(object->out);
-    *out = (struct hilum_object_names){.size = sizeof *out,
-                                       .sop_class = stored->sop_class,
-                                       .sop_instance = stored->sop_instance,
-                                       .series_uid = stored->series_uid,
-                                       .study_uid = stored->study_uid,
-                                       .transfer_syntax = stored->transfer_syntax};
+    const struct hilum_object_names names = {.size = sizeof names,
+                                             .sop_class = stored->sop_class,
+                                             .sop_instance = stored->sop_instance,
+                                             .series_uid = stored->series_uid,
+                                             .study_uid = stored->study_uid,
+                                             .transfer_syntax = stored->transfer_syntax};
+    hl_sized_give(out, &names, sizeof names);
     return HILUM_OK;
+}
+
+/* What plugins are given is made whole first: theirs may be of an older SDK, and shorter. */
+static hilum_rc object_find(hilum_object *object, const char *path, struct hilum_extent *out)
+{
+    struct hilum_extent extent = {.size = sizeof extent};
+    hilum_rc rc = hl_object_find(object, path, &extent);
+    hl_sized_give(out, &extent, sizeof extent);
+    return rc;
+}
+
+static hilum_rc object_frames(hilum_object *object, struct hilum_frames *out)
+{
+    struct hilum_frames frames = {.size = sizeof frames};
+    hilum_rc rc = hl_object_frames(object, &frames);
+    hl_sized_give(out, &frames, sizeof frames);
+    return rc;
 }
 
 /* The file meta information names the transfer syntax, so it is made again. Before the first
@@ -149,7 +168,10 @@ hilum_rc hl_object_decoded(hilum_rc rc)
 static hilum_rc object_pixels(hilum_object *object, uint64_t i, struct hilum_frame *out,
                               const void **pixels, uint64_t *n)
 {
-    return hl_object_decoded(hl_outgoing_frame(object->out, i, out, pixels, n));
+    struct hilum_frame frame = {.size = sizeof frame};
+    hilum_rc rc = hl_outgoing_frame(object->out, i, &frame, pixels, n);
+    hl_sized_give(out, &frame, sizeof frame);
+    return hl_object_decoded(rc);
 }
 
 /* NULL also for what fails: a renderer draws without a label rather than not at all. */
@@ -174,8 +196,8 @@ const struct hilum_object_api hl_object_api = {
     .convert = object_convert,
     .next = object_next,
     .json = hl_object_json,
-    .find = hl_object_find,
-    .frames = hl_object_frames,
+    .find = object_find,
+    .frames = object_frames,
     .frame = hl_object_frame,
     .native_frame = hl_object_native_frame,
     .part = hl_object_part,

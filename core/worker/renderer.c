@@ -10,6 +10,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
+#include "core/base/sized.h"
 #include "core/worker/worker.h"
 
 enum { TEXTS = 3 };
@@ -59,7 +60,7 @@ static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
     slice.unit = keep(s, 1, hl_wire_text(wire));
     hl_wire_frame(wire, &s->frame);
     slice.frame = &s->frame;
-    hl_wire_copy_sized(out, out->size ? out->size : sizeof *out, &slice, sizeof slice);
+    hl_sized_give(out, &slice, sizeof slice);
     return wire->bad ? hl_fail(HILUM_EIO, "an answer that ends early") : HILUM_OK;
 }
 

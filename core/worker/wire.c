@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "core/base/clock.h"
+#include "core/base/sized.h"
 #include "core/base/error.h"
 
 enum { WIRE_MAGIC = 0x57494C48, NULL_TEXT = 0xFFFFFFFF };
@@ -63,7 +64,7 @@ void hl_wire_put_frame(struct hl_wire *wire, const struct hilum_frame *frame)
 {
     struct hilum_frame whole = {.size = sizeof whole};
     if (frame)
-        hl_wire_copy_sized(&whole, sizeof whole, frame, frame->size);
+        hl_sized_copy(&whole, sizeof whole, frame, frame->size);
     hl_wire_put_bytes(wire, &whole, sizeof whole);
 }
 
@@ -145,7 +146,7 @@ void hl_wire_frame(struct hl_wire *wire, struct hilum_frame *out)
 {
     struct hilum_frame whole;
     hl_wire_bytes(wire, &whole, sizeof whole);
-    hl_wire_copy_sized(out, out->size, &whole, sizeof whole);
+    hl_sized_give(out, &whole, sizeof whole);
 }
 
 /* A code that is none of ours becomes HILUM_EINTERNAL: callers decide by the code. */
@@ -160,16 +161,6 @@ hilum_rc hl_wire_outcome(struct hl_wire *wire)
     if (!is_known)
         rc = HILUM_EINTERNAL;
     return rc == HILUM_OK ? rc : hl_fail(rc, "%s", reason);
-}
-
-void hl_wire_copy_sized(void *to, size_t to_size, const void *from, uint32_t size)
-{
-    uint32_t own = (uint32_t)to_size;
-    size_t n = size < to_size ? size : to_size;
-    memcpy(to, from, n);
-    memset((char *)to + n, 0, to_size - n);
-    if (to_size >= sizeof own)
-        memcpy(to, &own, sizeof own);
 }
 
 /* ---- the socket ---- */

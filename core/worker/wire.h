@@ -152,10 +152,6 @@ void hl_wire_frame(struct hl_wire *wire, struct hilum_frame *out);
 /* The outcome of a reply, as one of ours whoever sent it; a failure's reason is recorded. First of all to be read. */
 hilum_rc hl_wire_outcome(struct hl_wire *wire);
 
-/* Copies as much of a sized struct as both sides know. `size` is of the source. The rest of `to` is zero;
- * its own size is kept. Both begin with uint32_t size. */
-void hl_wire_copy_sized(void *to, size_t to_size, const void *from, uint32_t size);
-
 /* ---- the socket ---- */
 
 /* HILUM_OK; HILUM_ECLOSED: nobody is there any more; HILUM_EFULL: the message was too long. */

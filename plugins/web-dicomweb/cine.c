@@ -167,7 +167,7 @@ static hilum_rc film(struct web *web, hilum_object *object, const struct web_vie
                      struct web_picture *out)
 {
     struct web_picture input = {NULL, 0, 0};
-    struct hilum_frames frames;
+    struct hilum_frames frames = {.size = sizeof frames};
     char rate[32];
     hilum_rc rc = web->host->objects->frames(object, &frames);
     if (rc == HILUM_OK)

@@ -150,6 +150,8 @@ static struct frames *frames_new(const struct web_call *call)
                                            .begin = frame_begin,
                                            .read = frame_read,
                                            .free = frames_free};
+    if (frames != NULL)
+        frames->extent.size = sizeof frames->extent;
     return frames;
 }
 
@@ -251,7 +253,7 @@ static void pixels_set(struct frames *frames, const char *stored, uint64_t n, bo
 
 static hilum_rc send_frames(const struct web_call *call, struct frames *frames)
 {
-    struct hilum_frames known;
+    struct hilum_frames known = {.size = sizeof known};
     hilum_rc rc = call->web->host->objects->frames(frames->object, &known);
     if (rc == HILUM_OK && known.n == 0)
         rc = call->web->host->fail(call->web->self, HILUM_ENOTFOUND,
@@ -284,7 +286,7 @@ hilum_rc web_bulk(const struct web_call *call)
 {
     const struct hilum_object_api *objects = call->web->host->objects;
     const char *path = call->api->param(call->http, "path");
-    struct hilum_frames known = {0};
+    struct hilum_frames known = {.size = sizeof known};
     struct frames *frames = frames_new(call);
     if (frames == NULL)
         return HILUM_ENOMEM;

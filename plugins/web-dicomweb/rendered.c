@@ -180,7 +180,7 @@ struct rendered {
 static hilum_rc open_next(struct rendered *r)
 {
     const struct web *web = r->call.web;
-    struct hilum_frames known;
+    struct hilum_frames known = {.size = sizeof known};
     web->host->objects->close(r->object);
     r->object = NULL;
     if (r->at == r->list.n)

@@ -71,6 +71,13 @@ def narrowed(hilum, studies):
     equal("which is here then", sorted([*here, new]), objects(hilum))
 
 
+def older(hilum):
+    """Structs shorter than today's: filled in as far as they go, and no byte behind them is touched."""
+    told = hilum.cli("acme", "older", objects(hilum)[0])
+    equal("structs of an older SDK", [], [what for what, is_good in told.items() if not is_good])
+    equal("of every function that fills one in", 9, len(told))
+
+
 def jobs(hilum):
     done = lambda: [j for j in hilum.cli("job", "list", "--all") if j["type"].startswith("acme")]
     if not until(lambda: len(done()) >= 1 and all(j["state"] == "done" for j in done())):
@@ -168,6 +175,7 @@ def main():
                   'outbox = { retry_first = "100ms"; };', site=f"{work}/site", port=port)
     ask(hilum, orthanc, studies)
     narrowed(hilum, studies)
+    older(hilum)
     jobs(hilum)
     carried(hilum, f"{work}/exchange")
     listen(open(f"{hilum.dir}/log").read())

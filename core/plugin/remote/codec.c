@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/base/sized.h"
 #include "core/plugin/remote/remote.h"
 
 enum { MAX_SYNTAXES = 256, MAX_METHODS = 8, METHOD_SIZE = 32, SPARE = 64 * 1024 };
@@ -54,7 +55,7 @@ static void put_stream(struct hl_process *process, const struct hilum_coded *cod
 static void put_result(struct hilum_frame *out, const struct hilum_frame *frame)
 {
     uint32_t size = out->size ? out->size : (uint32_t)sizeof *out;
-    hl_wire_copy_sized(out, size, frame, sizeof *frame);
+    hl_sized_copy(out, size, frame, sizeof *frame);
 }
 
 /* ---- members ---- */
@@ -79,7 +80,7 @@ static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_c
         if (wire->bad) {
             rc = hl_remote_nonsense(process, "no description of the code stream");
         } else {
-            hl_wire_copy_sized(out, out->size ? out->size : sizeof *out, &said, sizeof said);
+            hl_sized_give(out, &said, sizeof said);
             out->frame = to;
             if (to)
                 put_result(to, &frame);
@@ -123,7 +124,7 @@ static hilum_rc decode(void *self, const struct hilum_coded *coded,
     if (!process)
         return rc;
     if (wanted)
-        hl_wire_copy_sized(&wish, sizeof wish, wanted, wanted->size);
+        hl_sized_copy(&wish, sizeof wish, wanted, wanted->size);
     put_stream(process, coded, size);
     struct hl_wire *wire = hl_process_wire(process);
     hl_wire_put_u32(wire, wanted != NULL);
@@ -168,7 +169,7 @@ static hilum_rc take_stream(struct remote_codec *codec, struct hl_process *proce
     uint64_t n = hl_wire_u64(wire);
     if (wire->bad || n > room || !said.method)
         return hl_remote_nonsense(process, "a code stream longer than its memory");
-    hl_wire_copy_sized(done, done->size ? done->size : sizeof *done, &said, sizeof said);
+    hl_sized_give(done, &said, sizeof said);
     return out->write(out->ctx, hl_process_memory(process) + at, n);
 }
 
@@ -176,7 +177,7 @@ static hilum_rc take_stream(struct remote_codec *codec, struct hl_process *proce
 static void put_wish(struct hl_wire *wire, const struct hilum_encode *wanted)
 {
     struct hilum_encode wish;
-    hl_wire_copy_sized(&wish, sizeof wish, wanted, wanted->size);
+    hl_sized_copy(&wish, sizeof wish, wanted, wanted->size);
     const char *syntax = wish.transfer_syntax;
     wish.transfer_syntax = NULL;
     hl_wire_put_bytes(wire, &wish, sizeof wish);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/base/sized.h"
 #include "core/plugin/remote/remote.h"
 
 enum { MAX_INPUTS = 8 };
@@ -33,7 +34,7 @@ static hilum_rc plan(void *self, const char *parameters, const struct hilum_fram
         if (wire->bad || !hilum_frame_bytes(&frame))
             rc = hl_remote_nonsense(process, "an impossible frame");
         else
-            hl_wire_copy_sized(out, out->size ? out->size : sizeof *out, &frame, sizeof frame);
+            hl_sized_give(out, &frame, sizeof frame);
     }
     hl_remote_end(process);
     return rc;

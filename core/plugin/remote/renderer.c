@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/base/sized.h"
 #include "core/plugin/remote/remote.h"
 
 enum { MAX_FRAME = 1024 * 1024 * 1024 };
@@ -232,7 +233,7 @@ static hilum_rc render(void *self, void *scene, const struct hilum_view *view,
     if (!process)
         return rc;
     struct hl_wire *wire = hl_process_wire(process);
-    hl_wire_copy_sized(&local, sizeof local, view, view->size);
+    hl_sized_copy(&local, sizeof local, view, view->size);
     const char *texts[] = {local.mode, local.media_type, local.parameters};
     local.mode = local.media_type = local.parameters = NULL;
     hl_wire_put_bytes(wire, &local, sizeof local);
@@ -244,7 +245,7 @@ static hilum_rc render(void *self, void *scene, const struct hilum_view *view,
         hl_wire_bytes(wire, &said, sizeof said);
         rc = take(process, n, out);
         if (rc == HILUM_OK)
-            hl_wire_copy_sized(done, done->size ? done->size : sizeof *done, &said, sizeof said);
+            hl_sized_give(done, &said, sizeof said);
     }
     hl_remote_end(process);
     return rc;

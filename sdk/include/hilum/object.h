@@ -63,7 +63,8 @@ struct hilum_intake_result {
     const char *study_uid, *series_uid;   /* "" where nothing was stored */
 };
 
-/* What the kernel offers. Any thread; one object, or one intake, one thread at a time. */
+/* What the kernel offers. Any thread; one object, or one intake, one thread at a time. Of every struct that is filled in for
+ * you (`out`) you say how long yours is: out->size = sizeof *out; no byte behind it is touched. */
 struct hilum_object_api {
     uint32_t size, reserved;
     /* ---- out ---- */
@@ -72,7 +73,7 @@ struct hilum_object_api {
     hilum_rc (*open)(hilum_self *self, const hilum_principal *who, int64_t instance, int64_t as_of,
                      hilum_object **out);
     void (*close)(hilum_object *object); /* NULL is fine */
-    /* What it is; out->size is filled in by the caller. HILUM_OK always. */
+    /* What it is. HILUM_OK always. */
     hilum_rc (*names)(hilum_object *object, struct hilum_object_names *out);
     /* Before anything is read: let it leave in this transfer syntax. HILUM_EUNSUP, HILUM_EINVAL: it has no such
      * form; it then can still leave as stored. */
@@ -109,7 +110,7 @@ struct hilum_object_api {
     /* Without intake_end before: it leaves nothing. NULL is fine. */
     void (*intake_close)(hilum_intake *intake);
     /* The i-th frame, from 0, in native form (struct hilum_frame), decoded where it is compressed, in any order;
-     * borrowed until the next call for this object. *out says what it is; the caller fills in its size. HILUM_ENOTFOUND:
+     * borrowed until the next call for this object. *out says what it is. HILUM_ENOTFOUND:
      * no such frame; HILUM_EUNSUP: no codec knows it; HILUM_ECORRUPT: its stream is broken. */
     hilum_rc (*pixels)(hilum_object *object, uint64_t i, struct hilum_frame *out,
                        const void **pixels, uint64_t *n);

@@ -28,7 +28,8 @@ struct hilum_scu_answer {
     char comment[68];      /* Error Comment, "" if none */
 };
 
-/* All functions: any thread, one association a call, which it waits for. Text of an identifier goes out in UTF-8
+/* All functions: any thread, one association a call, which it waits for. *total and *answer are filled in as far as their
+ * `size` says, which is yours to set. Text of an identifier goes out in UTF-8
  * unless its (0008,0005) says otherwise. Errors of all: HILUM_ENOTFOUND: no such peer; HILUM_EDENIED: it rejects us;
  * HILUM_EUNSUP: it does not serve that SOP class; HILUM_ETIMEDOUT, HILUM_ECLOSED, HILUM_EIO; the reason says what it
  * answered. *status (may be NULL) is that of the final response; one that is neither success nor a warning makes the

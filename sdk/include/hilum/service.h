@@ -108,7 +108,7 @@ struct hilum_dicom_api {
     hilum_rc (*cancelled)(hilum_exchange *exchange);
     /* Sends the objects (instance numbers of hilum_object_ref, as_of from `objects`) to the peer with this
      * AE title, or back over this association when destination is NULL (C-GET). Streams from the store,
-     * overlays applied. Calls progress after each object. *failed receives the SOP Instance UIDs that
+     * overlays applied. Calls progress after each object. *total: as far as its `size` says. *failed receives the SOP Instance UIDs that
      * failed, joined by backslash (borrowed until the exchange ends). HILUM_ENOTFOUND: no such
      * destination (status A801); HILUM_EDENIED; HILUM_ECANCELLED. */
     hilum_rc (*send)(hilum_exchange *exchange, const char *destination, const int64_t *instances,

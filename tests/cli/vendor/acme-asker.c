@@ -1,6 +1,7 @@
 /* acme-asker: what a vendor could do with the host beside capabilities: ask other DICOM systems, run jobs, count, answer
  * datagrams of its own. tests/cli/vendor.py builds it against the installed SDK and uses it. SPDX-License-Identifier: MIT */
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +112,7 @@ static hilum_rc retrieve(struct state *s, struct hilum_call *call, int by_get)
 {
     char name[128], study[128], to[128], line[128];
     const struct hilum_scu_peer peer = {.size = sizeof peer, .name = argument(call, "peer", name)};
-    struct hilum_suboperations total;
+    struct hilum_suboperations total = {.size = sizeof total};
     uint16_t status = 0;
     hilum_dataset *keys = study_keys(s, argument(call, "study", study));
     hilum_rc rc = by_get
@@ -148,7 +149,7 @@ static hilum_rc commit(void *arg, struct hilum_call *call)
                                                 .sop_class = COMMITMENT,
                                                 .sop_instance = COMMITMENT_SELF,
                                                 .action_type = 1};
-    struct hilum_scu_answer answer;
+    struct hilum_scu_answer answer = {.size = sizeof answer};
     hilum_dataset *data = dicom->dataset_new();
     dicom->put(data, "TransactionUID", "1.2.3.99");
     dicom->put(data, "ReferencedSOPSequence[0].ReferencedSOPClassUID", "1.2.840.10008.5.1.4.1.1.2");
@@ -162,6 +163,132 @@ static hilum_rc commit(void *arg, struct hilum_call *call)
     dicom->dataset_free(answer.data);
     snprintf(line, sizeof line, "{\"status\":%u}", answer.status);
     return say(call, line);
+}
+
+/* ---- a plugin built when structs were shorter ---- */
+
+/* Room for any of them, and what must stay as it is behind the one that is `size` long. */
+struct older {
+    union {
+        uint32_t size;
+        unsigned char bytes[512];
+        struct hilum_object_names names;
+        struct hilum_frames frames;
+        struct hilum_extent extent;
+        struct hilum_frame frame;
+        struct hilum_intake_result result;
+        struct hilum_scu_answer answer;
+        struct hilum_suboperations total;
+    } as;
+    uint32_t size;
+};
+
+static struct older *made(struct older *o, size_t size)
+{
+    memset(&o->as, 0xA5, sizeof o->as);
+    o->as.size = o->size = (uint32_t)size;
+    return o;
+}
+
+/* One line of the answer: what was asked, whether it was filled in and nothing behind it. */
+static void tell(struct hilum_call *call, const char *what, const struct older *o, int is_filled)
+{
+    char line[96];
+    int is_kept = o->as.size == o->size;
+    for (size_t i = o->size; i < sizeof o->as.bytes; i++)
+        is_kept = is_kept && o->as.bytes[i] == 0xA5;
+    snprintf(line, sizeof line, "\"%s\":%s,", what, is_kept && is_filled ? "true" : "false");
+    say(call, line);
+}
+
+static hilum_rc first_object(void *arg, const struct hilum_object_ref *object)
+{
+    if (!*(int64_t *)arg)
+        *(int64_t *)arg = object->instance;
+    return HILUM_OK;
+}
+
+static void older_object(struct state *s, struct hilum_call *call, hilum_object *object)
+{
+    const struct hilum_object_api *api = s->host->objects;
+    const void *pixels;
+    uint64_t n;
+    struct older o;
+    api->names(object, &made(&o, offsetof(struct hilum_object_names, study_uid))->as.names);
+    tell(call, "names", &o, o.as.names.sop_class && o.as.names.sop_class[0] == '1');
+    api->frames(object, &made(&o, offsetof(struct hilum_frames, length))->as.frames);
+    tell(call, "frames", &o, o.as.frames.n >= 1);
+    api->find(object, "00280010", &made(&o, offsetof(struct hilum_extent, length))->as.extent);
+    tell(call, "find", &o, o.as.extent.offset > 0 && !memcmp(o.as.extent.vr, "US", 3));
+    api->pixels(object, 0, &made(&o, offsetof(struct hilum_frame, photometric))->as.frame, &pixels,
+                &n);
+    tell(call, "pixels", &o, o.as.frame.columns > 0);
+}
+
+static void older_intake(struct state *s, struct hilum_call *call)
+{
+    const struct hilum_object_api *api = s->host->objects;
+    const struct hilum_identity nurse = {.size = sizeof nurse,
+                                         .user = "nurse",
+                                         .display = "",
+                                         .roles = "gateway",
+                                         .departments = "",
+                                         .scope = ""};
+    const struct hilum_intake_source source = {.size = sizeof source, .kind = "ACME"};
+    hilum_principal *who = NULL;
+    hilum_intake *intake = NULL;
+    struct older o;
+    made(&o, offsetof(struct hilum_intake_result, comment));
+    if (s->host->principal_new(s->self, &nurse, "127.0.0.1", &who) == HILUM_OK &&
+        api->receive(s->self, who, &source, &intake) == HILUM_OK) {
+        api->intake_write(intake, "no object", 9);
+        api->intake_end(intake, &o.as.result);
+    }
+    tell(call, "intake", &o, o.as.result.status >= 0x100 && o.as.result.status < 0x10000);
+    api->intake_close(intake);
+    s->host->principal_free(who);
+}
+
+/* Of an SCU too, where nobody answers: what is filled in then is zeroes. */
+static void older_asking(struct state *s, struct hilum_call *call)
+{
+    const struct hilum_scu_peer nobody = {.size = sizeof nobody, .name = "nobody"};
+    const struct hilum_dimse_request request = {
+        .size = sizeof request, .command_field = HILUM_N_ACTION, .sop_class = COMMITMENT};
+    struct older o;
+    hilum_dataset *keys = study_keys(s, "1.2");
+    s->host->scu->request(s->self, &nobody, &request, NULL,
+                          &made(&o, offsetof(struct hilum_scu_answer, comment))->as.answer);
+    tell(call, "request", &o, o.as.answer.status == 0 && o.as.answer.sop_instance[0] == 0);
+    s->host->scu->move(s->self, &nobody, STUDY_ROOT_MOVE, keys, NULL, NULL, NULL,
+                       &made(&o, offsetof(struct hilum_suboperations, warning))->as.total, NULL);
+    tell(call, "move", &o, o.as.total.failed == 0);
+    s->host->scu->get(s->self, &nobody, STUDY_ROOT_GET, NULL, keys, NULL, NULL,
+                      &made(&o, offsetof(struct hilum_suboperations, warning))->as.total, NULL);
+    tell(call, "get", &o, o.as.total.failed == 0);
+    s->host->dicom->dataset_free(keys);
+}
+
+static hilum_rc older(void *arg, struct hilum_call *call)
+{
+    struct state *s = arg;
+    char study[128];
+    const struct hilum_catalog_key key = {.tag = 0x0020000D,
+                                          .value = argument(call, "study", study)};
+    int64_t instance = 0, as_of = 0;
+    hilum_object *object = NULL;
+    hilum_rc rc =
+        s->host->catalog->objects(s->self, NULL, &key, 1, &as_of, first_object, &instance);
+    if (rc == HILUM_OK)
+        rc = s->host->objects->open(s->self, NULL, instance, as_of, &object);
+    if (rc != HILUM_OK)
+        return rc;
+    say(call, "{");
+    older_object(s, call, object);
+    s->host->objects->close(object);
+    older_intake(s, call);
+    older_asking(s, call);
+    return say(call, "\"all\":true}");
 }
 
 /* Fails the first time, so that somebody has to try again. */
@@ -239,6 +366,7 @@ static const struct hilum_decl declarations[] = {
      .run = commit},
     {.type = HILUM_DECL_COMMAND, .name = "acme note", .fields = "text:text", .run = start_note},
     {.type = HILUM_DECL_COMMAND, .name = "acme noted", .run = noted},
+    {.type = HILUM_DECL_COMMAND, .name = "acme older", .fields = "study:text", .run = older},
     {.type = HILUM_DECL_JOB, .name = "acme_note", .fields = "text:text", .run = note},
     {.type = HILUM_DECL_READER, .name = "acme_twice", .read = twice},
     {.type = HILUM_DECL_VERB, .name = "acme_tell", .fields = "text:text", .job = "acme_note"},
