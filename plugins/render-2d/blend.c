@@ -28,31 +28,6 @@ static bool item_names(const struct scene *scene, uint32_t state, unsigned k,
     return false;
 }
 
-static double dot(const double a[3], const double b[3])
-{
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-}
-
-static void normal_of(const struct hilum_slice *slice, double out[3])
-{
-    const double *r = slice->orientation, *c = r + 3;
-    out[0] = r[1] * c[2] - r[2] * c[1];
-    out[1] = r[2] * c[0] - r[0] * c[2];
-    out[2] = r[0] * c[1] - r[1] * c[0];
-}
-
-/* Millimetres from plane to plane; 0 where nobody knows. */
-static double distance(const struct hilum_slice *a, const struct hilum_slice *b)
-{
-    double normal[3], way[3];
-    if (!a->has_position || !b->has_position)
-        return 0;
-    normal_of(a, normal);
-    for (int k = 0; k < 3; k++)
-        way[k] = b->position[k] - a->position[k];
-    return fabs(dot(normal, way));
-}
-
 /* The nearest slice that the item names. Nearest by the distance of planes; without positions
  * the first one that is named. */
 static bool find_over(const struct scene *scene, uint32_t state, unsigned item, uint32_t under,
@@ -69,7 +44,7 @@ static bool find_over(const struct scene *scene, uint32_t state, unsigned item, 
         if (scene_describe(scene, i, &slice) != HILUM_OK || slice.sop_instance == NULL ||
             strcmp(slice.sop_instance, shown) == 0) /* another frame of the lower one */
             continue;
-        double far = distance(&below, &slice);
+        double far = align_distance(&below, &slice);
         if (!(far < least))
             continue;
         if (item_names(scene, state, item, &slice)) {
@@ -110,52 +85,6 @@ hilum_rc blend_find(const struct scene *scene, uint32_t slice, struct blend *out
     if (!find_over(scene, out->state, over, slice, &out->over))
         return render_fail(scene->render, HILUM_EUNSUP,
                            "the image that is to be laid over this one is not here");
-    return HILUM_OK;
-}
-
-/* ---- where ---- */
-
-static void name_of(const struct scene *scene, uint32_t i, char out[UID])
-{
-    const char *uid = attribute(scene, i, "FrameOfReferenceUID");
-    snprintf(out, UID, "%s", uid != NULL ? uid : "");
-}
-
-/* From pixels of the lower picture to those of the upper one, centres at whole numbers.
- * Parallel planes of one frame of reference only (within 2.5 degrees): anything else would
- * need a volume. Without any position pictures of one size lie on each other as they are. */
-static hilum_rc registration(const struct scene *scene, uint32_t under, uint32_t over,
-                             const struct picture *below, const struct picture *above,
-                             struct affine *out)
-{
-    struct hilum_slice a, b;
-    char of_a[UID], of_b[UID];
-    double na[3], nb[3], way[3];
-    if (scene_describe(scene, under, &a) != HILUM_OK || scene_describe(scene, over, &b) != HILUM_OK)
-        return HILUM_EINVAL;
-    name_of(scene, under, of_a);
-    name_of(scene, over, of_b);
-    *out = (struct affine){{1, 0, 0, 0, 1, 0}};
-    if (!a.has_position && !b.has_position && below->width == above->width &&
-        below->height == above->height)
-        return HILUM_OK;
-    normal_of(&a, na);
-    normal_of(&b, nb);
-    bool is_known = a.has_position && b.has_position && a.spacing[0] > 0 && a.spacing[1] > 0 &&
-                    b.spacing[0] > 0 && b.spacing[1] > 0 && strcmp(of_a, of_b) == 0;
-    if (!is_known || fabs(dot(na, nb)) < 0.999)
-        return render_fail(scene->render, HILUM_EUNSUP,
-                           "where one image lies on the other is not known: not parallel, not of "
-                           "one frame of reference, or without position and spacing");
-    for (int k = 0; k < 3; k++)
-        way[k] = a.position[k] - b.position[k];
-    for (size_t line = 0; line < 2; line++) { /* of b: along its rows, then its columns */
-        const double *axis = b.orientation + 3 * line;
-        double step = b.spacing[1 - line], *m = out->m + 3 * line;
-        m[0] = dot(a.orientation, axis) * a.spacing[1] / step;
-        m[1] = dot(a.orientation + 3, axis) * a.spacing[0] / step;
-        m[2] = dot(way, axis) / step;
-    }
     return HILUM_OK;
 }
 
@@ -208,12 +137,12 @@ static hilum_rc over_picture(const struct scene *scene, const struct blend *blen
                              struct picture *out)
 {
     uint32_t state;
-    bool has_palette = palette_is_of_state(scene, &state);
+    bool has_palette = scene_state(scene, &state) && palette_is_there(scene, state, "");
     struct request own = {.slice = blend->over, .depth = has_palette ? 16 : 8};
     snprintf(own.state_item, sizeof own.state_item, "%s", blend->over_item);
-    hilum_rc rc = slice_picture(scene, &own, out);
+    hilum_rc rc = slice_picture(scene, &own, NULL, out);
     if (rc == HILUM_OK && out->channels == 1 && has_palette)
-        rc = palette_shades(scene, state, out);
+        rc = palette_shades(scene, state, "", out);
     return rc == HILUM_OK ? picture_colour(scene->render, out) : rc;
 }
 
@@ -228,7 +157,7 @@ hilum_rc blend_apply(const struct scene *scene, const struct request *request,
     if (rc == HILUM_OK)
         rc = picture_colour(scene->render, picture);
     if (rc == HILUM_OK)
-        rc = registration(scene, request->slice, blend->over, picture, &over, &affine);
+        rc = align_find(scene, request->slice, blend->over, picture, &over, &affine);
     if (rc == HILUM_OK)
         mix(picture, &over, &affine, blend->opacity);
     picture_fini(&over);

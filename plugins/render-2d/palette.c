@@ -22,17 +22,17 @@ static void palette_fini(struct palette *palette)
 
 /* A channel in segments, where it is not written out. PS3.3 C.7.9: what is smooth is told by a
  * few points. */
-static hilum_rc read_segmented(const struct scene *scene, uint32_t i, const char *colour,
-                               bool is_signed, struct table *out)
+static hilum_rc read_segmented(const struct scene *scene, uint32_t i, const char *prefix,
+                               const char *colour, bool is_signed, struct table *out)
 {
     char path[ATTRIBUTE_PATH];
     const void *bytes = NULL;
     uint64_t length = 0;
     uint32_t n, bits; /* segments are of words in any case */
-    snprintf(path, sizeof path, "%sPaletteColorLookupTableDescriptor", colour);
+    snprintf(path, sizeof path, "%s%sPaletteColorLookupTableDescriptor", prefix, colour);
     if (!table_descriptor(scene, i, path, is_signed, &n, &bits, &out->first))
         return render_fail(scene->render, HILUM_EINVAL, "palette without a descriptor");
-    snprintf(path, sizeof path, "Segmented%sPaletteColorLookupTableData", colour);
+    snprintf(path, sizeof path, "%sSegmented%sPaletteColorLookupTableData", prefix, colour);
     if (attribute_bytes(scene, i, path, &bytes, &length) != HILUM_OK)
         return render_fail(scene->render, HILUM_EINVAL, "palette without entries");
     out->n = n;
@@ -41,27 +41,28 @@ static hilum_rc read_segmented(const struct scene *scene, uint32_t i, const char
 }
 
 /* Plain data first: a data set with both means the plain one. */
-static hilum_rc read_channel(const struct scene *scene, uint32_t i, const char *colour,
-                             bool is_signed, struct table *out)
+static hilum_rc read_channel(const struct scene *scene, uint32_t i, const char *prefix,
+                             const char *colour, bool is_signed, struct table *out)
 {
     char descriptor[ATTRIBUTE_PATH], data[ATTRIBUTE_PATH];
-    snprintf(descriptor, sizeof descriptor, "%sPaletteColorLookupTableDescriptor", colour);
-    snprintf(data, sizeof data, "%sPaletteColorLookupTableData", colour);
+    snprintf(descriptor, sizeof descriptor, "%s%sPaletteColorLookupTableDescriptor", prefix,
+             colour);
+    snprintf(data, sizeof data, "%s%sPaletteColorLookupTableData", prefix, colour);
     hilum_rc rc = table_read(scene, i, descriptor, data, is_signed, out);
     if (rc == HILUM_ENOTFOUND)
-        rc = read_segmented(scene, i, colour, is_signed, out);
+        rc = read_segmented(scene, i, prefix, colour, is_signed, out);
     return rc;
 }
 
 /* Channels of different lengths keep their last entry. */
-static hilum_rc palette_read(const struct scene *scene, uint32_t i, bool is_signed,
-                             struct palette *out)
+static hilum_rc palette_read(const struct scene *scene, uint32_t i, const char *prefix,
+                             bool is_signed, struct palette *out)
 {
     static const char *const colours[] = {"Red", "Green", "Blue"};
     hilum_rc rc = HILUM_OK;
     *out = (struct palette){.n = 0};
     for (int c = 0; rc == HILUM_OK && c < 3; c++)
-        rc = read_channel(scene, i, colours[c], is_signed, &out->channel[c]);
+        rc = read_channel(scene, i, prefix, colours[c], is_signed, &out->channel[c]);
     if (rc != HILUM_OK)
         return rc;
     out->n = out->channel[0].n;
@@ -107,7 +108,7 @@ hilum_rc palette_picture(const struct scene *scene, uint32_t slice, const struct
         return render_fail(scene->render, HILUM_EUNSUP, "a palette of %u bits",
                            samples->frame.bits_allocated);
     hilum_rc rc =
-        palette_read(scene, slice, samples->frame.sample_type == HILUM_SAMPLE_SIGNED, &palette);
+        palette_read(scene, slice, "", samples->frame.sample_type == HILUM_SAMPLE_SIGNED, &palette);
     if (rc == HILUM_OK)
         rc = picture_make(scene->render, samples->frame.columns, samples->frame.rows, 3, 8, out);
     for (uint64_t i = 0; rc == HILUM_OK && i < n; i++) {
@@ -119,20 +120,22 @@ hilum_rc palette_picture(const struct scene *scene, uint32_t slice, const struct
     return rc;
 }
 
-bool palette_is_of_state(const struct scene *scene, uint32_t *state)
+bool palette_is_there(const struct scene *scene, uint32_t i, const char *prefix)
 {
-    return scene_state(scene, state) &&
-           attribute(scene, *state, "RedPaletteColorLookupTableDescriptor") != NULL;
+    char path[ATTRIBUTE_PATH];
+    snprintf(path, sizeof path, "%sRedPaletteColorLookupTableDescriptor", prefix);
+    return attribute(scene, i, path) != NULL;
 }
 
 /* The palette is spread over all shades: a state's palette is of presentation values (PS3.3
  * A.33.3). */
-hilum_rc palette_shades(const struct scene *scene, uint32_t state, struct picture *picture)
+hilum_rc palette_shades(const struct scene *scene, uint32_t state, const char *prefix,
+                        struct picture *picture)
 {
     struct palette palette;
     struct picture colours = {.pixels = NULL};
     uint64_t n = (uint64_t)picture->width * picture->height;
-    hilum_rc rc = palette_read(scene, state, false, &palette);
+    hilum_rc rc = palette_read(scene, state, prefix, false, &palette);
     if (rc == HILUM_OK)
         rc = picture_make(scene->render, picture->width, picture->height, 3, 8, &colours);
     for (uint64_t i = 0; rc == HILUM_OK && i < n; i++) {
@@ -161,7 +164,7 @@ hilum_rc palette_supplement(const struct scene *scene, uint32_t slice,
         samples->is_difference || !is_indexed(samples) || picture->depth != 8)
         return HILUM_OK;
     hilum_rc rc =
-        palette_read(scene, slice, samples->frame.sample_type == HILUM_SAMPLE_SIGNED, &palette);
+        palette_read(scene, slice, "", samples->frame.sample_type == HILUM_SAMPLE_SIGNED, &palette);
     if (rc == HILUM_OK)
         rc = picture_colour(scene->render, picture);
     for (uint64_t i = 0; rc == HILUM_OK && i < n; i++) {

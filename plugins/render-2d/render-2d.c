@@ -127,11 +127,12 @@ static hilum_rc frame_picture(const struct scene *scene, const struct request *r
     if (samples->frame.photometric == HILUM_PHOTO_PALETTE)
         return palette_picture(scene, request->slice, samples, out);
     uint32_t state;
-    if (request->state_item[0] == '\0' && palette_is_of_state(scene, &state)) {
+    if (request->state_item[0] == '\0' && scene_state(scene, &state) &&
+        palette_is_there(scene, state, "")) {
         struct request deep = *request;
         deep.depth = 16;
         hilum_rc rc = grey_picture(scene, &deep, slice, samples, out);
-        return rc == HILUM_OK ? palette_shades(scene, state, out) : rc;
+        return rc == HILUM_OK ? palette_shades(scene, state, "", out) : rc;
     }
     hilum_rc rc = grey_picture(scene, request, slice, samples, out);
     return rc == HILUM_OK ? palette_supplement(scene, request->slice, samples, out) : rc;
@@ -140,16 +141,19 @@ static hilum_rc frame_picture(const struct scene *scene, const struct request *r
 /* Pixels as the modality stored them, shaded, without anything laid over: for blending, which
  * lays marks once, at the end. */
 hilum_rc slice_picture(const struct scene *scene, const struct request *request,
-                       struct picture *out)
+                       struct samples *samples, struct picture *out)
 {
     struct hilum_slice slice;
-    struct samples samples = {.pixels = NULL};
+    struct samples own = {.pixels = NULL};
     hilum_rc rc = scene_describe(scene, request->slice, &slice);
     if (rc == HILUM_OK)
-        rc = samples_read(scene, request->slice, &slice, 0, &samples);
+        rc = samples_read(scene, request->slice, &slice, 0, &own);
     if (rc == HILUM_OK)
-        rc = frame_picture(scene, request, &slice, &samples, out);
-    free(samples.pixels);
+        rc = frame_picture(scene, request, &slice, &own, out);
+    if (samples != NULL)
+        *samples = own;
+    else
+        free(own.pixels);
     return rc;
 }
 
@@ -237,6 +241,36 @@ static hilum_rc draw_frame(const struct scene *scene, const struct request *want
     return rc;
 }
 
+/* The same where a state makes it of several. Planes of the image are seen if the state says so. */
+static hilum_rc draw_composed(const struct scene *scene, const struct request *request,
+                              struct picture *out)
+{
+    const struct samples none = {.pixels = NULL};
+    hilum_rc rc = compose_picture(scene, request, out);
+    if (rc == HILUM_OK)
+        rc = icc_apply(scene, request, out);
+    if (rc == HILUM_OK)
+        rc = operators_picture(scene, request, out);
+    if (rc == HILUM_OK)
+        overlays(scene, request, &none, out);
+    return rc;
+}
+
+/* What the frame's picture is made of. */
+static hilum_rc draw_whole(const struct scene *scene, const struct request *request,
+                           const struct layout *layout, struct picture *out)
+{
+    struct blend blend;
+    hilum_rc rc = compose_check(scene, request->slice);
+    if (rc == HILUM_OK)
+        return draw_composed(scene, request, out);
+    if (rc == HILUM_ENOTFOUND)
+        rc = blend_find(scene, request->slice, &blend);
+    if (rc == HILUM_OK)
+        return draw_frame(scene, request, layout, &blend, out);
+    return rc == HILUM_ENOTFOUND ? draw_frame(scene, request, layout, NULL, out) : rc;
+}
+
 static hilum_rc fit_picture(const struct scene *scene, const struct layout *layout,
                             struct picture *from, struct picture *out)
 {
@@ -305,15 +339,11 @@ static hilum_rc draw(const struct scene *scene, const struct request *request,
     struct picture frame = {.pixels = NULL}, picture = {.pixels = NULL};
     struct labels labels = {.profile = NULL};
     struct layout layout;
-    struct blend blend;
-    hilum_rc rc = blend_find(scene, request->slice, &blend);
-    bool is_blended = rc == HILUM_OK;
-    if (is_blended || rc == HILUM_ENOTFOUND)
-        rc = scene_describe(scene, request->slice, &slice);
+    hilum_rc rc = scene_describe(scene, request->slice, &slice);
     if (rc == HILUM_OK)
         rc = layout_make(scene, request, &slice, &layout);
     if (rc == HILUM_OK)
-        rc = draw_frame(scene, request, &layout, is_blended ? &blend : NULL, &frame);
+        rc = draw_whole(scene, request, &layout, &frame);
     if (rc == HILUM_OK)
         rc = fit_picture(scene, &layout, &frame, &picture);
     picture_fini(&frame);

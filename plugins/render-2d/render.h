@@ -225,9 +225,18 @@ hilum_rc icc_embedded(const struct scene *scene, const struct request *request,
                       const struct picture *picture, void **out, uint32_t *n);
 struct colours *colours_new(void);
 void colours_free(struct colours *colours);
-/* Does a state hold a palette? Shades of 16 bits in its colours then (PS3.3 A.33.3, A.33.4). */
-bool palette_is_of_state(const struct scene *scene, uint32_t *state);
-hilum_rc palette_shades(const struct scene *scene, uint32_t state, struct picture *picture);
+/* Does a state hold a palette, at the top level ("") or in an item? Shades of 16 bits in its colours then (PS3.3 A.33.3,
+ * A.33.4, A.33.7). */
+bool palette_is_there(const struct scene *scene, uint32_t i, const char *prefix);
+hilum_rc palette_shades(const struct scene *scene, uint32_t state, const char *prefix,
+                        struct picture *picture);
+
+/* Where slices lie on each other (align.c). Millimetres from plane to plane; 0 where nobody knows. */
+double align_distance(const struct hilum_slice *a, const struct hilum_slice *b);
+/* From pixels of the slice below to those of the one above, centres at whole numbers. HILUM_EUNSUP: nobody knows. */
+struct affine;
+hilum_rc align_find(const struct scene *scene, uint32_t under, uint32_t over,
+                    const struct picture *below, const struct picture *above, struct affine *out);
 
 /* Two pictures in one, where a state asks for it (PS3.3 A.33.4). (blend.c) */
 struct blend {
@@ -240,9 +249,17 @@ hilum_rc blend_find(const struct scene *scene, uint32_t slice, struct blend *out
 /* Lays it over the picture of the slice, of the slice's own size. */
 hilum_rc blend_apply(const struct scene *scene, const struct request *request,
                      const struct blend *blend, struct picture *picture);
-/* Decoded samples of request->slice as a picture. (render-2d.c) */
+/* Decoded samples of request->slice as a picture; the samples as well, unless NULL, freed by the caller in every case.
+ * (render-2d.c) */
 hilum_rc slice_picture(const struct scene *scene, const struct request *request,
-                       struct picture *out);
+                       struct samples *samples, struct picture *out);
+
+/* Several pictures in one, step by step, where a state asks for it (PS3.3 A.33.7). (compose.c) */
+/* HILUM_ENOTFOUND: there is nothing to compose; HILUM_EUNSUP: this slice is not what the state shows the others on. */
+hilum_rc compose_check(const struct scene *scene, uint32_t slice);
+/* Of request->slice's size, RGB of 8 bits. HILUM_EINVAL, HILUM_EUNSUP: the state, with the attribute. */
+hilum_rc compose_picture(const struct scene *scene, const struct request *request,
+                         struct picture *out);
 /* PET: output units times this are SUV by body weight; 0: the object does not tell. (suv.c) */
 double suv_factor(const struct scene *scene, uint32_t slice);
 

@@ -1,6 +1,7 @@
 /* The renderer fed with anybody's data sets. An input is text, "name=value" a line, an empty line, then bytes: pixels, and
  * what the values "@N" take N of. Small names are the frame's and the view's; others are attributes by the last part of
- * their path, of frames, or with '!' of a presentation state. SPDX-License-Identifier: Apache-2.0 */
+ * their path, or by more of its end where they have a dot, of frames, or with '!' of a presentation state.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,9 +152,19 @@ static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, 
     return number_of(in, "unreducible", 0, 1) ? HILUM_EUNSUP : HILUM_OK;
 }
 
+/* A name of several parts before one of the last part alone. */
 static const char *text(void *ctx, uint32_t i, const char *path)
 {
-    return value_of(ctx, last_part(path), is_state(i));
+    const struct input *in = ctx;
+    size_t n = strlen(path);
+    for (size_t k = 0; k < in->n_lines; k++) {
+        const struct line *line = &in->lines[k];
+        size_t length = strlen(line->name);
+        if (line->is_state == is_state(i) && strchr(line->name, '.') && length <= n &&
+            strcmp(path + n - length, line->name) == 0)
+            return line->value;
+    }
+    return value_of(in, last_part(path), is_state(i));
 }
 
 static hilum_rc bytes(void *ctx, uint32_t i, const char *path, const void **out, uint64_t *n)

@@ -1,0 +1,443 @@
+/* States that blend (PS3.3 A.33.4, A.33.7): from each of their inputs the image that lies nearest to the one that is shown,
+ * and all of them as one source of slices, each where its registration puts it.
+ *
+ * A renderer knows a source of slices only, so `many` looks like one: slices of the image itself,
+ * then those of the others, then the states as the first has them. Images are looked at one
+ * after the other: of each input at most two are open at once, and one in the end.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "blended.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "registration.h"
+
+/* NAMED_MAX: images are opened one by one to find the nearest; beyond 300 a request would take
+ * seconds. */
+enum { NAMED_MAX = 300, INPUTS_MAX = 16, PATH = 200, UID = 65 };
+#define ADVANCED "AdvancedBlendingSequence"
+
+/* One of a state's sets of images. */
+struct input {
+    char item[64];   /* "AdvancedBlendingSequence[0]." */
+    char images[96]; /* below which its images are listed */
+    char registration[64];
+    char study[UID], series[UID];
+    bool is_listed; /* images are; else all of the series are meant */
+    bool is_below;  /* it has the geometry of what is shown */
+};
+
+static bool read_uid(const struct web_call *call, hilum_object *object, const char *path,
+                     char out[UID])
+{
+    const char *value = call->web->host->objects->text(object, path);
+    snprintf(out, UID, "%s", value != NULL ? value : "");
+    return web_is_uid(out);
+}
+
+static bool has_value(const struct web_call *call, hilum_object *object, const char *item,
+                      const char *name, const char *wanted)
+{
+    char path[PATH];
+    snprintf(path, sizeof path, "%s%s", item, name);
+    const char *value = call->web->host->objects->text(object, path);
+    return value != NULL && strcmp(value, wanted) == 0;
+}
+
+/* The k-th image of a list; false: fewer are named. */
+static bool image_named(const struct web_call *call, hilum_object *state, const struct input *input,
+                        unsigned k, char out[UID])
+{
+    char path[PATH];
+    snprintf(path, sizeof path, "%sReferencedImageSequence[%u].ReferencedSOPInstanceUID",
+             input->images, k);
+    return read_uid(call, state, path, out);
+}
+
+static bool read_input(const struct web_call *call, hilum_object *state, bool is_advanced,
+                       unsigned k, struct input *out)
+{
+    char path[PATH], first[UID];
+    *out = (struct input){.is_listed = false};
+    if (is_advanced) {
+        snprintf(out->item, sizeof out->item, ADVANCED "[%u].", k);
+        snprintf(out->images, sizeof out->images, "%s", out->item);
+        snprintf(out->registration, sizeof out->registration, "%s", out->item);
+        out->is_below = has_value(call, state, out->item, "GeometryForDisplay", "TRUE");
+    } else {
+        snprintf(out->item, sizeof out->item, "BlendingSequence[%u].", k);
+        snprintf(out->images, sizeof out->images, "%sReferencedSeriesSequence[0].", out->item);
+        out->is_below = has_value(call, state, out->item, "BlendingPosition", "UNDERLYING");
+    }
+    snprintf(path, sizeof path, "%sStudyInstanceUID", out->item);
+    read_uid(call, state, path, out->study);
+    snprintf(path, sizeof path, "%sSeriesInstanceUID", out->images);
+    out->is_listed = image_named(call, state, out, 0, first);
+    return read_uid(call, state, path, out->series);
+}
+
+/* How many; 0: the state blends nothing. */
+static unsigned read_inputs(const struct web_call *call, hilum_object *state,
+                            struct input out[INPUTS_MAX])
+{
+    unsigned n = 0;
+    while (n < INPUTS_MAX && read_input(call, state, true, n, &out[n]))
+        n++;
+    if (n > 0)
+        return n;
+    while (n < 2 && read_input(call, state, false, n, &out[n]))
+        n++;
+    return n;
+}
+
+bool web_blends(const struct web_call *call, hilum_object *state)
+{
+    struct input input;
+    return read_input(call, state, true, 0, &input) || read_input(call, state, false, 0, &input);
+}
+
+/* ---- an input's images, one after the other ---- */
+
+struct images {
+    const struct web_call *call;
+    hilum_object *state;
+    const struct input *input;
+    struct web_list *list; /* NULL where they are listed in the state */
+};
+
+/* Free with images_fini in every case. */
+static hilum_rc images_begin(const struct web_call *call, hilum_object *state,
+                             const struct input *input, struct images *out)
+{
+    struct web_call series = *call;
+    *out = (struct images){.call = call, .state = state, .input = input};
+    if (input->is_listed)
+        return HILUM_OK;
+    out->list = calloc(1, sizeof *out->list);
+    if (out->list == NULL)
+        return HILUM_ENOMEM;
+    if (web_is_uid(input->study))
+        series.uids[0] = input->study;
+    series.uids[1] = input->series;
+    series.uids[2] = NULL;
+    return web_list_make(&series, out->list);
+}
+
+static void images_fini(struct images *images)
+{
+    if (images->list != NULL)
+        web_list_fini(images->list);
+    free(images->list);
+}
+
+/* HILUM_ENOTFOUND: there are fewer, or this one is not here; *is_end tells. */
+static hilum_rc images_open(const struct images *images, unsigned k, bool *is_end,
+                            hilum_object **out)
+{
+    const struct web_call *call = images->call;
+    const struct web *web = call->web;
+    char image[UID];
+    *out = NULL;
+    *is_end = images->list != NULL ? k >= images->list->n
+                                   : !image_named(call, images->state, images->input, k, image);
+    if (*is_end)
+        return HILUM_ENOTFOUND;
+    if (images->list == NULL)
+        return web_state_open(call, images->input->study, images->input->series, image, out);
+    return web->host->objects->open(web->self, call->api->request(call->http)->who,
+                                    images->list->items[k].instance, images->list->as_of, out);
+}
+
+static bool has_image(const struct web_call *call, hilum_object *state, const struct input *input,
+                      hilum_object *image)
+{
+    struct hilum_object_names names = {.size = sizeof names};
+    char named[UID];
+    if (call->web->host->objects->names(image, &names) != HILUM_OK)
+        return false;
+    if (!input->is_listed)
+        return strcmp(names.series_uid, input->series) == 0;
+    for (unsigned k = 0; k < NAMED_MAX && image_named(call, state, input, k, named); k++)
+        if (strcmp(named, names.sop_instance) == 0)
+            return true;
+    return false;
+}
+
+/* Of the input that has the geometry of what is shown, of the first where none says so: the first
+ * image of a list, the one in the middle of a series. */
+hilum_rc web_blend_first(const struct web_call *call, hilum_object *state, hilum_object **out)
+{
+    struct input inputs[INPUTS_MAX];
+    struct images images;
+    bool is_end;
+    unsigned n = read_inputs(call, state, inputs), below = 0;
+    if (n == 0)
+        return HILUM_ENOTFOUND;
+    for (unsigned k = n; k-- > 0;)
+        below = inputs[k].is_below ? k : below;
+    hilum_rc rc = images_begin(call, state, &inputs[below], &images);
+    if (rc == HILUM_OK)
+        rc = images_open(&images, images.list != NULL ? (unsigned)(images.list->n / 2) : 0, &is_end,
+                         out);
+    images_fini(&images);
+    return rc;
+}
+
+/* ---- the nearest of them ---- */
+
+/* An image of an input that is drawn with others. registration and object are ours, unless it is the image itself. */
+struct part {
+    hilum_object *object;
+    hilum_object *registration; /* NULL: none is named */
+    struct web_registration place;
+    const struct hilum_source *source;
+};
+
+static hilum_rc open_registration(const struct web_call *call, hilum_object *state,
+                                  const struct input *input, hilum_object **out)
+{
+    const struct web *web = call->web;
+    char path[PATH], study[UID], series[UID], instance[UID];
+    *out = NULL;
+    snprintf(path, sizeof path, "%sReferencedSpatialRegistrationSequence[0].StudyInstanceUID",
+             input->registration);
+    read_uid(call, state, path, study);
+    snprintf(path, sizeof path,
+             "%sReferencedSpatialRegistrationSequence[0].ReferencedSeriesSequence[0]."
+             "SeriesInstanceUID",
+             input->registration);
+    if (!read_uid(call, state, path, series))
+        return HILUM_OK;
+    snprintf(path, sizeof path,
+             "%sReferencedSpatialRegistrationSequence[0].ReferencedSeriesSequence[0]."
+             "ReferencedSOPSequence[0].ReferencedSOPInstanceUID",
+             input->registration);
+    if (read_uid(call, state, path, instance) &&
+        web_state_open(call, study, series, instance, out) == HILUM_OK)
+        return HILUM_OK;
+    return web->host->fail(
+        web->self, HILUM_EUNSUP,
+        "the registration that the state refers to (0070,0404) is not here: where "
+        "its images lie is not known");
+}
+
+/* Place and directions where the registration puts them; false: it has none. */
+static bool read_plane(const struct web_call *call, hilum_object *object,
+                       const struct web_registration *place, struct hilum_slice *out)
+{
+    *out = (struct hilum_slice){.size = sizeof *out};
+    out->has_position = web_numbers(call, object, "ImageOrientationPatient", out->orientation, 6) &&
+                        web_numbers(call, object, "ImagePositionPatient", out->position, 3);
+    web_registration_apply(place, out);
+    return out->has_position;
+}
+
+/* Millimetres from a to b along the normal of a (PS3.3 C.7.6.2.1.1): the cross product of its row and column, which are unit
+ * vectors. */
+static double distance(const struct hilum_slice *a, const struct hilum_slice *b)
+{
+    const double *o = a->orientation, *from = a->position, *to = b->position;
+    return fabs((o[1] * o[5] - o[2] * o[4]) * (to[0] - from[0]) +
+                (o[2] * o[3] - o[0] * o[5]) * (to[1] - from[1]) +
+                (o[0] * o[4] - o[1] * o[3]) * (to[2] - from[2]));
+}
+
+/* The first of equals; without a place 0 counts. What cannot be opened is passed over: the renderer
+ * says so if none is left. */
+static hilum_rc find_nearest(const struct web_call *call, hilum_object *state,
+                             const struct input *input, const struct hilum_slice *shown,
+                             struct part *out)
+{
+    const struct hilum_object_api *objects = call->web->host->objects;
+    struct images images;
+    double least = INFINITY;
+    bool is_end = false;
+    hilum_rc rc = images_begin(call, state, input, &images);
+    if (rc == HILUM_ENOTFOUND) /* none of the series is here */
+        rc = HILUM_OK, is_end = true;
+    for (unsigned k = 0; rc == HILUM_OK && !is_end && k < NAMED_MAX; k++) {
+        struct hilum_slice plane;
+        struct web_registration place;
+        hilum_object *next = NULL;
+        if (images_open(&images, k, &is_end, &next) != HILUM_OK)
+            continue;
+        rc = web_registration_read(call, out->registration, next, &place);
+        double far = rc == HILUM_OK && shown->has_position && read_plane(call, next, &place, &plane)
+                         ? distance(shown, &plane)
+                         : 0;
+        if (rc == HILUM_OK && far < least) {
+            hilum_object *held = out->object;
+            out->object = next;
+            out->place = place;
+            next = held;
+            least = far;
+        }
+        objects->close(next);
+    }
+    images_fini(&images);
+    return rc;
+}
+
+/* ---- sources as one ---- */
+
+/* table first: a renderer is given its address. What the parts are of outlives it. */
+struct many {
+    struct hilum_source table;
+    struct part parts[INPUTS_MAX + 1]; /* the first is the image itself */
+    unsigned n;
+};
+
+/* The part of slice i, *of its number there; states are numbered behind all slices and are the first part's. */
+static const struct part *part_of(const struct many *many, uint32_t i, uint32_t *of)
+{
+    *of = i;
+    for (unsigned k = 0; k < many->n; k++) {
+        uint32_t n = many->parts[k].source->n_slices;
+        if (*of < n)
+            return &many->parts[k];
+        *of -= n;
+    }
+    *of += many->parts[0].source->n_slices;
+    return &many->parts[0];
+}
+
+static hilum_rc many_describe(void *ctx, uint32_t i, struct hilum_slice *out)
+{
+    uint32_t of;
+    const struct part *part = part_of(ctx, i, &of);
+    hilum_rc rc = part->source->describe(part->source->ctx, of, out);
+    if (rc == HILUM_OK)
+        web_registration_apply(&part->place, out);
+    return rc;
+}
+
+static hilum_rc many_read(void *ctx, uint32_t i, void *dst, uint64_t n)
+{
+    uint32_t of;
+    const struct part *part = part_of(ctx, i, &of);
+    return part->source->read(part->source->ctx, of, dst, n);
+}
+
+/* What is registered is in the frame of reference that it is registered to. */
+static const char *many_text(void *ctx, uint32_t i, const char *path)
+{
+    const struct many *many = ctx;
+    uint32_t of;
+    const struct part *part = part_of(many, i, &of);
+    if (i < many->table.n_slices && part->place.reference[0] != '\0' &&
+        strcmp(path, "FrameOfReferenceUID") == 0)
+        return part->place.reference;
+    return part->source->text(part->source->ctx, of, path);
+}
+
+static hilum_rc many_bytes(void *ctx, uint32_t i, const char *path, const void **bytes, uint64_t *n)
+{
+    uint32_t of;
+    const struct part *part = part_of(ctx, i, &of);
+    return part->source->bytes(part->source->ctx, of, path, bytes, n);
+}
+
+static uint64_t many_items(void *ctx, uint32_t i, const char *path)
+{
+    uint32_t of;
+    const struct part *part = part_of(ctx, i, &of);
+    return part->source->items(part->source->ctx, of, path);
+}
+
+/* read_reduced would tell sizes of one source for another: without it the renderer reads whole slices. */
+static hilum_rc many_join(const struct web *web, struct many *many)
+{
+    uint64_t slices = 0;
+    for (unsigned k = 0; k < many->n; k++)
+        slices += many->parts[k].source->n_slices;
+    if (slices > UINT32_MAX - 2)
+        return web->host->fail(web->self, HILUM_EUNSUP, "too many frames");
+    many->table = *many->parts[0].source;
+    many->table.n_slices = (uint32_t)slices;
+    many->table.describe = many_describe;
+    many->table.read = many_read;
+    many->table.text = many_text;
+    many->table.bytes = many_bytes;
+    many->table.items = many_items;
+    many->table.read_reduced = NULL;
+    many->table.ctx = many;
+    return HILUM_OK;
+}
+
+/* ---- drawn ---- */
+
+/* Adds the input's image, unless that is the one that is shown: then where that lies. */
+static hilum_rc add_input(const struct web_call *call, hilum_object *state,
+                          const struct input *input, const struct hilum_slice *shown,
+                          struct many *many)
+{
+    const struct hilum_object_api *objects = call->web->host->objects;
+    if (has_image(call, state, input, many->parts[0].object))
+        return HILUM_OK;
+    struct part *part = &many->parts[many->n];
+    *part = (struct part){.object = NULL};
+    hilum_rc rc = open_registration(call, state, input, &part->registration);
+    if (rc == HILUM_OK)
+        rc = find_nearest(call, state, input, shown, part);
+    if (rc == HILUM_OK && part->object != NULL)
+        rc = objects->source(part->object, NULL, &part->source);
+    objects->close(part->registration);
+    if (rc == HILUM_OK && part->object != NULL)
+        many->n++;
+    else
+        objects->close(part->object);
+    return rc;
+}
+
+/* Where the image itself lies: as the first of the inputs that it is of says. */
+static hilum_rc place_shown(const struct web_call *call, hilum_object *state,
+                            const struct input *inputs, unsigned n, struct part *part)
+{
+    hilum_object *registration = NULL;
+    unsigned k = 0;
+    while (k < n && !has_image(call, state, &inputs[k], part->object))
+        k++;
+    hilum_rc rc = k < n ? open_registration(call, state, &inputs[k], &registration) : HILUM_OK;
+    if (rc == HILUM_OK)
+        rc = web_registration_read(call, registration, part->object, &part->place);
+    call->web->host->objects->close(registration);
+    return rc;
+}
+
+static hilum_rc draw_many(const struct web_call *call, struct many *many,
+                          const struct web_view *view, uint64_t frame, struct web_picture *out)
+{
+    const struct hilum_source *first = many->parts[0].source;
+    if (frame > first->n_slices)
+        return call->web->host->fail(call->web->self, HILUM_ENOTFOUND,
+                                     "the instance has fewer frames");
+    hilum_rc rc = many_join(call->web, many);
+    if (rc != HILUM_OK)
+        return rc;
+    return web_picture_draw_source(call->web, &many->table, view,
+                                   frame > 0 ? frame : web_representative(first) + 1, out);
+}
+
+hilum_rc web_blend_draw(const struct web_call *call, hilum_object *image, hilum_object *state,
+                        const struct web_view *view, uint64_t frame, struct web_picture *out)
+{
+    const struct hilum_object_api *objects = call->web->host->objects;
+    struct input inputs[INPUTS_MAX];
+    struct hilum_slice shown;
+    struct many many = {.n = 1, .parts = {{.object = image}}};
+    unsigned n = read_inputs(call, state, inputs);
+    hilum_rc rc = place_shown(call, state, inputs, n, &many.parts[0]);
+    if (rc == HILUM_OK)
+        rc = objects->source(image, state, &many.parts[0].source);
+    if (rc == HILUM_OK)
+        read_plane(call, image, &many.parts[0].place, &shown);
+    for (unsigned k = 0; rc == HILUM_OK && k < n; k++)
+        rc = add_input(call, state, &inputs[k], &shown, &many);
+    if (rc == HILUM_OK)
+        rc = draw_many(call, &many, view, frame, out);
+    for (unsigned k = 1; k < many.n; k++)
+        objects->close(many.parts[k].object);
+    return rc;
+}
