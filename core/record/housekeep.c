@@ -3,6 +3,7 @@
  *
  * Runs on the housekeeper's thread; every page is a unit of its own in the lane behind ingest.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,27 @@ static hilum_rc erasures_read(struct hl_record *record, struct erasures *out)
     return rc;
 }
 
+/* `,"instance":N,"SOPInstanceUID":"..."` where nothing is left of it, so that what was made of it
+ * can go too. One that was compressed lives on in another object. Before its row is taken away. */
+static hilum_rc last_of_write(struct hl_session *session, const struct erasure *item,
+                              struct hl_buf *fields)
+{
+    struct hl_stmt *stmt = NULL;
+    hilum_rc rc = hl_session_ask(
+        session, &stmt,
+        "SELECT i.id, i.uid FROM location l JOIN instance i ON i.id = l.instance "
+        "WHERE l.store = ?1 AND l.object_key = ?2 AND l.state = 'erasing' AND NOT EXISTS "
+        "(SELECT 1 FROM location o WHERE o.instance = l.instance AND o.state = 'current')",
+        "tt", item->store, item->key);
+    if (rc == HILUM_OK && (rc = hl_stmt_step(stmt)) == 1) {
+        hl_buf_printf(fields,
+                      ",\"instance\":%" PRId64 ",\"SOPInstanceUID\":", hl_stmt_int(stmt, 0));
+        hl_buf_json_string(fields, hl_stmt_text(stmt, 1));
+    }
+    hl_stmt_done(stmt);
+    return rc < 0 ? rc : HILUM_OK;
+}
+
 /* Row, event and audit go together; the object is gone already. The instance's row stays
  * (state 2): what is gone can be explained. */
 static hilum_rc erased_write(struct hl_record *record, struct hl_session *session,
@@ -148,10 +170,12 @@ static hilum_rc erased_write(struct hl_record *record, struct hl_session *sessio
     hl_buf_json_string(&fields, item->store);
     hl_buf_text(&fields, ",\"key\":");
     hl_buf_json_string(&fields, item->key);
+    hilum_rc rc = last_of_write(session, item, &fields);
     hl_buf_byte(&fields, '}');
     const struct hl_entry entry = {
         .event = "object.erased", .study_uid = "", .fields = hl_buf_str(&fields)};
-    hilum_rc rc = hl_session_run(session, "DELETE FROM erasure WHERE id = ?1", "i", item->id);
+    if (rc == HILUM_OK)
+        rc = hl_session_run(session, "DELETE FROM erasure WHERE id = ?1", "i", item->id);
     if (rc == HILUM_OK)
         rc = hl_session_run(session,
                             "DELETE FROM location WHERE store = ?1 AND object_key = ?2 "

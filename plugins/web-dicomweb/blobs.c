@@ -92,6 +92,18 @@ static void drop(struct web_blobs *blobs, struct blob *blob)
     *blob = (struct blob){0};
 }
 
+/* Those of all its states: whatever it looked like, it is gone. */
+void web_blobs_forget(struct web_blobs *blobs, int64_t instance)
+{
+    if (blobs == NULL)
+        return;
+    pthread_mutex_lock(&blobs->lock);
+    for (unsigned i = 0; i < PROBES; i++)
+        if (slot(blobs, instance, i)->instance == instance)
+            drop(blobs, slot(blobs, instance, i));
+    pthread_mutex_unlock(&blobs->lock);
+}
+
 /* Holds the lock. The free one, or the one looked at longest ago. */
 static struct blob *room(struct web_blobs *blobs, int64_t instance)
 {

@@ -2,14 +2,13 @@
  * lost; any other size is drawn when it is asked for.
  *
  * A file below web-dicomweb/thumbnails of the data directory, in one of 256 folders, named by a
- * digest of object, frame and Hilum's version: there is no index of them, a file is there or is
- * not. Several threads may make the same one at once; each writes a file of its own name and
+ * digest of the object, by frame and Hilum's version: there is no index of them, a file is there or
+ * is not. Several threads may make the same one at once; each writes a file of its own name and
  * renames it, so that readers see a whole one.
  *
  * Thumbnails are pictures of patients like any other: requests for them are checked by list.c
  * before a file is looked for, and the folder is the server's alone (0700). They go with the
- * budget, not with the object: a picture of a deleted one may lie here until it is pushed out,
- * and nobody can ask for it, since its object is not found.
+ * object when that is erased (forget.c), and with the budget.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
@@ -29,6 +28,7 @@ enum {
     SIDE = 256, /* of a kept picture: it lies within */
     TRIES = 16, /* objects looked at for one that can be drawn */
     PATH_LENGTH = 1024,
+    STEM = 34,       /* two numbers of 64 bits in hexadecimal digits, a dash */
     PRUNE_EVERY = 64 /* pictures written */
 };
 #define JPEG "image/jpeg"
@@ -41,26 +41,54 @@ static bool folder_make(const struct web *web, char out[PATH_LENGTH])
            web_folder(web, "thumbnails", out, PATH_LENGTH - 100) == HILUM_OK;
 }
 
-/* False: thumbnails are not kept. The number is part of the name, since other content may
+/* What the names of all files of an object begin with, and the folder they are in, which is made.
+ * False: thumbnails are not kept. The number is part of the digest, since other content may
  * replace what is stored under a UID; after a rebuild, which numbers anew, they are made
- * again. 256 folders: a folder of a million names is slow to list. The version: a new renderer
- * may draw otherwise. */
-static bool path_make(const struct web *web, const char *sop_instance, int64_t instance,
-                      uint64_t frame, const char *kind, char out[PATH_LENGTH])
+ * again. 256 folders: a folder of a million names is slow to list. */
+static bool stem_make(const struct web *web, const char *sop_instance, int64_t instance,
+                      char folder[PATH_LENGTH], char stem[STEM])
 {
     struct web_tag tag = {0};
     web_tag_text(&tag, sop_instance);
-    web_tag_text(&tag, HILUM_VERSION);
     web_tag_add(&tag, (uint64_t)instance);
-    web_tag_add(&tag, frame);
-    if (!folder_make(web, out))
+    if (!folder_make(web, folder))
+        return false;
+    size_t n = strlen(folder);
+    snprintf(folder + n, PATH_LENGTH - n, "/%02x", (unsigned)(tag.a >> 56));
+    mkdir(folder, 0700);
+    snprintf(stem, STEM, "%016llx%016llx-", (unsigned long long)tag.a, (unsigned long long)tag.b);
+    return true;
+}
+
+/* The version: a new renderer may draw otherwise. */
+static bool path_make(const struct web *web, const char *sop_instance, int64_t instance,
+                      uint64_t frame, const char *kind, char out[PATH_LENGTH])
+{
+    char stem[STEM];
+    if (!stem_make(web, sop_instance, instance, out, stem))
         return false;
     size_t n = strlen(out);
-    snprintf(out + n, PATH_LENGTH - n, "/%02x", (unsigned)(tag.a >> 56));
-    mkdir(out, 0700);
-    snprintf(out + n, PATH_LENGTH - n, "/%02x/%016llx%016llx.%s", (unsigned)(tag.a >> 56),
-             (unsigned long long)tag.a, (unsigned long long)tag.b, kind);
+    snprintf(out + n, PATH_LENGTH - n, "/%s%llu-" HILUM_VERSION ".%s", stem,
+             (unsigned long long)frame, kind);
     return true;
+}
+
+/* Names are listed, since nothing says which frames were looked at: some thousand where the budget
+ * is full. */
+void web_thumbnails_forget(struct web *web, const char *sop_instance, int64_t instance)
+{
+    char folder[PATH_LENGTH], path[PATH_LENGTH + 300], stem[STEM];
+    if (!stem_make(web, sop_instance, instance, folder, stem))
+        return;
+    DIR *dir = opendir(folder);
+    for (struct dirent *e = dir != NULL ? readdir(dir) : NULL; e != NULL; e = readdir(dir)) {
+        if (strncmp(e->d_name, stem, strlen(stem)) != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        unlink(path);
+    }
+    if (dir != NULL)
+        closedir(dir);
 }
 
 /* Whole or not at all. No fsync: what is lost with the power is an empty or missing file, and

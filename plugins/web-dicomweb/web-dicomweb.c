@@ -222,6 +222,8 @@ static hilum_rc web_init(const struct hilum_host *host, hilum_self *self, const 
         rc = web_thumbnails_init(web);
     if (rc == HILUM_OK)
         rc = web_prepare_init(web);
+    if (rc == HILUM_OK)
+        rc = web_forget_init(web);
     if (rc != HILUM_OK)
         web_fini(web);
     else

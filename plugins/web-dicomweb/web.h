@@ -186,6 +186,8 @@ void web_blobs_free(struct web_blobs *blobs);
 /* Writes it. HILUM_ENOTFOUND: not here. */
 hilum_rc web_blobs_find(struct web_blobs *blobs, int64_t instance, int64_t as_of,
                         const struct hilum_sink *sink);
+/* Whatever is kept of it, in any state. */
+void web_blobs_forget(struct web_blobs *blobs, int64_t instance);
 void web_blobs_keep(struct web_blobs *blobs, int64_t instance, int64_t as_of, const char *text,
                     size_t n);
 
@@ -435,6 +437,10 @@ hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, 
 
 /* Declares the job that makes them and the hook that plans it. */
 hilum_rc web_thumbnails_init(struct web *web);
+/* Takes away the files of an object, of all its frames. */
+void web_thumbnails_forget(struct web *web, const char *sop_instance, int64_t instance);
+/* forget.c: has the two asked when an object is erased. */
+hilum_rc web_forget_init(struct web *web);
 
 /* ---- what requests understand (params.c) ---- */
 extern const struct hilum_route_param web_accept_params[], web_search_params[], web_known_params[],

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-start_web "" 'storage = { study_idle = "1s"; };'
+start_web "" 'storage = { study_idle = "1s"; duplicates = "replace"; erase_grace = 0; };'
 send_demo
 kept() { find "$work/server/data/web-dicomweb/thumbnails" -name '*.jpg' 2>/dev/null | wc -l; }
 series() { status "$url/dicom-web/series?limit=1000" >/dev/null; grep -o '"0020000E"' "$work/body" | wc -l; }
@@ -36,6 +36,19 @@ send_rle
 map_is_there() { [ "$(maps)" -ge 1 ]; }
 check "a map is made by itself" await 20 map_is_there
 equal "and used" 200 "$(status -H 'Accept: application/octet-stream' "$url/dicom-web/studies/2.25.7003/series/2.25.7002/instances/2.25.7001/frames/3")"
+# What was made of an object goes with it: of frames that were looked at, too.
+at=$url/dicom-web/studies/2.25.7003/series/2.25.7002/instances/2.25.7001
+equal "a picture of it" 200 "$(status "$at/thumbnail")"
+equal "and of a frame" 200 "$(status "$at/frames/3/thumbnail")"
+settled 1
+before=$(find "$work/server/data/derived/frames" -name '*.map'; find "$work/server/data/web-dicomweb/thumbnails" -name '*-3-*.jpg')
+equal "are two files and more" true "$([ "$(wc -l <<<"$before")" -ge 2 ] && echo true)"
+dcmodify -nb -i '(0010,4000)=replaced' "$work/rle.dcm"
+storescu -q -xr -aec HILUM 127.0.0.1 "$port" "$work/rle.dcm"
+are_gone() { local f; while read -r f; do [ ! -e "$f" ] || return 1; done <<<"$before"; }
+check "they go when it is replaced and erased" await 20 are_gone
+equal "the other content has its own" 200 "$(status "$at/frames/3/thumbnail")"
+check "which stays" sh -c "[ -n \"\$(find '$work/server/data/web-dicomweb/thumbnails' -name '*-3-*.jpg')\" ]"
 # Metadata are read when a study is complete: nobody who asks waits for its objects, whatever name he knows us by.
 status "$url/dicom-web/instances?PatientID=DEMO-0001&limit=1&offset=30" >/dev/null
 study=$(grep -o '"0020000D":{"vr":"UI","Value":\["[0-9.]*' "$work/body" | head -1 | sed 's/.*"//')
