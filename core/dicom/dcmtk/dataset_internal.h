@@ -7,6 +7,7 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dctk.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ extern "C" {
 struct hl_dataset {
     std::unique_ptr<DcmDataset> set;
     mutable std::vector<DcmElement *> index; // elements in order; empty: not made yet
+    // Items of long sequences in order, as they are asked for; forgotten with every change.
+    mutable std::map<const DcmSequenceOfItems *, std::vector<DcmItem *>> items;
 };
 
 namespace hilum

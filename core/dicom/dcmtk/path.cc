@@ -78,15 +78,42 @@ DcmSequenceOfItems *sequence(DcmItem &item, uint32_t tag)
     return static_cast<DcmSequenceOfItems *>(element);
 }
 
-// The item the last step of the path is in; false when it is not there.
-bool find_place(DcmDataset &set, const Path &path, Place &out)
+// Below this DCMTK's list is walked: it is short, and nothing has to be kept.
+enum { SHORT = 64 };
+
+// DCMTK walks its list from the start for each: whoever asks for all items of a sequence of 200,000, as of a presentation
+// state that names as many images, would wait for hours.
+DcmItem *item_at(const hl_dataset &dataset, DcmSequenceOfItems &sequence, unsigned long i)
 {
-    out = Place{&set, hilum::charset_of(set, "")};
+    if (sequence.card() < SHORT)
+        return sequence.getItem(i);
+    std::vector<DcmItem *> &items = dataset.items[&sequence];
+    if (items.empty()) {
+        items.reserve(sequence.card());
+        for (DcmObject *o = nullptr; (o = sequence.nextInContainer(o)) != nullptr;)
+            items.push_back(static_cast<DcmItem *>(o));
+    }
+    return i < items.size() ? items[i] : nullptr;
+}
+
+// Before a change: what is remembered may be freed by it.
+void forget(hl_dataset &dataset)
+{
+    dataset.index.clear();
+    dataset.items.clear();
+}
+
+// The item the last step of the path is in; false when it is not there.
+bool find_place(const hl_dataset &dataset, const Path &path, Place &out)
+{
+    out = Place{dataset.set.get(), hilum::charset_of(*dataset.set, "")};
     for (size_t i = 0; i + 1 < path.size(); i++) {
         DcmSequenceOfItems *inner = sequence(*out.item, path[i].tag);
         if (!inner || path[i].index >= inner->card())
             return false;
-        out.item = inner->getItem(path[i].index);
+        out.item = item_at(dataset, *inner, path[i].index);
+        if (!out.item)
+            return false;
         out.charset = hilum::charset_of(*out.item, out.charset);
     }
     return true;
@@ -107,7 +134,7 @@ hilum_rc find_element(const hl_dataset *dataset, const std::string &path, Place 
     const hilum_rc rc = parse_path(path, steps);
     if (rc != HILUM_OK)
         return rc;
-    const bool is_there = find_place(*dataset->set, steps, place);
+    const bool is_there = find_place(*dataset, steps, place);
     *out = is_there ? element_at(place, steps.back().tag) : nullptr;
     return *out ? HILUM_OK : hl_fail(HILUM_ENOTFOUND, "%s is absent", path.c_str());
 }
@@ -150,9 +177,12 @@ hilum_rc enter(Place &place, const Step &step, const std::string &path)
     }
     if (step.index > inner->card())
         return hl_fail(HILUM_EINVAL, "%s: there are %lu items only", path.c_str(), inner->card());
-    if (step.index == inner->card())
-        inner->append(new DcmItem());
-    place.item = inner->getItem(step.index);
+    if (step.index == inner->card()) {
+        place.item = new DcmItem();
+        inner->append(place.item);
+    } else {
+        place.item = inner->getItem(step.index);
+    }
     place.charset = hilum::charset_of(*place.item, place.charset);
     return HILUM_OK;
 }
@@ -204,7 +234,7 @@ hilum_rc remove_at(hl_dataset *dataset, const std::string &path)
     Place place{};
     bool is_gone = false;
     const Step &last = steps.back();
-    if (find_place(*dataset->set, steps, place)) {
+    if (find_place(*dataset, steps, place)) {
         DcmSequenceOfItems *items = last.has_index ? sequence(*place.item, last.tag) : nullptr;
         if (items && last.index < items->card()) {
             delete items->remove(last.index);
@@ -342,19 +372,19 @@ size_t hl_dataset_items(const struct hl_dataset *dataset, const char *path)
 
 hilum_rc hl_dataset_put(struct hl_dataset *dataset, const char *path, const char *utf8)
 {
-    dataset->index.clear();
+    forget(*dataset);
     return guarded([&] { return put(dataset, path, utf8); });
 }
 
 hilum_rc hl_dataset_remove(struct hl_dataset *dataset, const char *path)
 {
-    dataset->index.clear();
+    forget(*dataset);
     return guarded([&] { return remove_at(dataset, path); });
 }
 
 hilum_rc hl_dataset_set_charset(struct hl_dataset *dataset, const char *charset)
 {
-    dataset->index.clear();
+    forget(*dataset);
     return guarded([&]() -> hilum_rc {
         const hilum_rc rc = convert(dataset, charset);
         if (rc <= HILUM_OK)

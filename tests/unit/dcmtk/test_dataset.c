@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <time.h>
 #include <jansson.h>
 #include <cmocka.h>
 
@@ -246,12 +248,61 @@ static void shared_files__open_and_are_valid_json(void **state)
     assert_int_equal(bad, 0);
 }
 
+/* A sequence of n items of one UID each, as the references of a presentation state are. */
+static void build_references(unsigned n)
+{
+    put_head(&bytes, 0x00081140, "SQ", n * 20, false);
+    for (unsigned i = 0; i < n; i++) {
+        put_tag(&bytes, 0xFFFEE000, false);
+        put32(&bytes, 12, false);
+        char uid[5];
+        snprintf(uid, sizeof uid, "1.%u", 10 + i % 90);
+        put_text(&bytes, 0x00081155, "UI", uid);
+    }
+}
+
+static double cpu_seconds(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+/* Twice as many take twice as long, not four times; walked from the start each time, they took minutes. */
+static void items__of_a_long_sequence_are_not_walked_for_each(void **state)
+{
+    (void)state;
+    enum { N = 100000 };
+    struct hl_dataset *parsed = NULL;
+    char path[100];
+    build_references(N);
+    assert_int_equal(
+        hl_dataset_parse(bytes.data, bytes.len, HL_UID_EXPLICIT_LITTLE_ENDIAN, &parsed), HILUM_OK);
+    assert_int_equal(hl_dataset_items(parsed, "ReferencedImageSequence"), N);
+    double began = cpu_seconds();
+    for (unsigned i = 0; i < N; i++) {
+        char uid[5];
+        snprintf(uid, sizeof uid, "1.%u", 10 + i % 90);
+        snprintf(path, sizeof path, "ReferencedImageSequence[%u].ReferencedSOPInstanceUID", i);
+        assert_string_equal(get(parsed, path), uid);
+        if (i % 1000 == 0 && cpu_seconds() - began > 20)
+            fail_msg("%u of %u items took 20 s", i, N);
+    }
+    assert_string_equal(get(parsed, "ReferencedImageSequence[100000].ReferencedSOPInstanceUID"),
+                        "");
+    /* What was remembered of it is forgotten with a change. */
+    assert_int_equal(hl_dataset_remove(parsed, "ReferencedImageSequence[0]"), HILUM_OK);
+    assert_string_equal(get(parsed, "ReferencedImageSequence[0].ReferencedSOPInstanceUID"), "1.11");
+    assert_int_equal(hl_dataset_remove(parsed, "ReferencedImageSequence"), HILUM_OK);
+    assert_string_equal(get(parsed, "ReferencedImageSequence[0].ReferencedSOPInstanceUID"), "");
+    hl_dataset_free(parsed);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(values__come_back_by_path),
+        TEST(items__of_a_long_sequence_are_not_walked_for_each),
         TEST(wrong_paths_and_values__are_refused),
         TEST(removal__is_of_elements_and_items),
         TEST(written_bytes__parse_to_the_same_in_every_native_syntax),
