@@ -44,7 +44,7 @@ static void close_end(int *fd)
 
 /* ---- in the child: nothing but what may be called between fork and exec of a program with threads ---- */
 
-static void limit(int resource, uint64_t value)
+static void limit(__rlimit_resource_t resource, uint64_t value)
 {
     const struct rlimit both = {value, value};
     (void)setrlimit(resource, &both);

@@ -169,7 +169,7 @@ static void send_definition(struct worker_counts *counts, uint32_t number, struc
 static void send_change(struct worker_counts *counts, const struct change *change)
 {
     struct hl_wire *wire = &counts->wire;
-    hl_wire_begin(wire, HL_WIRE_METRIC, change->number, change->what);
+    hl_wire_begin(wire, HL_WIRE_METRIC, change->number, (int32_t)change->what);
     hl_wire_put_bytes(wire, &change->value, sizeof change->value);
     for (uint32_t i = 0; i < HL_METRIC_LABELS; i++)
         hl_wire_put_text(wire, change->labels[i]);

@@ -652,7 +652,8 @@ static size_t keep_escapes(void *arg, struct MHD_Connection *connection, char *t
 }
 
 /* For who debugs: what clients do wrong is no news to an administrator. */
-static void library_log(void *arg, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void library_log(void *arg, const char *format,
+                                                              va_list arguments)
 {
     struct http_server *server = arg;
     char line[256];
