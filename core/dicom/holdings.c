@@ -91,7 +91,7 @@ uint64_t hl_holdings_leaving(struct hl_holdings *holdings, const char *sop_class
         const struct holding *holding = &holdings->items[i];
         if (!strcmp(holding->sop_class, sop_class) &&
             (!strcmp(holding->syntax, syntax) || hl_recode_can(holding->syntax, syntax) ||
-             hl_unpack_can(holding->syntax, syntax)))
+             hl_unpack_can(holding->syntax, syntax) || hl_repack_can(holding->syntax, syntax)))
             n += holding->n;
     }
     pthread_mutex_unlock(&holdings->lock);

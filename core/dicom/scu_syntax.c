@@ -24,11 +24,12 @@ static void add(struct hl_candidates *out, const char *syntax)
         out->syntaxes[out->n++] = syntax;
 }
 
-/* As stored, by conversion between uncompressed syntaxes, by decoding or by encoding. */
+/* As stored, by conversion between uncompressed syntaxes, by decoding, by encoding, or with its very code streams. */
 static bool can_leave(const struct hl_peer *peer, const char *stored, const char *syntax)
 {
     return !strcmp(stored, syntax) || hl_recode_can(stored, syntax) ||
-           hl_unpack_can(stored, syntax) || hl_pack_can(stored, syntax, peer && peer->may_lose);
+           hl_unpack_can(stored, syntax) || hl_repack_can(stored, syntax) ||
+           hl_pack_can(stored, syntax, peer && peer->may_lose);
 }
 
 /* only_listed_syntaxes is a site's word about a receiver that accepts what it cannot read. */
@@ -58,6 +59,8 @@ void hl_candidates(const struct hl_peer *peer, const char *wish, const char *sto
     if (peer && peer->only_listed_syntaxes)
         return;
     add(out, stored);
+    if (hl_repack_can(stored, HL_UID_JPEG_BASELINE)) /* the very JPEG, before its pixels */
+        add(out, HL_UID_JPEG_BASELINE);
     out->n_alone = out->n;
     for (size_t i = 0; i < N_PLAIN; i++)
         if (can_leave(peer, stored, plain[i]))

@@ -34,10 +34,12 @@
 #define HL_UID_EXPLICIT_BIG_ENDIAN    "1.2.840.10008.1.2.2"
 #define HL_UID_RLE_LOSSLESS           "1.2.840.10008.1.2.5"
 #define HL_UID_JPEG_BASELINE          "1.2.840.10008.1.2.4.50"
+#define HL_UID_JPEG_EXTENDED          "1.2.840.10008.1.2.4.51"
 #define HL_UID_JPEG_LOSSLESS_SV1      "1.2.840.10008.1.2.4.70"
 #define HL_UID_JPEG_LS_LOSSLESS       "1.2.840.10008.1.2.4.80"
 #define HL_UID_JPEG_2000_LOSSLESS     "1.2.840.10008.1.2.4.90"
 #define HL_UID_JPEG_XL                "1.2.840.10008.1.2.4.11" /* beginning of all of JPEG XL */
+#define HL_UID_JPEG_XL_OF_JPEG        "1.2.840.10008.1.2.4.111"
 #define HL_UID_HTJ2K_LOSSLESS         "1.2.840.10008.1.2.4.201"
 
 enum hl_syntax_flag {
@@ -71,7 +73,7 @@ const struct hl_syntax *hl_uid_syntax(const char *uid);
 /* The UID of a transfer syntax given by UID or keyword; what is neither comes back as it is. */
 const char *hl_uid_syntax_of(const char *uid_or_keyword);
 /* The same for rules, which may say "jpegls", "htj2k", "j2k", "jpegxl", "rle", "jpeg-lossless", "explicit" and, with loss,
- * "jpeg", "jpegls-near", "j2k-lossy", "htj2k-lossy", "jpegxl-lossy". NULL: no syntax known here. */
+ * "jpeg", "jpegls-near", "j2k-lossy", "htj2k-lossy", "jpegxl-lossy"; "jpegxl-jpeg" is JPEG in JPEG XL. NULL: no syntax known here. */
 const struct hl_syntax *hl_uid_syntax_named(const char *name);
 /* All of them, in the order of the standard. Returns how many. */
 size_t hl_uid_syntaxes(const struct hl_syntax **out);

@@ -110,6 +110,10 @@ static hilum_rc check_codec(struct hilum_self *plugin, const struct hilum_cap *c
         if (s->flags & HILUM_CODEC_ENCODES && !codec->encode)
             return hl_fail(HILUM_EINVAL, "codec \"%s\": says that it encodes %s; encode is missing",
                            cap->name, s->uid);
+        else if (s->flags & HILUM_CODEC_REPACKS &&
+                 (!HILUM_HAS(struct hilum_codec, cap->size, repack) || !codec->repack))
+            return hl_fail(HILUM_EINVAL, "codec \"%s\": says that it repacks %s; repack is missing",
+                           cap->name, s->uid);
     return HILUM_OK;
 }
 

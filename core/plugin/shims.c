@@ -58,6 +58,18 @@ static hilum_rc codec_encode(void *self, const struct hilum_frame *frame, const 
     return hl_gate_leave(&p, TABLE(hilum_codec)->encode(SELF, frame, src, n, wanted, out, done));
 }
 
+/* A newer version behind the gate may have a shorter table than the one asked at init. */
+static hilum_rc codec_repack(void *self, const struct hilum_coded *coded, const char *to,
+                             struct hilum_sink *out, struct hilum_encoded *done)
+{
+    struct hl_passage p;
+    if (!hl_gate_enter(self, &p))
+        return p.rc;
+    if (!HILUM_HAS(struct hilum_codec, p.target->cap->size, repack) || !TABLE(hilum_codec)->repack)
+        return hl_gate_leave(&p, hl_fail(HILUM_EUNSUP, "this codec repacks nothing"));
+    return hl_gate_leave(&p, TABLE(hilum_codec)->repack(SELF, coded, to, out, done));
+}
+
 /* Fills a copy of the plugin's table: optional members stay NULL where it has none. */
 static void shim_codec(void *table)
 {
@@ -65,6 +77,7 @@ static void shim_codec(void *table)
     codec->info = codec_info;
     codec->decode = codec_decode;
     codec->encode = codec->encode ? codec_encode : NULL;
+    codec->repack = codec->repack ? codec_repack : NULL;
 }
 
 /* ---- operator ---- */

@@ -508,10 +508,11 @@ static int verb_compress(lua_State *lua)
     const struct hl_syntax *syntax = hl_uid_syntax_named(name);
     bool is_object = strncmp(run->rule->event, "instance.", 9) == 0;
     if (!syntax || !(syntax->flags & HL_SYNTAX_ENCAPSULATED) ||
-        syntax->flags & (HL_SYNTAX_LOSSY | HL_SYNTAX_VIDEO | HL_SYNTAX_RETIRED)) {
+        (syntax->flags & (HL_SYNTAX_LOSSY | HL_SYNTAX_VIDEO | HL_SYNTAX_RETIRED) &&
+         strcmp(syntax->uid, HL_UID_JPEG_XL_OF_JPEG) != 0)) { /* loses nothing more */
         return luaL_error(lua,
                           "compress to \"%s\": expected what loses nothing: \"htj2k\", \"jpegls\", "
-                          "\"j2k\", \"jpegxl\", \"jpeg-lossless\", \"rle\"",
+                          "\"j2k\", \"jpegxl\", \"jpegxl-jpeg\", \"jpeg-lossless\", \"rle\"",
                           name);
     }
     bool is_ingest = compress_is_ingest(lua, run);

@@ -32,9 +32,19 @@ bool hl_pack_can(const char *from, const char *to, bool may_lose)
     const struct hl_syntax *target = hl_uid_syntax(to);
     const unsigned no = HL_SYNTAX_VIDEO | HL_SYNTAX_REFERENCED | HL_SYNTAX_PRIVATE |
                         HL_SYNTAX_RETIRED | (may_lose ? 0 : HL_SYNTAX_LOSSY);
-    if (!target || !(target->flags & HL_SYNTAX_ENCAPSULATED) || target->flags & no)
+    if (!target || !(target->flags & HL_SYNTAX_ENCAPSULATED) || target->flags & no ||
+        strcmp(to, HL_UID_JPEG_XL_OF_JPEG) == 0) /* holds JPEG streams, not pixels */
         return false;
     return hl_recode_can(from, from) || hl_unpack_can(from, HL_UID_EXPLICIT_LITTLE_ENDIAN);
+}
+
+/* The processes that libjxl keeps: 8 bits, Huffman coded. */
+bool hl_repack_can(const char *from, const char *to)
+{
+    bool is_in = strcmp(to, HL_UID_JPEG_XL_OF_JPEG) == 0;
+    const char *jpeg = is_in ? from : to;
+    return (is_in || strcmp(from, HL_UID_JPEG_XL_OF_JPEG) == 0) &&
+           (strcmp(jpeg, HL_UID_JPEG_BASELINE) == 0 || strcmp(jpeg, HL_UID_JPEG_EXTENDED) == 0);
 }
 
 /* EUNSUP means "not this stream", so the next one is asked; any other failure is the stream's
@@ -54,7 +64,9 @@ hilum_rc hl_codecs_ask(const struct hl_codecs *codecs, const char *transfer_synt
         if (!codec)
             return rank ? rc
                         : hl_fail(HILUM_EUNSUP, "no codec %s %s",
-                                  flags & HILUM_CODEC_ENCODES ? "encodes" : "decodes",
+                                  flags & HILUM_CODEC_REPACKS   ? "repacks"
+                                  : flags & HILUM_CODEC_ENCODES ? "encodes"
+                                                                : "decodes",
                                   hl_uid_name(transfer_syntax));
         codecs->enter(codecs->arg, &codec->cap);
         rc = ask(arg, codec, instance);

@@ -22,6 +22,9 @@ struct hl_codecs {
 bool hl_unpack_can(const char *from, const char *to);
 /* May objects of this syntax be encoded to that one, if there is a codec? What would lose is asked for with may_lose. */
 bool hl_pack_can(const char *from, const char *to, bool may_lose);
+/* May objects of this syntax leave in that one with their very code streams, byte for byte, if there is a codec (JPEG in JPEG XL
+ * and out of it)? */
+bool hl_repack_can(const char *from, const char *to);
 
 /* Bytes of one frame, coded or not. 2 GiB: libraries of codecs count bytes in 32 bits, some
  * with a sign. */

@@ -67,18 +67,28 @@ hilum_rc hl_compress_flush(struct hl_store *store)
 
 /* ---- encode ---- */
 
+/* JPEG streams go into JPEG XL, and not out of it: that would make them larger. What they have lost stays lost, and nothing
+ * is added to it. */
+static bool is_repack(const struct hl_stored *stored, const struct hl_compress *wish)
+{
+    return strcmp(wish->pack.transfer_syntax, HL_UID_JPEG_XL_OF_JPEG) == 0 &&
+           hl_repack_can(stored->transfer_syntax, wish->pack.transfer_syntax);
+}
+
 /* What was lost once is in the pixels; encoding it without loss makes it larger. Deflated ones
  * are small already and their header would have to be inflated for every look. */
 static hilum_rc check_wish(const struct hl_stored *stored, const struct hl_compress *wish)
 {
     const struct hl_syntax *target = hl_uid_syntax(wish->pack.transfer_syntax);
     const struct hl_syntax *source = hl_uid_syntax(stored->transfer_syntax);
-    if (target == NULL || target->flags & HL_SYNTAX_LOSSY || wish->pack.may_lose)
+    bool is_repacked = is_repack(stored, wish);
+    if (target == NULL || (target->flags & HL_SYNTAX_LOSSY && !is_repacked) || wish->pack.may_lose)
         return hl_fail(HILUM_EUNSUP, "%s loses, and never replaces an original",
                        hl_uid_name(wish->pack.transfer_syntax));
     if (source == NULL ||
-        source->flags & (HL_SYNTAX_LOSSY | HL_SYNTAX_VIDEO | HL_SYNTAX_DEFLATED) ||
-        !hl_pack_can(stored->transfer_syntax, wish->pack.transfer_syntax, false))
+        (!is_repacked &&
+         (source->flags & (HL_SYNTAX_LOSSY | HL_SYNTAX_VIDEO | HL_SYNTAX_DEFLATED) ||
+          !hl_pack_can(stored->transfer_syntax, wish->pack.transfer_syntax, false))))
         return hl_fail(HILUM_EUNSUP, "%s is left as it is", hl_uid_name(stored->transfer_syntax));
     if (stored->location.length < wish->min_bytes)
         return hl_fail(HILUM_EUNSUP, "%llu bytes: smaller than the rule wants",
@@ -179,7 +189,9 @@ static hilum_rc prove(struct hl_store *store, const struct hl_stored *before,
     if (rc == HILUM_OK)
         rc = hl_outgoing_of(store, &after, &none, &b);
     if (rc == HILUM_OK)
-        rc = hl_verify_same(a, b, true);
+        rc = hl_repack_can(before->transfer_syntax, after.transfer_syntax)
+                 ? hl_verify_repacked(a, b)
+                 : hl_verify_same(a, b, true);
     hl_outgoing_close(a);
     hl_outgoing_close(b);
     return rc;

@@ -565,6 +565,8 @@ hilum_rc hl_outgoing_to_native(struct hl_outgoing *outgoing, bool is_raw)
 hilum_rc hl_outgoing_recode(struct hl_outgoing *outgoing, const char *transfer_syntax)
 {
     const char *stored = outgoing->stored.transfer_syntax;
+    if (hl_repack_can(stored, transfer_syntax))
+        return hl_outgoing_repack(outgoing, transfer_syntax);
     if (hl_pack_can(stored, transfer_syntax, false)) {
         struct hl_pack_wish wish = {0};
         snprintf(wish.transfer_syntax, sizeof wish.transfer_syntax, "%s", transfer_syntax);

@@ -65,6 +65,13 @@ hilum_rc hl_outgoing_scan(struct hl_outgoing *outgoing, struct hl_scan *scan);
  * leaves as it would have before. HILUM_EUNSUP, HILUM_ECORRUPT, HILUM_ENOTFOUND, HILUM_ENOMEM as of hl_unpack_new. */
 hilum_rc hl_outgoing_unpack(struct hl_outgoing *outgoing, bool is_whole);
 
+/* outgoing_repack.c: leaves in that syntax with its very code streams (hl_repack_can). HILUM_EUNSUP: one of them cannot be told
+ * in it; after a failure it leaves as it would have before. */
+hilum_rc hl_outgoing_repack(struct hl_outgoing *outgoing, const char *transfer_syntax);
+/* Do the code streams of `b` come back as those of `a`, byte for byte, and are all elements but offset tables the same? Of stored
+ * objects without corrections. HILUM_ECONFLICT: no. */
+hilum_rc hl_verify_repacked(struct hl_outgoing *a, struct hl_outgoing *b);
+
 /* outgoing.c: the data set as explicit little endian from its start, and back to how it leaves by itself. is_raw: one that
  * is so already stays as it lies. */
 hilum_rc hl_outgoing_to_native(struct hl_outgoing *outgoing, bool is_raw);

@@ -30,6 +30,8 @@ hilum_rc hl_outgoing_encode(struct hl_outgoing *outgoing, const struct hl_pack_w
 {
     const char *stored = outgoing->stored.transfer_syntax;
     struct hl_pack *pack = NULL;
+    if (hl_repack_can(stored, wish->transfer_syntax))
+        return hl_outgoing_repack(outgoing, wish->transfer_syntax);
     hilum_rc rc =
         hl_pack_can(stored, wish->transfer_syntax, wish->may_lose)
             ? hl_outgoing_to_native(outgoing, wish->keeps_elements)

@@ -181,6 +181,8 @@ static hilum_rc open_pixels(struct hl_pack *pack, const struct hl_element *pixel
 
 static hilum_rc take_pixels(struct hl_pack *pack, const uint8_t *p, size_t n)
 {
+    if (pack->is_coded)
+        return HILUM_OK; /* come by hl_pack_add_coded */
     return pack->bits % 8 ? take_bits(pack, p, n) : take_bytes(pack, p, n);
 }
 
@@ -209,6 +211,70 @@ hilum_rc hl_pack_feed(struct hl_pack *pack, const void *bytes, size_t n)
         n -= used;
     }
     return rc;
+}
+
+/* ---- code streams that become others ---- */
+
+hilum_rc hl_pack_open_coded(struct hl_pack *pack, const struct hl_scan *scan)
+{
+    const struct hl_element *pixels = hl_scan_find(scan, HL_TAG_PIXEL_DATA);
+    if (!pixels || !pixels->is_undefined)
+        return hl_fail(HILUM_EUNSUP, "pixel data is not in fragments");
+    pack->has_pixels = pack->is_coded = true;
+    pack->value_at = pixels->offset + pixels->header_length;
+    pack->value_length = pixels->length;
+    pack->n_frames = hl_pixels_frames(scan);
+    hl_pixels_declared(scan, &pack->frame);
+    pack->encoded = (struct hilum_encoded){.size = sizeof pack->encoded,
+                                           .photometric = pack->frame.photometric,
+                                           .is_planar = pack->frame.is_planar};
+    return HILUM_OK;
+}
+
+struct repacking {
+    struct hl_pack *pack;
+    const struct hilum_coded *coded;
+};
+
+static hilum_rc ask_repack(void *arg, const struct hilum_codec *codec, void *instance)
+{
+    const struct repacking *call = arg;
+    struct hl_pack *pack = call->pack;
+    struct hilum_sink sink = {.size = sizeof sink, .write = hl_buf_sink, .ctx = &pack->stream};
+    struct hilum_encoded done = {.size = sizeof done};
+    if (!HILUM_HAS(struct hilum_codec, codec->cap.size, repack) || !codec->repack)
+        return hl_fail(HILUM_EUNSUP, "%s repacks nothing", codec->cap.name);
+    hl_buf_clear(&pack->stream);
+    hilum_rc rc = codec->repack(instance, call->coded, pack->wish.transfer_syntax, &sink, &done);
+    if (rc == HILUM_OK && (!pack->stream.len || pack->stream.len > UINT32_MAX - ITEM_HEAD))
+        rc = hl_fail(HILUM_EUNSUP, "a code stream of %zu bytes", pack->stream.len);
+    return rc;
+}
+
+/* Whoever knows the syntax that holds the other one is asked, whichever way it goes. */
+hilum_rc hl_pack_add_coded(struct hl_pack *pack, const char *transfer_syntax, const void *bytes,
+                           uint64_t n)
+{
+    const struct hilum_fragment fragment = {bytes, n};
+    const struct hilum_coded coded = {.size = sizeof coded,
+                                      .n_fragments = 1,
+                                      .fragments = &fragment,
+                                      .transfer_syntax = transfer_syntax,
+                                      .declared = &pack->frame};
+    struct repacking call = {pack, &coded};
+    hilum_rc rc =
+        hl_codecs_ask(pack->codecs, HL_UID_JPEG_XL_OF_JPEG, HILUM_CODEC_REPACKS, ask_repack, &call);
+    if (rc != HILUM_OK)
+        return hl_fail_in(rc, "frame %zu", pack->n_items + 1);
+    pack->native_bytes += n;
+    pack->coded_bytes += pack->stream.len;
+    return add_item(pack);
+}
+
+const void *hl_pack_last(const struct hl_pack *pack, uint64_t *n)
+{
+    *n = pack->stream.len;
+    return pack->stream.data;
 }
 
 /* ---- the result ---- */

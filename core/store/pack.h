@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "core/store/codecs.h"
+#include "core/store/scan.h"
 #include "core/store/spool.h"
 
 /* What is wanted. Zero is lossless by the codec's own choice. */
@@ -36,6 +37,15 @@ void hl_pack_free(struct hl_pack *pack); /* NULL is fine */
  * hl_pack_free may be called. */
 hilum_rc hl_pack_feed(struct hl_pack *pack, const void *bytes, size_t n);
 hilum_rc hl_pack_end(struct hl_pack *pack);
+
+/* Instead of feeding native pixels: the data set is that of `scan`, which has ended, and its code streams are packed into the
+ * wished syntax as they are (hl_repack_can). Then all of the data set is fed, whose pixels are passed over, and each frame's
+ * stream is added in order, in one piece. */
+hilum_rc hl_pack_open_coded(struct hl_pack *pack, const struct hl_scan *scan);
+hilum_rc hl_pack_add_coded(struct hl_pack *pack, const char *transfer_syntax, const void *bytes,
+                           uint64_t n);
+/* What the last of them became, padded to an even length; borrowed until the next call. */
+const void *hl_pack_last(const struct hl_pack *pack, uint64_t *n);
 
 /* After the end: pieces of the encoded data set, borrowed until the next call; *n 0 when there are no more. */
 hilum_rc hl_pack_next(struct hl_pack *pack, const uint8_t **bytes, size_t *n);

@@ -323,7 +323,7 @@ hilum_rc hl_pack_describe(struct hl_pack *pack)
         rc = describe_derived(pack, ratio);
     if (rc == HILUM_OK && photometric && pack->encoded.photometric != pack->frame.photometric)
         rc = edit_text(pack, HL_TAG_PHOTOMETRIC, "CS", photometric);
-    if (rc == HILUM_OK && pack->frame.samples > 1)
+    if (rc == HILUM_OK && pack->frame.samples > 1 && !pack->is_coded)
         rc = edit_number(pack, HL_TAG_PLANAR, pack->encoded.is_planar);
     if (rc == HILUM_OK && is_lossy)
         rc = describe_loss(pack, ratio);

@@ -21,7 +21,7 @@ struct hl_pack {
     struct hl_spool coded; /* items of code streams */
     uint64_t seen;         /* bytes fed */
     /* native pixels as they come */
-    bool has_pixels;
+    bool has_pixels, is_coded; /* coded: no native pixels, but code streams by hl_pack_add_coded */
     uint64_t value_at, value_length; /* of the pixel data, in what is fed */
     struct hilum_frame frame;
     uint64_t bits, frame_bytes; /* of a frame; those of 1-bit pixels begin anywhere in a byte */

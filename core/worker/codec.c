@@ -68,6 +68,17 @@ static hilum_rc decode(const struct hilum_codec *codec, void *instance, struct h
 
 /* ---- encode ---- */
 
+/* The struct without its pointer, the text it points to, the length of what was written. */
+static void put_encoded(struct hilum_self *self, const struct hilum_encoded *done,
+                        const struct worker_target *target)
+{
+    struct hilum_encoded plain = *done;
+    plain.method = NULL;
+    hl_wire_put_bytes(&self->out, &plain, sizeof plain);
+    hl_wire_put_text(&self->out, done->method);
+    hl_wire_put_u64(&self->out, target->n);
+}
+
 /* Pixels first in the shared memory, the code stream is written behind them. How long it may get
  * is the server's choice (`size`). */
 static hilum_rc encode(const struct hilum_codec *codec, void *instance, struct hilum_self *self)
@@ -88,11 +99,35 @@ static hilum_rc encode(const struct hilum_codec *codec, void *instance, struct h
     if (!codec->encode)
         return hl_fail(HILUM_EUNSUP, "this codec only decodes");
     hilum_rc rc = codec->encode(instance, &frame, src, n, &wanted, &sink, &done);
-    const char *method = done.method;
-    done.method = NULL;
-    hl_wire_put_bytes(&self->out, &done, sizeof done);
-    hl_wire_put_text(&self->out, method);
-    hl_wire_put_u64(&self->out, target.n);
+    put_encoded(self, &done, &target);
+    return rc;
+}
+
+/* ---- repack ---- */
+
+static bool can_repack(const struct hilum_codec *codec)
+{
+    return HILUM_HAS(struct hilum_codec, codec->cap.size, repack) && codec->repack;
+}
+
+/* As encode: the stream first, what becomes of it behind, in as much room as the server gives. */
+static hilum_rc repack(const struct hilum_codec *codec, void *instance, struct hilum_self *self)
+{
+    struct stream s;
+    struct hilum_encoded done = {.size = sizeof done};
+    hilum_rc rc = read_stream(self, &s);
+    if (rc != HILUM_OK)
+        return rc;
+    const char *to = hl_wire_text(&self->in);
+    uint64_t at = hl_wire_u64(&self->in), size = hl_wire_u64(&self->in);
+    struct worker_target target = {worker_memory(self, at, size), 0, size};
+    struct hilum_sink sink = {.size = sizeof sink, .write = worker_take, .ctx = &target};
+    if (self->in.bad || !to || !target.bytes)
+        return hl_fail(HILUM_EINVAL, "a call that cannot be read");
+    if (!can_repack(codec))
+        return hl_fail(HILUM_EUNSUP, "this codec repacks nothing");
+    rc = codec->repack(instance, &s.coded, to, &sink, &done);
+    put_encoded(self, &done, &target);
     return rc;
 }
 
@@ -103,6 +138,7 @@ hilum_rc worker_codec(const struct worker_cap *cap, uint32_t op, struct hilum_se
     case HL_OP_CODEC_INFO: return info(codec, cap->instance, self);
     case HL_OP_CODEC_DECODE: return decode(codec, cap->instance, self);
     case HL_OP_CODEC_ENCODE: return encode(codec, cap->instance, self);
+    case HL_OP_CODEC_REPACK: return repack(codec, cap->instance, self);
     default: return hl_fail(HILUM_EUNSUP, "operation %u is none of a codec", op);
     }
 }

@@ -132,6 +132,7 @@ static void put_codec(struct hl_wire *out, const struct hilum_cap *cap)
         n++;
     hl_wire_put_u32(out, is_whole && codec->info && codec->decode);
     hl_wire_put_u32(out, is_whole && codec->encode);
+    hl_wire_put_u32(out, HILUM_HAS(struct hilum_codec, cap->size, repack) && codec->repack);
     hl_wire_put_u32(out, n);
     for (uint32_t i = 0; i < n; i++) {
         hl_wire_put_text(out, codec->syntaxes[i].uid);

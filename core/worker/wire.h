@@ -61,7 +61,8 @@ enum hl_wire_op {
     HL_OP_HL7_COMPOSE,
     HL_OP_ROUTE_RUN,
     HL_OP_ROUTE_NEXT, /* of a body that leaves: number, bytes of the window -> bytes in it; 0: the end */
-    HL_OP_ROUTE_CLOSE /* number */
+    HL_OP_ROUTE_CLOSE, /* number */
+    HL_OP_CODEC_REPACK
 };
 
 enum hl_wire_ask {

@@ -26,7 +26,7 @@ static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_c
 
 static const struct hilum_codec_syntax syntaxes[] = {
     {JXL_LOSSLESS, HILUM_CODEC_DECODES | HILUM_CODEC_ENCODES | HILUM_CODEC_LOSSLESS, 100},
-    {JXL_OF_JPEG, HILUM_CODEC_DECODES, 100},
+    {JXL_OF_JPEG, HILUM_CODEC_DECODES | HILUM_CODEC_REPACKS, 100},
     {JXL_ANY, HILUM_CODEC_DECODES | HILUM_CODEC_ENCODES, 100},
     {0}};
 
@@ -37,6 +37,7 @@ static const struct hilum_codec table = {.cap = {.size = sizeof table,
                                          .syntaxes = syntaxes,
                                          .info = info,
                                          .decode = jxl_decode,
-                                         .encode = jxl_encode};
+                                         .encode = jxl_encode,
+                                         .repack = jxl_repack};
 
 CODEC_PLUGIN("codec-jpegxl", table)

@@ -36,5 +36,7 @@ hilum_rc jxl_decode(void *self, const struct hilum_coded *coded, const struct hi
 hilum_rc jxl_encode(void *self, const struct hilum_frame *frame, const void *src, uint64_t n,
                     const struct hilum_encode *wanted, struct hilum_sink *out,
                     struct hilum_encoded *done);
+hilum_rc jxl_repack(void *self, const struct hilum_coded *coded, const char *to,
+                    struct hilum_sink *out, struct hilum_encoded *done);
 
 #endif

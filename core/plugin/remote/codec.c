@@ -211,6 +211,37 @@ static hilum_rc encode(void *self, const struct hilum_frame *frame, const void *
     return rc;
 }
 
+/* ---- repack ---- */
+
+/* A black picture's JPEG is many times its JPEG XL, but never twice its pixels: what the data set declares bounds it. */
+static uint64_t repack_room(const struct hilum_coded *coded, uint64_t size)
+{
+    uint64_t native = coded->declared ? hilum_frame_bytes(coded->declared) : 0;
+    uint64_t most = native > size ? native : size;
+    return most > UINT64_MAX / 8 ? UINT64_MAX / 4 : 2 * most + 16 * (uint64_t)SPARE;
+}
+
+static hilum_rc repack(void *self, const struct hilum_coded *coded, const char *to,
+                       struct hilum_sink *out, struct hilum_encoded *done)
+{
+    struct remote_codec *codec = self;
+    uint64_t size = stream_size(coded), at = hl_wire_align(size), room = repack_room(coded, size);
+    hilum_rc rc = HILUM_OK;
+    struct hl_process *process =
+        hl_remote_begin(codec->remote, HL_OP_CODEC_REPACK, codec->index, at + room, &rc);
+    if (!process)
+        return rc;
+    struct hl_wire *wire = hl_process_wire(process);
+    put_stream(process, coded, size);
+    hl_wire_put_text(wire, to);
+    hl_wire_put_u64(wire, at);
+    hl_wire_put_u64(wire, room);
+    if (hl_remote_run(process, &rc) && rc == HILUM_OK)
+        rc = take_stream(codec, process, at, room, out, done);
+    hl_remote_end(process);
+    return rc;
+}
+
 /* ---- the table ---- */
 
 static const struct hilum_codec_syntax *read_syntaxes(struct hl_remote *remote,
@@ -235,6 +266,7 @@ hilum_rc hl_remote_codec(struct hl_remote *remote, uint32_t index, const char *n
     struct hl_arena *arena = hl_remote_arena(remote);
     struct remote_codec *codec = hl_arena_alloc(arena, sizeof *codec);
     bool is_whole = hl_wire_u32(wire) != 0, encodes = hl_wire_u32(wire) != 0;
+    bool repacks = hl_wire_u32(wire) != 0;
     if (!codec)
         return hl_fail(HILUM_ENOMEM, "worker: no memory");
     codec->remote = remote;
@@ -249,6 +281,7 @@ hilum_rc hl_remote_codec(struct hl_remote *remote, uint32_t index, const char *n
         .info = is_whole ? info : NULL,
         .decode = is_whole ? decode : NULL,
         .encode = encodes ? encode : NULL,
+        .repack = repacks ? repack : NULL,
     };
     if (wire->bad || !codec->table.syntaxes || !codec->table.cap.name)
         return hl_fail(HILUM_EINVAL, "codec %s: a table that cannot be read", name ? name : "");

@@ -132,7 +132,8 @@ enum {
     HILUM_CODEC_ENCODES = 2,
     HILUM_CODEC_LOSSLESS = 4, /* encode() is reversible, or can be asked to be */
     HILUM_CODEC_REDUCES = 8,  /* `reduce` costs less than a whole decode */
-    HILUM_CODEC_REGIONS = 16  /* so does a region */
+    HILUM_CODEC_REGIONS = 16, /* so does a region */
+    HILUM_CODEC_REPACKS = 32  /* streams of this syntax hold those of another: repack() */
 };
 
 /* Element of an array that ends with uid == NULL. Frozen for the major. */
@@ -168,6 +169,13 @@ struct hilum_codec {
     hilum_rc (*encode)(void *self, const struct hilum_frame *frame, const void *src, uint64_t n,
                        const struct hilum_encode *wanted, struct hilum_sink *out,
                        struct hilum_encoded *done);
+
+    /* The code stream in another syntax, or back, without pixels in between: what comes back is byte for byte what
+     * went in (JPEG within JPEG XL, PS3.5 10.19). One of the two syntaxes is marked HILUM_CODEC_REPACKS. `to` is the UID
+     * of the other one. *done as of encode(), never lossy. HILUM_EUNSUP: this stream cannot be told in that syntax.
+     * NULL: this codec has no such syntax. */
+    hilum_rc (*repack)(void *self, const struct hilum_coded *coded, const char *to,
+                       struct hilum_sink *out, struct hilum_encoded *done);
 };
 
 /* Bytes of a frame in native form: what decode() needs for *frame. 0: the frame is impossible. Does not

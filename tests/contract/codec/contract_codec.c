@@ -293,6 +293,78 @@ static void halved_colours_become_baseline(void **state)
     free(stream.at);
 }
 
+/* ---- streams within streams ---- */
+
+static hilum_rc repack(const struct provider *provider, const char *from, const char *to,
+                       const void *stream, uint64_t n, struct bytes *out)
+{
+    const struct hilum_frame declared = {.size = sizeof declared,
+                                         .columns = 16,
+                                         .rows = 16,
+                                         .samples = 1,
+                                         .bits_allocated = 8,
+                                         .bits_stored = 8,
+                                         .photometric = HILUM_PHOTO_MONOCHROME2};
+    const struct hilum_fragment fragment = {stream, n};
+    const struct hilum_coded coded = coded_of(&declared, from, &fragment, 1);
+    struct hilum_sink sink = {.size = sizeof sink, .write = keep, .ctx = out};
+    struct hilum_encoded done = {.size = sizeof done};
+    *out = (struct bytes){0};
+    hilum_rc rc = provider->codec->repack(provider->self, &coded, to, &sink, &done);
+    if (rc == HILUM_OK) {
+        assert_false(done.is_lossy);
+        assert_int_equal(done.photometric, HILUM_PHOTO_MONOCHROME2);
+    }
+    return rc;
+}
+
+/* Damaged anywhere, it is an error or some other JPEG, and never the end of the process. */
+static void check_damaged_packs(const struct provider *provider, const char *syntax,
+                                const struct bytes *packed)
+{
+    static const char jpeg[] = "1.2.840.10008.1.2.4.50";
+    struct bytes out;
+    for (uint64_t i = 0; i < packed->n; i += packed->n / 40 + 1) {
+        uint8_t kept = packed->at[i];
+        packed->at[i] ^= 0x55;
+        (void)repack(provider, syntax, jpeg, packed->at, packed->n, &out);
+        free(out.at);
+        packed->at[i] = kept;
+        assert_true(repack(provider, syntax, jpeg, packed->at, i, &out) != HILUM_OK ||
+                    (out.n == PICTURE_JPEG && !memcmp(out.at, picture_jpeg, out.n)));
+        free(out.at);
+    }
+}
+
+/* Byte for byte, the padding too; and what lies in between has the pixels. */
+static void what_is_repacked_comes_back(void **state)
+{
+    static const char jpeg[] = "1.2.840.10008.1.2.4.50";
+    const struct provider *provider = *state;
+    for (const struct hilum_codec_syntax *s = provider->codec->syntaxes; s->uid; s++) {
+        struct hilum_frame declared = picture_frames[0], out;
+        struct bytes packed, back;
+        uint8_t *pixels;
+        if (!(s->flags & HILUM_CODEC_REPACKS))
+            continue;
+        assert_int_equal(repack(provider, jpeg, s->uid, picture_jpeg, PICTURE_JPEG, &packed),
+                         HILUM_OK);
+        assert_int_equal(repack(provider, s->uid, jpeg, packed.at, packed.n, &back), HILUM_OK);
+        assert_int_equal(back.n, PICTURE_JPEG);
+        assert_memory_equal(back.at, picture_jpeg, PICTURE_JPEG);
+        free(back.at);
+        declared.columns = declared.rows = 16;
+        assert_int_equal(decode(provider, &declared, s->uid, &packed, &pixels, &out), HILUM_OK);
+        assert_int_equal(out.columns, 16);
+        free(pixels);
+        assert_int_equal(repack(provider, jpeg, "1.2.3", picture_jpeg, PICTURE_JPEG, &back),
+                         HILUM_EUNSUP);
+        assert_true(repack(provider, jpeg, s->uid, "no JPEG at all..", 16, &back) < 0);
+        check_damaged_packs(provider, s->uid, &packed);
+        free(packed.at);
+    }
+}
+
 /* ---- streams for the rest ---- */
 
 /* The first frame of the table that the syntax takes; a stream of it. */
@@ -644,6 +716,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_picture_comes_back),
         cmocka_unit_test(halved_colours_become_baseline),
+        cmocka_unit_test(what_is_repacked_comes_back),
         cmocka_unit_test(info_tells_what_decoding_yields),
         cmocka_unit_test(fragments_are_one_stream),
         cmocka_unit_test(a_buffer_too_small_says_what_is_needed),

@@ -24,4 +24,8 @@ uint64_t picture_samples(const struct hilum_frame *frame);
 /* Decibels between two pictures of one frame; 999: no difference. */
 double picture_psnr(const struct hilum_frame *frame, const void *a, const void *b);
 
+/* A JPEG baseline stream of 16 x 16 greys as it lies in a fragment. */
+enum { PICTURE_JPEG = 202 };
+extern const uint8_t picture_jpeg[PICTURE_JPEG];
+
 #endif

@@ -1,0 +1,187 @@
+/* JPEG streams inside JPEG XL and out of it again. SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include <jxl/decode.h>
+#include <jxl/encode.h>
+
+#include "jxl.h"
+
+#define JPEG_BASELINE CODEC_UID("4.50")
+#define JPEG_EXTENDED CODEC_UID("4.51")
+enum { PIECE = 1 << 16, SPARE = 1 << 20 };
+
+/* Grows up to `most`. free(at). */
+struct grown {
+    uint8_t *at;
+    size_t n, room, most;
+};
+
+static bool grow(struct grown *grown)
+{
+    size_t room = grown->room ? 2 * grown->room : PIECE;
+    if (room > grown->most)
+        room = grown->most;
+    uint8_t *at = room > grown->room ? realloc(grown->at, room) : NULL;
+    if (!at)
+        return false;
+    grown->at = at;
+    grown->room = room;
+    return true;
+}
+
+/* ---- out ---- */
+
+/* NULL, or why not. Of a picture that no JPEG went into the library decodes pixels instead, which is not asked for here. */
+static const char *unpack_with(JxlDecoder *decoder, const struct codec_bytes *stream,
+                               struct grown *out)
+{
+    if (JxlDecoderSubscribeEvents(decoder, JXL_DEC_JPEG_RECONSTRUCTION | JXL_DEC_FULL_IMAGE) ||
+        JxlDecoderSetInput(decoder, stream->at, stream->n))
+        return "the decoder cannot be set up";
+    JxlDecoderCloseInput(decoder);
+    for (;;) {
+        JxlDecoderStatus status = JxlDecoderProcessInput(decoder);
+        bool is_full = status == JXL_DEC_JPEG_NEED_MORE_OUTPUT;
+        if (is_full)
+            out->n = out->room - JxlDecoderReleaseJPEGBuffer(decoder);
+        if (status == JXL_DEC_JPEG_RECONSTRUCTION || is_full) {
+            if (out->room - out->n < PIECE / 2 && !grow(out))
+                return "the JPEG in it is larger than its picture";
+            if (JxlDecoderSetJPEGBuffer(decoder, out->at + out->n, out->room - out->n))
+                return "the decoder takes no memory";
+            continue;
+        }
+        if (status != JXL_DEC_FULL_IMAGE)
+            return status == JXL_DEC_NEED_IMAGE_OUT_BUFFER ? "no JPEG can be had back from it"
+                                                           : "the stream is damaged";
+        if (!out->room)
+            return "no JPEG can be had back from it";
+        out->n = out->room - JxlDecoderReleaseJPEGBuffer(decoder);
+        return NULL;
+    }
+}
+
+static const char *unpack(const struct codec_bytes *stream, struct grown *out)
+{
+    JxlDecoder *decoder = JxlDecoderCreate(NULL);
+    const char *why = decoder ? unpack_with(decoder, stream, out) : "no memory";
+    JxlDecoderDestroy(decoder);
+    return why;
+}
+
+/* The process by its frame header (ISO 10918-1 B.2.2): 0xC0 baseline, 0xC1 extended; 0: none of them. */
+static unsigned process_of(const uint8_t *p, size_t n)
+{
+    size_t at = 2;
+    while (at + 4 <= n && p[at] == 0xFF) {
+        unsigned marker = p[at + 1];
+        bool is_frame =
+            marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+        if (is_frame)
+            return marker <= 0xC1 ? marker : 0;
+        at += marker == 0xFF ? 1 : 2 + codec_be16(p + at + 2);
+    }
+    return 0;
+}
+
+/* What a syntax promises is held: no progressive stream leaves as baseline. */
+static hilum_rc check_process(void *self, const struct grown *jpeg, const char *to)
+{
+    unsigned process = process_of(jpeg->at, jpeg->n);
+    bool is_right = codec_is_syntax(to, JPEG_BASELINE) ? process == 0xC0 : process != 0;
+    return is_right ? HILUM_OK
+                    : codec_fail(self, HILUM_EUNSUP, "the JPEG in it is of another process");
+}
+
+static hilum_rc to_jpeg(void *self, const struct codec_bytes *stream, const char *to,
+                        struct grown *out)
+{
+    const char *why = unpack(stream, out);
+    if (why)
+        return codec_fail(self,
+                          strcmp(why, "the stream is damaged") ? HILUM_EUNSUP : HILUM_ECORRUPT,
+                          "JPEG XL: %s", why);
+    return check_process(self, out, to);
+}
+
+/* ---- in ---- */
+
+static bool take_output(JxlEncoder *encoder, struct grown *out)
+{
+    for (;;) {
+        if (out->n == out->room && !grow(out))
+            return false;
+        uint8_t *at = out->at + out->n;
+        size_t left = out->room - out->n;
+        JxlEncoderStatus status = JxlEncoderProcessOutput(encoder, &at, &left);
+        out->n = out->room - left;
+        if (status != JXL_ENC_NEED_MORE_OUTPUT)
+            return status == JXL_ENC_SUCCESS;
+        if (left && !grow(out))
+            return false;
+    }
+}
+
+static bool pack_with(JxlEncoder *encoder, const struct codec_bytes *jpeg, struct grown *out)
+{
+    if (JxlEncoderUseContainer(encoder, JXL_TRUE) || JxlEncoderStoreJPEGMetadata(encoder, JXL_TRUE))
+        return false;
+    JxlEncoderFrameSettings *settings = JxlEncoderFrameSettingsCreate(encoder, NULL);
+    if (!settings || JxlEncoderAddJPEGFrame(settings, jpeg->at, jpeg->n))
+        return false;
+    JxlEncoderCloseInput(encoder);
+    return take_output(encoder, out);
+}
+
+static bool is_same(const struct grown *a, const struct codec_bytes *b)
+{
+    return a->n == b->n && memcmp(a->at, b->at, b->n) == 0;
+}
+
+/* Proven before it is believed: the JPEG that comes out again is compared with the one that went in. */
+static hilum_rc from_jpeg(void *self, const struct codec_bytes *jpeg, struct grown *out)
+{
+    struct grown back = {.most = jpeg->n + SPARE};
+    JxlEncoder *encoder = JxlEncoderCreate(NULL);
+    if (!encoder)
+        return codec_fail(self, HILUM_ENOMEM, "no memory for a JPEG XL encoder");
+    bool is_packed = pack_with(encoder, jpeg, out);
+    JxlEncoderDestroy(encoder);
+    if (!is_packed)
+        return codec_fail(self, HILUM_EUNSUP, "libjxl does not take this JPEG");
+    const struct codec_bytes made = {out->at, out->n, NULL};
+    const char *why = unpack(&made, &back);
+    hilum_rc rc = why ? codec_fail(self, HILUM_EUNSUP, "JPEG XL: %s", why)
+                  : is_same(&back, jpeg)
+                      ? HILUM_OK
+                      : codec_fail(self, HILUM_EUNSUP, "this JPEG does not come back as it was");
+    free(back.at);
+    return rc;
+}
+
+/* ---- the member ---- */
+
+/* Padding of a fragment is kept as all that lies behind the end of a JPEG, so that what comes back has the length it had. */
+hilum_rc jxl_repack(void *self, const struct hilum_coded *coded, const char *to,
+                    struct hilum_sink *out, struct hilum_encoded *done)
+{
+    struct codec_bytes stream;
+    uint64_t native = coded->declared ? hilum_frame_bytes(coded->declared) : 0;
+    bool is_in = codec_is_syntax(to, JXL_OF_JPEG);
+    if (!is_in && !codec_is_syntax(to, JPEG_BASELINE) && !codec_is_syntax(to, JPEG_EXTENDED))
+        return codec_fail(self, HILUM_EUNSUP, "JPEG XL repacks JPEG baseline and extended only");
+    hilum_rc rc = codec_gather(self, coded, &stream);
+    if (rc)
+        return rc;
+    struct grown grown = {.most = 2 * (stream.n > native ? stream.n : (size_t)native) + SPARE};
+    rc = is_in ? from_jpeg(self, &stream, &grown) : to_jpeg(self, &stream, to, &grown);
+    if (!rc)
+        rc = codec_write(out, grown.at, grown.n);
+    if (!rc)
+        codec_done(done, coded->declared ? coded->declared->photometric : HILUM_PHOTO_UNKNOWN,
+                   stream.n, grown.n, NULL);
+    free(grown.at);
+    codec_bytes_fini(&stream);
+    return rc;
+}
