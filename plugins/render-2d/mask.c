@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* ITEMS_MAX: of any list here; what comes behind is not looked at. */
-enum { ITEMS_MAX = 1000, UID = 65, PREFIX = 100 };
+enum { ITEMS_MAX = 1000, SERIES_MAX = 16, UID = 65, PREFIX = 100 };
 
 /* ---- ranges of frames ---- */
 
@@ -211,6 +211,20 @@ static hilum_rc read_item(const struct scene *scene, const char *instance, uint3
                        mask->item);
 }
 
+/* Is the frame one that the state is for? One of greyscale has no ranges in its item: the frames it
+ * refers to are those that are subtracted (PS3.3 C.11.13). */
+static bool is_referred(const struct scene *scene, uint32_t state, const struct hilum_slice *slice)
+{
+    char item[48];
+    uint64_t n = attribute_items(scene, state, "ReferencedSeriesSequence");
+    for (unsigned k = 0; k < n && k < SERIES_MAX; k++) {
+        snprintf(item, sizeof item, "ReferencedSeriesSequence[%u].", k);
+        if (state_names(scene, state, item, slice))
+            return true;
+    }
+    return n == 0;
+}
+
 /* The first item that names the image and has the frame in its ranges. Of a state, or of the image. */
 static hilum_rc find_item(const struct scene *scene, uint32_t slice,
                           const struct hilum_slice *shown, bool is_of_state, struct mask *mask)
@@ -223,6 +237,8 @@ static hilum_rc find_item(const struct scene *scene, uint32_t slice,
              shown->sop_instance != NULL ? shown->sop_instance : "");
     own.sop_instance = instance;
     mask->frame = slice - first + 1;
+    if (is_of_state && !is_referred(scene, mask->of, &own))
+        return HILUM_ENOTFOUND;
     for (unsigned k = 0; k < n && k < ITEMS_MAX; k++) {
         double nth;
         snprintf(mask->item, sizeof mask->item, "MaskSubtractionSequence[%u].", k);
@@ -252,11 +268,10 @@ hilum_rc mask_find(const struct scene *scene, const struct request *request,
     hilum_rc rc = scene_describe(scene, request->slice, &shown);
     if (rc == HILUM_OK)
         rc = find_item(scene, request->slice, &shown, is_of_state, out);
-    if (rc == HILUM_ENOTFOUND && request->mask == MASK_ALWAYS)
+    if (rc == HILUM_ENOTFOUND && request->mask == MASK_ALWAYS &&
+        attribute_items(scene, out->of, "MaskSubtractionSequence") == 0)
         return render_fail(
             scene->render, HILUM_EUNSUP,
-            "frame %u has no mask: Mask Subtraction Sequence (0028,6100) is absent or "
-            "is for other frames",
-            shown.frame_number);
+            "the image has no mask: Mask Subtraction Sequence (0028,6100) is absent");
     return rc;
 }

@@ -11,7 +11,7 @@
  * only its owner can read, deleted as soon as the child has ended.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "web.h"
+#include "playback.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -163,22 +163,80 @@ static hilum_rc draw_frames(struct web *web, hilum_object *object, const struct 
     return rc;
 }
 
+/* JPEGs behind each other become a film of so many a second. */
+static hilum_rc code(struct web *web, const struct web_picture *input, double rate,
+                     struct web_picture *out)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.4f", rate);
+    const char *const arguments[] = {"-f", "mjpeg", "-framerate", text, "-i", "pipe:0", PLAYABLE};
+    return run(web, arguments, input, out);
+}
+
 static hilum_rc film(struct web *web, hilum_object *object, const struct web_view *view,
                      struct web_picture *out)
 {
     struct web_picture input = {NULL, 0, 0};
     struct hilum_frames frames = {.size = sizeof frames};
-    char rate[32];
     hilum_rc rc = web->host->objects->frames(object, &frames);
     if (rc == HILUM_OK)
         rc = draw_frames(web, object, view, frames.n, &input);
-    if (rc == HILUM_OK) {
-        snprintf(rate, sizeof rate, "%.4f", rate_of(web->host->objects, object));
-        const char *const arguments[] = {"-f", "mjpeg",  "-framerate", rate,
-                                         "-i", "pipe:0", PLAYABLE};
-        rc = run(web, arguments, &input, out);
-    }
+    if (rc == HILUM_OK)
+        rc = code(web, &input, rate_of(web->host->objects, object), out);
     web_picture_fini(&input);
+    return rc;
+}
+
+/* ---- a state's film ---- */
+
+/* A frame stands for more than one picture where others play faster. */
+static hilum_rc draw_shots(const struct web_call *call, hilum_object *image, hilum_object *state,
+                           const struct web_view *view, const struct web_playback *playback,
+                           struct web_picture *out)
+{
+    struct web_view each = *view;
+    hilum_rc rc = HILUM_OK;
+    each.view.media_type = "image/jpeg";
+    each.view.quality = 95;
+    for (size_t i = 0; rc == HILUM_OK && i < playback->n; i++) {
+        size_t begin = out->n, length;
+        rc = web_state_draw(call, image, state, &each, playback->shots[i].frame, out);
+        length = out->n - begin;
+        for (uint32_t k = 1; rc == HILUM_OK && k < playback->shots[i].times; k++) {
+            char *copy = malloc(length + 1); /* the room itself may move as it grows */
+            if (copy == NULL)
+                return HILUM_ENOMEM;
+            memcpy(copy, out->bytes + begin, length);
+            rc = web_picture_write(out, copy, length);
+            free(copy);
+        }
+        if (rc == HILUM_OK && out->n > input_max)
+            rc = call->web->host->fail(call->web->self, HILUM_EUNSUP,
+                                       "over 512 MiB of pictures: ask for a smaller viewport");
+    }
+    return rc;
+}
+
+static hilum_rc state_film(const struct web_call *call, hilum_object *state,
+                           const struct web_view *view, struct web_picture *out)
+{
+    const struct hilum_object_api *objects = call->web->host->objects;
+    struct hilum_frames frames = {.size = sizeof frames};
+    struct web_picture input = {NULL, 0, 0};
+    struct web_playback playback = {.n = 0};
+    hilum_object *image = NULL;
+    hilum_rc rc = web_state_image(call, state, &image);
+    if (rc == HILUM_OK)
+        rc = objects->frames(image, &frames);
+    if (rc == HILUM_OK)
+        rc = web_playback_read(call, image, state, frames.n, rate_of(objects, image), &playback);
+    if (rc == HILUM_OK)
+        rc = draw_shots(call, image, state, view, &playback, &input);
+    if (rc == HILUM_OK)
+        rc = code(call->web, &input, playback.rate, out);
+    web_playback_fini(&playback);
+    web_picture_fini(&input);
+    objects->close(image);
     return rc;
 }
 
@@ -342,6 +400,17 @@ hilum_rc web_video_still(struct web *web, hilum_object *object, const struct web
         return rc;
     rc = still(web, object, view, out);
     child_end(web);
+    return rc;
+}
+
+hilum_rc web_cine_state(const struct web_call *call, hilum_object *state,
+                        const struct web_view *view, struct web_picture *out)
+{
+    hilum_rc rc = child_begin(call->web);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = state_film(call, state, view, out);
+    child_end(call->web);
     return rc;
 }
 

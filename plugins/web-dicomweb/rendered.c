@@ -332,8 +332,12 @@ static hilum_rc send_film(const struct web_call *call, struct rendered *r)
     if (rc < 0)
         return rc;
     bool is_usual = *call->api->request(call->http)->query == '\0' && web->conf->thumbnails > 0;
-    rc = is_usual ? web_cine_kept(web, r->object, r->list.items[0].instance, &fd, &length)
-                  : web_cine(web, r->object, &r->view, &r->picture);
+    if (web_list_has_state(&r->list)) /* depends on what it names, and is not kept */
+        is_usual = false, rc = web_cine_state(call, r->object, &r->view, &r->picture);
+    else if (is_usual)
+        rc = web_cine_kept(web, r->object, r->list.items[0].instance, &fd, &length);
+    else
+        rc = web_cine(web, r->object, &r->view, &r->picture);
     if (rc != HILUM_OK)
         return rc;
     web_audit_retrieve(call, "rendered", 1, true);

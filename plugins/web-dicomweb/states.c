@@ -51,7 +51,7 @@ hilum_rc web_state_open(const struct web_call *call, const char *study, const ch
 }
 
 /* The first image a state is made for: of several that are blended one that the others are laid on. */
-static hilum_rc open_first(const struct web_call *call, hilum_object *state, hilum_object **out)
+hilum_rc web_state_image(const struct web_call *call, hilum_object *state, hilum_object **out)
 {
     char study[UID], series[UID], image[UID];
     if (web_blends(call, state))
@@ -68,8 +68,8 @@ static hilum_rc open_first(const struct web_call *call, hilum_object *state, hil
 
 /* ---- the picture ---- */
 
-static hilum_rc draw_state(const struct web_call *call, hilum_object *image, hilum_object *state,
-                           const struct web_view *view, uint64_t frame, struct web_picture *out)
+hilum_rc web_state_draw(const struct web_call *call, hilum_object *image, hilum_object *state,
+                        const struct web_view *view, uint64_t frame, struct web_picture *out)
 {
     const struct hilum_source *source = NULL;
     if (state != NULL && web_blends(call, state))
@@ -90,10 +90,10 @@ hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
     if (view->state != NULL)
         rc = web_state_open(call, NULL, view->state_series, view->state, &state);
     else if (is_state(call->web, object))
-        rc = open_first(call, object, &image);
+        rc = web_state_image(call, object, &image);
     if (rc == HILUM_OK)
-        rc = draw_state(call, image != NULL ? image : object, image != NULL ? object : state, view,
-                        frame, out);
+        rc = web_state_draw(call, image != NULL ? image : object, image != NULL ? object : state,
+                            view, frame, out);
     objects->close(image);
     objects->close(state);
     return rc;

@@ -407,6 +407,12 @@ hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_sourc
 hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
                           const struct web_view *view, uint64_t frame, struct web_picture *out);
 
+/* The first image a state is made for; the caller closes it. HILUM_ENOTFOUND: it names none. (states.c) */
+hilum_rc web_state_image(const struct web_call *call, hilum_object *state, hilum_object **out);
+/* A frame of an image by a state; NULL: by none. */
+hilum_rc web_state_draw(const struct web_call *call, hilum_object *image, hilum_object *state,
+                        const struct web_view *view, uint64_t frame, struct web_picture *out);
+
 /* "1,2,7" into out; how many, 0: no such list (frames.c). */
 uint64_t web_frame_numbers(const char *text, uint64_t *out, uint64_t max);
 
@@ -429,6 +435,9 @@ hilum_rc web_video_still(struct web *web, hilum_object *object, const struct web
 /* All frames, or a stored video, as MP4. */
 hilum_rc web_cine(struct web *web, hilum_object *object, const struct web_view *view,
                   struct web_picture *out);
+/* The frames of the image that a presentation state is for, drawn by that, in the order and at the rates it says. */
+hilum_rc web_cine_state(const struct web_call *call, hilum_object *state,
+                        const struct web_view *view, struct web_picture *out);
 /* Removes what a life that was killed left; what another life of the plugin works on stays. */
 void web_streams_sweep(const struct web *web);
 /* A file of everything web_cine makes with a view nobody changed, opened; negative: none. Made where there is none. */

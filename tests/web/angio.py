@@ -3,6 +3,8 @@
 # of frames; each pixel against the same arithmetic here. SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import shutil
+import subprocess
 import sys
 import urllib.parse
 
@@ -134,6 +136,11 @@ def masks():
                           SoftcopyVOILUTSequence=Sequence([items(**WINDOW)])), "1.2.840.10008.5.1.4.1.1.11.1")
     stored(gsps)
     near("a greyscale state's mask", seen(gsps, TARGET, 6), windowed(frame(6) - frame(2)))
+    gsps.ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedFrameNumber = [3, 4]
+    gsps.SOPInstanceUID = gsps.file_meta.MediaStorageSOPInstanceUID = "2.25.91308"
+    stored(gsps)
+    near("of the frames it refers to", seen(gsps, TARGET, 4), windowed(frame(4) - frame(2)))
+    near("and of no others", seen(gsps, TARGET, 6), windowed(frame(6)))
     bare = saved(305, TARGET, [average([1])], window=None)
     off = frame(5) - frame(1)
     near("without a window as far as it goes", seen(bare, TARGET, 5), (off - off.min()) / (off.max() - off.min()) * 255)
@@ -221,8 +228,11 @@ def alone():
     spread = (off - off[3:].min()) / (off[3:].max() - off[3:].min()) * 255
     spread[:3] = 0
     near("subtracted, its padding black", seen(None, target, 5, mask=True), spread)
-    status, body = answer(None, target, 1, mask=True)
-    check("a frame without a mask", status == 501 and b"frame 1" in body and b"(0028,6100)" in body, "%s %s" % (status, body[:200]))
+    native = windowed(values[0], 2048, 4096)
+    native[:3] = 0
+    near("a frame that its mask is not for", seen(None, target, 1, mask=True), native)
+    status, body = answer(None, TARGET, 1, mask=True)
+    check("an image without a mask", status == 501 and b"(0028,6100)" in body, "%s %s" % (status, body[:200]))
     target.PerFrameFunctionalGroupsSequence = Sequence([items(FramePixelShiftSequence=Sequence([
         items(SubtractionItemID=6, MaskSubPixelShift=[9.0, 9.0]), items(SubtractionItemID=7, MaskSubPixelShift=[0.5 * f, 0.0])])) for f in range(FRAMES)])
     target.SOPInstanceUID = target.file_meta.MediaStorageSOPInstanceUID = "2.25.91341"
@@ -263,6 +273,33 @@ def refused():
         check("refused, and said which attribute: %s" % words.decode(), found == status and words in body, "%s %s" % (found, body[:300]))
 
 
+def films():
+    """Ranges at rates of their own, one that is skipped, and back again."""
+    if shutil.which("ffmpeg") is None:
+        print("no ffmpeg: films are not looked at")
+        return
+    shown = lambda first, last, rate, flag="DISPLAY": items(StartTrim=first, StopTrim=last, SkipFrameRangeFlag=flag, RecommendedViewingMode="SUB",
+                                                           RecommendedDisplayFrameRateInFloat=rate, DisplayFilterPercentage=0.0, MaskVisibilityPercentage=0.0)
+    d = saved(380, TARGET, [average([1])], [shown(1, 2, 30.0, "SKIP"), shown(3, 5, 10.0), shown(6, 8, 5.0)])
+    pictures = [seen(d, TARGET, f) for f in range(1, FRAMES + 1)]
+    url = URL + "/dicom-web/studies/%s/series/%s/instances/%s" % (d.StudyInstanceUID, d.SeriesInstanceUID, d.SOPInstanceUID)
+
+    def played(way):
+        status, body = get(url + "/rendered", "video/mp4")
+        check("a film" + way, status == 200, "%s %s" % (status, body[:200]))
+        raw = subprocess.run(["ffmpeg", "-v", "error", "-i", "pipe:0", "-f", "rawvideo", "-pix_fmt", "gray", "pipe:1"], input=body, stdout=subprocess.PIPE).stdout
+        frames = numpy.frombuffer(raw, numpy.uint8).reshape(-1, ROWS, COLUMNS).astype(int)
+        return [1 + int(numpy.argmin([abs(f - p).mean() for p in pictures])) for f in frames]
+    found = played("")
+    check("its frames", found == [3, 4, 5, 6, 6, 7, 7, 8, 8], found)
+    d.MultiFramePresentationSequence[1].PreferredPlaybackSequencing = 1
+    d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = "2.25.91381"
+    stored(d)
+    url = url.replace("2.25.91380", "2.25.91381")
+    found = played(", to and fro")
+    check("and back", found == [3, 4, 5, 6, 6, 7, 7, 8, 8, 7, 7, 6, 6, 5, 4], found)
+
+
 def variable():
     """A modality's transformation for each image (PS3.3 A.33.8)."""
     values = numpy.arange(256, dtype=numpy.uint16).reshape(16, 16) * 16
@@ -285,5 +322,6 @@ curves()
 alone()
 shutters()
 refused()
+films()
 variable()
 sys.exit(failed())
