@@ -46,16 +46,22 @@ static hilum_rc read_arg(struct hl_arena *arena, const char *word, size_t n,
     return HILUM_OK;
 }
 
-static hilum_rc read_args(struct hl_arena *arena, const char *fields, struct hl_command_arg *args)
+/* Sentences may be fewer than arguments: the list ends where the plugin's author stopped. */
+static hilum_rc read_args(struct hl_arena *arena, const struct hilum_decl *decl,
+                          struct hl_command_arg *args)
 {
     size_t count = 0;
-    for (const char *at = fields ? fields : ""; *(at += strspn(at, " "));) {
+    const char *const *about = decl->about;
+    for (const char *at = decl->fields ? decl->fields : ""; *(at += strspn(at, " "));) {
         size_t n = strcspn(at, " ");
         if (count == MAX_ARGS)
             return hl_fail(HILUM_EINVAL, "more than %d arguments", MAX_ARGS);
-        hilum_rc rc = read_arg(arena, at, n, &args[count++]);
+        hilum_rc rc = read_arg(arena, at, n, &args[count]);
         if (rc < 0)
             return rc;
+        if (about && *about)
+            args[count].summary = *about++;
+        count++;
         at += n;
     }
     return HILUM_OK;
@@ -108,7 +114,7 @@ static void add_command(void *arg, const struct hilum_decl *decl, const char *pl
         return;
     }
     command->decl = decl;
-    hilum_rc rc = read_args(&server->arena, decl->fields, command->args);
+    hilum_rc rc = read_args(&server->arena, decl, command->args);
     const struct hl_command entry = {
         decl->name,    decl->summary, decl->permission ? decl->permission : "admin",
         command->args, run,           command};

@@ -345,50 +345,75 @@ static hilum_rc run(void *arg, struct hilum_call *call, command function)
     return rc;
 }
 
-#define COMMANDS(each)                                                                             \
-    each(user_create, "user create", "name:text roles?:text admin?:bool role?:text",               \
-         "Makes an account and prints its first password.")                                        \
-        each(user_password, "user password", "name:text",                                          \
-             "Gives an account a new first password.")                                             \
-            each(user_roles, "user roles", "name:text roles:text",                                 \
-                 "Sets an account's roles, separated by commas.")                                  \
-                each(user_describe, "user describe", "name:text display?:text departments?:text",  \
-                     "Says whose account it is (\"WANG^LI\") and of which departments.")           \
-                    each(user_certificate, "user certificate", "name:text sha256:text",            \
-                         "Signs in whoever shows this client certificate; \"\": nobody.")          \
-                        each(user_lock, "user lock", "name:text",                                  \
-                             "Closes an account; its sessions end.")                               \
-                            each(user_unlock, "user unlock", "name:text",                          \
-                                 "Opens it again, also after wrong passwords.")                    \
-                                each(user_list, "user list", "", "Lists accounts.")                \
-                                    each(token_create, "token create",                             \
-                                         "name?:text roles?:text scope?:text days?:int "           \
-                                         "departments?:text display?:text role?:text",             \
-                                         "Makes a token for a program and prints it.")             \
-                                        each(token_revoke, "token revoke", "id:text",              \
-                                             "Makes a token worthless.")                           \
-                                            each(token_list, "token list", "",                     \
-                                                 "Lists tokens, without their secrets.")
-
-#define RUN(function, name, fields, summary)                                                       \
+#define RUN(function)                                                                              \
     static hilum_rc run_##function(void *arg, struct hilum_call *call)                             \
     {                                                                                              \
         return run(arg, call, function);                                                           \
     }
-COMMANDS(RUN)
+RUN(user_create)
+RUN(user_password)
+RUN(user_roles)
+RUN(user_describe)
+RUN(user_certificate)
+RUN(user_lock)
+RUN(user_unlock)
+RUN(user_list)
+RUN(token_create)
+RUN(token_revoke)
+RUN(token_list)
+
+#define ABOUT(...)                                                                                 \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+#define COMMAND(function, command, arguments, sentence, words)                                     \
+    {                                                                                              \
+        .size = sizeof(struct hilum_decl), .type = HILUM_DECL_COMMAND, .name = (command),          \
+        .summary = (sentence), .fields = (arguments), .permission = "user.manage",                 \
+        .run = run_##function, .about = (words)                                                    \
+    }
+#define ACCOUNT     "The account's name."
+#define ROLES       "Names of roles, separated by commas."
+#define DEPARTMENTS "Departments, separated by commas: what \"own\" means in a role's studies."
 
 /* The table is shared by all lives of the plugin and constant; arg is not, hence a copy. */
+static const struct hilum_decl shared[] = {
+    COMMAND(user_create, "user create", "name:text roles?:text admin?:bool role?:text",
+            "Makes an account and prints its first password.",
+            ABOUT("What the account is to be called: letters, digits, '.', '_', '@', '-'.", ROLES,
+                  "The role administrator.", "The same as ROLES.")),
+    COMMAND(user_password, "user password", "name:text", "Gives an account a new first password.",
+            ABOUT(ACCOUNT)),
+    COMMAND(user_roles, "user roles", "name:text roles:text",
+            "Sets an account's roles, separated by commas.", ABOUT(ACCOUNT, ROLES)),
+    COMMAND(user_describe, "user describe", "name:text display?:text departments?:text",
+            "Says whose account it is (\"WANG^LI\") and of which departments.",
+            ABOUT(ACCOUNT, "The person's name, as referring physicians are named: \"WANG^LI\".",
+                  DEPARTMENTS)),
+    COMMAND(user_certificate, "user certificate", "name:text sha256:text",
+            "Signs in whoever shows this client certificate; \"\": nobody.",
+            ABOUT(ACCOUNT, "The certificate's fingerprint, 64 hexadecimal digits.")),
+    COMMAND(user_lock, "user lock", "name:text", "Closes an account; its sessions end.",
+            ABOUT(ACCOUNT)),
+    COMMAND(user_unlock, "user unlock", "name:text", "Opens it again, also after wrong passwords.",
+            ABOUT(ACCOUNT)),
+    COMMAND(user_list, "user list", "", "Lists accounts.", NULL),
+    COMMAND(token_create, "token create",
+            "name?:text roles?:text scope?:text days?:int departments?:text display?:text "
+            "role?:text",
+            "Makes a token for a program and prints it.",
+            ABOUT("What the program is called; default \"token\".", ROLES,
+                  "Actions it is narrowed to, separated by commas; default all its roles allow.",
+                  "How long it is good for; default for good.", DEPARTMENTS,
+                  "Whose \"own\" studies it sees: a physician's name.", "The same as ROLES.")),
+    COMMAND(token_revoke, "token revoke", "id:text", "Makes a token worthless.",
+            ABOUT("Its id, as `hilum token list` shows it.")),
+    COMMAND(token_list, "token list", "", "Lists tokens, without their secrets.", NULL),
+};
+
 hilum_rc commands_declare(struct local *local)
 {
-#define DECLARATION(function, command, arguments, sentence)                                        \
-    {.size = sizeof(struct hilum_decl),                                                            \
-     .type = HILUM_DECL_COMMAND,                                                                   \
-     .name = (command),                                                                            \
-     .summary = (sentence),                                                                        \
-     .fields = (arguments),                                                                        \
-     .permission = "user.manage",                                                                  \
-     .run = run_##function},
-    static const struct hilum_decl shared[] = {COMMANDS(DECLARATION)};
     hilum_rc rc = HILUM_OK;
     memcpy(local->declared, shared, sizeof shared);
     for (size_t i = 0; rc == HILUM_OK && i < sizeof shared / sizeof *shared; i++) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A careless administrator: imports of folders with anything in them, corrections with what a paste brings along, roles that are
 not there, files that are no files, a machine with few of them. SPDX-License-Identifier: Apache-2.0"""
-import os, resource, socket, subprocess, sys, tempfile
+import os, re, resource, socket, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from peers import BUILD, Hilum
@@ -82,6 +82,19 @@ def accounts(server):
     server.cli("user", "create", "eve", "radiologist,security officer")
     refused(server, "user", "roles", "eve", "chef", why='did you mean "chief"?')
     equal("the account is as it was", "radiologist,security officer", server.cli("user", "list")[0]["roles"])
+
+
+def help_of_all(server):
+    """Every argument of every command says what it is, those of plugins too."""
+    text = subprocess.run([f"{BUILD}/bin/hilum", "--data", server.data, "help"], capture_output=True, text=True).stdout
+    names = [line.strip().split("  ")[0] for line in text.split("commands of this server:")[1].splitlines() if line.strip()]
+    equal("there are commands, those of auth-local among them", True, len(names) > 40 and "user create" in names)
+    silent = []
+    for name in names:
+        run = subprocess.run([f"{BUILD}/bin/hilum", "--data", server.data, "help", *name.split()], capture_output=True, text=True)
+        arguments = run.stdout.split("\n\n")[2:] if run.returncode == 0 else ["help itself fails"]
+        silent += [f"{name}: {line.strip()}" for block in arguments for line in block.splitlines() if re.fullmatch(r"--[\w-]+( [\w|]+)?|[A-Z0-9_]+(\.\.\.)?", line.strip())]
+    equal("arguments without a word", [], silent)
 
 
 def configuration(server, site):
@@ -176,6 +189,7 @@ with tempfile.TemporaryDirectory(prefix="hilum-careless-") as work:
     imports(server, work)
     corrections(server)
     accounts(server)
+    help_of_all(server)
     configuration(server, site)
     equal("Hilum stops", 0, server.stop())
     few_files(work)

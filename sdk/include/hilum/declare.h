@@ -42,6 +42,8 @@ struct hilum_decl {
     hilum_rc (*read)(void *arg, hilum_event *event, const char *path,
                      struct hilum_sink *out); /* READER */
     void *arg;
+    /* COMMAND: one sentence for each of `fields`, in their order, NULL-ended, for `hilum help` and OpenAPI; NULL: none. */
+    const char *const *about;
 };
 
 #ifdef __cplusplus

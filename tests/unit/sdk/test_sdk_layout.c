@@ -80,6 +80,7 @@ static const struct {
     AT(hilum_decl, run, 48),
     AT(hilum_decl, read, 56),
     AT(hilum_decl, arg, 64),
+    AT(hilum_decl, about, 72),
     AT(hilum_host, abi_major, 4),
     AT(hilum_host, version, 8),
     AT(hilum_host, log, 16),

@@ -95,7 +95,7 @@ await page.keyboard.press('e');
 const drawer = page.getByRole('dialog', { name: 'What happened to this study' });
 await drawer.getByText('1 image from HILUM_SELF').waitFor();
 check('it is of the study that was chosen', await drawer.getByText('山田太郎').isVisible());
-check('who did what is told', await drawer.getByText('instance.store').first().isVisible());
+check('who did what is told', await drawer.getByText('Image stored').first().isVisible());
 await judge(page, 'explain');
 await shot(page, 'explain');
 await page.keyboard.press('Escape');

@@ -5,7 +5,7 @@ import type { Study } from '../dicom';
 import { h, replace } from '../dom';
 import { t } from '../i18n';
 import { icon, type Icon } from '../icons';
-import { deciding, explain, grouped, planText, type Explained, type Job } from './model';
+import { deciding, explain, grouped, planText, worded, type Explained, type Job } from './model';
 
 const AUDIT_SHOWN = 30;
 
@@ -15,6 +15,13 @@ function when(text: string): string {
   if (Number.isNaN(at.getTime()) || at.getTime() === 0) return '';
   const two = (n: number) => String(n).padStart(2, '0');
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+// What has no words here, as what a plugin declares, is shown as it calls itself.
+function attributeName(tag: number): string {
+  const digits = (tag >>> 0).toString(16).toUpperCase().padStart(8, '0');
+  const name = worded(t().attributes, digits);
+  return name === digits ? `(${digits.slice(0, 4)},${digits.slice(4)})` : name;
 }
 
 function entry(title: string, detail: string, time: string, mark?: HTMLElement): HTMLElement {
@@ -39,7 +46,8 @@ function stateMark(job: Job): HTMLElement {
 
 function jobEntry(job: Job): HTMLElement {
   const detail = [job.result, job.rule && t().askedBy(job.rule), job.attempts > 1 && t().attempts(job.attempts)].filter(Boolean).join(' · ');
-  const name = job.count > 1 ? `${job.lane || job.type} × ${job.count}` : job.lane || job.type;
+  const what = job.lane || worded(t().jobTypes, job.type);
+  const name = job.count > 1 ? `${what} × ${job.count}` : what;
   return entry(name, detail, when(job.ended) || when(job.created), stateMark(job));
 }
 
@@ -50,14 +58,14 @@ function story(all: Explained): (HTMLElement | null)[] {
     section('upload', texts.explainReceived, all.arrivals.map(a =>
       entry(texts.received(a.instances, a.peer || a.calling_aet), [a.address, a.non_conformance].filter(Boolean).join(' · '), when(a.last)))),
     section('why', texts.explainRules, decisions.map(rule =>
-      entry(rule.count > 1 ? `${rule.rule} × ${rule.count}` : rule.rule, [planText(rule), rule.reason].filter(Boolean).join(' · '), when(rule.last),
-        h('span', { class: 'mark-state is-wait' }, rule.event))), texts.explainNoRules),
+      entry(rule.count > 1 ? `${rule.rule} × ${rule.count}` : rule.rule, [planText(rule, texts.verbs), rule.reason].filter(Boolean).join(' · '), when(rule.last),
+        h('span', { class: 'mark-state is-wait' }, worded(texts.events, rule.event)))), texts.explainNoRules),
     section('sort', texts.explainJobs, all.jobs.map(jobEntry), texts.explainNoJobs),
     section('alert', texts.explainHeld, all.quarantine.map(q => entry(q.reason || q.rule, q.SOPInstanceUID, when(q.when)))),
     section('done', texts.explainEdits, all.edits.map(e =>
-      entry(`(${(e.tag >>> 16).toString(16).padStart(4, '0')},${(e.tag & 0xffff).toString(16).padStart(4, '0')})`, [e.who, e.why].filter(Boolean).join(' · '), when(e.when)))),
+      entry(attributeName(e.tag), [e.who, e.why].filter(Boolean).join(' · '), when(e.when)))),
     section('user', texts.explainAudit, audit.slice(0, AUDIT_SHOWN).map(a =>
-      entry(a.count > 1 ? `${a.action} × ${a.count}` : a.action, a.who, when(a.when)))),
+      entry(a.count > 1 ? `${worded(texts.auditActions, a.action)} × ${a.count}` : worded(texts.auditActions, a.action), a.who, when(a.when)))),
   ];
 }
 

@@ -72,9 +72,14 @@ export function grouped(audit: Audit[]): AuditGroup[] {
   return out.reverse();
 }
 
-export function planText(rule: Rule): string {
+// The words for a name, or the name where there are none.
+export function worded(words: Record<string, string>, name: string): string {
+  return Object.hasOwn(words, name) ? words[name] ?? name : name;
+}
+
+export function planText(rule: Rule, verbs: Record<string, string>): string {
   return (rule.plan ?? []).map(step => {
     const args = step.args && typeof step.args === 'object' ? Object.values(step.args).filter(v => typeof v === 'string' || typeof v === 'number') : [];
-    return [step.verb ?? '', ...args].join(' ');
+    return [worded(verbs, step.verb ?? ''), ...args].join(' ');
   }).join(', ');
 }
