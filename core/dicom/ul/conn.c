@@ -100,7 +100,7 @@ static void part(struct hl_ul_conn *conn)
     pthread_mutex_lock(&server->lock);
     hl_ul_conn_move(conn, HL_UL_PLACES, 0);
     if (conn->assoc.end == HL_UL_GONE)
-        close(fd);
+        hl_ul_forget(server, fd);
     else
         hl_ul_linger_start(server, fd);
     pthread_mutex_unlock(&server->lock);

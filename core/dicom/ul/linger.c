@@ -16,13 +16,19 @@ enum {
     MAX_DISCARDED = 1024 * 1024 /* a peer that keeps sending after that gets a reset */
 };
 
+void hl_ul_forget(struct hl_ul_server *server, int fd)
+{
+    (void)epoll_ctl(server->epoll, EPOLL_CTL_DEL, fd, NULL);
+    close(fd);
+}
+
 /* With the lock held. */
 static void close_one(struct hl_ul_server *server, struct hl_ul_linger *linger)
 {
     *(linger->prev ? &linger->prev->next : &server->lingers) = linger->next;
     *(linger->next ? &linger->next->prev : &server->last_linger) = linger->prev;
     server->n_lingers--;
-    close(linger->fd);
+    hl_ul_forget(server, linger->fd);
     free(linger);
 }
 
@@ -48,7 +54,7 @@ void hl_ul_linger_start(struct hl_ul_server *server, int fd)
         epoll_ctl(server->epoll, EPOLL_CTL_MOD, fd, &event) == 0) {
         append(server, linger);
     } else {
-        close(fd);
+        hl_ul_forget(server, fd);
         free(linger);
     }
 }

@@ -216,7 +216,7 @@ static void close_listeners(struct hl_ul_server *server)
 {
     for (size_t i = 0; i < server->n_listeners; i++) {
         if (server->listeners[i].fd >= 0)
-            close(server->listeners[i].fd);
+            hl_ul_forget(server, server->listeners[i].fd);
         server->listeners[i].fd = -1;
     }
 }

@@ -107,6 +107,9 @@ void hl_ul_conn_cancel(struct hl_ul_conn *conn, enum hl_ul_end end, const char *
 /* Loop thread. Frees what was buried. */
 void hl_ul_conn_bury(struct hl_ul_server *server);
 
+/* Closes a descriptor the loop has watched. Any thread. Closing alone is not enough: while a child that was just forked
+ * still holds the socket, epoll goes on to tell of it, with the address of what was freed. */
+void hl_ul_forget(struct hl_ul_server *server, int fd);
 /* Any thread, with the lock held. Takes a half-closed socket: the loop waits for the peer's close.
  */
 void hl_ul_linger_start(struct hl_ul_server *server, int fd);

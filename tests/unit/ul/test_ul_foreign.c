@@ -4,6 +4,7 @@
 #include "tests/unit/ul/kit.h"
 #include "core/base/error.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -138,13 +139,26 @@ static void echoscu__over_mutual_tls_needs_its_certificate(void **state)
     kit_stop(&kit);
 }
 
-/* A port that was free a moment ago. */
+/* A port nobody listens on, below those the system hands out: one of those may be another test's, or an
+ * outgoing connection's, before the tool has it (tests/lib/free_port.py). */
 static uint16_t free_port(void)
 {
-    struct kit kit = {0};
-    start(&kit, "127.0.0.1:0", NULL);
-    kit_stop(&kit);
-    return kit.port;
+    enum { LOWEST = 12000, HIGHEST = 32000, TRIES = 1000 };
+    uint32_t seed = (uint32_t)getpid() * 2654435761u ^ (uint32_t)kit_now_ms();
+    for (unsigned i = 0; i < TRIES; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        uint16_t port = (uint16_t)(LOWEST + (seed >> 8) % (HIGHEST - LOWEST));
+        const struct sockaddr_in here = {
+            .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool is_free = fd >= 0 && bind(fd, (const struct sockaddr *)&here, sizeof here) == 0;
+        if (fd >= 0)
+            close(fd);
+        if (is_free)
+            return port;
+    }
+    fail_msg("no free port");
+    return 0;
 }
 
 static pid_t spawn(char *const argv[])
@@ -159,14 +173,24 @@ static pid_t spawn(char *const argv[])
     return child;
 }
 
-/* Until the tool listens; its start is no event that could be waited for. */
-static hilum_rc open_soon(const struct kit *kit, struct hl_ul_tls *tls, struct hl_ul_assoc **out)
+static bool has_ended(pid_t child)
 {
-    int64_t until = kit_now_ms() + 5000;
+    siginfo_t how = {0};
+    return waitid(P_PID, (id_t)child, &how, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+           how.si_pid == child;
+}
+
+/* Until the tool listens, which is no event that could be waited for: on a busy machine it takes
+ * seconds to read its dictionary. It listens before it answers, so that an answer may be late, too. */
+static hilum_rc open_soon(const struct kit *kit, pid_t child, struct hl_ul_tls *tls,
+                          struct hl_ul_assoc **out)
+{
+    int64_t until = kit_now_ms() + 60000;
     hilum_rc rc;
     do {
         rc = kit_open(kit, "127.0.0.1", tls, out);
-    } while (rc == HILUM_EIO && kit_now_ms() < until &&
+    } while ((rc == HILUM_EIO || rc == HILUM_ETIMEDOUT || rc == HILUM_ECLOSED) &&
+             kit_now_ms() < until && !has_ended(child) &&
              nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL) == 0);
     return rc;
 }
@@ -176,7 +200,7 @@ static void echo_to(char *const argv[], uint16_t port, struct hl_ul_tls *tls)
     struct kit to = {.port = port};
     struct hl_ul_assoc *assoc;
     pid_t child = spawn(argv);
-    hilum_rc rc = open_soon(&to, tls, &assoc);
+    hilum_rc rc = open_soon(&to, child, tls, &assoc);
     int status = rc ? -1 : kit_echo(assoc);
     const char *accepted = rc ? "" : hl_ul_context(assoc, 1) ? "yes" : "no";
     if (rc == HILUM_OK)

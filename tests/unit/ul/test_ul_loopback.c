@@ -3,11 +3,17 @@
 #include "tests/unit/ul/kit.h"
 #include "core/base/error.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -244,6 +250,42 @@ static void open__where_nobody_listens_tells_the_address(void **state)
     assert_non_null(strstr(hl_error(), "refused"));
 }
 
+/* A descriptor more of the server's end of the only association there is, as a child has it between fork and exec. */
+static int held_by_a_child(uint16_t port)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in own = {0}, other = {0};
+        socklen_t n = sizeof own, m = sizeof other;
+        if (getsockname(fd, (struct sockaddr *)&own, &n) == 0 &&
+            getpeername(fd, (struct sockaddr *)&other, &m) == 0 && own.sin_family == AF_INET &&
+            own.sin_port == htons(port))
+            return fcntl(fd, F_DUPFD_CLOEXEC, 256);
+    }
+    return -1;
+}
+
+/* Closed here it is still open there, and epoll tells of it for as long: what it pointed to was freed. */
+static void socket__that_a_child_still_holds_is_told_of_no_more(void **state)
+{
+    struct kit kit = {0};
+    struct hl_ul_assoc *assoc;
+    (void)state;
+    kit_start(&kit, "127.0.0.1:0", &(struct hl_ul_limits){0}, NULL);
+    assert_int_equal(kit_open(&kit, "127.0.0.1", NULL, &assoc), HILUM_OK);
+    int held = held_by_a_child(kit.port);
+    assert_true(held >= 0);
+    hl_ul_release(assoc);
+    assert_true(kit_await_ends(&kit, 1));
+    for (unsigned i = 0; i < 20; i++) { /* the loop goes round: a second is all a socket lingers */
+        assert_int_equal(kit_open(&kit, "127.0.0.1", NULL, &assoc), HILUM_OK);
+        assert_int_equal(kit_echo(assoc), 0);
+        hl_ul_release(assoc);
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    close(held);
+    kit_stop(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +301,7 @@ int main(void)
         cmocka_unit_test(release__with_an_answer_unread_is_still_a_release),
         cmocka_unit_test(write__on_a_context_not_accepted_is_refused_here),
         cmocka_unit_test(stop__lets_a_message_in_progress_finish_and_aborts_idle_ones),
+        cmocka_unit_test(socket__that_a_child_still_holds_is_told_of_no_more),
         cmocka_unit_test(listener__in_use_is_named_with_its_cause),
         cmocka_unit_test(open__where_nobody_listens_tells_the_address),
     };
