@@ -32,6 +32,7 @@ struct lane {
     unsigned active;         /* workers */
     unsigned failures;       /* in a row: the destination was not reached */
     int64_t closed_until_ms; /* monotonic */
+    unsigned nudges;         /* so often it was said that its destination is back */
     uint64_t served; /* turn in which it last got a worker: the longest waiting comes first */
     bool is_due;
     int64_t running[RUNNING_MAX];
@@ -247,6 +248,7 @@ struct claim {
     struct hl_job_attempt attempts[BATCH_MAX];
     struct hl_job_end ends[BATCH_MAX];
     size_t n, limit;
+    unsigned nudges; /* of the lane, when it began */
     struct hl_arena arena;
 };
 
@@ -370,7 +372,10 @@ static void lane_learn(struct lane *lane, const struct claim *claim,
         return;
     }
     uint64_t seed = (uint64_t)claim->attempts[0].job.id;
-    lane->closed_until_ms = hl_mono_ms() + backoff_ms(options, lane->failures, seed);
+    /* A nudge while it failed is younger than the attempt, and is not undone by it. */
+    if (claim->nudges == lane->nudges) {
+        lane->closed_until_ms = hl_mono_ms() + backoff_ms(options, lane->failures, seed);
+    }
     lane->failures++;
 }
 
@@ -389,6 +394,9 @@ static bool batch_run(struct hl_lanes *lanes, struct lane *lane, unsigned limit)
 {
     struct claim claim = {.lane = lane, .limit = limit};
     struct hl_jobs_options options = options_of(lanes->jobs, lane->name);
+    pthread_mutex_lock(&lanes->lock);
+    claim.nudges = lane->nudges;
+    pthread_mutex_unlock(&lanes->lock);
     hilum_rc rc = hl_record_jobs_claim(lanes->jobs->record, lane->name, limit, LEASE_MS,
                                        attempts_claim, &claim);
     if (rc < 0) {
@@ -478,6 +486,7 @@ void hl_lanes_nudge(struct hl_lanes *lanes, const char *name)
     struct lane *lane = lane_find(lanes, name);
     if (lane) {
         lane->closed_until_ms = 0;
+        lane->nudges++;
     }
     lanes->is_woken = true;
     pthread_cond_signal(&lanes->wake);
