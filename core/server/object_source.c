@@ -1,9 +1,9 @@
 /* An object's frames as renderers see them (hilum/renderer.h): where each lies in the patient, its pixels, its
  * attributes and those of a presentation state.
  *
- * A source is lent to a renderer until the object is closed or asked for another. Nothing of
- * it is cached but the frame's kind: places and windows are read again for each slice, since a
- * multi-frame object may say them frame by frame (PS3.3 C.7.6.16).
+ * A source is lent to a renderer until the object is closed or asked for another. Places and windows are read for each
+ * slice, since a multi-frame object may say them frame by frame (PS3.3 C.7.6.16); those of the last one asked for are kept,
+ * as a renderer asks several times for it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/server/objects.h"
@@ -27,6 +27,8 @@ struct hl_object_source {
     hilum_object *object, *state; /* state NULL: none */
     struct hl_dataset *data, *state_data;
     struct hilum_frame frame;
+    struct hilum_slice known; /* of slice n_known - 1 */
+    uint32_t n_known;         /* 0: none */
     uint32_t levels;
     bool is_streamed; /* deflated: frames have no place of their own */
     char modality[17], reference[65], unit[17];
@@ -183,15 +185,19 @@ static hilum_rc describe(void *ctx, uint32_t i, struct hilum_slice *out)
 {
     struct hl_object_source *s = ctx;
     struct hilum_object_names names = {.size = sizeof names};
-    struct hilum_slice slice = {.size = sizeof slice, .frame_number = i + 1, .frame = &s->frame};
     if (i >= s->table.n_slices)
         return hl_fail(HILUM_EINVAL, "frame %u of %u", i + 1, s->table.n_slices);
-    hl_object_api.names(s->object, &names);
-    slice.sop_instance = names.sop_instance;
-    slice.levels = s->levels;
-    describe_place(s, i, &slice);
-    describe_values(s, i, &slice);
-    hl_sized_give(out, &slice, sizeof slice);
+    if (s->n_known != i + 1) {
+        hl_object_api.names(s->object, &names);
+        s->known = (struct hilum_slice){
+            .size = sizeof s->known, .frame_number = i + 1, .frame = &s->frame};
+        s->known.sop_instance = names.sop_instance;
+        s->known.levels = s->levels;
+        describe_place(s, i, &s->known);
+        describe_values(s, i, &s->known);
+        s->n_known = i + 1;
+    }
+    hl_sized_give(out, &s->known, sizeof s->known);
     return HILUM_OK;
 }
 
@@ -218,20 +224,12 @@ static hilum_rc read_streamed(struct hl_object_source *s, uint32_t i, uint8_t *d
 static hilum_rc read_frame(void *ctx, uint32_t i, void *dst, uint64_t n)
 {
     struct hl_object_source *s = ctx;
-    struct hilum_frame frame = {.size = sizeof frame};
-    const void *pixels = NULL;
-    uint64_t length = 0;
     if (n != hilum_frame_bytes(&s->frame))
         return hl_fail(HILUM_EINVAL, "a frame has %llu bytes",
                        (unsigned long long)hilum_frame_bytes(&s->frame));
     if (s->is_streamed)
         return read_streamed(s, i, dst, n);
-    hilum_rc rc = hl_object_decoded(hl_outgoing_frame(s->object->out, i, &frame, &pixels, &length));
-    if (rc == HILUM_OK && length != n)
-        return hl_fail(HILUM_ECORRUPT, "frame %u is of another kind than the first", i + 1);
-    if (rc == HILUM_OK)
-        memcpy(dst, pixels, (size_t)n);
-    return rc;
+    return hl_object_decoded(hl_outgoing_frame_into(s->object->out, i, dst, n));
 }
 
 static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, uint64_t n)

@@ -200,6 +200,8 @@ void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_s
  * order. HILUM_ENOTFOUND: no such frame, no pixels; HILUM_EUNSUP, HILUM_ECORRUPT, HILUM_ENOMEM as when it leaves. */
 hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilum_frame *out,
                            const void **pixels, uint64_t *n);
+/* The same into memory of the caller's, of n bytes. HILUM_ECORRUPT also: it has another length. */
+hilum_rc hl_outgoing_frame_into(struct hl_outgoing *outgoing, uint64_t i, void *dst, uint64_t n);
 /* What `make` makes of frame i (from 0), kept and shared as decoded frames are: at most one makes it at a time, on its own
  * thread, and may ask for frames meanwhile. form: not 0, the same for the same, also over corrections. Borrowed until the
  * next call, or close. Errors are make's. */

@@ -292,6 +292,34 @@ hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilu
     return HILUM_OK;
 }
 
+/* Frames of whole bytes that lie as they are wanted are copied once: from where they lie. */
+static bool is_at_hand(const struct hl_outgoing *outgoing, uint64_t n)
+{
+    struct hilum_frame kind;
+    if (outgoing->unpack != NULL || !outgoing->frames->map.frames.is_native)
+        return false;
+    hl_unpack_kind(outgoing->frames->view, &kind);
+    return kind.bits_allocated >= 8 && hilum_frame_bytes(&kind) == n;
+}
+
+hilum_rc hl_outgoing_frame_into(struct hl_outgoing *outgoing, uint64_t i, void *dst, uint64_t n)
+{
+    struct hilum_frame frame = {.size = sizeof frame};
+    const void *pixels = NULL;
+    uint64_t length = 0;
+    hilum_rc rc = outgoing->unpack == NULL ? view_open(outgoing) : HILUM_OK;
+    if (rc == HILUM_OK && is_at_hand(outgoing, n))
+        return hl_unpack_into(outgoing->frames->view, i, 0, dst, n, &frame);
+    if (rc == HILUM_OK)
+        rc = hl_outgoing_frame(outgoing, i, &frame, &pixels, &length);
+    if (rc == HILUM_OK && length != n)
+        return hl_fail(HILUM_ECORRUPT, "frame %llu is of another kind than the first",
+                       (unsigned long long)i + 1);
+    if (rc == HILUM_OK)
+        memcpy(dst, pixels, (size_t)n);
+    return rc;
+}
+
 hilum_rc hl_outgoing_kind(struct hl_outgoing *outgoing, struct hilum_frame *out, uint32_t *levels,
                           uint64_t *n_frames)
 {

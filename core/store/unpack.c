@@ -42,7 +42,7 @@ struct hl_unpack {
         spool;    /* all frames, one behind the other; length 0: they are decoded as they leave */
     bool is_lent; /* frames: another's */
     struct coded coded;
-    uint8_t *pixels;
+    uint8_t *pixels; /* NULL: no frame was asked for (hl_unpack_into has the caller's memory) */
     struct hl_edit edits[EDITS_MAX];
     size_t n_edits;
     uint8_t numbers[EDITS_MAX][2]; /* values of edits */
@@ -181,6 +181,10 @@ static hilum_rc load(struct hl_unpack *unpack, uint64_t i)
     if (unpack->current == i)
         return HILUM_OK;
     unpack->current = none;
+    if (!unpack->pixels) /* a frame of bits may begin late, hence two more */
+        unpack->pixels = calloc(1, (size_t)unpack->frame_bytes + 2);
+    if (!unpack->pixels)
+        return hl_fail(HILUM_ENOMEM, "no memory for a frame");
     hilum_rc rc = unpack->frames.is_native ? read_native(unpack, i, unpack->pixels)
                                            : decode(unpack, i, &frame);
     if (rc == HILUM_OK && !is_same_frame(&frame, &unpack->frame))
@@ -308,9 +312,7 @@ static hilum_rc check_info(struct hl_unpack *unpack, const struct hilum_frame *f
     unpack->length =
         frame->bits_allocated == 1 ? (bits + 7) / 8 : unpack->frame_bytes * unpack->frames.n;
     unpack->length += unpack->length % 2;
-    unpack->pixels =
-        calloc(1, (size_t)unpack->frame_bytes + 2); /* a frame of bits may begin late */
-    return unpack->pixels ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory for a frame");
+    return HILUM_OK;
 }
 
 /* What the data set says is all there is to know. */
@@ -322,8 +324,7 @@ static hilum_rc open_native(struct hl_unpack *unpack)
         unpack->frame_bytes != (unpack->frames.bits + 7) / 8)
         return hl_fail(HILUM_EUNSUP, "frames of %llu bytes",
                        (unsigned long long)unpack->frame_bytes);
-    unpack->pixels = calloc(1, (size_t)unpack->frame_bytes + 2);
-    return unpack->pixels ? HILUM_OK : hl_fail(HILUM_ENOMEM, "no memory for a frame");
+    return HILUM_OK;
 }
 
 /* ---- all frames before the first leaves ---- */

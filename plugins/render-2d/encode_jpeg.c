@@ -19,6 +19,13 @@ static void density(struct jpeg_compress_struct *jpeg, const double spacing[2])
     jpeg->Y_density = (UINT16)lround(down);
 }
 
+/* Shades whose lines are whole blocks go to the transform from where they lie: what libjpeg does before (a copy a value, then
+ * another) is a twentieth of a picture's time. Below the last line it is repeated, as libjpeg does it. */
+static bool is_in_blocks(const struct picture *picture)
+{
+    return picture->channels == 1 && picture->width % DCTSIZE == 0;
+}
+
 /* Below 85 colours are halved, as libjpeg does by itself. */
 static void settings(struct jpeg_compress_struct *jpeg, const struct picture *picture,
                      uint32_t quality, const double spacing[2])
@@ -33,7 +40,33 @@ static void settings(struct jpeg_compress_struct *jpeg, const struct picture *pi
         jpeg->comp_info[0].h_samp_factor = 1;
         jpeg->comp_info[0].v_samp_factor = 1;
     }
+    jpeg->raw_data_in = is_in_blocks(picture);
     density(jpeg, spacing);
+}
+
+static void write_blocks(struct jpeg_compress_struct *jpeg, const struct picture *picture)
+{
+    while (jpeg->next_scanline < jpeg->image_height) {
+        JSAMPROW lines[DCTSIZE], *plane = lines;
+        for (JDIMENSION k = 0; k < DCTSIZE; k++) {
+            JDIMENSION line = jpeg->next_scanline + k, last = picture->height - 1;
+            lines[k] =
+                (JSAMPROW)picture->pixels + (size_t)(line < last ? line : last) * picture->width;
+        }
+        jpeg_write_raw_data(jpeg, &plane, DCTSIZE);
+    }
+}
+
+static void write_lines(struct jpeg_compress_struct *jpeg, const struct picture *picture)
+{
+    size_t row = (size_t)picture->width * picture->channels;
+    while (jpeg->next_scanline < jpeg->image_height) {
+        JSAMPROW lines[LINES];
+        JDIMENSION filled = 0;
+        for (; filled < LINES && jpeg->next_scanline + filled < jpeg->image_height; filled++)
+            lines[filled] = (JSAMPROW)picture->pixels + (jpeg->next_scanline + filled) * row;
+        jpeg_write_scanlines(jpeg, lines, filled);
+    }
 }
 
 /* longjmp comes back here: nothing between holds anything but what is static in memory. */
@@ -50,14 +83,10 @@ static hilum_rc compress(const struct picture *picture, uint32_t quality,
     jpeg_start_compress(&jpeg, TRUE);
     if (labels->profile != NULL)
         jpeg_write_icc_profile(&jpeg, labels->profile, labels->n_profile);
-    size_t row = (size_t)picture->width * picture->channels;
-    while (jpeg.next_scanline < jpeg.image_height) {
-        JSAMPROW lines[LINES];
-        JDIMENSION filled = 0;
-        for (; filled < LINES && jpeg.next_scanline + filled < jpeg.image_height; filled++)
-            lines[filled] = (JSAMPROW)picture->pixels + (jpeg.next_scanline + filled) * row;
-        jpeg_write_scanlines(&jpeg, lines, filled);
-    }
+    if (jpeg.raw_data_in)
+        write_blocks(&jpeg, picture);
+    else
+        write_lines(&jpeg, picture);
     jpeg_finish_compress(&jpeg);
     jpeg_destroy_compress(&jpeg);
     return HILUM_OK;

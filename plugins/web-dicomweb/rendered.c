@@ -345,6 +345,29 @@ static hilum_rc send_film(const struct web_call *call, struct rendered *r)
                     : call->api->respond(call->http, 200, FILM, r->picture.bytes, r->picture.n);
 }
 
+static void one_left(void *arg)
+{
+    rendered_free(&((struct rendered *)arg)->parts);
+}
+
+/* A picture alone leaves as one piece whose length is known: no turn of a worker for its end, and ranges of it where it has
+ * a tag. The object is let go before the client takes its time. r is http's with lend(). */
+static hilum_rc send_one(const struct web_call *call, struct rendered *r)
+{
+    char type[WEB_TYPE_MAX] = "";
+    hilum_rc rc = rendered_begin(&r->parts, type);
+    call->web->host->objects->close(r->object);
+    r->object = NULL;
+    if (rc >= 0)
+        rc = call->api->begin(call->http, 200, r->type, HILUM_LENGTH_UNKNOWN);
+    if (rc != HILUM_OK) {
+        rendered_free(&r->parts);
+        return rc;
+    }
+    rc = call->api->lend(call->http, r->picture.bytes, r->picture.n, one_left, r);
+    return rc == HILUM_OK ? call->api->end(call->http) : rc;
+}
+
 /* No body is begun before the tag was compared: drawing is what 304 saves. */
 static hilum_rc send(const struct web_call *call, struct rendered *r)
 {
@@ -369,7 +392,7 @@ static hilum_rc send(const struct web_call *call, struct rendered *r)
     if (r->parts.is_single && r->list.n > 1)
         call->api->add_header(call->http, "Warning",
                               "299 - \"one of several pictures; ask for multipart/related\"");
-    return web_parts_send(call, 200, r->type, &r->parts);
+    return r->parts.is_single ? send_one(call, r) : web_parts_send(call, 200, r->type, &r->parts);
 }
 
 hilum_rc web_rendered(const struct web_call *call)
