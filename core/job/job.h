@@ -57,7 +57,7 @@ hilum_rc hl_jobs_register(struct hl_jobs *jobs, const struct hl_job_type *type);
 hilum_rc hl_jobs_start(struct hl_jobs *jobs);
 /* New options for what begins from now on. Any thread. */
 void hl_jobs_configure(struct hl_jobs *jobs, const struct hl_jobs_options *options);
-/* A destination is known to be back (association from it, `hilum job retry`): its lane is due now. */
+/* A destination is known to be back (it answered an echo): its lane is due now. NULL: all are, since somebody says so. */
 void hl_jobs_nudge(struct hl_jobs *jobs, const char *lane);
 /* Appends counts of the journal runner and of each lane as one JSON object. Any thread. */
 void hl_jobs_status(struct hl_jobs *jobs, struct hl_buf *json);

@@ -483,10 +483,11 @@ hilum_rc hl_lanes_start(struct hl_jobs *jobs, struct hl_lanes **out)
 void hl_lanes_nudge(struct hl_lanes *lanes, const char *name)
 {
     pthread_mutex_lock(&lanes->lock);
-    struct lane *lane = lane_find(lanes, name);
-    if (lane) {
-        lane->closed_until_ms = 0;
-        lane->nudges++;
+    for (struct lane *lane = lanes->all; lane; lane = lane->next) {
+        if (!name || strcmp(lane->name, name) == 0) {
+            lane->closed_until_ms = 0;
+            lane->nudges++;
+        }
     }
     lanes->is_woken = true;
     pthread_cond_signal(&lanes->wake);

@@ -236,6 +236,7 @@ static hilum_rc peer_echo(void *ctx, struct hl_call *call)
     hl_peers_unref(peers);
     if (rc < 0)
         return rc;
+    hl_jobs_nudge(server->jobs, name); /* it is there: what waits for it goes now */
     return hl_call_result_json(call, json_pack("{s:s, s:I}", "peer", name, "ms", (json_int_t)ms));
 }
 

@@ -325,6 +325,7 @@ static hilum_rc job_retry(void *ctx, struct hl_call *call)
     hilum_rc rc = hl_record_job_retry(server->record, id, hl_server_who(call, who, sizeof who));
     if (rc < 0)
         return rc;
+    hl_jobs_nudge(server->jobs, NULL); /* a lane that waits for its peer would keep them waiting */
     return hl_call_result_json(call, id ? json_pack("{s:I}", "due_now", (json_int_t)id)
                                         : json_pack("{s:s}", "due_now", "all that failed"));
 }

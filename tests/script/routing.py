@@ -75,6 +75,24 @@ def test_dead_destination(work, corpus, total):
     return ok
 
 
+def test_back_again(work, corpus, total):
+    """A destination that a person knows to be back gets everything at once, not after the pause: by an echo, by `job retry`."""
+    ok = True
+    one = os.path.join(corpus, sorted(os.listdir(corpus))[0])
+    file = os.path.join(one, sorted(os.listdir(one))[0])
+    for words in (("peer", "echo", "DEAD"), ("job", "retry")):
+        dead_port = free_port()
+        sender = Hilum(work, config(free_port(), dead_port).replace('"1s"', '"1h"').replace('"2s"', '"1h"'), site=site(work, FAN_OUT))
+        dcmsend(sender, [file]).wait()
+        ok &= until("an attempt fails", lambda: "refused" in str(sender.cli("status")["jobs"]["lanes"]), 30)
+        late = Hilum(work, port=dead_port)
+        sender.cli(*words)
+        ok &= until(f"{' '.join(words)} opens the lane", lambda: instances(late) == 1, 20)
+        for server in (sender, late):
+            ok &= server.stop() == 0
+    return ok
+
+
 def test_kills(work, corpus, total):
     """kill -9 of sender and receiver while instances are routed: sets equal in the end."""
     receiver = Hilum(work)
@@ -121,7 +139,7 @@ def main():
     corpus = f"{work}/corpus"
     make_corpus(corpus, STUDIES, SLICES)
     failed = 0
-    for test in (test_dead_destination, test_kills, test_looping_rule):
+    for test in (test_dead_destination, test_back_again, test_kills, test_looping_rule):
         begin = time.time()
         ok = test(work, corpus, STUDIES * SLICES)
         failed += not ok
