@@ -173,22 +173,22 @@ static int add_narrow(scmp_filter_ctx filter)
 {
     static const int names[] = {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE};
     int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(recvfrom), 1,
-                              SCMP_A0(SCMP_CMP_EQ, HL_WIRE_SOCKET));
+                              SCMP_A0(SCMP_CMP_EQ, HL_WIRE_SOCKET, 0));
     if (rc == 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 2,
-                              SCMP_A0(SCMP_CMP_EQ, HL_WIRE_SOCKET), SCMP_A4(SCMP_CMP_EQ, 0));
+                              SCMP_A0(SCMP_CMP_EQ, HL_WIRE_SOCKET, 0), SCMP_A4(SCMP_CMP_EQ, 0, 0));
     if (rc == 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
     if (rc == 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
-                              SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0));
+                              SCMP_A0(SCMP_CMP_EQ, 0, 0), SCMP_A2(SCMP_CMP_EQ, 0, 0));
     if (rc == 0 && SCMP_SYS(fcntl) >= 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                              SCMP_A1(SCMP_CMP_EQ, F_GETFL));
+                              SCMP_A1(SCMP_CMP_EQ, F_GETFL, 0));
     for (size_t i = 0; rc == 0 && i < sizeof names / sizeof *names; i++)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)names[i]));
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)names[i], 0));
     return rc;
 }
 

@@ -178,18 +178,35 @@ hilum_rc codec_check_room(void *self, const struct hilum_frame *frame, uint64_t 
     return HILUM_OK;
 }
 
+/* Reasons are read by people who look why an object stayed as it was. */
+static hilum_rc check_kind(void *self, const struct hilum_frame *frame)
+{
+    uint32_t allocated = frame->bits_allocated;
+    if (frame->sample_type == HILUM_SAMPLE_FLOAT)
+        return codec_fail(self, HILUM_EUNSUP, "this syntax has no floating point samples");
+    if (frame->photometric == HILUM_PHOTO_YBR_FULL_422 ||
+        frame->photometric == HILUM_PHOTO_YBR_PARTIAL_420)
+        return codec_fail(self, HILUM_EUNSUP,
+                          "pixels that share their colours (4:2:2, 4:2:0) are kept as they are by "
+                          "deflated and encapsulated uncompressed frames only");
+    if ((allocated != 8 && allocated != 16 && allocated != 32) || frame->samples == 2)
+        return codec_fail(self, HILUM_EUNSUP, "this syntax has no %u samples of %u allocated bits",
+                          frame->samples, allocated);
+    if (frame->columns > CODEC_SIDE_MAX || frame->rows > CODEC_SIDE_MAX)
+        return codec_fail(self, HILUM_EUNSUP, "a frame of %ux%u pixels", frame->columns,
+                          frame->rows);
+    return HILUM_OK;
+}
+
 hilum_rc codec_check_source(void *self, const struct hilum_frame *frame, uint64_t n)
 {
     uint32_t allocated = frame->bits_allocated;
     if (hilum_frame_bytes(frame) != n || !n)
         return codec_fail(self, HILUM_EINVAL, "%llu bytes are no frame of %ux%u pixels",
                           (unsigned long long)n, frame->columns, frame->rows);
-    if (frame->sample_type == HILUM_SAMPLE_FLOAT ||
-        (allocated != 8 && allocated != 16 && allocated != 32) || frame->samples == 2 ||
-        frame->photometric == HILUM_PHOTO_YBR_FULL_422 ||
-        frame->photometric == HILUM_PHOTO_YBR_PARTIAL_420 || frame->columns > CODEC_SIDE_MAX ||
-        frame->rows > CODEC_SIDE_MAX)
-        return codec_fail(self, HILUM_EUNSUP, "pixels of this kind cannot be encoded");
+    hilum_rc rc = check_kind(self, frame);
+    if (rc)
+        return rc;
     if (!frame->bits_stored || frame->bits_stored > allocated)
         return codec_fail(self, HILUM_EINVAL, "%u bits stored of %u allocated", frame->bits_stored,
                           allocated);

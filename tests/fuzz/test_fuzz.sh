@@ -10,7 +10,7 @@ CC=clang CXX=clang++ build_preset "$root" fuzz fuzzers || exit 1
 # fuzz TARGET: prints what it did and found; its exit status is the fuzzer's.
 fuzz() {
     local name=${1##*/fuzz_} seeds found code
-    seeds=$(find "$root/tests/fuzz" -type d -path "*/corpus/$name" | head -n 1)
+    seeds=$(find -L "$root/tests/fuzz" -type d -path "*/corpus/$name" | head -n 1)
     found=$root/build/fuzz/corpus/$name
     mkdir -p "$found"
     "$1" -max_total_time="${HILUM_FUZZ_SECONDS:-600}" -max_len=65536 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \

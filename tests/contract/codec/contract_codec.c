@@ -293,6 +293,58 @@ static void halved_colours_become_baseline(void **state)
     free(stream.at);
 }
 
+/* JPEG lossless and JPEG-LS end at 16 bits by their own standards, and have no colours that pixels share. */
+static bool must_refuse(const char *syntax)
+{
+    static const char *const sixteen[] = {"4.57", "4.70", "4.80"};
+    for (size_t k = 0; k < sizeof sixteen / sizeof *sixteen; k++)
+        if (strcmp(syntax + strlen(syntax) - 4, sixteen[k]) == 0)
+            return true;
+    return false;
+}
+
+static void kept_or_refused(const struct provider *provider, const char *syntax,
+                            const struct hilum_frame *frame)
+{
+    const struct hilum_encode wanted = {.size = sizeof wanted, .transfer_syntax = syntax};
+    struct hilum_frame out;
+    struct hilum_encoded done;
+    struct bytes stream;
+    uint8_t pixels[24 * 10 * 4], *decoded = NULL;
+    for (size_t k = 0; k < sizeof pixels; k++)
+        pixels[k] = (uint8_t)(k * 167 % 251);
+    hilum_rc rc = encode(provider, frame, pixels, &wanted, &stream, &done);
+    if (rc == HILUM_OK) {
+        assert_false(must_refuse(syntax));
+        assert_int_equal(decode(provider, frame, syntax, &stream, &decoded, &out), HILUM_OK);
+        assert_memory_equal(decoded, pixels, (size_t)hilum_frame_bytes(frame));
+    } else {
+        assert_int_equal(rc, HILUM_EUNSUP);
+        assert_true(strlen(fake_host_reason()) > 10);
+    }
+    free(decoded);
+    free(stream.at);
+}
+
+/* Samples of 32 bits and colours that two pixels share: to the last bit, or it is said why not. */
+static void what_is_not_kept_is_refused_with_a_reason(void **state)
+{
+    const struct provider *provider = *state;
+    struct hilum_frame frame = {.size = sizeof frame, .columns = 24, .rows = 10};
+    for (const struct hilum_codec_syntax *s = provider->codec->syntaxes; s->uid; s++) {
+        if (!(s->flags & HILUM_CODEC_LOSSLESS))
+            continue;
+        frame.samples = 1;
+        frame.bits_allocated = frame.bits_stored = 32;
+        frame.photometric = HILUM_PHOTO_MONOCHROME2;
+        kept_or_refused(provider, s->uid, &frame);
+        frame.samples = 3;
+        frame.bits_allocated = frame.bits_stored = 8;
+        frame.photometric = HILUM_PHOTO_YBR_FULL_422;
+        kept_or_refused(provider, s->uid, &frame);
+    }
+}
+
 /* ---- streams within streams ---- */
 
 static hilum_rc repack(const struct provider *provider, const char *from, const char *to,
@@ -716,6 +768,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_picture_comes_back),
         cmocka_unit_test(halved_colours_become_baseline),
+        cmocka_unit_test(what_is_not_kept_is_refused_with_a_reason),
         cmocka_unit_test(what_is_repacked_comes_back),
         cmocka_unit_test(info_tells_what_decoding_yields),
         cmocka_unit_test(fragments_are_one_stream),
