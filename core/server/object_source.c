@@ -134,6 +134,7 @@ static size_t numbers(const char *value, double *out, size_t max)
         if (end == p || !isfinite(number))
             break;
         out[n] = number;
+        end += strspn(end, " "); /* each may be padded (PS3.5 6.2) */
         p = *end == '\\' ? end + 1 : NULL;
     }
     return n;

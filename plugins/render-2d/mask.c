@@ -246,6 +246,8 @@ static hilum_rc find_item(const struct scene *scene, uint32_t slice,
             !is_in_ranges(scene, mask->of, of_item(mask, "ApplicableFrameRange", path), mask->frame,
                           &nth))
             continue;
+        mask->n_masks = mask->n_contrasts =
+            0; /* of the item before, which was not for this frame */
         hilum_rc rc = read_item(scene, instance, slice, first, nth, mask);
         if (rc != HILUM_ENOTFOUND)
             return rc;

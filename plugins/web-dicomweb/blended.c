@@ -14,9 +14,9 @@
 
 #include "registration.h"
 
-/* NAMED_MAX: images are opened one by one to find the nearest; beyond 300 a request would take
- * seconds. */
-enum { NAMED_MAX = 300, INPUTS_MAX = 16, PATH = 200, UID = 65 };
+/* OPENED_MAX: images of all inputs are opened one by one to find the nearest, which takes a millisecond or two each.
+ * NAMED_MAX: in a list of the state, which costs no more than a look. */
+enum { OPENED_MAX = 1000, NAMED_MAX = 10000, INPUTS_MAX = 16, PATH = 200, UID = 65 };
 #define ADVANCED "AdvancedBlendingSequence"
 
 /* One of a state's sets of images. */
@@ -191,16 +191,17 @@ hilum_rc web_blend_first(const struct web_call *call, hilum_object *state, hilum
 struct part {
     hilum_object *object;
     hilum_object *registration; /* NULL: none is named */
+    struct web_registered *registered;
     struct web_registration place;
     const struct hilum_source *source;
 };
 
+/* Into part->registration and part->registered; given back with close_registration() in every case. */
 static hilum_rc open_registration(const struct web_call *call, hilum_object *state,
-                                  const struct input *input, hilum_object **out)
+                                  const struct input *input, struct part *part)
 {
     const struct web *web = call->web;
     char path[PATH], study[UID], series[UID], instance[UID];
-    *out = NULL;
     snprintf(path, sizeof path, "%sReferencedSpatialRegistrationSequence[0].StudyInstanceUID",
              input->registration);
     read_uid(call, state, path, study);
@@ -215,12 +216,20 @@ static hilum_rc open_registration(const struct web_call *call, hilum_object *sta
              "ReferencedSOPSequence[0].ReferencedSOPInstanceUID",
              input->registration);
     if (read_uid(call, state, path, instance) &&
-        web_state_open(call, study, series, instance, out) == HILUM_OK)
-        return HILUM_OK;
+        web_state_open(call, study, series, instance, &part->registration) == HILUM_OK)
+        return web_registered_read(call, part->registration, &part->registered);
     return web->host->fail(
         web->self, HILUM_EUNSUP,
         "the registration that the state refers to (0070,0404) is not here: where "
         "its images lie is not known");
+}
+
+static void close_registration(const struct web_call *call, struct part *part)
+{
+    web_registered_free(part->registered);
+    call->web->host->objects->close(part->registration);
+    part->registered = NULL;
+    part->registration = NULL;
 }
 
 /* Place and directions where the registration puts them; false: it has none. */
@@ -244,11 +253,15 @@ static double distance(const struct hilum_slice *a, const struct hilum_slice *b)
                 (o[0] * o[4] - o[1] * o[3]) * (to[2] - from[2]));
 }
 
+static const char too_many[] =
+    "the inputs of the state have more than 1000 images, of which the nearest are not looked for: "
+    "Referenced Image Sequence (0008,1140) can name those that are meant";
+
 /* The first of equals; without a place 0 counts. What cannot be opened is passed over: the renderer
  * says so if none is left. */
 static hilum_rc find_nearest(const struct web_call *call, hilum_object *state,
                              const struct input *input, const struct hilum_slice *shown,
-                             struct part *out)
+                             unsigned *n_opened, struct part *out)
 {
     const struct hilum_object_api *objects = call->web->host->objects;
     struct images images;
@@ -257,13 +270,17 @@ static hilum_rc find_nearest(const struct web_call *call, hilum_object *state,
     hilum_rc rc = images_begin(call, state, input, &images);
     if (rc == HILUM_ENOTFOUND) /* none of the series is here */
         rc = HILUM_OK, is_end = true;
-    for (unsigned k = 0; rc == HILUM_OK && !is_end && k < NAMED_MAX; k++) {
+    for (unsigned k = 0; rc == HILUM_OK && !is_end; k++) {
         struct hilum_slice plane;
         struct web_registration place;
         hilum_object *next = NULL;
+        if ((*n_opened)++ == OPENED_MAX) {
+            rc = call->web->host->fail(call->web->self, HILUM_EUNSUP, too_many);
+            break;
+        }
         if (images_open(&images, k, &is_end, &next) != HILUM_OK)
             continue;
-        rc = web_registration_read(call, out->registration, next, &place);
+        rc = web_registration_read(call, out->registered, next, &place);
         double far = rc == HILUM_OK && shown->has_position && read_plane(call, next, &place, &plane)
                          ? distance(shown, &plane)
                          : 0;
@@ -285,6 +302,7 @@ static hilum_rc find_nearest(const struct web_call *call, hilum_object *state,
 /* table first: a renderer is given its address. What the parts are of outlives it. */
 struct many {
     struct hilum_source table;
+    unsigned n_opened;                 /* images, in search of the nearest */
     struct part parts[INPUTS_MAX + 1]; /* the first is the image itself */
     unsigned n;
 };
@@ -378,12 +396,12 @@ static hilum_rc add_input(const struct web_call *call, hilum_object *state,
         return HILUM_OK;
     struct part *part = &many->parts[many->n];
     *part = (struct part){.object = NULL};
-    hilum_rc rc = open_registration(call, state, input, &part->registration);
+    hilum_rc rc = open_registration(call, state, input, part);
     if (rc == HILUM_OK)
-        rc = find_nearest(call, state, input, shown, part);
+        rc = find_nearest(call, state, input, shown, &many->n_opened, part);
     if (rc == HILUM_OK && part->object != NULL)
         rc = objects->source(part->object, NULL, &part->source);
-    objects->close(part->registration);
+    close_registration(call, part);
     if (rc == HILUM_OK && part->object != NULL)
         many->n++;
     else
@@ -395,14 +413,13 @@ static hilum_rc add_input(const struct web_call *call, hilum_object *state,
 static hilum_rc place_shown(const struct web_call *call, hilum_object *state,
                             const struct input *inputs, unsigned n, struct part *part)
 {
-    hilum_object *registration = NULL;
     unsigned k = 0;
     while (k < n && !has_image(call, state, &inputs[k], part->object))
         k++;
-    hilum_rc rc = k < n ? open_registration(call, state, &inputs[k], &registration) : HILUM_OK;
+    hilum_rc rc = k < n ? open_registration(call, state, &inputs[k], part) : HILUM_OK;
     if (rc == HILUM_OK)
-        rc = web_registration_read(call, registration, part->object, &part->place);
-    call->web->host->objects->close(registration);
+        rc = web_registration_read(call, part->registered, part->object, &part->place);
+    close_registration(call, part);
     return rc;
 }
 

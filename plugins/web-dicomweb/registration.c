@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ITEMS_MAX: of registrations in an object, MATRICES_MAX of one, IMAGES_MAX that one names. */
-enum { ITEMS_MAX = 100, MATRICES_MAX = 16, IMAGES_MAX = 1000, PATH = 200 };
+/* MATRICES_MAX: of one registration, IMAGES_MAX: named in an object. */
+enum { MATRICES_MAX = 16, IMAGES_MAX = 20000, PATH = 200 };
 #define REGISTRATION "1.2.840.10008.5.1.4.1.1.66.1"
 #define DEFORMABLE   "1.2.840.10008.5.1.4.1.1.66.3"
 
@@ -33,44 +33,133 @@ bool web_numbers(const struct web_call *call, hilum_object *object, const char *
         out[k] = strtod(p, &end);
         if (end == p || !isfinite(out[k]))
             return false;
+        end += strspn(end, " "); /* each may be padded (PS3.5 6.2) */
         p = *end == '\\' ? end + 1 : NULL;
     }
     return true;
 }
 
-/* ---- which item ---- */
+/* ---- read once ---- */
 
-/* Does item k name the image? Without a list of images it is for all of its frame of reference. */
-static bool names_image(const struct web_call *call, hilum_object *registration, unsigned k,
-                        const char *instance, const char *reference)
+static hilum_rc check_class(const struct web_call *call, hilum_object *registration)
+{
+    const struct web *web = call->web;
+    struct hilum_object_names names = {.size = sizeof names};
+    hilum_rc rc = web->host->objects->names(registration, &names);
+    if (rc != HILUM_OK || strcmp(names.sop_class, REGISTRATION) == 0)
+        return rc;
+    if (strcmp(names.sop_class, DEFORMABLE) == 0)
+        return web->host->fail(web->self, HILUM_EUNSUP,
+                               "the registration is deformable (0064,0002): images are moved and "
+                               "turned here, never bent, so this is not drawn");
+    return web->host->fail(web->self, HILUM_EUNSUP,
+                           "Referenced Spatial Registration Sequence (0070,0404) names an object "
+                           "of another kind");
+}
+
+static int by_instance(const void *a, const void *b)
+{
+    const struct web_registered_image *x = a, *y = b;
+    int order = strcmp(x->instance, y->instance);
+    return order != 0 ? order : (x->item > y->item) - (x->item < y->item);
+}
+
+static hilum_rc add_image(const struct web_call *call, struct web_registered *out,
+                          const char *instance, unsigned item)
+{
+    if (out->n_images == IMAGES_MAX)
+        return call->web->host->fail(call->web->self, HILUM_EUNSUP,
+                                     "the registration names more than 20000 images: not drawn");
+    if (out->n_images == out->room) {
+        size_t room = out->room > 0 ? 2 * out->room : 256;
+        struct web_registered_image *grown = realloc(out->images, room * sizeof *grown);
+        if (grown == NULL)
+            return HILUM_ENOMEM;
+        out->images = grown;
+        out->room = room;
+    }
+    struct web_registered_image *image = &out->images[out->n_images++];
+    snprintf(image->instance, sizeof image->instance, "%s", instance);
+    image->item = item;
+    return HILUM_OK;
+}
+
+/* Item k; *is_end: there is none. */
+static hilum_rc read_item(const struct web_call *call, unsigned k, struct web_registered *out,
+                          bool *is_end)
 {
     char path[PATH];
-    for (unsigned i = 0; i < IMAGES_MAX; i++) {
+    hilum_rc rc = HILUM_OK;
+    snprintf(path, sizeof path, "RegistrationSequence[%u].FrameOfReferenceUID", k);
+    const char *reference = text(call, out->object, path), *named = NULL;
+    *is_end = reference == NULL;
+    snprintf(out->items[k].reference, sizeof out->items[k].reference, "%s",
+             reference != NULL ? reference : "");
+    for (unsigned i = 0; rc == HILUM_OK; i++) {
         snprintf(path, sizeof path,
                  "RegistrationSequence[%u].ReferencedImageSequence[%u].ReferencedSOPInstanceUID", k,
                  i);
-        const char *named = text(call, registration, path);
-        if (named == NULL && i > 0)
-            return false;
+        named = text(call, out->object, path);
         if (named == NULL)
-            break;
-        if (strcmp(named, instance) == 0)
-            return true;
+            return HILUM_OK;
+        *is_end = false;
+        out->items[k].has_images = true;
+        rc = add_image(call, out, named, k);
     }
-    snprintf(path, sizeof path, "RegistrationSequence[%u].FrameOfReferenceUID", k);
-    const char *of = text(call, registration, path);
-    return of != NULL && strcmp(of, reference) == 0;
+    return rc;
 }
 
-static bool has_item(const struct web_call *call, hilum_object *registration, unsigned k)
+hilum_rc web_registered_read(const struct web_call *call, hilum_object *registration,
+                             struct web_registered **made)
 {
-    char path[PATH];
-    snprintf(path, sizeof path, "RegistrationSequence[%u].FrameOfReferenceUID", k);
-    if (text(call, registration, path) != NULL)
-        return true;
-    snprintf(path, sizeof path,
-             "RegistrationSequence[%u].ReferencedImageSequence[0].ReferencedSOPInstanceUID", k);
-    return text(call, registration, path) != NULL;
+    struct web_registered *out = calloc(1, sizeof *out);
+    bool is_end = false;
+    *made = out;
+    if (out == NULL)
+        return HILUM_ENOMEM;
+    out->object = registration;
+    hilum_rc rc = check_class(call, registration);
+    const char *to = text(call, registration, "FrameOfReferenceUID");
+    snprintf(out->reference, sizeof out->reference, "%s", to != NULL ? to : "");
+    while (rc == HILUM_OK && out->n_items < WEB_REGISTERED_MAX && !is_end) {
+        rc = read_item(call, out->n_items, out, &is_end);
+        out->n_items += !is_end;
+    }
+    if (out->n_images > 0)
+        qsort(out->images, out->n_images, sizeof *out->images, by_instance);
+    return rc;
+}
+
+void web_registered_free(struct web_registered *registered)
+{
+    if (registered == NULL)
+        return;
+    free(registered->images);
+    free(registered);
+}
+
+/* ---- which item ---- */
+
+/* The first of those that name the image, or are for all of its frame of reference; n_items: none is. */
+static unsigned find_item(const struct web_registered *registered, const char *instance,
+                          const char *reference)
+{
+    unsigned found = registered->n_items;
+    size_t low = 0, high = registered->n_images;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(registered->images[middle].instance, instance) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < registered->n_images && strcmp(registered->images[low].instance, instance) == 0)
+        found = registered->images[low].item;
+    for (unsigned k = 0; k < found; k++)
+        if (!registered->items[k].has_images && registered->items[k].reference[0] != '\0' &&
+            strcmp(registered->items[k].reference, reference) == 0)
+            return k;
+    return found;
 }
 
 /* ---- its matrices ---- */
@@ -138,46 +227,26 @@ static hilum_rc read_matrices(const struct web_call *call, hilum_object *registr
                                  "(3006,00C6) shears or flattens: not drawn");
 }
 
-static hilum_rc check_class(const struct web_call *call, hilum_object *registration)
-{
-    const struct web *web = call->web;
-    struct hilum_object_names names = {.size = sizeof names};
-    hilum_rc rc = web->host->objects->names(registration, &names);
-    if (rc != HILUM_OK || strcmp(names.sop_class, REGISTRATION) == 0)
-        return rc;
-    if (strcmp(names.sop_class, DEFORMABLE) == 0)
-        return web->host->fail(web->self, HILUM_EUNSUP,
-                               "the registration is deformable (0064,0002): images are moved and "
-                               "turned here, never bent, so this is not drawn");
-    return web->host->fail(web->self, HILUM_EUNSUP,
-                           "Referenced Spatial Registration Sequence (0070,0404) names an object "
-                           "of another kind");
-}
-
-hilum_rc web_registration_read(const struct web_call *call, hilum_object *registration,
+hilum_rc web_registration_read(const struct web_call *call, const struct web_registered *registered,
                                hilum_object *image, struct web_registration *out)
 {
     const struct web *web = call->web;
     struct hilum_object_names names = {.size = sizeof names};
     char reference[65] = "";
     *out = (struct web_registration){.matrix = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0}};
-    if (registration == NULL)
+    if (registered == NULL)
         return HILUM_OK;
-    hilum_rc rc = check_class(call, registration);
-    if (rc == HILUM_OK)
-        rc = web->host->objects->names(image, &names);
+    hilum_rc rc = web->host->objects->names(image, &names);
     if (rc != HILUM_OK)
         return rc;
     const char *of_image = text(call, image, "FrameOfReferenceUID");
     snprintf(reference, sizeof reference, "%s", of_image != NULL ? of_image : "");
-    const char *to = text(call, registration, "FrameOfReferenceUID");
-    snprintf(out->reference, sizeof out->reference, "%s", to != NULL ? to : "");
-    for (unsigned k = 0; k < ITEMS_MAX && has_item(call, registration, k); k++)
-        if (names_image(call, registration, k, names.sop_instance, reference))
-            return read_matrices(call, registration, k, out->matrix);
-    if (reference[0] != '\0' && strcmp(reference, out->reference) == 0)
-        return HILUM_OK;
-    out->reference[0] = '\0';
+    snprintf(out->reference, sizeof out->reference, "%s", registered->reference);
+    unsigned item = find_item(registered, names.sop_instance, reference);
+    if (item < registered->n_items)
+        return read_matrices(call, registered->object, item, out->matrix);
+    if (reference[0] == '\0' || strcmp(reference, out->reference) != 0)
+        out->reference[0] = '\0';
     return HILUM_OK;
 }
 

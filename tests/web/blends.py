@@ -19,11 +19,11 @@ COOL = HOT[:, ::-1]
 FRAME, OTHER = "2.25.9901", "2.25.9902"
 
 
-def slice_of(number, series, pixels, place, spacing, frame=FRAME, axes=(1, 0, 0, 0, 1, 0), thickness="3"):
+def slice_of(number, series, pixels, place, spacing, frame=FRAME, axes=(1, 0, 0, 0, 1, 0), thickness="3", spaces=()):
     d = image(number, pixels, FrameOfReferenceUID=frame, ImagePositionPatient=[float(v) for v in place], ImageOrientationPatient=[float(v) for v in axes],
               PixelSpacing=[float(spacing), float(spacing)], SliceThickness=thickness)
     d.SeriesInstanceUID = series
-    stored(d)
+    stored(d, *spaces)
     return d
 
 
@@ -199,14 +199,16 @@ def blending_stored(number, parts):
 
 # ---- registrations ----
 
-def registration(number, matrices, source=OTHER, sop_class=RIGID, **more):
+def registration(number, matrices, source=OTHER, sop_class=RIGID, spaces=(), images=None, **more):
     registered = [items(FrameOfReferenceUID=FRAME, MatrixRegistrationSequence=matrix_items([numpy.eye(4)])),
                   items(FrameOfReferenceUID=source, MatrixRegistrationSequence=matrix_items(matrices))]
+    if images is not None:
+        registered[1].ReferencedImageSequence = images
     d = state(number, under, RegistrationSequence=Sequence(registered), FrameOfReferenceUID=FRAME, **more)
     del d.ReferencedSeriesSequence, d.PresentationLUTShape
     d.SOPClassUID = d.file_meta.MediaStorageSOPClassUID = sop_class
     d.Modality, d.SeriesInstanceUID = "REG", "2.25.99201"
-    stored(d)
+    stored(d, *spaces)
     return d
 
 
@@ -237,6 +239,11 @@ def registrations():
     parts = lambda reg: [part(1, CT, geometry=True), part(2, turned, HOT, registration=reg)]
     url = stored(blending(420, parts(registration(421, matrices)), [step("FOREGROUND", 2, 1, opacity=0.5)]))
     near("turned and moved into place", picture(url), shown(over_it(expected, CT_LAYER, 0.5)))
+    spaces = (b"0.0\\", b"0  \\")  # each number may be padded (PS3.5 6.2)
+    slice_of(406, "2.25.99105", ABOVE, (3, -50, 20), 2, frame=OTHER, spaces=spaces)
+    padded = [part(1, CT, geometry=True), part(2, "2.25.99105", HOT, registration=registration(426, matrices, spaces=spaces))]
+    url = stored(blending(427, padded, [step("FOREGROUND", 2, 1, opacity=0.5)]))
+    near("of numbers with spaces behind them", picture(url), shown(over_it(expected, CT_LAYER, 0.5)))
     larger = numpy.diag([1.5, 1.5, 1.0, 1.0])
     url = stored(blending(422, parts(registration(423, [moved(0, 80, -15), larger])), [step("EQUAL", 2)]))
     grown = placed(coloured(ABOVE, HOT), numpy.ones(ABOVE.shape, bool), lambda x, y: (x / 1.5 - 3) / 2, lambda x, y: ((y - 80) / 1.5 + 50) / 2)
@@ -258,6 +265,20 @@ def registrations():
                                        (445, registration(434, [numpy.eye(4)], source="2.25.5"), 501, b"frame of reference")):
         found, body = get(stored(blending(number, parts(reg), [step("FOREGROUND", 2, 1, opacity=0.5)])) + "/rendered")
         check("refused: %s" % words.decode(), found == status and words in body, "%s %s" % (found, body[:300]))
+
+
+def bounded():
+    """What one picture may cost: names of a registration are read once, and images are opened so often and no more."""
+    many = Sequence([items(ReferencedSOPClassUID=under.SOPClassUID, ReferencedSOPInstanceUID="2.25.5%d" % k) for k in range(20001)])
+    d = registration(470, [numpy.eye(4)], images=many)
+    two = [part(1, CT, geometry=True), part(2, PET, HOT, registration=d)]
+    found, body = get(stored(blending(471, two, [step("EQUAL", 1, 2)])) + "/rendered")
+    check("a registration of too many images", found == 501 and b"20000 images" in body, "%s %s" % (found, body[:300]))
+    two = [part(1, CT, geometry=True), part(2, PET, HOT, images=[far] * 1000 + [over])]
+    found, body = get(stored(blending(472, two, [step("EQUAL", 1, 2)])) + "/rendered")
+    check("inputs of too many images", found == 501 and b"(0008,1140)" in body, "%s %s" % (found, body[:300]))
+    two = [part(1, CT, geometry=True), part(2, PET, HOT, images=[far] * 400 + [over])]
+    near("the nearest of four hundred", picture(stored(blending(473, two, [step("EQUAL", 2)]))), shown(on_ct(ABOVE, HOT)))
 
 
 def old_part(target, position):
@@ -291,6 +312,7 @@ def elsewhere():
 
 steps()
 registrations()
+bounded()
 refused()
 elsewhere()
 sys.exit(failed())

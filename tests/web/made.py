@@ -78,11 +78,14 @@ def image(number, pixels, **more):
     return d
 
 
-def stored(d):
+def stored(d, old=b"", new=b""):
+    """old, new: bytes of the file, for what pydicom would not write."""
     path = os.path.join(WORK, "made.dcm")
     d.save_as(path, write_like_original=False)
     with open(path, "rb") as file:
-        return put(file.read())
+        body = file.read()
+    assert len(old) == len(new) and (not old or old in body)
+    return put(body.replace(old, new) if old else body)
 
 
 def state(number, target, **more):
