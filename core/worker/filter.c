@@ -71,7 +71,7 @@ static const int plain[] = {
     SCMP_SYS(sigaltstack),
     SCMP_SYS(stat),
     SCMP_SYS(statx),
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if HL_IS_SANITIZED
     /* Their test of whether an address can be read. */
     SCMP_SYS(pipe),
     SCMP_SYS(pipe2),

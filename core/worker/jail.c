@@ -17,12 +17,6 @@
 #include "core/worker/filter.h"
 #include "core/worker/wire.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED 1 /* its shadow alone takes terabytes of address space */
-#else
-#define IS_SANITIZED 0
-#endif
-
 enum { MAX_FILES = 64, MAX_WRITTEN = 64 * 1024 };
 
 /* ---- limits and privileges ---- */
@@ -40,7 +34,7 @@ static hilum_rc set_limits(const struct hl_jail *jail, uint32_t *in_force)
     if (!limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NOFILE, MAX_FILES) ||
         !limit(RLIMIT_FSIZE, MAX_WRITTEN))
         return hl_fail(HILUM_EINTERNAL, "setrlimit: %s", strerror(errno));
-    if (!jail->memory || IS_SANITIZED)
+    if (!jail->memory || HL_IS_SANITIZED) /* whose shadow alone takes terabytes */
         return HILUM_OK;
     if (!limit(RLIMIT_AS, (rlim_t)jail->memory))
         return hl_fail(HILUM_EINTERNAL, "setrlimit: address space of %llu bytes: %s",
@@ -106,7 +100,7 @@ static hilum_rc allow_all(int rules, const struct hl_jail *jail)
         rc = allow(rules, *path, false);
     for (const char *const *path = jail->grant; rc == HILUM_OK && path && *path; path++)
         rc = allow(rules, *path, true);
-    if (rc == HILUM_OK && IS_SANITIZED)
+    if (rc == HILUM_OK && HL_IS_SANITIZED)
         rc = allow(rules, "/proc/self", false); /* its runtime looks at its own maps */
     return rc;
 }

@@ -11,8 +11,8 @@
  * The three rules all keep. The stream's own header is believed before the UID and the data
  * set, but for what a stream cannot know (sign, colours where it is silent). Every size is
  * checked before memory is asked for: streams come from outside. What is damaged yields
- * HILUM_ECORRUPT and all pixels that could be had: dst was set to zero first, so nothing of
- * other frames shows.
+ * HILUM_ECORRUPT and all pixels that could be had: the rest of dst is zero, so nothing of other
+ * frames shows.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CODEC_COMMON_H

@@ -25,7 +25,6 @@ static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_c
 
 /* ---- decoding ---- */
 
-/* Zero first: rows that were not put are black. */
 static hilum_rc decode_stream(void *self, const struct codec_bytes *stream,
                               const struct ht_request *request, void *dst)
 {
@@ -35,7 +34,6 @@ static hilum_rc decode_stream(void *self, const struct codec_bytes *stream,
                            .out_size = hilum_frame_bytes(&request->frame)};
     if (request->header.bits > BITS_DECODED_MAX)
         return codec_fail(self, HILUM_EUNSUP, "HTJ2K samples of %u bits", request->header.bits);
-    memset(dst, 0, (size_t)work.out_size);
     hilum_rc rc = ht_decode_frame(&work, request);
     return rc ? failed(self, rc, &work) : HILUM_OK;
 }

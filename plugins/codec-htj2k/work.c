@@ -67,6 +67,9 @@ hilum_rc ht_decode_frame(struct ht_work *work, const struct ht_request *request)
         return HILUM_ENOMEM;
     int code = j2k_is_cut(&stream) ? HT_FAILED : ht_decode(&job, &complaint);
     memcpy(work->complaint, complaint.text, sizeof complaint.text);
+    if (code !=
+        HT_OK) /* a sound stream puts every row; of another, rows that are not put are black */
+        memset(work->out, 0, (size_t)work->out_size);
     if (code == HT_FAILED) {
         job.is_resilient = true;
         (void)ht_decode(&job, &complaint);
