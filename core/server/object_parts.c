@@ -506,3 +506,29 @@ hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t 
     *n = got;
     return rc;
 }
+
+hilum_rc hl_object_part_length(hilum_object *object, uint64_t *n)
+{
+    *n = object->nested != NULL ? object->n_nested : 0;
+    for (size_t i = 0; object->nested == NULL && i < object->n_ranges; i++)
+        *n += object->ranges[i].length;
+    return HILUM_OK;
+}
+
+/* Before the first next_part(), so that the ranges are whole. */
+hilum_rc hl_object_skip_part(hilum_object *object, uint64_t n)
+{
+    uint64_t total = 0;
+    hilum_rc rc = hl_object_part_length(object, &total);
+    if (rc == HILUM_OK && n > total)
+        return hl_fail(HILUM_EINVAL, "it ends after %llu bytes", (unsigned long long)total);
+    if (object->nested != NULL) {
+        object->nested += n;
+        object->n_nested -= (size_t)n;
+        return rc;
+    }
+    for (; n > 0 && n >= object->ranges[object->range].length; object->range++)
+        n -= object->ranges[object->range].length;
+    object->range_at = n;
+    return rc;
+}

@@ -141,6 +141,29 @@ static hilum_rc object_lends(hilum_object *object, uint64_t *length)
     return rc;
 }
 
+static hilum_rc object_length(hilum_object *object, uint64_t *n)
+{
+    hilum_rc rc = hl_outgoing_total(object->out, n);
+    if (rc == HILUM_OK)
+        rc = meta_make(object);
+    *n += object->meta.len;
+    return rc;
+}
+
+/* The head is never skipped to its last byte: what is given there would be an end. */
+static hilum_rc object_skip(hilum_object *object, uint64_t n)
+{
+    hilum_rc rc = meta_make(object);
+    if (rc != HILUM_OK)
+        return rc;
+    if (n < object->meta.len) {
+        object->meta_skip = (size_t)n;
+        return HILUM_OK;
+    }
+    object->is_meta_given = true;
+    return hl_outgoing_skip(object->out, n - object->meta.len);
+}
+
 /* First the file's head, then the data set, in pieces borrowed until the next call; *n 0 is the
  * end. */
 static hilum_rc object_next(hilum_object *object, const void **bytes, uint64_t *n)
@@ -149,8 +172,8 @@ static hilum_rc object_next(hilum_object *object, const void **bytes, uint64_t *
     if (!object->is_meta_given) {
         hilum_rc made = meta_make(object);
         object->is_meta_given = true;
-        *bytes = object->meta.data;
-        *n = object->meta.len;
+        *bytes = object->meta.data + object->meta_skip;
+        *n = object->meta.len - object->meta_skip;
         return made;
     }
     hilum_rc rc = hl_outgoing_next(object->out, bytes, &got);
@@ -211,4 +234,8 @@ const struct hilum_object_api hl_object_api = {
     .source = hl_object_source,
     .text = object_text,
     .encoded_frame = hl_object_encoded_frame,
+    .length = object_length,
+    .skip = object_skip,
+    .part_length = hl_object_part_length,
+    .skip_part = hl_object_skip_part,
 };

@@ -29,7 +29,8 @@ struct hilum_object {
     struct hl_outgoing *out; /* as it leaves whole */
     struct hl_buf meta;      /* file meta information, until it has been given */
     bool is_meta_given;
-    char syntax[65]; /* it leaves in */
+    size_t meta_skip; /* bytes of it that are left out */
+    char syntax[65];  /* it leaves in */
 
     /* ---- parts: object_parts.c ---- */
     bool is_native_anew; /* read through `anew`, explicit little endian, in one direction */
@@ -70,6 +71,8 @@ hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_encoded_frame(hilum_object *object, uint64_t i,
                                  const struct hilum_encode *wanted); /* object_coded.c */
 hilum_rc hl_object_part(hilum_object *object, const struct hilum_extent *extent);
+hilum_rc hl_object_part_length(hilum_object *object, uint64_t *n);
+hilum_rc hl_object_skip_part(hilum_object *object, uint64_t n);
 hilum_rc hl_object_next_part(hilum_object *object, const void **bytes, uint64_t *n);
 
 /* The attributes but for large values at the top level; borrowed. Made at the first question

@@ -222,6 +222,11 @@ hilum_rc hl_outgoing_reduced(struct hl_outgoing *outgoing, uint64_t i, uint32_t 
 hilum_rc hl_outgoing_map(struct hl_outgoing *outgoing, const struct hl_frame_map **out);
 /* From a place in the stored data set to the same as it leaves. False: it does not leave. */
 bool hl_outgoing_place(const struct hl_outgoing *outgoing, uint64_t stored, uint64_t *leaving);
+/* Bytes of all that hl_outgoing_next gives, converted or not. HILUM_EUNSUP: nobody knows before it is made (deflated). */
+hilum_rc hl_outgoing_total(const struct hl_outgoing *outgoing, uint64_t *n);
+/* Before the first hl_outgoing_next: leaves out the first n bytes. What leaves is not digested then, unless it is converted.
+ * HILUM_EINVAL: there are fewer; else as hl_outgoing_total, hl_outgoing_next. */
+hilum_rc hl_outgoing_skip(struct hl_outgoing *outgoing, uint64_t n);
 /* Does what hl_outgoing_next gives stay where it is until it is closed? */
 bool hl_outgoing_stays(const struct hl_outgoing *outgoing);
 /* Was that the last piece? True from the start for an empty data set. */

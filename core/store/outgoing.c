@@ -416,18 +416,25 @@ hilum_rc hl_outgoing_take(struct hl_outgoing *outgoing, struct hl_outgoing_curso
     return rc;
 }
 
+/* `at` is not beyond the end. */
+static struct hl_outgoing_cursor cursor_to(const struct hl_outgoing *outgoing, uint64_t at)
+{
+    struct hl_outgoing_cursor cursor = {0};
+    for (; at > piece_of(outgoing, cursor.piece).length; cursor.piece++)
+        at -= piece_of(outgoing, cursor.piece).length;
+    cursor.at = at;
+    return cursor;
+}
+
 hilum_rc hl_outgoing_at(struct hl_outgoing *outgoing, uint64_t at, size_t max, const void **bytes,
                         size_t *n)
 {
-    struct hl_outgoing_cursor cursor = {0};
     const uint8_t *found = NULL;
     *n = 0;
     if (at > hl_outgoing_length(outgoing))
         return hl_fail(HILUM_EINVAL, "read beyond the data set of %s",
                        outgoing->stored.sop_instance);
-    for (; at > piece_of(outgoing, cursor.piece).length; cursor.piece++)
-        at -= piece_of(outgoing, cursor.piece).length;
-    cursor.at = at;
+    struct hl_outgoing_cursor cursor = cursor_to(outgoing, at);
     if (outgoing->buffer != NULL && max > HL_OUTGOING_PIECE)
         max = HL_OUTGOING_PIECE;
     hilum_rc rc = hl_outgoing_take(outgoing, &cursor, max, &found, n);
@@ -464,9 +471,10 @@ static hilum_rc source_next(struct hl_outgoing *outgoing, const uint8_t **bytes,
 /* ---- in another syntax ---- */
 
 /* The conversion once over everything but values, so that what cannot be converted is known
- * before its first byte is on its way. Skipping values makes it cheap: of a CT slice it reads
+ * before its first byte is on its way, and how long it gets. Skipping values makes it cheap: of a CT slice it reads
  * some 3 KiB, of a gigabyte the same. */
-static hilum_rc recode_check(struct hl_outgoing *outgoing, struct hl_recode *recode)
+static hilum_rc recode_check(struct hl_outgoing *outgoing, struct hl_recode *recode,
+                             uint64_t *length)
 {
     struct hl_outgoing_cursor cursor = {0};
     struct hl_buf nothing = {0};
@@ -486,10 +494,12 @@ static hilum_rc recode_check(struct hl_outgoing *outgoing, struct hl_recode *rec
         rc = hl_outgoing_take(outgoing, &cursor, CHECK_STEP, &bytes, &n);
         if (rc == HILUM_OK)
             rc = hl_recode_feed(recode, bytes, n, &nothing);
+        *length += nothing.len;
         hl_buf_clear(&nothing);
     }
     if (rc == HILUM_OK)
         rc = hl_recode_end(recode, &nothing);
+    *length += nothing.len + hl_recode_skipped(recode);
     hl_buf_fini(&nothing);
     return rc;
 }
@@ -531,8 +541,11 @@ static hilum_rc recode(struct hl_outgoing *outgoing, const char *transfer_syntax
     }
     if (rc == HILUM_OK)
         rc = hl_recode_new(from, transfer_syntax, vr, &trial);
+    uint64_t length = 0;
     if (rc == HILUM_OK)
-        rc = recode_check(outgoing, trial);
+        rc = recode_check(outgoing, trial, &length);
+    outgoing->recode_length =
+        strcmp(transfer_syntax, HL_UID_DEFLATED_LITTLE_ENDIAN) == 0 ? HILUM_LENGTH_UNKNOWN : length;
     hl_recode_free(trial);
     if (rc == HILUM_OK)
         rc = hl_recode_new(from, transfer_syntax, vr, &outgoing->recode);
@@ -630,6 +643,56 @@ hilum_rc hl_outgoing_next(struct hl_outgoing *outgoing, const void **bytes, size
     if (rc != HILUM_OK)
         *n = 0;
     return rc;
+}
+
+/* ---- a part of it ---- */
+
+hilum_rc hl_outgoing_total(const struct hl_outgoing *outgoing, uint64_t *n)
+{
+    *n = outgoing->pack != NULL        ? hl_pack_length(outgoing->pack)
+         : outgoing->recode != NULL    ? outgoing->recode_length
+         : outgoing->deflating != NULL ? HILUM_LENGTH_UNKNOWN
+                                       : hl_outgoing_length(outgoing);
+    return *n != HILUM_LENGTH_UNKNOWN
+               ? HILUM_OK
+               : hl_fail(HILUM_EUNSUP, "how long it gets is known once it has been deflated");
+}
+
+/* What is converted is made all the same, and left out: a byte is known by those before it. */
+static hilum_rc recoded_skip(struct hl_outgoing *outgoing, uint64_t n)
+{
+    hilum_rc rc = HILUM_OK;
+    while (rc == HILUM_OK && n > 0) {
+        const uint8_t *bytes = NULL;
+        size_t got = 0;
+        rc = recoded_next(outgoing, &bytes, &got);
+        if (rc == HILUM_OK && got == 0)
+            rc = hl_fail(HILUM_ECORRUPT, "a converted data set ends early");
+        if (got > n)
+            outgoing->n_given = (size_t)n; /* the rest of the piece comes with the next */
+        n -= got < n ? got : n;
+    }
+    return rc;
+}
+
+hilum_rc hl_outgoing_skip(struct hl_outgoing *outgoing, uint64_t n)
+{
+    uint64_t total = 0;
+    hilum_rc rc = hl_outgoing_total(outgoing, &total);
+    if (rc != HILUM_OK || n == 0)
+        return rc;
+    if (n > total)
+        return hl_fail(HILUM_EINVAL, "it ends after %llu bytes", (unsigned long long)total);
+    if (outgoing->pack != NULL) {
+        hl_pack_skip(outgoing->pack, n);
+        return HILUM_OK;
+    }
+    if (is_made_anew(outgoing))
+        return recoded_skip(outgoing, n);
+    XXH3_freeState(outgoing->hash); /* of a part there is no digest */
+    outgoing->hash = NULL;
+    outgoing->cursor = cursor_to(outgoing, n);
+    return HILUM_OK;
 }
 
 bool hl_outgoing_stays(const struct hl_outgoing *outgoing)

@@ -46,9 +46,10 @@ struct hl_outgoing {
     struct hl_splice under;       /* corrections, where the splice that decodes lies over them */
     struct hl_pack *pack;         /* NULL: not encoded; else all that leaves */
     struct hl_recode *recode;     /* NULL: leaves in the syntax it is stored in */
-    struct hl_buf recoded; /* by either; of the call under way, and a few bytes of the next */
-    size_t n_given;        /* of them, by the last call */
-    bool is_recoded;       /* the conversion has ended */
+    struct hl_buf recoded;  /* by either; of the call under way, and a few bytes of the next */
+    size_t n_given;         /* of them, by the last call */
+    bool is_recoded;        /* the conversion has ended */
+    uint64_t recode_length; /* of all that recode puts out; HILUM_LENGTH_UNKNOWN: nobody knows */
     const struct hl_cached_frame *made; /* of a frame, held until the next; NULL: none */
 };
 

@@ -350,6 +350,21 @@ hilum_rc hl_pack_next(struct hl_pack *pack, const uint8_t **bytes, size_t *n)
     return rc;
 }
 
+void hl_pack_skip(struct hl_pack *pack, uint64_t n)
+{
+    const struct hl_splice *splice = &pack->splice;
+    while (n > 0 && pack->piece < splice->count) {
+        uint64_t left = splice->pieces[pack->piece].length - pack->at;
+        uint64_t step = n < left ? n : left;
+        pack->at += step;
+        n -= step;
+        if (n > 0) {
+            pack->piece++;
+            pack->at = 0;
+        }
+    }
+}
+
 bool hl_pack_is_end(const struct hl_pack *pack)
 {
     const struct hl_splice *splice = &pack->splice;

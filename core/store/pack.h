@@ -50,6 +50,8 @@ const void *hl_pack_last(const struct hl_pack *pack, uint64_t *n);
 /* After the end: pieces of the encoded data set, borrowed until the next call; *n 0 when there are no more. */
 hilum_rc hl_pack_next(struct hl_pack *pack, const uint8_t **bytes, size_t *n);
 bool hl_pack_is_end(const struct hl_pack *pack);
+/* Leaves out the next n bytes. */
+void hl_pack_skip(struct hl_pack *pack, uint64_t n);
 /* Bytes of it in all. */
 uint64_t hl_pack_length(const struct hl_pack *pack);
 /* The UID it leaves under: "" where nothing was lost and it is the object it was. */

@@ -461,11 +461,20 @@ uint64_t hl_recode_ahead(const struct hl_recode *recode)
 
 void hl_recode_skip(struct hl_recode *recode, uint64_t n)
 {
+    bool is_value = recode->state == RECODE_VALUE;
     recode->offset += n;
     recode->remaining -= n;
+    recode->skipped += is_value ? n + recode->carried : 0;
     recode->carried = 0;
+    if (recode->remaining == 0 && is_value && recode->padding >= 0)
+        recode->skipped++;
     if (recode->remaining == 0)
         recode->state = RECODE_HEAD;
+}
+
+uint64_t hl_recode_skipped(const struct hl_recode *recode)
+{
+    return recode->skipped;
 }
 
 /* ---- the end ---- */

@@ -38,5 +38,8 @@ void hl_recode_free(struct hl_recode *recode);
  * left out by hl_recode_skip instead of being fed (n at most that). What is put out then is no data set. */
 uint64_t hl_recode_ahead(const struct hl_recode *recode);
 void hl_recode_skip(struct hl_recode *recode, uint64_t n);
+/* Bytes that are missing in what was put out because of that: with them it is as long as the data set would be, if that is
+ * not deflated. */
+uint64_t hl_recode_skipped(const struct hl_recode *recode);
 
 #endif

@@ -34,7 +34,8 @@ struct hl_recode {
     uint64_t remaining; /* of the value, or of what is dropped */
     unsigned unit;      /* bytes whose order turns; 1: none */
     uint8_t carry[8], carried;
-    int padding; /* byte that makes it even; -1: none */
+    uint64_t skipped; /* bytes that values left out would have been put out as */
+    int padding;      /* byte that makes it even; -1: none */
 
     struct recode_frame frames[RECODE_FRAMES];
     uint32_t depth;

@@ -263,7 +263,7 @@ static hilum_rc stream(hilum_http *http, uint32_t status, const char *media_type
             source->close(source->arg);
         return hl_fail(HILUM_EFULL, "more than %d bodies leave one worker", WORKER_MAX_SOURCES);
     }
-    s->source = *source;
+    memcpy(&s->source, source, source->size < sizeof s->source ? source->size : sizeof s->source);
     self->sources[i] = s;
     worker_ask(self, HL_ASK_HTTP_STREAM);
     hl_wire_put_u32(&self->ask, status);

@@ -256,6 +256,7 @@ struct hilum_http {
 
     /* ---- stream(): the piece is the loop thread's while !is_pulling ---- */
     struct hilum_http_source source;
+    uint64_t source_left; /* bytes that may still be taken of it: a range ends before it does */
     bool has_source, is_pulling, is_source_end, is_source_failed;
     bool is_idle, is_woken; /* under lock: it had nothing; somebody said that it has */
     uint64_t idle_round;    /* when it was found to have nothing */
@@ -347,6 +348,8 @@ hilum_rc http_respond_file(struct hilum_http *request, const char *root, const c
 const char *http_media_type(const char *path); /* of a file's ending; never NULL */
 bool http_is_immutable(const char *path);      /* does its name carry a hash of its content? */
 
+/* respond.c: of a body that is made while it leaves, the range that is asked for. Before its first byte. */
+hilum_rc http_range_stream(struct hilum_http *request);
 /* respond.c: builds request->response of what the route gave. Never fails: at worst an empty 500. */
 void http_build(struct hilum_http *request);
 /* Drops what was collected for a body. */

@@ -235,35 +235,70 @@ static void pieces_slice(struct hilum_http *request, uint64_t first, uint64_t le
     }
 }
 
-/* Only with an ETag, so that parts of two versions are never put together (RFC 9110 14.2).
- * If-Range is compared strongly, as 13.1.5 asks. */
-static void range_apply(struct hilum_http *request)
+/* 1: that is asked for; 0: all of it; -1: nothing that there is. If-Range is compared strongly, as RFC 9110 13.1.5 asks. */
+static int range_asked(const struct hilum_http *request, uint64_t *first, uint64_t *length)
 {
     const char *shown = http_shown(request, "Range"), *condition = http_shown(request, "If-Range");
-    const char *etag = header_given(request, "ETag");
-    uint64_t first, length;
+    if (shown == NULL ||
+        (condition != NULL && strcmp(condition, header_given(request, "ETag")) != 0))
+        return 0;
+    return http_range(shown, request->total, first, length);
+}
+
+/* The head of an answer with that much of the body. verdict: of range_asked, not 0. */
+static void range_tell(struct hilum_http *request, int verdict, uint64_t first, uint64_t length)
+{
     char text[96];
-    if (request->status != 200 || etag == NULL || request->has_source)
-        return;
-    http_header_add(request, "Accept-Ranges", "bytes");
-    if (shown == NULL || (condition != NULL && strcmp(condition, etag) != 0))
-        return;
-    int verdict = http_range(shown, request->total, &first, &length);
-    if (verdict == 0)
-        return;
-    if (verdict < 0) {
+    if (verdict < 0)
         snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)request->total);
-        pieces_slice(request, 0, 0);
-        request->total = 0;
-        request->status = MHD_HTTP_RANGE_NOT_SATISFIABLE;
-    } else {
+    else
         snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)first,
                  (unsigned long long)(first + length - 1), (unsigned long long)request->total);
-        pieces_slice(request, first, length);
-        request->total = length;
-        request->status = MHD_HTTP_PARTIAL_CONTENT;
-    }
+    request->total = verdict < 0 ? 0 : length;
+    request->status = verdict < 0 ? MHD_HTTP_RANGE_NOT_SATISFIABLE : MHD_HTTP_PARTIAL_CONTENT;
     http_header_add(request, "Content-Range", text);
+}
+
+/* Only with an ETag, so that parts of two versions are never put together (RFC 9110 14.2). */
+static bool may_range(const struct hilum_http *request)
+{
+    return request->status == 200 && header_given(request, "ETag") != NULL;
+}
+
+static void range_apply(struct hilum_http *request)
+{
+    uint64_t first = 0, length = 0;
+    if (!may_range(request) || request->has_source)
+        return;
+    http_header_add(request, "Accept-Ranges", "bytes");
+    int verdict = range_asked(request, &first, &length);
+    if (verdict == 0)
+        return;
+    range_tell(request, verdict, first, length);
+    pieces_slice(request, first, verdict < 0 ? 0 : length);
+}
+
+/* Who cannot seek says so: a client then asks for all of it at once. A length that nobody has told is none to cut, but
+ * may be told to who asks for a range. */
+hilum_rc http_range_stream(struct hilum_http *request)
+{
+    uint64_t first = 0, length = 0;
+    hilum_rc rc = HILUM_OK;
+    if (!may_range(request))
+        return rc;
+    http_header_add(request, "Accept-Ranges", request->source.seek != NULL ? "bytes" : "none");
+    int verdict = request->source.seek != NULL && request->total != HILUM_LENGTH_UNKNOWN
+                      ? range_asked(request, &first, &length)
+                      : 0;
+    if (verdict > 0)
+        rc = request->source.seek(request->source.arg, first);
+    if (verdict == 0 || rc != HILUM_OK)
+        return rc;
+    range_tell(request, verdict, first, length);
+    request->source_left = length;
+    if (verdict < 0)
+        http_stream_drop(request);
+    return rc;
 }
 
 /* ---- bodies ---- */

@@ -29,7 +29,10 @@ hilum_rc http_stream(struct hilum_http *request, uint32_t status, const char *me
             source->close(source->arg);
         return rc;
     }
-    request->source = *source;
+    request->source = (struct hilum_http_source){0};
+    memcpy(&request->source, source,
+           source->size < sizeof request->source ? source->size : sizeof request->source);
+    request->source_left = UINT64_MAX;
     request->has_source = true;
     request->total = length;
     request->is_ended = true;
@@ -60,8 +63,11 @@ static hilum_rc fetch(struct hilum_http *request)
     const void *bytes = NULL;
     uint64_t n = 0;
     hilum_rc rc = request->source.next(request->source.arg, &bytes, &n);
+    if (n > request->source_left) /* what is asked for ends here */
+        n = request->source_left;
     if (rc == HILUM_OK)
         touch(bytes, n);
+    request->source_left -= rc == HILUM_OK ? n : 0;
     request->piece = bytes;
     request->piece_left = rc == HILUM_OK ? n : 0;
     request->is_source_end = rc == HILUM_OK && n == 0;

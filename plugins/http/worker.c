@@ -148,6 +148,8 @@ static void serve(struct hilum_http *request)
 void http_finish(struct hilum_http *request, hilum_rc rc)
 {
     if (rc >= 0 && request->has_source)
+        rc = http_range_stream(request);
+    if (rc >= 0 && request->has_source)
         rc = http_stream_first(request);
     if (!request->is_ended || (rc < 0 && rc != HILUM_ECLOSED)) {
         hilum_rc code = rc < 0 ? rc : HILUM_EINTERNAL;

@@ -45,10 +45,11 @@ static const struct {
 } encodings[] = {{"1.2.840.10008.1.2.4.80", false},  {"1.2.840.10008.1.2.4.201", false},
                  {"1.2.840.10008.1.2.4.202", false}, {"1.2.840.10008.1.2.4.90", false},
                  {"1.2.840.10008.1.2.4.70", false},  {"1.2.840.10008.1.2.4.57", false},
-                 {"1.2.840.10008.1.2.5", false},     {"1.2.840.10008.1.2.8.1", false},
-                 {"1.2.840.10008.1.2.4.81", true},   {"1.2.840.10008.1.2.4.203", true},
-                 {"1.2.840.10008.1.2.4.91", true},   {"1.2.840.10008.1.2.4.50", true},
-                 {"1.2.840.10008.1.2.4.51", true}};
+                 {"1.2.840.10008.1.2.5", false},     {"1.2.840.10008.1.2.4.110", false},
+                 {"1.2.840.10008.1.2.8.1", false},   {"1.2.840.10008.1.2.4.81", true},
+                 {"1.2.840.10008.1.2.4.203", true},  {"1.2.840.10008.1.2.4.91", true},
+                 {"1.2.840.10008.1.2.4.50", true},   {"1.2.840.10008.1.2.4.51", true},
+                 {"1.2.840.10008.1.2.4.112", true}};
 enum { N_ENCODINGS = sizeof encodings / sizeof *encodings, FORMS_MAX = 3 + N_ENCODINGS };
 
 struct forms {
@@ -169,7 +170,8 @@ hilum_rc web_form_refuse(const struct web_call *call, const struct web_pixels *p
     snprintf(text, sizeof text,
              "these frames are stored as %s; transfer-syntax=%s. They can be had as that, decoded "
              "as " OCTETS ", and, where a codec keeps such pixels, as image/jls, image/jphc, "
-             "image/jp2, image/jpeg and image/dicom-rle; with loss only by its transfer-syntax%s%s",
+             "image/jp2, image/jpeg, image/dicom-rle and image/jxl; with loss only by its "
+             "transfer-syntax%s%s",
              media_of(pixels->stored), pixels->stored, why[0] != '\0' ? ": " : "", why);
     return web_refuse(call, 406, text);
 }

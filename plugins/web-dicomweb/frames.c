@@ -14,11 +14,13 @@
 /* A list of 100,000 numbers is over what fits a request's line anyhow; all frames at once (no
  * list) have no such bound, since they need no memory each. */
 enum { FRAMES_MAX = 100000 };
+#define NONE_READY UINT64_MAX
 
 /* object stays open until the body has left: pieces are borrowed from it. */
 struct frames {
     struct web_parts parts; /* first: freed as such */
     hilum_object *object;
+    uint64_t ready;    /* frame, from 0, that is prepared and not read yet; NONE_READY */
     uint64_t *numbers; /* from 1; NULL: all of n, or one bulk data value */
     uint64_t n, at;
     struct web_pixels pixels;
@@ -29,8 +31,8 @@ struct frames {
     char type[WEB_TYPE_MAX];
 };
 
-/* Prepares a frame, from 0, in that form. */
-static hilum_rc frame_make(const struct frames *frames, const struct web_form *form, uint64_t i)
+/* In that form. */
+static hilum_rc frame_prepare(const struct frames *frames, const struct web_form *form, uint64_t i)
 {
     const struct hilum_object_api *objects = frames->parts.web->host->objects;
     const struct hilum_encode wanted = {.size = sizeof wanted, .transfer_syntax = form->syntax};
@@ -40,6 +42,18 @@ static hilum_rc frame_make(const struct frames *frames, const struct web_form *f
     case WEB_DECODED: return objects->native_frame(frames->object, i);
     default: return objects->encoded_frame(frames->object, i, &wanted);
     }
+}
+
+/* Prepares a frame, from 0; one that was made and not read is not made again. Whoever goes to another form forgets it. */
+static hilum_rc frame_make(struct frames *frames, const struct web_form *form, uint64_t i)
+{
+    if (frames->ready == i)
+        return HILUM_OK;
+    frames->ready = NONE_READY;
+    hilum_rc rc = frame_prepare(frames, form, i);
+    if (rc == HILUM_OK)
+        frames->ready = i;
+    return rc;
 }
 
 /* ---- which frames ---- */
@@ -95,10 +109,16 @@ static hilum_rc try_form(void *arg, const struct web_form *form)
 {
     struct frames *frames = arg;
     const struct web *web = frames->parts.web;
+    frames->ready = NONE_READY;
     hilum_rc rc = frame_make(frames, form, frames->numbers != NULL ? frames->numbers[0] - 1 : 0);
     if (rc != HILUM_OK)
         snprintf(frames->why, sizeof frames->why, "%s", web->host->reason(web->self));
     return rc;
+}
+
+static hilum_rc frame_length(struct web_parts *parts, uint64_t *n)
+{
+    return parts->web->host->objects->part_length(((struct frames *)parts)->object, n);
 }
 
 static hilum_rc choose_form(const struct web_call *call, struct frames *frames)
@@ -107,7 +127,9 @@ static hilum_rc choose_form(const struct web_call *call, struct frames *frames)
     if (rc != HILUM_OK)
         return rc;
     frames->parts.is_single = frames->form.is_single;
-    frames->n = frames->form.n_parts;
+    frames->n = frames->parts.n_parts = frames->form.n_parts;
+    if (frames->n == 1 || frames->form.way == WEB_STORED) /* others are made one by one */
+        frames->parts.length = frame_length;
     web_form_type(&frames->form, frames->type);
     return HILUM_OK;
 }
@@ -130,7 +152,20 @@ static hilum_rc frame_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
 static hilum_rc frame_read(struct web_parts *parts, const void **bytes, uint64_t *n)
 {
     struct frames *frames = (struct frames *)parts;
+    frames->ready = NONE_READY;
     return parts->web->host->objects->next_part(frames->object, bytes, n);
+}
+
+static hilum_rc frame_skip(struct web_parts *parts, uint64_t n)
+{
+    struct frames *frames = (struct frames *)parts;
+    frames->ready = NONE_READY;
+    return parts->web->host->objects->skip_part(frames->object, n);
+}
+
+static void frames_rewind(struct web_parts *parts)
+{
+    ((struct frames *)parts)->at = 0;
 }
 
 static void frames_free(struct web_parts *parts)
@@ -144,14 +179,17 @@ static void frames_free(struct web_parts *parts)
 static struct frames *frames_new(const struct web_call *call)
 {
     struct frames *frames = calloc(1, sizeof *frames);
-    if (frames != NULL)
-        frames->parts = (struct web_parts){.web = call->web,
-                                           .who = call->api->request(call->http)->who,
-                                           .begin = frame_begin,
-                                           .read = frame_read,
-                                           .free = frames_free};
-    if (frames != NULL)
-        frames->extent.size = sizeof frames->extent;
+    if (frames == NULL)
+        return NULL;
+    frames->ready = NONE_READY;
+    frames->extent.size = sizeof frames->extent;
+    frames->parts = (struct web_parts){.web = call->web,
+                                       .who = call->api->request(call->http)->who,
+                                       .begin = frame_begin,
+                                       .read = frame_read,
+                                       .rewind = frames_rewind,
+                                       .skip = frame_skip,
+                                       .free = frames_free};
     return frames;
 }
 
@@ -218,10 +256,11 @@ static hilum_rc send_chosen(const struct web_call *call, struct frames *frames,
     const void *bytes = NULL;
     uint64_t n = 0;
     if (frames->form.way == WEB_STORED && native_length > 0 && frames->n == 1 &&
-        objects->frame(frames->object, frames->numbers != NULL ? frames->numbers[0] - 1 : 0) ==
+        frame_make(frames, &frames->form, frames->numbers != NULL ? frames->numbers[0] - 1 : 0) ==
             HILUM_OK &&
         objects->next_part(frames->object, &bytes, &n) == HILUM_OK && n == native_length)
         return lend(call, frames, bytes, n);
+    frames->ready = bytes == NULL ? frames->ready : NONE_READY;
     return web_parts_send(call, 200, frames->form.media, &frames->parts);
 }
 

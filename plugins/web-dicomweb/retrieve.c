@@ -150,10 +150,10 @@ static hilum_rc instance_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
 {
     struct retrieve *retrieve = (struct retrieve *)parts;
     const struct hilum_object_api *objects = parts->web->host->objects;
+    if (retrieve->at == retrieve->list.n) /* the last one stays open: whoever measures comes back */
+        return 0;
     objects->close(retrieve->object);
     retrieve->object = NULL;
-    if (retrieve->at == retrieve->list.n)
-        return 0;
     const struct web_item *item = &retrieve->list.items[retrieve->at++];
     const char *target = retrieve->targets[item->syntax];
     snprintf(type, WEB_TYPE_MAX, WEB_DICOM "; transfer-syntax=%s", target);
@@ -177,6 +177,28 @@ static hilum_rc instance_read(struct web_parts *parts, const void **bytes, uint6
 {
     struct retrieve *retrieve = (struct retrieve *)parts;
     return parts->web->host->objects->next(retrieve->object, bytes, n);
+}
+
+static hilum_rc instance_length(struct web_parts *parts, uint64_t *n)
+{
+    return parts->web->host->objects->length(((struct retrieve *)parts)->object, n);
+}
+
+static hilum_rc instance_skip(struct web_parts *parts, uint64_t n)
+{
+    return parts->web->host->objects->skip(((struct retrieve *)parts)->object, n);
+}
+
+/* Nothing has been read yet: one that was converted is as good as before, and its work not done twice. */
+static void instances_rewind(struct web_parts *parts)
+{
+    struct retrieve *retrieve = (struct retrieve *)parts;
+    if (retrieve->list.n == 1)
+        retrieve->ready = retrieve->object;
+    else
+        parts->web->host->objects->close(retrieve->object);
+    retrieve->object = NULL;
+    retrieve->at = 0;
 }
 
 static void retrieve_free(struct web_parts *parts)
@@ -266,7 +288,11 @@ static hilum_rc answer(const struct web_call *call, struct retrieve *retrieve, u
         web_audit_retrieve(call, "instances", retrieve->list.n, call->uids[2] != NULL);
         if (is_zip)
             return web_zip_send(call, status, call->uids[deepest(call)], parts);
-        if (is_as_stored(retrieve))
+        bool is_stored = is_as_stored(retrieve);
+        parts->n_parts = retrieve->list.n;
+        if (is_stored || retrieve->list.n == 1) /* of others each would be converted to know */
+            parts->length = instance_length;
+        if (is_stored)
             rc = web_lend(call, status, &retrieve->list, parts->is_single ? NULL : parts->boundary);
         if (rc == HILUM_EUNSUP)
             return web_parts_send(call, status, WEB_DICOM, parts);
@@ -291,6 +317,8 @@ hilum_rc web_retrieve(const struct web_call *call, const char *accept)
                                          .is_single = form->media != NULL,
                                          .begin = instance_begin,
                                          .read = instance_read,
+                                         .rewind = instances_rewind,
+                                         .skip = instance_skip,
                                          .free = retrieve_free,
                                          .file = instance_file};
     hilum_rc rc = web_list_make(call, &retrieve->list);

@@ -101,7 +101,7 @@ static hilum_rc capabilities(void *self, const struct hilum_http_api *api, hilum
 #define HEADS    .gives = WEB_JSON "," RELATED, .params = web_known_params
 #define BYTES                                                                                      \
     .gives = RELATED ",application/octet-stream,image/jpeg,image/jls,image/jp2,image/jphc,"        \
-                     "image/dicom-rle",                                                            \
+                     "image/dicom-rle,image/jxl",                                                  \
     .params = web_retrieve_params
 #define PICTURES                                                                                   \
     .gives = "image/jpeg,image/png,image/gif,text/html,text/plain,text/xml,video/mp4," RELATED,    \

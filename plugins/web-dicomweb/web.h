@@ -310,11 +310,18 @@ struct web_parts {
     hilum_rc (*begin)(struct web_parts *parts, char type[WEB_TYPE_MAX]);
     hilum_rc (*read)(struct web_parts *parts, const void **bytes, uint64_t *n); /* *n 0: its end */
     void (*free)(struct web_parts *parts);
+    /* For ranges; NULL where lengths are not known before all is made. Of the part that was just begun: its bytes; that
+     * the first n of them are left out. And back to before the first part. */
+    hilum_rc (*length)(struct web_parts *parts, uint64_t *n);
+    hilum_rc (*skip)(struct web_parts *parts, uint64_t n);
+    void (*rewind)(struct web_parts *parts);
+    uint64_t n_parts; /* with these */
     /* For web_zip_send: as which file the part that was just begun is told. */
     hilum_rc (*file)(struct web_parts *parts, struct web_file *out);
     char boundary[33]; /* web_tag_boundary */
     /* ---- of parts.c ---- */
     char text[WEB_LINE_MAX];
+    const char *rest; /* of a line that a range begins in; NULL: none */
     unsigned n_begun;
     bool is_in_part, is_over;
 };

@@ -129,6 +129,14 @@ struct hilum_object_api {
      * native_frame() again, 4:2:2 with the colours of a pair in both its pixels. HILUM_EUNSUP: no codec keeps such
      * pixels, or it has no such form; HILUM_ECORRUPT: its stream is broken. */
     hilum_rc (*encoded_frame)(hilum_object *object, uint64_t i, const struct hilum_encode *wanted);
+    /* Bytes of all that next() gives. HILUM_EUNSUP: nobody knows before it is made. */
+    hilum_rc (*length)(hilum_object *object, uint64_t *n);
+    /* Before the first next(): it leaves out the first n bytes. Then the digest is not checked where the object leaves as
+     * stored. HILUM_EINVAL: there are fewer; HILUM_EUNSUP as of length(). */
+    hilum_rc (*skip)(hilum_object *object, uint64_t n);
+    /* The same of what next_part() gives, once it is prepared. */
+    hilum_rc (*part_length)(hilum_object *object, uint64_t *n);
+    hilum_rc (*skip_part)(hilum_object *object, uint64_t n);
     /* since preview 1: append here */
 };
 

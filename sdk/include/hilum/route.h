@@ -47,6 +47,9 @@ struct hilum_http_source {
     hilum_rc (*next)(void *arg, const void **bytes, uint64_t *n);
     void (*close)(void *arg); /* exactly once, in every case, on any thread; may be NULL */
     void *arg;
+    /* Before the first next(), at most once: it begins at this byte of the body. With it, and a length that is known, the
+     * server answers Range; without it says that it does not. An error becomes the answer. May be NULL. */
+    hilum_rc (*seek)(void *arg, uint64_t at);
 };
 
 /* What a route can do with its exchange. All functions: on the thread that runs run(), or, after suspend(),
@@ -112,8 +115,8 @@ struct hilum_http_api {
     hilum_rc (*lend)(hilum_http *http, const void *bytes, uint64_t n, void (*done)(void *arg),
                      void *arg);
     /* A whole response whose bytes come from `source` (copied) as the client takes them: memory of one piece, whatever
-     * the length. length: HILUM_LENGTH_UNKNOWN is sent chunked. No ranges, no compression. Closes the source in every
-     * case, also when it fails. */
+     * the length. length: HILUM_LENGTH_UNKNOWN is sent chunked. No compression; ranges where the source can seek(), the
+     * length is known and there is an ETag. Closes the source in every case, also when it fails. */
     hilum_rc (*stream)(hilum_http *http, uint32_t status, const char *media_type, uint64_t length,
                        const struct hilum_http_source *source);
     /* A whole response from a static bundle: the file `path`, as the client asked for it, below the directory `root`,
