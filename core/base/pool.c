@@ -38,7 +38,7 @@ struct hl_pool {
  * for nobody else was woken for it. */
 static struct task *next_task(struct hl_pool *pool)
 {
-    struct timespec until = hl_mono_timespec(hl_mono_ms() + IDLE_SECONDS * 1000);
+    struct timespec until = hl_mono_timespec(hl_mono_ms() + (int64_t)IDLE_SECONDS * 1000);
     int waited = 0;
     pool->idle++;
     while (!pool->first && !pool->stopping && waited != ETIMEDOUT)
