@@ -64,6 +64,8 @@ static const char *unpack_with(JxlDecoder *decoder, const struct codec_bytes *st
 
 static const char *unpack(const struct codec_bytes *stream, struct grown *out)
 {
+    if (JxlSignatureCheck(stream->at, stream->n) != JXL_SIG_CONTAINER)
+        return "no JPEG can be had back from it"; /* what that takes lies in a box */
     JxlDecoder *decoder = JxlDecoderCreate(NULL);
     const char *why = decoder ? unpack_with(decoder, stream, out) : "no memory";
     JxlDecoderDestroy(decoder);
@@ -74,6 +76,8 @@ static const char *unpack(const struct codec_bytes *stream, struct grown *out)
 static unsigned process_of(const uint8_t *p, size_t n)
 {
     size_t at = 2;
+    if (n < 4 || codec_be16(p) != 0xFFD8)
+        return 0;
     while (at + 4 <= n && p[at] == 0xFF) {
         unsigned marker = p[at + 1];
         bool is_frame =
@@ -143,6 +147,8 @@ static bool is_same(const struct grown *a, const struct codec_bytes *b)
 static hilum_rc from_jpeg(void *self, const struct codec_bytes *jpeg, struct grown *out)
 {
     struct grown back = {.most = jpeg->n + SPARE};
+    if (!process_of(jpeg->at, jpeg->n))
+        return codec_fail(self, HILUM_EUNSUP, "no JPEG of the baseline or extended process");
     JxlEncoder *encoder = JxlEncoderCreate(NULL);
     if (!encoder)
         return codec_fail(self, HILUM_ENOMEM, "no memory for a JPEG XL encoder");

@@ -137,6 +137,28 @@ static bool may_decode(void)
 #endif
 }
 
+static hilum_rc take(void *ctx, const void *bytes, uint64_t n)
+{
+    uint64_t *written = ctx;
+    (void)bytes;
+    *written += n;
+    return HILUM_OK;
+}
+
+/* Both ways: a JPEG of a stranger's is read by the library too. */
+static void repack_all(const struct hilum_codec *codec, void *instance,
+                       const struct hilum_coded *coded)
+{
+    static const char jpeg[] = "1.2.840.10008.1.2.4.50", jpeg_xl[] = "1.2.840.10008.1.2.4.111";
+    struct hilum_encoded done = {.size = sizeof done};
+    uint64_t written = 0;
+    struct hilum_sink sink = {.size = sizeof sink, .write = take, .ctx = &written};
+    if (!HILUM_HAS(struct hilum_codec, codec->cap.size, repack) || !codec->repack)
+        return;
+    (void)codec->repack(instance, coded, jpeg, &sink, &done);
+    (void)codec->repack(instance, coded, jpeg_xl, &sink, &done);
+}
+
 static void decode_all(const struct hilum_codec *codec, void *instance,
                        const struct hilum_coded *coded, const uint8_t *head)
 {
@@ -185,5 +207,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
 #endif
     decode_all(codec, instance, &coded, data);
+    repack_all(codec, instance, &coded);
     return 0;
 }
