@@ -63,12 +63,24 @@ static bool is_jpeg_with_loss(const char *syntax)
            hl_uid_syntax(syntax)->flags & HL_SYNTAX_LOSSY;
 }
 
-/* One for the cache: exactly as large as its stream. */
-static hilum_rc make(void *arg, struct hl_cached_frame *out)
+/* HILUM_EUNSUP: by its pixels, then. */
+static hilum_rc make_as_it_is(struct coding *coding, struct hl_buf *stream)
 {
-    struct coding *coding = arg;
+    hilum_object *object = coding->object;
+    const char *to = coding->wanted.transfer_syntax;
+    const void *bytes = NULL;
+    uint64_t n = 0;
+    if (!hl_repack_can(hl_outgoing_stored(object->out)->transfer_syntax, to))
+        return HILUM_EUNSUP;
+    hilum_rc rc = gather(object, coding->i, &bytes, &n);
+    return rc == HILUM_OK
+               ? hl_outgoing_repack_frame(object->out, &coding->declared, bytes, n, to, stream)
+               : rc;
+}
+
+static hilum_rc make_of_pixels(struct coding *coding, struct hl_buf *stream)
+{
     struct hilum_frame frame;
-    struct hl_buf stream = {0};
     const void *pixels = NULL;
     uint64_t n = 0;
     hilum_rc rc = native_pixels(coding, &frame, &pixels, &n);
@@ -80,8 +92,19 @@ static hilum_rc make(void *arg, struct hl_cached_frame *out)
             is_jpeg_with_loss(coding->wanted.transfer_syntax))
             coding->wanted.photometric = HILUM_PHOTO_RGB;
         rc = hl_object_decoded(
-            hl_outgoing_code(coding->object->out, &native, &coding->wanted, &stream));
+            hl_outgoing_code(coding->object->out, &native, &coding->wanted, stream));
     }
+    return rc;
+}
+
+/* One for the cache: exactly as large as its stream. */
+static hilum_rc make(void *arg, struct hl_cached_frame *out)
+{
+    struct coding *coding = arg;
+    struct hl_buf stream = {0};
+    hilum_rc rc = make_as_it_is(coding, &stream);
+    if (rc == HILUM_EUNSUP)
+        rc = make_of_pixels(coding, &stream);
     out->n = stream.len;
     out->pixels = rc == HILUM_OK ? malloc(stream.len) : NULL;
     if (out->pixels != NULL)

@@ -211,6 +211,11 @@ hilum_rc hl_outgoing_made(struct hl_outgoing *outgoing, uint64_t i, uint64_t for
  * hl_encode_frame. */
 hilum_rc hl_outgoing_code(struct hl_outgoing *outgoing, const struct hl_native *native,
                           const struct hilum_encode *wanted, struct hl_buf *stream);
+/* A frame's stored code stream as that of another syntax, byte for byte what it holds (hl_repack_can). Errors as
+ * hl_repack_frame. */
+hilum_rc hl_outgoing_repack_frame(struct hl_outgoing *outgoing, const struct hilum_frame *declared,
+                                  const void *bytes, uint64_t n, const char *to,
+                                  struct hl_buf *stream);
 /* What every frame will be, and how many there are, without decoding one; *levels: they can be halved so many times
  * while they are decoded. Errors as hl_outgoing_frame. */
 hilum_rc hl_outgoing_kind(struct hl_outgoing *outgoing, struct hilum_frame *out, uint32_t *levels,

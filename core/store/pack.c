@@ -231,27 +231,6 @@ hilum_rc hl_pack_open_coded(struct hl_pack *pack, const struct hl_scan *scan)
     return HILUM_OK;
 }
 
-struct repacking {
-    struct hl_pack *pack;
-    const struct hilum_coded *coded;
-};
-
-static hilum_rc ask_repack(void *arg, const struct hilum_codec *codec, void *instance)
-{
-    const struct repacking *call = arg;
-    struct hl_pack *pack = call->pack;
-    struct hilum_sink sink = {.size = sizeof sink, .write = hl_buf_sink, .ctx = &pack->stream};
-    struct hilum_encoded done = {.size = sizeof done};
-    if (!HILUM_HAS(struct hilum_codec, codec->cap.size, repack) || !codec->repack)
-        return hl_fail(HILUM_EUNSUP, "%s repacks nothing", codec->cap.name);
-    hl_buf_clear(&pack->stream);
-    hilum_rc rc = codec->repack(instance, call->coded, pack->wish.transfer_syntax, &sink, &done);
-    if (rc == HILUM_OK && (!pack->stream.len || pack->stream.len > UINT32_MAX - ITEM_HEAD))
-        rc = hl_fail(HILUM_EUNSUP, "a code stream of %zu bytes", pack->stream.len);
-    return rc;
-}
-
-/* Whoever knows the syntax that holds the other one is asked, whichever way it goes. */
 hilum_rc hl_pack_add_coded(struct hl_pack *pack, const char *transfer_syntax, const void *bytes,
                            uint64_t n)
 {
@@ -261,9 +240,7 @@ hilum_rc hl_pack_add_coded(struct hl_pack *pack, const char *transfer_syntax, co
                                       .fragments = &fragment,
                                       .transfer_syntax = transfer_syntax,
                                       .declared = &pack->frame};
-    struct repacking call = {pack, &coded};
-    hilum_rc rc =
-        hl_codecs_ask(pack->codecs, HL_UID_JPEG_XL_OF_JPEG, HILUM_CODEC_REPACKS, ask_repack, &call);
+    hilum_rc rc = hl_repack_frame(pack->codecs, &coded, pack->wish.transfer_syntax, &pack->stream);
     if (rc != HILUM_OK)
         return hl_fail_in(rc, "frame %zu", pack->n_items + 1);
     pack->native_bytes += n;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Objects for test_jpegxl.sh, made with cjpeg and cjxl, and what they must be when they come back: jpegxl.py make DIR | pixels DIR RECEIVED |
-jpeg DIR RECEIVED | kept FILE SYNTAX | same FILE FILE. SPDX-License-Identifier: Apache-2.0"""
+jpeg DIR RECEIVED | kept FILE DIR | frame FILE DIR. SPDX-License-Identifier: Apache-2.0"""
 import glob
 import os
 import subprocess
@@ -133,9 +133,16 @@ def kept(path, work):
     return []
 
 
+def frame(path, work):
+    """The second frame of the JPEG object, as the web gives it."""
+    _, sent = streams(f"{work}/jpeg.dcm")
+    with open(path, "rb") as f:
+        return [] if f.read().rstrip(b"\0") == sent[1].rstrip(b"\0") else ["another JPEG"]
+
+
 if sys.argv[1] == "make":
     make(sys.argv[2])
 else:
-    problems = {"pixels": pixels, "jpeg": jpegs, "kept": kept}[sys.argv[1]](*sys.argv[2:])
+    problems = {"pixels": pixels, "jpeg": jpegs, "kept": kept, "frame": frame}[sys.argv[1]](*sys.argv[2:])
     print("\n".join(problems), end="\n" if problems else "")
     sys.exit(bool(problems))

@@ -53,6 +53,8 @@ frame() { # frame NUMBER MEDIA
 equal "a frame leaves as image/jxl" 200 "$(frame 1 image/jxl)"
 check "which it is" grep -qa 'image/jxl' "$work/part"
 equal "and one of a JPEG kept so" 200 "$(frame 5 image/jxl)"
+curl -s -H 'Accept: image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50' "$url/1.2.999.110.1.5/frames/2" -o "$work/frame.jpg"
+check "who asks for JPEG gets the very JPEG" $python "$make" frame "$work/frame.jpg" "$work/data"
 equal "and of JPEG XL as JPEG-LS" 200 "$(frame 1 image/jls)"
 equal "fsck is content" 0 "$(hilum archive fsck >/dev/null; echo $?)"
 equal "nothing is said twice" 0 "$(grep -c 'lib/jxl\|AddressSanitizer' "$work/server/log")"
