@@ -250,8 +250,17 @@ void hl_match_physician_add(struct hl_sql *sql, const char *ref, const char *nam
  * with "no match", which would be believed. */
 static hilum_rc bad_form(const struct hl_column *column)
 {
-    return hl_fail(HILUM_EINVAL, "matching key %04x,%04x %s: value is not of the form of its VR",
-                   column->tag >> 16, column->tag & 0xffff, column->keyword);
+    static const char *const forms[] = {
+        [HL_KIND_UID] = "UIDs",
+        [HL_KIND_TEXT] = "fewer values",
+        [HL_KIND_NAME] = "fewer values",
+        [HL_KIND_DATE] = "20260105 or 20260101-20260131",
+        [HL_KIND_TIME] = "143000 or 080000-120000",
+        [HL_KIND_DATETIME] = "20260105143000 or a range of such",
+        [HL_KIND_INT] = "a number",
+    };
+    return hl_fail(HILUM_EINVAL, "matching key %04x,%04x %s: expected %s", column->tag >> 16,
+                   column->tag & 0xffff, column->keyword, forms[column->kind]);
 }
 
 static hilum_rc int_add(struct hl_sql *sql, const struct hl_column *column, const char *ref,

@@ -108,8 +108,14 @@ static hilum_rc verify(void *ctx, struct hl_call *call)
     hilum_rc rc = hl_audit_key(server, check.key);
     if (rc == HILUM_OK)
         rc = pruned_read(&check);
+    const char *seals = hl_call_text(call, "seals", path);
     if (rc >= 0)
-        rc = hl_audit_seals_each(hl_call_text(call, "seals", path), seal_check, &check, NULL);
+        rc = hl_audit_seals_each(seals, seal_check, &check, NULL);
+    if (rc == HILUM_ENOTFOUND && seals == path && check.seals == 0)
+        return hl_fail(
+            rc,
+            "%s is not there: nothing was sealed yet (audit.seal_every), or somebody took it away",
+            path);
     if (rc != HILUM_OK)
         return rc;
     return hl_call_result_json(
@@ -279,11 +285,14 @@ static hilum_rc row_tell(void *arg, const struct hl_audit_row *row)
 static hilum_rc find(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
+    uint32_t limit = 0;
+    hilum_rc rc = hl_server_limit(call, 100, &limit);
     const struct hl_audit_filter filter = {.who = hl_call_text(call, "who", NULL),
                                            .action = hl_call_text(call, "action", NULL),
                                            .what = hl_call_text(call, "what", NULL),
-                                           .limit = hl_call_int(call, "limit", 100)};
-    hilum_rc rc = hl_record_audit_find(server->record, &filter, row_tell, call);
+                                           .limit = limit};
+    if (rc == HILUM_OK)
+        rc = hl_record_audit_find(server->record, &filter, row_tell, call);
     return rc < 0 ? rc : hl_call_result_json(call, json_null());
 }
 

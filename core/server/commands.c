@@ -240,12 +240,38 @@ static hilum_rc peer_echo(void *ctx, struct hl_call *call)
     return hl_call_result_json(call, json_pack("{s:s, s:I}", "peer", name, "ms", (json_int_t)ms));
 }
 
+/* What would be none, or all, by a slip is told instead. */
+hilum_rc hl_server_limit(struct hl_call *call, uint32_t otherwise, uint32_t *out)
+{
+    int64_t limit = hl_call_int(call, "limit", otherwise);
+    *out = (uint32_t)(limit < UINT32_MAX ? limit : UINT32_MAX);
+    return limit >= 1
+               ? HILUM_OK
+               : hl_fail(HILUM_EINVAL, "limit: expected 1 or more, found %lld", (long long)limit);
+}
+
+static bool has_peer(struct hl_server *server, const char *name)
+{
+    struct hl_peers *peers = hl_server_peers(server);
+    bool has = hl_peers_by_name(peers, name) != NULL;
+    hl_peers_unref(peers);
+    return has;
+}
+
 /* From memory: what was before the start is not there. */
 static hilum_rc peer_trace(void *ctx, struct hl_call *call)
 {
     struct hl_server *server = ctx;
     struct hl_buf json = {0};
-    hl_trace_json(server->trace, hl_call_text(call, "peer", NULL), &json);
+    const char *name = hl_call_text(call, "peer", NULL);
+    hl_trace_json(server->trace, name, &json);
+    if (name && strcmp(hl_buf_str(&json), "[]") == 0 && !has_peer(server, name)) {
+        hl_buf_fini(&json);
+        return hl_fail(HILUM_ENOTFOUND,
+                       "%s: no such peer (see `hilum peer list`), and no association of that title "
+                       "since the start",
+                       name);
+    }
     return hl_server_answer_view(
         call, &json, hl_call_bool(call, "full") ? hl_server_view_trace_full : hl_server_view_trace);
 }

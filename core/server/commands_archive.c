@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- import ---- */
 
@@ -277,6 +278,11 @@ static hilum_rc export_study(void *ctx, struct hl_call *call)
                        strerror(errno));
     int64_t as_of = 0;
     rc = export_choose(&export, &as_of);
+    if (rc >= 0 && export.n == 0) {
+        rc = hl_fail(HILUM_ENOTFOUND, "instance %.64s: not of this study, or not in force",
+                     hl_call_text(call, "instance", ""));
+        rmdir(export.dir);
+    }
     if (rc >= 0)
         rc = export_objects(&export, is_as_received ? HL_AS_ORIGINAL : as_of);
     if (rc >= 0)
@@ -297,7 +303,10 @@ static hilum_rc job_list(void *ctx, struct hl_call *call)
     struct hl_server *server = ctx;
     struct hl_buf json = {0};
     const char *wanted = hl_call_text(call, "state", NULL);
-    unsigned limit = (unsigned)hl_call_int(call, "limit", 100);
+    uint32_t limit = 0;
+    hilum_rc limited = hl_server_limit(call, 100, &limit);
+    if (limited != HILUM_OK)
+        return limited;
     hilum_rc rc = hl_call_bool(call, "all")
                       ? hl_record_jobs_list(server->record, wanted, limit, &json)
                       : hl_record_jobs_groups(server->record, wanted, limit, &json);

@@ -68,12 +68,12 @@ static hilum_rc study_find(void *ctx, struct hl_call *call)
                                         .keys = keys,
                                         .n_keys = n,
                                         .returns = returns,
-                                        .n_returns = HL_FIND_COLUMNS,
-                                        .limit =
-                                            (uint32_t)hl_call_int(call, "limit", HL_FIND_LIMIT)};
+                                        .n_returns = HL_FIND_COLUMNS};
     hilum_cursor *cursor = NULL;
     const struct hl_filter filter = hl_filter_of(hl_call_principal(call), "find");
-    hilum_rc rc = hl_record_find(server->record, &query, &filter, &cursor);
+    hilum_rc rc = hl_server_limit(call, HL_FIND_LIMIT, &query.limit);
+    if (rc == HILUM_OK)
+        rc = hl_record_find(server->record, &query, &filter, &cursor);
     json_t *rows = json_array();
     while (rc >= 0 && !hl_call_cancelled(call) && (rc = hl_cursor_next(cursor)) == 1)
         json_array_append_new(rows, study_row(cursor));
@@ -110,6 +110,8 @@ hilum_rc hl_server_find_study(struct hl_server *server, const char *which, char 
 {
     static const uint32_t tags[] = {0x0020000D, 0x00080050};
     uint32_t study = 0x0020000D;
+    if (*which == '\0') /* as a key it would match all */
+        return hl_fail(HILUM_EINVAL, "study: expected a UID or accession number, found nothing");
     for (size_t i = 0; i < 2; i++) {
         struct hilum_catalog_key key = {tags[i], 0, which};
         struct hilum_catalog_query query = {.size = sizeof query,
@@ -227,6 +229,14 @@ static hilum_rc retrieve_queue(struct hl_server *server, struct hl_call *call, j
     return rc;
 }
 
+/* Its letters and its length (PS3.5 9.1): what is no UID would be asked for again and again. */
+static bool is_uid(const char *text)
+{
+    size_t n = strlen(text);
+    return n > 0 && n <= 64 && strspn(text, "0123456789.") == n && text[0] != '.' &&
+           text[n - 1] != '.';
+}
+
 /* The study need not be known here: that is the point of fetching it. */
 static hilum_rc study_retrieve(void *ctx, struct hl_call *call)
 {
@@ -236,6 +246,11 @@ static hilum_rc study_retrieve(void *ctx, struct hl_call *call)
     const struct hl_peer *peer = hl_peers_by_name(peers, from);
     bool can_fetch = peer && peer->url && strlen(from) < HL_LANE_PEER_MAX;
     hl_peers_unref(peers);
+    static const char *const uids[] = {"study", "series", "instance"};
+    for (size_t i = 0; i < sizeof uids / sizeof *uids; i++)
+        if (!is_uid(hl_call_text(call, uids[i], "1")))
+            return hl_fail(HILUM_EINVAL, "%s: expected a UID such as 1.2.840.1, found \"%.70s\"",
+                           uids[i], hl_call_text(call, uids[i], ""));
     if (!can_fetch)
         return hl_fail(HILUM_ENOTFOUND,
                        peer ? "peer %s has no url: nothing can be fetched from it"
@@ -280,9 +295,14 @@ static hilum_rc study_versions(void *ctx, struct hl_call *call)
     const char *which = hl_call_text(call, "study", "");
     hilum_rc rc = hl_server_study_of(server, call, "study.explain", uid);
     /* a SOP Instance UID is no study's: it is looked for as it stands */
-    if (rc == HILUM_ENOTFOUND && sees_all(call))
+    if (rc == HILUM_ENOTFOUND && sees_all(call)) {
         rc = hl_record_versions(server->record, which, &json);
-    else if (rc == HILUM_OK)
+        if (rc >= 0 && strcmp(hl_buf_str(&json), "[]") == 0)
+            rc = hl_fail(HILUM_ENOTFOUND,
+                         "%s: no study or instance with this UID or accession number, or it has "
+                         "but one content",
+                         which);
+    } else if (rc == HILUM_OK)
         rc = hl_record_versions(server->record, uid, &json);
     if (rc < 0) {
         hl_buf_fini(&json);
@@ -391,6 +411,8 @@ static hilum_rc edit_patient(struct hl_server *server, struct hl_call *call,
                              const struct hl_attrs *changes)
 {
     char who[64];
+    if (*hl_call_text(call, "why", "") == '\0')
+        return hl_fail(HILUM_EINVAL, "why: expected the reason, found nothing");
     hl_server_who(call, who, sizeof who);
     return hl_record_edit_patient(server->record, hl_call_text(call, "patient-id", ""),
                                   hl_call_text(call, "issuer", NULL), changes, who,

@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Whatever came of it is in the audit record: a plugin is code that may do anything. The
  * reason is copied first: writing the audit row has reasons of its own. */
@@ -18,7 +19,11 @@ static hilum_rc done(struct hl_server *server, struct hl_call *call, const char 
 {
     char who[64], why[256];
     const char *id = hl_call_text(call, "plugin", NULL);
-    snprintf(why, sizeof why, "%.60s: %.180s", id, rc == HILUM_OK ? "done" : hl_error());
+    bool is_named = rc != HILUM_OK && strncmp(hl_error(), id, strlen(id)) == 0;
+    if (is_named)
+        snprintf(why, sizeof why, "%.250s", hl_error());
+    else
+        snprintf(why, sizeof why, "%.60s: %.180s", id, rc == HILUM_OK ? "done" : hl_error());
     hilum_rc audited = hl_record_audit(server->record, hl_server_who(call, who, sizeof who), action,
                                        why, NULL, NULL);
     if (rc != HILUM_OK)

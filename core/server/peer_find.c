@@ -23,13 +23,10 @@ static void put_escaped(struct hl_buf *out, const char *text)
 }
 
 /* What begins with what was typed, as people mean it; whoever writes * or ? says it himself. */
-static void put_query(struct hl_call *call, struct hl_buf *out)
+static void put_query(struct hl_call *call, uint32_t limit, struct hl_buf *out)
 {
-    int64_t limit = hl_call_int(call, "limit", HL_FIND_LIMIT);
-    hl_buf_printf(out, "limit=%lld&includefield=StudyDescription,ModalitiesInStudy",
-                  (long long)(limit < 1           ? HL_FIND_LIMIT
-                              : limit < LIMIT_MAX ? limit
-                                                  : LIMIT_MAX));
+    hl_buf_printf(out, "limit=%u&includefield=StudyDescription,ModalitiesInStudy",
+                  limit < LIMIT_MAX ? limit : LIMIT_MAX);
     for (size_t i = 0; i < HL_FIND_KEYS; i++) {
         const char *value = hl_call_text(call, hl_find_keys[i].option, NULL);
         if (!value || !*value)
@@ -136,8 +133,11 @@ static hilum_rc peer_find(void *ctx, struct hl_call *call)
 {
     struct hl_buf query = {0};
     json_t *answer = NULL;
-    put_query(call, &query);
-    hilum_rc rc = search(ctx, call, hl_buf_str(&query), &answer);
+    uint32_t limit = 0;
+    hilum_rc rc = hl_server_limit(call, HL_FIND_LIMIT, &limit);
+    put_query(call, limit, &query);
+    if (rc == HILUM_OK)
+        rc = search(ctx, call, hl_buf_str(&query), &answer);
     if (rc == HILUM_OK)
         rc = audit(ctx, call, hl_buf_str(&query), json_array_size(answer));
     hl_buf_fini(&query);

@@ -139,6 +139,8 @@ extern const struct hilum_scu_api hl_scu_api;             /* asking.c */
 void hl_server_tune_lane(void *arg, const char *lane, struct hl_jobs_options *options);
 bool hl_server_rule_version(void *arg, const char *hook, char out[17]);
 hilum_rc hl_server_register_jobs(struct hl_server *server); /* send_job.c */
+/* commands.c: how many rows a command may answer, its argument `limit`. HILUM_EINVAL: not 1 or more. */
+hilum_rc hl_server_limit(struct hl_call *call, uint32_t otherwise, uint32_t *out);
 /* What a job's arguments say of its way: the carrier, or "dimse"; the syntax a rule wishes, if it has one. */
 struct hl_job_wish {
     char via[32];

@@ -97,7 +97,9 @@ static hilum_rc user_create(struct local *local, const json_t *arguments, struct
     if (!account_name_is_good(name))
         return bad_name(local);
     if (*roles == '\0')
-        return local_fail(local, HILUM_EINVAL, "name the roles, or --admin");
+        return local_fail(local, HILUM_EINVAL,
+                          "roles is missing: names of roles, separated by commas, or --admin; "
+                          "without one an account may do nothing");
     hilum_rc rc = check_roles(local, roles, NULL);
     if (rc != HILUM_OK)
         return rc;
@@ -263,7 +265,9 @@ static hilum_rc token_create(struct local *local, const json_t *arguments, struc
     if (!account_name_is_good(name))
         return bad_name(local);
     if (*roles == '\0')
-        return local_fail(local, HILUM_EINVAL, "name the roles");
+        return local_fail(local, HILUM_EINVAL,
+                          "roles is missing: names of roles, separated by commas; without one a "
+                          "token may do nothing");
     if (days < 0 || days > MAX_DAYS)
         return local_fail(local, HILUM_EINVAL, "days: expected 1 to 36500, or 0: for good");
     if (check_own(local, arguments) != HILUM_OK ||
@@ -373,27 +377,27 @@ RUN(token_list)
         .summary = (sentence), .fields = (arguments), .permission = "user.manage",                 \
         .run = run_##function, .about = (words)                                                    \
     }
-#define ACCOUNT     "The account's name."
-#define ROLES       "Names of roles, separated by commas."
-#define DEPARTMENTS "Departments, separated by commas: what \"own\" means in a role's studies."
+#define ACCOUNT     "name of the account"
+#define ROLES       "names of roles, separated by commas"
+#define DEPARTMENTS "departments, separated by commas: what \"own\" means in a role's studies"
 
 /* The table is shared by all lives of the plugin and constant; arg is not, hence a copy. */
 static const struct hilum_decl shared[] = {
     COMMAND(user_create, "user create", "name:text roles?:text admin?:bool role?:text",
             "Makes an account and prints its first password.",
-            ABOUT("What the account is to be called: letters, digits, '.', '_', '@', '-'.", ROLES,
-                  "The role administrator.", "The same as ROLES.")),
+            ABOUT("what it is to be called: letters, digits, '.', '_', '@', '-'", ROLES,
+                  "the role administrator", "the same as ROLES")),
     COMMAND(user_password, "user password", "name:text", "Gives an account a new first password.",
             ABOUT(ACCOUNT)),
     COMMAND(user_roles, "user roles", "name:text roles:text",
             "Sets an account's roles, separated by commas.", ABOUT(ACCOUNT, ROLES)),
     COMMAND(user_describe, "user describe", "name:text display?:text departments?:text",
             "Says whose account it is (\"WANG^LI\") and of which departments.",
-            ABOUT(ACCOUNT, "The person's name, as referring physicians are named: \"WANG^LI\".",
+            ABOUT(ACCOUNT, "the person's name, as referring physicians are named: \"WANG^LI\"",
                   DEPARTMENTS)),
     COMMAND(user_certificate, "user certificate", "name:text sha256:text",
             "Signs in whoever shows this client certificate; \"\": nobody.",
-            ABOUT(ACCOUNT, "The certificate's fingerprint, 64 hexadecimal digits.")),
+            ABOUT(ACCOUNT, "fingerprint of the certificate, 64 hexadecimal digits")),
     COMMAND(user_lock, "user lock", "name:text", "Closes an account; its sessions end.",
             ABOUT(ACCOUNT)),
     COMMAND(user_unlock, "user unlock", "name:text", "Opens it again, also after wrong passwords.",
@@ -403,12 +407,12 @@ static const struct hilum_decl shared[] = {
             "name?:text roles?:text scope?:text days?:int departments?:text display?:text "
             "role?:text",
             "Makes a token for a program and prints it.",
-            ABOUT("What the program is called; default \"token\".", ROLES,
-                  "Actions it is narrowed to, separated by commas; default all its roles allow.",
-                  "How long it is good for; default for good.", DEPARTMENTS,
-                  "Whose \"own\" studies it sees: a physician's name.", "The same as ROLES.")),
+            ABOUT("what the program is called; default \"token\"", ROLES,
+                  "actions it is narrowed to, separated by commas; default all its roles allow",
+                  "how long it is good for; default for good", DEPARTMENTS,
+                  "whose \"own\" studies it sees: a physician's name", "the same as ROLES")),
     COMMAND(token_revoke, "token revoke", "id:text", "Makes a token worthless.",
-            ABOUT("Its id, as `hilum token list` shows it.")),
+            ABOUT("its id, as `hilum token list` shows it")),
     COMMAND(token_list, "token list", "", "Lists tokens, without their secrets.", NULL),
 };
 

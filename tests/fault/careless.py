@@ -84,6 +84,22 @@ def accounts(server):
     equal("the account is as it was", "radiologist,security officer", server.cli("user", "list")[0]["roles"])
 
 
+def slips(server):
+    """What was told as done, or as nothing, and was neither."""
+    study = "1.2.96"
+    for words, why in (((("plugin", "disable", "nosuch")), "hilum: nosuch: no such plugin"), (("peer", "trace", "nosuch"), "nosuch: no such peer"),
+                       (("study", "versions", "nosuch"), "nosuch: no study or instance with this UID"), (("study", "explain", ""), "expected a UID or accession number, found nothing"),
+                       (("study", "retrieve", "abc", "WEB"), 'study: expected a UID such as 1.2.840.1, found "abc"'),
+                       (("export", study, f"{server.dir}/out", "--instance", "9.9"), "instance 9.9: not of this study"),
+                       (("patient", "edit", "ATTACK", "PatientComments=x", "--why", ""), "why: expected the reason, found nothing"),
+                       (("job", "list", "--limit", "0"), "limit: expected 1 or more, found 0"), (("study", "find", "--limit", "-1"), "limit: expected 1 or more, found -1"),
+                       (("audit", "find", "--limit", "0"), "limit: expected 1 or more, found 0"), (("study", "find", "--date", "tomorrow"), "StudyDate: expected 20260105 or 20260101-20260131"),
+                       (("token", "create", "t"), "roles is missing: names of roles"), (("user", "create", "t"), "roles is missing: names of roles"),
+                       (("user", "lock"), "name is missing: name of the account"), (("audit", "verify"), "nothing was sealed yet (audit.seal_every)")):
+        refused(server, *words, why=why)
+    equal("no folder is left of an export of nothing", False, os.path.exists(f"{server.dir}/out"))
+
+
 def help_of_all(server):
     """Every argument of every command says what it is, those of plugins too."""
     text = subprocess.run([f"{BUILD}/bin/hilum", "--data", server.data, "help"], capture_output=True, text=True).stdout
@@ -185,11 +201,13 @@ def edits(work):
 with tempfile.TemporaryDirectory(prefix="hilum-careless-") as work:
     site = f"{work}/site"
     os.makedirs(f"{site}/rules")
-    server = Hilum(work, 'plugins = ( { name = "auth-local"; }, { name = "store-fs"; options = { segment = "2MiB"; segments = 2; }; } );', site=site)
+    server = Hilum(work, 'plugins = ( { name = "auth-local"; }, { name = "store-fs"; options = { segment = "2MiB"; segments = 2; }; } ); '
+                   'peers = ( { name = "WEB"; aet = "WEB"; host = "127.0.0.1"; url = "http://127.0.0.1:9/x"; } );', site=site)
     imports(server, work)
     corrections(server)
     accounts(server)
     help_of_all(server)
+    slips(server)
     configuration(server, site)
     equal("Hilum stops", 0, server.stop())
     few_files(work)

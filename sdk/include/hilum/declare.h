@@ -42,7 +42,8 @@ struct hilum_decl {
     hilum_rc (*read)(void *arg, hilum_event *event, const char *path,
                      struct hilum_sink *out); /* READER */
     void *arg;
-    /* COMMAND: one sentence for each of `fields`, in their order, NULL-ended, for `hilum help` and OpenAPI; NULL: none. */
+    /* COMMAND: some words for each of `fields`, in their order, NULL-ended: "name of the peer"; NULL: none. They are in
+     * `hilum help`, in OpenAPI, and in the complaint about one that is missing. */
     const char *const *about;
 };
 
