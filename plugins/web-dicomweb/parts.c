@@ -117,6 +117,7 @@ static hilum_rc parts_seek(void *arg, uint64_t at)
         if (rc == HILUM_OK && parts->is_in_part && at < n)
             return parts->skip(parts, at);
         at -= parts->is_in_part ? n : 0;
+        parts->is_in_part = false; /* its last byte is before */
     }
     return rc;
 }

@@ -45,6 +45,11 @@ def ranges(name, url, accept, has_length=True):
         last = min(last, n - 1)
         check("%s: %d to %d" % (name, first, last), status == 206 and body == whole[first:last + 1] and
               got["Content-Range"] == "bytes %d-%d/%d" % (first, last, n), (status, got["Content-Range"], len(body)))
+    # Where one thing ends and the next begins.
+    lines = [m.start() for m in re.finditer(rb"\r\n--[0-9a-f]{32}", whole)][:2] + [m.end() for m in re.finditer(rb"\r\n\r\n", whole)][:1]
+    for first in lines if b"multipart" in head["Content-Type"].encode() else []:
+        status, got, body = fetch(url, accept, Range="bytes=%d-%d" % (first, first + 50))
+        check("%s: from %d" % (name, first), status == 206 and body == whole[first:first + 51], (status, body))
     status, got, body = fetch(url, accept, Range="bytes=-77")
     check(name + ": its end", status == 206 and body == whole[-77:], (status, got["Content-Range"]))
     status, got, body = fetch(url, accept, Range="bytes=%d-" % n)
