@@ -8,6 +8,9 @@
 
 #include "jxl.h"
 
+/* LAYERS_MAX: laid on each other in one picture; encoders of images write one. */
+enum { LAYERS_MAX = 16 };
+
 /* ---- samples ---- */
 
 /* libjxl 0.7 knows the whole range of a type only: 12 bits come stretched to 16, exactly so that rounding brings them
@@ -106,6 +109,29 @@ static hilum_rc decode_pixels(void *self, const struct codec_bytes *stream,
     return why ? codec_fail(self, HILUM_ECORRUPT, "JPEG XL: %s", why) : HILUM_OK;
 }
 
+/* Each layer is decoded whole and laid on those before, and of one colour it takes thirty bytes: a stream of a few
+ * kilobytes would keep a worker until it is ended, and with the fifth such call the codec is in
+ * quarantine for everybody. Counting goes from header to header and decodes nothing; what is wrong with a stream is for
+ * decoding to find. */
+static hilum_rc check_layers(void *self, const struct codec_bytes *stream)
+{
+    JxlDecoder *decoder = JxlDecoderCreate(NULL);
+    unsigned n = 0;
+    if (!decoder)
+        return codec_fail(self, HILUM_ENOMEM, "no memory for a JPEG XL decoder");
+    if (!JxlDecoderSubscribeEvents(decoder, JXL_DEC_FRAME) &&
+        !JxlDecoderSetCoalescing(decoder, JXL_FALSE) &&
+        !JxlDecoderSetInput(decoder, stream->at, stream->n)) {
+        JxlDecoderCloseInput(decoder);
+        while (n <= LAYERS_MAX && JxlDecoderProcessInput(decoder) == JXL_DEC_FRAME)
+            n++;
+    }
+    JxlDecoderDestroy(decoder);
+    return n > LAYERS_MAX
+               ? codec_fail(self, HILUM_EUNSUP, "JPEG XL of more than %d layers", LAYERS_MAX)
+               : HILUM_OK;
+}
+
 /* Straight into dst where the library lays it out as wanted; signs are extended in place then, row by row. dst is zero
  * first: what a broken stream does not paint is black. */
 static hilum_rc decode_frame(void *self, const struct codec_bytes *stream,
@@ -141,6 +167,8 @@ hilum_rc jxl_decode(void *self, const struct hilum_coded *coded, const struct hi
         rc = jxl_header_read(self, &stream, &header);
     if (!rc)
         rc = jxl_frame_of(self, coded, &header, wanted, out);
+    if (!rc)
+        rc = check_layers(self, &stream);
     if (!rc)
         rc = codec_check_room(self, out, dst_size);
     if (!rc)

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Objects for test_jpegxl.sh, made with cjpeg and cjxl, and what they must be when they come back: jpegxl.py make DIR | pixels DIR RECEIVED |
 jpeg DIR RECEIVED | kept FILE DIR | frame FILE DIR. SPDX-License-Identifier: Apache-2.0"""
+import base64
 import glob
 import os
 import subprocess
 import sys
+import zlib
 
 import numpy
 import pydicom
@@ -16,6 +18,9 @@ JXL, OF_JPEG, LOSSY, BASELINE = (f"1.2.840.10008.1.2.4.{n}" for n in (110, 111, 
 STUDY, SIDE = "1.2.999.110", 200
 for known in (JXL, OF_JPEG, LOSSY):  # pydicom 2 has not heard of them
     UID_dictionary.setdefault(known, ("JPEG XL", "Transfer Syntax", "", "", "JPEGXL"))
+# Layers of one colour that are added up, 0 and 1 in turn, made with libjxl's encoder: 16 and 17 of them.
+LAYERS = {16: "c-s5VRp=0Khl7KOi9v@^J91)E(;-`LhUcf&mT__g{4V#px4OTg{KCP4_6MFB=3g>}dSAQp-?}O<&ws2fId31!boUeg6sv5#H($B_awA{mi%Y`p=l>s#oMgb^#K{mqJp(;9e*DkOqGd3ZlOJUAs8dIsI_lI>r&7(StTb{e0CgRLIs",
+          17: "c-s5VRp=0Khl7KOi9v@^J91)E(;-`LhUcf&mT__g{4V#px4OTg{KCP4_6MFB=3g>}dSAQp-?}O<&ws2fId31!boUeg6sv5#H($B_awA{mi%Y`p=l>s#oMgb^#K{mqJp(;9e*DkOqGd3ZlOJUAs8dIsI_lI>rw#$9vQpQn0756Ig#"}
 
 
 def picture(samples, most, k):
@@ -46,10 +51,10 @@ def jpeg(values, out):
     return run("cjpeg", "-quality", "85", "-sample", "2x1", f"{out}/in.pnm")
 
 
-def save(out, name, number, syntax, streams, samples, bits, photometric, modality="OT"):
+def save(out, name, number, syntax, streams, samples, bits, photometric, modality="OT", study=STUDY):
     ds = Dataset()
     ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7.4" if samples == 3 else "1.2.840.10008.5.1.4.1.1.7.3" if bits > 8 else "1.2.840.10008.5.1.4.1.1.7.2"
-    ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = f"{STUDY}.1.{number}", STUDY, f"{STUDY}.1"
+    ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = f"{study}.1.{number}", study, f"{study}.1"
     ds.PatientName, ds.PatientID, ds.Modality = "JPEG^XL", "XL", modality
     ds.SamplesPerPixel, ds.Rows, ds.Columns, ds.PhotometricInterpretation = samples, SIDE, SIDE, photometric
     if samples == 3:
@@ -75,6 +80,8 @@ def make(out):
     save(out, "rgb", 3, JXL, [coded(v, 255, out, "-d", "0") for v in rgb], 3, 8, "RGB")
     save(out, "lossy", 4, LOSSY, [coded(v, 255, out, "-d", "1") for v in rgb], 3, 8, "RGB")  # XYB
     save(out, "jpeg", 5, BASELINE, [jpeg(v, out) for v in rgb], 3, 8, "YBR_FULL_422", "US")
+    for n, stream in LAYERS.items():
+        save(out, f"layers{n}", n, JXL, [zlib.decompress(base64.b85decode(stream))], 1, 8, "MONOCHROME2", study=f"{STUDY}.9")
     numpy.savez(f"{out}/sent.npz", grey=grey[None], deep=deep[None], rgb=numpy.stack(rgb), lossy=numpy.stack(rgb), jpeg=numpy.stack(rgb))
 
 

@@ -132,9 +132,9 @@ def masks():
     d = saved(303, TARGET, [items(MaskOperation="TID", TIDOffset=3)])
     near("an interval over all frames", seen(d, TARGET, 4), windowed(frame(4) - frame(1)))
     near("which the first ones have not", seen(d, TARGET, 3), windowed(frame(3)))
-    d = saved(380, TARGET, [items(MaskOperation="TID", TIDOffset=3), average([1, 2])])
+    d = saved(390, TARGET, [items(MaskOperation="TID", TIDOffset=3), average([1, 2])])
     near("an item that is not for the frame leaves nothing in the next", seen(d, TARGET, 3), windowed(frame(3) - frame(1, 2)))
-    d = saved(381, TARGET, [items(MaskOperation="TID", TIDOffset=3), average([1, 2] * 32)])
+    d = saved(391, TARGET, [items(MaskOperation="TID", TIDOffset=3), average([1, 2] * 32)])
     near("nor where all 64 places are taken", seen(d, TARGET, 3), windowed(frame(3) - frame(1, 2)))
     gsps = of_class(state(304, TARGET, MaskSubtractionSequence=Sequence([average([2])]), RecommendedViewingMode="SUB",
                           SoftcopyVOILUTSequence=Sequence([items(**WINDOW)])), "1.2.840.10008.5.1.4.1.1.11.1")
