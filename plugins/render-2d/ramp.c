@@ -80,13 +80,13 @@ static const char *state_path(const struct request *request, const char *name,
 
 /* Of a state that has a transformation for each of several images the item that names this one (PS3.3 C.11.35), else where
  * all of it is. Few dictionaries know its name yet. */
-static void modality_place(const struct scene *scene, const struct request *request, uint32_t state,
-                           const struct hilum_slice *slice, char out[48])
+void ramp_modality_item(const struct scene *scene, uint32_t state, const struct hilum_slice *slice,
+                        const char *otherwise, char out[MODALITY_ITEM])
 {
-    snprintf(out, 48, "%s", request->state_item);
+    snprintf(out, MODALITY_ITEM, "%s", otherwise);
     uint64_t n = attribute_items(scene, state, VARIABLE_MODALITY);
     for (unsigned k = 0; k < n && k < ITEMS_MAX; k++) {
-        char item[48];
+        char item[MODALITY_ITEM];
         snprintf(item, sizeof item, VARIABLE_MODALITY "[%u].", k);
         if (state_names(scene, state, item, slice)) {
             memcpy(out, item, sizeof item);
@@ -100,14 +100,14 @@ static hilum_rc read_modality(const struct scene *scene, const struct request *r
                               const struct hilum_slice *slice, struct ramp *out)
 {
     uint32_t state;
-    char path[ATTRIBUTE_PATH], item[48];
+    char path[ATTRIBUTE_PATH], item[MODALITY_ITEM];
     hilum_rc rc = HILUM_OK;
     out->slope = slice->slope != 0 && !request->is_masked ? slice->slope : 1;
     out->intercept = request->is_masked ? 0 : slice->intercept;
     if (request->is_masked) /* differences are in output units already */
         return HILUM_OK;
     if (scene_state(scene, &state)) {
-        modality_place(scene, request, state, slice, item);
+        ramp_modality_item(scene, state, slice, request->state_item, item);
         snprintf(path, sizeof path, "%sModalityLUTSequence", item);
         rc = sequence_table(scene, state, path, is_signed(slice), &out->modality);
         snprintf(path, sizeof path, "%sRescaleIntercept", item);

@@ -186,6 +186,10 @@ void ramp_fini(struct ramp *ramp);
 double ramp_value(const struct ramp *ramp, double stored); /* in output units */
 double ramp_shade(const struct ramp *ramp, double stored); /* 0 black to 1 white */
 bool ramp_is_padding(const struct ramp *ramp, double stored);
+enum { MODALITY_ITEM = 48 };
+/* Where of a state the modality's transformation of a slice is: an item of its own, or `otherwise`. */
+void ramp_modality_item(const struct scene *scene, uint32_t state, const struct hilum_slice *slice,
+                        const char *otherwise, char out[MODALITY_ITEM]);
 /* Which values of a slice are no picture; nothing else of the ramp. */
 hilum_rc ramp_padding(const struct scene *scene, uint32_t slice, struct ramp *out);
 

@@ -72,20 +72,35 @@ static hilum_rc find_table(const struct job *job, uint32_t i, const char *prefix
     return HILUM_ENOTFOUND;
 }
 
+static hilum_rc modality_curve(const struct job *job, uint32_t slice, struct curve *out)
+{
+    const uint32_t state = job->mask->of;
+    char item[MODALITY_ITEM], path[MODALITY_ITEM + 40];
+    struct hilum_slice described;
+    hilum_rc rc = scene_describe(job->scene, slice, &described);
+    if (rc != HILUM_OK)
+        return rc;
+    ramp_modality_item(job->scene, state, &described, "", item);
+    snprintf(path, sizeof path, "%sModalityLUTSequence[0].", item);
+    rc = item_table(job, state, path, &out->table);
+    snprintf(path, sizeof path, "%sRescaleSlope", item);
+    if (rc != HILUM_ENOTFOUND || attribute(job->scene, state, path) == NULL)
+        return rc;
+    out->slope = attribute_number(job->scene, state, path, 1);
+    snprintf(path, sizeof path, "%sRescaleIntercept", item);
+    out->intercept = attribute_number(job->scene, state, path, 0);
+    return HILUM_OK;
+}
+
 /* Of a state: with the item, or for all of them; its modality's otherwise. */
-static hilum_rc state_curve(const struct job *job, uint32_t frame, struct curve *out)
+static hilum_rc state_curve(const struct job *job, uint32_t slice, uint32_t frame,
+                            struct curve *out)
 {
     const uint32_t state = job->mask->of;
     hilum_rc rc = find_table(job, state, job->mask->item, frame, &out->table);
     if (rc == HILUM_ENOTFOUND)
         rc = find_table(job, state, "", frame, &out->table);
-    if (rc == HILUM_ENOTFOUND)
-        rc = item_table(job, state, "ModalityLUTSequence[0].", &out->table);
-    if (rc != HILUM_ENOTFOUND || attribute(job->scene, state, "RescaleSlope") == NULL)
-        return rc;
-    out->slope = attribute_number(job->scene, state, "RescaleSlope", 1);
-    out->intercept = attribute_number(job->scene, state, "RescaleIntercept", 0);
-    return HILUM_OK;
+    return rc == HILUM_ENOTFOUND ? modality_curve(job, slice, out) : rc;
 }
 
 static hilum_rc image_curve(const struct job *job, uint32_t slice, uint32_t frame,
@@ -105,8 +120,8 @@ static hilum_rc image_curve(const struct job *job, uint32_t slice, uint32_t fram
 static hilum_rc curve_make(const struct job *job, uint32_t slice, uint32_t frame, struct curve *out)
 {
     *out = (struct curve){.slope = 1};
-    hilum_rc rc =
-        job->is_of_state ? state_curve(job, frame, out) : image_curve(job, slice, frame, out);
+    hilum_rc rc = job->is_of_state ? state_curve(job, slice, frame, out)
+                                   : image_curve(job, slice, frame, out);
     if (rc != HILUM_ENOTFOUND)
         return rc;
     const char *relation = attribute_grouped(job->scene, slice, "FramePixelDataPropertiesSequence",

@@ -14,9 +14,9 @@
 
 #include "registration.h"
 
-/* OPENED_MAX: images of all inputs are opened one by one to find the nearest, which takes a millisecond or two each.
- * NAMED_MAX: in a list of the state, which costs no more than a look. */
-enum { OPENED_MAX = 1000, NAMED_MAX = 10000, INPUTS_MAX = 16, PATH = 200, UID = 65 };
+/* OPENED_MAX: images of all inputs are opened one by one to find the nearest, which takes a millisecond or two each. FEW are
+ * all looked at. NAMED_MAX: in a list of the state, which costs no more than a look. */
+enum { OPENED_MAX = 1000, FEW = 64, NAMED_MAX = 10000, INPUTS_MAX = 16, PATH = 200, UID = 65 };
 #define ADVANCED "AdvancedBlendingSequence"
 
 /* One of a state's sets of images. */
@@ -132,17 +132,27 @@ static void images_fini(struct images *images)
     free(images->list);
 }
 
-/* HILUM_ENOTFOUND: there are fewer, or this one is not here; *is_end tells. */
-static hilum_rc images_open(const struct images *images, unsigned k, bool *is_end,
-                            hilum_object **out)
+/* How many there are, of a list no more than are looked for. */
+static size_t images_count(const struct images *images)
+{
+    char image[UID];
+    unsigned n = 0;
+    if (images->list != NULL)
+        return images->list->n;
+    while (n < NAMED_MAX && image_named(images->call, images->state, images->input, n, image))
+        n++;
+    return n;
+}
+
+/* HILUM_ENOTFOUND: there are fewer, or this one is not here. */
+static hilum_rc images_open(const struct images *images, unsigned k, hilum_object **out)
 {
     const struct web_call *call = images->call;
     const struct web *web = call->web;
     char image[UID];
     *out = NULL;
-    *is_end = images->list != NULL ? k >= images->list->n
-                                   : !image_named(call, images->state, images->input, k, image);
-    if (*is_end)
+    if (images->list != NULL ? k >= images->list->n
+                             : !image_named(call, images->state, images->input, k, image))
         return HILUM_ENOTFOUND;
     if (images->list == NULL)
         return web_state_open(call, images->input->study, images->input->series, image, out);
@@ -171,7 +181,6 @@ hilum_rc web_blend_first(const struct web_call *call, hilum_object *state, hilum
 {
     struct input inputs[INPUTS_MAX];
     struct images images;
-    bool is_end;
     unsigned n = read_inputs(call, state, inputs), below = 0;
     if (n == 0)
         return HILUM_ENOTFOUND;
@@ -179,8 +188,7 @@ hilum_rc web_blend_first(const struct web_call *call, hilum_object *state, hilum
         below = inputs[k].is_below ? k : below;
     hilum_rc rc = images_begin(call, state, &inputs[below], &images);
     if (rc == HILUM_OK)
-        rc = images_open(&images, images.list != NULL ? (unsigned)(images.list->n / 2) : 0, &is_end,
-                         out);
+        rc = images_open(&images, images.list != NULL ? (unsigned)(images.list->n / 2) : 0, out);
     images_fini(&images);
     return rc;
 }
@@ -243,56 +251,109 @@ static bool read_plane(const struct web_call *call, hilum_object *object,
     return out->has_position;
 }
 
-/* Millimetres from a to b along the normal of a (PS3.3 C.7.6.2.1.1): the cross product of its row and column, which are unit
- * vectors. */
+/* Millimetres from a to b along the normal of a (PS3.3 C.7.6.2.1.1), negative on its other side: the cross product of its row
+ * and column, which are unit vectors. */
 static double distance(const struct hilum_slice *a, const struct hilum_slice *b)
 {
     const double *o = a->orientation, *from = a->position, *to = b->position;
-    return fabs((o[1] * o[5] - o[2] * o[4]) * (to[0] - from[0]) +
-                (o[2] * o[3] - o[0] * o[5]) * (to[1] - from[1]) +
-                (o[0] * o[4] - o[1] * o[3]) * (to[2] - from[2]));
+    return (o[1] * o[5] - o[2] * o[4]) * (to[0] - from[0]) +
+           (o[2] * o[3] - o[0] * o[5]) * (to[1] - from[1]) +
+           (o[0] * o[4] - o[1] * o[3]) * (to[2] - from[2]);
 }
 
 static const char too_many[] =
-    "the inputs of the state have more than 1000 images, of which the nearest are not looked for: "
+    "the inputs of the state have more than 1000 images that are not in the order of their places: "
     "Referenced Image Sequence (0008,1140) can name those that are meant";
 
-/* The first of equals; without a place 0 counts. What cannot be opened is passed over: the renderer
- * says so if none is left. */
+/* A search for the image that lies nearest. */
+struct search {
+    const struct images *images;
+    const struct hilum_slice *shown; /* what it is to be near to */
+    struct part *part;               /* the best so far */
+    unsigned *n_opened;              /* for all inputs */
+    double least, far;               /* of the best; of the one looked at last, signed */
+    size_t at;                       /* the best's number */
+};
+
+/* Looks at the k-th image. What cannot be opened is passed over: the renderer says so if none is left. */
+static hilum_rc look_at(struct search *s, size_t k)
+{
+    const struct web_call *call = s->images->call;
+    struct hilum_slice plane;
+    struct web_registration place;
+    hilum_object *next = NULL;
+    s->far = NAN;
+    if ((*s->n_opened)++ == OPENED_MAX)
+        return call->web->host->fail(call->web->self, HILUM_EUNSUP, too_many);
+    if (images_open(s->images, (unsigned)k, &next) != HILUM_OK)
+        return HILUM_OK;
+    hilum_rc rc = web_registration_read(call, s->part->registered, next, &place);
+    s->far = 0;
+    if (rc == HILUM_OK && s->shown->has_position && read_plane(call, next, &place, &plane))
+        s->far = distance(s->shown, &plane);
+    if (rc == HILUM_OK && fabs(s->far) < s->least) {
+        hilum_object *held = s->part->object;
+        s->part->object = next;
+        s->part->place = place;
+        next = held;
+        s->least = fabs(s->far);
+        s->at = k;
+    }
+    call->web->host->objects->close(next);
+    return rc;
+}
+
+/* Every step-th: does each lie further on than the one before, in the same direction? */
+static hilum_rc look_over(struct search *s, size_t n, size_t step, bool *is_ordered)
+{
+    double last = NAN, way = 0;
+    hilum_rc rc = HILUM_OK;
+    *is_ordered = true;
+    for (size_t k = 0; rc == HILUM_OK && *is_ordered && k < n; k += step) {
+        rc = look_at(s, k);
+        double on = s->far - last;
+        if (k > 0)
+            *is_ordered = on * way > 0 || (way == 0 && on != 0 && !isnan(on));
+        way = k > 0 ? on : 0;
+        last = s->far;
+    }
+    return rc;
+}
+
+/* Around the best, ever closer. */
+static hilum_rc look_closer(struct search *s, size_t n, size_t step)
+{
+    hilum_rc rc = HILUM_OK;
+    while (rc == HILUM_OK && step > 1 && s->least > 0) {
+        size_t next = (step + 7) / 8, from = s->at > step ? s->at - step : 0;
+        size_t to = s->at + step < n ? s->at + step : n;
+        for (size_t k = from; rc == HILUM_OK && k < to; k += next)
+            rc = look_at(s, k);
+        step = next;
+    }
+    return rc;
+}
+
+/* Each of a few, or of those that are in no order; of many that lie one behind the other as they are
+ * numbered some, and then those around the nearest. The first of equals; without a place 0 counts. */
 static hilum_rc find_nearest(const struct web_call *call, hilum_object *state,
                              const struct input *input, const struct hilum_slice *shown,
                              unsigned *n_opened, struct part *out)
 {
-    const struct hilum_object_api *objects = call->web->host->objects;
     struct images images;
-    double least = INFINITY;
-    bool is_end = false;
+    struct search search = {
+        .images = &images, .shown = shown, .part = out, .n_opened = n_opened, .least = INFINITY};
+    bool is_ordered = false;
     hilum_rc rc = images_begin(call, state, input, &images);
+    size_t n = rc == HILUM_OK ? images_count(&images) : 0, step = (n + FEW / 2 - 1) / (FEW / 2);
     if (rc == HILUM_ENOTFOUND) /* none of the series is here */
-        rc = HILUM_OK, is_end = true;
-    for (unsigned k = 0; rc == HILUM_OK && !is_end; k++) {
-        struct hilum_slice plane;
-        struct web_registration place;
-        hilum_object *next = NULL;
-        if ((*n_opened)++ == OPENED_MAX) {
-            rc = call->web->host->fail(call->web->self, HILUM_EUNSUP, too_many);
-            break;
-        }
-        if (images_open(&images, k, &is_end, &next) != HILUM_OK)
-            continue;
-        rc = web_registration_read(call, out->registered, next, &place);
-        double far = rc == HILUM_OK && shown->has_position && read_plane(call, next, &place, &plane)
-                         ? distance(shown, &plane)
-                         : 0;
-        if (rc == HILUM_OK && far < least) {
-            hilum_object *held = out->object;
-            out->object = next;
-            out->place = place;
-            next = held;
-            least = far;
-        }
-        objects->close(next);
-    }
+        rc = HILUM_OK;
+    if (n > FEW)
+        rc = look_over(&search, n, step, &is_ordered);
+    if (rc == HILUM_OK && is_ordered)
+        rc = look_closer(&search, n, step);
+    for (size_t k = 0; rc == HILUM_OK && !is_ordered && k < n; k++)
+        rc = look_at(&search, k);
     images_fini(&images);
     return rc;
 }

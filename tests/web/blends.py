@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # States of advanced blending: steps, thresholds, palettes, registrations; each pixel against the same arithmetic here.
 # SPDX-License-Identifier: Apache-2.0
+import io
 import os
 import sys
 import urllib.parse
+import urllib.request
 
 import numpy
 from pydicom.sequence import Sequence
@@ -310,9 +312,33 @@ def elsewhere():
          shown(CT_LAYER))
 
 
+def many():
+    """The nearest of more slices than are all looked at, numbered from the feet to the head or the other way."""
+    values = numpy.arange(400) * 37 % 251
+    for turn, series in ((1, "2.25.99121"), (-1, "2.25.99122")):
+        parts = []
+        for k in range(400):
+            d = image(1000 + k, numpy.full((8, 8), values[k], numpy.uint8), FrameOfReferenceUID=FRAME, ImagePositionPatient=[0.0, 0.0, 2.0 * k * turn],
+                      ImageOrientationPatient=[1.0, 0, 0, 0, 1.0, 0], PixelSpacing=[8.0, 8.0], SliceThickness="2", InstanceNumber=k + 1)
+            d.SeriesInstanceUID = series
+            d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = "%s.%d" % (series, k)
+            file = io.BytesIO()
+            d.save_as(file, write_like_original=False)
+            parts.append(file.getvalue())
+        body = b"".join(b"--line\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n" for part in parts) + b"--line--\r\n"
+        urllib.request.urlopen(urllib.request.Request(URL + "/dicom-web/studies", data=body, headers={
+            "Content-Type": 'multipart/related; type="application/dicom"; boundary=line', "Accept": "application/dicom+json"})).read()
+        shown_on = slice_of(492 + turn, "2.25.%d" % (99131 + turn), BELOW, (0, 0, 554.7 * turn), 1)
+        d = blending(496 + turn, [part(1, shown_on.SeriesInstanceUID, geometry=True), part(2, series)], [step("EQUAL", 2)])
+        stored(d)
+        found = png.read_png(answer(d, shown_on)[1]).astype(int)
+        check("the nearest of 400", abs(found[20, 20] - values[277]).max() <= 1, "%s, not %d" % (found[20, 20], values[277]))
+
+
 steps()
 registrations()
 bounded()
 refused()
 elsewhere()
+many()
 sys.exit(failed())
