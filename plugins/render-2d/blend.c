@@ -8,8 +8,8 @@
 
 /* SERIES_MAX: of the sets of a state that are looked through for the one a picture is of.
  * UNNAMED_MAX: whether a state names a slice takes as long as its list, so one that names none
- * of many ends the search. */
-enum { SERIES_MAX = 16, UNNAMED_MAX = 16, UID = 65 };
+ * of many ends the search. BLENDED_MAX: pixels of an image that is laid on another, a dozen bytes each. */
+enum { SERIES_MAX = 16, UNNAMED_MAX = 16, BLENDED_MAX = 1 << 25, UID = 65 };
 
 /* ---- which ---- */
 
@@ -146,6 +146,16 @@ static hilum_rc over_picture(const struct scene *scene, const struct blend *blen
     return rc == HILUM_OK ? picture_colour(scene->render, out) : rc;
 }
 
+hilum_rc blended_check(const struct scene *scene, uint32_t slice, const char *item)
+{
+    struct hilum_slice described;
+    hilum_rc rc = scene_describe(scene, slice, &described);
+    if (rc == HILUM_OK && (uint64_t)described.frame->columns * described.frame->rows > BLENDED_MAX)
+        return render_fail(scene->render, HILUM_EUNSUP,
+                           "%s: images of over 32 million pixels are not blended", item);
+    return rc;
+}
+
 /* The lower picture must have colours before the two are mixed: the upper one is shown in a
  * palette as a rule. */
 hilum_rc blend_apply(const struct scene *scene, const struct request *request,
@@ -153,7 +163,9 @@ hilum_rc blend_apply(const struct scene *scene, const struct request *request,
 {
     struct picture over = {.pixels = NULL};
     struct affine affine;
-    hilum_rc rc = over_picture(scene, blend, &over);
+    hilum_rc rc = blended_check(scene, blend->over, blend->over_item);
+    if (rc == HILUM_OK)
+        rc = over_picture(scene, blend, &over);
     if (rc == HILUM_OK)
         rc = picture_colour(scene->render, picture);
     if (rc == HILUM_OK)

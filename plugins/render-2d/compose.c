@@ -14,13 +14,15 @@
 #include <string.h>
 
 /* A step may name steps, so deep at most, and one may be named often: so many layers in all.
- * PIXELS_MAX: four bytes each, for each layer that is kept meanwhile. UNNAMED_MAX as in blend.c. */
+ * PIXELS_MAX: four bytes each, for each layer that is kept meanwhile. PIXELS_ALL: of all inputs as they are drawn, at some
+ * ten nanoseconds each. UNNAMED_MAX as in blend.c. */
 enum {
     INPUTS_MAX = 16,
     DEEP_MAX = 6,
     LAYERS_MAX = 64,
     THRESHOLDS_MAX = 32,
     PIXELS_MAX = 1 << 24,
+    PIXELS_ALL = 1 << 27,
     UNNAMED_MAX = 64,
     ITEM = 64,
     UID = 65
@@ -39,6 +41,7 @@ struct composer {
     uint32_t state;
     uint32_t width, height; /* of what comes out */
     unsigned n_made;
+    uint64_t n_pixels; /* of inputs that were drawn */
 };
 
 static hilum_rc refuse(const struct composer *c, hilum_rc code, const char *item, const char *why)
@@ -237,6 +240,22 @@ static bool find_palette(const struct composer *c, const char *item, char out[IT
     return palette_is_there(c->scene, c->state, out);
 }
 
+/* Before it is read: an input may be larger than what is shown, and may be named by many steps. */
+static hilum_rc take_pixels(struct composer *c, const char *item, uint32_t slice)
+{
+    struct hilum_slice described;
+    hilum_rc rc = blended_check(c->scene, slice, item);
+    if (rc == HILUM_OK)
+        rc = scene_describe(c->scene, slice, &described);
+    if (rc != HILUM_OK)
+        return rc;
+    c->n_pixels += (uint64_t)described.frame->columns * described.frame->rows;
+    return c->n_pixels <= PIXELS_ALL
+               ? HILUM_OK
+               : refuse(c, HILUM_EUNSUP, STEPS " (0070,1B04)",
+                        "the inputs that its steps name have over 128 million pixels");
+}
+
 /* By its own item of the state; a window that somebody asks for is that of the image below. Of the slice's own size. */
 static hilum_rc draw_input(const struct composer *c, const char *item, uint32_t slice,
                            struct layer *out)
@@ -300,7 +319,7 @@ static void resample(const struct layer *from, const struct affine *affine, stru
         }
 }
 
-static hilum_rc input_layer(const struct composer *c, unsigned k, struct layer *out)
+static hilum_rc input_layer(struct composer *c, unsigned k, struct layer *out)
 {
     char item[ITEM];
     uint32_t slice;
@@ -311,6 +330,8 @@ static hilum_rc input_layer(const struct composer *c, unsigned k, struct layer *
     hilum_rc rc = input_slice(c, item, &slice);
     if (rc == HILUM_ENOTFOUND)
         return layer_make(c, out);
+    if (rc == HILUM_OK)
+        rc = take_pixels(c, item, slice);
     if (rc == HILUM_OK && slice == c->request->slice)
         return draw_input(c, item, slice, out);
     if (rc != HILUM_OK)

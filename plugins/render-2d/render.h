@@ -248,6 +248,8 @@ struct blend {
     char under_item[32], over_item[32];
     double opacity;
 };
+/* HILUM_EUNSUP, with `item`: the slice has more pixels than pictures are blended of. */
+hilum_rc blended_check(const struct scene *scene, uint32_t slice, const char *item);
 /* HILUM_ENOTFOUND: there is nothing to blend; HILUM_EUNSUP: nobody knows where one lies on the other. */
 hilum_rc blend_find(const struct scene *scene, uint32_t slice, struct blend *out);
 /* Lays it over the picture of the slice, of the slice's own size. */

@@ -279,6 +279,15 @@ def bounded():
     two = [part(1, CT, geometry=True), part(2, PET, HOT, images=[far] * 1000 + [over])]
     found, body = get(stored(blending(472, two, [step("EQUAL", 1, 2)])) + "/rendered")
     check("inputs of too many images", found == 501 and b"(0008,1140)" in body, "%s %s" % (found, body[:300]))
+    huge = slice_of(474, "2.25.99106", numpy.zeros((8192, 4097), numpy.uint8), (0, 0, 5), 1)
+    two = [part(1, CT, geometry=True), part(2, "2.25.99106", HOT)]
+    found, body = get(stored(blending(475, two, [step("EQUAL", 1, 2)])) + "/rendered")
+    check("an input larger than what is shown", found == 501 and b"32 million pixels" in body, "%s %s" % (found, body[:300]))
+    old = state(476, under, RelativeOpacity=0.5, BlendingSequence=Sequence([old_part(under, "UNDERLYING"), old_part(huge, "SUPERIMPOSED")]))
+    old.SOPClassUID = old.file_meta.MediaStorageSOPClassUID = BLENDING
+    del old.ReferencedSeriesSequence, old.PresentationLUTShape
+    found, body = get(stored(palette(old, HOT)) + "/rendered")
+    check("of a state of two images as well", found == 501 and b"32 million pixels" in body, "%s %s" % (found, body[:300]))
     two = [part(1, CT, geometry=True), part(2, PET, HOT, images=[far] * 400 + [over])]
     near("the nearest of four hundred", picture(stored(blending(473, two, [step("EQUAL", 2)]))), shown(on_ct(ABOVE, HOT)))
 
