@@ -17,7 +17,7 @@ done
 . "$root/scripts/packages.sh"
 # shellcheck disable=SC2086
 need_packages $hilum_build_packages dcmtk dicom3tools odil python3-odil ctn python3 python3-pydicom python3-numpy strace \
-    libclang-rt-14-dev libfuse3-dev fuse3 orthanc orthanc-dicomweb rsyslog rsyslog-gnutls clang clang-format clang-tidy cppcheck openssl curl universal-ctags libgdcm-tools openjph-tools libjxl-tools dpkg-dev abigail-tools ffmpeg chromium fonts-noto-cjk fonts-dejavu-core fonts-lohit-deva nginx-light haproxy make ${HILUM_LONG:+valgrind} || exit 1
+    libclang-rt-14-dev libfuse3-dev fuse3 orthanc orthanc-dicomweb rsyslog rsyslog-gnutls clang clang-format clang-tidy cppcheck openssl curl universal-ctags libgdcm-tools openjph-tools libjxl-tools libjpeg-turbo-progs dpkg-dev abigail-tools ffmpeg chromium fonts-noto-cjk fonts-dejavu-core fonts-lohit-deva nginx-light haproxy make ${HILUM_LONG:+valgrind} || exit 1
 echo "building release, asan and tsan presets"
 for preset in release asan tsan; do
     build_preset "$root" "$preset" || exit 1
