@@ -14,12 +14,16 @@ hilum_rc picture_make(const struct render *render, uint32_t width, uint32_t heig
                       uint32_t channels, uint32_t depth, struct picture *out)
 {
     *out = (struct picture){width, height, channels, depth, NULL};
-    if ((uint64_t)width * height > (uint64_t)1 << 30)
-        return render_fail(render, HILUM_EUNSUP, "a picture of %ux%u pixels", width, height);
+    if ((uint64_t)width * height > (uint64_t)1 << 30) {
+        render_fail(render, HILUM_EUNSUP, "a picture of %ux%u pixels", width, height);
+        return HILUM_EUNSUP;
+    }
     out->pixels = calloc(1, picture_bytes(out) + 1);
-    return out->pixels != NULL
-               ? HILUM_OK
-               : render_fail(render, HILUM_ENOMEM, "no memory for %ux%u pixels", width, height);
+    if (out->pixels == NULL) {
+        render_fail(render, HILUM_ENOMEM, "no memory for %ux%u pixels", width, height);
+        return HILUM_ENOMEM;
+    }
+    return HILUM_OK;
 }
 
 void picture_fini(struct picture *picture)

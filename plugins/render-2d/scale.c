@@ -153,10 +153,11 @@ hilum_rc picture_scale(const struct render *render, const struct picture *from,
     if (rc != HILUM_OK)
         return rc;
     float *row = malloc((size_t)from->width * from->channels * sizeof *row);
-    if (row == NULL || !kernel_make(region[0], region[2], from->width, width, &across) ||
-        !kernel_make(region[1], region[3], from->height, height, &down))
+    bool is_ready = row != NULL && kernel_make(region[0], region[2], from->width, width, &across) &&
+                    kernel_make(region[1], region[3], from->height, height, &down);
+    if (!is_ready)
         rc = render_fail(render, HILUM_ENOMEM, "no memory to scale a picture");
-    for (uint32_t y = 0; rc == HILUM_OK && y < height; y++) {
+    for (uint32_t y = 0; is_ready && y < height; y++) {
         if (down.taps[y].n == 0)
             continue;
         blend_rows(from, &down.taps[y], row);

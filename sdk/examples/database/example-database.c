@@ -76,7 +76,7 @@ static int authorize(void *arg, int action, const char *first, const char *secon
     case SQLITE_FUNCTION:
         return second && strcmp(second, "load_extension") ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_READ:
-        return is_own || (is_schema && strcmp(second, "sql")) ? SQLITE_OK : SQLITE_DENY;
+        return is_own || (is_schema && second && strcmp(second, "sql")) ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_INSERT:
     case SQLITE_UPDATE:
     case SQLITE_DELETE: return is_own || is_schema ? SQLITE_OK : SQLITE_DENY;
