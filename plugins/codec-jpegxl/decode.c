@@ -113,7 +113,7 @@ static hilum_rc decode_pixels(void *self, const struct codec_bytes *stream,
  * kilobytes would keep a worker until it is ended, and with the fifth such call the codec is in
  * quarantine for everybody. Counting goes from header to header and decodes nothing; what is wrong with a stream is for
  * decoding to find. */
-static hilum_rc check_layers(void *self, const struct codec_bytes *stream)
+hilum_rc jxl_check_layers(void *self, const struct codec_bytes *stream)
 {
     JxlDecoder *decoder = JxlDecoderCreate(NULL);
     unsigned n = 0;
@@ -168,7 +168,7 @@ hilum_rc jxl_decode(void *self, const struct hilum_coded *coded, const struct hi
     if (!rc)
         rc = jxl_frame_of(self, coded, &header, wanted, out);
     if (!rc)
-        rc = check_layers(self, &stream);
+        rc = jxl_check_layers(self, &stream);
     if (!rc)
         rc = codec_check_room(self, out, dst_size);
     if (!rc)

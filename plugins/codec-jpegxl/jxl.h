@@ -25,6 +25,9 @@ hilum_rc jxl_header_read(void *self, const struct codec_bytes *stream, struct jx
 hilum_rc jxl_frame_of(void *self, const struct hilum_coded *coded, const struct jxl_header *header,
                       const struct hilum_decode *wanted, struct hilum_frame *out);
 
+/* HILUM_EUNSUP: of more layers than are laid on each other. Decodes nothing. (decode.c) */
+hilum_rc jxl_check_layers(void *self, const struct codec_bytes *stream);
+
 /* How libjxl lays out samples of so many bits: by pixel, without a sign, 1, 2 or 4 bytes each. */
 struct hilum_frame jxl_layout_of(const struct hilum_frame *frame, uint32_t bits);
 /* Does the library's layout hold the frame's bytes as they are? */

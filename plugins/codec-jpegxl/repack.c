@@ -101,6 +101,9 @@ static hilum_rc check_process(void *self, const struct grown *jpeg, const char *
 static hilum_rc to_jpeg(void *self, const struct codec_bytes *stream, const char *to,
                         struct grown *out)
 {
+    hilum_rc rc = jxl_check_layers(self, stream); /* all would be decoded where there is no JPEG */
+    if (rc)
+        return rc;
     const char *why = unpack(stream, out);
     if (why)
         return codec_fail(self,

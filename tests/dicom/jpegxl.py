@@ -21,6 +21,14 @@ for known in (JXL, OF_JPEG, LOSSY):  # pydicom 2 has not heard of them
 # Layers of one colour that are added up, 0 and 1 in turn, made with libjxl's encoder: 16 and 17 of them.
 LAYERS = {16: "c-s5VRp=0Khl7KOi9v@^J91)E(;-`LhUcf&mT__g{4V#px4OTg{KCP4_6MFB=3g>}dSAQp-?}O<&ws2fId31!boUeg6sv5#H($B_awA{mi%Y`p=l>s#oMgb^#K{mqJp(;9e*DkOqGd3ZlOJUAs8dIsI_lI>r&7(StTb{e0CgRLIs",
           17: "c-s5VRp=0Khl7KOi9v@^J91)E(;-`LhUcf&mT__g{4V#px4OTg{KCP4_6MFB=3g>}dSAQp-?}O<&ws2fId31!boUeg6sv5#H($B_awA{mi%Y`p=l>s#oMgb^#K{mqJp(;9e*DkOqGd3ZlOJUAs8dIsI_lI>rw#$9vQpQn0756Ig#"}
+# 400 of 2048 x 2048.
+HEAVY = "c-pJD_4e|9?IVRU$3LF`8}R)v-?|^ndK(Szr0x2naksGhYZ|lIMvESEgOmMJ><=m&P7S}}DJG=ZoO5D{&y>r5xpz3q&9^&TTzmcX#h&}^Ldx8GXQmkOs5nXRz1;TiLj28DSN*u2eyFJ1AaQiE{MF9ie|wj{diwFtt;0XgJh+{6{nzP;Z|~HmpPskQ@2u?7^6vEcw%V<q9)5jWytnx0%T>E8F6M-6`@B+q-<b>%ueGx$*XI7+UtYZO-z}fk8l@$dE`NM>&u@z8Bk7B??B4C*zEgNS_CcTZJErnGh2lFN_w7C)TYiW2-Hyk41;_7J02$nk*6*Aipoq(s1H~}3>ajo+V>1aw$8G_rVtjUkbsW<!I3CLZlw=}cH(0A8R53og!8%%@it*YF(qSG4^}GNfyJw5iBmkU<RD3s$wlPIW@%Bh!1L_WK9D0@ul1e~Pi`Q<DR!Wjo{rqb7caQ9kiT{f`Rs;ZTgesx"
+
+
+def boxed(stream):
+    """In a container, as those are that a JPEG can be had back from."""
+    box = lambda kind, content: (len(content) + 8).to_bytes(4, "big") + kind + content
+    return b"\0\0\0\x0cJXL \r\n\x87\n" + box(b"ftyp", b"jxl \0\0\0\0jxl ") + box(b"jxlc", stream)
 
 
 def picture(samples, most, k):
@@ -82,6 +90,8 @@ def make(out):
     save(out, "jpeg", 5, BASELINE, [jpeg(v, out) for v in rgb], 3, 8, "YBR_FULL_422", "US")
     for n, stream in LAYERS.items():
         save(out, f"layers{n}", n, JXL, [zlib.decompress(base64.b85decode(stream))], 1, 8, "MONOCHROME2", study=f"{STUDY}.9")
+    heavy = zlib.decompress(zlib.decompress(base64.b85decode(HEAVY)))
+    save(out, "heavy", 18, OF_JPEG, [boxed(heavy)], 1, 8, "MONOCHROME2", study=f"{STUDY}.9")
     numpy.savez(f"{out}/sent.npz", grey=grey[None], deep=deep[None], rgb=numpy.stack(rgb), lossy=numpy.stack(rgb), jpeg=numpy.stack(rgb))
 
 

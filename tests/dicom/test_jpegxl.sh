@@ -23,7 +23,7 @@ $python "$make" make "$work/data" || bad "data"
 start_receiver "$work/got" "$at" ANY
 hilum() { "$build/bin/hilum" --data "$work/server/data" "$@"; }
 storescu -aec HILUM -xy 127.0.0.1 "$port" "$work/data/jpeg.dcm" >"$work/store.log" 2>&1 || bad "storescu of JPEG: $(tail -n 1 "$work/store.log")"
-for f in "$work/data/"{grey,deep,rgb,lossy,layers16,layers17}.dcm; do # storescu has not heard of JPEG XL
+for f in "$work/data/"{grey,deep,rgb,lossy,layers16,layers17,heavy}.dcm; do # storescu has not heard of JPEG XL
     hilum import "$f" >"$work/import.log" 2>&1 || bad "import of $f: $(tail -n 1 "$work/import.log")"
 done
 move() {
@@ -62,6 +62,10 @@ layers() { # layers N: what is said of a frame of so many layers in native pixel
 equal "layers are laid on each other" "200 40000" "$(layers 16) $(tr -cd '\010' <"$work/part" | wc -c)"
 equal "not without end" 406 "$(layers 17)"
 check "which the reason says" grep -q 'more than 16 layers' "$work/part"
+crashes() { grep -c 'worker .* crashed' "$work/server/log"; }
+before=$(crashes)
+curl -s -H 'Accept: image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50' "${url%%1.2.999.110/*}1.2.999.110.9/series/1.2.999.110.9.1/instances/1.2.999.110.9.1.18/frames/1" -o "$work/part"
+equal "nor in search of a JPEG that is not there" "$before" "$(crashes)"
 equal "fsck is content" 0 "$(hilum archive fsck >/dev/null; echo $?)"
 equal "nothing is said twice" 0 "$(grep -c 'lib/jxl\|AddressSanitizer' "$work/server/log")"
 report
