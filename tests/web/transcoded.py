@@ -22,7 +22,7 @@ OCTETS = "application/octet-stream; transfer-syntax=%s1" % BASE
 TOOLS = {"5": ["dcmdrle"], "4.50": ["dcmdjpeg", "+cn"], "4.57": ["dcmdjpeg", "+cn"], "4.70": ["dcmdjpeg", "+cn"], "4.80": ["dcmdjpls"],
          "4.81": ["dcmdjpls"], "4.90": ["gdcmconv", "--raw"], "4.91": ["gdcmconv", "--raw"]}
 MEDIA = {"5": "image/dicom-rle", "4.50": "image/jpeg", "4.57": "image/jpeg", "4.70": "image/jpeg", "4.80": "image/jls", "4.81": "image/jls",
-         "4.90": "image/jp2", "4.91": "image/jp2", "4.201": "image/jphc", "4.202": "image/jphc", "4.203": "image/jphc"}
+         "4.90": "image/jp2", "4.91": "image/jp2", "4.201": "image/jphc", "4.202": "image/jphc", "4.203": "image/jphc", "4.110": "image/jxl"}
 LOSSLESS = ["5", "4.57", "4.70", "4.80", "4.90", "4.201", "4.202"]
 
 
@@ -133,6 +133,14 @@ def lossless():
             check(name, status == 200 and kind == wish(syntax), (status, kind, stream[:300]))
             if status == 200:
                 check(name + " loses nothing", decoded(stream, syntax, d) == native, differ(decoded(stream, syntax, d), native, d))
+
+
+def jpegxl():
+    """That nothing is lost by the codec is shown by tests/dicom/test_encoders.sh."""
+    url = stored(frames())
+    for accept in ("image/jxl", wish("4.110")):
+        status, kind, stream = whole(url + "/frames/3", accept)
+        check("JPEG XL by " + accept, status == 200 and kind == wish("4.110") and stream[:2] == b"\xff\n", (status, kind, stream[:200]))
 
 
 def with_loss():
@@ -277,6 +285,6 @@ def known():
     check("not again", whole(url, wish("4.80"), **{"If-None-Match": tags["4.80"]})[0] == 304)
 
 
-for test in (lossless, with_loss, colour_with_loss, parts_and_lists, from_compressed, halved, from_other_orders, refused, known):
+for test in (lossless, jpegxl, with_loss, colour_with_loss, parts_and_lists, from_compressed, halved, from_other_orders, refused, known):
     test()
 sys.exit(failed())
