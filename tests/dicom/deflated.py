@@ -163,7 +163,7 @@ def main():
         sink.kill()
         check("ends well", server.stop() == 0)
     shutil.rmtree(work, ignore_errors=True)
-    print(f"{len(failures)} failures")
+    print(f"{len(failures)} failures", *failures, sep="\n  ")
     return 1 if failures else 0
 
 

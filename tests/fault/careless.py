@@ -213,5 +213,5 @@ with tempfile.TemporaryDirectory(prefix="hilum-careless-") as work:
     few_files(work)
     listeners(work)
     edits(work)
-print(f"{len(failures)} failures")
+print(f"{len(failures)} failures", *failures, sep="\n  ")
 sys.exit(1 if failures else 0)

@@ -176,7 +176,7 @@ def main():
     if failures:
         print(open(f"{server.dir}/log").read()[-2000:])
     shutil.rmtree(work, ignore_errors=True)
-    print(f"{len(failures)} failures")
+    print(f"{len(failures)} failures", *failures, sep="\n  ")
     return 1 if failures else 0
 
 

@@ -590,7 +590,7 @@ def main():
             if failures:
                 print(open(f"{one.dir}/log").read()[-3000:])
     shutil.rmtree(work, ignore_errors=True)
-    print(f"{len(failures)} failures")
+    print(f"{len(failures)} failures", *failures, sep="\n  ")
     return 1 if failures else 0
 
 

@@ -314,7 +314,7 @@ def main():
     shutil.rmtree(work, ignore_errors=True)
     for why in skips:
         print(f"skipped: {why}")
-    print(f"{len(failures)} failures")
+    print(f"{len(failures)} failures", *failures, sep="\n  ")
     return 1 if failures else 0
 
 

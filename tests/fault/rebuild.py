@@ -343,7 +343,7 @@ def main():
         test(work)
         print(f"{test.__name__}: {time.time() - start:.1f} s")
     shutil.rmtree(work, ignore_errors=True)
-    print(f"{len(failures)} failures")
+    print(f"{len(failures)} failures", *failures, sep="\n  ")
     return 1 if failures else 0
 
 

@@ -174,7 +174,7 @@ plugins = ( { name = "store-fs"; options = { segment = "2MiB"; segments = 2; }; 
     shutil.rmtree(work, ignore_errors=True)
     print(f"{len(files)} malformed files, {n_looked} objects looked at, {rss:.0f} MB, the slowest {slowest[0]:.2f} s ({slowest[1]})")
     print(", ".join(f"{what}: {n}" for what, n in sorted(tally.items())))
-    print(f"{len(failures)} failures")
+    print(f"{len(failures)} failures", *failures, sep="\n  ")
     return 1 if failures else 0
 
 

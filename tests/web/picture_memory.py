@@ -48,5 +48,5 @@ with tempfile.TemporaryDirectory(prefix="hilum-pictures-") as work:
     print(f"{CLIENTS} pictures of {SIDE} x {SIDE}: at most {peak_mb(server):.0f} MB; one alone {alone:.0f} MB")
     check("memory is bounded", peak_mb(server) < alone + 100, peak_mb(server))
     check("Hilum stops", server.stop() == 0)
-print(f"{len(failures)} failures")
+print(f"{len(failures)} failures", *failures, sep="\n  ")
 sys.exit(1 if failures else 0)
