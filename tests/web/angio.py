@@ -284,7 +284,7 @@ def films():
         return
     shown = lambda first, last, rate, flag="DISPLAY": items(StartTrim=first, StopTrim=last, SkipFrameRangeFlag=flag, RecommendedViewingMode="SUB",
                                                            RecommendedDisplayFrameRateInFloat=rate, DisplayFilterPercentage=0.0, MaskVisibilityPercentage=0.0)
-    d = saved(390, TARGET, [average([1])], [shown(1, 2, 30.0, "SKIP"), shown(3, 5, 10.0), shown(6, 8, 5.0)])
+    d = saved(395, TARGET, [average([1])], [shown(1, 2, 30.0, "SKIP"), shown(3, 5, 10.0), shown(6, 8, 5.0)])
     pictures = [seen(d, TARGET, f) for f in range(1, FRAMES + 1)]
     url = URL + "/dicom-web/studies/%s/series/%s/instances/%s" % (d.StudyInstanceUID, d.SeriesInstanceUID, d.SOPInstanceUID)
 
@@ -297,9 +297,9 @@ def films():
     found = played("")
     check("its frames", found == [3, 4, 5, 6, 6, 7, 7, 8, 8], found)
     d.MultiFramePresentationSequence[1].PreferredPlaybackSequencing = 1
-    d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = "2.25.91391"
+    d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = "2.25.91396"
     stored(d)
-    url = url.replace("2.25.91390", "2.25.91391")
+    url = url.replace("2.25.91395", "2.25.91396")
     found = played(", to and fro")
     check("and back", found == [3, 4, 5, 6, 6, 7, 7, 8, 8, 7, 7, 6, 6, 5, 4], found)
 
