@@ -155,17 +155,31 @@ def heard(world, nurse):
     for stream in streams:
         while b"still here" not in stream.readline():
             pass
-    for name, uid in (("foreign", "1.2.999.5.79"), ("own", "1.2.999.5.78")):
+
+    def come(name, uid):
         NAMES[uid] = "?"
         path = f"{world.work}/{uid}.dcm"
         open(path, "wb").write(part10(instance(name, study_uid=uid)))
         equal("a new study", "0000", world.store("GATE", path))
     told = [[], []]
-    for i, stream in enumerate(streams):
-        while not told[i] or b"1.2.999.5.78" not in told[i][-1]:
-            told[i].append(stream.readline())
-    equal("who sees some hears of those", False, b"1.2.999.5.79" in b"".join(told[0]))
-    equal("who sees all, of all", True, b"1.2.999.5.79" in b"".join(told[1]))
+
+    def hears(i, *uids):
+        while not all(uid.encode() in b"".join(told[i]) for uid in uids):
+            try:
+                told[i].append(streams[i].readline())
+            except TimeoutError:
+                return False
+            if not told[i][-1]:  # the stream has ended
+                return False
+        return True
+
+    come("foreign", "1.2.999.5.79")
+    come("own", "1.2.999.5.78")
+    # Of two studies either may be told of first.
+    equal("who sees all hears of all", True, hears(1, "1.2.999.5.78", "1.2.999.5.79"))
+    come("own", "1.2.999.5.80")
+    equal("who sees some hears of those", True, hears(0, "1.2.999.5.78", "1.2.999.5.80"))
+    equal("and of no others", False, b"1.2.999.5.79" in b"".join(told[0]))
 
 
 def glass(world, wang, everybody):
