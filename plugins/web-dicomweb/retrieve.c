@@ -36,10 +36,11 @@ static const char *const natives[] = {EXPLICIT, IMPLICIT, DEFLATED, "1.2.840.100
 
 /* What pixels are encoded to where a client asks for it: nothing here loses anything. In the
  * order that decides for a client that likes several as much. Video is left out: it loses. */
-static const char *const encoded[] = {
-    "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202",
-    "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.70",  "1.2.840.10008.1.2.4.57",
-    "1.2.840.10008.1.2.5",    "1.2.840.10008.1.2.8.1",   "1.2.840.10008.1.2.1.98"};
+static const char *const encoded[] = {"1.2.840.10008.1.2.4.80",  "1.2.840.10008.1.2.4.201",
+                                      "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.90",
+                                      "1.2.840.10008.1.2.4.70",  "1.2.840.10008.1.2.4.57",
+                                      "1.2.840.10008.1.2.5",     "1.2.840.10008.1.2.8.1",
+                                      "1.2.840.10008.1.2.1.98",  "1.2.840.10008.1.2.4.110"};
 enum { N_NATIVES = sizeof natives / sizeof *natives, N_ENCODED = sizeof encoded / sizeof *encoded };
 
 static bool is_native(const char *syntax)

@@ -70,10 +70,10 @@ equal "implicit" 200 "$(status -H 'Accept: application/dicom; transfer-syntax=1.
 check "is implicit" sh -c "dcmdump -q +P 0002,0010 '$work/body' | grep -q LittleEndianImplicit"
 equal "deflated by quality" 200 "$(status -H 'Accept: application/dicom; transfer-syntax=1.2.840.10008.1.2;q=0.5, application/dicom; transfer-syntax=1.2.840.10008.1.2.1.99' "$one")"
 check "is deflated" sh -c "dcmdump -q +P 0002,0010 '$work/body' | grep -q Deflated"
-for syntax in 4.80 4.90 4.201 4.202 4.70 5; do
+for syntax in 4.80 4.90 4.201 4.202 4.110 4.70 5; do
     equal "encoded to $syntax" 200 "$(status -H "Accept: application/dicom; transfer-syntax=1.2.840.10008.1.2.$syntax" "$one")"
     check "is $syntax" $python -c 'import pydicom, sys; assert pydicom.dcmread(sys.argv[1]).file_meta.TransferSyntaxUID == sys.argv[2]' "$work/body" "1.2.840.10008.1.2.$syntax"
-    if [ "$syntax" = 4.201 ] || [ "$syntax" = 4.202 ]; then continue; fi
+    case $syntax in 4.201 | 4.202 | 4.110) continue ;; esac # GDCM knows none of them; dicom/test_encoders.sh compares their pixels
     gdcmconv -w "$work/body" "$work/decoded" 2>/dev/null
     check "and lost nothing" $python -c 'import pydicom, sys; assert len({pydicom.dcmread(f).PixelData for f in sys.argv[1:]}) == 1' "$exported" "$work/decoded"
 done
