@@ -4,6 +4,7 @@ every face; and the broken glass. SPDX-License-Identifier: Apache-2.0"""
 import http.client, json, os, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from pydicom.dataset import Dataset
 from world import NAMES, STUDIES, UIDS, Session, World, instance, multipart, part10
 from judge import equal, until, verdict
 
@@ -182,6 +183,27 @@ def heard(world, nurse):
     equal("and of no others", False, b"1.2.999.5.79" in b"".join(told[0]))
 
 
+def by_states(world, wang, everybody):
+    """A state of blending names the studies it draws from: one of a study somebody sees opens no other."""
+    ds = instance("own", uid=UIDS["own"] + ".9.1")
+    ds.SOPClassUID, ds.Modality, ds.SeriesInstanceUID = "1.2.840.10008.5.1.4.1.1.11.8", "PR", UIDS["own"] + ".9"
+    for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel",
+                    "PhotometricInterpretation", "PixelData"):
+        delattr(ds, keyword)
+    part, window, step, number = Dataset(), Dataset(), Dataset(), Dataset()
+    window.WindowCenter, window.WindowWidth = "8", "16"
+    part.BlendingInputNumber, part.TimeSeriesBlending, part.GeometryForDisplay = 1, "FALSE", "TRUE"
+    part.StudyInstanceUID, part.SeriesInstanceUID, part.SoftcopyVOILUTSequence = UIDS["foreign"], UIDS["foreign"] + ".1", [window]
+    number.BlendingInputNumber = 1
+    step.BlendingMode, step.BlendingDisplayInputSequence = "EQUAL", [number]
+    ds.AdvancedBlendingSequence, ds.BlendingDisplaySequence, ds.PixelPresentation = [part], [step], "TRUE_COLOR"
+    body, headers = multipart(part10(ds))
+    equal("a state is stored", 200, world.request("POST", "/dicom-web/studies", {**world.token("administrator"), **headers}, body)[0])
+    rendered = f"/dicom-web/studies/{UIDS['own']}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}/rendered"
+    equal("who sees both sees it", 200, world.request("GET", rendered, {"Accept": "image/png", **everybody})[0])
+    equal("a foreign study within a state", 403, world.request("GET", rendered, {"Accept": "image/png", **wang})[0])
+
+
 def glass(world, wang, everybody):
     def broken(who, **fields):
         return who.form("/auth/break-glass", **fields)[0]
@@ -219,6 +241,7 @@ with tempfile.TemporaryDirectory(prefix="hilum-access-") as work:
     NAMES["1.2.999.5.77"] = "?"
     storing(world)
     over_dicom(world)
+    by_states(world, wang, everybody)
     glass(world, wang, everybody)
     by_commands(world)
     equal("Hilum stops", 0, world.hilum.stop())
