@@ -22,6 +22,9 @@ send_demo() {
 files_are() { [ "$(find "$work/server/data/objects/objects" -name '*.dcm' 2>/dev/null | wc -l)" -ge "$1" ]; }
 settled() { await 30 files_are "$1"; }
 
+# number NAME: what the server's status says.
+number() { "$build/bin/hilum" --data "$work/server/data" --json status | grep -o "\"$1\": *[0-9]*" | head -1 | grep -o '[0-9]*$'; }
+
 # status CURL-ARGUMENT...: the answer's body and head are files then.
 status() { curl -s -D "$work/head" -o "$work/body" -w '%{http_code}' "$@"; }
 

@@ -7,7 +7,6 @@ $python -c 'import numpy, pydicom' 2>/dev/null || skip "python3-numpy, python3-p
 start_web
 send_rle
 check "frames are right" $python "$root/tests/web/frames.py" "$url" "${HILUM_SHARED_DATA:-$root/../shared/data}" "$work"
-number() { "$build/bin/hilum" --data "$work/server/data" --json status | grep -o "\"$1\": *[0-9]*" | head -1 | grep -o '[0-9]*$'; }
 
 # Decoded once, for ten at once and for who comes later.
 rle=$url/dicom-web/studies/2.25.7003/series/2.25.7002/instances/2.25.7001/frames/3
