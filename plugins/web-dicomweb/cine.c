@@ -24,17 +24,14 @@
 #include <unistd.h>
 
 /* A film takes a core or two while it is made: two of them leave a small server something to
- * serve with. Three minutes end what hangs, and what nobody waits for any more. 20,000 frames
- * are eleven minutes at 30 a second. */
+ * serve with. Three minutes end what hangs, and what nobody waits for any more. */
 enum {
     CHILDREN = 2, /* at once; who comes then is told to come again */
     DEADLINE = 180000,
-    FRAMES_MAX = 20000,
     ARGUMENTS = 40,
     ERROR_MAX = 200
 };
 static const uint64_t memory_max = (uint64_t)6 << 30; /* of addresses: x264 reserves a lot */
-static const uint64_t input_max = (uint64_t)512 << 20;
 
 /* ---- the child ---- */
 
@@ -142,25 +139,36 @@ static double rate_of(const struct hilum_object_api *objects, hilum_object *obje
     return ms >= 5 && ms <= 10000 ? 1000 / ms : 10;
 }
 
-/* All frames as JPEG, one behind the other. In memory (512 MiB at most): the host feeds the
- * child's pipe from it, and no picture of a patient lies on the disk. Quality 95: it is coded
- * a second time. */
+/* Quality 95: a film's pictures are coded a second time. */
+static struct web_view frame_view(const struct web_view *view)
+{
+    struct web_view each = *view;
+    each.view.media_type = "image/jpeg";
+    each.view.quality = 95;
+    return each;
+}
+
+/* Of a film's pictures: in memory, since the host feeds the child's pipe from there and no picture of a patient lies on
+ * the disk; no more of them than web_picture_write takes. */
+static hilum_rc judge_pictures(const struct web *web, hilum_rc rc)
+{
+    return rc != HILUM_EFULL
+               ? rc
+               : web->host->fail(web->self, HILUM_EUNSUP,
+                                 "over 256 MiB of pictures: ask for a smaller viewport");
+}
+
+/* All frames as JPEG, one behind the other. */
 static hilum_rc draw_frames(struct web *web, hilum_object *object, const struct web_view *view,
                             uint64_t n, struct web_picture *out)
 {
-    struct web_view each = *view;
+    const struct web_view each = frame_view(view);
     hilum_rc rc = HILUM_OK;
-    each.view.media_type = "image/jpeg";
-    each.view.quality = 95;
-    if (n > FRAMES_MAX)
+    if (n > WEB_FILM_MAX)
         return web->host->fail(web->self, HILUM_EUNSUP, "over 20,000 frames");
-    for (uint64_t i = 1; rc == HILUM_OK && i <= n; i++) {
+    for (uint64_t i = 1; rc == HILUM_OK && i <= n; i++)
         rc = web_picture_draw_plain(web, object, &each, i, out);
-        if (rc == HILUM_OK && out->n > input_max)
-            rc = web->host->fail(web->self, HILUM_EUNSUP,
-                                 "over 512 MiB of pictures: ask for a smaller viewport");
-    }
-    return rc;
+    return judge_pictures(web, rc);
 }
 
 /* JPEGs behind each other become a film of so many a second. */
@@ -189,32 +197,34 @@ static hilum_rc film(struct web *web, hilum_object *object, const struct web_vie
 
 /* ---- a state's film ---- */
 
+/* The picture that out holds from begin on, so many times more. */
+static hilum_rc repeat(struct web_picture *out, size_t begin, uint32_t times)
+{
+    size_t length = out->n - begin;
+    char *copy = times > 0 ? malloc(length + 1) : NULL; /* the room itself may move as it grows */
+    hilum_rc rc = times > 0 && copy == NULL ? HILUM_ENOMEM : HILUM_OK;
+    if (copy != NULL)
+        memcpy(copy, out->bytes + begin, length);
+    for (uint32_t k = 0; rc == HILUM_OK && k < times; k++)
+        rc = web_picture_write(out, copy, length);
+    free(copy);
+    return rc;
+}
+
 /* A frame stands for more than one picture where others play faster. */
 static hilum_rc draw_shots(const struct web_call *call, hilum_object *image, hilum_object *state,
                            const struct web_view *view, const struct web_playback *playback,
                            struct web_picture *out)
 {
-    struct web_view each = *view;
+    const struct web_view each = frame_view(view);
     hilum_rc rc = HILUM_OK;
-    each.view.media_type = "image/jpeg";
-    each.view.quality = 95;
     for (size_t i = 0; rc == HILUM_OK && i < playback->n; i++) {
-        size_t begin = out->n, length;
+        size_t begin = out->n;
         rc = web_state_draw(call, image, state, &each, playback->shots[i].frame, out);
-        length = out->n - begin;
-        for (uint32_t k = 1; rc == HILUM_OK && k < playback->shots[i].times; k++) {
-            char *copy = malloc(length + 1); /* the room itself may move as it grows */
-            if (copy == NULL)
-                return HILUM_ENOMEM;
-            memcpy(copy, out->bytes + begin, length);
-            rc = web_picture_write(out, copy, length);
-            free(copy);
-        }
-        if (rc == HILUM_OK && out->n > input_max)
-            rc = call->web->host->fail(call->web->self, HILUM_EUNSUP,
-                                       "over 512 MiB of pictures: ask for a smaller viewport");
+        if (rc == HILUM_OK)
+            rc = repeat(out, begin, playback->shots[i].times - 1);
     }
-    return rc;
+    return judge_pictures(call->web, rc);
 }
 
 static hilum_rc state_film(const struct web_call *call, hilum_object *state,

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ITEMS_MAX: of a list; what comes behind is not looked at. PICTURES_MAX: eleven minutes at 30 a second. */
-enum { ITEMS_MAX = 1000, PICTURES_MAX = 20000, PATH = 200 };
+/* ITEMS_MAX: of a list; what comes behind is not looked at. */
+enum { ITEMS_MAX = 1000, PATH = 200 };
 
 static const char *text(const struct web_call *call, hilum_object *object, const char *item,
                         const char *name)
@@ -89,7 +89,7 @@ static bool read_range(const struct web_call *call, hilum_object *state, const c
     const char *flag = text(call, state, of, "SkipFrameRangeFlag");
     bool is_skipped = flag != NULL && strcmp(flag, "SKIP") == 0;
     double rate = number(call, state, of, "RecommendedDisplayFrameRateInFloat", 0);
-    double most = n_frames < PICTURES_MAX ? (double)n_frames : PICTURES_MAX;
+    double most = n_frames < WEB_FILM_MAX ? (double)n_frames : WEB_FILM_MAX;
     first = first >= 1 ? first : 1;
     *out = (struct range){.first = (uint64_t)fmin(first, most + 1),
                           .last = (uint64_t)fmax(fmin(last, most), 0)};
@@ -100,7 +100,7 @@ static bool read_range(const struct web_call *call, hilum_object *state, const c
 static hilum_rc add(const struct web_call *call, struct web_playback *playback, uint64_t frame,
                     uint32_t times)
 {
-    if (playback->n == PICTURES_MAX)
+    if (playback->n == WEB_FILM_MAX)
         return call->web->host->fail(call->web->self, HILUM_EUNSUP, "over 20,000 frames");
     if (playback->n == playback->cap) {
         size_t cap = playback->cap > 0 ? 2 * playback->cap : 256;
@@ -169,7 +169,7 @@ hilum_rc web_playback_read(const struct web_call *call, hilum_object *image, hil
     uint64_t pictures = 0;
     for (size_t i = 0; i < out->n; i++)
         pictures += out->shots[i].times;
-    if (rc == HILUM_OK && (pictures == 0 || pictures > PICTURES_MAX))
+    if (rc == HILUM_OK && (pictures == 0 || pictures > WEB_FILM_MAX))
         return call->web->host->fail(call->web->self, HILUM_EUNSUP,
                                      "the state shows no frame of its image, or over 20,000 "
                                      "(0008,9458)");

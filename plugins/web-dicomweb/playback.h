@@ -4,6 +4,8 @@
 
 #include "web.h"
 
+enum { WEB_FILM_MAX = 20000 }; /* pictures: eleven minutes at 30 a second */
+
 struct web_shot {
     uint64_t frame; /* from 1 */
     uint32_t times; /* pictures that it is seen for */

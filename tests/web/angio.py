@@ -302,6 +302,11 @@ def films():
     url = url.replace("2.25.91395", "2.25.91396")
     found = played(", to and fro")
     check("and back", found == [3, 4, 5, 6, 6, 7, 7, 8, 8, 7, 7, 6, 6, 5, 4], found)
+    noise = angio(397, numpy.random.default_rng(3).integers(0, 4096, (2, 512, 512)).astype(numpy.uint16))
+    stored(noise)
+    d = saved(398, noise, [], [shown(1, 1, 0.1), shown(2, 2, 200.0)], window=None)
+    status, body = get(URL + "/dicom-web/studies/%s/series/%s/instances/%s/rendered" % (d.StudyInstanceUID, d.SeriesInstanceUID, d.SOPInstanceUID), "video/mp4")
+    check("a film of too much", status == 501 and b"256 MiB" in body, "%s %s" % (status, body[:200]))
 
 
 def variable():
