@@ -27,12 +27,16 @@ const char *attribute(const struct scene *scene, uint32_t i, const char *path)
     return value != NULL && *value != '\0' ? value : NULL;
 }
 
-/* The functional group is the newer word where an object has both. */
+/* The functional group is the newer word where an object has both. By the frame's number in its object: slices of several
+ * objects are numbered on. */
 const char *attribute_grouped(const struct scene *scene, uint32_t i, const char *group,
                               const char *name)
 {
     char path[ATTRIBUTE_PATH];
-    snprintf(path, sizeof path, "PerFrameFunctionalGroupsSequence[%u].%s[0].%s", i, group, name);
+    struct hilum_slice slice;
+    bool is_numbered = scene_describe(scene, i, &slice) == HILUM_OK && slice.frame_number > 0;
+    snprintf(path, sizeof path, "PerFrameFunctionalGroupsSequence[%u].%s[0].%s",
+             is_numbered ? slice.frame_number - 1 : i, group, name);
     const char *value = attribute(scene, i, path);
     if (value != NULL)
         return value;

@@ -107,7 +107,7 @@ static hilum_rc image_curve(const struct job *job, uint32_t slice, uint32_t fram
                             struct curve *out)
 {
     char prefix[PREFIX];
-    snprintf(prefix, sizeof prefix, "PerFrameFunctionalGroupsSequence[%u].", slice);
+    snprintf(prefix, sizeof prefix, "PerFrameFunctionalGroupsSequence[%u].", frame - 1);
     hilum_rc rc = find_table(job, slice, prefix, frame, &out->table);
     if (rc == HILUM_ENOTFOUND)
         rc = find_table(job, slice, "SharedFunctionalGroupsSequence[0].", frame, &out->table);
@@ -310,7 +310,7 @@ static hilum_rc read_shifts(const struct job *job, struct shifts *out)
         if (frame_in_ranges(job->scene, job->mask->of, path, job->mask->frame))
             return read_regions(job, item, out);
     }
-    snprintf(item, sizeof item, "PerFrameFunctionalGroupsSequence[%u]", job->mask->slice);
+    snprintf(item, sizeof item, "PerFrameFunctionalGroupsSequence[%u]", job->mask->frame - 1);
     if (!job->is_of_state &&
         (grouped_shift(job, item, &out->shift[0]) ||
          grouped_shift(job, "SharedFunctionalGroupsSequence[0]", &out->shift[0])))

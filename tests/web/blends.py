@@ -193,6 +193,25 @@ def steps():
     near("a palette in a sequence", picture(url), shown(on_ct(ABOVE, COOL)))
 
 
+def enhanced():
+    """Frames of an enhanced image, each with a place and a window of its own, over another image."""
+    frames = [(5.4, (64, 128)), (50, (200, 100)), (90, (20, 10))]
+    d = image(480, numpy.stack([ABOVE] * 3), NumberOfFrames=3, FrameOfReferenceUID=FRAME,
+              SharedFunctionalGroupsSequence=Sequence([items(
+                  PlaneOrientationSequence=Sequence([items(ImageOrientationPatient=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0])]),
+                  PixelMeasuresSequence=Sequence([items(PixelSpacing=[2.0, 2.0], SliceThickness="3")]))]),
+              PerFrameFunctionalGroupsSequence=Sequence([items(
+                  PlanePositionSequence=Sequence([items(ImagePositionPatient=[16.5, 12.5, z])]),
+                  FrameVOILUTSequence=Sequence([items(WindowCenter=str(window[0]), WindowWidth=str(window[1]), VOILUTFunction="LINEAR_EXACT")]))
+                  for z, window in frames]))
+    d.SeriesInstanceUID = "2.25.99107"
+    stored(d)
+    own = part(2, "2.25.99107", HOT)
+    del own.SoftcopyVOILUTSequence
+    url = stored(blending(481, [part(1, CT, geometry=True), own], [step("EQUAL", 2)]))
+    near("a frame's own window", picture(url), shown(on_ct(ABOVE, HOT, window=(64, 128))))
+
+
 def blending_stored(number, parts):
     d = blending(number, parts, [step("FOREGROUND", 2, 1, opacity=0.5)])
     stored(d)
@@ -345,6 +364,7 @@ def many():
 
 
 steps()
+enhanced()
 registrations()
 bounded()
 refused()
