@@ -16,7 +16,7 @@
 
 /* OPENED_MAX: images of all inputs are opened one by one to find the nearest, which takes a millisecond or two each. FEW are
  * all looked at. NAMED_MAX: in a list of the state, which costs no more than a look. */
-enum { OPENED_MAX = 1000, FEW = 64, NAMED_MAX = 10000, INPUTS_MAX = 16, PATH = 200, UID = 65 };
+enum { OPENED_MAX = 1000, FEW = 64, NAMED_MAX = 10000, INPUTS_MAX = 16, PATH = 200 };
 #define ADVANCED "AdvancedBlendingSequence"
 
 /* One of a state's sets of images. */
@@ -24,18 +24,10 @@ struct input {
     char item[64];   /* "AdvancedBlendingSequence[0]." */
     char images[96]; /* below which its images are listed */
     char registration[64];
-    char study[UID], series[UID];
+    char study[WEB_UID], series[WEB_UID];
     bool is_listed; /* images are; else all of the series are meant */
     bool is_below;  /* it has the geometry of what is shown */
 };
-
-static bool read_uid(const struct web_call *call, hilum_object *object, const char *path,
-                     char out[UID])
-{
-    const char *value = call->web->host->objects->text(object, path);
-    snprintf(out, UID, "%s", value != NULL ? value : "");
-    return web_is_uid(out);
-}
 
 static bool has_value(const struct web_call *call, hilum_object *object, const char *item,
                       const char *name, const char *wanted)
@@ -48,18 +40,18 @@ static bool has_value(const struct web_call *call, hilum_object *object, const c
 
 /* The k-th image of a list; false: fewer are named. */
 static bool image_named(const struct web_call *call, hilum_object *state, const struct input *input,
-                        unsigned k, char out[UID])
+                        unsigned k, char out[WEB_UID])
 {
     char path[PATH];
     snprintf(path, sizeof path, "%sReferencedImageSequence[%u].ReferencedSOPInstanceUID",
              input->images, k);
-    return read_uid(call, state, path, out);
+    return web_state_uid(call, state, path, out);
 }
 
 static bool read_input(const struct web_call *call, hilum_object *state, bool is_advanced,
                        unsigned k, struct input *out)
 {
-    char path[PATH], first[UID];
+    char path[PATH], first[WEB_UID];
     *out = (struct input){.is_listed = false};
     if (is_advanced) {
         snprintf(out->item, sizeof out->item, ADVANCED "[%u].", k);
@@ -72,10 +64,10 @@ static bool read_input(const struct web_call *call, hilum_object *state, bool is
         out->is_below = has_value(call, state, out->item, "BlendingPosition", "UNDERLYING");
     }
     snprintf(path, sizeof path, "%sStudyInstanceUID", out->item);
-    read_uid(call, state, path, out->study);
+    web_state_uid(call, state, path, out->study);
     snprintf(path, sizeof path, "%sSeriesInstanceUID", out->images);
     out->is_listed = image_named(call, state, out, 0, first);
-    return read_uid(call, state, path, out->series);
+    return web_state_uid(call, state, path, out->series);
 }
 
 /* How many; 0: the state blends nothing. */
@@ -135,7 +127,7 @@ static void images_fini(struct images *images)
 /* How many there are, of a list no more than are looked for. */
 static size_t images_count(const struct images *images)
 {
-    char image[UID];
+    char image[WEB_UID];
     unsigned n = 0;
     if (images->list != NULL)
         return images->list->n;
@@ -149,7 +141,7 @@ static hilum_rc images_open(const struct images *images, unsigned k, hilum_objec
 {
     const struct web_call *call = images->call;
     const struct web *web = call->web;
-    char image[UID];
+    char image[WEB_UID];
     *out = NULL;
     if (images->list != NULL ? k >= images->list->n
                              : !image_named(call, images->state, images->input, k, image))
@@ -164,7 +156,7 @@ static bool has_image(const struct web_call *call, hilum_object *state, const st
                       hilum_object *image)
 {
     struct hilum_object_names names = {.size = sizeof names};
-    char named[UID];
+    char named[WEB_UID];
     if (call->web->host->objects->names(image, &names) != HILUM_OK)
         return false;
     if (!input->is_listed)
@@ -209,21 +201,21 @@ static hilum_rc open_registration(const struct web_call *call, hilum_object *sta
                                   const struct input *input, struct part *part)
 {
     const struct web *web = call->web;
-    char path[PATH], study[UID], series[UID], instance[UID];
+    char path[PATH], study[WEB_UID], series[WEB_UID], instance[WEB_UID];
     snprintf(path, sizeof path, "%sReferencedSpatialRegistrationSequence[0].StudyInstanceUID",
              input->registration);
-    read_uid(call, state, path, study);
+    web_state_uid(call, state, path, study);
     snprintf(path, sizeof path,
              "%sReferencedSpatialRegistrationSequence[0].ReferencedSeriesSequence[0]."
              "SeriesInstanceUID",
              input->registration);
-    if (!read_uid(call, state, path, series))
+    if (!web_state_uid(call, state, path, series))
         return HILUM_OK;
     snprintf(path, sizeof path,
              "%sReferencedSpatialRegistrationSequence[0].ReferencedSeriesSequence[0]."
              "ReferencedSOPSequence[0].ReferencedSOPInstanceUID",
              input->registration);
-    if (read_uid(call, state, path, instance) &&
+    if (web_state_uid(call, state, path, instance) &&
         web_state_open(call, study, series, instance, &part->registration) == HILUM_OK)
         return web_registered_read(call, part->registration, &part->registered);
     return web->host->fail(

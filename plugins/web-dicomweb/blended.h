@@ -6,6 +6,11 @@
 #include "hilum/renderer.h"
 #include "web.h"
 
+/* The UID at that path of a state; false: there is none, or what is there is no UID. (states.c) */
+enum { WEB_UID = 65 };
+bool web_state_uid(const struct web_call *call, hilum_object *object, const char *path,
+                   char out[WEB_UID]);
+
 /* An object that a state names, opened as if the user had asked for it; the caller closes it. study NULL or "": that of the
  * request. (states.c) */
 hilum_rc web_state_open(const struct web_call *call, const char *study, const char *series,

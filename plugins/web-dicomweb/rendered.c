@@ -331,9 +331,11 @@ static hilum_rc send_film(const struct web_call *call, struct rendered *r)
     hilum_rc rc = open_next(r);
     if (rc < 0)
         return rc;
-    bool is_usual = *call->api->request(call->http)->query == '\0' && web->conf->thumbnails > 0;
-    if (web_list_has_state(&r->list)) /* depends on what it names, and is not kept */
-        is_usual = false, rc = web_cine_state(call, r->object, &r->view, &r->picture);
+    bool is_of_state = web_list_has_state(&r->list); /* depends on what it names, and is not kept */
+    bool is_usual =
+        !is_of_state && *call->api->request(call->http)->query == '\0' && web->conf->thumbnails > 0;
+    if (is_of_state)
+        rc = web_cine_state(call, r->object, &r->view, &r->picture);
     else if (is_usual)
         rc = web_cine_kept(web, r->object, r->list.items[0].instance, &fd, &length);
     else

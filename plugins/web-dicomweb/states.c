@@ -11,7 +11,6 @@
 
 #include "hilum/renderer.h"
 
-enum { PATH = 200, UID = 65 };
 #define STATES "1.2.840.10008.5.1.4.1.1.11."
 
 /* PS3.4 B.5: all presentation states are below this root. */
@@ -28,11 +27,11 @@ static bool is_state(const struct web *web, hilum_object *object)
 
 /* ---- images a state names ---- */
 
-static bool read_uid(const struct web_call *call, hilum_object *object, const char *path,
-                     char out[UID])
+bool web_state_uid(const struct web_call *call, hilum_object *object, const char *path,
+                   char out[WEB_UID])
 {
     const char *value = call->web->host->objects->text(object, path);
-    snprintf(out, UID, "%s", value != NULL ? value : "");
+    snprintf(out, WEB_UID, "%s", value != NULL ? value : "");
     return web_is_uid(out);
 }
 
@@ -53,14 +52,15 @@ hilum_rc web_state_open(const struct web_call *call, const char *study, const ch
 /* The first image a state is made for: of several that are blended one that the others are laid on. */
 hilum_rc web_state_image(const struct web_call *call, hilum_object *state, hilum_object **out)
 {
-    char study[UID], series[UID], image[UID];
+    char study[WEB_UID], series[WEB_UID], image[WEB_UID];
     if (web_blends(call, state))
         return web_blend_first(call, state, out);
-    read_uid(call, state, "StudyInstanceUID", study);
-    if (!read_uid(call, state, "ReferencedSeriesSequence[0].SeriesInstanceUID", series) ||
-        !read_uid(call, state,
-                  "ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID",
-                  image))
+    web_state_uid(call, state, "StudyInstanceUID", study);
+    if (!web_state_uid(call, state, "ReferencedSeriesSequence[0].SeriesInstanceUID", series) ||
+        !web_state_uid(
+            call, state,
+            "ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID",
+            image))
         return call->web->host->fail(call->web->self, HILUM_ENOTFOUND,
                                      "the presentation state names no image");
     return web_state_open(call, study, series, image, out);
