@@ -80,12 +80,14 @@ const struct hl_node *hl_role_node(const struct hl_config *config, const char *n
 
 /* ---- what there is ---- */
 
-enum { WORDS = 96 }; /* a site with more roles is told those and the nearest of them */
+enum { WORD = 256 }; /* as core/access/view.c reads them */
+enum { WORDS = 96 }; /* a site with more roles is told those, and the nearest of them */
 
-/* Borrowed texts. */
+/* Borrowed texts: what a message lists. */
 struct words {
     const char *at[WORDS];
     size_t n;
+    const struct hl_config *config; /* whose roles they are, listed or not; NULL: nobody's */
 };
 
 static void add_word(struct words *words, const char *word)
@@ -100,7 +102,7 @@ static void add_word(struct words *words, const char *word)
 static void all_roles(const struct hl_config *config, struct words *out)
 {
     const struct hl_node *roles = config != NULL ? hl_config_node(config, "roles") : NULL;
-    out->n = 0;
+    *out = (struct words){.config = config};
     for (size_t i = 0; hl_role_at(i) != NULL; i++)
         add_word(out, hl_role_at(i));
     for (size_t i = 0; roles != NULL && i < roles->n_children; i++)
@@ -109,7 +111,7 @@ static void all_roles(const struct hl_config *config, struct words *out)
 
 static void all_actions(struct words *out)
 {
-    out->n = 0;
+    *out = (struct words){0};
     for (size_t i = 0; hl_action_at(i) != NULL; i++)
         add_word(out, hl_action_at(i));
 }
@@ -133,14 +135,14 @@ static bool has_word(const struct words *words, const char *word)
     for (size_t i = 0; i < words->n; i++)
         if (strcmp(words->at[i], word) == 0)
             return true;
-    return false;
+    return hl_role_node(words->config, word) != NULL;
 }
 
 /* The nearest comes before the list: a long one is cut where errors end. */
 static hilum_rc check_words(const struct words *known, const char *what, const char *list,
                             const char *before, const char *between)
 {
-    char word[64];
+    char word[WORD];
     for (const char *p = list; *(p += strspn(p, before)) != '\0'; p += strcspn(p, between)) {
         snprintf(word, sizeof word, "%.*s", (int)strcspn(p, between), p);
         if (has_word(known, word))

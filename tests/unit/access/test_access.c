@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 
 #include "core/access/access.h"
 #include "core/base/error.h"
+#include "core/config/config.h"
 #include "core/config/peers.h"
 
 static const char *const service_names[] = {"echo", "store", "find", "move", "get"};
@@ -35,6 +37,38 @@ static void roles__that_nobody_knows_are_refused_with_the_nearest(void **state)
     assert_int_equal(hl_actions_known("*"), HILUM_OK);
     assert_int_equal(hl_actions_known("find retreive"), HILUM_EINVAL);
     assert_non_null(strstr(hl_error(), "found \"retreive\"; did you mean \"retrieve\"?"));
+}
+
+/* More than a message lists, and the last of a long name: it is a role all the same. */
+#define LAST_WARD                                                                                  \
+    "ward of all who were brought here at night from the island in the north of the bay"
+
+static void roles__of_a_large_site_are_all_known(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/hl_access_XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    assert_non_null(file);
+    fputs("roles = (", file);
+    for (int i = 0; i < 120; i++)
+        fprintf(file, "{ name = \"ward %d\"; allow = (\"find\"); }, ", i);
+    fputs("{ name = \"" LAST_WARD "\"; allow = (\"find\"); });\n"
+          "peers = ({ name = \"P\"; aet = \"P\"; host = \"127.0.0.1\"; roles = (\"" LAST_WARD
+          "\"); });\n",
+          file);
+    fclose(file);
+    struct hl_faults faults = {0};
+    struct hl_config *config = NULL;
+    const struct hl_config_paths paths = {.main = path};
+    assert_int_equal(hl_config_load(&paths, &faults, &config), HILUM_OK);
+    unlink(path);
+    hl_roles_check(config, &faults);
+    assert_int_equal(faults.count, 0);
+    assert_int_equal(hl_roles_known(config, "it, ward 119, " LAST_WARD), HILUM_OK);
+    assert_int_equal(hl_roles_known(config, "ward 120"), HILUM_EINVAL);
+    hl_config_unref(config);
+    hl_faults_fini(&faults);
 }
 
 static void check_known_peer(const char *action, const char *services)
@@ -188,6 +222,7 @@ int main(void)
         cmocka_unit_test(policy__is_the_reviewed_matrix),
         cmocka_unit_test(unknown_action__is_a_defect_and_never_allowed),
         cmocka_unit_test(roles__that_nobody_knows_are_refused_with_the_nearest),
+        cmocka_unit_test(roles__of_a_large_site_are_all_known),
         cmocka_unit_test(roles__are_the_reviewed_table),
         cmocka_unit_test(person__may_what_any_role_allows_within_the_scope),
         cmocka_unit_test(refusal__says_who_what_and_what_to_do),
