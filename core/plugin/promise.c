@@ -102,11 +102,11 @@ hilum_rc hl_promise_check(const struct hilum_self *plugin, const struct hilum_ca
 static bool would(const struct hilum_self *plugin, uint32_t kind, const char *name,
                   struct hl_buf *known)
 {
-    if (!plugin || (atomic_load(&plugin->state) == PLUGIN_SKIPPED && !said_by(plugin)))
+    if (!plugin)
         return true;
-    if (atomic_load(&plugin->state) == PLUGIN_SKIPPED)
-        return promises(plugin, kind, name, known);
-    return may(plugin, kind, name, known);
+    if (atomic_load(&plugin->state) != PLUGIN_SKIPPED)
+        return may(plugin, kind, name, known);
+    return !said_by(plugin) || promises(plugin, kind, name, known);
 }
 
 /* All are asked, so that `known` is complete. */
