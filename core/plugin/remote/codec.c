@@ -51,13 +51,6 @@ static void put_stream(struct hl_process *process, const struct hilum_coded *cod
     hl_wire_put_frame(wire, coded->declared);
 }
 
-/* A caller of the first minor may leave a result's size empty where it has only one. */
-static void put_result(struct hilum_frame *out, const struct hilum_frame *frame)
-{
-    uint32_t size = out->size ? out->size : (uint32_t)sizeof *out;
-    hl_sized_copy(out, size, frame, sizeof *frame);
-}
-
 /* ---- members ---- */
 
 /* The caller's out->frame is kept: a pointer from a worker means nothing here. */
@@ -83,7 +76,7 @@ static hilum_rc info(void *self, const struct hilum_coded *coded, struct hilum_c
             hl_sized_give(out, &said, sizeof said);
             out->frame = to;
             if (to)
-                put_result(to, &frame);
+                hl_sized_give(to, &frame, sizeof frame);
         }
     }
     hl_remote_end(process);
@@ -104,7 +97,7 @@ static hilum_rc take_pixels(struct hl_process *process, hilum_rc rc, uint64_t at
     if (has_pixels)
         memcpy(dst, hl_process_memory(process) + at, n);
     if (!wire->bad)
-        put_result(out, &frame);
+        hl_sized_give(out, &frame, sizeof frame);
     return rc;
 }
 
@@ -173,6 +166,19 @@ static hilum_rc take_stream(struct remote_codec *codec, struct hl_process *proce
     return out->write(out->ctx, hl_process_memory(process) + at, n);
 }
 
+/* The end of a call whose arguments are in the wire: where the code stream goes, the call, what came of it. */
+static hilum_rc run_for_stream(struct remote_codec *codec, struct hl_process *process, uint64_t at,
+                               uint64_t room, struct hilum_sink *out, struct hilum_encoded *done)
+{
+    hilum_rc rc = HILUM_OK;
+    hl_wire_put_u64(hl_process_wire(process), at);
+    hl_wire_put_u64(hl_process_wire(process), room);
+    if (hl_remote_run(process, &rc) && rc == HILUM_OK)
+        rc = take_stream(codec, process, at, room, out, done);
+    hl_remote_end(process);
+    return rc;
+}
+
 /* The struct without its pointer, then the text it pointed to. */
 static void put_wish(struct hl_wire *wire, const struct hilum_encode *wanted)
 {
@@ -203,12 +209,7 @@ static hilum_rc encode(void *self, const struct hilum_frame *frame, const void *
     hl_wire_put_frame(wire, frame);
     hl_wire_put_u64(wire, n);
     put_wish(wire, wanted);
-    hl_wire_put_u64(wire, at);
-    hl_wire_put_u64(wire, room);
-    if (hl_remote_run(process, &rc) && rc == HILUM_OK)
-        rc = take_stream(codec, process, at, room, out, done);
-    hl_remote_end(process);
-    return rc;
+    return run_for_stream(codec, process, at, room, out, done);
 }
 
 /* ---- repack ---- */
@@ -231,15 +232,9 @@ static hilum_rc repack(void *self, const struct hilum_coded *coded, const char *
         hl_remote_begin(codec->remote, HL_OP_CODEC_REPACK, codec->index, at + room, &rc);
     if (!process)
         return rc;
-    struct hl_wire *wire = hl_process_wire(process);
     put_stream(process, coded, size);
-    hl_wire_put_text(wire, to);
-    hl_wire_put_u64(wire, at);
-    hl_wire_put_u64(wire, room);
-    if (hl_remote_run(process, &rc) && rc == HILUM_OK)
-        rc = take_stream(codec, process, at, room, out, done);
-    hl_remote_end(process);
-    return rc;
+    hl_wire_put_text(hl_process_wire(process), to);
+    return run_for_stream(codec, process, at, room, out, done);
 }
 
 /* ---- the table ---- */
