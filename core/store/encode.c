@@ -68,9 +68,15 @@ static hilum_rc ask_repack(void *arg, const struct hilum_codec *codec, void *ins
 }
 
 /* Whoever knows the syntax that holds the other one is asked, whichever way it goes. */
-hilum_rc hl_repack_frame(const struct hl_codecs *codecs, const struct hilum_coded *coded,
+hilum_rc hl_repack_frame(const struct hl_codecs *codecs, const struct hl_code_stream *given,
                          const char *to, struct hl_buf *stream)
 {
-    struct repacking call = {coded, to, stream};
+    const struct hilum_fragment fragment = {given->bytes, given->n};
+    const struct hilum_coded coded = {.size = sizeof coded,
+                                      .n_fragments = 1,
+                                      .fragments = &fragment,
+                                      .transfer_syntax = given->transfer_syntax,
+                                      .declared = given->declared};
+    struct repacking call = {&coded, to, stream};
     return hl_codecs_ask(codecs, HL_UID_JPEG_XL_OF_JPEG, HILUM_CODEC_REPACKS, ask_repack, &call);
 }

@@ -23,9 +23,18 @@ struct hl_native {
 hilum_rc hl_encode_frame(const struct hl_codecs *codecs, const struct hl_native *native,
                          const struct hilum_encode *wanted, bool may_lose, struct hl_buf *stream,
                          struct hilum_encoded *done);
+
+/* A frame's code stream in one piece, and what its data set says of it; borrowed for the call. */
+struct hl_code_stream {
+    const char *transfer_syntax;
+    const struct hilum_frame *declared;
+    const void *bytes;
+    uint64_t n;
+};
+
 /* The same for a code stream that is told in another syntax as it is (hl_repack_can). Replaces what is in `stream`. Any thread.
  * HILUM_EUNSUP: no codec can, or not this stream; HILUM_ECORRUPT, HILUM_ECLOSED, HILUM_ENOMEM. */
-hilum_rc hl_repack_frame(const struct hl_codecs *codecs, const struct hilum_coded *coded,
+hilum_rc hl_repack_frame(const struct hl_codecs *codecs, const struct hl_code_stream *given,
                          const char *to, struct hl_buf *stream);
 
 #endif

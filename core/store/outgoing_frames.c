@@ -384,13 +384,8 @@ hilum_rc hl_outgoing_repack_frame(struct hl_outgoing *outgoing, const struct hil
                                   const void *bytes, uint64_t n, const char *to,
                                   struct hl_buf *stream)
 {
-    const struct hilum_fragment fragment = {bytes, n};
-    const struct hilum_coded coded = {.size = sizeof coded,
-                                      .n_fragments = 1,
-                                      .fragments = &fragment,
-                                      .transfer_syntax = outgoing->stored.transfer_syntax,
-                                      .declared = declared};
-    return hl_repack_frame(outgoing->store->options.codecs, &coded, to, stream);
+    const struct hl_code_stream given = {outgoing->stored.transfer_syntax, declared, bytes, n};
+    return hl_repack_frame(outgoing->store->options.codecs, &given, to, stream);
 }
 
 hilum_rc hl_outgoing_map(struct hl_outgoing *outgoing, const struct hl_frame_map **out)

@@ -234,24 +234,13 @@ hilum_rc hl_pack_open_coded(struct hl_pack *pack, const struct hl_scan *scan)
 hilum_rc hl_pack_add_coded(struct hl_pack *pack, const char *transfer_syntax, const void *bytes,
                            uint64_t n)
 {
-    const struct hilum_fragment fragment = {bytes, n};
-    const struct hilum_coded coded = {.size = sizeof coded,
-                                      .n_fragments = 1,
-                                      .fragments = &fragment,
-                                      .transfer_syntax = transfer_syntax,
-                                      .declared = &pack->frame};
-    hilum_rc rc = hl_repack_frame(pack->codecs, &coded, pack->wish.transfer_syntax, &pack->stream);
+    const struct hl_code_stream given = {transfer_syntax, &pack->frame, bytes, n};
+    hilum_rc rc = hl_repack_frame(pack->codecs, &given, pack->wish.transfer_syntax, &pack->stream);
     if (rc != HILUM_OK)
         return hl_fail_in(rc, "frame %zu", pack->n_items + 1);
     pack->native_bytes += n;
     pack->coded_bytes += pack->stream.len;
     return add_item(pack);
-}
-
-const void *hl_pack_last(const struct hl_pack *pack, uint64_t *n)
-{
-    *n = pack->stream.len;
-    return pack->stream.data;
 }
 
 /* ---- the result ---- */

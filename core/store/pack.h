@@ -44,8 +44,6 @@ hilum_rc hl_pack_end(struct hl_pack *pack);
 hilum_rc hl_pack_open_coded(struct hl_pack *pack, const struct hl_scan *scan);
 hilum_rc hl_pack_add_coded(struct hl_pack *pack, const char *transfer_syntax, const void *bytes,
                            uint64_t n);
-/* What the last of them became, padded to an even length; borrowed until the next call. */
-const void *hl_pack_last(const struct hl_pack *pack, uint64_t *n);
 
 /* After the end: pieces of the encoded data set, borrowed until the next call; *n 0 when there are no more. */
 hilum_rc hl_pack_next(struct hl_pack *pack, const uint8_t **bytes, size_t *n);
