@@ -8,9 +8,6 @@
 
 #include "jxl.h"
 
-/* LAYERS_MAX: laid on each other in one picture; encoders of images write one. */
-enum { LAYERS_MAX = 16 };
-
 /* ---- samples ---- */
 
 /* libjxl 0.7 knows the whole range of a type only: 12 bits come stretched to 16, exactly so that rounding brings them
@@ -60,12 +57,7 @@ static void shrink(const struct hilum_frame *layout, uint8_t *pixels)
 
 static bool give_buffer(JxlDecoder *decoder, const struct hilum_frame *layout, void *pixels)
 {
-    const JxlPixelFormat format = {.num_channels = layout->samples,
-                                   .data_type = layout->bits_allocated == 8    ? JXL_TYPE_UINT8
-                                                : layout->bits_allocated == 16 ? JXL_TYPE_UINT16
-                                                                               : JXL_TYPE_FLOAT,
-                                   .endianness = layout->bits_allocated == 32 ? JXL_NATIVE_ENDIAN
-                                                                              : JXL_LITTLE_ENDIAN};
+    const JxlPixelFormat format = jxl_format_of(layout);
     uint64_t room = hilum_frame_bytes(layout);
     size_t need = 0;
     return !JxlDecoderImageOutBufferSize(decoder, &format, &need) && need == room &&
@@ -107,29 +99,6 @@ static hilum_rc decode_pixels(void *self, const struct codec_bytes *stream,
     JxlDecoderDestroy(decoder);
     shrink(layout, pixels);
     return why ? codec_fail(self, HILUM_ECORRUPT, "JPEG XL: %s", why) : HILUM_OK;
-}
-
-/* Each layer is decoded whole and laid on those before, and of one colour it takes thirty bytes: a stream of a few
- * kilobytes would keep a worker until it is ended, and with the fifth such call the codec is in
- * quarantine for everybody. Counting goes from header to header and decodes nothing; what is wrong with a stream is for
- * decoding to find. */
-hilum_rc jxl_check_layers(void *self, const struct codec_bytes *stream)
-{
-    JxlDecoder *decoder = JxlDecoderCreate(NULL);
-    unsigned n = 0;
-    if (!decoder)
-        return codec_fail(self, HILUM_ENOMEM, "no memory for a JPEG XL decoder");
-    if (!JxlDecoderSubscribeEvents(decoder, JXL_DEC_FRAME) &&
-        !JxlDecoderSetCoalescing(decoder, JXL_FALSE) &&
-        !JxlDecoderSetInput(decoder, stream->at, stream->n)) {
-        JxlDecoderCloseInput(decoder);
-        while (n <= LAYERS_MAX && JxlDecoderProcessInput(decoder) == JXL_DEC_FRAME)
-            n++;
-    }
-    JxlDecoderDestroy(decoder);
-    return n > LAYERS_MAX
-               ? codec_fail(self, HILUM_EUNSUP, "JPEG XL of more than %d layers", LAYERS_MAX)
-               : HILUM_OK;
 }
 
 /* Straight into dst where the library lays it out as wanted; signs are extended in place then, row by row. dst is zero

@@ -77,7 +77,7 @@ static hilum_rc pixels_of(void *self, const struct hilum_frame *frame, const voi
     if (!*made)
         return codec_fail(self, HILUM_ENOMEM, "no memory for a frame");
     hilum_rc rc = codec_convert(self, frame, src, layout, *made);
-    if (!rc && (!is_whole || layout->bits_allocated == 32))
+    if (!rc && !is_whole)
         stretch(layout, *made);
     return rc;
 }
@@ -111,12 +111,7 @@ static bool set_picture(JxlEncoder *encoder, const struct hilum_frame *layout)
 static bool add_frame(JxlEncoder *encoder, const struct job *job)
 {
     const struct hilum_frame *layout = job->layout;
-    const JxlPixelFormat format = {.num_channels = layout->samples,
-                                   .data_type = layout->bits_allocated == 8    ? JXL_TYPE_UINT8
-                                                : layout->bits_allocated == 16 ? JXL_TYPE_UINT16
-                                                                               : JXL_TYPE_FLOAT,
-                                   .endianness = layout->bits_allocated == 32 ? JXL_NATIVE_ENDIAN
-                                                                              : JXL_LITTLE_ENDIAN};
+    const JxlPixelFormat format = jxl_format_of(layout);
     JxlEncoderFrameSettings *settings = JxlEncoderFrameSettingsCreate(encoder, NULL);
     bool is_lossless = job->distance <= 0;
     if (!settings ||
@@ -177,8 +172,7 @@ static hilum_rc check_wanted(void *self, const struct hilum_encode *wanted)
 /* A tenth a point: 90 is where a loss is just seen. */
 static double distance_of(const struct hilum_encode *wanted)
 {
-    double distance =
-        wanted->quality ? (100 - (int)wanted->quality) / 10.0 : (double)distance_default;
+    double distance = wanted->quality ? (100 - (int)wanted->quality) / 10.0 : distance_default;
     return distance < finest ? finest : distance;
 }
 

@@ -5,6 +5,9 @@
 
 #include "jxl.h"
 
+/* LAYERS_MAX: laid on each other in one picture; encoders of images write one. */
+enum { LAYERS_MAX = 16 };
+
 static hilum_rc check_kind(void *self, const JxlBasicInfo *info)
 {
     if (info->have_animation)
@@ -61,6 +64,29 @@ hilum_rc jxl_header_read(void *self, const struct codec_bytes *stream, struct jx
     return check_kind(self, &info);
 }
 
+/* Each layer is decoded whole and laid on those before, and of one colour it takes thirty bytes: a stream of a few
+ * kilobytes would keep a worker until it is ended, and with the fifth such call the codec is in
+ * quarantine for everybody. Counting goes from header to header and decodes nothing; what is wrong with a stream is for
+ * decoding to find. */
+hilum_rc jxl_check_layers(void *self, const struct codec_bytes *stream)
+{
+    JxlDecoder *decoder = JxlDecoderCreate(NULL);
+    unsigned n = 0;
+    if (!decoder)
+        return codec_fail(self, HILUM_ENOMEM, "no memory for a JPEG XL decoder");
+    if (!JxlDecoderSubscribeEvents(decoder, JXL_DEC_FRAME) &&
+        !JxlDecoderSetCoalescing(decoder, JXL_FALSE) &&
+        !JxlDecoderSetInput(decoder, stream->at, stream->n)) {
+        JxlDecoderCloseInput(decoder);
+        while (n <= LAYERS_MAX && JxlDecoderProcessInput(decoder) == JXL_DEC_FRAME)
+            n++;
+    }
+    JxlDecoderDestroy(decoder);
+    return n > LAYERS_MAX
+               ? codec_fail(self, HILUM_EUNSUP, "JPEG XL of more than %d layers", LAYERS_MAX)
+               : HILUM_OK;
+}
+
 /* The library turns YCbCr of a JPEG, and its own XYB, into RGB; three samples of a pixel are whole in any case. */
 hilum_rc jxl_frame_of(void *self, const struct hilum_coded *coded, const struct jxl_header *header,
                       const struct hilum_decode *wanted, struct hilum_frame *out)
@@ -86,6 +112,16 @@ struct hilum_frame jxl_layout_of(const struct hilum_frame *frame, uint32_t bits)
     layout.is_planar = 0;
     layout.sample_type = HILUM_SAMPLE_UNSIGNED;
     return layout;
+}
+
+JxlPixelFormat jxl_format_of(const struct hilum_frame *layout)
+{
+    uint32_t bits = layout->bits_allocated;
+    return (JxlPixelFormat){.num_channels = layout->samples,
+                            .data_type = bits == 8    ? JXL_TYPE_UINT8
+                                         : bits == 16 ? JXL_TYPE_UINT16
+                                                      : JXL_TYPE_FLOAT,
+                            .endianness = bits == 32 ? JXL_NATIVE_ENDIAN : JXL_LITTLE_ENDIAN};
 }
 
 bool jxl_is_direct(const struct hilum_frame *frame, const struct hilum_frame *layout)

@@ -2,6 +2,8 @@
 #ifndef JXL_H
 #define JXL_H
 
+#include <jxl/types.h>
+
 #include "codec_common.h"
 
 #define JXL_LOSSLESS CODEC_UID("4.110")
@@ -25,11 +27,13 @@ hilum_rc jxl_header_read(void *self, const struct codec_bytes *stream, struct jx
 hilum_rc jxl_frame_of(void *self, const struct hilum_coded *coded, const struct jxl_header *header,
                       const struct hilum_decode *wanted, struct hilum_frame *out);
 
-/* HILUM_EUNSUP: of more layers than are laid on each other. Decodes nothing. (decode.c) */
+/* HILUM_EUNSUP: of more layers than are laid on each other. Decodes nothing. */
 hilum_rc jxl_check_layers(void *self, const struct codec_bytes *stream);
 
 /* How libjxl lays out samples of so many bits: by pixel, without a sign, 1, 2 or 4 bytes each. */
 struct hilum_frame jxl_layout_of(const struct hilum_frame *frame, uint32_t bits);
+/* The same for the library: whole numbers in little endian, what takes 4 bytes as floats of this machine. */
+JxlPixelFormat jxl_format_of(const struct hilum_frame *layout);
 /* Does the library's layout hold the frame's bytes as they are? */
 bool jxl_is_direct(const struct hilum_frame *frame, const struct hilum_frame *layout);
 
