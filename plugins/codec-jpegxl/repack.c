@@ -17,66 +17,79 @@ struct grown {
     size_t n, room, most;
 };
 
-static bool grow(struct grown *grown)
+static hilum_rc grow(void *self, struct grown *grown)
 {
     size_t room = grown->room ? 2 * grown->room : PIECE;
     if (room > grown->most)
         room = grown->most;
-    uint8_t *at = room > grown->room ? realloc(grown->at, room) : NULL;
+    if (room <= grown->room)
+        return codec_fail(self, HILUM_EUNSUP, "JPEG XL: the stream is larger than its picture");
+    uint8_t *at = realloc(grown->at, room);
     if (!at)
-        return false;
+        return codec_fail(self, HILUM_ENOMEM, "no memory for a stream of %zu bytes", room);
     grown->at = at;
     grown->room = room;
-    return true;
+    return HILUM_OK;
 }
 
 /* ---- out ---- */
 
-/* NULL, or why not. Of a picture that no JPEG went into the library decodes pixels instead, which is not asked for here. */
-static const char *unpack_with(JxlDecoder *decoder, const struct codec_bytes *stream,
-                               struct grown *out)
+static hilum_rc no_jpeg(void *self)
 {
-    if (JxlDecoderSubscribeEvents(decoder, JXL_DEC_JPEG_RECONSTRUCTION | JXL_DEC_FULL_IMAGE) ||
-        JxlDecoderSetInput(decoder, stream->at, stream->n))
-        return "the decoder cannot be set up";
-    JxlDecoderCloseInput(decoder);
-    for (;;) {
-        JxlDecoderStatus status = JxlDecoderProcessInput(decoder);
-        bool is_full = status == JXL_DEC_JPEG_NEED_MORE_OUTPUT;
-        if (is_full)
-            out->n = out->room - JxlDecoderReleaseJPEGBuffer(decoder);
-        if (status == JXL_DEC_JPEG_RECONSTRUCTION || is_full) {
-            if (out->room - out->n < PIECE / 2 && !grow(out))
-                return "the JPEG in it is larger than its picture";
-            if (JxlDecoderSetJPEGBuffer(decoder, out->at + out->n, out->room - out->n))
-                return "the decoder takes no memory";
-            continue;
-        }
-        if (status != JXL_DEC_FULL_IMAGE)
-            return status == JXL_DEC_NEED_IMAGE_OUT_BUFFER ? "no JPEG can be had back from it"
-                                                           : "the stream is damaged";
-        if (!out->room)
-            return "no JPEG can be had back from it";
-        out->n = out->room - JxlDecoderReleaseJPEGBuffer(decoder);
-        return NULL;
-    }
+    return codec_fail(self, HILUM_EUNSUP, "JPEG XL: no JPEG can be had back from it");
 }
 
-static const char *unpack(const struct codec_bytes *stream, struct grown *out)
+static hilum_rc give_room(void *self, JxlDecoder *decoder, struct grown *out)
+{
+    hilum_rc rc = out->room - out->n < PIECE / 2 ? grow(self, out) : HILUM_OK;
+    if (!rc && JxlDecoderSetJPEGBuffer(decoder, out->at + out->n, out->room - out->n))
+        rc = codec_fail(self, HILUM_EUNSUP, "JPEG XL: the decoder takes no memory");
+    return rc;
+}
+
+/* Of a picture that no JPEG went into the library decodes pixels instead, which is not asked for here. */
+static hilum_rc unpack_with(void *self, JxlDecoder *decoder, const struct codec_bytes *stream,
+                            struct grown *out)
+{
+    hilum_rc rc = HILUM_OK;
+    if (JxlDecoderSubscribeEvents(decoder, JXL_DEC_JPEG_RECONSTRUCTION | JXL_DEC_FULL_IMAGE) ||
+        JxlDecoderSetInput(decoder, stream->at, stream->n))
+        return codec_fail(self, HILUM_EUNSUP, "JPEG XL: the decoder cannot be set up");
+    JxlDecoderCloseInput(decoder);
+    while (!rc) {
+        JxlDecoderStatus status = JxlDecoderProcessInput(decoder);
+        bool is_full = status == JXL_DEC_JPEG_NEED_MORE_OUTPUT,
+             is_end = status == JXL_DEC_FULL_IMAGE;
+        if (status == JXL_DEC_NEED_IMAGE_OUT_BUFFER || (is_end && !out->room))
+            return no_jpeg(self);
+        if (is_full || is_end)
+            out->n = out->room - JxlDecoderReleaseJPEGBuffer(decoder);
+        if (is_end)
+            return HILUM_OK;
+        if (!is_full && status != JXL_DEC_JPEG_RECONSTRUCTION)
+            return codec_fail(self, HILUM_ECORRUPT, "JPEG XL: the stream is damaged");
+        rc = give_room(self, decoder, out);
+    }
+    return rc;
+}
+
+static hilum_rc unpack(void *self, const struct codec_bytes *stream, struct grown *out)
 {
     if (JxlSignatureCheck(stream->at, stream->n) != JXL_SIG_CONTAINER)
-        return "no JPEG can be had back from it"; /* what that takes lies in a box */
+        return no_jpeg(self); /* what that takes lies in a box */
     JxlDecoder *decoder = JxlDecoderCreate(NULL);
-    const char *why = decoder ? unpack_with(decoder, stream, out) : "no memory";
+    if (!decoder)
+        return codec_fail(self, HILUM_ENOMEM, "no memory for a JPEG XL decoder");
+    hilum_rc rc = unpack_with(self, decoder, stream, out);
     JxlDecoderDestroy(decoder);
-    return why;
+    return rc;
 }
 
 /* The process by its frame header (ISO 10918-1 B.2.2): 0xC0 baseline, 0xC1 extended; 0: none of them. */
 static unsigned process_of(const uint8_t *p, size_t n)
 {
     size_t at = 2;
-    if (n < 4 || codec_be16(p) != 0xFFD8)
+    if (!p || n < 4 || codec_be16(p) != 0xFFD8)
         return 0;
     while (at + 4 <= n && p[at] == 0xFF) {
         unsigned marker = p[at + 1];
@@ -102,48 +115,50 @@ static hilum_rc to_jpeg(void *self, const struct codec_bytes *stream, const char
                         struct grown *out)
 {
     hilum_rc rc = jxl_check_layers(self, stream); /* all would be decoded where there is no JPEG */
-    if (rc)
-        return rc;
-    const char *why = unpack(stream, out);
-    if (why)
-        return codec_fail(self,
-                          strcmp(why, "the stream is damaged") ? HILUM_EUNSUP : HILUM_ECORRUPT,
-                          "JPEG XL: %s", why);
-    return check_process(self, out, to);
+    if (!rc)
+        rc = unpack(self, stream, out);
+    return rc ? rc : check_process(self, out, to);
 }
 
 /* ---- in ---- */
 
-static bool take_output(JxlEncoder *encoder, struct grown *out)
+static hilum_rc refused(void *self, JxlEncoder *encoder)
 {
-    for (;;) {
-        if (out->n == out->room && !grow(out))
-            return false;
-        uint8_t *at = out->at + out->n;
-        size_t left = out->room - out->n;
-        JxlEncoderStatus status = JxlEncoderProcessOutput(encoder, &at, &left);
-        out->n = out->room - left;
-        if (status != JXL_ENC_NEED_MORE_OUTPUT)
-            return status == JXL_ENC_SUCCESS;
-        if (left && !grow(out))
-            return false;
-    }
+    return JxlEncoderGetError(encoder) == JXL_ENC_ERR_OOM
+               ? codec_fail(self, HILUM_ENOMEM, "no memory to pack a JPEG")
+               : codec_fail(self, HILUM_EUNSUP, "libjxl does not take this JPEG");
 }
 
-static bool pack_with(JxlEncoder *encoder, const struct codec_bytes *jpeg, struct grown *out)
+static hilum_rc take_output(void *self, JxlEncoder *encoder, struct grown *out)
+{
+    JxlEncoderStatus status = JXL_ENC_NEED_MORE_OUTPUT;
+    while (status == JXL_ENC_NEED_MORE_OUTPUT) {
+        hilum_rc rc = grow(self, out);
+        if (rc)
+            return rc;
+        uint8_t *at = out->at + out->n;
+        size_t left = out->room - out->n;
+        status = JxlEncoderProcessOutput(encoder, &at, &left);
+        out->n = out->room - left;
+    }
+    return status == JXL_ENC_SUCCESS ? HILUM_OK : refused(self, encoder);
+}
+
+static hilum_rc pack_with(void *self, JxlEncoder *encoder, const struct codec_bytes *jpeg,
+                          struct grown *out)
 {
     if (JxlEncoderUseContainer(encoder, JXL_TRUE) || JxlEncoderStoreJPEGMetadata(encoder, JXL_TRUE))
-        return false;
+        return refused(self, encoder);
     JxlEncoderFrameSettings *settings = JxlEncoderFrameSettingsCreate(encoder, NULL);
     if (!settings || JxlEncoderAddJPEGFrame(settings, jpeg->at, jpeg->n))
-        return false;
+        return refused(self, encoder);
     JxlEncoderCloseInput(encoder);
-    return take_output(encoder, out);
+    return take_output(self, encoder, out);
 }
 
 static bool is_same(const struct grown *a, const struct codec_bytes *b)
 {
-    return a->n == b->n && memcmp(a->at, b->at, b->n) == 0;
+    return a->at && a->n == b->n && memcmp(a->at, b->at, b->n) == 0;
 }
 
 /* Proven before it is believed: the JPEG that comes out again is compared with the one that went in. */
@@ -155,16 +170,14 @@ static hilum_rc from_jpeg(void *self, const struct codec_bytes *jpeg, struct gro
     JxlEncoder *encoder = JxlEncoderCreate(NULL);
     if (!encoder)
         return codec_fail(self, HILUM_ENOMEM, "no memory for a JPEG XL encoder");
-    bool is_packed = pack_with(encoder, jpeg, out);
+    hilum_rc rc = pack_with(self, encoder, jpeg, out);
     JxlEncoderDestroy(encoder);
-    if (!is_packed)
-        return codec_fail(self, HILUM_EUNSUP, "libjxl does not take this JPEG");
+    if (rc)
+        return rc;
     const struct codec_bytes made = {out->at, out->n, NULL};
-    const char *why = unpack(&made, &back);
-    hilum_rc rc = why ? codec_fail(self, HILUM_EUNSUP, "JPEG XL: %s", why)
-                  : is_same(&back, jpeg)
-                      ? HILUM_OK
-                      : codec_fail(self, HILUM_EUNSUP, "this JPEG does not come back as it was");
+    rc = unpack(self, &made, &back);
+    if (rc != HILUM_ENOMEM && (rc || !is_same(&back, jpeg)))
+        rc = codec_fail(self, HILUM_EUNSUP, "this JPEG does not come back as it was");
     free(back.at);
     return rc;
 }
