@@ -27,5 +27,8 @@ double picture_psnr(const struct hilum_frame *frame, const void *a, const void *
 /* A JPEG baseline stream of 16 x 16 greys as it lies in a fragment. */
 enum { PICTURE_JPEG = 202 };
 extern const uint8_t picture_jpeg[PICTURE_JPEG];
+/* What a data set says of it, and what decoders find in its corners, left and right of the first row and of the last. */
+extern const struct hilum_frame picture_jpeg_frame;
+extern const uint8_t picture_jpeg_corners[4];
 
 #endif
