@@ -38,8 +38,8 @@ def picture(samples, most, k):
     return (numpy.stack(planes, axis=-1) * (most - 3)).astype(int) + noise
 
 
-def run(*command, source=None):
-    return subprocess.run(command, input=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+def run(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
 
 
 def pnm(values, most, path):
