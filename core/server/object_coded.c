@@ -14,7 +14,6 @@
 #include "core/base/error.h"
 #include "core/dicom/uid.h"
 #include "core/store/pixels.h"
-#include "core/store/scan_head.h"
 
 /* A frame being made. Borrowed from who asks: it is made on his thread. */
 struct coding {
@@ -143,15 +142,6 @@ static uint64_t form_of(const struct coding *coding)
     return hash | 1;
 }
 
-/* As the data set says; real numbers have no pixel data of their own name. */
-static void declared_read(hilum_object *object, struct hilum_frame *out)
-{
-    const struct hl_element *pixels = hl_pixels_element(object->scan);
-    hl_pixels_declared(object->scan, out);
-    if (pixels != NULL && pixels->tag != HL_TAG_PIXEL_DATA)
-        out->sample_type = HILUM_SAMPLE_FLOAT;
-}
-
 hilum_rc hl_object_encoded_frame(hilum_object *object, uint64_t i,
                                  const struct hilum_encode *wanted)
 {
@@ -168,7 +158,7 @@ hilum_rc hl_object_encoded_frame(hilum_object *object, uint64_t i,
     if (strcmp(frames.transfer_syntax, wanted->transfer_syntax) == 0)
         return hl_object_frame(object, i);
     struct coding coding = {.object = object, .i = i, .wanted = *wanted};
-    declared_read(object, &coding.declared);
+    hl_pixels_declared(object->scan, &coding.declared);
     rc = hl_outgoing_made(object->out, i, form_of(&coding), make, &coding, &bytes, &n);
     hl_object_give(object, rc == HILUM_OK ? bytes : NULL, n);
     return rc;

@@ -79,8 +79,6 @@ static hilum_rc map_scanned(struct hl_frames_out *frames, const struct hl_scan *
     if (hl_scan_is_deflated(scan))
         return hl_fail(HILUM_EUNSUP, "frames of a deflated data set have no place in it");
     hl_pixels_declared(scan, &frames->map.declared);
-    if (pixels != NULL && pixels->tag != HL_TAG_PIXEL_DATA)
-        frames->map.declared.sample_type = HILUM_SAMPLE_FLOAT;
     return hl_frames_map_to(
         scan, pixels != NULL ? hl_outgoing_shift_at(&outgoing->splice, pixels->offset) : 0,
         outgoing->stored.transfer_syntax, &source, outgoing->length, &frames->map.frames);

@@ -65,6 +65,7 @@ uint64_t hl_pixels_frames(const struct hl_scan *scan)
 void hl_pixels_declared(const struct hl_scan *scan, struct hilum_frame *out)
 {
     char photometric[17];
+    const struct hl_element *pixels = hl_pixels_element(scan);
     hl_scan_text(scan, HL_TAG_PHOTOMETRIC, photometric, sizeof photometric);
     *out = (struct hilum_frame){.size = sizeof *out,
                                 .columns = hl_pixels_number(scan, HL_TAG_COLUMNS, 0),
@@ -76,6 +77,8 @@ void hl_pixels_declared(const struct hl_scan *scan, struct hilum_frame *out)
                                 .photometric = hl_photometric_of(photometric)};
     if (hl_pixels_number(scan, HL_TAG_REPRESENTATION, 0) == 1)
         out->sample_type = HILUM_SAMPLE_SIGNED;
+    if (pixels && pixels->tag != HL_TAG_PIXEL_DATA)
+        out->sample_type = HILUM_SAMPLE_FLOAT;
     if (!out->bits_stored)
         out->bits_stored = out->bits_allocated;
 }

@@ -27,7 +27,7 @@ enum {
     HL_TAG_DOUBLE_PIXELS = 0x7FE00009
 };
 
-/* What the data set says of one frame; 0 where it says nothing. */
+/* What the data set says of one frame, up to the head of its pixels; 0 where it says nothing. */
 void hl_pixels_declared(const struct hl_scan *scan, struct hilum_frame *out);
 /* HILUM_PHOTO_* of a value of (0028,0004) and back; HILUM_PHOTO_UNKNOWN and NULL for what is none. */
 uint32_t hl_photometric_of(const char *name);

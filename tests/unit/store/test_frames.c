@@ -466,6 +466,23 @@ static void native_bits_come_from_the_middle_of_bytes(void **state)
     hl_buf_fini(&b);
 }
 
+/* They are of their own element, whatever PixelRepresentation says. */
+static void real_numbers_are_declared_as_such(void **state)
+{
+    (void)state;
+    struct hl_buf b = {0};
+    const float value = 1.5F;
+    struct hilum_frame declared;
+    put_header(&b, "1 ", 32);
+    put_head(&b, HL_TAG_FLOAT_PIXELS, "OF", sizeof value, false);
+    hl_buf_add(&b, (const char *)&value, sizeof value);
+    struct hl_scan *scan = scan_of(&b, HL_UID_EXPLICIT_LITTLE_ENDIAN);
+    hl_pixels_declared(scan, &declared);
+    assert_int_equal(declared.sample_type, HILUM_SAMPLE_FLOAT);
+    hl_scan_free(scan);
+    hl_buf_fini(&b);
+}
+
 static void without_a_codec_it_stays_compressed(void **state)
 {
     struct provider *provider = *state;
@@ -540,6 +557,7 @@ int main(void)
         cmocka_unit_test(a_broken_frame_is_an_error_and_not_zeros),
         cmocka_unit_test(a_broken_frame_is_known_before_anything_leaves),
         cmocka_unit_test(native_bits_come_from_the_middle_of_bytes),
+        cmocka_unit_test(real_numbers_are_declared_as_such),
         cmocka_unit_test(without_a_codec_it_stays_compressed),
         cmocka_unit_test(the_data_set_says_what_the_pixels_are),
         cmocka_unit_test(syntaxes_that_can_be_decoded),
