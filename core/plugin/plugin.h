@@ -122,9 +122,9 @@ hilum_rc hl_plugins_enable(struct hl_plugins *plugins, const char *id);
 /* Off, then drain and fini when the calls under way have ended. HILUM_ETIMEDOUT: some have not within 10 s. */
 hilum_rc hl_plugins_drain_one(struct hl_plugins *plugins, const char *id);
 
-/* Will a plugin of `config` provide this, as far as can be told: by what its descriptor says, after init by what it did;
- * one that says nothing, was skipped or was not opened yet, may provide anything. name NULL: any of the kind. The names that are told
- * are added to `known`, in quotes; NULL: not asked for. Any time after open, any thread. */
+/* Will a plugin of `config` provide this, as far as can be told: by what its descriptor says; where that says nothing, after init by
+ * what it did. One that says nothing and had no init, and one that was not opened, may provide anything. name NULL: any of the kind.
+ * The names that are told are added to `known`, in quotes; NULL: not asked for. Any time after open, any thread. */
 bool hl_plugins_may_provide(struct hl_plugins *plugins, const struct hl_config *config,
                             uint32_t kind, const char *name, struct hl_buf *known);
 

@@ -64,8 +64,9 @@ static bool provides(const struct hilum_self *plugin, uint32_t kind, const char 
     return does;
 }
 
-/* After its init what it provides is known, whatever it said. In a worker nothing can be
- * provided that needs to be in this process. */
+/* What it says holds, before its init and after, which is held to it. Of one that says nothing,
+ * what init did is known; before that anything may come, but from a worker nothing that has to be in
+ * this process. */
 static bool may(const struct hilum_self *plugin, uint32_t kind, const char *name,
                 struct hl_buf *known)
 {
