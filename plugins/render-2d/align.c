@@ -38,6 +38,14 @@ static void name_of(const struct scene *scene, uint32_t i, char out[UID])
     snprintf(out, UID, "%s", uid != NULL ? uid : "");
 }
 
+bool align_is_of_one_frame(const struct scene *scene, uint32_t a, uint32_t b)
+{
+    char of_a[UID], of_b[UID];
+    name_of(scene, a, of_a);
+    name_of(scene, b, of_b);
+    return strcmp(of_a, of_b) == 0;
+}
+
 /* From pixels of the lower picture to those of the upper one, centres at whole numbers.
  * Parallel planes of one frame of reference only (within 2.5 degrees): anything else would
  * need a volume. Without any position pictures of one size lie on each other as they are. */
@@ -45,12 +53,9 @@ hilum_rc align_find(const struct scene *scene, uint32_t under, uint32_t over,
                     const struct picture *below, const struct picture *above, struct affine *out)
 {
     struct hilum_slice a, b;
-    char of_a[UID], of_b[UID];
     double na[3], nb[3], way[3];
     if (scene_describe(scene, under, &a) != HILUM_OK || scene_describe(scene, over, &b) != HILUM_OK)
         return HILUM_EINVAL;
-    name_of(scene, under, of_a);
-    name_of(scene, over, of_b);
     *out = (struct affine){{1, 0, 0, 0, 1, 0}};
     if (!a.has_position && !b.has_position && below->width == above->width &&
         below->height == above->height)
@@ -58,7 +63,8 @@ hilum_rc align_find(const struct scene *scene, uint32_t under, uint32_t over,
     normal_of(&a, na);
     normal_of(&b, nb);
     bool is_known = a.has_position && b.has_position && a.spacing[0] > 0 && a.spacing[1] > 0 &&
-                    b.spacing[0] > 0 && b.spacing[1] > 0 && strcmp(of_a, of_b) == 0;
+                    b.spacing[0] > 0 && b.spacing[1] > 0 &&
+                    align_is_of_one_frame(scene, under, over);
     if (!is_known || fabs(dot(na, nb)) < 0.999)
         return render_fail(scene->render, HILUM_EUNSUP,
                            "where one image lies on the other is not known: not parallel, not of "

@@ -92,15 +92,6 @@ static bool is_near(const struct hilum_slice *a, const struct hilum_slice *b, do
     return !(thick > 0) || far <= thick;
 }
 
-/* Distances across frames of reference mean nothing; align_find() says so. */
-static bool is_of_one_frame(const struct scene *scene, uint32_t a, uint32_t b)
-{
-    char frame[UID];
-    const char *of_a = attribute(scene, a, "FrameOfReferenceUID");
-    snprintf(frame, sizeof frame, "%s", of_a != NULL ? of_a : "");
-    return attribute_is(scene, b, "FrameOfReferenceUID", frame);
-}
-
 /* HILUM_ENOTFOUND: its nearest slice is too far away, hence nothing of it is seen here. */
 static hilum_rc input_slice(const struct composer *c, const char *item, uint32_t *out)
 {
@@ -130,7 +121,8 @@ static hilum_rc input_slice(const struct composer *c, const char *item, uint32_t
         return refuse(c, HILUM_EUNSUP, item, "none of the images of this input is here");
     if (rc != HILUM_OK || is_near(&shown, &best, least))
         return rc;
-    return is_of_one_frame(c->scene, c->request->slice, *out) ? HILUM_ENOTFOUND : HILUM_OK;
+    /* Distances across frames of reference mean nothing; align_find() says so. */
+    return align_is_of_one_frame(c->scene, c->request->slice, *out) ? HILUM_ENOTFOUND : HILUM_OK;
 }
 
 /* ---- thresholds ---- */

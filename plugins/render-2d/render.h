@@ -237,6 +237,8 @@ hilum_rc palette_shades(const struct scene *scene, uint32_t state, const char *p
 
 /* Where slices lie on each other (align.c). Millimetres from plane to plane; 0 where nobody knows. */
 double align_distance(const struct hilum_slice *a, const struct hilum_slice *b);
+/* Also where neither has a frame of reference. */
+bool align_is_of_one_frame(const struct scene *scene, uint32_t a, uint32_t b);
 /* From pixels of the slice below to those of the one above, centres at whole numbers. HILUM_EUNSUP: nobody knows. */
 struct affine;
 hilum_rc align_find(const struct scene *scene, uint32_t under, uint32_t over,

@@ -338,6 +338,10 @@ def elsewhere():
     gone = slice_of(404, CT, BELOW, (0, 0, 90), 1)
     near("a series that ends elsewhere is not there", png.read_png(answer(blending_stored(415, [part(1, CT, geometry=True), part(2, PET, HOT)]), gone)[1]).astype(int),
          shown(CT_LAYER))
+    lost = [slice_of(406 + k, series, values, (0, 0, z), 1, frame=None)
+            for k, series, values, z in ((1, "2.25.99111", BELOW, 5), (2, "2.25.99112", ABOVE, 45))]
+    two = [part(1, "2.25.99111", geometry=True), part(2, "2.25.99112", HOT)]
+    near("nor where no frame of reference is said", png.read_png(answer(blending_stored(417, two), lost[0])[1]).astype(int), shown(CT_LAYER))
 
 
 def many():
