@@ -35,12 +35,19 @@ def put(body):
     return answer["00081199"]["Value"][0]["00081190"]["Value"][0]
 
 
-def get(url, accept="image/png"):
+def fetch(url, accept="image/png", **headers):
+    """Status, headers, body. Headers of the request by name, _ for -."""
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept})) as answer:
-            return answer.status, answer.read()
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept, **headers})) as answer:
+            return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
-        return error.code, error.read()
+        return error.code, error.headers, error.read()
+
+
+def get(url, accept="image/png"):
+    status, _, body = fetch(url, accept)
+    return status, body
 
 
 def picture(url, query=""):

@@ -7,27 +7,16 @@ import re
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 
 import numpy
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from made import DATA, URL, WORK, check, failed, image, put, stored
+from made import DATA, URL, WORK, check, failed, fetch, image, put, stored
 
 BASE = "1.2.840.10008.1.2"
 DICOM = "application/dicom; transfer-syntax=*"
 PARTS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 FILES = os.path.join(WORK, "server/data/objects/objects")
-
-
-def fetch(url, accept, **headers):
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept, **headers})) as answer:
-            return answer.status, answer.headers, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, error.read()
 
 
 def ranges(name, url, accept, has_length=True):

@@ -7,15 +7,13 @@ import os
 import re
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 
 import numpy
 import pydicom
 from pydicom.encaps import encapsulate
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from made import DATA, WORK, check, failed, get, image, put, stored
+from made import DATA, WORK, check, failed, fetch, get, image, put, stored
 
 BASE = "1.2.840.10008.1.2."
 OCTETS = "application/octet-stream; transfer-syntax=%s1" % BASE
@@ -33,12 +31,8 @@ def wish(syntax, quality="", single=True):
 
 def whole(url, accept, **headers):
     """Status, media type, body."""
-    request = urllib.request.Request(url, headers={"Accept": accept, **headers})
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status, answer.headers["Content-Type"], answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers["Content-Type"], error.read()
+    status, head, body = fetch(url, accept, **headers)
+    return status, head["Content-Type"], body
 
 
 def parts(kind, body):
@@ -277,12 +271,9 @@ def refused():
 def known():
     """The same tag for the same form, another for another; a part of one body."""
     url = stored(frames()) + "/frames/1"
-    tags = {}
-    for syntax in ("4.80", "4.90"):
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": wish(syntax)})) as answer:
-            tags[syntax] = answer.headers["ETag"]
+    tags = {syntax: fetch(url, wish(syntax))[1]["ETag"] for syntax in ("4.80", "4.90")}
     check("other forms, other tags", tags["4.80"] != tags["4.90"], tags)
-    check("not again", whole(url, wish("4.80"), **{"If-None-Match": tags["4.80"]})[0] == 304)
+    check("not again", whole(url, wish("4.80"), If_None_Match=tags["4.80"])[0] == 304)
 
 
 for test in (lossless, jpegxl, with_loss, colour_with_loss, parts_and_lists, from_compressed, halved, from_other_orders, refused, known):
