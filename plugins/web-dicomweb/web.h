@@ -409,7 +409,7 @@ uint32_t web_representative(const struct hilum_source *source);
 hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_source *source,
                                  const struct web_view *wanted, uint64_t frame,
                                  struct web_picture *out);
-/* Draws a frame of an object (states.c); a presentation state is drawn as its first image, or as two that it blends.
+/* Draws a frame of an object (states.c); a presentation state is drawn as its first image, with those that it blends with it.
  * HILUM_ENOTFOUND: it has no pixels. */
 hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
                           const struct web_view *view, uint64_t frame, struct web_picture *out);
@@ -429,7 +429,7 @@ hilum_rc web_picture_draw_plain(struct web *web, hilum_object *object, const str
 /* A file of at most 16 MiB. */
 bool web_picture_read(const char *path, struct web_picture *out);
 
-/* A sink's write(); ctx: the picture. */
+/* A sink's write(); ctx: the picture. HILUM_EFULL past 256 MiB. */
 hilum_rc web_picture_write(void *ctx, const void *bytes, uint64_t n);
 
 /* ---- moving pictures (cine.c) ---- */
