@@ -63,7 +63,7 @@ static void catch_deaths(void)
 
 static bool is_in_quarantine;
 
-/* What is in quarantine is opened anew: its library dies of more than a tenth of what a fuzzer thinks of. */
+/* What is in quarantine is opened anew: its library dies of one in a dozen of what a fuzzer thinks of. */
 static const struct hilum_codec *codec_get(void **instance)
 {
     static const struct hilum_codec *codec;
