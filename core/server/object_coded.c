@@ -45,13 +45,27 @@ static hilum_rc gather(hilum_object *object, uint64_t i, const void **pixels, ui
     return rc;
 }
 
+/* As of frames that are mapped (core/store/unpack.c): how many bytes a data set gives a frame need not be what its kind
+ * takes, and all that follows goes by the kind. */
+static hilum_rc check_length(hilum_object *object, const struct hilum_frame *kind)
+{
+    struct hilum_frames frames;
+    uint64_t n = hilum_frame_bytes(kind);
+    hilum_rc rc = hl_object_frames(object, &frames);
+    if (rc == HILUM_OK && (n == 0 || n > HL_FRAME_MAX || n != frames.length))
+        rc = hl_fail(HILUM_EUNSUP, "frames of %llu bytes", (unsigned long long)frames.length);
+    return rc;
+}
+
 static hilum_rc native_pixels(const struct coding *coding, struct hilum_frame *frame,
                               const void **pixels, uint64_t *n)
 {
     hilum_object *object = coding->object;
     *frame = coding->declared;
-    if (object->is_native_anew)
-        return gather(object, coding->i, pixels, n);
+    if (object->is_native_anew) {
+        hilum_rc rc = check_length(object, frame);
+        return rc == HILUM_OK ? gather(object, coding->i, pixels, n) : rc;
+    }
     return hl_object_decoded(hl_outgoing_frame(object->out, coding->i, frame, pixels, n));
 }
 

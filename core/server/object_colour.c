@@ -88,9 +88,9 @@ static void write_halved(const struct turning *t, uint8_t *to)
 }
 
 /* Back: the Cb and Cr of a pair are both pixels'. Nothing is lost, and halving it again yields the same. */
-static void write_doubled(const uint8_t *from, uint64_t n, uint8_t *to)
+static void write_doubled(const uint8_t *from, uint64_t pairs, uint8_t *to)
 {
-    for (uint64_t i = 0; i + 1 < n; i += 2, from += 4, to += 6) {
+    for (uint64_t i = 0; i < pairs; i++, from += 4, to += 6) {
         to[0] = from[0];
         to[3] = from[1];
         to[1] = to[4] = from[2];
@@ -137,8 +137,8 @@ hilum_rc hl_object_as_declared(const struct hilum_frame *declared, const struct 
 static hilum_rc doubled(const struct hilum_frame *frame, const void **pixels, uint64_t *n,
                         struct hl_buf *out)
 {
-    uint64_t pairs = (uint64_t)frame->columns * frame->rows, bytes = *n / 2 * 3;
-    if (frame->bits_allocated != 8 || frame->columns % 2)
+    uint64_t pairs = *n / 4, bytes = pairs * 6;
+    if (frame->bits_allocated != 8 || frame->columns % 2 || *n != hilum_frame_bytes(frame))
         return hl_fail(HILUM_EUNSUP, "halved colours of an odd kind");
     hl_buf_clear(out);
     if (!hl_buf_reserve(out, (size_t)bytes))

@@ -232,18 +232,30 @@ def halved():
         check("halved colours to %s" % syntax, status == 200 and decoded(stream, syntax, d) == doubled(pixels.tobytes()), (status, stream[:200]))
 
 
+def turned(d, number, way):
+    """Stored in another order, or deflated."""
+    d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = "2.25.91%d" % number
+    plain, other = os.path.join(WORK, "plain.dcm"), os.path.join(WORK, "turned.dcm")
+    d.save_as(plain, write_like_original=False)
+    subprocess.run(["dcmconv", way, plain, other], check=True)
+    with open(other, "rb") as file:
+        return put(file.read())
+
+
 def from_other_orders():
     """Big endian and deflated objects have no frames as they lie."""
     for number, way in ((506, "+tb"), (507, "+td")):
         d = unsigned()
-        d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = "2.25.91%d" % number
-        plain, turned = os.path.join(WORK, "plain.dcm"), os.path.join(WORK, "turned.dcm")
-        d.save_as(plain, write_like_original=False)
-        subprocess.run(["dcmconv", way, plain, turned], check=True)
-        with open(turned, "rb") as file:
-            url = put(file.read())
+        url = turned(d, number, way)
         status, _, stream = whole(url + "/frames/1", wish("4.80"))
         check("dcmconv %s to JPEG-LS" % way, status == 200 and decoded(stream, "4.80", d) == d.PixelData, (status, stream[:200]))
+
+
+def short():
+    """Halved colours of one sample a pixel: fewer bytes than the halves of a picture that size."""
+    url = turned(image(509, (smooth(320, 460) % 256).astype("u1"), PhotometricInterpretation="YBR_FULL_422"), 509, "+td")
+    status, _, body = whole(url + "/frames/1", wish("4.80"))
+    check("frames shorter than their kind", status == 406, (status, body[:300]))
 
 
 def refused():
@@ -276,6 +288,6 @@ def known():
     check("not again", whole(url, wish("4.80"), If_None_Match=tags["4.80"])[0] == 304)
 
 
-for test in (lossless, jpegxl, with_loss, colour_with_loss, parts_and_lists, from_compressed, halved, from_other_orders, refused, known):
+for test in (lossless, jpegxl, with_loss, colour_with_loss, parts_and_lists, from_compressed, halved, from_other_orders, short, refused, known):
     test()
 sys.exit(failed())
