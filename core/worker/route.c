@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/base/error.h"
+#include "core/base/sized.h"
 #include "core/worker/worker.h"
 
 /* What a route sees as its exchange. */
@@ -263,7 +264,7 @@ static hilum_rc stream(hilum_http *http, uint32_t status, const char *media_type
             source->close(source->arg);
         return hl_fail(HILUM_EFULL, "more than %d bodies leave one worker", WORKER_MAX_SOURCES);
     }
-    memcpy(&s->source, source, source->size < sizeof s->source ? source->size : sizeof s->source);
+    hl_sized_copy(&s->source, sizeof s->source, source, source->size);
     self->sources[i] = s;
     worker_ask(self, HL_ASK_HTTP_STREAM);
     hl_wire_put_u32(&self->ask, status);
