@@ -250,14 +250,6 @@ hilum_rc hl_server_limit(struct hl_call *call, uint32_t otherwise, uint32_t *out
                : hl_fail(HILUM_EINVAL, "limit: expected 1 or more, found %lld", (long long)limit);
 }
 
-static bool has_peer(struct hl_server *server, const char *name)
-{
-    struct hl_peers *peers = hl_server_peers(server);
-    bool has = hl_peers_by_name(peers, name) != NULL;
-    hl_peers_unref(peers);
-    return has;
-}
-
 /* From memory: what was before the start is not there. */
 static hilum_rc peer_trace(void *ctx, struct hl_call *call)
 {
@@ -265,7 +257,7 @@ static hilum_rc peer_trace(void *ctx, struct hl_call *call)
     struct hl_buf json = {0};
     const char *name = hl_call_text(call, "peer", NULL);
     hl_trace_json(server->trace, name, &json);
-    if (name && strcmp(hl_buf_str(&json), "[]") == 0 && !has_peer(server, name)) {
+    if (name && strcmp(hl_buf_str(&json), "[]") == 0 && !hl_server_has_peer(server, name)) {
         hl_buf_fini(&json);
         return hl_fail(HILUM_ENOTFOUND,
                        "%s: no such peer (see `hilum peer list`), and no association of that title "

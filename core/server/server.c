@@ -226,7 +226,7 @@ static hilum_rc open_store(struct hl_server *server)
 }
 
 /* has_*: what the check of rules may ask, at start, at a reload and with --check. */
-static bool has_peer(void *arg, const char *name)
+bool hl_server_has_peer(void *arg, const char *name)
 {
     struct hl_peers *peers = hl_server_peers(arg);
     bool has = hl_peers_by_name(peers, name) != NULL;
@@ -310,8 +310,8 @@ static hilum_rc kv_get(void *arg, const char *space, const char *key, struct hl_
 /* A bad rule never keeps the server from receiving: it starts with core rules alone and says so. */
 static hilum_rc open_script(struct hl_server *server, struct hl_faults *faults)
 {
-    const struct hl_script_env env = {has_peer, has_verb, has_store, allow_verb,
-                                      kv_get,   server,   read_event};
+    const struct hl_script_env env = {
+        hl_server_has_peer, has_verb, has_store, allow_verb, kv_get, server, read_event};
     hilum_rc rc = hl_script_new(server->bus, &env, &server->script);
     if (rc < 0)
         return rc;
@@ -710,8 +710,8 @@ hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faul
         (void)hl_server_judge(&server, server.config, faults);
         hl_server_judge_listeners(server.config, faults);
     }
-    const struct hl_script_env env = {has_peer, has_verb, has_store, allow_verb,
-                                      NULL,     &server,  NULL};
+    const struct hl_script_env env = {
+        hl_server_has_peer, has_verb, has_store, allow_verb, NULL, &server, NULL};
     if (rc == HILUM_OK && hl_script_new(server.bus, &env, &server.script) == HILUM_OK)
         rc = hl_script_load(server.script, server.config, options->rules_dir, true, faults);
     hl_script_free(server.script);

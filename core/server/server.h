@@ -99,6 +99,8 @@ hilum_rc hl_server_check(const struct hl_server_options *options, struct hl_faul
  * may have come. */
 struct hl_config *hl_server_config(struct hl_server *server);
 struct hl_peers *hl_server_peers(struct hl_server *server);
+/* Is one of this name configured? arg: the server, as rules ask for it. Any thread. */
+bool hl_server_has_peer(void *arg, const char *name);
 
 /* ---- inside of the folder ---- */
 /* place.c: where the server is. The first is called once for all; a reload does not move a server. */
