@@ -35,7 +35,9 @@ static hilum_rc gather(hilum_object *object, uint64_t i, const void **pixels, ui
     all->failed = false;
     while (rc == HILUM_OK && got > 0) {
         rc = hl_object_next_part(object, &bytes, &got);
-        if (rc == HILUM_OK)
+        if (rc == HILUM_OK && got > HL_FRAME_MAX - all->len)
+            rc = hl_fail(HILUM_EUNSUP, "a frame of more than 2 GiB");
+        else if (rc == HILUM_OK)
             hl_buf_add(all, bytes, (size_t)got);
     }
     if (rc == HILUM_OK && all->failed)
