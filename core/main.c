@@ -30,7 +30,8 @@ static const char usage[] =
     "  --extra FILE      one more file, read after all others\n"
     "  --plugin-dir DIR  Hilum's own plugins\n"
     "  --rules-dir DIR   Hilum's own rules\n"
-    "  --check           report every fault of configuration and rules, then exit: 0 none, 1 some\n"
+    "  --check           report every fault of configuration, plugins, certificates, data\n"
+    "                    directory and rules, then exit: 0 none, 1 some\n"
     "  --version, --help\n";
 
 static const char main_file[] = "etc/hilum/hilum.cfg", main_packaged[] = "/etc/hilum/hilum.cfg";
