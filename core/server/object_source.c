@@ -31,6 +31,7 @@ struct hl_object_source {
     uint32_t n_known;         /* 0: none */
     uint32_t levels;
     bool is_streamed; /* deflated: frames have no place of their own */
+    bool has_groups;  /* of frames or of all frames (PS3.3 C.7.6.16) */
     char modality[17], reference[65], unit[17];
     struct hl_buf text; /* answered last */
     uint8_t *bytes;     /* likewise, where it is no part of a data set */
@@ -113,6 +114,8 @@ static const char *grouped(struct hl_object_source *s, uint32_t i, const char *g
                            const char *name)
 {
     char path[PATH_MAX_LENGTH];
+    if (!s->has_groups)
+        return text(s, i, name);
     snprintf(path, sizeof path, "PerFrameFunctionalGroupsSequence[%u].%s[0].%s", i, group, name);
     const char *value = text(s, i, path);
     if (value != NULL && *value != '\0')
@@ -281,6 +284,8 @@ static hilum_rc source_fill(struct hl_object_source *s)
         rc = kind_make(s);
     if (rc != HILUM_OK)
         return rc;
+    s->has_groups = hl_dataset_has(s->data, "PerFrameFunctionalGroupsSequence") ||
+                    hl_dataset_has(s->data, "SharedFunctionalGroupsSequence");
     hl_dataset_text(s->data, "Modality", s->modality, sizeof s->modality);
     hl_dataset_text(s->data, "FrameOfReferenceUID", s->reference, sizeof s->reference);
     hl_object_api.names(s->object, &names);

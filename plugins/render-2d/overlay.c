@@ -48,8 +48,11 @@ static bool read_plane(const struct scene *scene, uint32_t i, uint32_t frame, un
 {
     double origin[2] = {1, 1};
     char path[20];
-    double rows = number(scene, i, group, 0x10, 0), columns = number(scene, i, group, 0x11, 0);
-    if (!(rows >= 1 && rows <= 65535 && columns >= 1 && columns <= 65535))
+    double rows = number(scene, i, group, 0x10, 0);
+    if (!(rows >= 1 && rows <= 65535))
+        return false;
+    double columns = number(scene, i, group, 0x11, 0);
+    if (!(columns >= 1 && columns <= 65535))
         return false;
     snprintf(path, sizeof path, "%04X0050", group);
     attribute_numbers(attribute(scene, i, path), origin, 2);

@@ -9,21 +9,35 @@ size_t picture_bytes(const struct picture *picture)
     return (size_t)picture->width * picture->height * picture->channels * (picture->depth / 8);
 }
 
-/* A pixel more than asked for, so that no size is an allocation of nothing. */
+/* A byte more than asked for, so that no size is an allocation of nothing. */
+static hilum_rc make(const struct render *render, void *(*take)(size_t), struct picture *out)
+{
+    if ((uint64_t)out->width * out->height > (uint64_t)1 << 30)
+        return render_fail(render, HILUM_EUNSUP, "a picture of %ux%u pixels", out->width,
+                           out->height);
+    out->pixels = take(picture_bytes(out) + 1);
+    return out->pixels != NULL ? HILUM_OK
+                               : render_fail(render, HILUM_ENOMEM, "no memory for %ux%u pixels",
+                                             out->width, out->height);
+}
+
+static void *cleared(size_t n)
+{
+    return calloc(1, n);
+}
+
 hilum_rc picture_make(const struct render *render, uint32_t width, uint32_t height,
                       uint32_t channels, uint32_t depth, struct picture *out)
 {
     *out = (struct picture){width, height, channels, depth, NULL};
-    if ((uint64_t)width * height > (uint64_t)1 << 30) {
-        render_fail(render, HILUM_EUNSUP, "a picture of %ux%u pixels", width, height);
-        return HILUM_EUNSUP;
-    }
-    out->pixels = calloc(1, picture_bytes(out) + 1);
-    if (out->pixels == NULL) {
-        render_fail(render, HILUM_ENOMEM, "no memory for %ux%u pixels", width, height);
-        return HILUM_ENOMEM;
-    }
-    return HILUM_OK;
+    return make(render, cleared, out);
+}
+
+hilum_rc picture_room(const struct render *render, uint32_t width, uint32_t height,
+                      uint32_t channels, uint32_t depth, struct picture *out)
+{
+    *out = (struct picture){width, height, channels, depth, NULL};
+    return make(render, malloc, out);
 }
 
 void picture_fini(struct picture *picture)
@@ -39,7 +53,7 @@ hilum_rc picture_colour(const struct render *render, struct picture *picture)
     if (picture->channels == 3)
         return HILUM_OK;
     hilum_rc rc =
-        picture_make(render, picture->width, picture->height, 3, picture->depth, &colours);
+        picture_room(render, picture->width, picture->height, 3, picture->depth, &colours);
     if (rc != HILUM_OK)
         return rc;
     size_t unit = picture->depth / 8, n = (size_t)picture->width * picture->height;

@@ -69,11 +69,11 @@ static uint32_t reduce_of(const struct scene *scene, const struct request *reque
         scene->source->read_reduced == NULL ||
         !HILUM_HAS(struct hilum_slice, slice->size, levels) || request->n_operators > 0)
         return 0;
-    if (request->has_overlays && overlay_is_embedded(scene, request->slice))
-        return 0;
     while (reduce < slice->levels && reduce < 10 && scale * (1 << (reduce + 1)) <= 1)
         reduce++;
-    return reduce;
+    bool needs_all =
+        reduce > 0 && request->has_overlays && overlay_is_embedded(scene, request->slice);
+    return needs_all ? 0 : reduce;
 }
 
 static uint32_t reduced(uint32_t side, uint32_t reduce)

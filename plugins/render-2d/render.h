@@ -70,6 +70,9 @@ struct picture {
 /* HILUM_ENOMEM; all zero. */
 hilum_rc picture_make(const struct render *render, uint32_t width, uint32_t height,
                       uint32_t channels, uint32_t depth, struct picture *out);
+/* The same without clearing it, for who writes every pixel. */
+hilum_rc picture_room(const struct render *render, uint32_t width, uint32_t height,
+                      uint32_t channels, uint32_t depth, struct picture *out);
 void picture_fini(struct picture *picture);
 size_t picture_bytes(const struct picture *picture);
 /* Grey becomes colour; nothing happens to what has colours. */

@@ -65,7 +65,17 @@ static char peek(struct json *json)
 {
     while (json->p < json->end && strchr(" \t\r\n", *json->p) != NULL && *json->p != '\0')
         json->p++;
-    return json->p < json->end ? *json->p : (char)0;
+    if (json->p == json->end)
+        return '\0';
+    return *json->p;
+}
+
+/* The next character, whatever it is; 0: the end. */
+static char next_char(struct json *json)
+{
+    if (json->p == json->end)
+        return '\0';
+    return *json->p++;
 }
 
 static bool take(struct json *json, char c)
@@ -97,7 +107,7 @@ static unsigned hex4(struct json *json)
 {
     unsigned value = 0;
     for (int i = 0; i < 4; i++) {
-        char c = json->p < json->end ? *json->p++ : (char)0;
+        char c = next_char(json);
         const char *digits = "0123456789abcdef", *at = strchr(digits, c | 0x20);
         if (c == '\0' || at == NULL)
             json->is_bad = true;
@@ -133,7 +143,7 @@ static void utf8_put(struct web_text *out, unsigned code)
 static void escape_read(struct json *json, struct web_text *out)
 {
     static const char from[] = "bfnrt\"\\/", to[] = "\b\f\n\r\t\"\\/";
-    char c = json->p < json->end ? *json->p++ : (char)0;
+    char c = next_char(json);
     const char *at = c != '\0' ? strchr(from, c) : NULL;
     if (at != NULL) {
         web_text_add(out, &to[at - from], 1);

@@ -62,7 +62,7 @@ hilum_rc make(hl_dataset **out)
     const hilum_rc rc = hl_dicom_init();
     if (rc != HILUM_OK)
         return rc;
-    *out = new hl_dataset{std::make_unique<DcmDataset>(), {}, {}};
+    *out = new hl_dataset{std::make_unique<DcmDataset>(), {}, {}, {}};
     return HILUM_OK;
 }
 
@@ -329,7 +329,7 @@ void hl_dataset_free(struct hl_dataset *dataset)
 hilum_rc hl_dataset_copy(const struct hl_dataset *dataset, struct hl_dataset **out)
 {
     return hilum::guarded([&]() -> hilum_rc {
-        *out = new hl_dataset{std::make_unique<DcmDataset>(*dataset->set), {}, {}};
+        *out = new hl_dataset{std::make_unique<DcmDataset>(*dataset->set), {}, {}, {}};
         return HILUM_OK;
     });
 }

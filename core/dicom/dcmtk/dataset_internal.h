@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 extern "C" {
@@ -22,7 +23,8 @@ extern "C" {
 
 struct hl_dataset {
     std::unique_ptr<DcmDataset> set;
-    mutable std::vector<DcmElement *> index; // elements in order; empty: not made yet
+    // Elements in order, and by tag; empty: not made yet, or forgotten with a change.
+    mutable std::vector<DcmElement *> index, by_tag;
     // Items of long sequences in order, as they are asked for; forgotten with every change.
     mutable std::map<const DcmSequenceOfItems *, std::vector<DcmItem *>> items;
 };
@@ -40,13 +42,18 @@ inline DcmTagKey key_of(uint32_t tag)
     return DcmTagKey((Uint16)(tag >> 16), (Uint16)(tag & 0xFFFF));
 }
 
+/* hl_dict_tag() of a part of a path; throws. */
+uint32_t tag_named(std::string_view name);
+
 /* The element's bytes as DCMTK holds them; numbers in host order. */
 bool raw_value(DcmElement &element, const void **bytes, size_t *length);
 /* (0008,0005) of the item, or `inherited`. */
 std::string charset_of(DcmItem &item, const std::string &inherited);
+/* Does what text_of() says depend on the character set? That of UN as well. */
+bool is_in_charset(DcmElement &element);
 /* Is the text of this VR in the Specific Character Set (PS3.5 6.1.2.2)? */
 bool has_charset(const DcmElement &element);
-/* The value as UTF-8 without padding; numbers joined by '\'. */
+/* The value as UTF-8 without padding; numbers joined by '\'. charset: of the text, where is_in_charset() says it has one. */
 std::string text_of(DcmElement &element, const std::string &charset);
 /* Sets the value of a text element from UTF-8. Returns 1 when something became '?'. */
 hilum_rc put_text(DcmElement &element, const std::string &utf8, const std::string &charset);

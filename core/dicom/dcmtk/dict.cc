@@ -4,28 +4,24 @@
 // Immutable once made: look-ups take no lock. DCMTK's own dictionary has one, which every
 // look-up would pay.
 // SPDX-License-Identifier: Apache-2.0
-#include "core/dicom/dcmtk/dataset.h"
+#include "core/dicom/dcmtk/dataset_internal.h"
 
-#include <dcmtk/config/osconfig.h>
-#include <dcmtk/dcmdata/dcdict.h>
 #include <dcmtk/dcmdata/dcdicent.h>
+#include <dcmtk/dcmdata/dcdict.h>
 #include <dcmtk/oflog/oflog.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstring>
-#include <string>
+#include <deque>
 #include <unordered_map>
-#include <vector>
-
-#include "core/dicom/dcmtk/guard.h"
 
 namespace
 {
 
 // What PS3.6 says of an attribute, as far as anybody here asks.
 struct Row {
-    std::string keyword;
+    std::string_view keyword; // of Dictionary::keywords, zero-terminated
     const char *vr;
 };
 
@@ -35,8 +31,10 @@ struct Range {
     Row row;
 };
 
+// Tags by views of keywords: a look-up makes no string.
 struct Dictionary {
-    std::unordered_map<std::string, uint32_t> tags;
+    std::deque<std::string> keywords;
+    std::unordered_map<std::string_view, uint32_t> tags;
     std::unordered_map<uint32_t, Row> rows;
     std::vector<Range> ranges;
 
@@ -62,7 +60,7 @@ const char *plain_vr(const DcmDictEntry &entry)
 }
 
 // DCMTK marks what was retired in the name; PS3.6 does not.
-std::string plain_keyword(const char *name)
+const char *plain_keyword(const char *name)
 {
     for (const char *prefix : {"RETIRED_", "ACR_NEMA_", "DICONDE_", "DICOS_"})
         if (std::strncmp(name, prefix, std::strlen(prefix)) == 0)
@@ -76,7 +74,7 @@ void Dictionary::add(const DcmDictEntry &entry)
         return;
     const uint32_t first = (uint32_t)entry.getGroup() << 16 | entry.getElement();
     const uint32_t last = (uint32_t)entry.getUpperGroup() << 16 | entry.getUpperElement();
-    Row row{plain_keyword(entry.getTagName()), plain_vr(entry)};
+    const Row row{keywords.emplace_back(plain_keyword(entry.getTagName())), plain_vr(entry)};
     const bool is_retired = row.keyword != entry.getTagName();
     if (is_retired)
         tags.emplace(row.keyword, first); // a current attribute of that name stays
@@ -129,13 +127,13 @@ const Dictionary &dictionary()
 }
 
 // "(0010,0020)", "0010,0020" or "00100020"; 0 when it is not of that form.
-uint32_t tag_of_digits(const char *text)
+uint32_t tag_of_digits(std::string_view text)
 {
     std::string digits;
-    for (const char *c = text; *c && digits.size() <= 8; c++) {
-        if (std::isxdigit((unsigned char)*c))
-            digits += *c;
-        else if (!std::strchr("(,)", *c))
+    for (const char c : text) {
+        if (std::isxdigit((unsigned char)c) && digits.size() <= 8)
+            digits += c;
+        else if (std::string_view("(,)").find(c) == std::string_view::npos)
             return 0;
     }
     return digits.size() == 8 ? (uint32_t)std::stoul(digits, nullptr, 16) : 0;
@@ -153,12 +151,17 @@ hilum_rc hl_dicom_init(void)
     });
 }
 
+uint32_t hilum::tag_named(std::string_view name)
+{
+    const auto found = dictionary().tags.find(name);
+    return found != dictionary().tags.end() ? found->second : tag_of_digits(name);
+}
+
 uint32_t hl_dict_tag(const char *name)
 {
     uint32_t tag = 0;
     hilum::guarded([&]() -> hilum_rc {
-        const auto found = dictionary().tags.find(name);
-        tag = found != dictionary().tags.end() ? found->second : tag_of_digits(name);
+        tag = hilum::tag_named(name);
         return HILUM_OK;
     });
     return tag;
@@ -169,7 +172,7 @@ const char *hl_dict_keyword(uint32_t tag)
     const char *keyword = nullptr;
     hilum::guarded([&]() -> hilum_rc {
         const Row *row = tag >> 16 & 1 ? nullptr : dictionary().find(tag);
-        keyword = row ? row->keyword.c_str() : nullptr;
+        keyword = row ? row->keyword.data() : nullptr;
         return HILUM_OK;
     });
     return keyword;

@@ -5,9 +5,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/dicom/dcmtk/dataset_internal.h"
 
-#include <cstdlib>
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstring>
-#include <vector>
 
 extern "C" {
 #include "core/base/text.h"
@@ -25,7 +26,34 @@ struct Step {
     bool has_index;
 };
 
-using Path = std::vector<Step>;
+// Taken apart without a byte of memory asked for: a picture is drawn by a hundred questions.
+class Path
+{
+  public:
+    bool add(const Step &step)
+    {
+        if (n == steps.size())
+            return false;
+        steps[n++] = step;
+        return true;
+    }
+    size_t size() const
+    {
+        return n;
+    }
+    const Step &operator[](size_t i) const
+    {
+        return steps[i];
+    }
+    const Step &back() const
+    {
+        return steps[n - 1];
+    }
+
+  private:
+    std::array<Step, HL_DATASET_DEPTH> steps;
+    size_t n = 0;
+};
 
 // An item, and the character set that holds in it.
 struct Place {
@@ -33,49 +61,79 @@ struct Place {
     std::string charset;
 };
 
-hilum_rc bad_path(const std::string &path)
+hilum_rc bad_path(const char *path)
 {
-    return hl_fail(HILUM_EINVAL, "path \"%s\": expected Attribute or Sequence[0].Attribute",
-                   path.c_str());
+    return hl_fail(HILUM_EINVAL, "path \"%s\": expected Attribute or Sequence[0].Attribute", path);
 }
 
-bool parse_step(std::string text, Step *out)
+bool parse_step(std::string_view text, Step *out)
 {
     *out = Step{0, 0, false};
     const size_t bracket = text.find('[');
-    if (bracket != std::string::npos) {
-        char *end = nullptr;
-        out->index = std::strtoul(text.c_str() + bracket + 1, &end, 10);
-        out->has_index = true;
-        if (end == text.c_str() + bracket + 1 || std::strcmp(end, "]") != 0)
+    if (bracket != std::string_view::npos) {
+        const char *last = text.data() + text.size() - 1;
+        const auto number = std::from_chars(text.data() + bracket + 1, last, out->index);
+        if (*last != ']' || number.ec != std::errc() || number.ptr != last)
             return false;
-        text.resize(bracket);
+        out->has_index = true;
+        text = text.substr(0, bracket);
     }
-    out->tag = hl_dict_tag(text.c_str());
+    out->tag = hilum::tag_named(text);
     return out->tag != 0;
 }
 
-hilum_rc parse_path(const std::string &path, Path &out)
+hilum_rc parse_path(const char *text, Path &out)
 {
+    const std::string_view path = text;
     for (size_t at = 0; at <= path.size();) {
         const size_t dot = std::min(path.find('.', at), path.size());
         Step step;
-        if (out.size() >= HL_DATASET_DEPTH || !parse_step(path.substr(at, dot - at), &step))
-            return bad_path(path);
-        out.push_back(step);
+        if (!parse_step(path.substr(at, dot - at), &step) || !out.add(step))
+            return bad_path(text);
         at = dot + 1;
     }
     return HILUM_OK;
 }
 
-// nullptr: absent, or no sequence.
-DcmSequenceOfItems *sequence(DcmItem &item, uint32_t tag)
+// In this item only, not below: the first of that tag.
+DcmElement *element_in(DcmItem &item, uint32_t tag)
 {
-    DcmElement *element = nullptr;
-    if (item.findAndGetElement(hilum::key_of(tag), element).bad() || !element ||
-        element->ident() != EVR_SQ)
-        return nullptr;
-    return static_cast<DcmSequenceOfItems *>(element);
+    DcmObject *o = nullptr;
+    while ((o = item.nextInContainer(o)) != nullptr && hilum::tag_of(*o) != tag)
+        ;
+    return static_cast<DcmElement *>(o);
+}
+
+// The same of the top level, where most questions are asked: in a list that is sorted once.
+DcmElement *element_on_top(const hl_dataset &dataset, uint32_t tag)
+{
+    std::vector<DcmElement *> &list = dataset.by_tag;
+    const auto is_before = [](const DcmElement *a, const DcmElement *b) {
+        return hilum::tag_of(*a) < hilum::tag_of(*b);
+    };
+    if (list.empty()) {
+        list.reserve(dataset.set->card());
+        for (DcmObject *o = nullptr; (o = dataset.set->nextInContainer(o)) != nullptr;)
+            list.push_back(static_cast<DcmElement *>(o));
+        std::stable_sort(list.begin(), list.end(), is_before);
+    }
+    const auto found =
+        std::lower_bound(list.begin(), list.end(), tag, [](const DcmElement *e, uint32_t wanted) {
+            return hilum::tag_of(*e) < wanted;
+        });
+    return found != list.end() && hilum::tag_of(**found) == tag ? *found : nullptr;
+}
+
+DcmElement *element_of(const hl_dataset &dataset, DcmItem &item, uint32_t tag)
+{
+    return &item == dataset.set.get() ? element_on_top(dataset, tag) : element_in(item, tag);
+}
+
+// nullptr: absent, or no sequence.
+DcmSequenceOfItems *as_sequence(DcmElement *element)
+{
+    return element && element->ident() == EVR_SQ ? static_cast<DcmSequenceOfItems *>(element)
+                                                 : nullptr;
 }
 
 // Below this DCMTK's list is walked: it is short, and nothing has to be kept.
@@ -96,79 +154,87 @@ DcmItem *item_at(const hl_dataset &dataset, DcmSequenceOfItems &sequence, unsign
     return i < items.size() ? items[i] : nullptr;
 }
 
-// Before a change: what is remembered may be freed by it.
+// After a change, also one that failed half way: what is remembered may have been freed by it.
 void forget(hl_dataset &dataset)
 {
     dataset.index.clear();
+    dataset.by_tag.clear();
     dataset.items.clear();
 }
 
-// The item the last step of the path is in; false when it is not there.
-bool find_place(const hl_dataset &dataset, const Path &path, Place &out)
+// The item the last step of the path is in; nullptr when it is not there. `visit` is called with each item on the way, the
+// data set first.
+template <class Visit> DcmItem *find_item(const hl_dataset &dataset, const Path &path, Visit visit)
 {
-    out = Place{dataset.set.get(), hilum::charset_of(*dataset.set, "")};
+    DcmItem *item = dataset.set.get();
+    visit(*item);
     for (size_t i = 0; i + 1 < path.size(); i++) {
-        DcmSequenceOfItems *inner = sequence(*out.item, path[i].tag);
+        DcmSequenceOfItems *inner = as_sequence(element_of(dataset, *item, path[i].tag));
         if (!inner || path[i].index >= inner->card())
-            return false;
-        out.item = item_at(dataset, *inner, path[i].index);
-        if (!out.item)
-            return false;
-        out.charset = hilum::charset_of(*out.item, out.charset);
+            return nullptr;
+        item = item_at(dataset, *inner, path[i].index);
+        if (!item)
+            return nullptr;
+        visit(*item);
     }
-    return true;
+    return item;
 }
 
-// In this item only, not below.
-DcmElement *element_at(const Place &place, uint32_t tag)
+DcmItem *find_item(const hl_dataset &dataset, const Path &path)
 {
-    DcmElement *element = nullptr;
-    return place.item->findAndGetElement(hilum::key_of(tag), element).good() ? element : nullptr;
+    return find_item(dataset, path, [](DcmItem &) {});
+}
+
+// Asked only for what there is: most of what is looked for is not, and of the rest little is text.
+std::string charset_at(const hl_dataset &dataset, const Path &path)
+{
+    std::string charset;
+    find_item(dataset, path, [&](DcmItem &item) { charset = hilum::charset_of(item, charset); });
+    return charset;
 }
 
 // HILUM_ENOTFOUND when any step of the way is absent.
-hilum_rc find_element(const hl_dataset *dataset, const std::string &path, Place &place,
-                      DcmElement **out)
+hilum_rc find_element(const hl_dataset *dataset, const char *path, Path &steps, DcmElement **out)
 {
-    Path steps;
     const hilum_rc rc = parse_path(path, steps);
     if (rc != HILUM_OK)
         return rc;
-    const bool is_there = find_place(*dataset, steps, place);
-    *out = is_there ? element_at(place, steps.back().tag) : nullptr;
-    return *out ? HILUM_OK : hl_fail(HILUM_ENOTFOUND, "%s is absent", path.c_str());
+    DcmItem *item = find_item(*dataset, steps);
+    *out = item ? element_of(*dataset, *item, steps.back().tag) : nullptr;
+    return *out ? HILUM_OK : hl_fail(HILUM_ENOTFOUND, "%s is absent", path);
 }
 
 // A sequence has no text; saying so beats an empty answer.
 hilum_rc get_text(const hl_dataset *dataset, const char *path, std::string &out)
 {
-    Place place{};
+    Path steps;
     DcmElement *element = nullptr;
-    const hilum_rc rc = find_element(dataset, path, place, &element);
+    const hilum_rc rc = find_element(dataset, path, steps, &element);
     if (rc != HILUM_OK)
         return rc;
     if (!element->isLeaf())
         return hl_fail(HILUM_EINVAL, "%s is a sequence", path);
-    out = hilum::text_of(*element, place.charset);
+    out = hilum::text_of(*element, hilum::is_in_charset(*element) ? charset_at(*dataset, steps)
+                                                                  : std::string());
     return HILUM_OK;
 }
 
 // ---- putting ----
 
 // Takes the element, also when it fails; one of that tag is replaced.
-hilum_rc insert(DcmItem &item, DcmElement *element, const std::string &path)
+hilum_rc insert(DcmItem &item, DcmElement *element, const char *path)
 {
     std::unique_ptr<DcmElement> owned(element);
     if (item.insert(element, OFTrue).bad())
-        return hl_fail(HILUM_EINVAL, "%s: cannot be inserted", path.c_str());
+        return hl_fail(HILUM_EINVAL, "%s: cannot be inserted", path);
     owned.release();
     return HILUM_OK;
 }
 
 // The item at the step, made if it is the next one.
-hilum_rc enter(Place &place, const Step &step, const std::string &path)
+hilum_rc enter(Place &place, const Step &step, const char *path)
 {
-    DcmSequenceOfItems *inner = sequence(*place.item, step.tag);
+    DcmSequenceOfItems *inner = as_sequence(element_in(*place.item, step.tag));
     if (!inner) {
         inner = new DcmSequenceOfItems(DcmTag(hilum::key_of(step.tag), EVR_SQ));
         const hilum_rc rc = insert(*place.item, inner, path);
@@ -176,7 +242,7 @@ hilum_rc enter(Place &place, const Step &step, const std::string &path)
             return rc;
     }
     if (step.index > inner->card())
-        return hl_fail(HILUM_EINVAL, "%s: there are %lu items only", path.c_str(), inner->card());
+        return hl_fail(HILUM_EINVAL, "%s: there are %lu items only", path, inner->card());
     if (step.index == inner->card()) {
         place.item = new DcmItem();
         inner->append(place.item);
@@ -195,17 +261,17 @@ DcmEVR vr_to_put(uint32_t tag)
 }
 
 // Always a new element: an old one may have another VR from a careless sender.
-hilum_rc put_leaf(Place &place, const Step &step, const std::string &path, const std::string &utf8)
+hilum_rc put_leaf(Place &place, const Step &step, const char *path, const std::string &utf8)
 {
     const DcmEVR vr = vr_to_put(step.tag);
     if (vr == EVR_SQ && !utf8.empty())
-        return hl_fail(HILUM_EINVAL, "%s is a sequence", path.c_str());
+        return hl_fail(HILUM_EINVAL, "%s is a sequence", path);
     if (step.has_index)
         return bad_path(path);
     DcmElement *element = nullptr;
     DcmTag tag(hilum::key_of(step.tag), vr);
     if (DcmItem::newDicomElement(element, tag).bad() || !element)
-        return hl_fail(HILUM_EINVAL, "%s: no such attribute", path.c_str());
+        return hl_fail(HILUM_EINVAL, "%s: no such attribute", path);
     const hilum_rc rc = utf8.empty() ? HILUM_OK : hilum::put_text(*element, utf8, place.charset);
     if (rc < HILUM_OK) {
         delete element;
@@ -215,7 +281,7 @@ hilum_rc put_leaf(Place &place, const Step &step, const std::string &path, const
 }
 
 // Items made on the way stay when the last step fails: an empty item says nothing wrong.
-hilum_rc put(hl_dataset *dataset, const std::string &path, const std::string &utf8)
+hilum_rc put(hl_dataset *dataset, const char *path, const std::string &utf8)
 {
     Path steps;
     hilum_rc rc = parse_path(path, steps);
@@ -225,25 +291,25 @@ hilum_rc put(hl_dataset *dataset, const std::string &path, const std::string &ut
     return rc == HILUM_OK ? put_leaf(place, steps.back(), path, utf8) : rc;
 }
 
-hilum_rc remove_at(hl_dataset *dataset, const std::string &path)
+hilum_rc remove_at(hl_dataset *dataset, const char *path)
 {
     Path steps;
     const hilum_rc rc = parse_path(path, steps);
     if (rc != HILUM_OK)
         return rc;
-    Place place{};
     bool is_gone = false;
     const Step &last = steps.back();
-    if (find_place(*dataset, steps, place)) {
-        DcmSequenceOfItems *items = last.has_index ? sequence(*place.item, last.tag) : nullptr;
+    if (DcmItem *item = find_item(*dataset, steps)) {
+        DcmSequenceOfItems *items =
+            last.has_index ? as_sequence(element_in(*item, last.tag)) : nullptr;
         if (items && last.index < items->card()) {
             delete items->remove(last.index);
             is_gone = true;
         } else if (!last.has_index) {
-            is_gone = place.item->findAndDeleteElement(hilum::key_of(last.tag)).good();
+            is_gone = item->findAndDeleteElement(hilum::key_of(last.tag)).good();
         }
     }
-    return is_gone ? HILUM_OK : hl_fail(HILUM_ENOTFOUND, "%s is absent", path.c_str());
+    return is_gone ? HILUM_OK : hl_fail(HILUM_ENOTFOUND, "%s is absent", path);
 }
 
 // ---- character set of all ----
@@ -308,9 +374,9 @@ hilum_rc hl_dataset_raw(const struct hl_dataset *dataset, const char *path, cons
                         size_t *n)
 {
     return guarded([&]() -> hilum_rc {
-        Place place{};
+        Path steps;
         DcmElement *element = nullptr;
-        const hilum_rc rc = find_element(dataset, path, place, &element);
+        const hilum_rc rc = find_element(dataset, path, steps, &element);
         if (rc != HILUM_OK)
             return rc;
         if (!element->isLeaf())
@@ -350,9 +416,9 @@ const char *hl_dataset_text(const struct hl_dataset *dataset, const char *path, 
 bool hl_dataset_has(const struct hl_dataset *dataset, const char *path)
 {
     return guarded([&]() -> hilum_rc {
-               Place place{};
+               Path steps;
                DcmElement *element = nullptr;
-               return find_element(dataset, path, place, &element);
+               return find_element(dataset, path, steps, &element);
            }) == HILUM_OK;
 }
 
@@ -360,9 +426,9 @@ size_t hl_dataset_items(const struct hl_dataset *dataset, const char *path)
 {
     size_t n = 0;
     guarded([&]() -> hilum_rc {
-        Place place{};
+        Path steps;
         DcmElement *element = nullptr;
-        const hilum_rc rc = find_element(dataset, path, place, &element);
+        const hilum_rc rc = find_element(dataset, path, steps, &element);
         if (rc == HILUM_OK && element->ident() == EVR_SQ)
             n = static_cast<DcmSequenceOfItems *>(element)->card();
         return rc;
@@ -372,26 +438,29 @@ size_t hl_dataset_items(const struct hl_dataset *dataset, const char *path)
 
 hilum_rc hl_dataset_put(struct hl_dataset *dataset, const char *path, const char *utf8)
 {
+    const hilum_rc rc = guarded([&] { return put(dataset, path, utf8); });
     forget(*dataset);
-    return guarded([&] { return put(dataset, path, utf8); });
+    return rc;
 }
 
 hilum_rc hl_dataset_remove(struct hl_dataset *dataset, const char *path)
 {
+    const hilum_rc rc = guarded([&] { return remove_at(dataset, path); });
     forget(*dataset);
-    return guarded([&] { return remove_at(dataset, path); });
+    return rc;
 }
 
 hilum_rc hl_dataset_set_charset(struct hl_dataset *dataset, const char *charset)
 {
-    forget(*dataset);
-    return guarded([&]() -> hilum_rc {
-        const hilum_rc rc = convert(dataset, charset);
-        if (rc <= HILUM_OK)
-            return rc;
+    const hilum_rc rc = guarded([&]() -> hilum_rc {
+        const hilum_rc first = convert(dataset, charset);
+        if (first <= HILUM_OK)
+            return first;
         const hilum_rc again = convert(dataset, "ISO_IR 192");
         return again == HILUM_OK ? 1 : again;
     });
+    forget(*dataset);
+    return rc;
 }
 
 size_t hl_dataset_count(const struct hl_dataset *dataset)

@@ -107,6 +107,11 @@ bool hilum::has_charset(const DcmElement &element)
     }
 }
 
+bool hilum::is_in_charset(DcmElement &element)
+{
+    return has_charset(element) || element.getVR() == EVR_UN;
+}
+
 // Digits enough to read the same number back, and no more: the library's own text is off by the last one at times.
 static std::string reals_text(DcmElement &element)
 {
@@ -143,7 +148,7 @@ std::string hilum::text_of(DcmElement &element, const std::string &charset)
         return "";
     const std::string raw = padded_text(static_cast<const char *>(bytes), n);
     hl_buf utf8{};
-    const char *declared = has_charset(element) || is_unknown ? charset.c_str() : "";
+    const char *declared = is_in_charset(element) ? charset.c_str() : "";
     hl_charset_to_utf8(raw.data(), raw.size(), declared, nullptr, &utf8, nullptr);
     const std::string text(hl_buf_str(&utf8));
     hl_buf_fini(&utf8);

@@ -74,8 +74,8 @@ static hilum_rc read_frame(void *ctx, uint32_t i, void *dst, uint64_t n)
 {
     const struct series *series = ctx;
     (void)i;
-    assert_int_equal(n, sizeof series->pixels);
-    memcpy(dst, series->pixels, sizeof series->pixels);
+    assert_true(n <= sizeof series->pixels);
+    memcpy(dst, series->pixels, n);
     return HILUM_OK;
 }
 
@@ -166,6 +166,63 @@ static void draw(struct series *series, uint32_t i, uint32_t side, bool has_stat
         fail_msg("%s", fake_host_reason());
     table->close(self, scene);
     assert_int_equal(done.width, side);
+}
+
+/* ---- shades ---- */
+
+/* PS3.3 C.11.2.1.2 for a width of 2000 around 100; black where no picture was taken. */
+static uint8_t shade_of(int value)
+{
+    double y = (value - 99.5) / 1999 + 0.5;
+    return value == -2000 || y < 0 ? 0 : (uint8_t)((y < 1 ? y : 1) * 255 + 0.5);
+}
+
+/* Values from low to high in so many bits, the lowest at `shift`; junk: bits that are none of the pixel's. */
+struct form {
+    uint32_t bits, shift, junk;
+    int low, high;
+};
+
+static void fill(const struct form *form, struct series *series, int values[], unsigned n)
+{
+    static uint32_t random = 1;
+    unsigned range = (unsigned)(form->high - form->low + 1), mask = (1u << form->bits) - 1;
+    series->frame.bits_stored = form->bits;
+    for (unsigned at = 0; at < n; at++) {
+        random = random * 1664525u + 1013904223u;
+        values[at] = form->low + (int)((random >> 8) % range);
+        unsigned stored = ((unsigned)values[at] & mask) << form->shift;
+        series->pixels[at] = (uint16_t)(stored | (random >> 4 & form->junk));
+    }
+}
+
+/* A side whose square is no multiple of anything, and values to either side of 0. */
+static void shade__is_that_of_the_stored_bits(void **state)
+{
+    enum { ODD = SIDE - 1 };
+    static const struct said said[] = {
+        {.path = "WindowCenter", .text = "100"},        {.path = "WindowWidth", .text = "2000"},
+        {.path = "PixelPaddingValue", .text = "-2000"}, {.path = "HighBit", .text = "13"},
+        {.path = "BitsStored", .text = "13"},           {.path = NULL}};
+    static const struct form forms[] = {{16, 0, 0, -32768, 32767},
+                                        {16, 0, 0, -1024, 3071},
+                                        {16, 0, 0, 7, 7},
+                                        {16, 0, 0, -2000, -1},
+                                        {13, 1, 0xC001, -4096, 4095}};
+    struct series *series = series_of(said);
+    struct drawn drawn;
+    int values[ODD * ODD];
+    (void)state;
+    series->frame.columns = series->frame.rows = ODD;
+    series->frame.sample_type = HILUM_SAMPLE_SIGNED;
+    for (unsigned k = 0; k < sizeof forms / sizeof *forms; k++) {
+        fill(&forms[k], series, values, ODD * ODD);
+        draw(series, 0, ODD, false, &drawn);
+        assert_int_equal(drawn.n, ODD * ODD);
+        for (unsigned at = 0; at < ODD * ODD; at++)
+            assert_int_equal(drawn.bytes[at], shade_of(values[at]));
+    }
+    free(series);
 }
 
 /* ---- overlays ---- */
@@ -298,6 +355,7 @@ static void palette__in_segments_is_described_as_any_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shade__is_that_of_the_stored_bits),
         cmocka_unit_test(overlay__in_bits_of_samples_is_in_thumbnails_too),
         cmocka_unit_test(state__has_a_window_for_each_frame),
         cmocka_unit_test(palette__in_segments_is_described_as_any_other),
