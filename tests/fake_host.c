@@ -9,6 +9,7 @@
 #include <string.h>
 
 static _Thread_local char reason[1024];
+static _Thread_local hilum_rc reason_code;
 static _Thread_local hilum_rc error;
 static const struct hilum_dicom_api *lent_dicom;
 static const struct hilum_catalog_api *lent_catalog;
@@ -32,6 +33,7 @@ static hilum_rc fake_fail(hilum_self *self, hilum_rc code, const char *why)
 {
     (void)self;
     snprintf(reason, sizeof reason, "%s", why);
+    reason_code = code;
     return code;
 }
 
@@ -39,6 +41,12 @@ static const char *fake_reason(hilum_self *self)
 {
     (void)self;
     return reason;
+}
+
+static const char *fake_reason_of(hilum_self *self, hilum_rc code)
+{
+    (void)self;
+    return code == reason_code ? reason : "";
 }
 
 const char *fake_host_reason(void)
@@ -597,6 +605,7 @@ static void fill_host(hilum_self *self, const char *data_dir)
                                      .log = fake_log,
                                      .fail = fake_fail,
                                      .reason = fake_reason,
+                                     .reason_of = fake_reason_of,
                                      .alloc = fake_alloc,
                                      .release = free,
                                      .provide = fake_provide,

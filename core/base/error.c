@@ -10,6 +10,7 @@
 /* A fixed line and not a buffer: recording a failure must not need memory, for that may be what
  * failed. */
 static _Thread_local char reason[512];
+static _Thread_local hilum_rc reason_of; /* the code it was recorded with */
 
 hilum_rc(hl_fail)(hilum_rc code, const char *format, ...)
 {
@@ -20,6 +21,7 @@ hilum_rc(hl_fail)(hilum_rc code, const char *format, ...)
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     memcpy(reason, line, sizeof reason);
+    reason_of = code;
     return code;
 }
 
@@ -33,6 +35,7 @@ hilum_rc hl_fail_in(hilum_rc code, const char *format, ...)
     if (n >= 0 && (size_t)n < sizeof line - 1)
         snprintf(line + n, sizeof line - (size_t)n, ": %s", reason);
     memcpy(reason, line, sizeof reason);
+    reason_of = code;
     return code;
 }
 
@@ -41,9 +44,15 @@ const char *hl_error(void)
     return reason;
 }
 
+const char *hl_error_of(hilum_rc code)
+{
+    return code == reason_of ? reason : "";
+}
+
 void hl_error_clear(void)
 {
     reason[0] = '\0';
+    reason_of = HILUM_OK;
 }
 
 hilum_rc hl_rc_from_errno(int number)

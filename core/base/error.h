@@ -27,6 +27,8 @@ hilum_rc hl_fail_in(hilum_rc code, const char *format, ...) __attribute__((forma
 
 /* The last reason recorded on this thread; "" if none. Borrowed until the next hl_fail here. */
 const char *hl_error(void);
+/* The same if it was recorded with this code, else "": a failure that nobody gave a reason is not told another's. */
+const char *hl_error_of(hilum_rc code);
 /* Forgets the recorded reason, before calling code that may fail without recording one. */
 void hl_error_clear(void);
 

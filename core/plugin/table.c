@@ -39,6 +39,12 @@ static const char *host_reason(hilum_self *self)
     return hl_error();
 }
 
+static const char *host_reason_of(hilum_self *self, hilum_rc code)
+{
+    (void)self;
+    return hl_error_of(code);
+}
+
 static void *host_alloc(hilum_self *self, uint64_t n)
 {
     (void)self;
@@ -472,6 +478,7 @@ void hl_host_table_init(struct hl_plugins *host)
         .break_glass = host_break_glass,
         .audit_rows = host_audit_rows,
         .check_roles = host_check_roles,
+        .reason_of = host_reason_of,
     };
     hl_host_table_more(&host->table);
 }

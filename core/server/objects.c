@@ -183,7 +183,7 @@ static hilum_rc object_next(hilum_object *object, const void **bytes, uint64_t *
 
 hilum_rc hl_object_decoded(hilum_rc rc)
 {
-    return rc == HILUM_ECLOSED ? HILUM_EUNSUP : rc;
+    return rc == HILUM_ECLOSED ? hl_fail(HILUM_EUNSUP, "%s", hl_error()) : rc;
 }
 
 /* Decoded, whatever the stored syntax; random access. Borrowed until the next call on the

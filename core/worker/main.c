@@ -153,7 +153,7 @@ static bool answer(struct hilum_self *self)
     hilum_rc rc = dispatch(self, head.type);
     worker_forget(self);
     worker_metrics_flush(self);
-    hl_wire_finish_reply(&self->out, rc, hl_error());
+    hl_wire_finish_reply(&self->out, rc, hl_error_of(rc));
     return hl_wire_send(HL_WIRE_SOCKET, &self->out) == HILUM_OK && head.type != HL_WIRE_END;
 }
 

@@ -46,6 +46,12 @@ static const char *host_reason(hilum_self *self)
     return hl_error();
 }
 
+static const char *host_reason_of(hilum_self *self, hilum_rc code)
+{
+    (void)self;
+    return hl_error_of(code);
+}
+
 static void *host_alloc(hilum_self *self, uint64_t n)
 {
     (void)self;
@@ -430,6 +436,7 @@ void worker_table_init(struct hilum_self *self)
         .break_glass = host_break_glass,
         .audit_rows = host_audit_rows,
         .check_roles = host_check_roles,
+        .reason_of = host_reason_of,
     };
     worker_metrics_table(&self->table);
     worker_event_table(&self->table);

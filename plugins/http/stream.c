@@ -151,12 +151,12 @@ static bool is_left_idle(struct hilum_http *request, bool is_draining, uint64_t 
 }
 
 /* The pattern, not the path: paths name studies. */
-static void log_cut(const struct hilum_http *request)
+static void log_cut(const struct hilum_http *request, hilum_rc rc)
 {
     const struct http_server *server = request->server;
     char line[512];
     snprintf(line, sizeof line, "%s %s: cut short: %s (trace %s)", request->asked.method,
-             request->match.route->table->pattern, server->host->reason(server->self),
+             request->match.route->table->pattern, server->host->reason_of(server->self, rc),
              request->trace);
     server->host->log(server->self, HILUM_LOG_WARN, line);
 }
@@ -175,9 +175,10 @@ static bool pull(struct hilum_http *request)
     pthread_mutex_unlock(&request->lock);
     if (is_cut)
         request->is_source_failed = true;
+    server->host->fail(server->self, HILUM_OK, ""); /* of whoever was served by this thread */
     hilum_rc rc = is_cut || is_gone ? HILUM_OK : fetch(request);
     if (rc != HILUM_OK && rc != HILUM_EAGAIN)
-        log_cut(request);
+        log_cut(request, rc);
     if (rc != HILUM_EAGAIN)
         return true;
     if (is_left_idle(request, is_draining, round))

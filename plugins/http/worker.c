@@ -14,22 +14,40 @@
 
 /* ---- one request ---- */
 
-/* The client gets the trace, the log has the reason: neither tells the other's part. */
+/* The reason recorded with this failure; "": none was. What was recorded last may be another failure's. */
+static const char *reason_of(const struct hilum_http *request, hilum_rc rc)
+{
+    return request->server->host->reason_of(request->server->self, rc);
+}
+
+/* The client gets the trace, the log has the reason: neither tells the other's part. Where nobody recorded one the last
+ * of this request may help who looks for it. */
 static void log_failure(struct hilum_http *request, hilum_rc rc)
 {
     struct http_server *server = request->server;
-    char line[512];
-    snprintf(line, sizeof line, "%s %s: error %d: %s (trace %s)", request->asked.method,
-             request->match.route->table->pattern, rc, server->host->reason(server->self),
+    const char *reason = reason_of(request, rc), *last = server->host->reason(server->self);
+    char line[600];
+    snprintf(line, sizeof line, "%s %s: error %d: %s%s (trace %s)", request->asked.method,
+             request->match.route->table->pattern, rc,
+             *reason != '\0' ? "" : "no reason was given; what failed before it: ",
+             *reason != '\0' ? reason
+             : *last != '\0' ? last
+                             : "nothing",
              request->trace);
     server->host->log(server->self, HILUM_LOG_WARN, line);
 }
 
 /* What may be said of a failure that is no fault of the client: the kind of it, nothing of the
- * inside. The trace leads to the reason in the log; a client's user can do nothing with it. */
+ * inside. The trace leads to the reason in the log; a client's user can do nothing with it. Also
+ * of one that is the client's where nobody said why. */
 static const char *detail_of(hilum_rc rc)
 {
     switch (rc) {
+    case HILUM_EINVAL: return "something in this request makes no sense here";
+    case HILUM_ENOTFOUND: return "what this request names is not here";
+    case HILUM_EDENIED: return "this is not allowed";
+    case HILUM_EUNSUP: return "this cannot be had here";
+    case HILUM_EFULL: return "this is more than is taken or given at once: ask for less";
     case HILUM_ETIMEDOUT:
         return "this took too long and was ended; nothing else is lost; see the server's log for "
                "this trace";
@@ -50,14 +68,14 @@ static const char *detail_of(hilum_rc rc)
 static void error_answer(struct hilum_http *request, hilum_rc rc)
 {
     char reason[512];
-    snprintf(reason, sizeof reason, "%s", request->server->host->reason(request->server->self));
+    snprintf(reason, sizeof reason, "%s", reason_of(request, rc));
     http_pieces_drop(request);
     request->headers = NULL;
     request->last_header = &request->headers;
     request->is_begun = request->is_ended = false;
     bool is_theirs = rc == HILUM_EINVAL || rc == HILUM_ENOTFOUND || rc == HILUM_EDENIED ||
                      rc == HILUM_EUNSUP || rc == HILUM_EFULL;
-    http_problem(request, 0, rc, is_theirs ? reason : detail_of(rc));
+    http_problem(request, 0, rc, is_theirs && *reason != '\0' ? reason : detail_of(rc));
 }
 
 /* Too many at once for one user: the next waits its turn at the client. Itself included, hence
@@ -113,10 +131,12 @@ static void refuse(struct hilum_http *request, uint32_t status, const char *why)
     http_problem(request, status, HILUM_OK, copy);
 }
 
-/* A serial plugin's requests wait here, and each keeps a worker. */
+/* A serial plugin's requests wait here, and each keeps a worker. What failed for who asked before on this thread is nobody
+ * else's to hear. */
 static hilum_rc run(struct hilum_http *request)
 {
     struct http_route *route = request->match.route;
+    request->server->host->fail(request->server->self, HILUM_OK, "");
     if (route->serial != NULL)
         pthread_mutex_lock(route->serial);
     hilum_rc rc = route->table->run(route->instance, &http_api, request);

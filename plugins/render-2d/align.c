@@ -55,7 +55,8 @@ hilum_rc align_find(const struct scene *scene, uint32_t under, uint32_t over,
     struct hilum_slice a, b;
     double na[3], nb[3], way[3];
     if (scene_describe(scene, under, &a) != HILUM_OK || scene_describe(scene, over, &b) != HILUM_OK)
-        return HILUM_EINVAL;
+        return render_fail(scene->render, HILUM_EINVAL,
+                           "one of the images that lie on each other has no description");
     *out = (struct affine){{1, 0, 0, 0, 1, 0}};
     if (!a.has_position && !b.has_position && below->width == above->width &&
         below->height == above->height)

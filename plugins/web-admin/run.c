@@ -204,7 +204,7 @@ static hilum_rc answer_whole(const struct admin *admin, const struct hilum_http_
     char *text = rc >= HILUM_OK ? json_dumps(all.answer, JSON_COMPACT) : NULL;
     json_decref(all.answer);
     if (rc < HILUM_OK)
-        return api->problem(http, 0, rc, admin->host->reason(admin->self));
+        return api->problem(http, 0, rc, admin->host->reason_of(admin->self, rc));
     if (text == NULL)
         return admin->host->fail(admin->self, HILUM_ENOMEM, "no memory for an answer");
     rc = api->respond(http, 200, "application/json", text, strlen(text));

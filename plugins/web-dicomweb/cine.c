@@ -64,6 +64,8 @@ static hilum_rc judge(const struct web *web, hilum_rc rc, int32_t status,
         return web->host->fail(web->self, HILUM_EUNSUP,
                                "moving pictures need ffmpeg: install it and write programs = ( "
                                "\"/usr/bin/ffmpeg\" ) beside web-dicomweb");
+    if (rc == HILUM_EFULL)
+        return web->host->fail(web->self, rc, "over 256 MiB of moving pictures");
     if (rc != HILUM_OK || status == 0)
         return rc;
     snprintf(why, sizeof why, "ffmpeg ended with %d: %s", status, complaint->text);
@@ -184,7 +186,7 @@ static hilum_rc code(struct web *web, const struct web_picture *input, double ra
 static hilum_rc film(struct web *web, hilum_object *object, const struct web_view *view,
                      struct web_picture *out)
 {
-    struct web_picture input = {NULL, 0, 0};
+    struct web_picture input = {.bytes = NULL};
     struct hilum_frames frames = {.size = sizeof frames};
     hilum_rc rc = web->host->objects->frames(object, &frames);
     if (rc == HILUM_OK)
@@ -232,7 +234,7 @@ static hilum_rc state_film(const struct web_call *call, hilum_object *state,
 {
     const struct hilum_object_api *objects = call->web->host->objects;
     struct hilum_frames frames = {.size = sizeof frames};
-    struct web_picture input = {NULL, 0, 0};
+    struct web_picture input = {.bytes = NULL};
     struct web_playback playback = {.n = 0};
     hilum_object *image = NULL;
     hilum_rc rc = web_state_image(call, state, &image);

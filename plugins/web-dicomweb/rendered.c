@@ -23,11 +23,12 @@ enum { FRAMES_MAX = 100000, PICTURE_MAX = 256 * 1024 * 1024, KEPT_MAX = 16 * 102
 
 /* ---- a picture ---- */
 
-/* HILUM_EFULL past PICTURE_MAX ends the renderer, or ffmpeg, whose output it takes. */
+/* HILUM_EFULL past PICTURE_MAX ends the renderer, or ffmpeg, whose output it takes; is_over tells it from theirs. */
 hilum_rc web_picture_write(void *ctx, const void *bytes, uint64_t n)
 {
     struct web_picture *picture = ctx;
-    if (n > PICTURE_MAX - picture->n)
+    picture->is_over = n > PICTURE_MAX - picture->n;
+    if (picture->is_over)
         return HILUM_EFULL;
     if (n > picture->cap - picture->n) {
         size_t cap = (picture->n + (size_t)n) * 2;
@@ -45,7 +46,7 @@ hilum_rc web_picture_write(void *ctx, const void *bytes, uint64_t n)
 void web_picture_fini(struct web_picture *picture)
 {
     free(picture->bytes);
-    *picture = (struct web_picture){NULL, 0, 0};
+    *picture = (struct web_picture){.bytes = NULL};
 }
 
 /* RepresentativeFrameNumber counts from 1; a number out of range is met in practice and means
@@ -125,7 +126,11 @@ hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_sourc
     web_drawing_end(web->drawing, bytes);
     web->host->unpin(web->self, cap);
     free(region);
-    return rc;
+    return rc == HILUM_EFULL && out->is_over
+               ? web->host->fail(web->self, rc,
+                                 "a picture of over 256 MiB: ask for a smaller viewport, or "
+                                 "image/jpeg")
+               : rc;
 }
 
 hilum_rc web_picture_draw_plain(struct web *web, hilum_object *object, const struct web_view *view,
@@ -425,7 +430,7 @@ static hilum_rc uri_draw(const struct web_call *call, const char *content_type,
     static const struct web_offer offers[] = {
         {"image/jpeg", NULL, NULL}, {"image/png", NULL, NULL}, {"image/gif", NULL, NULL}};
     struct web_view view;
-    struct web_picture picture = {NULL, 0, 0};
+    struct web_picture picture = {.bytes = NULL};
     int best = web_accept(content_type, offers, 3);
     if (best < 0)
         return web_refuse(call, 406,

@@ -210,6 +210,8 @@ static hilum_rc receive(struct stow *stow, const char *type)
     }
     if (rc == HILUM_OK && !web_multipart_is_whole(&stow->body))
         rc = fail(stow, HILUM_EINVAL, "the body ends before its last delimiter");
+    if (rc == HILUM_EINVAL && *call->web->host->reason_of(call->web->self, rc) == '\0')
+        rc = fail(stow, rc, "a delimiter, or the head of a part, is none (RFC 2046 5.1)");
     return rc;
 }
 

@@ -239,7 +239,7 @@ hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, 
                        uint64_t *length)
 {
     const struct web_view view = {.view = {.size = sizeof view.view, .mode = "flat"}};
-    struct web_picture made = {NULL, 0, 0};
+    struct web_picture made = {.bytes = NULL};
     struct hilum_object_names names = {.size = sizeof names};
     char path[PATH_LENGTH];
     web->host->objects->names(object, &names);
@@ -385,7 +385,7 @@ struct gathered {
 
 static hilum_rc draw_kept(void *arg, hilum_object *object, int64_t instance)
 {
-    struct web_picture picture = {NULL, 0, 0};
+    struct web_picture picture = {.bytes = NULL};
     hilum_rc rc = thumbnail(arg, object, instance, 0, &picture);
     web_picture_fini(&picture);
     return rc;

@@ -392,6 +392,7 @@ void web_view_fini(struct web_view *view);
 struct web_picture {
     char *bytes;
     size_t n, cap;
+    bool is_over; /* more was to be written than it takes */
 };
 void web_picture_fini(struct web_picture *picture);
 /* Room for the pictures drawn at once (drawing.c): `most` bytes. NULL: no memory. Freed after the last picture. */

@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-start_web 'unknown_clients = "accept"; header_timeout = "1s"; cors = "https://viewer.example";'
+router=$build/tests/unit/isolation/plugins/router.so # a route that fails as it is told to
+[ -e "$router" ] && plugins="{ name = \"router\"; file = \"$router\"; allow_preview = true; },"
+start_web 'unknown_clients = "accept"; header_timeout = "1s"; cors = "https://viewer.example";' "" "${plugins:-}"
 check "the READY line names the URL" [ -n "$url" ]
 
 equal "alive" 200 "$(status "$url/health")"
@@ -30,6 +32,18 @@ check "is told its own origin" grep -qi '^access-control-allow-origin: https://v
 equal "another one" 204 "$(status -H 'Origin: https://other.example' "$url/dicom-web/studies")"
 check "is told none" sh -c "! grep -qi '^access-control-allow-origin' '$work/head'"
 check "a header over the limit is refused" test "$(status -H "X-Long: $(head -c 40000 /dev/zero | tr '\0' a)" "$url/health")" -ge 400
+if [ -n "${plugins:-}" ]; then
+    for _ in $(seq 20); do status "$url/router/none" >/dev/null; done # on every thread
+    check "a failure tells its reason" grep -q "no such word" "$work/body"
+    equal "one without a reason" 404 "$(status "$url/router/mute")"
+    check "is not told that of an answer before it" grep -q '"detail":"what this request names is not here"' "$work/body"
+    equal "more than there is room for" 413 "$(status "$url/router/silent")"
+    check "is not told what failed on the way" grep -q '"detail":"this is more than is taken or given at once: ask for less"' "$work/body"
+    check "but an administrator is" grep -q 'no reason was given; what failed before it: of another failure' "$work/server/log"
+fi
+equal "a body that is no multipart" 400 "$(printf -- '--x\r\nContent-Type: %0200000d\r\n\r\n' 0 |
+    status --data-binary @- -H 'Content-Type: multipart/related; type="application/dicom+json"; boundary=x' "$url/dicom-web/studies")"
+check "is told what is wrong with it" grep -q 'head of a part' "$work/body"
 check "a path stays out of the log" sh -c "! grep -q 'etc/passwd' '$work/server/log'"
 check "a header that drips is cut" $python - "${url#http://}" <<'PY'
 import socket, sys, time

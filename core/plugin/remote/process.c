@@ -160,7 +160,7 @@ static hilum_rc answer(struct hl_process *process, uint32_t what)
                   : process->ask
                       ? process->ask(process->ask_arg, what, &process->wire, &process->answer)
                       : hl_fail(HILUM_EDENIED, "this call may not ask");
-    hl_wire_finish_reply(&process->answer, rc, hl_error());
+    hl_wire_finish_reply(&process->answer, rc, hl_error_of(rc));
     return hl_wire_send(process->sock, &process->answer);
 }
 

@@ -224,6 +224,10 @@ struct hilum_host {
      * an account is given is asked here first: a role that nobody knows allows nothing, without a word. HILUM_EINVAL names
      * the first that is unknown, the nearest and those there are. */
     hilum_rc (*check_roles)(hilum_self *self, const char *roles, const char *actions);
+    /* As reason() if that was recorded with this code, else "": whoever tells a stranger why something failed asks so,
+     * since code may fail without saying why, and what was recorded last is then another failure's, perhaps of another
+     * call. fail(self, HILUM_OK, "") forgets what was recorded. */
+    const char *(*reason_of)(hilum_self *self, hilum_rc code);
     /* since 1.1: append here */
 };
 

@@ -140,6 +140,11 @@ static hilum_rc run(void *instance, const struct hilum_http_api *api, hilum_http
                    ? api->respond(http, 200, NULL, "", 0)
                    : HILUM_EINTERNAL;
     }
+    if (strcmp(word, "silent") == 0) /* what is recorded on the way is not why it fails */
+        return host->fail(self, HILUM_EIO, "of another failure") == HILUM_EIO ? HILUM_EFULL
+                                                                              : HILUM_OK;
+    if (strcmp(word, "mute") == 0)
+        return HILUM_ENOTFOUND;
     if (strcmp(word, "later") == 0)
         return api->suspend(http, 1000, NULL, NULL);
     return host->fail(self, HILUM_ENOTFOUND, "no such word");

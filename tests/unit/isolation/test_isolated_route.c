@@ -239,6 +239,11 @@ static void route__errors_are_those_of_its_own(void **state)
     if (ask("table", 0) != HILUM_OK)
         fail_msg("%s: see core/worker/route.c", hl_error());
     assert_int_equal(ask("tell", (64u << 20) + 1), HILUM_EFULL);
+    assert_int_equal(ask("silent", 0), HILUM_EFULL);
+    assert_string_equal(hl_error(), "");
+    assert_int_equal(ask("nothing", 0), HILUM_ENOTFOUND);
+    assert_int_equal(ask("mute", 0), HILUM_ENOTFOUND); /* nor why a call before it failed */
+    assert_string_equal(hl_error(), "");
     assert_int_equal(ask("null", 0), HILUM_EINTERNAL);
     assert_int_equal(ask("tell", 5), HILUM_OK);
 }
