@@ -86,7 +86,6 @@ static void locks_init(struct http_server *server)
 {
     pthread_condattr_t monotonic;
     pthread_mutex_init(&server->lock, NULL);
-    pthread_cond_init(&server->queued, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&server->watched, &monotonic);
@@ -238,7 +237,6 @@ static void http_fini(void *state)
     http_sessions_free(server);
     pthread_cond_destroy(&server->idle);
     pthread_cond_destroy(&server->watched);
-    pthread_cond_destroy(&server->queued);
     pthread_mutex_destroy(&server->lock);
     free(server);
 }

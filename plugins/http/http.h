@@ -295,8 +295,9 @@ struct http_server {
     struct http_tls *tls;
     struct http_sessions *sessions;
 
-    pthread_mutex_t lock;                 /* of connections, queue and counters below */
-    pthread_cond_t queued, idle, watched; /* the latter by CLOCK_MONOTONIC */
+    pthread_mutex_t lock;          /* of connections, queue and counters below */
+    pthread_cond_t idle, watched;  /* by CLOCK_MONOTONIC */
+    struct http_sleeper *sleepers; /* workers with nothing to do, the last one first (worker.c) */
     struct http_conn *conns;
     struct hilum_http *first, **last;
     struct hilum_http *first_pull, **last_pull; /* bodies that leave: before all others */

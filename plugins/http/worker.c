@@ -7,6 +7,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
+#include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,6 +209,53 @@ static struct hilum_http *unlink_at(struct hilum_http **at, struct hilum_http **
     return request;
 }
 
+/* ---- threads with nothing to do ---- */
+
+/* On the stack of its thread. Whoever takes it out of the list posts, once: the thread leaves only then. */
+struct http_sleeper {
+    struct http_sleeper *next;
+    sem_t woken;
+};
+
+/* The one that fell asleep last: its stack and its memory are still in the processor's cache. Holds server->lock; NULL:
+ * all are at work, and look again before they sleep. */
+static struct http_sleeper *sleeper_take(struct http_server *server)
+{
+    struct http_sleeper *sleeper = server->sleepers;
+    if (sleeper != NULL)
+        server->sleepers = sleeper->next;
+    return sleeper;
+}
+
+/* Without server->lock: who wakes would wait for it at once. */
+static void sleeper_wake(struct http_sleeper *sleeper)
+{
+    if (sleeper != NULL)
+        sem_post(&sleeper->woken);
+}
+
+/* Holds server->lock, which they want first. */
+static void all_wake(struct http_server *server)
+{
+    for (struct http_sleeper *sleeper; (sleeper = sleeper_take(server)) != NULL;)
+        sleeper_wake(sleeper);
+}
+
+/* Holds server->lock, but not while it sleeps. */
+static void sleep_until_woken(struct http_server *server)
+{
+    struct http_sleeper self = {.next = server->sleepers};
+    sem_init(&self.woken, 0, 0);
+    server->sleepers = &self;
+    pthread_mutex_unlock(&server->lock);
+    while (sem_wait(&self.woken) != 0 && errno == EINTR)
+        ;
+    sem_destroy(&self.woken);
+    pthread_mutex_lock(&server->lock);
+}
+
+/* ---- what comes, and who does it ---- */
+
 static void *work(void *arg);
 
 /* As many threads as have something to do at most: who reads a long body waits for its sender.
@@ -236,9 +285,9 @@ bool http_enqueue(struct hilum_http *request)
         put(&server->last, request);
         server->n_queue++;
     }
-    if (fits)
-        pthread_cond_signal(&server->queued);
+    struct http_sleeper *sleeper = fits ? sleeper_take(server) : NULL;
     pthread_mutex_unlock(&server->lock);
+    sleeper_wake(sleeper);
     return fits;
 }
 
@@ -248,11 +297,11 @@ bool http_enqueue_pull(struct hilum_http *request)
     struct http_server *server = request->server;
     pthread_mutex_lock(&server->lock);
     bool goes_on = !server->is_cut;
-    if (goes_on) {
+    if (goes_on)
         put(&server->last_pull, request);
-        pthread_cond_signal(&server->queued);
-    }
+    struct http_sleeper *sleeper = goes_on ? sleeper_take(server) : NULL;
     pthread_mutex_unlock(&server->lock);
+    sleeper_wake(sleeper);
     return goes_on;
 }
 
@@ -313,7 +362,7 @@ static struct hilum_http *dequeue(struct http_server *server, bool *is_pull)
     pthread_mutex_lock(&server->lock);
     while ((request = take(server, is_pull)) == NULL &&
            (!server->is_stopping || has_waiting(server)))
-        pthread_cond_wait(&server->queued, &server->lock);
+        sleep_until_woken(server);
     pthread_mutex_unlock(&server->lock);
     return request;
 }
@@ -329,11 +378,11 @@ static void serve_counted(struct http_server *server, struct hilum_http *request
         server->n_bodies--;
     else
         server->n_running--;
+    struct http_sleeper *sleeper = has_waiting(server) ? sleeper_take(server) : NULL;
     if (server->is_stopping)
-        pthread_cond_broadcast(&server->queued);
-    else if (has_waiting(server))
-        pthread_cond_signal(&server->queued);
+        all_wake(server);
     pthread_mutex_unlock(&server->lock);
+    sleeper_wake(sleeper);
 }
 
 /* The whole life of a worker. A handler may block it; that is what there are several for. */
@@ -377,7 +426,7 @@ bool http_workers_stop(struct http_server *server, unsigned ms)
     pthread_mutex_lock(&server->lock);
     server->is_stopping = server->is_draining = true; /* no thread is made from here on */
     unsigned n = server->n_workers;
-    pthread_cond_broadcast(&server->queued);
+    all_wake(server);
     pthread_mutex_unlock(&server->lock);
     for (; n > 0; n--)
         if (pthread_timedjoin_np(server->workers[n - 1], NULL, &until) != 0)
