@@ -8,6 +8,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/frame_map.h"
+#include "core/store/mappings.h"
 #include "core/store/store_internal.h"
 
 #include <string.h>
@@ -69,5 +70,7 @@ hilum_rc hl_store_erase(struct hl_store *store, const char *name, const char *ke
     if (rc == HILUM_OK)
         hl_frame_map_erase(store->derived, name, key);
     pthread_mutex_unlock(&store->holds_lock);
+    hl_mappings_drop(
+        store->mappings); /* a map would keep the space; whose it is is not worth a look */
     return rc;
 }

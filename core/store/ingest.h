@@ -272,8 +272,8 @@ hilum_rc hl_store_fsck(struct hl_store *store, bool repair, hl_fsck_cb each, voi
  * On the caller's thread, beside everything else. Errors of stores and record, HILUM_ENOMEM. */
 hilum_rc hl_store_rebuild(struct hl_store *store, hilum_rc (*progress)(void *arg, uint64_t done),
                           void *arg);
-/* Now and then: the log beside the objects, which only grows, is written anew when that is
- * worth it. Called by the housekeeper. HILUM_OK where nothing was due, or while safe mode or a
+/* Once a second or so: the log beside the objects, which only grows, is written anew when that is
+ * worth it, and mapped files nobody reads any more go. Called by the housekeeper. HILUM_OK where nothing was due, or while safe mode or a
  * rebuild forbids it. */
 hilum_rc hl_store_tidy(struct hl_store *store);
 /* Is everything in it that should be? HILUM_ECONFLICT: more than that, the catalogue is an

@@ -8,6 +8,7 @@
  * round of saving, so that a start finds out whether catalogue and log belong together.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/compress.h"
+#include "core/store/mappings.h"
 #include "core/store/store_internal.h"
 
 #include <inttypes.h>
@@ -233,6 +234,7 @@ hilum_rc hl_log_whole(struct hl_store *store)
 /* Writing everything costs no more than what was written since, twice. */
 hilum_rc hl_store_tidy(struct hl_store *store)
 {
+    hl_mappings_age(store->mappings);
     hilum_rc counted = hl_compress_flush(store);
     if (counted != HILUM_OK)
         return counted;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,20 +19,13 @@
 #include "core/base/file.h"
 #include "core/dicom/uid.h"
 #include "core/store/frame_cache.h"
+#include "core/store/mappings.h"
 #include "core/store/recode.h"
 
 /* CHECK_STEP: small, as a check skips values and so reads heads only. HELD_BACK: see
- * recoded_next. POPULATE_MAX: up to there faulting in everything at once is cheaper than page
- * by page; more would make the first byte wait. VERIFY_MAX: 16 MiB are digested in a few
- * milliseconds when they are in memory. PLAIN_PIECE: bytes given to one write; more saves
- * nothing. */
-enum {
-    CHECK_STEP = 4096,
-    HELD_BACK = 8,
-    POPULATE_MAX = 4 * 1024 * 1024,
-    VERIFY_MAX = 16 * 1024 * 1024,
-    PLAIN_PIECE = 1024 * 1024
-};
+ * recoded_next. VERIFY_MAX: 16 MiB are digested in a few milliseconds when they are in memory.
+ * PLAIN_PIECE: bytes given to one write; more saves nothing. */
+enum { CHECK_STEP = 4096, HELD_BACK = 8, VERIFY_MAX = 16 * 1024 * 1024, PLAIN_PIECE = 1024 * 1024 };
 
 /* ---- bytes ---- */
 
@@ -56,14 +48,9 @@ static bool map_try(struct hl_outgoing *outgoing)
     uint64_t start = first & ~(uint64_t)0xFFFF; /* a multiple of every page size in use */
     if (fstat(fd, &st) == 0 && (uint64_t)st.st_size >= offset + location->length) {
         size_t size = (size_t)(first + outgoing->length - start);
-        void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)start);
-        if (map != MAP_FAILED) {
-            outgoing->map = map;
-            outgoing->map_size = size;
-            outgoing->bytes = (const uint8_t *)map + (first - start);
-            /* The kernel may then drop what has left, so one large object does not push others
-             * out of memory. */
-            madvise(map, size, MADV_SEQUENTIAL);
+        outgoing->map = hl_mappings_take(outgoing->store->mappings, fd, &st, start, size);
+        if (outgoing->map != NULL) {
+            outgoing->bytes = outgoing->map->at + (first - start);
             outgoing->stamp = hl_verified_stamp(&outgoing->stored, &st);
         }
     }
@@ -99,13 +86,11 @@ hilum_rc hl_outgoing_read(struct hl_outgoing *outgoing, uint64_t at, void *dst, 
                                       : hl_outgoing_read_stored(outgoing, at, dst, n);
 }
 
-/* One fault, not many, for who reads all of it. Without MADV_POPULATE_READ (before Linux 5.14)
- * it fails, and pages come one by one as ever. */
+/* For who reads all of it; once. */
 static void populate(struct hl_outgoing *outgoing)
 {
-    if (outgoing->map == NULL || outgoing->map_size > POPULATE_MAX || outgoing->is_populated)
-        return;
-    madvise(outgoing->map, outgoing->map_size, MADV_POPULATE_READ);
+    if (outgoing->map != NULL && !outgoing->is_populated)
+        hl_mapping_load(outgoing->map);
     outgoing->is_populated = true;
 }
 
@@ -337,7 +322,7 @@ void hl_outgoing_close(struct hl_outgoing *outgoing)
     hl_frames_out_free(outgoing->frames); /* other threads may be reading for it */
     hl_frame_cache_release(outgoing->store->frames, outgoing->made);
     if (outgoing->map != NULL)
-        munmap(outgoing->map, outgoing->map_size);
+        hl_mappings_give(outgoing->store->mappings, outgoing->map);
     free(outgoing->buffer);
     hl_inflated_free(outgoing->inflated);
     hl_deflating_free(outgoing->deflating);

@@ -18,6 +18,7 @@
 #include "core/base/pool.h"
 #include "core/dicom/uid.h"
 #include "core/store/frame_cache.h"
+#include "core/store/mappings.h"
 #include "core/store/pixels.h"
 
 /* The map of an object of one frame is one look at its head: not worth a file. */
@@ -437,7 +438,13 @@ void hl_frames_close(struct hl_store *store)
 void hl_frames_status(struct hl_store *store, struct hl_buf *json)
 {
     struct hl_frame_cache_counts counts;
+    struct hl_mappings_counts mapped;
     hl_frame_cache_count(store->frames, &counts);
+    hl_mappings_count(store->mappings, &mapped);
+    hl_buf_printf(json,
+                  ",\"maps_kept\":%llu,\"map_bytes\":%llu,\"map_hits\":%llu,\"map_misses\":%llu",
+                  (unsigned long long)mapped.kept, (unsigned long long)mapped.bytes,
+                  (unsigned long long)mapped.hits, (unsigned long long)mapped.misses);
     hl_buf_printf(json,
                   ",\"frames_kept\":%llu,\"frame_bytes\":%llu,\"frame_hits\":%llu,"
                   "\"frame_misses\":%llu,\"frame_shared\":%llu",

@@ -27,9 +27,8 @@ struct hl_outgoing {
     const struct hl_store_provider *provider;
     struct hl_stored stored;
     struct hl_hold hold;
-    uint64_t length; /* of the stored data set */
-    void *map;       /* NULL: read() into buffer */
-    size_t map_size;
+    uint64_t length;              /* of the stored data set */
+    const struct hl_mapping *map; /* NULL: read() into buffer */
     bool is_populated;
     uint64_t stamp;       /* of it as it lies now; 0: not mapped */
     const uint8_t *bytes; /* in the map: first byte of the data set */

@@ -24,6 +24,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/store/mappings.h"
 
 struct settling {
     struct hl_store *store;
@@ -121,6 +122,8 @@ hilum_rc hl_store_open(const struct hl_store_provider *stores, size_t n, struct 
     hilum_rc rc = hl_health_open(store);
     hilum_rc committers = hl_commit_open(store);
     if (rc == HILUM_OK)
+        rc = hl_mappings_new(&store->mappings);
+    if (rc == HILUM_OK)
         rc = hl_frames_open(store);
     if (rc == HILUM_OK)
         rc = committers;
@@ -181,6 +184,7 @@ void hl_store_close(struct hl_store *store)
     pthread_mutex_destroy(&store->compress_lock);
     pthread_mutex_destroy(&store->log_lock);
     hl_frames_close(store);
+    hl_mappings_free(store->mappings);
     free(store);
 }
 

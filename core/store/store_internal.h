@@ -129,6 +129,7 @@ struct hl_store {
     bool is_stale; /* since the start: the log knows more than the catalogue */
     atomic_bool is_rebuilding;
     struct hl_verified *verified; /* NULL: nothing is remembered */
+    struct hl_mappings *mappings; /* of files that are read */
 };
 
 struct hl_ingest {
