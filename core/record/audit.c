@@ -32,7 +32,7 @@ hilum_rc hl_record_audit(struct hl_record *record, const char *who, const char *
                          const char *what, const char *before, const char *after)
 {
     struct texts t = {.text = {who, action, what, before, after}};
-    return hl_writer_run(record->writer, HL_LANE_OTHER, audit_write, &t);
+    return hl_writer_run_beside(record->writer, HL_LANE_OTHER, audit_write, &t);
 }
 
 /* ---- key-value ---------------------------------------------------------------------------------------------- */

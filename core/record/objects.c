@@ -230,12 +230,70 @@ static hilum_rc series_visit(struct hl_record *record, int64_t series,
     return rc;
 }
 
+/* ---- what was asked for a moment ago ----------------------------------------------------------------------------- */
+
+/* Is it one object, by its three UIDs, for somebody from whom nothing is withheld? */
+static bool is_plain(const struct hilum_catalog_key *keys, uint32_t n_keys,
+                     const struct hl_filter *filter)
+{
+    static const uint32_t tags[] = {HL_STUDY_INSTANCE_UID, HL_SERIES_INSTANCE_UID,
+                                    HL_SOP_INSTANCE_UID};
+    bool is = n_keys == 3 && (!filter || filter->n == 0);
+    for (uint32_t i = 0; i < 3 && is; i++)
+        is = keys[i].tag == tags[i] && !hl_match_is_universal(&keys[i]);
+    return is;
+}
+
+/* Hands on, and copies what comes. */
+struct keeping {
+    hilum_object_cb each;
+    void *arg;
+    struct hl_recent_object object;
+    unsigned n;
+    bool fits;
+};
+
+static bool text_keep(const char *text, char out[65])
+{
+    return (size_t)snprintf(out, 65, "%s", text) < 65;
+}
+
+static hilum_rc keep(void *arg, const struct hilum_object_ref *ref)
+{
+    struct keeping *keeping = arg;
+    struct hl_recent_object *object = &keeping->object;
+    keeping->n++;
+    object->instance = ref->instance;
+    object->length = ref->length;
+    keeping->fits = text_keep(ref->sop_class, object->sop_class) &&
+                    text_keep(ref->sop_instance, object->sop_instance) &&
+                    text_keep(ref->transfer_syntax, object->transfer_syntax) &&
+                    text_keep(ref->series_uid, object->series_uid) &&
+                    text_keep(ref->study_uid, object->study_uid);
+    return keeping->each(keeping->arg, ref);
+}
+
+static hilum_rc give(const struct hl_recent_object *object, int64_t *as_of, hilum_object_cb each,
+                     void *arg)
+{
+    const struct hilum_object_ref ref = {.size = sizeof ref,
+                                         .instance = object->instance,
+                                         .sop_class = object->sop_class,
+                                         .sop_instance = object->sop_instance,
+                                         .transfer_syntax = object->transfer_syntax,
+                                         .series_uid = object->series_uid,
+                                         .study_uid = object->study_uid,
+                                         .length = object->length};
+    *as_of = object->as_of;
+    return each(arg, &ref);
+}
+
 /* *as_of fixes the corrections for the whole retrieval: an edit in the middle does not split a
  * study in two versions. A study that gets objects meanwhile: those of series that are known
  * are taken along, new series not. */
-hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_key *keys,
-                           uint32_t n_keys, const struct hl_filter *filter, int64_t *as_of,
-                           hilum_object_cb each, void *arg)
+static hilum_rc objects_read(struct hl_record *record, const struct hilum_catalog_key *keys,
+                             uint32_t n_keys, const struct hl_filter *filter, int64_t *as_of,
+                             hilum_object_cb each, void *arg)
 {
     struct series_list list = {0};
     const struct hilum_catalog_key *sop = key_find(keys, n_keys, HL_SOP_INSTANCE_UID);
@@ -245,5 +303,24 @@ hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_
     for (size_t i = 0; i < list.n && rc == HILUM_OK; i++)
         rc = series_visit(record, list.ids[i], sop, each, arg);
     free(list.ids);
+    return rc;
+}
+
+/* Kept is what was found once under UIDs that are its own, letter by letter. */
+hilum_rc hl_record_objects(struct hl_record *record, const struct hilum_catalog_key *keys,
+                           uint32_t n_keys, const struct hl_filter *filter, int64_t *as_of,
+                           hilum_object_cb each, void *arg)
+{
+    struct keeping keeping = {.each = each, .arg = arg};
+    if (!is_plain(keys, n_keys, filter))
+        return objects_read(record, keys, n_keys, filter, as_of, each, arg);
+    uint64_t asked = hl_recent_now(record->recent);
+    if (hl_recent_object(record->recent, keys[0].value, keys[1].value, keys[2].value,
+                         &keeping.object))
+        return give(&keeping.object, as_of, each, arg);
+    hilum_rc rc = objects_read(record, keys, n_keys, filter, as_of, keep, &keeping);
+    keeping.object.as_of = *as_of;
+    if (rc == HILUM_OK && keeping.n == 1 && keeping.fits)
+        hl_recent_keep_object(record->recent, asked, &keeping.object);
     return rc;
 }

@@ -44,6 +44,16 @@ static void committed(void *arg, struct hl_session *session, unsigned notes, boo
     hl_save_committed(arg, session, notes, is_idle);
 }
 
+static void changes(void *arg)
+{
+    hl_recent_changes(((struct hl_record *)arg)->recent);
+}
+
+static void changed(void *arg)
+{
+    hl_recent_changed(((struct hl_record *)arg)->recent);
+}
+
 /* The store's logs may forget what this ticket covers. */
 static void durable(void *arg, uint64_t ticket)
 {
@@ -86,6 +96,8 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
                                           .undone = undone,
                                           .noted = noted,
                                           .began = began,
+                                          .changes = changes,
+                                          .changed = changed,
                                           .committed = committed,
                                           .durable = durable};
     record->places = calloc(1, sizeof *record->places);
@@ -94,6 +106,8 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
     if (rc == HILUM_OK)
         rc = record->places ? hl_refusals_new(&record->refusals)
                             : hl_fail(HILUM_ENOMEM, "record: out of memory");
+    if (rc == HILUM_OK)
+        rc = hl_recent_new(&record->recent);
     if (rc == HILUM_OK)
         rc = hl_inserts_make(record);
     if (rc == HILUM_OK)
@@ -125,6 +139,7 @@ void hl_record_close(struct hl_record *record)
         free(record->inserts[i]);
     hl_arena_fini(&record->issuers);
     free(record->places);
+    hl_recent_free(record->recent);
     hl_refusals_free(record->refusals);
     pthread_mutex_destroy(&record->wake_lock);
     pthread_mutex_destroy(&record->saving.lock);

@@ -12,6 +12,7 @@
 
 #include "core/base/arena.h"
 #include "core/record/columns.h"
+#include "core/record/recent.h"
 #include "core/record/record.h"
 #include "core/record/session.h"
 #include "core/record/writer.h"
@@ -67,6 +68,7 @@ struct hl_record {
     _Atomic int64_t study_idle_us, erase_grace_us;
     char *inserts[5];         /* INSERT by level, made from hl_columns; [1] to [4] */
     struct hl_places *places; /* of who has the writer's turn */
+    struct hl_recent *recent; /* answers that still hold */
     struct hl_refusals *refusals;
     struct hl_saving saving;
     char catalogue[17];       /* this database, told apart from one that was lost: hexadecimal */

@@ -94,9 +94,14 @@ hilum_rc hl_record_stored_by_id(struct hl_record *record, int64_t instance_id,
                                 struct hl_stored *out)
 {
     struct hilum_value key = hl_value_int(instance_id);
+    uint64_t asked = hl_recent_now(record->recent);
+    if (hl_recent_stored(record->recent, instance_id, out))
+        return HILUM_OK;
     /* 'current' sorts before 'erasing' */
     hilum_rc rc = stored_query(record, STORED_COLUMNS "WHERE i.id = ?1 ORDER BY l.state LIMIT 1",
                                &key, 1, out);
+    if (rc == HILUM_OK)
+        hl_recent_keep_stored(record->recent, asked, out);
     return rc == HILUM_ENOTFOUND
                ? hl_fail(rc, "instance number %lld: not in the catalogue", (long long)instance_id)
                : rc;

@@ -44,7 +44,7 @@ struct unit {
     hilum_rc rc;
     unsigned notes;
     uint64_t ticket; /* not 0: committed, and not flushed */
-    bool is_logged;
+    bool is_logged, is_beside;
     atomic_bool is_done;
     sem_t done; /* posted without a lock that whoever wakes would wait for */
     char why[WHY_BYTES];
@@ -180,11 +180,17 @@ static void durable_tell(struct hl_writer *writer)
  * else. The next flush of any kind makes it durable too, and is told. */
 static hilum_rc group_commit(struct hl_writer *writer, struct unit *group)
 {
-    bool is_logged = true, is_durable = true;
-    for (const struct unit *unit = group; unit; unit = unit->next)
+    bool is_logged = true, is_beside = true, is_durable = true;
+    for (const struct unit *unit = group; unit; unit = unit->next) {
         is_logged &= unit->is_logged;
+        is_beside &= unit->is_beside;
+    }
+    if (!is_beside)
+        writer->hooks.changes(writer->hooks.arg);
     hilum_rc rc = is_logged ? hl_session_commit_unflushed(writer->session, &is_durable)
                             : hl_session_commit(writer->session);
+    if (!is_beside) /* also where it failed: nobody knows what it did */
+        writer->hooks.changed(writer->hooks.arg);
     if (rc == HILUM_OK && is_durable)
         durable_tell(writer);
     if (rc != HILUM_OK || is_durable)
@@ -374,6 +380,12 @@ hilum_rc hl_writer_run_logged(struct hl_writer *writer, enum hl_lane lane, hl_un
     hilum_rc rc = unit_serve(writer, lane, &unit);
     *ticket = unit.ticket;
     return rc;
+}
+
+hilum_rc hl_writer_run_beside(struct hl_writer *writer, enum hl_lane lane, hl_unit run, void *arg)
+{
+    struct unit unit = {.run = run, .arg = arg, .is_beside = true};
+    return unit_serve(writer, lane, &unit);
 }
 
 static hilum_rc nothing(struct hl_session *session, void *arg)

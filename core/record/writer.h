@@ -35,6 +35,9 @@ struct hl_writer_hooks {
     void (*noted)(void *arg, unsigned notes); /* with the turn, after a commit with notes */
     /* With the turn, as the first thing within a transaction. */
     hilum_rc (*began)(void *arg, struct hl_session *session);
+    /* With the turn, before and after each commit but those of hl_writer_run_beside alone. */
+    void (*changes)(void *arg);
+    void (*changed)(void *arg);
     /* With the turn, outside of a transaction: after a commit, before its callers are told; and when there was
      * nothing to do for a while since (is_idle). */
     void (*committed)(void *arg, struct hl_session *session, unsigned notes, bool is_idle);
@@ -58,6 +61,9 @@ hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit unit
  * by everybody but not flushed. *ticket then tells it (the hook `durable` names what is flushed), and is 0 otherwise. */
 hilum_rc hl_writer_run_logged(struct hl_writer *writer, enum hl_lane lane, hl_unit unit, void *arg,
                               uint64_t *ticket);
+/* The same for a unit that only adds rows beside the catalogue: no answer about patients, studies, series, instances, locations
+ * and corrections is another one for it. */
+hilum_rc hl_writer_run_beside(struct hl_writer *writer, enum hl_lane lane, hl_unit unit, void *arg);
 /* Flushes what is not; the hook tells. Any thread, but not from within a unit. */
 hilum_rc hl_writer_flush(struct hl_writer *writer);
 /* From within a unit: what it did that somebody waits for. Dropped if the unit or commit fails. */
