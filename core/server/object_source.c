@@ -236,6 +236,14 @@ static hilum_rc read_frame(void *ctx, uint32_t i, void *dst, uint64_t n)
     return hl_object_decoded(hl_outgoing_frame_into(s->object->out, i, dst, n));
 }
 
+static hilum_rc lend(void *ctx, uint32_t i, const void **pixels, uint64_t n)
+{
+    struct hl_object_source *s = ctx;
+    if (s->is_streamed)
+        return hl_fail(HILUM_EUNSUP, "frames that are inflated as they are read");
+    return hl_outgoing_frame_lent(s->object->out, i, pixels, n);
+}
+
 static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, uint64_t n)
 {
     struct hl_object_source *s = ctx;
@@ -324,6 +332,7 @@ hilum_rc hl_object_source(hilum_object *object, hilum_object *state,
                                              .bytes = bytes,
                                              .items = items,
                                              .read_reduced = read_reduced,
+                                             .lend = lend,
                                              .ctx = s}};
     hilum_rc rc = source_fill(s);
     hl_object_source_free(object->source);

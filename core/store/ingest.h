@@ -202,6 +202,9 @@ hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilu
                            const void **pixels, uint64_t *n);
 /* The same into memory of the caller's, of n bytes. HILUM_ECORRUPT also: it has another length. */
 hilum_rc hl_outgoing_frame_into(struct hl_outgoing *outgoing, uint64_t i, void *dst, uint64_t n);
+/* The same without a copy, until close, where it lies in a mapped file as it is wanted. HILUM_EUNSUP: it does not. */
+hilum_rc hl_outgoing_frame_lent(struct hl_outgoing *outgoing, uint64_t i, const void **pixels,
+                                uint64_t n);
 /* What `make` makes of frame i (from 0), kept and shared as decoded frames are: at most one makes it at a time, on its own
  * thread, and may ask for frames meanwhile. form: not 0, the same for the same, also over corrections. Borrowed until the
  * next call, or close. Errors are make's. */

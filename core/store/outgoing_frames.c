@@ -319,6 +319,30 @@ hilum_rc hl_outgoing_frame_into(struct hl_outgoing *outgoing, uint64_t i, void *
     return rc;
 }
 
+/* As the store has it and as it is wanted: words little endian, no byte of it in a splice. */
+static bool lies_so(const struct hl_outgoing *outgoing, uint64_t i, uint64_t n)
+{
+    const struct hl_syntax *syntax = hl_uid_syntax(outgoing->stored.transfer_syntax);
+    if (outgoing->bytes == NULL || outgoing->inflated != NULL || !is_at_hand(outgoing, n))
+        return false;
+    const struct hl_frames *frames = &outgoing->frames->map.frames;
+    return !(syntax != NULL && syntax->flags & HL_SYNTAX_BIG_ENDIAN) && frames->bits == 8 * n &&
+           i < frames->n && frames->first <= outgoing->length &&
+           n <= (outgoing->length - frames->first) / (i + 1);
+}
+
+hilum_rc hl_outgoing_frame_lent(struct hl_outgoing *outgoing, uint64_t i, const void **pixels,
+                                uint64_t n)
+{
+    hilum_rc rc = outgoing->unpack == NULL ? view_open(outgoing) : HILUM_OK;
+    if (rc == HILUM_OK && !lies_so(outgoing, i, n))
+        return hl_fail(HILUM_EUNSUP, "frame %llu lies nowhere as it is wanted",
+                       (unsigned long long)i + 1);
+    if (rc == HILUM_OK)
+        *pixels = outgoing->bytes + outgoing->frames->map.frames.first + i * n;
+    return rc;
+}
+
 hilum_rc hl_outgoing_kind(struct hl_outgoing *outgoing, struct hilum_frame *out, uint32_t *levels,
                           uint64_t *n_frames)
 {

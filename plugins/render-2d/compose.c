@@ -269,7 +269,7 @@ static hilum_rc draw_input(const struct composer *c, const char *item, uint32_t 
         rc = out->is_seen != NULL ? read_seen(c, &own, item, &samples, out)
                                   : refuse(c, HILUM_ENOMEM, item, "no memory");
     }
-    free(samples.pixels);
+    samples_fini(&samples);
     if (rc == HILUM_OK && has_palette && out->picture.channels == 1)
         rc = palette_shades(c->scene, c->state, palette, &out->picture);
     return rc == HILUM_OK ? picture_colour(c->scene->render, &out->picture) : rc;

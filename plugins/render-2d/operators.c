@@ -100,10 +100,8 @@ static hilum_rc subtract(const struct scene *scene, const struct wanted_operator
     free(other);
     if (rc != HILUM_OK)
         return rc;
-    free(samples->pixels);
-    samples->pixels = pixels;
+    samples_replace(samples, pixels, hilum_frame_bytes(&frame));
     samples->frame = frame;
-    samples->n = hilum_frame_bytes(&frame);
     samples->shift = 0;
     samples->is_difference = true;
     return HILUM_OK;

@@ -204,10 +204,14 @@ struct samples {
     uint32_t reduce;
     bool is_difference; /* no stored values any more: what was recorded of these does not apply */
     bool is_masked;     /* differences from a mask: a state's window applies */
-    uint8_t *pixels;
+    const uint8_t *pixels;
+    void *own; /* their memory; NULL: the source lends them */
     uint64_t n;
 };
-/* Decoded samples of slice i, as described, halved `reduce` times. The caller frees out->pixels in every case. HILUM_EUNSUP:
+void samples_fini(struct samples *samples);
+/* Others in their place, in memory that is theirs from now on. */
+void samples_replace(struct samples *samples, void *pixels, uint64_t n);
+/* Decoded samples of slice i, as described, halved `reduce` times. Free with samples_fini in every case. HILUM_EUNSUP:
  * also where it cannot be halved. (render-2d.c) */
 hilum_rc samples_read(const struct scene *scene, uint32_t i, const struct hilum_slice *slice,
                       uint32_t reduce, struct samples *out);

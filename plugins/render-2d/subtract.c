@@ -163,7 +163,7 @@ static hilum_rc add_other(const struct job *job, uint32_t slice, float *sum)
         rc = render_fail(job->scene->render, HILUM_EUNSUP, "a mask of another size than its frame");
     if (rc == HILUM_OK)
         rc = add_frame(job, slice, &samples, sum);
-    free(samples.pixels);
+    samples_fini(&samples);
     return rc;
 }
 
@@ -383,9 +383,7 @@ hilum_rc subtract_mask(const struct scene *scene, const struct mask *mask, struc
         free(plane);
         return rc;
     }
-    free(samples->pixels);
-    samples->pixels = (uint8_t *)plane;
-    samples->n = job.n * sizeof *plane;
+    samples_replace(samples, plane, job.n * sizeof *plane);
     samples->shift = 0;
     samples->frame.bits_allocated = samples->frame.bits_stored = 32;
     samples->frame.sample_type = HILUM_SAMPLE_FLOAT;

@@ -52,6 +52,9 @@ struct hilum_source {
     uint64_t (*items)(void *ctx, uint32_t i, const char *path);
     /* The frame at 1 / 2^reduce of its size, each side rounded up (struct hilum_decode): n as for that size. */
     hilum_rc (*read_reduced)(void *ctx, uint32_t i, uint32_t reduce, void *dst, uint64_t n);
+    /* What read() would copy, where it lies: n bytes at any address, not to be written, until close(). HILUM_EUNSUP: it lies
+     * nowhere as it is wanted; read() it. */
+    hilum_rc (*lend)(void *ctx, uint32_t i, const void **pixels, uint64_t n);
 };
 
 /* What is to be drawn. Zero is the renderer's choice. */

@@ -67,7 +67,23 @@ static void put_frame(struct hl_buf *b, unsigned number)
     hl_buf_fini(&stream);
 }
 
-static void object_build(struct hl_buf *b)
+static void put_pixels(struct hl_buf *b, bool is_native)
+{
+    if (is_native) {
+        put_head(b, HL_TAG_PIXEL_DATA, "OW", FRAMES * FRAME + 1, false);
+        for (unsigned i = 0; i < FRAMES * FRAME; i++)
+            hl_buf_add(b, &(uint8_t){pixel_of(i / FRAME, i % FRAME)}, 1);
+        hl_buf_add(b, "", 1);
+        return;
+    }
+    put_head(b, HL_TAG_PIXEL_DATA, "OB", HL_LENGTH_UNDEFINED, false);
+    put_item(b, HL_TAG_ITEM, 0);
+    for (unsigned i = 0; i < FRAMES; i++)
+        put_frame(b, i);
+    put_item(b, HL_TAG_SEQUENCE_END, 0);
+}
+
+static void object_build(struct hl_buf *b, bool is_native)
 {
     struct dataset head = {.sop_instance = "1.2.5", .study = "1.2.3", .series = "1.2.3.4"};
     dataset_build(&head, b);
@@ -80,26 +96,29 @@ static void object_build(struct hl_buf *b)
     put_us(b, 0x00280100, 8, false);
     put_us(b, 0x00280101, 8, false);
     put_us(b, 0x00280103, 0, false);
-    put_head(b, HL_TAG_PIXEL_DATA, "OB", HL_LENGTH_UNDEFINED, false);
-    put_item(b, HL_TAG_ITEM, 0);
-    for (unsigned i = 0; i < FRAMES; i++)
-        put_frame(b, i);
-    put_item(b, HL_TAG_SEQUENCE_END, 0);
+    put_pixels(b, is_native);
 }
 
-static int64_t object_store(struct pipeline *p)
+static int64_t object_store_as(struct pipeline *p, bool is_native)
 {
     struct hl_ingest *ingest = NULL;
     struct hl_ingest_result result;
     struct hl_buf b = {0};
-    object_build(&b);
-    assert_int_equal(hl_ingest_begin(p->store, &p->source, CT_IMAGE, "1.2.5", HL_UID_RLE_LOSSLESS,
-                                     &ingest, &result),
-                     HILUM_OK);
+    object_build(&b, is_native);
+    assert_int_equal(
+        hl_ingest_begin(p->store, &p->source, CT_IMAGE, "1.2.5",
+                        is_native ? HL_UID_EXPLICIT_LITTLE_ENDIAN : HL_UID_RLE_LOSSLESS, &ingest,
+                        &result),
+        HILUM_OK);
     assert_int_equal(hl_ingest_data(ingest, b.data, b.len), HILUM_OK);
     assert_int_equal(hl_ingest_end(ingest, &result), HILUM_OK);
     hl_buf_fini(&b);
     return result.instance_id;
+}
+
+static int64_t object_store(struct pipeline *p)
+{
+    return object_store_as(p, false);
 }
 
 /* ---- what leaves ---- */
@@ -198,6 +217,41 @@ static void frames_do_not_disturb_what_leaves(void **state)
     hl_outgoing_close(outgoing);
 }
 
+/* Corrections move what lies behind them, and not what is lent. */
+static void frames_are_lent_where_they_lie(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_outgoing *outgoing = NULL;
+    const void *pixels = NULL;
+    setenv("HILUM_TEST_INTAKE", "intake=files", 1); /* what is in the log yet is not mapped */
+    pipeline_restart(p);
+    unsetenv("HILUM_TEST_INTAKE");
+    int64_t id = object_store_as(p, true);
+    p->record->overlays[0] = (struct hl_overlay){.tag = TAG_NAME, .text = "Somebody^Else"};
+    p->record->n_overlays = 1;
+    assert_int_equal(hl_outgoing_open(p->store, id, 0, &outgoing), HILUM_OK);
+    for (unsigned i = FRAMES; i-- > 0;) {
+        assert_int_equal(hl_outgoing_frame_lent(outgoing, i, &pixels, FRAME), HILUM_OK);
+        for (unsigned k = 0; k < FRAME; k++)
+            assert_int_equal(((const uint8_t *)pixels)[k], pixel_of(i, k));
+    }
+    assert_int_equal(hl_outgoing_frame_lent(outgoing, 0, &pixels, FRAME + 1), HILUM_EUNSUP);
+    assert_int_equal(hl_outgoing_frame_lent(outgoing, FRAMES, &pixels, FRAME), HILUM_EUNSUP);
+    assert_int_equal(hl_outgoing_frame_lent(outgoing, UINT64_MAX, &pixels, FRAME), HILUM_EUNSUP);
+    hl_outgoing_close(outgoing);
+}
+
+static void compressed_frames_are_not_lent(void **state)
+{
+    struct pipeline *p = *state;
+    struct hl_outgoing *outgoing = NULL;
+    const void *pixels = NULL;
+    int64_t id = object_store(p);
+    assert_int_equal(hl_outgoing_open(p->store, id, 0, &outgoing), HILUM_OK);
+    assert_int_equal(hl_outgoing_frame_lent(outgoing, 0, &pixels, FRAME), HILUM_EUNSUP);
+    hl_outgoing_close(outgoing);
+}
+
 static void without_codecs_it_only_leaves_as_stored(void **state)
 {
     struct pipeline *p = *state;
@@ -251,6 +305,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(corrections_are_applied_to_what_leaves_decoded, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(frames_do_not_disturb_what_leaves, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(frames_are_lent_where_they_lie, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(compressed_frames_are_not_lent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_codecs_it_only_leaves_as_stored, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
