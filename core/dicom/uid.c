@@ -109,3 +109,9 @@ bool hl_uid_is_valid(const char *uid)
     }
     return true;
 }
+
+bool hl_uid_is_usable(const char *uid)
+{
+    size_t n = strlen(uid);
+    return n > 0 && n <= 64 && strspn(uid, "0123456789.") == n;
+}

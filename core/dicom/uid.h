@@ -89,5 +89,7 @@ const char *hl_uid_name(const char *uid);
 
 /* The form of PS3.5 9.1: 1-64 characters, digits and dots, no empty component, no leading zeros. */
 bool hl_uid_is_valid(const char *uid);
+/* Digits, dots and at most 64 of them: what every receiver copes with, and devices send. */
+bool hl_uid_is_usable(const char *uid);
 
 #endif

@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/dicom/dcmtk/dataset.h"
+#include "core/dicom/uid.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,14 +230,6 @@ static hilum_rc retrieve_queue(struct hl_server *server, struct hl_call *call, j
     return rc;
 }
 
-/* Its letters and its length (PS3.5 9.1): what is no UID would be asked for again and again. */
-static bool is_uid(const char *text)
-{
-    size_t n = strlen(text);
-    return n > 0 && n <= 64 && strspn(text, "0123456789.") == n && text[0] != '.' &&
-           text[n - 1] != '.';
-}
-
 /* The study need not be known here: that is the point of fetching it. */
 static hilum_rc study_retrieve(void *ctx, struct hl_call *call)
 {
@@ -248,7 +241,7 @@ static hilum_rc study_retrieve(void *ctx, struct hl_call *call)
     hl_peers_unref(peers);
     static const char *const uids[] = {"study", "series", "instance"};
     for (size_t i = 0; i < sizeof uids / sizeof *uids; i++)
-        if (!is_uid(hl_call_text(call, uids[i], "1")))
+        if (!hl_uid_is_usable(hl_call_text(call, uids[i], "1"))) /* asked for again and again */
             return hl_fail(HILUM_EINVAL, "%s: expected a UID such as 1.2.840.1, found \"%.70s\"",
                            uids[i], hl_call_text(call, uids[i], ""));
     if (!can_fetch)

@@ -320,9 +320,3 @@ void hl_header_remarks(unsigned remarks, bool is_repaired, bool is_derived, stru
     if (is_derived)
         hl_buf_printf(out, "%sUIDs derived by Hilum", out->len > 0 ? "; " : "");
 }
-
-bool hl_header_uid_is_usable(const char *uid)
-{
-    size_t n = strlen(uid);
-    return n > 0 && n <= 64 && strspn(uid, "0123456789.") == n;
-}

@@ -105,7 +105,7 @@ static bool uid_take(const char *uid, char out[65])
         n = 64;
     memcpy(out, uid != NULL ? uid : "", n);
     out[n] = '\0';
-    return hl_header_uid_is_usable(out);
+    return hl_uid_is_usable(out);
 }
 
 /* The source's texts stay borrowed. Listed from here on, before a byte or a key exists:
@@ -268,7 +268,7 @@ static hilum_rc identity_check(struct hl_ingest *ingest, uint32_t tag, const cha
         snprintf(comment, sizeof comment, "no %s", what);
         return hl_ingest_refuse(ingest, HILUM_EINVAL, 0xC000, tag, comment);
     }
-    if (!hl_header_uid_is_usable(found)) {
+    if (!hl_uid_is_usable(found)) {
         hl_fail(HILUM_EINVAL, "element %08X: expected digits and dots, at most 64", tag);
         snprintf(comment, sizeof comment, "bad %s", what);
         return hl_ingest_refuse(ingest, HILUM_EINVAL, 0xC000, tag, comment);

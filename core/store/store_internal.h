@@ -238,8 +238,6 @@ hilum_rc hl_header_read(const struct hl_scan *scan, const char *charset_repair,
                         struct hl_attrs *attrs, bool *was_repaired);
 /* One line of words for enum hl_scan_remark bits and what we did about it; "" for none. */
 void hl_header_remarks(unsigned remarks, bool is_repaired, bool is_derived, struct hl_buf *out);
-/* Digits, dots and at most 64 of them: what every receiver copes with. PS3.5 9.1 asks more. */
-bool hl_header_uid_is_usable(const char *uid);
 
 /* ---- derive.c: UIDs for objects that have none ---- */
 

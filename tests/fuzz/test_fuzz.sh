@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# libFuzzer on every target, HILUM_FUZZ_SECONDS each (600), one target a processor at a time. Only with --long; ctest replays
-# the corpora always. HILUM_FUZZ_ONLY: a shell pattern of names, to go on where a run was stopped.
+# libFuzzer on every target, HILUM_FUZZ_SECONDS each (600), HILUM_FUZZ_JOBS at a time (one a processor). Only with --long;
+# ctest replays the corpora always. HILUM_FUZZ_ONLY: a shell pattern of names, to go on where a run was stopped.
 [ -n "${HILUM_LONG:-}" ] || { echo "only with --long; corpora and mutations of them are replayed by ctest"; exit 77; }
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -25,7 +25,7 @@ failed=0 running=0
 for target in "$root"/build/fuzz/bin/fuzz_*; do
     # shellcheck disable=SC2254
     case ${target##*/fuzz_} in ${HILUM_FUZZ_ONLY:-*}) ;; *) continue ;; esac
-    if [ "$running" -ge "$(nproc)" ]; then
+    if [ "$running" -ge "${HILUM_FUZZ_JOBS:-$(nproc)}" ]; then
         wait -n || failed=1
         running=$((running - 1))
     fi

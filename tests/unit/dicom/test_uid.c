@@ -62,6 +62,9 @@ static void validity__is_that_of_the_standard(void **state)
     assert_true(hl_uid_is_valid("1.2.840.0.5"));
     assert_true(hl_uid_is_valid("0"));
     assert_false(hl_uid_is_valid(""));
+    assert_true(hl_uid_is_usable("1.02.840.")); /* such are about */
+    assert_false(hl_uid_is_usable(""));
+    assert_false(hl_uid_is_usable("1.2.x"));
     assert_false(hl_uid_is_valid("1..2"));
     assert_false(hl_uid_is_valid(".1"));
     assert_false(hl_uid_is_valid("1."));
