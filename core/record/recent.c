@@ -14,8 +14,9 @@
 
 #include "core/base/error.h"
 
-/* As many as a viewer has open at once; a megabyte, of which nothing is touched before it is used. */
-enum { SLOTS = 1024 };
+/* As many as a viewer has open at once: of instances that came one after the other each has its own, of UIDs one in forty is
+ * put out by another of a hundred. Two megabytes, of which nothing is touched before it is used. */
+enum { INSTANCES = 1024, OBJECTS = 4096 };
 
 struct hl_recent {
     atomic_uint_fast64_t commits;
@@ -23,11 +24,11 @@ struct hl_recent {
     struct {
         uint64_t asked; /* 0: nothing */
         struct hl_stored stored;
-    } stored[SLOTS];
+    } stored[INSTANCES];
     struct {
         uint64_t asked;
         struct hl_recent_object object;
-    } objects[SLOTS];
+    } objects[OBJECTS];
 };
 
 hilum_rc hl_recent_new(struct hl_recent **out)
@@ -72,7 +73,7 @@ static bool holds(const struct hl_recent *recent, uint64_t asked)
 
 bool hl_recent_stored(struct hl_recent *recent, int64_t instance, struct hl_stored *out)
 {
-    size_t slot = (uint64_t)instance % SLOTS;
+    size_t slot = (uint64_t)instance % INSTANCES;
     pthread_mutex_lock(&recent->lock);
     bool is_known = recent->stored[slot].stored.instance_id == instance &&
                     holds(recent, recent->stored[slot].asked);
@@ -84,7 +85,7 @@ bool hl_recent_stored(struct hl_recent *recent, int64_t instance, struct hl_stor
 
 void hl_recent_keep_stored(struct hl_recent *recent, uint64_t asked, const struct hl_stored *stored)
 {
-    size_t slot = (uint64_t)stored->instance_id % SLOTS;
+    size_t slot = (uint64_t)stored->instance_id % INSTANCES;
     if (!holds(recent, asked))
         return;
     pthread_mutex_lock(&recent->lock);
@@ -95,7 +96,7 @@ void hl_recent_keep_stored(struct hl_recent *recent, uint64_t asked, const struc
 
 static size_t slot_of(const char *sop_instance)
 {
-    return (size_t)(XXH3_64bits(sop_instance, strlen(sop_instance)) % SLOTS);
+    return (size_t)(XXH3_64bits(sop_instance, strlen(sop_instance)) % OBJECTS);
 }
 
 bool hl_recent_object(struct hl_recent *recent, const char *study_uid, const char *series_uid,

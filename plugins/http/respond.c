@@ -336,6 +336,16 @@ static bool vectors_fill(struct body *body)
     return true;
 }
 
+/* One piece leaves in one call with the head of the answer, which goes alone before several: a packet and a client that wakes
+ * for nothing else. */
+static struct MHD_Response *vectors_respond(struct body *body)
+{
+    if (body->n_vectors == 1)
+        return MHD_create_response_from_buffer_with_free_callback_cls(
+            body->vectors->iov_len, (void *)(uintptr_t)body->vectors->iov_base, body_free, body);
+    return MHD_create_response_from_iovec(body->vectors, body->n_vectors, body_free, body);
+}
+
 /* The pieces become the response's own. NULL: no memory; they stay the request's. Memory and
  * maps in one writev: the library sends them as they lie. */
 static struct MHD_Response *pieces_respond(struct hilum_http *request)
@@ -345,10 +355,7 @@ static struct MHD_Response *pieces_respond(struct hilum_http *request)
         return NULL;
     body->pieces = request->pieces;
     body->n_pieces = request->n_pieces;
-    struct MHD_Response *response =
-        vectors_fill(body)
-            ? MHD_create_response_from_iovec(body->vectors, body->n_vectors, body_free, body)
-            : NULL;
+    struct MHD_Response *response = vectors_fill(body) ? vectors_respond(body) : NULL;
     if (response == NULL) {
         for (unsigned i = 0; i < body->n_maps; i++)
             munmap(body->maps[i].at, body->maps[i].n);
