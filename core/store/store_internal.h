@@ -16,6 +16,9 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <xxhash.h>
+#ifdef HL_XXH_DISPATCH
+#include <xxh_x86dispatch.h> /* the same names, with the widest registers of this processor */
+#endif
 
 #include "core/record/attrs.h"
 #include "core/store/ingest.h"
