@@ -16,6 +16,7 @@
 #define STORE_FS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -49,6 +50,7 @@ struct fs {
     pthread_mutex_t lock; /* of last_dir */
     char last_dir[FS_KEY_MAX +
                   1];         /* directory of the last committed key: it exists and is durable */
+    atomic_int n_named;       /* pending names; more than there are does no harm */
     struct fs_intake *intake; /* NULL: one file per object from the first byte */
 };
 
@@ -81,6 +83,8 @@ hilum_rc fs_key_check(struct fs *fs, const char *key);
 void fs_name_pending(const char *key, char out[FS_NAME_SIZE]);
 void fs_name_part(const char *key, char out[FS_NAME_SIZE]); /* not yet named: '+' in front */
 void fs_name_to_key(const char *name, char out[FS_NAME_SIZE]);
+/* Erases the pending name of a key; -1 with errno. */
+int fs_pending_unlink(struct fs *fs, const char *key);
 /* Makes the directories of a key below objects/, each made one durable in its parent. */
 hilum_rc fs_dirs_make(struct fs *fs, const char *key);
 /* Makes a final name durable: flushes the directory the key is in. */

@@ -103,6 +103,16 @@ void fs_name_to_key(const char *name, char out[FS_NAME_SIZE])
     out[i] = '\0';
 }
 
+int fs_pending_unlink(struct fs *fs, const char *key)
+{
+    char pending[FS_NAME_SIZE];
+    fs_name_pending(key, pending);
+    if (unlinkat(fs->pending_fd, pending, 0) != 0)
+        return -1;
+    atomic_fetch_sub(&fs->n_named, 1);
+    return 0;
+}
+
 static hilum_rc dir_sync(struct fs *fs, const char *path)
 {
     int fd =

@@ -17,12 +17,21 @@
  * short. */
 enum { EARLY_FLUSH = 32 * 1024 * 1024 };
 
+/* Not looked for where this process knows of none: a name that is nowhere is the dearest to look up, and objects in the
+ * log never have one. */
+static bool is_pending(struct fs *fs, const char *key)
+{
+    char name[FS_NAME_SIZE];
+    if (atomic_load(&fs->n_named) <= 0)
+        return false;
+    fs_name_pending(key, name);
+    return faccessat(fs->pending_fd, name, F_OK, 0) == 0;
+}
+
 /* A look and no reservation: keys are random, and the O_EXCL of the part file and the rename
  * that never replaces decide. */
 static bool is_taken(struct fs *fs, const char *key)
 {
-    char name[FS_NAME_SIZE];
-    fs_name_pending(key, name);
     if (fs->intake != NULL) {
         pthread_mutex_lock(&fs->intake->lock);
         bool is_known = fs_entry_find(fs->intake, key) != NULL;
@@ -30,8 +39,7 @@ static bool is_taken(struct fs *fs, const char *key)
         if (is_known)
             return true;
     }
-    return faccessat(fs->pending_fd, name, F_OK, 0) == 0 ||
-           faccessat(fs->objects_fd, key, F_OK, 0) == 0;
+    return is_pending(fs, key) || faccessat(fs->objects_fd, key, F_OK, 0) == 0;
 }
 
 hilum_rc fs_part_create(struct fs *fs, struct fs_txn *txn)
@@ -104,8 +112,12 @@ static hilum_rc name_pending(struct fs *fs, struct fs_txn *txn)
     char part[FS_NAME_SIZE], pending[FS_NAME_SIZE];
     fs_name_part(txn->key, part);
     fs_name_pending(txn->key, pending);
-    if (fs_rename(fs->pending_fd, part, fs->pending_fd, pending) != 0)
+    /* Before it is there, so that nobody overlooks it. */
+    atomic_fetch_add(&fs->n_named, 1);
+    if (fs_rename(fs->pending_fd, part, fs->pending_fd, pending) != 0) {
+        atomic_fetch_sub(&fs->n_named, 1);
         return fs_fail_errno(fs, "rename", txn->key);
+    }
     txn->state = FS_NAMED;
     return HILUM_OK;
 }
@@ -189,8 +201,10 @@ hilum_rc fs_finalise(struct fs *fs, const char *key)
         hilum_rc rc = fs_dirs_make(fs, key);
         if (rc != HILUM_OK)
             return rc;
-        if (fs_rename(fs->pending_fd, pending, fs->objects_fd, key) == 0)
+        if (fs_rename(fs->pending_fd, pending, fs->objects_fd, key) == 0) {
+            atomic_fetch_sub(&fs->n_named, 1);
             return HILUM_OK;
+        }
         if (errno != ENOENT)
             break;
         if (faccessat(fs->objects_fd, key, F_OK, 0) == 0)
@@ -235,10 +249,11 @@ void fs_abort(void *self, void *handle)
         txn_free(txn);
         return;
     }
-    if (txn->state == FS_NAMED || txn->state == FS_SYNCED)
-        fs_name_pending(txn->key, name);
-    else
+    if (txn->state == FS_NAMED || txn->state == FS_SYNCED) {
+        fs_pending_unlink(fs, txn->key);
+    } else {
         fs_name_part(txn->key, name);
-    unlinkat(fs->pending_fd, name, 0);
+        unlinkat(fs->pending_fd, name, 0);
+    }
     txn_free(txn);
 }

@@ -130,14 +130,12 @@ static void dirs_prune(struct fs *fs, const char *key)
 hilum_rc fs_erase(void *self, const char *key)
 {
     struct fs *fs = self;
-    char pending[FS_NAME_SIZE];
     hilum_rc rc = fs_key_check(fs, key);
     if (rc != HILUM_OK)
         return rc;
     if (fs->intake != NULL && fs_intake_erase(fs->intake, key) == HILUM_OK)
         return HILUM_OK;
-    fs_name_pending(key, pending);
-    if (unlinkat(fs->pending_fd, pending, 0) == 0)
+    if (fs_pending_unlink(fs, key) == 0)
         return HILUM_OK;
     if (errno != ENOENT || unlinkat(fs->objects_fd, key, 0) != 0) {
         errno = errno == EISDIR ? ENOENT : errno;
@@ -151,7 +149,6 @@ hilum_rc fs_erase(void *self, const char *key)
 hilum_rc fs_finish(void *self, const char *key, int32_t keep)
 {
     struct fs *fs = self;
-    char pending[FS_NAME_SIZE];
     hilum_rc rc = fs_key_check(fs, key);
     if (rc != HILUM_OK)
         return rc;
@@ -159,8 +156,7 @@ hilum_rc fs_finish(void *self, const char *key, int32_t keep)
         return HILUM_OK;
     if (keep)
         return fs_finalise(fs, key);
-    fs_name_pending(key, pending);
-    if (unlinkat(fs->pending_fd, pending, 0) != 0 && errno != ENOENT)
+    if (fs_pending_unlink(fs, key) != 0 && errno != ENOENT)
         return fs_fail_errno(fs, "unlink", key);
     return HILUM_OK;
 }

@@ -190,13 +190,14 @@ hilum_rc fs_pending(void *self, hilum_key_cb each, void *arg)
 static hilum_rc part_clear(void *arg, struct fs *fs, const char *name)
 {
     (void)arg;
+    atomic_fetch_add(&fs->n_named, name[0] != '+');
     if (name[0] == '+' && unlinkat(fs->pending_fd, name, 0) != 0 && errno != ENOENT &&
         errno != EROFS)
         return fs_fail_errno(fs, "unlink", name);
     return HILUM_OK;
 }
 
-/* At the start, under the tree's lock: whatever has a '+' belongs to a process that is gone. */
+/* At the start, under the tree's lock: whatever has a '+' belongs to a process that is gone; the others are counted. */
 hilum_rc fs_parts_clear(struct fs *fs)
 {
     return pending_names(fs, part_clear, NULL);

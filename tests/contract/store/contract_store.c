@@ -408,6 +408,8 @@ static void start__after_a_kill_lists_the_synced_keeps_the_final_forgets_the_ope
     assert_false(has(&l, "k/open"));
     assert_int_equal(f->t->stat(f->self, "k/open", &info), HILUM_ENOTFOUND);
     object_check(f, "k/synced", 2, 70000);
+    void *second = NULL; /* a name of an earlier life is taken, too */
+    assert_int_equal(f->t->begin(f->self, "k/synced2", 0, &second), HILUM_EEXISTS);
     for (size_t i = 0; i < l.n; i++) { /* the host has rows for two of them */
         int32_t keep = strcmp(l.keys[i], "k/synced2") != 0;
         assert_int_equal(f->t->finish(f->self, l.keys[i], keep), HILUM_OK);
@@ -421,6 +423,8 @@ static void start__after_a_kill_lists_the_synced_keeps_the_final_forgets_the_ope
     assert_int_equal(f->t->list(f->self, "k/", listed, &none), HILUM_OK);
     assert_int_equal(none.n, 2);
     assert_int_equal(f->t->finish(f->self, "k/never", 1), HILUM_ENOTFOUND);
+    object_put(f, "k/synced2", 5, 10); /* free again */
+    assert_int_equal(f->t->begin(f->self, "k/synced", 0, &second), HILUM_EEXISTS);
 }
 
 static void start__after_a_stop_has_every_committed_object(void **state)
