@@ -33,6 +33,7 @@ struct db {
 struct session {
     struct db *db;
     sqlite3 *handle;
+    sqlite3_stmt *begin, *commit; /* compiled at their first use */
     bool is_writer;
     int wal_frames;  /* after the last commit, from the WAL hook */
     char prefix[80]; /* "p_<scope>_"; "" for the kernel */

@@ -143,6 +143,8 @@ static void session_close(void *arg)
     struct session *session = arg;
     if (!session)
         return;
+    sqlite3_finalize(session->begin);
+    sqlite3_finalize(session->commit);
     sqlite3_close_v2(session->handle);
     if (session->is_writer)
         atomic_store(&session->db->has_writer, false);
@@ -333,6 +335,18 @@ static hilum_rc log_renew(struct session *session, struct db_wal_file *log)
     return result == SQLITE_OK ? HILUM_OK : flush_fail(session, log, result);
 }
 
+/* A commit a group: compiling its two statements anew was a tenth of what SQLite does for it. */
+static hilum_rc run_kept(struct session *session, sqlite3_stmt **stmt, const char *sql)
+{
+    hilum_rc rc = *stmt ? HILUM_OK : compile(session, sql, SQLITE_PREPARE_PERSISTENT, stmt, NULL);
+    if (rc != HILUM_OK)
+        return rc;
+    if (sqlite3_step(*stmt) != SQLITE_DONE)
+        rc = db_sqlite_fail(session, sql);
+    sqlite3_reset(*stmt);
+    return rc;
+}
+
 /* Locks at once where it will write: a lock upgraded in the middle cannot wait for another
  * process. A log whose flush failed is renewed here, before anything is added to it. */
 static hilum_rc session_begin(void *arg)
@@ -344,7 +358,7 @@ static hilum_rc session_begin(void *arg)
         if (rc != HILUM_OK)
             return rc;
     }
-    return run(session, session->is_writer ? "BEGIN IMMEDIATE" : "BEGIN");
+    return run_kept(session, &session->begin, session->is_writer ? "BEGIN IMMEDIATE" : "BEGIN");
 }
 
 static hilum_rc session_rollback(void *arg)
@@ -403,7 +417,7 @@ static hilum_rc commit(struct session *session, struct db_wal_file *held)
     }
     if (held)
         db_wal_hold(held, true);
-    hilum_rc rc = run(session, "COMMIT");
+    hilum_rc rc = run_kept(session, &session->commit, "COMMIT");
     if (held)
         db_wal_hold(held, false);
     if (rc != HILUM_OK)
