@@ -391,6 +391,13 @@ static hilum_rc many_read(void *ctx, uint32_t i, void *dst, uint64_t n)
     return part->source->read(part->source->ctx, of, dst, n);
 }
 
+static hilum_rc many_lend(void *ctx, uint32_t i, const void **pixels, uint64_t n)
+{
+    uint32_t of;
+    const struct part *part = part_of(ctx, i, &of);
+    return part->source->lend(part->source->ctx, of, pixels, n);
+}
+
 /* What is registered is in the frame of reference that it is registered to. */
 static const char *many_text(void *ctx, uint32_t i, const char *path)
 {
@@ -433,6 +440,7 @@ static hilum_rc many_join(const struct web *web, struct many *many)
     many->table.bytes = many_bytes;
     many->table.items = many_items;
     many->table.read_reduced = NULL;
+    many->table.lend = many_lend;
     many->table.ctx = many;
     return HILUM_OK;
 }
