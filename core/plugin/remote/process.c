@@ -207,20 +207,23 @@ bool hl_process_exchange(struct hl_process *process, const char *id, int64_t dea
 
 /* ---- death ---- */
 
-/* The first line it wrote to its standard error: libc and sanitisers say there what they found. */
+/* The first line that says something of what it wrote to its standard error: libc and sanitisers tell there what they
+ * found, the latter below a line of signs. */
 static void append_text(const struct hl_process *process, char *why, size_t size)
 {
-    char text[160];
+    char text[320] = "";
     size_t at = strlen(why), n = 0;
     ssize_t got = pread(process->text_fd, text, sizeof text - 1, 0);
-    while (got > 0 && n < (size_t)got && text[n] && text[n] != '\n') {
-        if ((unsigned char)text[n] < 0x20 || (unsigned char)text[n] > 0x7E)
-            text[n] = '?';
-        n++;
-    }
-    text[n] = '\0';
+    text[got > 0 ? got : 0] = '\0';
+    const char *line = text;
+    while (line[strspn(line, "=-*# ")] == '\n')
+        line += strcspn(line, "\n") + 1;
+    char said[160];
+    for (; n < sizeof said - 1 && line[n] != '\0' && line[n] != '\n'; n++)
+        said[n] = (unsigned char)line[n] < 0x20 || (unsigned char)line[n] > 0x7E ? '?' : line[n];
+    said[n] = '\0';
     if (n)
-        snprintf(why + at, size - at, " (%s)", text);
+        snprintf(why + at, size - at, " (%s)", said);
 }
 
 /* "ended by signal 11 (Segmentation fault)", and what it wrote last. */
