@@ -91,8 +91,9 @@ def untold_after(work, records, config):
 
 
 def fault_kinds(rows):
-    """What is wrong with something that has a row; an object without one was acknowledged to nobody."""
-    return [r["fault"] for r in rows if "fault" in r and not r["fault"].startswith("orphan")]
+    """What is wrong with something that has a row; an object without one, whole or torn, was acknowledged to nobody: what was is
+    looked for by its UID."""
+    return [r["fault"] for r in rows if "fault" in r and not r["fault"].endswith("orphan")]
 
 
 def points_of(records):
