@@ -444,6 +444,21 @@ static void journal_wake(void *arg)
     pthread_mutex_unlock(&notify->lock);
 }
 
+/* Called by whoever journals, under the same lock. While the runner stops, hooks may be gone that are there again at the
+ * next start: their entries stay due. */
+static bool journal_wants(void *arg, const char *event)
+{
+    struct hl_notify *notify = arg;
+    bool is_wanted = hl_bus_wants(notify->jobs->bus, event, HILUM_NOTIFY);
+    if (is_wanted)
+        return true;
+    pthread_mutex_lock(&notify->lock);
+    is_wanted = notify->is_stopping;
+    notify->n_unwanted += !is_wanted;
+    pthread_mutex_unlock(&notify->lock);
+    return is_wanted;
+}
+
 /* *out is set before the first thing that can fail: whoever called frees it in every case.
  * Fewer threads than wanted is no failure, none is. */
 hilum_rc hl_notify_start(struct hl_jobs *jobs, struct hl_notify **out)
@@ -461,6 +476,7 @@ hilum_rc hl_notify_start(struct hl_jobs *jobs, struct hl_notify **out)
     wanted = wanted < THREADS_MAX ? wanted : THREADS_MAX;
     *out = notify;
     hl_record_on_journal(jobs->record, journal_wake, notify);
+    hl_record_on_wanted(jobs->record, journal_wants, notify);
     if (pthread_create(&notify->feeder, NULL, feeder_main, notify) != 0) {
         return hl_fail(HILUM_ENOMEM, "journal runner: no thread");
     }
@@ -496,7 +512,7 @@ bool hl_notify_wait(struct hl_notify *notify, int64_t until_ms)
     return is_idle;
 }
 
-/* The record's callback is taken back first; then the threads; what is left in the tables is
+/* The record's callbacks are taken back first; then the threads; what is left in the tables is
  * still due in the journal. */
 void hl_notify_free(struct hl_notify *notify)
 {
@@ -505,6 +521,7 @@ void hl_notify_free(struct hl_notify *notify)
     }
     hl_notify_stop(notify);
     hl_record_on_journal(notify->jobs->record, NULL, NULL);
+    hl_record_on_wanted(notify->jobs->record, NULL, NULL);
     if (notify->has_feeder) {
         pthread_join(notify->feeder, NULL);
     }

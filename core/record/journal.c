@@ -15,21 +15,34 @@
 /* Entries read at once: with their texts some megabytes at most. */
 enum { DUE_MAX = 1000 };
 
+/* An entry that nobody wants would be read, found unwanted and ended in another transaction, 50 ms later: an object in the
+ * index of what is due, out of it again, and a flush. What is due later is judged then. */
+static bool is_unwanted(struct hl_record *record, const struct hl_entry *entry)
+{
+    if (entry->due_us != 0)
+        return false;
+    pthread_mutex_lock(&record->wake_lock);
+    bool is_wanted = !record->wants || record->wants(record->wants_arg, entry->event);
+    pthread_mutex_unlock(&record->wake_lock);
+    return !is_wanted;
+}
+
 /* Within the unit that makes what it tells: an event is never told of something that was
  * undone. The runner is woken after the commit (HL_NOTE_JOURNAL), never before: it would find
  * nothing. */
 hilum_rc hl_journal_add(struct hl_record *record, struct hl_session *session,
                         const struct hl_entry *entry, int64_t *id)
 {
+    bool is_handled = entry->is_handled || is_unwanted(record, entry);
     hilum_rc rc = hl_session_run(
         session,
         "INSERT INTO journal (event, study_uid, instance, fields, state, due_us, created_us) "
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        "ttitdii", entry->event, entry->study_uid, entry->instance, entry->fields,
-        (int)entry->is_handled, entry->due_us, hl_now_us());
+        "ttitdii", entry->event, entry->study_uid, entry->instance, entry->fields, (int)is_handled,
+        entry->due_us, hl_now_us());
     if (rc == HILUM_OK)
         *id = hl_session_last_id(session);
-    if (rc == HILUM_OK && !entry->is_handled)
+    if (rc == HILUM_OK && !is_handled)
         hl_writer_note(record->writer, HL_NOTE_JOURNAL);
     return rc;
 }

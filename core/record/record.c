@@ -160,6 +160,15 @@ void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), voi
     pthread_mutex_unlock(&record->wake_lock);
 }
 
+void hl_record_on_wanted(struct hl_record *record, bool (*wants)(void *arg, const char *event),
+                         void *arg)
+{
+    pthread_mutex_lock(&record->wake_lock);
+    record->wants = wants;
+    record->wants_arg = arg;
+    pthread_mutex_unlock(&record->wake_lock);
+}
+
 /* NULL: returns when nobody is in the callback any more, and it is not called again. */
 void hl_record_on_durable(struct hl_record *record, void (*tell)(void *arg, uint64_t ticket),
                           void *arg)

@@ -395,6 +395,10 @@ hilum_rc hl_record_journal_end(struct hl_record *record, const struct hl_journal
 /* Called (any thread, must not block) after a commit that journaled something. On the thread
  * of whoever committed, with the record's wake_lock: set a flag, signal, return. */
 void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), void *arg);
+/* Asked (as above) before an entry that is due at once is written: what nobody wants is written as handled, and
+ * nobody is woken for it. NULL: every entry is due. */
+void hl_record_on_wanted(struct hl_record *record, bool (*wants)(void *arg, const char *event),
+                         void *arg);
 /* Called after a commit that added or changed outbox or job rows. */
 void hl_record_on_jobs(struct hl_record *record, void (*wake)(void *arg), void *arg);
 

@@ -81,8 +81,10 @@ struct hl_record {
     } on_journal, on_jobs;
     void (*on_durable)(void *arg, uint64_t ticket);
     void *on_durable_arg;
+    bool (*wants)(void *arg, const char *event); /* NULL: everything is wanted */
+    void *wants_arg;
     pthread_mutex_t
-        wake_lock; /* of the three: whoever takes his wake back must not be called after */
+        wake_lock; /* of the four: whoever takes his wake back must not be called after */
 };
 
 /* ---- ingest (instances.c, places.c, identity.c): within a unit --------------------------------------- */

@@ -29,10 +29,11 @@
 #include "core/base/log.h"
 #include "core/record/migrate.h"
 
-/* A flush takes at most so many units: the first in it should not wait for hundreds. IDLE_MS:
+/* A flush takes at most so many units: the first in it should not wait for hundreds. FLUSH_MS: after so long without a flush
+ * a commit that could do without makes one, so that the stores' logs get room under a load that never pauses. IDLE_MS:
  * how long nothing may come before the log is copied back and what is not flushed is.
  * PROBE_MS: how soon after a fault of the medium ends writing goes on. */
-enum { GROUP_MAX = 128, IDLE_MS = 200, PROBE_MS = 1000, WHY_BYTES = 512 };
+enum { GROUP_MAX = 128, FLUSH_MS = 200, IDLE_MS = 200, PROBE_MS = 1000, WHY_BYTES = 512 };
 
 /* One piece of work that waits for its group. `why` is the reason for its own caller, whose
  * thread may not have run it. Why a semaphore each: waking one of 100 callers through a shared
@@ -61,6 +62,7 @@ struct hl_writer {
     struct hl_writer_hooks hooks;
     struct hl_session *session; /* of whoever has the turn, from here ... */
     uint64_t tickets, flushed;  /* groups committed without a flush; of these flushed since */
+    int64_t flush_ms;           /* when the next commit is to flush, if there is something to */
     unsigned notes;             /* ... to here: of the running unit */
     pthread_t keeper;
     pthread_mutex_t lock; /* of all below */
@@ -177,10 +179,11 @@ static void durable_tell(struct hl_writer *writer)
 }
 
 /* A group is committed without a flush only if every unit of it can be brought back by something
- * else. The next flush of any kind makes it durable too, and is told. */
+ * else, and not for ever. The next flush of any kind makes it durable too, and is told. */
 static hilum_rc group_commit(struct hl_writer *writer, struct unit *group)
 {
-    bool is_logged = true, is_beside = true, is_durable = true;
+    bool is_due = writer->flushed != writer->tickets && hl_mono_ms() >= writer->flush_ms;
+    bool is_logged = !is_due, is_beside = true, is_durable = true;
     for (const struct unit *unit = group; unit; unit = unit->next) {
         is_logged &= unit->is_logged;
         is_beside &= unit->is_beside;
@@ -195,6 +198,8 @@ static hilum_rc group_commit(struct hl_writer *writer, struct unit *group)
         durable_tell(writer);
     if (rc != HILUM_OK || is_durable)
         return rc;
+    if (writer->flushed == writer->tickets)
+        writer->flush_ms = hl_mono_ms() + FLUSH_MS;
     writer->tickets++;
     for (struct unit *unit = group; unit; unit = unit->next)
         unit->ticket = writer->tickets;

@@ -238,6 +238,12 @@ hilum_rc hl_record_journal_end(struct hl_record *record, const struct hl_journal
     return rc;
 }
 
+void hl_record_on_wanted(struct hl_record *record, bool (*wants)(void *arg, const char *event),
+                         void *arg)
+{
+    (void)record, (void)wants, (void)arg; /* every entry here is due: the runner judges */
+}
+
 void hl_record_on_journal(struct hl_record *record, void (*wake)(void *arg), void *arg)
 {
     pthread_mutex_lock(&record->lock);

@@ -89,6 +89,33 @@ static void stored_instance__is_due_until_done(void **state)
     assert_int_equal(woken, 1);
 }
 
+static bool wants_studies(void *arg, const char *event)
+{
+    (void)arg;
+    return strcmp(event, "study.created") == 0;
+}
+
+static void event__that_nobody_wants_is_kept_as_handled_and_wakes_nobody(void **state)
+{
+    struct fixture *f = *state;
+    const char *study = "1.2.3";
+    unsigned woken = 0;
+    hl_record_on_journal(f->record, count_wake, &woken);
+    hl_record_on_wanted(f->record, wants_studies, NULL);
+    sample_store(f, sample_new(1, "00100020", "P1", "0020000D", study, NULL));
+    struct seen seen = due(f);
+    assert_string_equal(seen.events, "study.created ");
+    assert_int_equal(woken, 1);
+    assert_int_equal(
+        sql_int(f, "SELECT count(*) FROM journal WHERE event = 'instance.stored' AND state = 1"),
+        1);
+    sample_store(f, sample_new(2, "00100020", "P1", "0020000D", study, NULL));
+    assert_int_equal(woken, 1);
+    hl_record_on_wanted(f->record, NULL, NULL);
+    sample_store(f, sample_new(3, "00100020", "P1", "0020000D", study, NULL));
+    assert_string_equal(due(f).events, "study.created instance.stored ");
+}
+
 static void appended_event__is_due_after_a_restart(void **state)
 {
     struct fixture *f = *state;
@@ -480,6 +507,7 @@ int main(void)
 #define RECORD(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         RECORD(stored_instance__is_due_until_done),
+        RECORD(event__that_nobody_wants_is_kept_as_handled_and_wakes_nobody),
         RECORD(job_groups__are_a_row_a_destination_and_study),
         RECORD(appended_event__is_due_after_a_restart),
         RECORD(failed_hook__loses_its_plan_and_is_named_for_the_retry),
