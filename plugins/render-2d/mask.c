@@ -31,7 +31,8 @@ static bool is_in_ranges(const struct scene *scene, uint32_t i, const char *path
         }
         before += pair[1] >= pair[0] ? pair[1] - pair[0] + 1 : 0;
         p = strchr(strchr(p, '\\') + 1, '\\');
-        p += p != NULL;
+        if (p != NULL)
+            p++;
     }
     *nth = frame - 1;
     return list == NULL;
