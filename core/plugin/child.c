@@ -22,7 +22,7 @@
 
 /* 127 is the shells' word for "could not be run", 256 + n stands for signal n, beyond any exit
  * status (HILUM_CHILD_SIGNAL). */
-enum { DEFAULT_MS = 60000, LONGEST_MS = 3600000, PIECE = 65536, SIGNALLED = 256 };
+enum { DEFAULT_MS = 60000, LONGEST_MS = 3600000, PIECE = 65536, SIGNALLED = 256, LOOK_MS = 100 };
 #define DEFAULT_MEMORY (UINT64_C(1) << 30)
 #define DEFAULT_OUTPUT (UINT64_C(64) << 20)
 
@@ -33,6 +33,7 @@ struct running {
     int in, out, err;
     uint64_t fed, printed;
     int64_t deadline;
+    hilum_rc (*go_on)(void *arg); /* the child's, where it has one */
 };
 
 static void close_end(int *fd)
@@ -147,8 +148,11 @@ static hilum_rc converse(struct running *run)
         struct pollfd fds[3] = {
             {run->in, POLLOUT, 0}, {run->out, POLLIN, 0}, {run->err, POLLIN, 0}};
         int64_t left = run->deadline - hl_mono_ms();
-        int n = left > 0 ? poll(fds, 3, (int)left) : 0;
-        if (n < 0 && errno == EINTR)
+        bool is_look = run->go_on && left > LOOK_MS;
+        if (run->go_on && (rc = run->go_on(run->child->go_on_arg)) != HILUM_OK)
+            return rc;
+        int n = left > 0 ? poll(fds, 3, is_look ? LOOK_MS : (int)left) : 0;
+        if ((n < 0 && errno == EINTR) || (n == 0 && is_look))
             continue;
         if (n <= 0)
             return hl_fail(HILUM_ETIMEDOUT, "%s: is not done in time", run->child->argv[0]);
@@ -196,6 +200,8 @@ hilum_rc hl_child_run(const struct hilum_child *child, int32_t *status)
 {
     uint32_t ms = child->deadline_ms ? child->deadline_ms : DEFAULT_MS;
     struct running run = {.child = child, .in = -1, .out = -1, .err = -1};
+    if (HILUM_HAS(struct hilum_child, child->size, go_on_arg))
+        run.go_on = child->go_on;
     int raw = 0;
     run.deadline = hl_mono_ms() + (ms < LONGEST_MS ? ms : LONGEST_MS);
     if (access(child->argv[0], X_OK) != 0)

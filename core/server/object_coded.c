@@ -88,9 +88,9 @@ static hilum_rc make_as_it_is(struct coding *coding, struct hl_buf *stream)
     if (!hl_repack_can(hl_outgoing_stored(object->out)->transfer_syntax, to))
         return HILUM_EUNSUP;
     hilum_rc rc = gather(object, coding->i, &bytes, &n);
-    return rc == HILUM_OK
-               ? hl_outgoing_repack_frame(object->out, &coding->declared, bytes, n, to, stream)
-               : rc;
+    return rc == HILUM_OK ? hl_object_decoded(hl_outgoing_repack_frame(
+                                object->out, &coding->declared, bytes, n, to, stream))
+                          : rc;
 }
 
 static hilum_rc make_of_pixels(struct coding *coding, struct hl_buf *stream)
@@ -99,6 +99,8 @@ static hilum_rc make_of_pixels(struct coding *coding, struct hl_buf *stream)
     const void *pixels = NULL;
     uint64_t n = 0;
     hilum_rc rc = native_pixels(coding, &frame, &pixels, &n);
+    if (rc == HILUM_OK)
+        rc = hl_object_go_on(coding->object);
     if (rc == HILUM_OK)
         rc = hl_object_as_encoded(&coding->declared, &frame, &pixels, &n, &coding->object->colours);
     if (rc == HILUM_OK) {
@@ -112,14 +114,19 @@ static hilum_rc make_of_pixels(struct coding *coding, struct hl_buf *stream)
     return rc;
 }
 
-/* One for the cache: exactly as large as its stream. */
-static hilum_rc make(void *arg, struct hl_cached_frame *out)
+/* One for the cache: exactly as large as its stream. Its frame is decoded for this object's own asker, and whoever waits
+ * for the stream as well makes it then. */
+static hilum_rc make(void *arg, const struct hl_wish *wish, struct hl_cached_frame *out)
 {
     struct coding *coding = arg;
     struct hl_buf stream = {0};
-    hilum_rc rc = make_as_it_is(coding, &stream);
+    hilum_rc rc = hl_wish_ask(wish);
+    if (rc == HILUM_OK)
+        rc = make_as_it_is(coding, &stream);
     if (rc == HILUM_EUNSUP)
         rc = make_of_pixels(coding, &stream);
+    if (rc == HILUM_ECLOSED)
+        rc = hl_fail(HILUM_ECANCELLED, "nobody waits for this any more");
     out->n = stream.len;
     out->pixels = rc == HILUM_OK ? malloc(stream.len) : NULL;
     if (out->pixels != NULL)
@@ -175,7 +182,8 @@ hilum_rc hl_object_encoded_frame(hilum_object *object, uint64_t i,
         return hl_object_frame(object, i);
     struct coding coding = {.object = object, .i = i, .wanted = *wanted};
     hl_pixels_declared(object->scan, &coding.declared);
-    rc = hl_outgoing_made(object->out, i, form_of(&coding), make, &coding, &bytes, &n);
+    rc = hl_object_decoded(
+        hl_outgoing_made(object->out, i, form_of(&coding), make, &coding, &bytes, &n));
     hl_object_give(object, rc == HILUM_OK ? bytes : NULL, n);
     return rc;
 }

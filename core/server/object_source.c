@@ -231,6 +231,9 @@ static hilum_rc read_frame(void *ctx, uint32_t i, void *dst, uint64_t n)
     if (n != hilum_frame_bytes(&s->frame))
         return hl_fail(HILUM_EINVAL, "a frame has %llu bytes",
                        (unsigned long long)hilum_frame_bytes(&s->frame));
+    hilum_rc rc = hl_object_go_on(s->object);
+    if (rc != HILUM_OK)
+        return rc;
     if (s->is_streamed)
         return read_streamed(s, i, dst, n);
     return hl_object_decoded(hl_outgoing_frame_into(s->object->out, i, dst, n));
@@ -247,9 +250,17 @@ static hilum_rc lend(void *ctx, uint32_t i, const void **pixels, uint64_t n)
 static hilum_rc read_reduced(void *ctx, uint32_t i, uint32_t reduce, void *dst, uint64_t n)
 {
     struct hl_object_source *s = ctx;
+    hilum_rc rc = hl_object_go_on(s->object);
+    if (rc != HILUM_OK)
+        return rc;
     if (s->is_streamed)
         return hl_fail(HILUM_EUNSUP, "frames that cannot be halved");
     return hl_object_decoded(hl_outgoing_reduced(s->object->out, i, reduce, dst, n));
+}
+
+static hilum_rc go_on(void *ctx)
+{
+    return hl_object_go_on(((struct hl_object_source *)ctx)->object);
 }
 
 /* ---- life ---- */
@@ -333,6 +344,7 @@ hilum_rc hl_object_source(hilum_object *object, hilum_object *state,
                                              .items = items,
                                              .read_reduced = read_reduced,
                                              .lend = lend,
+                                             .go_on = go_on,
                                              .ctx = s}};
     hilum_rc rc = source_fill(s);
     hl_object_source_free(object->source);

@@ -183,7 +183,22 @@ static hilum_rc object_next(hilum_object *object, const void **bytes, uint64_t *
 
 hilum_rc hl_object_decoded(hilum_rc rc)
 {
-    return rc == HILUM_ECLOSED ? hl_fail(HILUM_EUNSUP, "%s", hl_error()) : rc;
+    return rc == HILUM_ECLOSED      ? hl_fail(HILUM_EUNSUP, "%s", hl_error())
+           : rc == HILUM_ECANCELLED ? hl_fail(HILUM_ECLOSED, "%s", hl_error())
+                                    : rc;
+}
+
+hilum_rc hl_object_go_on(const hilum_object *object)
+{
+    return hl_wish_ask(&object->wish) == HILUM_OK
+               ? HILUM_OK
+               : hl_fail(HILUM_ECLOSED, "nobody waits for this any more");
+}
+
+static void object_while_wanted(hilum_object *object, hilum_rc (*go_on)(void *arg), void *arg)
+{
+    object->wish = (struct hl_wish){go_on, arg};
+    hl_outgoing_while_wanted(object->out, &object->wish);
 }
 
 /* Decoded, whatever the stored syntax; random access. Borrowed until the next call on the
@@ -238,4 +253,5 @@ const struct hilum_object_api hl_object_api = {
     .skip = object_skip,
     .part_length = hl_object_part_length,
     .skip_part = hl_object_skip_part,
+    .while_wanted = object_while_wanted,
 };

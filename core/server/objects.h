@@ -51,6 +51,7 @@ struct hilum_object {
     struct hl_buf gathered; /* a native frame that lies in no file as it is (object_coded.c) */
     struct hl_buf text;     /* asked for last */
     struct hl_object_source *source; /* object_source.c; NULL: not asked for */
+    struct hl_wish wish;             /* of whoever it is read for */
 };
 
 /* Of what parts are read from: up to max bytes at `at`, borrowed until the next call. *n 0: the end. */
@@ -64,8 +65,10 @@ hilum_rc hl_object_json(hilum_object *object, const char *bulk_url, const struct
 hilum_rc hl_object_find(hilum_object *object, const char *path, struct hilum_extent *out);
 hilum_rc hl_object_frames(hilum_object *object, struct hilum_frames *out);
 /* What decoding said, as plugins hear it: a codec in quarantine is none to them (HILUM_EUNSUP, the reason stays), for
- * HILUM_ECLOSED means that who asked has gone. */
+ * HILUM_ECLOSED means that who asked has gone (HILUM_ECANCELLED within the store). */
 hilum_rc hl_object_decoded(hilum_rc rc);
+/* Does anybody wait for what is made of it? HILUM_ECLOSED: no. */
+hilum_rc hl_object_go_on(const hilum_object *object);
 hilum_rc hl_object_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_native_frame(hilum_object *object, uint64_t i);
 hilum_rc hl_object_encoded_frame(hilum_object *object, uint64_t i,

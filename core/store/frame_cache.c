@@ -4,6 +4,9 @@
  * loaded, and out of both when it is dropped; holders keep it alive after that. The budget
  * counts what is listed: frames still held when they were dropped are over it for that long.
  *
+ * Who does not wait any longer lets go; who loads goes on as long as there is anybody else. Where
+ * he stopped just as somebody came, that one asks again.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/frame_cache.h"
 
@@ -12,10 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 
 /* At 512 KiB a frame and 1 GiB of cache two entries a bucket. */
-enum { BUCKETS = 1024 };
+enum { BUCKETS = 1024, LOOK_MS = 100 };
+static const char left[] = "nobody waits for this frame any more";
 
 struct entry {
     struct hl_cached_frame cached; /* first: released by it */
@@ -45,7 +50,11 @@ hilum_rc hl_frame_cache_new(uint64_t max_bytes, struct hl_frame_cache **out)
         return hl_fail(HILUM_ENOMEM, "no memory for a cache of frames");
     cache->max_bytes = max_bytes;
     pthread_mutex_init(&cache->lock, NULL);
-    pthread_cond_init(&cache->loaded, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&cache->loaded, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     return HILUM_OK;
 }
 
@@ -121,14 +130,33 @@ static void shrink(struct hl_frame_cache *cache)
 
 /* ---- loading ---- */
 
+struct loading {
+    struct hl_frame_cache *cache;
+    const struct entry *entry;
+    const struct hl_wish *own; /* of who loads */
+};
+
+static hilum_rc is_wanted(void *arg)
+{
+    const struct loading *loading = arg;
+    if (hl_wish_ask(loading->own) == HILUM_OK)
+        return HILUM_OK;
+    pthread_mutex_lock(&loading->cache->lock);
+    bool is_alone = loading->entry->holders == 1;
+    pthread_mutex_unlock(&loading->cache->lock);
+    return is_alone ? HILUM_ECANCELLED : HILUM_OK;
+}
+
 /* Without the lock during the load; the entry cannot go meanwhile, as its holder is this
  * thread. */
 static void load_now(struct hl_frame_cache *cache, struct entry *entry, hl_frame_load load,
-                     void *arg)
+                     void *arg, const struct hl_wish *own)
 {
     struct hl_cached_frame loaded = {.frame = {.size = sizeof loaded.frame}};
+    struct loading loading = {cache, entry, own};
+    const struct hl_wish wish = {is_wanted, &loading};
     pthread_mutex_unlock(&cache->lock);
-    hilum_rc rc = load(arg, &loaded);
+    hilum_rc rc = load(arg, &wish, &loaded);
     pthread_mutex_lock(&cache->lock);
     entry->rc = rc;
     entry->is_loading = false;
@@ -167,44 +195,71 @@ static void let_go(struct entry *entry)
 }
 
 /* It is there: kept, or being loaded by somebody else. A broadcast for every load wakes all
- * who wait for any: they are few, and each looks again. */
-static void await(struct hl_frame_cache *cache, struct entry *entry)
+ * who wait for any: they are few, and each looks again. False: whoever asked has left. */
+static bool await(struct hl_frame_cache *cache, const struct entry *entry,
+                  const struct hl_wish *wish)
 {
-    if (!entry->is_loading) {
+    bool is_there = true;
+    cache->counts.shared++;
+    while (entry->is_loading && is_there) {
+        struct timespec until = hl_mono_timespec(hl_mono_ms() + LOOK_MS);
+        if (pthread_cond_timedwait(&cache->loaded, &cache->lock, &until) == 0)
+            continue;
+        pthread_mutex_unlock(&cache->lock);
+        is_there = hl_wish_ask(wish) == HILUM_OK;
+        pthread_mutex_lock(&cache->lock);
+    }
+    return is_there;
+}
+
+/* What is asked for, by whom. */
+struct wanted {
+    const struct hl_frame_key *key;
+    hl_frame_load load;
+    void *arg;
+    const struct hl_wish *wish;
+};
+
+/* Within the lock. *is_again: it was given up by another who loaded it. */
+static hilum_rc take(struct hl_frame_cache *cache, const struct wanted *wanted, bool *is_again,
+                     const struct hl_cached_frame **out)
+{
+    struct entry *entry = find(cache, wanted->key);
+    bool is_mine = entry == NULL, is_there = true;
+    *is_again = false;
+    if (is_mine && (entry = entry_new(cache, wanted->key)) == NULL)
+        return hl_fail(HILUM_ENOMEM, "no memory for a frame");
+    entry->holders++;
+    if (is_mine) {
+        load_now(cache, entry, wanted->load, wanted->arg, wanted->wish);
+    } else if (entry->is_loading) {
+        is_there = await(cache, entry, wanted->wish);
+    } else {
         cache->counts.hits++;
         age_remove(cache, entry);
         age_first(cache, entry);
-        return;
     }
-    cache->counts.shared++;
-    while (entry->is_loading)
-        pthread_cond_wait(&cache->loaded, &cache->lock);
+    if (is_there && entry->rc == HILUM_OK) {
+        *out = &entry->cached;
+        return HILUM_OK;
+    }
+    *is_again = is_there && !is_mine && entry->rc == HILUM_ECANCELLED;
+    hilum_rc rc = is_there ? hl_fail(entry->rc, "%s", entry->why) : hl_fail(HILUM_ECANCELLED, left);
+    let_go(entry);
+    return rc;
 }
 
 hilum_rc hl_frame_cache_get(struct hl_frame_cache *cache, const struct hl_frame_key *key,
-                            hl_frame_load load, void *arg, const struct hl_cached_frame **out)
+                            hl_frame_load load, void *arg, const struct hl_wish *wish,
+                            const struct hl_cached_frame **out)
 {
-    hilum_rc rc = HILUM_ENOMEM;
+    const struct wanted wanted = {key, load, arg, wish};
+    bool is_again = true;
+    hilum_rc rc = HILUM_OK;
     *out = NULL;
     pthread_mutex_lock(&cache->lock);
-    struct entry *entry = find(cache, key);
-    bool is_mine = entry == NULL;
-    if (is_mine)
-        entry = entry_new(cache, key);
-    if (entry != NULL) {
-        entry->holders++;
-        if (is_mine)
-            load_now(cache, entry, load, arg);
-        else
-            await(cache, entry);
-        rc = entry->rc;
-    }
-    if (rc == HILUM_OK)
-        *out = &entry->cached;
-    else
-        rc = hl_fail(rc, "%s", entry != NULL ? entry->why : "no memory for a frame");
-    if (rc != HILUM_OK && entry != NULL)
-        let_go(entry);
+    while (is_again)
+        rc = take(cache, &wanted, &is_again, out);
     pthread_mutex_unlock(&cache->lock);
     return rc;
 }

@@ -25,8 +25,22 @@ struct hl_cached_frame {
     uint64_t n;
 };
 
-/* Decodes: pixels by malloc, n bytes. On failure nothing, and the reason recorded. */
-typedef hilum_rc (*hl_frame_load)(void *arg, struct hl_cached_frame *out);
+/* Who waits for something, to be asked now and then on the thread that makes it: HILUM_OK, go on; HILUM_ECANCELLED: nobody
+ * does any more. go_on NULL: somebody always does. */
+struct hl_wish {
+    hilum_rc (*go_on)(void *arg);
+    void *arg;
+};
+static inline hilum_rc hl_wish_ask(const struct hl_wish *wish)
+{
+    bool is_wanted = wish == NULL || wish->go_on == NULL || wish->go_on(wish->arg) == HILUM_OK;
+    return is_wanted ? HILUM_OK : HILUM_ECANCELLED;
+}
+
+/* Decodes: pixels by malloc, n bytes. On failure nothing, and the reason recorded. `wish` is that of all who wait: once
+ * nobody does it may end with HILUM_ECANCELLED. */
+typedef hilum_rc (*hl_frame_load)(void *arg, const struct hl_wish *wish,
+                                  struct hl_cached_frame *out);
 
 struct hl_frame_cache_counts {
     uint64_t bytes, frames;        /* kept now */
@@ -37,9 +51,11 @@ struct hl_frame_cache_counts {
 hilum_rc hl_frame_cache_new(uint64_t max_bytes, struct hl_frame_cache **out);
 void hl_frame_cache_free(struct hl_frame_cache *cache); /* all are released; NULL is fine */
 /* Any thread. The frame as kept, or loaded by this thread, or by another while this one waits. A failed load is the failure
- * of all who wait for it, and of nobody later. Release *out. */
+ * of all who wait for it, and of nobody later. wish: of this caller; NULL: always. HILUM_ECANCELLED: he is not there any
+ * more; others who wait for the frame get it all the same. Release *out. */
 hilum_rc hl_frame_cache_get(struct hl_frame_cache *cache, const struct hl_frame_key *key,
-                            hl_frame_load load, void *arg, const struct hl_cached_frame **out);
+                            hl_frame_load load, void *arg, const struct hl_wish *wish,
+                            const struct hl_cached_frame **out);
 void hl_frame_cache_release(struct hl_frame_cache *cache, const struct hl_cached_frame *frame);
 /* Is it kept, or on its way? A hint: it may be gone at once. */
 bool hl_frame_cache_has(struct hl_frame_cache *cache, const struct hl_frame_key *key);

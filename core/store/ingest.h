@@ -196,6 +196,8 @@ hilum_rc hl_outgoing_at(struct hl_outgoing *outgoing, uint64_t at, size_t max, c
 /* What a file of it begins with: preamble and file meta information of the syntax it leaves in. Appends. */
 void hl_outgoing_meta(const struct hl_outgoing *outgoing, const char *transfer_syntax,
                       struct hl_buf *out);
+/* Who its frames are for, from now on: copied. What is under way for nobody any more ends with HILUM_ECANCELLED. */
+void hl_outgoing_while_wanted(struct hl_outgoing *outgoing, const struct hl_wish *wish);
 /* Frame i (from 0) in native form, decoded where it is compressed; borrowed until the next call. Any time before close, in any
  * order. HILUM_ENOTFOUND: no such frame, no pixels; HILUM_EUNSUP, HILUM_ECORRUPT, HILUM_ENOMEM as when it leaves. */
 hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilum_frame *out,

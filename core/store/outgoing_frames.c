@@ -9,10 +9,12 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/outgoing_internal.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/pool.h"
@@ -22,7 +24,7 @@
 #include "core/store/pixels.h"
 
 /* The map of an object of one frame is one look at its head: not worth a file. */
-enum { MAP_STEP = 64 * 1024, WORTH_KEEPING = 2 /* frames */ };
+enum { MAP_STEP = 64 * 1024, WORTH_KEEPING = 2 /* frames */, PATIENCE_MS = 500 };
 
 struct hl_frames_out {
     struct hl_outgoing *outgoing;
@@ -33,7 +35,8 @@ struct hl_frames_out {
 
     pthread_mutex_t lock; /* of pending */
     pthread_cond_t idle;
-    unsigned pending; /* tasks of other threads that use this */
+    unsigned pending;            /* tasks of other threads that use this */
+    atomic_int_fast64_t left_ms; /* since when what they decode is for nobody; 0: it is not */
 };
 
 /* ---- the map ---- */
@@ -125,6 +128,7 @@ void hl_frames_out_free(struct hl_frames_out *frames)
 {
     if (frames == NULL)
         return;
+    atomic_store(&frames->left_ms, hl_mono_ms());
     pthread_mutex_lock(&frames->lock);
     while (frames->pending > 0)
         pthread_cond_wait(&frames->idle, &frames->lock);
@@ -174,7 +178,7 @@ struct wanted {
 };
 
 /* Two bytes more than a frame: hl_unpack_into moves frames of bits by up to 7 bits in place. */
-static hilum_rc load(void *arg, struct hl_cached_frame *out)
+static hilum_rc load(void *arg, const struct hl_wish *wish, struct hl_cached_frame *out)
 {
     const struct wanted *wanted = arg;
     out->n = wanted->n;
@@ -182,8 +186,9 @@ static hilum_rc load(void *arg, struct hl_cached_frame *out)
     if (out->pixels == NULL)
         return hl_fail(HILUM_ENOMEM, "no memory for a frame of %llu bytes",
                        (unsigned long long)out->n);
-    hilum_rc rc = hl_unpack_into(wanted->frames->view, wanted->key.frame,
-                                 (uint32_t)wanted->key.reduce, out->pixels, out->n, &out->frame);
+    const struct hl_unpack_wish how = {(uint32_t)wanted->key.reduce, wish};
+    hilum_rc rc = hl_unpack_into(wanted->frames->view, wanted->key.frame, &how, out->pixels, out->n,
+                                 &out->frame);
     if (rc != HILUM_OK)
         free(out->pixels);
     return rc;
@@ -207,10 +212,19 @@ static hilum_rc get(struct hl_frames_out *frames, uint64_t i, uint32_t reduce, u
     struct wanted wanted = want(frames, i, reduce, n);
     hl_frame_cache_release(cache, frames->held);
     frames->held = NULL;
-    return hl_frame_cache_get(cache, &wanted.key, load, &wanted, &frames->held);
+    return hl_frame_cache_get(cache, &wanted.key, load, &wanted, &frames->outgoing->wish,
+                              &frames->held);
 }
 
 /* ---- ahead ---- */
+
+/* What was begun ahead may be done in a moment, and is kept then: a worker is not ended for that. */
+static hilum_rc stays(void *arg)
+{
+    struct hl_frames_out *frames = arg;
+    int64_t left = atomic_load(&frames->left_ms);
+    return left == 0 || hl_mono_ms() - left < PATIENCE_MS ? HILUM_OK : HILUM_ECANCELLED;
+}
 
 /* A failure is told to whoever asks for the frame. */
 static void decode_ahead(void *arg)
@@ -219,7 +233,8 @@ static void decode_ahead(void *arg)
     struct hl_frames_out *frames = wanted->frames;
     struct hl_frame_cache *cache = frames->outgoing->store->frames;
     const struct hl_cached_frame *frame = NULL;
-    if (hl_frame_cache_get(cache, &wanted->key, load, wanted, &frame) == HILUM_OK)
+    const struct hl_wish wish = {stays, frames};
+    if (hl_frame_cache_get(cache, &wanted->key, load, wanted, &wish, &frame) == HILUM_OK)
         hl_frame_cache_release(cache, frame);
     free(wanted);
     pthread_mutex_lock(&frames->lock);
@@ -266,6 +281,11 @@ static void look_ahead(struct hl_frames_out *frames, uint64_t i, uint64_t n)
 
 /* ---- what is asked for ---- */
 
+void hl_outgoing_while_wanted(struct hl_outgoing *outgoing, const struct hl_wish *wish)
+{
+    outgoing->wish = *wish;
+}
+
 /* Native frames are copied from the mapped file and never cached: the page cache has them
  * already. */
 hilum_rc hl_outgoing_frame(struct hl_outgoing *outgoing, uint64_t i, struct hilum_frame *out,
@@ -308,7 +328,7 @@ hilum_rc hl_outgoing_frame_into(struct hl_outgoing *outgoing, uint64_t i, void *
     uint64_t length = 0;
     hilum_rc rc = outgoing->unpack == NULL ? view_open(outgoing) : HILUM_OK;
     if (rc == HILUM_OK && is_at_hand(outgoing, n))
-        return hl_unpack_into(outgoing->frames->view, i, 0, dst, n, &frame);
+        return hl_unpack_into(outgoing->frames->view, i, NULL, dst, n, &frame);
     if (rc == HILUM_OK)
         rc = hl_outgoing_frame(outgoing, i, &frame, &pixels, &length);
     if (rc == HILUM_OK && length != n)
@@ -381,7 +401,7 @@ hilum_rc hl_outgoing_made(struct hl_outgoing *outgoing, uint64_t i, uint64_t for
     memcpy(key.digest, outgoing->stored.location.digest_stored, sizeof key.digest);
     hl_frame_cache_release(cache, outgoing->made);
     outgoing->made = NULL;
-    hilum_rc rc = hl_frame_cache_get(cache, &key, make, arg, &outgoing->made);
+    hilum_rc rc = hl_frame_cache_get(cache, &key, make, arg, &outgoing->wish, &outgoing->made);
     if (rc != HILUM_OK)
         return rc;
     *bytes = outgoing->made->pixels;

@@ -50,6 +50,7 @@ struct hl_outgoing {
     bool is_recoded;        /* the conversion has ended */
     uint64_t recode_length; /* of all that recode puts out; HILUM_LENGTH_UNKNOWN: nobody knows */
     const struct hl_cached_frame *made; /* of a frame, held until the next; NULL: none */
+    struct hl_wish wish;                /* of whoever its frames are for */
 };
 
 /* Up to max bytes from the cursor on, which moves behind them. *n 0: the end. */

@@ -549,15 +549,17 @@ static bool is_expected(const struct hl_unpack *unpack, const struct hilum_frame
 
 /* Uses nothing of `unpack` that changes, hence several threads at once: its own memory for the
  * code stream, the caller's for the pixels. */
-hilum_rc hl_unpack_into(const struct hl_unpack *unpack, uint64_t i, uint32_t reduce, void *dst,
-                        uint64_t n, struct hilum_frame *out)
+hilum_rc hl_unpack_into(const struct hl_unpack *unpack, uint64_t i,
+                        const struct hl_unpack_wish *how, void *dst, uint64_t n,
+                        struct hilum_frame *out)
 {
-    const struct hilum_decode wanted = {.size = sizeof wanted, .reduce = reduce};
+    const uint32_t reduce = how ? how->reduce : 0;
+    struct hilum_decode wanted = {.size = sizeof wanted, .reduce = reduce};
     struct coded memory = {NULL, 0};
     struct call call = {.unpack = unpack,
                         .memory = &memory,
                         .out = out,
-                        .wanted = reduce > 0 ? &wanted : NULL,
+                        .wanted = how ? &wanted : NULL,
                         .dst = dst,
                         .dst_size = n};
     if (i >= unpack->frames.n)
@@ -565,6 +567,10 @@ hilum_rc hl_unpack_into(const struct hl_unpack *unpack, uint64_t i, uint32_t red
                        (unsigned long long)unpack->frames.n);
     if (reduce > unpack->levels)
         return hl_fail(HILUM_EUNSUP, "frames that cannot be halved %u times", reduce);
+    if (how && how->wish) {
+        wanted.go_on = how->wish->go_on;
+        wanted.arg = how->wish->arg;
+    }
     *out = unpack->frame;
     hilum_rc rc = unpack->frames.is_native ? read_native(unpack, i, dst) : call_codecs(&call, i);
     free(memory.bytes);

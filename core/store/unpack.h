@@ -5,6 +5,7 @@
 #define HL_STORE_UNPACK_H
 
 #include "core/store/codecs.h"
+#include "core/store/frame_cache.h"
 #include "core/store/frame_map.h"
 #include "core/store/spool.h"
 #include "core/store/splice.h"
@@ -43,9 +44,15 @@ hilum_rc hl_unpack_frame(struct hl_unpack *unpack, uint64_t i, struct hilum_fram
 uint64_t hl_unpack_frames(const struct hl_unpack *unpack);
 /* What every frame will be; the answer says how many times it can be halved. */
 uint32_t hl_unpack_kind(const struct hl_unpack *unpack, struct hilum_frame *out);
-/* Frame i into memory of the caller's: n bytes, and two more behind them. reduce: at 1 / 2^reduce of its size, each side
- * rounded up. Any thread, several at once. HILUM_EUNSUP: not to be had at that size. */
-hilum_rc hl_unpack_into(const struct hl_unpack *unpack, uint64_t i, uint32_t reduce, void *dst,
-                        uint64_t n, struct hilum_frame *out);
+/* reduce: at 1 / 2^reduce of its size, each side rounded up. wish may be NULL. */
+struct hl_unpack_wish {
+    uint32_t reduce;
+    const struct hl_wish *wish;
+};
+/* Frame i into memory of the caller's: n bytes, and two more behind them. how NULL: as it is. Any thread, several at once.
+ * HILUM_EUNSUP: not to be had at that size; HILUM_ECANCELLED: nobody waits for it any more. */
+hilum_rc hl_unpack_into(const struct hl_unpack *unpack, uint64_t i,
+                        const struct hl_unpack_wish *how, void *dst, uint64_t n,
+                        struct hilum_frame *out);
 
 #endif

@@ -7,8 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/worker/worker.h"
+
+enum { GO_ON_MS = 50 };
 
 void worker_ask(struct hilum_self *self, enum hl_wire_ask what)
 {
@@ -30,6 +33,21 @@ hilum_rc worker_ask_send(struct hilum_self *self)
     if (rc != HILUM_OK)
         _exit(0);
     return hl_wire_outcome(&self->ask);
+}
+
+/* A question is a round trip, and what asks it a loop: every 50 ms is often enough. Once it is no, it stays no until the call
+ * ends. */
+hilum_rc worker_ask_go_on(struct hilum_self *self)
+{
+    int64_t now = hl_mono_ms();
+    if (self->go_on_rc != HILUM_OK)
+        return hl_fail(self->go_on_rc, "nobody waits for this any more");
+    if (now - self->go_on_ms < GO_ON_MS)
+        return HILUM_OK;
+    self->go_on_ms = now;
+    worker_ask(self, HL_ASK_GO_ON);
+    self->go_on_rc = worker_ask_send(self);
+    return self->go_on_rc;
 }
 
 /* The limit bounds what one call can make the worker hold; a plugin that reads fields in a loop

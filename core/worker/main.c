@@ -134,6 +134,7 @@ static hilum_rc dispatch(struct hilum_self *self, uint32_t type)
 {
     hl_error_clear();
     self->in_call = type == HL_WIRE_CALL;
+    self->go_on_rc = HILUM_OK;
     switch (type) {
     case HL_WIRE_OPEN: return open_plugin(self);
     case HL_WIRE_INIT: return init_plugin(self);

@@ -133,6 +133,11 @@ static const char *text(void *ctx, uint32_t i, const char *path)
     return worker_ask_send(s->self) == HILUM_OK ? keep(s, 2, hl_wire_text(&s->self->ask)) : NULL;
 }
 
+static hilum_rc go_on(void *ctx)
+{
+    return worker_ask_go_on(((struct worker_scene *)ctx)->self);
+}
+
 /* ---- scenes ---- */
 
 static void scene_free(struct worker_scene *s)
@@ -171,7 +176,8 @@ static struct worker_scene *scene_new(struct hilum_self *self)
                                       .n_states = hl_wire_u32(&self->in),
                                       .bytes = value,
                                       .items = items,
-                                      .read_reduced = read_reduced};
+                                      .read_reduced = read_reduced,
+                                      .go_on = go_on};
     return s;
 }
 

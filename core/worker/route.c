@@ -202,6 +202,11 @@ static hilum_rc problem(hilum_http *http, uint32_t status, hilum_rc rc, const ch
     return worker_ask_send(http->self);
 }
 
+static hilum_rc go_on(hilum_http *http)
+{
+    return worker_ask_go_on(http->self);
+}
+
 static hilum_rc lend(hilum_http *http, const void *bytes, uint64_t n, void (*done)(void *arg),
                      void *arg)
 {
@@ -324,7 +329,8 @@ static const struct hilum_http_api api = {.size = sizeof api,
                                           .lend = lend,
                                           .stream = stream,
                                           .respond_file = respond_file,
-                                          .wake = wake};
+                                          .wake = wake,
+                                          .go_on = go_on};
 
 static const char *text_of(struct hilum_self *self)
 {

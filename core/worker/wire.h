@@ -96,7 +96,8 @@ enum hl_wire_ask {
     HL_ASK_HTTP_WRITE,      /* bytes that lie in the window */
     HL_ASK_HTTP_END,
     HL_ASK_HTTP_PROBLEM, /* status, code, detail */
-    HL_ASK_HTTP_STREAM   /* status, media type, length, number of the body */
+    HL_ASK_HTTP_STREAM,  /* status, media type, length, number of the body */
+    HL_ASK_GO_ON         /* of a renderer and of a route: does anybody wait? */
 };
 enum { HL_WIRE_CHUNK = 32 * 1024 };
 /* What a report or another document may come to in the shared memory. */

@@ -46,6 +46,8 @@ struct hilum_self {
     struct hilum_http *http;                           /* of the call under way; NULL */
     pthread_t thread;                                  /* that serves calls; only it may ask */
     bool in_call;
+    hilum_rc go_on_rc;           /* what the server said last: does anybody wait for this call? */
+    int64_t go_on_ms;            /* when it was asked */
     char *kept[WORKER_MAX_KEPT]; /* texts a plugin borrows until its call returns */
     uint32_t n_kept;
     bool registering;
@@ -97,6 +99,8 @@ void worker_event_table(struct hilum_host *table);
  * results. HILUM_EDENIED: outside a call or on another thread. */
 void worker_ask(struct hilum_self *self, enum hl_wire_ask what);
 hilum_rc worker_ask_send(struct hilum_self *self);
+/* Does anybody wait for what this call makes? HILUM_ECLOSED: no. Cheap. */
+hilum_rc worker_ask_go_on(struct hilum_self *self);
 /* A copy of a text of self->ask that lives until the call returns. NULL: text was, or no memory. */
 const char *worker_keep(struct hilum_self *self, const char *text);
 void worker_forget(struct hilum_self *self);

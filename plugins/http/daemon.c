@@ -633,9 +633,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     (void)arg;
     (void)connection;
     (void)url;
-    (void)version;
     if (request == NULL)
         return MHD_NO;
+    request->may_be_interim = strcmp(version, MHD_HTTP_VERSION_1_1) == 0;
     if (request->asked.method == NULL)
         return begin(request, method);
     return *n > 0 ? body(request, bytes, n) : finish(request);

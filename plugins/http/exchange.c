@@ -407,6 +407,7 @@ static const char *title_of(uint32_t status)
     case 413: return "Content Too Large";
     case 415: return "Unsupported Media Type";
     case 429: return "Too Many Requests";
+    case HTTP_CLIENT_GONE: return "Client Closed Request";
     case 501: return "Not Implemented";
     case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
@@ -493,4 +494,5 @@ const struct hilum_http_api http_api = {
     .stream = http_stream,
     .respond_file = http_respond_file,
     .wake = http_stream_wake,
+    .go_on = http_go_on,
 };

@@ -33,11 +33,13 @@ struct MHD_Response;
 enum {
     HTTP_LISTENERS = 8,
     HTTP_ROUTES = 256,
-    HTTP_SEGMENTS = 16,    /* of a path */
-    HTTP_PARAMS = 12,      /* {names} of a pattern */
-    HTTP_QUERY = 256,      /* parameters of a request */
-    HTTP_BUCKETS = 7,      /* of a histogram */
-    HTTP_RING = 256 * 1024 /* bytes of a body between the socket and its reader */
+    HTTP_SEGMENTS = 16,     /* of a path */
+    HTTP_PARAMS = 12,       /* {names} of a pattern */
+    HTTP_QUERY = 256,       /* parameters of a request */
+    HTTP_BUCKETS = 7,       /* of a histogram */
+    HTTP_RING = 256 * 1024, /* bytes of a body between the socket and its reader */
+    HTTP_CLIENT_GONE =
+        499 /* no status of RFC 9110: of an answer that nobody hears, as other servers log it */
 };
 
 /* Filled by the host from http.c's options and constant; lists are texts with commas, times in
@@ -240,6 +242,9 @@ struct hilum_http {
         is_answered;      /* answered: response may be queued */
     bool is_long_body;    /* read while it arrives: by a thread of its own */
     bool is_reading_body; /* has one; under the server's lock */
+    bool may_be_interim;  /* speaks HTTP/1.1: hears of a 100 what it is */
+    bool is_hung_up;      /* found by http_go_on */
+    int64_t looked_ms, probed_ms;
 
     /* ---- the response: the worker's until is_answered ---- */
     uint32_t status;
@@ -384,6 +389,8 @@ void http_conn_phase(struct http_conn *conn, enum http_phase phase);
 /* Bytes the peer has sent so far, or taken where we send. */
 uint64_t http_conn_moved(const struct http_conn *conn, enum http_phase phase);
 int64_t http_now_ms(void);
+/* As hilum_http_api.go_on. */
+hilum_rc http_go_on(struct hilum_http *request);
 
 /* buffer.c: fits the socket's buffer to an answer of that many bytes (HILUM_LENGTH_UNKNOWN: a long one) that is about to
  * leave. The loop's thread. */

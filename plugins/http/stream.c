@@ -177,7 +177,8 @@ static bool pull(struct hilum_http *request)
         request->is_source_failed = true;
     server->host->fail(server->self, HILUM_OK, ""); /* of whoever was served by this thread */
     hilum_rc rc = is_cut || is_gone ? HILUM_OK : fetch(request);
-    if (rc != HILUM_OK && rc != HILUM_EAGAIN)
+    bool is_left = rc == HILUM_ECLOSED && request->is_hung_up;
+    if (rc != HILUM_OK && rc != HILUM_EAGAIN && !is_left)
         log_cut(request, rc);
     if (rc != HILUM_EAGAIN)
         return true;

@@ -9,6 +9,7 @@
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -102,6 +103,56 @@ static bool end_one_kept(struct http_server *server)
         on_gone(arg);
     return on_gone != NULL;
 }
+
+/* ---- has the client gone? ---- */
+
+enum { LOOK_MS = 50, PROBE_MS = 1000 };
+
+/* A FIN says that nothing more comes, not that nobody reads: a client may end its side and wait for the answer, and the
+ * kernel tells it apart from one that has gone only when something is sent. That is what an interim answer is for, which
+ * every client of HTTP/1.1 has to pass over (RFC 9110 15.2): one that has gone resets the connection. Within TLS nobody
+ * ends one side only, and before 1.1 nobody knows interim answers: there it is gone, and here it stays. */
+static bool is_half_open(struct hilum_http *request, int64_t now)
+{
+    static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (request->is_tls)
+        return false;
+    if (!request->may_be_interim || request->is_answered || now - request->probed_ms < PROBE_MS)
+        return true;
+    request->probed_ms = now;
+    (void)send(request->conn->fd, interim, sizeof interim - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return true;
+}
+
+/* Holds request->lock, without which the connection could be closed meanwhile. A server that leaves ends the reading side
+ * itself (leave.c). */
+static bool is_hung_up(struct hilum_http *request, int64_t now)
+{
+    struct pollfd peer = {.fd = request->conn->fd, .events = POLLRDHUP};
+    if (poll(&peer, 1, 0) <= 0)
+        return false;
+    if (peer.revents & (POLLHUP | POLLERR | POLLNVAL))
+        return true;
+    return !atomic_load(&request->server->says_close) && !is_half_open(request, now);
+}
+
+hilum_rc http_go_on(struct hilum_http *request)
+{
+    const struct http_server *server = request->server;
+    pthread_mutex_lock(&request->lock);
+    int64_t now = http_now_ms();
+    bool is_gone = request->is_gone || request->conn == NULL || request->is_hung_up;
+    if (!is_gone && now - request->looked_ms >= LOOK_MS) {
+        request->looked_ms = now;
+        is_gone = is_hung_up(request, now);
+    }
+    request->is_hung_up = is_gone;
+    pthread_mutex_unlock(&request->lock);
+    return is_gone ? server->host->fail(server->self, HILUM_ECLOSED, "the client has gone")
+                   : HILUM_OK;
+}
+
+/* ---- the watcher ---- */
 
 /* A second between two looks: no deadline here is shorter. */
 static void *watch(void *arg)

@@ -77,7 +77,8 @@ static void error_answer(struct hilum_http *request, hilum_rc rc)
     request->is_begun = request->is_ended = false;
     bool is_theirs = rc == HILUM_EINVAL || rc == HILUM_ENOTFOUND || rc == HILUM_EDENIED ||
                      rc == HILUM_EUNSUP || rc == HILUM_EFULL;
-    http_problem(request, 0, rc, is_theirs && *reason != '\0' ? reason : detail_of(rc));
+    uint32_t status = rc == HILUM_ECLOSED && request->is_hung_up ? HTTP_CLIENT_GONE : 0;
+    http_problem(request, status, rc, is_theirs && *reason != '\0' ? reason : detail_of(rc));
 }
 
 /* Too many at once for one user: the next waits its turn at the client. Itself included, hence

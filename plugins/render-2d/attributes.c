@@ -21,6 +21,13 @@ hilum_rc scene_describe(const struct scene *scene, uint32_t i, struct hilum_slic
     return scene->source->describe(scene->source->ctx, i, out);
 }
 
+hilum_rc scene_go_on(const struct scene *scene)
+{
+    const struct hilum_source *source = scene->source;
+    bool is_asked = HILUM_HAS(struct hilum_source, source->size, go_on) && source->go_on != NULL;
+    return is_asked ? source->go_on(source->ctx) : HILUM_OK;
+}
+
 const char *attribute(const struct scene *scene, uint32_t i, const char *path)
 {
     const char *value = scene->source->text(scene->source->ctx, i, path);

@@ -116,11 +116,14 @@ static bool colour_at(const struct picture *picture, double x, double y, double 
 
 /* For each pixel of the lower picture the place in the upper one; beyond its edge the lower
  * shows alone. */
-static void mix(struct picture *picture, const struct picture *over, const struct affine *affine,
-                double opacity)
+static hilum_rc mix(const struct scene *scene, struct picture *picture, const struct picture *over,
+                    const struct affine *affine, double opacity)
 {
     uint8_t *p = picture->pixels;
-    for (uint32_t y = 0; y < picture->height; y++)
+    hilum_rc rc = HILUM_OK;
+    for (uint32_t y = 0; rc == HILUM_OK && y < picture->height; y++) {
+        if (y % 16 == 0)
+            rc = scene_go_on(scene);
         for (uint32_t x = 0; x < picture->width; x++, p += 3) {
             double u, v, colour[3];
             affine_apply(affine, x, y, &u, &v);
@@ -129,6 +132,8 @@ static void mix(struct picture *picture, const struct picture *over, const struc
             for (int c = 0; c < 3; c++)
                 p[c] = (uint8_t)(colour[c] * opacity + p[c] * (1 - opacity) + 0.5);
         }
+    }
+    return rc;
 }
 
 /* The upper image by its own item of the state, nothing of what the caller wished for the
@@ -171,7 +176,7 @@ hilum_rc blend_apply(const struct scene *scene, const struct request *request,
     if (rc == HILUM_OK)
         rc = align_find(scene, request->slice, blend->over, picture, &over, &affine);
     if (rc == HILUM_OK)
-        mix(picture, &over, &affine, blend->opacity);
+        rc = mix(scene, picture, &over, &affine, blend->opacity);
     picture_fini(&over);
     return rc;
 }

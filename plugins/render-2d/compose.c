@@ -300,15 +300,21 @@ static bool layer_at(const struct layer *layer, double x, double y, uint8_t out[
     return weight >= 0.5;
 }
 
-static void resample(const struct layer *from, const struct affine *affine, struct layer *to)
+static hilum_rc resample(const struct composer *c, const struct layer *from,
+                         const struct affine *affine, struct layer *to)
 {
     uint8_t *p = to->picture.pixels, *is_seen = to->is_seen;
-    for (uint32_t y = 0; y < to->picture.height; y++)
+    hilum_rc rc = HILUM_OK;
+    for (uint32_t y = 0; rc == HILUM_OK && y < to->picture.height; y++) {
+        if (y % 16 == 0)
+            rc = scene_go_on(c->scene);
         for (uint32_t x = 0; x < to->picture.width; x++, p += 3, is_seen++) {
             double u, v;
             affine_apply(affine, x, y, &u, &v);
             *is_seen = layer_at(from, u, v, p);
         }
+    }
+    return rc;
 }
 
 static hilum_rc input_layer(struct composer *c, unsigned k, struct layer *out)
@@ -334,7 +340,7 @@ static hilum_rc input_layer(struct composer *c, unsigned k, struct layer *out)
     if (rc == HILUM_OK)
         rc = align_find(c->scene, c->request->slice, slice, &out->picture, &own.picture, &affine);
     if (rc == HILUM_OK)
-        resample(&own, &affine, out);
+        rc = resample(c, &own, &affine, out);
     layer_fini(&own);
     return rc;
 }
@@ -467,6 +473,9 @@ static hilum_rc numbered_layer(struct composer *c, double number, unsigned deep,
     if (deep == DEEP_MAX || c->n_made++ == LAYERS_MAX)
         return refuse(c, HILUM_EUNSUP, STEPS " (0070,1B04)",
                       "steps go round, or there are too many of them");
+    hilum_rc rc = scene_go_on(c->scene);
+    if (rc != HILUM_OK)
+        return rc;
     unsigned k = find_number(c, INPUTS, n_inputs, number);
     if (k < n_inputs)
         return input_layer(c, k, out);

@@ -5,7 +5,7 @@
 
 #include "jpeg_out.h"
 
-enum { LINES = 16 }; /* handed over at once */
+enum { LINES = 16 }; /* handed over at once; a multiple of DCTSIZE */
 
 /* JFIF has whole dots a centimetre; what does not fit is not said. */
 static void density(struct jpeg_compress_struct *jpeg, const double spacing[2])
@@ -44,9 +44,16 @@ static void settings(struct jpeg_compress_struct *jpeg, const struct picture *pi
     density(jpeg, spacing);
 }
 
-static void write_blocks(struct jpeg_compress_struct *jpeg, const struct picture *picture)
+static bool is_wanted(const struct scene *scene, JDIMENSION line)
 {
-    while (jpeg->next_scanline < jpeg->image_height) {
+    return line % LINES != 0 || scene_go_on(scene) == HILUM_OK;
+}
+
+/* Both end early where nobody waits. */
+static void write_blocks(const struct scene *scene, struct jpeg_compress_struct *jpeg,
+                         const struct picture *picture)
+{
+    while (jpeg->next_scanline < jpeg->image_height && is_wanted(scene, jpeg->next_scanline)) {
         JSAMPROW lines[DCTSIZE], *plane = lines;
         for (JDIMENSION k = 0; k < DCTSIZE; k++) {
             JDIMENSION line = jpeg->next_scanline + k, last = picture->height - 1;
@@ -57,10 +64,11 @@ static void write_blocks(struct jpeg_compress_struct *jpeg, const struct picture
     }
 }
 
-static void write_lines(struct jpeg_compress_struct *jpeg, const struct picture *picture)
+static void write_lines(const struct scene *scene, struct jpeg_compress_struct *jpeg,
+                        const struct picture *picture)
 {
     size_t row = (size_t)picture->width * picture->channels;
-    while (jpeg->next_scanline < jpeg->image_height) {
+    while (jpeg->next_scanline < jpeg->image_height && is_wanted(scene, jpeg->next_scanline)) {
         JSAMPROW lines[LINES];
         JDIMENSION filled = 0;
         for (; filled < LINES && jpeg->next_scanline + filled < jpeg->image_height; filled++)
@@ -70,7 +78,7 @@ static void write_lines(struct jpeg_compress_struct *jpeg, const struct picture 
 }
 
 /* longjmp comes back here: nothing between holds anything but what is static in memory. */
-static hilum_rc compress(const struct picture *picture, uint32_t quality,
+static hilum_rc compress(const struct scene *scene, const struct picture *picture, uint32_t quality,
                          const struct labels *labels, struct jpeg_out *file)
 {
     struct jpeg_compress_struct jpeg = {.err = NULL};
@@ -84,26 +92,31 @@ static hilum_rc compress(const struct picture *picture, uint32_t quality,
     if (labels->profile != NULL)
         jpeg_write_icc_profile(&jpeg, labels->profile, labels->n_profile);
     if (jpeg.raw_data_in)
-        write_blocks(&jpeg, picture);
+        write_blocks(scene, &jpeg, picture);
     else
-        write_lines(&jpeg, picture);
-    jpeg_finish_compress(&jpeg);
+        write_lines(scene, &jpeg, picture);
+    bool is_whole = jpeg.next_scanline >= jpeg.image_height;
+    if (is_whole)
+        jpeg_finish_compress(&jpeg);
     jpeg_destroy_compress(&jpeg);
-    return HILUM_OK;
+    return is_whole ? HILUM_OK : HILUM_ECLOSED;
 }
 
 /* The file is in memory before its first byte leaves: a failure is still an answer. */
-hilum_rc encode_jpeg(const struct render *render, const struct picture *picture, uint32_t quality,
+hilum_rc encode_jpeg(const struct scene *scene, const struct picture *picture, uint32_t quality,
                      const struct labels *labels, struct hilum_sink *out)
 {
+    const struct render *render = scene->render;
     struct jpeg_out file;
     if (picture->depth != 8)
         return render_fail(render, HILUM_EUNSUP, "JPEG has 8 bits: ask for image/png");
     if (!jpeg_out_init(&file))
         return render_fail(render, HILUM_ENOMEM, "no memory for a JPEG");
-    hilum_rc rc = compress(picture, quality, labels, &file);
-    rc = rc != HILUM_OK ? render_fail(render, rc, "JPEG: %s", file.why)
-                        : out->write(out->ctx, file.bytes, file.n);
+    hilum_rc rc = compress(scene, picture, quality, labels, &file);
+    if (rc == HILUM_EINTERNAL)
+        rc = render_fail(render, rc, "JPEG: %s", file.why);
+    else if (rc == HILUM_OK)
+        rc = out->write(out->ctx, file.bytes, file.n);
     jpeg_out_fini(&file);
     return rc;
 }

@@ -11,7 +11,7 @@
 enum { LEVEL = 2, PIECE = 65536 };
 
 struct writer {
-    const struct render *render;
+    const struct scene *scene;
     struct hilum_sink *out;
     hilum_rc rc; /* of the sink, where that failed */
 };
@@ -34,7 +34,7 @@ static void fail(png_structp png, png_const_charp why)
 {
     struct writer *writer = png_get_error_ptr(png);
     if (writer->rc == HILUM_OK)
-        writer->rc = render_fail(writer->render, HILUM_EINTERNAL, "PNG: %s", why);
+        writer->rc = render_fail(writer->scene->render, HILUM_EINTERNAL, "PNG: %s", why);
     longjmp(*png_set_longjmp_fn(png, longjmp, sizeof(jmp_buf)), 1);
 }
 
@@ -69,24 +69,28 @@ static void head(png_structp png, png_infop info, const struct picture *picture,
 static void write_all(png_structp png, png_infop info, const struct picture *picture,
                       const struct labels *labels)
 {
+    struct writer *writer = png_get_io_ptr(png);
     size_t row = (size_t)picture->width * picture->channels * (picture->depth / 8);
     head(png, info, picture, labels);
-    for (uint32_t y = 0; y < picture->height; y++)
+    for (uint32_t y = 0; y < picture->height; y++) {
+        if (y % 16 == 0 && (writer->rc = scene_go_on(writer->scene)) != HILUM_OK)
+            png_error(png, "nobody waits");
         png_write_row(png, (png_const_bytep)picture->pixels + y * row);
+    }
     png_write_end(png, info);
 }
 
 /* libpng ends by longjmp(): nothing that must be freed is made between setjmp and here, but
  * for what png_destroy_write_struct frees. writer.rc says what went wrong. */
-hilum_rc encode_png(const struct render *render, const struct picture *picture,
+hilum_rc encode_png(const struct scene *scene, const struct picture *picture,
                     const struct labels *labels, struct hilum_sink *out)
 {
-    struct writer writer = {render, out, HILUM_OK};
+    struct writer writer = {scene, out, HILUM_OK};
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &writer, fail, warn);
     png_infop info = png != NULL ? png_create_info_struct(png) : NULL;
     if (info == NULL) {
         png_destroy_write_struct(&png, NULL);
-        return render_fail(render, HILUM_ENOMEM, "no memory for a PNG");
+        return render_fail(scene->render, HILUM_ENOMEM, "no memory for a PNG");
     }
     if (setjmp(png_jmpbuf(png)) == 0) {
         png_set_write_fn(png, &writer, put, flush);

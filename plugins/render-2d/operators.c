@@ -66,7 +66,9 @@ static hilum_rc run_those_of(const struct scene *scene, const struct request *re
     hilum_rc rc = HILUM_OK;
     for (uint32_t i = 0; rc == HILUM_OK && i < request->n_operators; i++) {
         struct applied op;
-        rc = take(scene, &request->operators[i], &op);
+        rc = scene_go_on(scene);
+        if (rc == HILUM_OK)
+            rc = take(scene, &request->operators[i], &op);
         if (rc != HILUM_OK)
             return rc;
         if (op.table->n_inputs == n_inputs)

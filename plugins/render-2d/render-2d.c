@@ -303,10 +303,9 @@ static hilum_rc draw_whole(const struct scene *scene, const struct request *requ
 static hilum_rc fit_picture(const struct scene *scene, const struct layout *layout,
                             struct picture *from, struct picture *out)
 {
-    const struct render *render = scene->render;
     double turned = layout->turns % 2 == 1 ? layout->rows : layout->columns;
     double region[4], factor;
-    hilum_rc rc = picture_turn(render, from, layout->turns, layout->is_flipped);
+    hilum_rc rc = picture_turn(scene->render, from, layout->turns, layout->is_flipped);
     factor = from->width / turned; /* where the frame was read reduced */
     for (int i = 0; i < 4; i++)
         region[i] = layout->region[i] * factor;
@@ -319,10 +318,10 @@ static hilum_rc fit_picture(const struct scene *scene, const struct layout *layo
         *out = *from;
         from->pixels = NULL;
     } else if (rc == HILUM_OK) {
-        rc = picture_scale(render, from, region, layout->width, layout->height, out);
+        rc = picture_scale(scene, from, region, layout->width, layout->height, out);
     }
     if (rc == HILUM_OK && (layout->is_mirrored_x || layout->is_mirrored_y))
-        rc = picture_turn(render, out, layout->is_mirrored_y ? 2 : 0,
+        rc = picture_turn(scene->render, out, layout->is_mirrored_y ? 2 : 0,
                           layout->is_mirrored_x != layout->is_mirrored_y);
     return rc;
 }
@@ -349,9 +348,9 @@ static hilum_rc encode(const struct scene *scene, const struct request *request,
                        const struct picture *picture, struct hilum_sink *out)
 {
     if (media_type == NULL || *media_type == '\0' || strcmp(media_type, "image/jpeg") == 0)
-        return encode_jpeg(scene->render, picture, request->quality, labels, out);
+        return encode_jpeg(scene, picture, request->quality, labels, out);
     if (strcmp(media_type, "image/png") == 0)
-        return encode_png(scene->render, picture, labels, out);
+        return encode_png(scene, picture, labels, out);
     if (strcmp(media_type, "image/gif") == 0)
         return encode_gif(scene->render, picture, out);
     if (strcmp(media_type, "application/octet-stream") == 0)
@@ -373,6 +372,8 @@ static hilum_rc draw(const struct scene *scene, const struct request *request,
         rc = layout_make(scene, request, &slice, &layout);
     if (rc == HILUM_OK)
         rc = draw_whole(scene, request, &layout, &frame);
+    if (rc == HILUM_OK)
+        rc = scene_go_on(scene);
     if (rc == HILUM_OK)
         rc = fit_picture(scene, &layout, &frame, &picture);
     picture_fini(&frame);

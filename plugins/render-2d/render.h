@@ -125,6 +125,8 @@ void request_fini(struct request *request);
 
 /* What the source tells of slice i. */
 hilum_rc scene_describe(const struct scene *scene, uint32_t i, struct hilum_slice *out);
+/* Does anybody wait for the picture? Between steps, and every hundred thousand pixels or so. HILUM_ECLOSED: nobody does. */
+hilum_rc scene_go_on(const struct scene *scene);
 /* NULL: absent or empty. */
 const char *attribute(const struct scene *scene, uint32_t i, const char *path);
 /* Of the frame's functional group, of all frames', or of the top level (PS3.3 C.7.6.16). */
@@ -321,7 +323,7 @@ hilum_rc picture_turn(const struct render *render, struct picture *picture, uint
 bool picture_is_all(const struct picture *from, const double region[4], uint32_t width,
                     uint32_t height);
 /* x, y, width, height of the picture, fractions allowed, to a new picture; outside is black. */
-hilum_rc picture_scale(const struct render *render, const struct picture *from,
+hilum_rc picture_scale(const struct scene *scene, const struct picture *from,
                        const double region[4], uint32_t width, uint32_t height,
                        struct picture *out);
 
@@ -413,9 +415,9 @@ struct labels {
     void *profile;     /* NULL: none */
     uint32_t n_profile;
 };
-hilum_rc encode_jpeg(const struct render *render, const struct picture *picture, uint32_t quality,
+hilum_rc encode_jpeg(const struct scene *scene, const struct picture *picture, uint32_t quality,
                      const struct labels *labels, struct hilum_sink *out);
-hilum_rc encode_png(const struct render *render, const struct picture *picture,
+hilum_rc encode_png(const struct scene *scene, const struct picture *picture,
                     const struct labels *labels, struct hilum_sink *out);
 /* Shades exactly, more than 256 colours nearly (encode_gif.c); without labels. */
 hilum_rc encode_gif(const struct render *render, const struct picture *picture,

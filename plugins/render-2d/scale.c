@@ -145,19 +145,21 @@ bool picture_is_all(const struct picture *from, const double region[4], uint32_t
 
 /* Rows first, then columns: each output row is one pass over memory in order. A row without
  * taps lies outside the region and stays black. */
-hilum_rc picture_scale(const struct render *render, const struct picture *from,
+hilum_rc picture_scale(const struct scene *scene, const struct picture *from,
                        const double region[4], uint32_t width, uint32_t height, struct picture *out)
 {
     struct kernel across = {NULL, NULL}, down = {NULL, NULL};
-    hilum_rc rc = picture_make(render, width, height, from->channels, from->depth, out);
+    hilum_rc rc = picture_make(scene->render, width, height, from->channels, from->depth, out);
     if (rc != HILUM_OK)
         return rc;
     float *row = malloc((size_t)from->width * from->channels * sizeof *row);
     bool is_ready = row != NULL && kernel_make(region[0], region[2], from->width, width, &across) &&
                     kernel_make(region[1], region[3], from->height, height, &down);
     if (!is_ready)
-        rc = render_fail(render, HILUM_ENOMEM, "no memory to scale a picture");
-    for (uint32_t y = 0; is_ready && y < height; y++) {
+        rc = render_fail(scene->render, HILUM_ENOMEM, "no memory to scale a picture");
+    for (uint32_t y = 0; rc == HILUM_OK && y < height; y++) {
+        if (y % 16 == 0)
+            rc = scene_go_on(scene);
         if (down.taps[y].n == 0)
             continue;
         blend_rows(from, &down.taps[y], row);

@@ -148,8 +148,12 @@ static hilum_rc images_open(const struct images *images, unsigned k, hilum_objec
         return HILUM_ENOTFOUND;
     if (images->list == NULL)
         return web_state_open(call, images->input->study, images->input->series, image, out);
-    return web->host->objects->open(web->self, call->api->request(call->http)->who,
-                                    images->list->items[k].instance, images->list->as_of, out);
+    hilum_rc rc =
+        web->host->objects->open(web->self, call->api->request(call->http)->who,
+                                 images->list->items[k].instance, images->list->as_of, out);
+    if (rc == HILUM_OK)
+        web_for_client(call, *out);
+    return rc;
 }
 
 static bool has_image(const struct web_call *call, hilum_object *state, const struct input *input,
@@ -277,9 +281,12 @@ static hilum_rc look_at(struct search *s, size_t k)
     s->far = NAN;
     if ((*s->n_opened)++ == OPENED_MAX)
         return call->web->host->fail(call->web->self, HILUM_EUNSUP, too_many);
+    hilum_rc rc = call->api->go_on(call->http);
+    if (rc != HILUM_OK)
+        return rc;
     if (images_open(s->images, (unsigned)k, &next) != HILUM_OK)
         return HILUM_OK;
-    hilum_rc rc = web_registration_read(call, s->part->registered, next, &place);
+    rc = web_registration_read(call, s->part->registered, next, &place);
     s->far = 0;
     if (rc == HILUM_OK && s->shown->has_position && read_plane(call, next, &place, &plane))
         s->far = distance(s->shown, &plane);
@@ -398,6 +405,12 @@ static hilum_rc many_lend(void *ctx, uint32_t i, const void **pixels, uint64_t n
     return part->source->lend(part->source->ctx, of, pixels, n);
 }
 
+static hilum_rc many_go_on(void *ctx)
+{
+    const struct hilum_source *first = ((const struct many *)ctx)->parts[0].source;
+    return first->go_on(first->ctx);
+}
+
 /* What is registered is in the frame of reference that it is registered to. */
 static const char *many_text(void *ctx, uint32_t i, const char *path)
 {
@@ -441,6 +454,7 @@ static hilum_rc many_join(const struct web *web, struct many *many)
     many->table.items = many_items;
     many->table.read_reduced = NULL;
     many->table.lend = many_lend;
+    many->table.go_on = many_go_on;
     many->table.ctx = many;
     return HILUM_OK;
 }

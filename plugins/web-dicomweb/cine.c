@@ -87,9 +87,10 @@ static void child_end(struct web *web)
     atomic_fetch_sub(&web->n_children, 1);
 }
 
-/* Blocks the worker until the child has ended: at most CHILDREN of http's workers wait so. */
-static hilum_rc run(struct web *web, const char *const *arguments, const struct web_picture *input,
-                    struct web_picture *out)
+/* Blocks the worker until the child has ended: at most CHILDREN of http's workers wait so. call: whoever it is for; NULL:
+ * for all who will ask. */
+static hilum_rc run(struct web *web, const struct web_call *call, const char *const *arguments,
+                    const struct web_picture *input, struct web_picture *out)
 {
     struct complaint complaint = {"", 0};
     struct hilum_sink output = {.size = sizeof output, .write = web_picture_write, .ctx = out};
@@ -108,7 +109,9 @@ static hilum_rc run(struct web *web, const char *const *arguments, const struct 
                                       .memory_max = memory_max,
                                       .output_max = 256u << 20,
                                       .output = &output,
-                                      .errors = &errors};
+                                      .errors = &errors,
+                                      .go_on = call != NULL ? web_go_on : NULL,
+                                      .go_on_arg = (void *)(uintptr_t)call};
     hilum_rc rc = web->host->run_child(web->self, &child, &status);
     return judge(web, rc, status, &complaint);
 }
@@ -174,25 +177,26 @@ static hilum_rc draw_frames(struct web *web, hilum_object *object, const struct 
 }
 
 /* JPEGs behind each other become a film of so many a second. */
-static hilum_rc code(struct web *web, const struct web_picture *input, double rate,
+static hilum_rc code(const struct web_call *call, const struct web_picture *input, double rate,
                      struct web_picture *out)
 {
     char text[32];
     snprintf(text, sizeof text, "%.4f", rate);
     const char *const arguments[] = {"-f", "mjpeg", "-framerate", text, "-i", "pipe:0", PLAYABLE};
-    return run(web, arguments, input, out);
+    return run(call->web, call, arguments, input, out);
 }
 
-static hilum_rc film(struct web *web, hilum_object *object, const struct web_view *view,
+static hilum_rc film(const struct web_call *call, hilum_object *object, const struct web_view *view,
                      struct web_picture *out)
 {
+    struct web *web = call->web;
     struct web_picture input = {.bytes = NULL};
     struct hilum_frames frames = {.size = sizeof frames};
     hilum_rc rc = web->host->objects->frames(object, &frames);
     if (rc == HILUM_OK)
         rc = draw_frames(web, object, view, frames.n, &input);
     if (rc == HILUM_OK)
-        rc = code(web, &input, rate_of(web->host->objects, object), out);
+        rc = code(call, &input, rate_of(web->host->objects, object), out);
     web_picture_fini(&input);
     return rc;
 }
@@ -245,7 +249,7 @@ static hilum_rc state_film(const struct web_call *call, hilum_object *state,
     if (rc == HILUM_OK)
         rc = draw_shots(call, image, state, view, &playback, &input);
     if (rc == HILUM_OK)
-        rc = code(call->web, &input, playback.rate, out);
+        rc = code(call, &input, playback.rate, out);
     web_playback_fini(&playback);
     web_picture_fini(&input);
     objects->close(image);
@@ -356,8 +360,9 @@ static hilum_rc stream_save(const struct web *web, hilum_object *object, struct 
 
 /* H.264 is put into another container as it is; what no browser plays is coded anew. The last
  * digit tells: .102 to .106 are H.264, .100 and .101 MPEG-2, .107 and .108 HEVC. */
-static hilum_rc play(struct web *web, hilum_object *object, struct web_picture *out)
+static hilum_rc play(const struct web_call *call, hilum_object *object, struct web_picture *out)
 {
+    struct web *web = call->web;
     struct hilum_object_names names = {.size = sizeof names};
     struct stream stream;
     web->host->objects->names(object, &names);
@@ -370,7 +375,7 @@ static hilum_rc play(struct web *web, hilum_object *object, struct web_picture *
                                 "-f",   "mp4",       "pipe:1",
                                 NULL};
     char last = names.transfer_syntax[strlen(names.transfer_syntax) - 1];
-    rc = run(web, last >= '2' && last <= '6' ? same : anew, NULL, out);
+    rc = run(web, call, last >= '2' && last <= '6' ? same : anew, NULL, out);
     stream_close(&stream);
     return rc;
 }
@@ -396,7 +401,7 @@ static hilum_rc still(struct web *web, hilum_object *object, const struct web_vi
     const char *const arguments[] = {"-i",   stream.path, "-vf",     size,   "-frames:v",
                                      "1",    "-f",        container, "-c:v", coder,
                                      "-q:v", "3",         "pipe:1",  NULL};
-    rc = run(web, arguments, NULL, out);
+    rc = run(web, NULL, arguments, NULL, out);
     stream_close(&stream);
     return rc == HILUM_OK && out->n == 0
                ? web->host->fail(web->self, HILUM_ECORRUPT, "the video holds no picture")
@@ -426,13 +431,14 @@ hilum_rc web_cine_state(const struct web_call *call, hilum_object *state,
     return rc;
 }
 
-hilum_rc web_cine(struct web *web, hilum_object *object, const struct web_view *view,
+hilum_rc web_cine(const struct web_call *call, hilum_object *object, const struct web_view *view,
                   struct web_picture *out)
 {
+    struct web *web = call->web;
     hilum_rc rc = child_begin(web);
     if (rc != HILUM_OK)
         return rc;
-    rc = web_is_video(web, object) ? play(web, object, out) : film(web, object, view, out);
+    rc = web_is_video(web, object) ? play(call, object, out) : film(call, object, view, out);
     child_end(web);
     return rc;
 }

@@ -21,6 +21,7 @@ enum { FRAMES_MAX = 100000 };
 /* object stays open until the body has left: pieces are borrowed from it. */
 struct frames {
     struct web_parts parts; /* first: freed as such */
+    struct web_call call;   /* whom its object asks */
     hilum_object *object;
     uint64_t ready;    /* frame, from 0, that is prepared and not read yet; NONE_READY */
     uint64_t *numbers; /* from 1; NULL: all of n, or one bulk data value */
@@ -183,6 +184,7 @@ static struct frames *frames_new(const struct web_call *call)
     struct frames *frames = calloc(1, sizeof *frames);
     if (frames == NULL)
         return NULL;
+    frames->call = *call;
     frames->ready = NONE_READY;
     frames->extent.size = sizeof frames->extent;
     frames->parts = (struct web_parts){.web = call->web,
@@ -326,12 +328,20 @@ static hilum_rc send_frames(const struct web_call *call, struct frames *frames)
     return rc;
 }
 
+static hilum_rc object_open(const struct web_call *call, struct frames *frames)
+{
+    hilum_rc rc = web_open_one(call, &frames->object, &frames->tag);
+    if (rc == HILUM_OK)
+        web_for_client(&frames->call, frames->object);
+    return rc;
+}
+
 hilum_rc web_frames(const struct web_call *call)
 {
     struct frames *frames = frames_new(call);
     if (frames == NULL)
         return HILUM_ENOMEM;
-    hilum_rc rc = web_open_one(call, &frames->object, &frames->tag);
+    hilum_rc rc = object_open(call, frames);
     if (rc == HILUM_OK)
         return send_frames(call, frames);
     frames_free(&frames->parts);
@@ -348,7 +358,7 @@ hilum_rc web_bulk(const struct web_call *call)
     struct frames *frames = frames_new(call);
     if (frames == NULL)
         return HILUM_ENOMEM;
-    hilum_rc rc = web_open_one(call, &frames->object, &frames->tag);
+    hilum_rc rc = object_open(call, frames);
     bool is_pixels = rc == HILUM_OK && strcasecmp(path, "7FE00010") == 0 &&
                      objects->frames(frames->object, &known) == HILUM_OK && known.n > 0;
     if (is_pixels && known.is_encapsulated)

@@ -96,6 +96,8 @@ static hilum_rc read_item(const struct web_call *call, unsigned k, struct web_re
     snprintf(out->items[k].reference, sizeof out->items[k].reference, "%s",
              reference != NULL ? reference : "");
     for (unsigned i = 0; rc == HILUM_OK; i++) {
+        if (i % 64 == 0 && (rc = call->api->go_on(call->http)) != HILUM_OK)
+            return rc;
         snprintf(path, sizeof path,
                  "RegistrationSequence[%u].ReferencedImageSequence[%u].ReferencedSOPInstanceUID", k,
                  i);

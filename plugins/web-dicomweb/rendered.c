@@ -194,6 +194,7 @@ static hilum_rc open_next(struct rendered *r)
                                            r->list.as_of, &r->object);
     if (rc != HILUM_OK)
         return rc;
+    web_for_client(&r->call, r->object);
     r->frame = 0;
     r->n_frames = r->n_numbers;
     if (r->numbers == NULL)
@@ -204,8 +205,8 @@ static hilum_rc open_next(struct rendered *r)
 
 /* What cannot be drawn (reports) is left out, where there are others; a picture alone
  * fails with its reason. Goes on to the next where one cannot be drawn, unless that tells of
- * the request (a parameter the renderer refuses at the very first picture), of memory, or of
- * frames named one by one, each of which is expected. */
+ * the request (a parameter the renderer refuses at the very first picture), of memory, of a
+ * client that has gone, or of frames named one by one, each of which is expected. */
 static hilum_rc rendered_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
 {
     struct rendered *r = (struct rendered *)parts;
@@ -230,7 +231,7 @@ static hilum_rc rendered_begin(struct web_parts *parts, char type[WEB_TYPE_MAX])
         bool is_refused =
             rc == HILUM_EINVAL && parts->n_begun == 0; /* one of several may only differ */
         if (is_alone || rc == HILUM_EAGAIN || r->numbers != NULL || is_refused ||
-            rc == HILUM_ENOMEM)
+            rc == HILUM_ENOMEM || rc == HILUM_ECLOSED)
             return rc;
     }
 }
@@ -342,9 +343,9 @@ static hilum_rc send_film(const struct web_call *call, struct rendered *r)
     if (is_of_state)
         rc = web_cine_state(call, r->object, &r->view, &r->picture);
     else if (is_usual)
-        rc = web_cine_kept(web, r->object, r->list.items[0].instance, &fd, &length);
+        rc = web_cine_kept(call, r->object, r->list.items[0].instance, &fd, &length);
     else
-        rc = web_cine(web, r->object, &r->view, &r->picture);
+        rc = web_cine(call, r->object, &r->view, &r->picture);
     if (rc != HILUM_OK)
         return rc;
     web_audit_retrieve(call, "rendered", 1, true);

@@ -46,7 +46,10 @@ hilum_rc web_state_open(const struct web_call *call, const char *study, const ch
         other.uids[0] = study;
     other.uids[1] = series;
     other.uids[2] = instance;
-    return web_open_one(&other, out, &tag);
+    hilum_rc rc = web_open_one(&other, out, &tag);
+    if (rc == HILUM_OK)
+        web_for_client(call, *out);
+    return rc;
 }
 
 /* The first image a state is made for: of several that are blended one that the others are laid on. */
@@ -85,6 +88,7 @@ hilum_rc web_picture_draw(const struct web_call *call, hilum_object *object,
     const struct hilum_object_api *objects = call->web->host->objects;
     hilum_object *image = NULL, *state = NULL;
     hilum_rc rc = HILUM_OK;
+    web_for_client(call, object);
     if (web_is_video(call->web, object))
         return web_video_still(call->web, object, view, out);
     if (view->state != NULL)

@@ -235,9 +235,10 @@ static int file_open(const char *path, uint64_t *length)
 }
 
 /* Two requests at once may both make it; the second rename wins. fd is the caller's to close. */
-hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, int *fd,
+hilum_rc web_cine_kept(const struct web_call *call, hilum_object *object, int64_t instance, int *fd,
                        uint64_t *length)
 {
+    struct web *web = call->web;
     const struct web_view view = {.view = {.size = sizeof view.view, .mode = "flat"}};
     struct web_picture made = {.bytes = NULL};
     struct hilum_object_names names = {.size = sizeof names};
@@ -248,7 +249,7 @@ hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, 
     *fd = file_open(path, length);
     if (*fd >= 0)
         return HILUM_OK;
-    hilum_rc rc = web_cine(web, object, &view, &made);
+    hilum_rc rc = web_cine(call, object, &view, &made);
     if (rc == HILUM_OK) {
         keep(web, path, &made);
         *fd = file_open(path, length);
@@ -272,7 +273,7 @@ static bool place(size_t n, size_t i, size_t *out)
 
 typedef hilum_rc (*draw_one)(void *arg, hilum_object *object, int64_t instance);
 
-/* Draws the first of n objects that can be drawn, from the middle on. Denied, no memory, busy:
+/* Draws the first of n objects that can be drawn, from the middle on. Denied, no memory, busy, nobody there:
  * the next object would fare the same. Everything else is a matter of this object (a report, a
  * damaged frame), and the next is tried. */
 static hilum_rc draw_any(struct web *web, const hilum_principal *who, const struct web_item *items,
@@ -288,7 +289,8 @@ static hilum_rc draw_any(struct web *web, const hilum_principal *who, const stru
         if (rc == HILUM_OK)
             rc = draw(arg, object, items[at].instance);
         web->host->objects->close(object);
-        if (rc == HILUM_OK || rc == HILUM_EDENIED || rc == HILUM_ENOMEM || rc == HILUM_EAGAIN)
+        if (rc == HILUM_OK || rc == HILUM_EDENIED || rc == HILUM_ENOMEM || rc == HILUM_EAGAIN ||
+            rc == HILUM_ECLOSED)
             return rc;
     }
     return rc;

@@ -101,6 +101,11 @@ struct web_call {
         *uids[3]; /* of study, series, instance: the path's, or those of a query; NULL: not named */
 };
 
+/* Is the client of this exchange still there (hilum_http_api.go_on)? arg: struct web_call. */
+hilum_rc web_go_on(void *arg);
+/* What is decoded and drawn of the object is for that client only. The call outlives the object. */
+void web_for_client(const struct web_call *call, hilum_object *object);
+
 enum {
     TAG_SOP_INSTANCE = 0x00080018,
     TAG_RETRIEVE_URL = 0x00081190,
@@ -441,7 +446,7 @@ bool web_is_video(const struct web *web, hilum_object *object); /* MPEG-2, H.264
 hilum_rc web_video_still(struct web *web, hilum_object *object, const struct web_view *view,
                          struct web_picture *out);
 /* All frames, or a stored video, as MP4. */
-hilum_rc web_cine(struct web *web, hilum_object *object, const struct web_view *view,
+hilum_rc web_cine(const struct web_call *call, hilum_object *object, const struct web_view *view,
                   struct web_picture *out);
 /* The frames of the image that a presentation state is for, drawn by that, in the order and at the rates it says. */
 hilum_rc web_cine_state(const struct web_call *call, hilum_object *state,
@@ -449,7 +454,7 @@ hilum_rc web_cine_state(const struct web_call *call, hilum_object *state,
 /* Removes what a life that was killed left; what another life of the plugin works on stays. */
 void web_streams_sweep(const struct web *web);
 /* A file of everything web_cine makes with a view nobody changed, opened; negative: none. Made where there is none. */
-hilum_rc web_cine_kept(struct web *web, hilum_object *object, int64_t instance, int *fd,
+hilum_rc web_cine_kept(const struct web_call *call, hilum_object *object, int64_t instance, int *fd,
                        uint64_t *length);
 
 /* Declares the job that makes them and the hook that plans it. */

@@ -118,6 +118,9 @@ static hilum_rc decode(void *self, const struct hilum_coded *coded,
         return rc;
     if (wanted)
         hl_sized_copy(&wish, sizeof wish, wanted, wanted->size);
+    hl_remote_while(process, wish.go_on, wish.arg);
+    wish.go_on = NULL; /* pointers of ours tell a worker nothing but where we are */
+    wish.arg = NULL;
     put_stream(process, coded, size);
     struct hl_wire *wire = hl_process_wire(process);
     hl_wire_put_u32(wire, wanted != NULL);

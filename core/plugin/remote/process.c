@@ -26,7 +26,8 @@ enum {
     MAX_LOG_LINES = 64, /* that one call may write */
     GRACE_MS = 100,     /* a reply sent in time and read late is one */
     DYING_MS = 500,     /* between a closed socket and the end of the process */
-    LOW_FD = 16         /* descriptors for the child lie above those it will have */
+    LOW_FD = 16,        /* descriptors for the child lie above those it will have */
+    LOOK_MS = 50        /* between two looks whether anybody waits */
 };
 
 /* ---- start ---- */
@@ -164,8 +165,24 @@ static hilum_rc answer(struct hl_process *process, uint32_t what)
     return hl_wire_send(process->sock, &process->answer);
 }
 
+/* The next message of the worker. A decoder asks nobody whether it should go on, so we do. */
+static hilum_rc receive(struct hl_process *process, int64_t deadline_ms)
+{
+    hilum_rc rc = HILUM_ETIMEDOUT;
+    for (int64_t until = 0; rc == HILUM_ETIMEDOUT && until < deadline_ms;) {
+        until = process->go_on ? hl_mono_ms() + LOOK_MS : deadline_ms;
+        rc = hl_wire_receive(process->sock, &process->wire,
+                             until < deadline_ms ? until : deadline_ms);
+        if (rc == HILUM_ETIMEDOUT && process->go_on &&
+            process->go_on(process->go_on_arg) != HILUM_OK)
+            return hl_fail(HILUM_ECANCELLED, "nobody waits for this any more");
+    }
+    return rc;
+}
+
 /* false: the worker must be ended, whatever it is doing: HILUM_ETIMEDOUT, HILUM_ECLOSED (it
- * died) or HILUM_ECORRUPT. Everything between request and reply is bounded by the deadline. */
+ * died), HILUM_ECORRUPT or HILUM_ECANCELLED. Everything between request and reply is bounded by
+ * the deadline. */
 bool hl_process_exchange(struct hl_process *process, const char *id, int64_t deadline_ms,
                          hilum_rc *rc)
 {
@@ -176,7 +193,7 @@ bool hl_process_exchange(struct hl_process *process, const char *id, int64_t dea
     if (*rc == HILUM_EFULL)
         return true;
     while (*rc == HILUM_OK) {
-        *rc = hl_wire_receive(process->sock, &process->wire, deadline_ms);
+        *rc = receive(process, deadline_ms);
         if (*rc != HILUM_OK)
             return false;
         /* Whoever never stops talking gets no more time than whoever says nothing. */

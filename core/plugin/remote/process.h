@@ -32,6 +32,9 @@ struct hl_process {
     /* Who answers what the worker asks in the middle of a call; NULL: it may ask nothing. */
     hilum_rc (*ask)(void *arg, uint32_t what, struct hl_wire *question, struct hl_wire *answer);
     void *ask_arg;
+    /* Does anybody wait for what this call makes? NULL: yes. */
+    hilum_rc (*go_on)(void *arg);
+    void *go_on_arg;
 };
 
 /* Descriptors of one start, made before the fork and given to the child as 0 to 4. */
@@ -62,7 +65,8 @@ hilum_rc hl_process_start(struct hl_process *process, struct hl_keeper *keeper,
 /* Room for `size` bytes of shared memory. HILUM_ENOMEM. */
 hilum_rc hl_process_share(struct hl_process *process, uint64_t size);
 /* Sends process->wire and waits for the reply until deadline_ms; log lines on the way go to the log as `id`'s. true:
- * process->wire is the reply, after its reason; *rc is its outcome and the reason is recorded. */
+ * process->wire is the reply, after its reason; *rc is its outcome and the reason is recorded. false and HILUM_ECANCELLED:
+ * process->go_on says that nobody waits. */
 bool hl_process_exchange(struct hl_process *process, const char *id, int64_t deadline_ms,
                          hilum_rc *rc);
 /* metrics.c: takes a HL_WIRE_METRIC in process->wire. HILUM_ECORRUPT: it makes no sense. */

@@ -388,8 +388,17 @@ bool hl_remote_run(struct hl_process *process, hilum_rc *rc)
         }
         return true;
     }
-    *rc = hl_remote_crashed(process, *rc, "a call");
+    if (*rc == HILUM_ECANCELLED) /* its work is for nobody; that is no fault of it */
+        hl_process_stop(process, NULL);
+    else
+        *rc = hl_remote_crashed(process, *rc, "a call");
     return false;
+}
+
+void hl_remote_while(struct hl_process *process, hilum_rc (*go_on)(void *arg), void *arg)
+{
+    process->go_on = go_on;
+    process->go_on_arg = arg;
 }
 
 hilum_rc hl_remote_nonsense(struct hl_process *process, const char *what)
@@ -412,6 +421,7 @@ void hl_remote_end(struct hl_process *process)
 {
     struct hl_remote *remote = process->remote;
     process->ask = NULL;
+    process->go_on = NULL;
     hl_remote_forget_child(process);
     if (process->is_worn_out)
         hl_process_stop(process, NULL);

@@ -57,6 +57,9 @@ void hl_remote_answers(struct hl_process *process,
                        hilum_rc (*ask)(void *arg, uint32_t what, struct hl_wire *question,
                                        struct hl_wire *answer),
                        void *arg);
+/* Between begin and run: go_on(arg) is asked during the call whether anybody waits for it, on this thread, 20 times a second.
+ * Anything but HILUM_OK ends the worker, without blame, and the call with HILUM_ECANCELLED. NULL: nobody is asked. */
+void hl_remote_while(struct hl_process *process, hilum_rc (*go_on)(void *arg), void *arg);
 /* A reply that makes no sense: as if it had crashed. Returns HILUM_EINTERNAL. */
 hilum_rc hl_remote_nonsense(struct hl_process *process, const char *what);
 /* Gives the worker back. */

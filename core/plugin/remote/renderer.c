@@ -136,6 +136,10 @@ static hilum_rc ask(void *arg, uint32_t what, struct hl_wire *question, struct h
     const struct hilum_source *source = scene->source;
     if (what == HL_ASK_MORE)
         return ask_more(scene, hl_wire_u64(question), answer);
+    if (what == HL_ASK_GO_ON)
+        return HILUM_HAS(struct hilum_source, source->size, go_on) && source->go_on
+                   ? source->go_on(source->ctx)
+                   : HILUM_OK;
     uint32_t i = hl_wire_u32(question);
     if (what == HL_ASK_ATTRIBUTE || what == HL_ASK_BYTES || what == HL_ASK_ITEMS)
         return ask_attribute(scene, what, i, question, answer);

@@ -197,6 +197,10 @@ static hilum_rc ask(void *arg, uint32_t what, struct hl_wire *question, struct h
     case HL_ASK_HTTP_HEADER: return ask_request(e, what, question, answer);
     case HL_ASK_HTTP_ALLOW:
     case HL_ASK_HTTP_ADD_HEADER: return ask_two(e, what, question);
+    case HL_ASK_GO_ON:
+        return HILUM_HAS(struct hilum_http_api, e->api->size, go_on) && e->api->go_on
+                   ? e->api->go_on(e->http)
+                   : HILUM_OK;
     case HL_ASK_HTTP_BEGIN: return ask_begin(e, question);
     case HL_ASK_HTTP_WRITE: return ask_write(e, hl_wire_u64(question));
     case HL_ASK_HTTP_END: return e->api->end(e->http);

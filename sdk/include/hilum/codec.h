@@ -95,6 +95,10 @@ struct hilum_decode {
         photometric;    /* a wish: HILUM_PHOTO_UNKNOWN, RGB, or YBR_FULL as it lies in the stream */
     uint32_t is_planar; /* a wish; without it colours lie pixel by pixel */
     uint32_t reserved;
+    /* For who decodes for seconds, on the thread of the call, between steps: anything but HILUM_OK is to be returned, since
+     * nobody waits for the frame any more. NULL: nobody knows, as in a worker, which is ended instead. */
+    hilum_rc (*go_on)(void *arg);
+    void *arg;
 };
 
 /* How a frame is to be encoded. Zero is the codec's choice; a lossless transfer syntax ignores all that

@@ -32,6 +32,9 @@ struct hilum_child {
     uint64_t output_max;       /* bytes of both outputs together; 0: 64 MiB */
     struct hilum_sink *output; /* its standard output; NULL: dropped */
     struct hilum_sink *errors; /* its standard error; NULL: dropped */
+    /* Asked ten times a second: anything but HILUM_OK ends it, and is returned. NULL, and in a worker: nobody is asked. */
+    hilum_rc (*go_on)(void *arg);
+    void *go_on_arg;
 };
 enum { HILUM_CHILD_SIGNAL = 256 }; /* status of a child ended by signal n: 256 + n */
 

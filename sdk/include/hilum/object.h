@@ -137,6 +137,10 @@ struct hilum_object_api {
     /* The same of what next_part() gives, once it is prepared. */
     hilum_rc (*part_length)(hilum_object *object, uint64_t *n);
     hilum_rc (*skip_part)(hilum_object *object, uint64_t n);
+    /* While frames of this object are decoded, made into others or drawn, go_on(arg) is asked now and then, on the thread
+     * that waits for them: is there still somebody to have them? Anything but HILUM_OK ends it, with HILUM_ECLOSED; a
+     * frame that others wait for as well is decoded all the same. NULL, as in the beginning: nobody is asked. */
+    void (*while_wanted)(hilum_object *object, hilum_rc (*go_on)(void *arg), void *arg);
     /* since preview 1: append here */
 };
 

@@ -55,6 +55,9 @@ struct hilum_source {
     /* What read() would copy, where it lies: n bytes at any address, not to be written, until close(). HILUM_EUNSUP: it lies
      * nowhere as it is wanted; read() it. */
     hilum_rc (*lend)(void *ctx, uint32_t i, const void **pixels, uint64_t n);
+    /* HILUM_OK: somebody waits for what is drawn. HILUM_ECLOSED: nobody does any more: end, and return it. Cheap: to be
+     * asked between the steps of a picture, and every some hundred thousand pixels. read() asks by itself. */
+    hilum_rc (*go_on)(void *ctx);
 };
 
 /* What is to be drawn. Zero is the renderer's choice. */

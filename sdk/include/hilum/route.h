@@ -128,6 +128,11 @@ struct hilum_http_api {
     /* For a source whose next() had nothing yet: it has now, or has ended. Any thread, from run() until the source is
      * closed; it calls nothing of the source on this thread. */
     void (*wake)(hilum_http *http);
+    /* HILUM_OK: the client is there, as far as anybody can know. HILUM_ECLOSED: it has gone, and nothing of an answer will
+     * arrive: return it from run(), or from a source's next(). For work that takes long, between its steps: the socket is
+     * looked at every 50 ms at most. Of a client that has ended its side and still reads: HILUM_OK, where that can be
+     * told (HTTP without TLS). */
+    hilum_rc (*go_on)(hilum_http *http);
     /* since 1.1: append here */
 };
 

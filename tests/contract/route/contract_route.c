@@ -194,6 +194,12 @@ static hilum_rc stream(hilum_http *http, uint32_t status, const char *media_type
     return rc;
 }
 
+static hilum_rc go_on(hilum_http *http)
+{
+    (void)http;
+    return HILUM_OK;
+}
+
 static hilum_rc respond_file(hilum_http *http, const char *root, const char *path)
 {
     char file[4096];
@@ -224,7 +230,8 @@ static const struct hilum_http_api api = {.size = sizeof api,
                                           .resume = resume,
                                           .lend = lend,
                                           .stream = stream,
-                                          .respond_file = respond_file};
+                                          .respond_file = respond_file,
+                                          .go_on = go_on};
 
 static uint32_t tag_of(const char *keyword)
 {

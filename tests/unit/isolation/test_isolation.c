@@ -56,6 +56,7 @@ static const struct hilum_frame frame = {.size = sizeof frame,
                                          .photometric = HILUM_PHOTO_MONOCHROME2};
 
 /* In two fragments, as PS3.5 A.4 allows. */
+static const struct hilum_decode *wish; /* NULL: the whole frame */
 static hilum_rc decode(const char *word, unsigned char *dst, struct hilum_frame *out)
 {
     unsigned char stream[PIXELS];
@@ -69,7 +70,7 @@ static hilum_rc decode(const char *word, unsigned char *dst, struct hilum_frame 
                                       .declared = &frame};
     *out = (struct hilum_frame){.size = sizeof *out};
     memset(dst, 0, PIXELS);
-    return codec->decode(instance, &coded, NULL, dst, PIXELS, out);
+    return codec->decode(instance, &coded, wish, dst, PIXELS, out);
 }
 
 static void assert_works(void)
@@ -386,6 +387,19 @@ static void harm__costs_one_call(void **state)
     assert_costs_one_call("lie", HILUM_EINTERNAL, "a frame that does not fit its memory");
     assert_int_equal(n_crashed, 9);
     assert_int_equal(n_quarantined, 0);
+}
+
+static void work__for_nobody_ends_without_blame(void **state)
+{
+    (void)state;
+    unsigned char pixels[PIXELS];
+    struct hilum_frame out;
+    wish = &(struct hilum_decode){.size = sizeof *wish, .go_on = nobody_waits};
+    bring_up("hostile", ISOLATED "limits = { deadline = \"100s\"; };");
+    assert_int_equal(decode("loop", pixels, &out), HILUM_ECANCELLED);
+    wish = NULL;
+    assert_works();
+    assert_int_equal(n_crashed, 0);
 }
 
 /* 0, 100, 200, 400 ms: whoever crashes all the time does not keep the machine busy with starting it. */
@@ -754,6 +768,7 @@ int main(void)
         T(isolated__renderer_opens_its_scene_again_after_a_crash),
         T(isolated__notify_hook_asks_for_its_event),
         T(harm__costs_one_call),
+        T(work__for_nobody_ends_without_blame),
         T(harm__in_a_row_is_started_again_later_and_later),
         T(harm__tickets_and_tables_of_others_are_out_of_reach),
         T(isolated__counts_as_in_process),

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/error.h"
 #include "core/plugin/child.h"
 #include "core/plugin/plugin.h"
 #include "core/plugin/timers.h"
@@ -198,6 +199,22 @@ static void child__past_its_deadline_ends_with_all_its_children(void **state)
                      HILUM_ETIMEDOUT);
 }
 
+static hilum_rc leaves(void *arg)
+{
+    return --*(int *)arg > 0 ? HILUM_OK : hl_fail(HILUM_ECLOSED, "gone");
+}
+
+static void child__nobody_waits_for_ends(void **state)
+{
+    (void)state;
+    struct hl_buf out = {0};
+    int left = 3, status = -1;
+    struct hilum_child child = {.go_on = leaves, .go_on_arg = &left};
+    assert_int_equal(shell("echo $$; sleep 1000", &child, &out, NULL, &status), HILUM_ECLOSED);
+    assert_true(is_dead_soon(atoi(hl_buf_str(&out))));
+    hl_buf_fini(&out);
+}
+
 /* One that has closed its outputs is heard of no more, so the program is done before it. */
 static void child__that_is_done_leaves_no_children_behind(void **state)
 {
@@ -323,6 +340,7 @@ int main(void)
         cmocka_unit_test(child__has_nothing_of_ours),
         cmocka_unit_test(child__past_its_deadline_ends_with_all_its_children),
         cmocka_unit_test(child__that_is_done_leaves_no_children_behind),
+        cmocka_unit_test(child__nobody_waits_for_ends),
         cmocka_unit_test(child__is_bounded_in_what_it_prints_and_takes),
         cmocka_unit_test(host__lends_timers_values_and_listed_programs)};
     return cmocka_run_group_tests(tests, NULL, NULL);

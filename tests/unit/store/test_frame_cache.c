@@ -25,12 +25,13 @@ struct decoder {
     uint64_t frame;
 };
 
-static hilum_rc decode(void *arg, struct hl_cached_frame *out)
+static hilum_rc decode(void *arg, const struct hl_wish *wish, struct hl_cached_frame *out)
 {
     struct decoder *decoder = arg;
     atomic_fetch_add(&decoder->n, 1);
     while (atomic_load(&decoder->is_closed))
-        usleep(1000);
+        if (usleep(1000) == 0 && hl_wish_ask(wish) != HILUM_OK)
+            return hl_fail(HILUM_ECANCELLED, "nobody waits");
     if (decoder->rc != HILUM_OK)
         return hl_fail(decoder->rc, "frame %llu: the stream is broken",
                        (unsigned long long)decoder->frame);
@@ -41,18 +42,24 @@ static hilum_rc decode(void *arg, struct hl_cached_frame *out)
     return HILUM_OK;
 }
 
-static hilum_rc get(struct hl_frame_cache *cache, struct decoder *decoder, uint64_t frame)
+static hilum_rc get_while(struct hl_frame_cache *cache, struct decoder *decoder, uint64_t frame,
+                          const struct hl_wish *wish)
 {
     const struct hl_frame_key key = {.digest = {1, 2, 3}, .frame = frame};
     const struct hl_cached_frame *got = NULL;
     decoder->frame = frame;
-    hilum_rc rc = hl_frame_cache_get(cache, &key, decode, decoder, &got);
+    hilum_rc rc = hl_frame_cache_get(cache, &key, decode, decoder, wish, &got);
     if (rc == HILUM_OK) {
         assert_int_equal(got->n, FRAME);
         assert_int_equal(((uint8_t *)got->pixels)[FRAME - 1], (uint8_t)frame);
     }
     hl_frame_cache_release(cache, got);
     return rc;
+}
+
+static hilum_rc get(struct hl_frame_cache *cache, struct decoder *decoder, uint64_t frame)
+{
+    return get_while(cache, decoder, frame, NULL);
 }
 
 static void cache__keeps_what_was_used_last_within_its_budget(void **state)
@@ -86,11 +93,11 @@ static void cache__tells_contents_and_sizes_apart(void **state)
     const struct hl_cached_frame *a, *b, *c;
     (void)state;
     assert_int_equal(hl_frame_cache_new(100 * FRAME, &cache), HILUM_OK);
-    assert_int_equal(hl_frame_cache_get(cache, &key, decode, &decoder, &a), HILUM_OK);
+    assert_int_equal(hl_frame_cache_get(cache, &key, decode, &decoder, NULL, &a), HILUM_OK);
     key.reduce = 1;
-    assert_int_equal(hl_frame_cache_get(cache, &key, decode, &decoder, &b), HILUM_OK);
+    assert_int_equal(hl_frame_cache_get(cache, &key, decode, &decoder, NULL, &b), HILUM_OK);
     key.digest[15] = 9;
-    assert_int_equal(hl_frame_cache_get(cache, &key, decode, &decoder, &c), HILUM_OK);
+    assert_int_equal(hl_frame_cache_get(cache, &key, decode, &decoder, NULL, &c), HILUM_OK);
     assert_int_equal(atomic_load(&decoder.n), 3);
     hl_frame_cache_release(cache, a);
     hl_frame_cache_release(cache, b);
@@ -117,13 +124,21 @@ struct viewer {
     struct decoder *decoder;
     hilum_rc rc;
     char why[200];
+    atomic_bool has_left, is_done;
 };
+
+static hilum_rc is_there(void *arg)
+{
+    return atomic_load(&((struct viewer *)arg)->has_left) ? HILUM_ECLOSED : HILUM_OK;
+}
 
 static void *look(void *arg)
 {
     struct viewer *viewer = arg;
-    viewer->rc = get(viewer->cache, viewer->decoder, 5);
+    const struct hl_wish wish = {is_there, viewer};
+    viewer->rc = get_while(viewer->cache, viewer->decoder, 5, &wish);
     snprintf(viewer->why, sizeof viewer->why, "%s", hl_error());
+    atomic_store(&viewer->is_done, true);
     return NULL;
 }
 
@@ -177,6 +192,81 @@ static void cache__tells_all_who_wait_of_a_failure_and_tries_again_later(void **
     decoder.rc = HILUM_OK;
     assert_int_equal(get(cache, &decoder, 5), HILUM_OK);
     assert_int_equal(atomic_load(&decoder.n), 2);
+    hl_frame_cache_free(cache);
+}
+
+/* The first decodes, the second waits for it. */
+static void look_at_once(struct hl_frame_cache *cache, struct decoder *decoder,
+                         struct viewer viewers[2], pthread_t threads[2])
+{
+    struct hl_frame_cache_counts counts = {0};
+    atomic_store(&decoder->is_closed, true);
+    for (int i = 0; i < 2; i++) {
+        viewers[i] = (struct viewer){.cache = cache, .decoder = decoder};
+        assert_int_equal(pthread_create(&threads[i], NULL, look, &viewers[i]), 0);
+        while (counts.misses + counts.shared < (unsigned)i + 1) {
+            usleep(1000);
+            hl_frame_cache_count(cache, &counts);
+        }
+    }
+}
+
+static void cache__decodes_on_for_who_stays(void **state)
+{
+    struct hl_frame_cache *cache = NULL;
+    struct decoder decoder = {0};
+    struct viewer viewers[2];
+    pthread_t threads[2];
+    (void)state;
+    assert_int_equal(hl_frame_cache_new(FRAME, &cache), HILUM_OK);
+    look_at_once(cache, &decoder, viewers, threads);
+    atomic_store(&viewers[0].has_left, true);
+    usleep(300000);
+    assert_false(atomic_load(&viewers[0].is_done)); /* his decoding is the other's now */
+    atomic_store(&decoder.is_closed, false);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(viewers[1].rc, HILUM_OK);
+    assert_int_equal(atomic_load(&decoder.n), 1);
+    hl_frame_cache_free(cache);
+}
+
+static void cache__decodes_no_more_once_all_have_left(void **state)
+{
+    struct hl_frame_cache *cache = NULL;
+    struct decoder decoder = {0};
+    struct viewer viewers[2];
+    pthread_t threads[2];
+    (void)state;
+    assert_int_equal(hl_frame_cache_new(FRAME, &cache), HILUM_OK);
+    look_at_once(cache, &decoder, viewers, threads);
+    for (int i = 2; i-- > 0;) { /* who waits lets go at once, and then who decodes ends */
+        atomic_store(&viewers[i].has_left, true);
+        pthread_join(threads[i], NULL);
+        assert_int_equal(viewers[i].rc, HILUM_ECANCELLED);
+        assert_int_equal(atomic_load(&viewers[0].is_done), i == 0);
+    }
+    atomic_store(&decoder.is_closed, false);
+    assert_int_equal(get(cache, &decoder, 5), HILUM_OK); /* nothing of it is left */
+    assert_int_equal(atomic_load(&decoder.n), 2);
+    hl_frame_cache_free(cache);
+}
+
+/* A decoder that gives up of itself, and one who waits for it: he decodes himself. */
+static void cache__decodes_again_for_who_came_as_it_was_given_up(void **state)
+{
+    struct hl_frame_cache *cache = NULL;
+    struct decoder decoder = {.rc = HILUM_ECANCELLED};
+    struct viewer viewers[2];
+    pthread_t threads[2];
+    (void)state;
+    assert_int_equal(hl_frame_cache_new(FRAME, &cache), HILUM_OK);
+    look_at_once(cache, &decoder, viewers, threads);
+    atomic_store(&decoder.is_closed, false);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&decoder.n), 2);
+    assert_int_equal(viewers[1].rc, HILUM_ECANCELLED); /* of his own: not a third time */
     hl_frame_cache_free(cache);
 }
 
@@ -247,6 +337,9 @@ int main(void)
         cmocka_unit_test(cache__without_a_budget_lends_what_it_does_not_keep),
         cmocka_unit_test(cache__decodes_once_for_ten_viewers),
         cmocka_unit_test(cache__tells_all_who_wait_of_a_failure_and_tries_again_later),
+        cmocka_unit_test(cache__decodes_on_for_who_stays),
+        cmocka_unit_test(cache__decodes_no_more_once_all_have_left),
+        cmocka_unit_test(cache__decodes_again_for_who_came_as_it_was_given_up),
         cmocka_unit_test(map__comes_back_as_it_was_saved)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
