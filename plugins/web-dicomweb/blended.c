@@ -498,6 +498,28 @@ static hilum_rc place_shown(const struct web_call *call, hilum_object *state,
     return rc;
 }
 
+/* What a renderer holds beside the picture itself, at most. One of the others at a time: its frame, another where it is
+ * decoded, and of each pixel two bytes of shade, three of colour, one that says whether it is there. And of each step of an
+ * advanced state that others are made for, a layer or two of the picture's size with their sums. */
+static uint64_t bytes_laid(const struct many *many)
+{
+    enum { OF_INPUT = 6, OF_STEP = 14, DEEP_MAX = 6 };
+    const struct hilum_source *all = &many->table;
+    uint64_t largest = 0, shown = 0;
+    for (unsigned k = 0; k < many->n; k++) {
+        const struct hilum_source *source = many->parts[k].source;
+        struct hilum_slice slice = {.size = sizeof slice};
+        if (source->describe(source->ctx, 0, &slice) != HILUM_OK)
+            continue;
+        uint64_t pixels = (uint64_t)slice.frame->columns * slice.frame->rows;
+        uint64_t bytes = 2 * hilum_frame_bytes(slice.frame) + OF_INPUT * pixels;
+        shown = k == 0 ? pixels : shown;
+        largest = bytes > largest ? bytes : largest;
+    }
+    uint64_t steps = all->items(all->ctx, all->n_slices, "BlendingDisplaySequence");
+    return largest + OF_STEP * shown * (steps < DEEP_MAX ? steps : DEEP_MAX);
+}
+
 static hilum_rc draw_many(const struct web_call *call, struct many *many,
                           const struct web_view *view, uint64_t frame, struct web_picture *out)
 {
@@ -509,7 +531,8 @@ static hilum_rc draw_many(const struct web_call *call, struct many *many,
     if (rc != HILUM_OK)
         return rc;
     return web_picture_draw_source(call->web, &many->table, view,
-                                   frame > 0 ? frame : web_representative(first) + 1, out);
+                                   frame > 0 ? frame : web_representative(first) + 1,
+                                   bytes_laid(many), out);
 }
 
 hilum_rc web_blend_draw(const struct web_call *call, hilum_object *image, hilum_object *state,

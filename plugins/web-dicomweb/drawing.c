@@ -1,30 +1,40 @@
-/* Memory of the pictures that are drawn at once: what does not fit in picture_memory waits for those before it. Called by
- * workers and jobs; has a lock of its own, held for no longer than a look at two numbers.
+/* Memory of the pictures that are drawn at once: what does not fit in picture_memory waits for those before it, or leaves
+ * with its client. Called by workers and jobs; has a lock of its own, held for no longer than a look at two numbers.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "web.h"
 
 /* Smaller ones are not counted: all workers together need less for them than for one of the others. */
-enum { SMALL = 16 * 1024 * 1024 };
+enum { SMALL = 16 * 1024 * 1024, LOOK_NS = 100000000, SECOND_NS = 1000000000 };
 
-/* In the order of their coming, so that a large one is not kept waiting by those that just fit. */
+/* On the stack of who waits, in the order of their coming: a large one is not kept waiting by those that just fit. */
+struct waiter {
+    struct waiter *next;
+};
+
 struct web_drawing {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    uint64_t next, served; /* tickets */
+    struct waiter *first, **last;
     uint64_t in_use, most; /* bytes */
 };
 
 struct web_drawing *web_drawing_new(uint64_t most)
 {
     struct web_drawing *drawing = calloc(1, sizeof *drawing);
+    pthread_condattr_t monotonic;
     if (drawing == NULL)
         return NULL;
     drawing->most = most;
+    drawing->last = &drawing->first;
     pthread_mutex_init(&drawing->lock, NULL);
-    pthread_cond_init(&drawing->changed, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&drawing->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     return drawing;
 }
 
@@ -60,23 +70,54 @@ static uint64_t bytes_of(const struct hilum_source *source, const struct hilum_v
            2 * shown * (frame->samples > 1 || source->n_states > 0 ? 3 : 1);
 }
 
-uint64_t web_drawing_begin(struct web_drawing *drawing, const struct hilum_source *source,
-                           const struct hilum_view *view)
+/* Lock held, which is let go meanwhile. */
+static hilum_rc wait_a_moment(struct web_drawing *drawing, const struct hilum_source *source)
 {
-    uint64_t bytes = bytes_of(source, view);
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LOOK_NS;
+    until.tv_sec += until.tv_nsec / SECOND_NS;
+    until.tv_nsec %= SECOND_NS;
+    pthread_cond_timedwait(&drawing->changed, &drawing->lock, &until);
+    pthread_mutex_unlock(&drawing->lock);
+    hilum_rc rc = source->go_on(source->ctx);
+    pthread_mutex_lock(&drawing->lock);
+    return rc;
+}
+
+/* Lock held: out of the queue, from wherever in it. */
+static void leave(struct web_drawing *drawing, struct waiter *own)
+{
+    struct waiter **at = &drawing->first;
+    while (*at != own)
+        at = &(*at)->next;
+    *at = own->next;
+    if (drawing->last == &own->next)
+        drawing->last = at;
+    pthread_cond_broadcast(&drawing->changed);
+}
+
+hilum_rc web_drawing_begin(struct web_drawing *drawing, const struct hilum_source *source,
+                           const struct hilum_view *view, uint64_t laid, uint64_t *taken)
+{
+    uint64_t bytes = bytes_of(source, view) + laid;
+    struct waiter own = {NULL};
+    hilum_rc rc = HILUM_OK;
+    *taken = 0;
     if (bytes < SMALL)
-        return 0;
+        return rc;
     pthread_mutex_lock(&drawing->lock);
     if (bytes > drawing->most)
         bytes = drawing->most; /* alone, then */
-    for (uint64_t ticket = drawing->next++;
-         ticket != drawing->served || bytes > drawing->most - drawing->in_use;)
-        pthread_cond_wait(&drawing->changed, &drawing->lock);
-    drawing->served++;
-    drawing->in_use += bytes;
-    pthread_cond_broadcast(&drawing->changed);
+    *drawing->last = &own;
+    drawing->last = &own.next;
+    while (rc == HILUM_OK && (drawing->first != &own || bytes > drawing->most - drawing->in_use))
+        rc = wait_a_moment(drawing, source);
+    leave(drawing, &own);
+    if (rc == HILUM_OK)
+        drawing->in_use += *taken = bytes;
     pthread_mutex_unlock(&drawing->lock);
-    return bytes;
+    return rc;
 }
 
 void web_drawing_end(struct web_drawing *drawing, uint64_t bytes)

@@ -93,7 +93,7 @@ static hilum_rc region_place(const struct web *web, const struct web_view *wante
 /* The renderer is asked for anew each time: it may be unloaded or another one between two
  * pictures; while it is acquired it stays. */
 hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_source *source,
-                                 const struct web_view *wanted, uint64_t frame,
+                                 const struct web_view *wanted, uint64_t frame, uint64_t laid,
                                  struct web_picture *out)
 {
     const struct hilum_cap *cap = NULL;
@@ -117,8 +117,10 @@ hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_sourc
         return web->host->fail(web->self, HILUM_EUNSUP, "no renderer is loaded: plugin render-2d");
     }
     const struct hilum_renderer *table = (const struct hilum_renderer *)(const void *)cap;
-    uint64_t bytes = web_drawing_begin(web->drawing, source, &view);
-    rc = table->open(instance, source, &scene);
+    uint64_t bytes = 0;
+    rc = web_drawing_begin(web->drawing, source, &view, laid, &bytes);
+    if (rc == HILUM_OK)
+        rc = table->open(instance, source, &scene);
     if (rc == HILUM_OK) {
         rc = table->render(instance, scene, &view, &sink, &done);
         table->close(instance, scene);
@@ -140,7 +142,7 @@ hilum_rc web_picture_draw_plain(struct web *web, hilum_object *object, const str
     if (web_is_video(web, object))
         return web_video_still(web, object, view, out);
     hilum_rc rc = web->host->objects->source(object, NULL, &source);
-    return rc == HILUM_OK ? web_picture_draw_source(web, source, view, frame, out) : rc;
+    return rc == HILUM_OK ? web_picture_draw_source(web, source, view, frame, 0, out) : rc;
 }
 
 /* False also for an empty file: one that lost its content with the power is made again. */

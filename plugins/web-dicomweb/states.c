@@ -78,7 +78,7 @@ hilum_rc web_state_draw(const struct web_call *call, hilum_object *image, hilum_
     if (state != NULL && web_blends(call, state))
         return web_blend_draw(call, image, state, view, frame, out);
     hilum_rc rc = call->web->host->objects->source(image, state, &source);
-    return rc == HILUM_OK ? web_picture_draw_source(call->web, source, view, frame, out) : rc;
+    return rc == HILUM_OK ? web_picture_draw_source(call->web, source, view, frame, 0, out) : rc;
 }
 
 /* A video is drawn by ffmpeg and knows no states. */

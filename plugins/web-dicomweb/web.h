@@ -403,17 +403,18 @@ void web_picture_fini(struct web_picture *picture);
 /* Room for the pictures drawn at once (drawing.c): `most` bytes. NULL: no memory. Freed after the last picture. */
 struct web_drawing *web_drawing_new(uint64_t most);
 void web_drawing_free(struct web_drawing *drawing);
-/* Waits until there is room for a picture, for its turn; what web_drawing_end() is given afterwards. Not within another
- * picture: it would wait for itself. */
-uint64_t web_drawing_begin(struct web_drawing *drawing, const struct hilum_source *source,
-                           const struct hilum_view *view);
+/* Waits until there is room for a picture and for the `laid` bytes of what is laid on it, for its turn; *taken is for
+ * web_drawing_end() afterwards. Not within another picture: it would wait for itself. HILUM_ECLOSED: nobody waits for it
+ * any more; nothing is taken. */
+hilum_rc web_drawing_begin(struct web_drawing *drawing, const struct hilum_source *source,
+                           const struct hilum_view *view, uint64_t laid, uint64_t *taken);
 void web_drawing_end(struct web_drawing *drawing, uint64_t bytes);
 
 /* The slice, from 0, that stands for all (PS3.3 C.7.6.6), or the one in the middle. */
 uint32_t web_representative(const struct hilum_source *source);
-/* Draws a frame (from 1; 0: the one that stands for all) of a source. */
+/* Draws a frame (from 1; 0: the one that stands for all) of a source. laid: bytes that others it is drawn with take. */
 hilum_rc web_picture_draw_source(const struct web *web, const struct hilum_source *source,
-                                 const struct web_view *wanted, uint64_t frame,
+                                 const struct web_view *wanted, uint64_t frame, uint64_t laid,
                                  struct web_picture *out);
 /* Draws a frame of an object (states.c); a presentation state is drawn as its first image, with those that it blends with it.
  * HILUM_ENOTFOUND: it has no pixels. */
