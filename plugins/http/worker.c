@@ -50,6 +50,9 @@ static const char *detail_of(hilum_rc rc)
     case HILUM_EDENIED: return "this is not allowed";
     case HILUM_EUNSUP: return "this cannot be had here";
     case HILUM_EFULL: return "this is more than is taken or given at once: ask for less";
+    case HILUM_EAGAIN:
+        return "there is too much to do just now: ask again in a moment; see the server's log for "
+               "this trace";
     case HILUM_ETIMEDOUT:
         return "this took too long and was ended; nothing else is lost; see the server's log for "
                "this trace";
@@ -75,6 +78,8 @@ static void error_answer(struct hilum_http *request, hilum_rc rc)
     request->headers = NULL;
     request->last_header = &request->headers;
     request->is_begun = request->is_ended = false;
+    if (rc == HILUM_EAGAIN)
+        http_header_add(request, "Retry-After", "2");
     bool is_theirs = rc == HILUM_EINVAL || rc == HILUM_ENOTFOUND || rc == HILUM_EDENIED ||
                      rc == HILUM_EUNSUP || rc == HILUM_EFULL;
     uint32_t status = rc == HILUM_ECLOSED && request->is_hung_up ? HTTP_CLIENT_GONE : 0;

@@ -76,6 +76,12 @@ hilum_rc hl_remote_crashed(struct hl_process *process, hilum_rc rc, const char *
     struct hl_remote *remote = process->remote;
     char why[256] = "", what[320];
     pid_t pid = process->pid;
+    if (rc == HILUM_EAGAIN) { /* others are to blame: nothing is remembered of it */
+        hl_process_stop(process, NULL);
+        hl_log(HL_WARN, remote->plugin->id, "worker %d was ended in %s: %s", (int)pid, doing,
+               hl_error());
+        return hl_fail_in(rc, "plugin %s", remote->plugin->id);
+    }
     if (rc == HILUM_ETIMEDOUT) {
         hl_process_stop(process, NULL);
         snprintf(what, sizeof what, "%s took longer than %" PRId64 " ms; its worker was ended",

@@ -165,39 +165,45 @@ static hilum_rc answer(struct hl_process *process, uint32_t what)
     return hl_wire_send(process->sock, &process->answer);
 }
 
-/* The next message of the worker. A decoder asks nobody whether it should go on, so we do. */
-static hilum_rc receive(struct hl_process *process, int64_t deadline_ms)
+/* The next message of the worker, until the deadline, which may be put off meanwhile. A decoder asks nobody whether it
+ * should go on, so we do. */
+static hilum_rc receive(struct hl_process *process)
 {
-    hilum_rc rc = HILUM_ETIMEDOUT;
-    for (int64_t until = 0; rc == HILUM_ETIMEDOUT && until < deadline_ms;) {
-        until = process->go_on ? hl_mono_ms() + LOOK_MS : deadline_ms;
-        rc = hl_wire_receive(process->sock, &process->wire,
-                             until < deadline_ms ? until : deadline_ms);
-        if (rc == HILUM_ETIMEDOUT && process->go_on &&
-            process->go_on(process->go_on_arg) != HILUM_OK)
+    for (;;) {
+        int64_t until = process->deadline_ms, look = hl_mono_ms() + LOOK_MS;
+        hilum_rc rc = hl_wire_receive(process->sock, &process->wire,
+                                      process->go_on && look < until ? look : until);
+        if (rc != HILUM_ETIMEDOUT)
+            return rc;
+        if (process->go_on && process->go_on(process->go_on_arg) != HILUM_OK)
             return hl_fail(HILUM_ECANCELLED, "nobody waits for this any more");
+        if (hl_mono_ms() >= until)
+            rc = hl_process_more_time(process);
+        else
+            rc = HILUM_OK;
+        if (rc != HILUM_OK)
+            return rc;
     }
-    return rc;
 }
 
 /* false: the worker must be ended, whatever it is doing: HILUM_ETIMEDOUT, HILUM_ECLOSED (it
- * died), HILUM_ECORRUPT or HILUM_ECANCELLED. Everything between request and reply is bounded by
- * the deadline. */
+ * died), HILUM_ECORRUPT, HILUM_ECANCELLED or HILUM_EAGAIN (the machine is too busy). Everything
+ * between request and reply is bounded by the deadline. */
 bool hl_process_exchange(struct hl_process *process, const char *id, int64_t deadline_ms,
                          hilum_rc *rc)
 {
     unsigned lines = 0;
-    process->deadline_ms = deadline_ms;
+    hl_process_begin(process, deadline_ms);
     *rc = hl_wire_send(process->sock, &process->wire);
     /* Our own message was too long: the worker has not seen it and is well. */
     if (*rc == HILUM_EFULL)
         return true;
     while (*rc == HILUM_OK) {
-        *rc = receive(process, deadline_ms);
+        *rc = receive(process);
         if (*rc != HILUM_OK)
             return false;
         /* Whoever never stops talking gets no more time than whoever says nothing. */
-        if (hl_mono_ms() >= deadline_ms + GRACE_MS) {
+        if (hl_mono_ms() >= process->deadline_ms + GRACE_MS) {
             *rc = hl_fail(HILUM_ETIMEDOUT, "it talked until the deadline");
             return false;
         }
@@ -209,7 +215,7 @@ bool hl_process_exchange(struct hl_process *process, const char *id, int64_t dea
             return !process->wire.bad;
         }
         if (head.type == HL_WIRE_ASK)
-            *rc = hl_mono_ms() < deadline_ms
+            *rc = hl_mono_ms() < process->deadline_ms
                       ? answer(process, head.number)
                       : hl_fail(HILUM_ETIMEDOUT, "it asked until the deadline");
         else if (head.type == HL_WIRE_METRIC)

@@ -26,7 +26,9 @@ struct hl_process {
     bool busy;
     uint64_t calls, seen_calls;          /* counted, and at the last look */
     int64_t cpu_ns;                      /* used at the last look; -1: never looked */
-    int64_t deadline_ms;                 /* of the exchange under way */
+    int64_t deadline_ms;                 /* of the exchange under way; deadline.c puts it off */
+    int64_t begun_ms, allowed_ms;        /* since when, and how long it was to take */
+    int64_t begun_cpu_ns;                /* used by then */
     struct hl_buf child[HL_CHILD_PARTS]; /* bytes of a program run for the call; child.c */
     struct hl_wire wire, answer;
     /* Who answers what the worker asks in the middle of a call; NULL: it may ask nothing. */
@@ -74,6 +76,11 @@ hilum_rc hl_remote_count(struct hl_process *process);
 /* child.c: answers HL_ASK_CHILD_INPUT and what follows it. forget: after the call. */
 hilum_rc hl_remote_ask_child(struct hl_process *process, uint32_t what, struct hl_wire *answer);
 void hl_remote_forget_child(struct hl_process *process);
+/* deadline.c: an exchange begins, until deadline_ms (hl_mono_ms). */
+void hl_process_begin(struct hl_process *process, int64_t deadline_ms);
+/* The deadline has passed. HILUM_OK: it is put off, since the worker computes and has not had that long for it;
+ * HILUM_ETIMEDOUT: it hangs; HILUM_EAGAIN: others kept the processors from it for too long. */
+hilum_rc hl_process_more_time(struct hl_process *process);
 /* Ends it, if it has not ended, and says how it ended; `why` (256 bytes) may be NULL. */
 void hl_process_stop(struct hl_process *process, char *why);
 int64_t hl_process_cpu_ns(const struct hl_process *process);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hilum/codec.h"
@@ -226,6 +227,12 @@ static hilum_rc harm(const struct state *s, const char *what)
         *(volatile int *)(uintptr_t)(s->conf->number & 0) = 1;
     if (strcmp(what, "loop") == 0)
         burn(NULL);
+    if (strcmp(what, "nap") == 0)
+        for (;;)
+            pause();
+    if (strcmp(what, "compute") == 0) /* 220 ms of the processor */
+        while (clock() < CLOCKS_PER_SEC * 220 / 1000) {
+        }
     if (strcmp(what, "fork") == 0)
         return fork_bomb();
     if (strcmp(what, "exec") == 0)
