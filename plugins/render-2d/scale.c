@@ -157,7 +157,7 @@ hilum_rc picture_scale(const struct scene *scene, const struct picture *from,
                     kernel_make(region[1], region[3], from->height, height, &down);
     if (!is_ready)
         rc = render_fail(scene->render, HILUM_ENOMEM, "no memory to scale a picture");
-    for (uint32_t y = 0; rc == HILUM_OK && y < height; y++) {
+    for (uint32_t y = 0; is_ready && rc == HILUM_OK && y < height; y++) {
         if (y % 16 == 0)
             rc = scene_go_on(scene);
         if (down.taps[y].n == 0)

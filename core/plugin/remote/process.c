@@ -243,7 +243,8 @@ static void append_text(const struct hl_process *process, char *why, size_t size
         line += strcspn(line, "\n") + 1;
     char said[160];
     for (; n < sizeof said - 1 && line[n] != '\0' && line[n] != '\n'; n++)
-        said[n] = (unsigned char)line[n] < 0x20 || (unsigned char)line[n] > 0x7E ? '?' : line[n];
+        said[n] =
+            (char)((unsigned char)line[n] < 0x20 || (unsigned char)line[n] > 0x7E ? '?' : line[n]);
     said[n] = '\0';
     if (n)
         snprintf(why + at, size - at, " (%s)", said);
