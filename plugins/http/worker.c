@@ -252,6 +252,7 @@ static void sleep_until_woken(struct http_server *server)
 {
     struct http_sleeper self = {.next = server->sleepers};
     sem_init(&self.woken, 0, 0);
+    /* cppcheck-suppress autoVariables ; whoever wakes it has taken it out of the list */
     server->sleepers = &self;
     pthread_mutex_unlock(&server->lock);
     while (sem_wait(&self.woken) != 0 && errno == EINTR)

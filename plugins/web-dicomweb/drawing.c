@@ -110,6 +110,7 @@ hilum_rc web_drawing_begin(struct web_drawing *drawing, const struct hilum_sourc
     if (bytes > drawing->most)
         bytes = drawing->most; /* alone, then */
     *drawing->last = &own;
+    /* cppcheck-suppress autoVariables ; leave() takes it out again */
     drawing->last = &own.next;
     while (rc == HILUM_OK && (drawing->first != &own || bytes > drawing->most - drawing->in_use))
         rc = wait_a_moment(drawing, source);
