@@ -18,7 +18,8 @@ hilum.on{event = "instance.stored", name = "site/soon", where = "PatientID=SOON"
   ev:compress("jpegxl", {keep_original = "1s"})
 end}
 hilum.on{event = "schedule.due", name = "site/old", where = "schedule=tick", run = function(ev)
-  ev:compress("jpegls", {modality = "MR", larger_than = "1KiB", limit = 10})
+  -- older: not what another rule is about to take
+  ev:compress("jpegls", {modality = "MR", larger_than = "1KiB", older_than = "3s", limit = 10})
 end}
 LUA
 site="dicom = { aet = \"HILUM\"; unknown_peers = \"accept\"; }; schedules = ( { name = \"tick\"; every = \"2s\"; } );
