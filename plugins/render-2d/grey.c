@@ -148,8 +148,10 @@ static void span_of_words(const struct samples *s, struct span *out)
         uint16_t word;
         memcpy(&word, s->pixels + 2 * i, sizeof word);
         int16_t value = (int16_t)((le16toh(word) >> shift & keep) ^ turned);
-        low = value < low ? value : low;
-        high = value > high ? value : high;
+        if (value < low)
+            low = value;
+        if (value > high)
+            high = value;
     }
     out->low = (uint16_t)low ^ 0x8000u;
     out->high = (uint16_t)high ^ 0x8000u;

@@ -12,13 +12,15 @@ size_t picture_bytes(const struct picture *picture)
 /* A byte more than asked for, so that no size is an allocation of nothing. */
 static hilum_rc make(const struct render *render, void *(*take)(size_t), struct picture *out)
 {
-    if ((uint64_t)out->width * out->height > (uint64_t)1 << 30)
-        return render_fail(render, HILUM_EUNSUP, "a picture of %ux%u pixels", out->width,
-                           out->height);
+    if ((uint64_t)out->width * out->height > (uint64_t)1 << 30) {
+        render_fail(render, HILUM_EUNSUP, "a picture of %ux%u pixels", out->width, out->height);
+        return HILUM_EUNSUP;
+    }
     out->pixels = take(picture_bytes(out) + 1);
-    return out->pixels != NULL ? HILUM_OK
-                               : render_fail(render, HILUM_ENOMEM, "no memory for %ux%u pixels",
-                                             out->width, out->height);
+    if (out->pixels != NULL)
+        return HILUM_OK;
+    render_fail(render, HILUM_ENOMEM, "no memory for %ux%u pixels", out->width, out->height);
+    return HILUM_ENOMEM;
 }
 
 static void *cleared(size_t n)
