@@ -50,12 +50,7 @@ void hl_recent_free(struct hl_recent *recent)
     free(recent);
 }
 
-void hl_recent_changes(struct hl_recent *recent)
-{
-    atomic_fetch_add(&recent->commits, 1);
-}
-
-void hl_recent_changed(struct hl_recent *recent)
+void hl_recent_commits(struct hl_recent *recent)
 {
     atomic_fetch_add(&recent->commits, 1);
 }

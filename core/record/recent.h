@@ -19,9 +19,8 @@ struct hl_recent_object {
 hilum_rc hl_recent_new(struct hl_recent **out);
 void hl_recent_free(struct hl_recent *recent); /* NULL is fine */
 
-/* With the writer's turn: before and after a commit that may change what was answered. */
-void hl_recent_changes(struct hl_recent *recent);
-void hl_recent_changed(struct hl_recent *recent);
+/* With the writer's turn: once before and once after a commit that may change what was answered. */
+void hl_recent_commits(struct hl_recent *recent);
 
 /* Any thread. Before the first look into the database, for the hl_recent_keep_... of what is found there. */
 uint64_t hl_recent_now(const struct hl_recent *recent);

@@ -44,14 +44,9 @@ static void committed(void *arg, struct hl_session *session, unsigned notes, boo
     hl_save_committed(arg, session, notes, is_idle);
 }
 
-static void changes(void *arg)
+static void commits(void *arg)
 {
-    hl_recent_changes(((struct hl_record *)arg)->recent);
-}
-
-static void changed(void *arg)
-{
-    hl_recent_changed(((struct hl_record *)arg)->recent);
+    hl_recent_commits(((struct hl_record *)arg)->recent);
 }
 
 /* The store's logs may forget what this ticket covers. */
@@ -96,8 +91,7 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
                                           .undone = undone,
                                           .noted = noted,
                                           .began = began,
-                                          .changes = changes,
-                                          .changed = changed,
+                                          .commits = commits,
                                           .committed = committed,
                                           .durable = durable};
     record->places = calloc(1, sizeof *record->places);

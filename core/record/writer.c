@@ -189,11 +189,11 @@ static hilum_rc group_commit(struct hl_writer *writer, struct unit *group)
         is_beside &= unit->is_beside;
     }
     if (!is_beside)
-        writer->hooks.changes(writer->hooks.arg);
+        writer->hooks.commits(writer->hooks.arg);
     hilum_rc rc = is_logged ? hl_session_commit_unflushed(writer->session, &is_durable)
                             : hl_session_commit(writer->session);
     if (!is_beside) /* also where it failed: nobody knows what it did */
-        writer->hooks.changed(writer->hooks.arg);
+        writer->hooks.commits(writer->hooks.arg);
     if (rc == HILUM_OK && is_durable)
         durable_tell(writer);
     if (rc != HILUM_OK || is_durable)

@@ -35,9 +35,8 @@ struct hl_writer_hooks {
     void (*noted)(void *arg, unsigned notes); /* with the turn, after a commit with notes */
     /* With the turn, as the first thing within a transaction. */
     hilum_rc (*began)(void *arg, struct hl_session *session);
-    /* With the turn, before and after each commit but those of hl_writer_run_beside alone. */
-    void (*changes)(void *arg);
-    void (*changed)(void *arg);
+    /* With the turn, once before and once after each commit but those of hl_writer_run_beside alone. */
+    void (*commits)(void *arg);
     /* With the turn, outside of a transaction: after a commit, before its callers are told; and when there was
      * nothing to do for a while since (is_idle). */
     void (*committed)(void *arg, struct hl_session *session, unsigned notes, bool is_idle);

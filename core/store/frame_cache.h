@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "core/store/wish.h"
 #include "hilum/codec.h"
 
 struct hl_frame_cache;
@@ -24,18 +25,6 @@ struct hl_cached_frame {
     void *pixels;
     uint64_t n;
 };
-
-/* Who waits for something, to be asked now and then on the thread that makes it: HILUM_OK, go on; HILUM_ECANCELLED: nobody
- * does any more. go_on NULL: somebody always does. */
-struct hl_wish {
-    hilum_rc (*go_on)(void *arg);
-    void *arg;
-};
-static inline hilum_rc hl_wish_ask(const struct hl_wish *wish)
-{
-    bool is_wanted = wish == NULL || wish->go_on == NULL || wish->go_on(wish->arg) == HILUM_OK;
-    return is_wanted ? HILUM_OK : HILUM_ECANCELLED;
-}
 
 /* Decodes: pixels by malloc, n bytes. On failure nothing, and the reason recorded. `wish` is that of all who wait: once
  * nobody does it may end with HILUM_ECANCELLED. */

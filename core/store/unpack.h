@@ -5,10 +5,10 @@
 #define HL_STORE_UNPACK_H
 
 #include "core/store/codecs.h"
-#include "core/store/frame_cache.h"
 #include "core/store/frame_map.h"
 #include "core/store/spool.h"
 #include "core/store/splice.h"
+#include "core/store/wish.h"
 
 struct hl_unpack; /* one thread at a time; a code stream, a decoded frame and a spool in memory */
 

@@ -1,6 +1,6 @@
 /* Under AddressSanitizer only: whose code it was that a report is about. A library that hands memset what lies past its own
  * memory is why it is in a worker, and costs one call; the same from our own code is a defect, which fuzzers are to find. The
- * report itself begins with a line of signs, and the server tells the first line only.
+ * server tells the first line that says something; this is it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/worker/filter.h"
 

@@ -219,8 +219,8 @@ static void pages_touch(const uint8_t *at, size_t n, size_t page)
     }
 }
 
-/* Read here: the loop that sends it would wait for the disk. On this worker that is only this client's wait. A question for
- * all pages costs a fifth of a byte of each. */
+/* Read here: the loop that sends it would wait for the disk. On this worker that is only this client's wait. To ask
+ * of all pages costs a fifth of reading a byte of each. */
 static void touch(const uint8_t *bytes, uint64_t n)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), skip = (0 - (uintptr_t)bytes) % page;

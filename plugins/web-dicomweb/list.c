@@ -85,9 +85,6 @@ bool web_list_has_state(const struct web_list *list)
     return false;
 }
 
-/* Where a UID is stored under two patients' studies the path tells which: all three UIDs are
- * keys. The tag grows by the list even though that has one item: the number of corrections is
- * in it. */
 hilum_rc web_go_on(void *arg)
 {
     const struct web_call *call = arg;
@@ -99,6 +96,9 @@ void web_for_client(const struct web_call *call, hilum_object *object)
     call->web->host->objects->while_wanted(object, web_go_on, (void *)(uintptr_t)call);
 }
 
+/* Where a UID is stored under two patients' studies the path tells which: all three UIDs are
+ * keys. The tag grows by the list even though that has one item: the number of corrections is
+ * in it. */
 hilum_rc web_open_one(const struct web_call *call, hilum_object **out, struct web_tag *tag)
 {
     const struct web *web = call->web;

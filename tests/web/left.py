@@ -7,23 +7,20 @@ import socket
 import struct
 import sys
 import time
+import urllib.parse
 import urllib.request
 
-from pydicom.dataset import Dataset, FileMetaDataset
+import numpy
 from pydicom.encaps import encapsulate
 
-URL, WORK, SERVER = sys.argv[1], sys.argv[2], int(sys.argv[3])
+from made import URL, WORK, check, failed, failures, image, stored
+
+SERVER = int(sys.argv[4])
 HOST, HTTP = re.match(r"http://(.*):(\d+)", URL).groups()
 OCTETS = "multipart/related; type=\"application/octet-stream\"; transfer-syntax=1.2.840.10008.1.2.1"
 SIDE = 8192
 LOG = os.path.join(WORK, "server/log")
-failures = []
-
-
-def check(what, is_true, more=""):
-    if not is_true:
-        failures.append(what)
-        print("FAILED:", what, more)
+GREY = numpy.arange(256, dtype="u1").reshape(16, 16)
 
 
 def fields(pid):
@@ -53,39 +50,18 @@ def wait_for(what, is_so, seconds=60):
         sys.exit(1)
 
 
-def put(number, dataset):
-    d = dataset
-    d.file_meta = FileMetaDataset()
-    d.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.5" if d.is_coded else "1.2.840.10008.1.2.1"
-    d.file_meta.MediaStorageSOPClassUID = d.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
-    d.file_meta.MediaStorageSOPInstanceUID = d.SOPInstanceUID = f"2.25.83{number}"
-    d.is_little_endian, d.is_implicit_VR = True, False
-    d.StudyInstanceUID, d.SeriesInstanceUID = f"2.25.81{number}", f"2.25.82{number}"
-    d.PatientID, d.PatientName, d.Modality = "LEFT", "Left^Client", "OT"
-    d.SamplesPerPixel, d.PhotometricInterpretation = 1, "MONOCHROME2"
-    d.BitsAllocated = d.BitsStored = 8
-    d.HighBit, d.PixelRepresentation = 7, 0
-    d["PixelData"].VR = "OB"
-    path = os.path.join(WORK, f"{number}.dcm")
-    d.save_as(path, write_like_original=False)
-    with open(path, "rb") as file:
-        urllib.request.urlopen(urllib.request.Request(URL + "/dicom-web/studies", data=file.read(), headers={
-            "Content-Type": "application/dicom", "Accept": "application/dicom+json"})).read()
-    return f"/dicom-web/studies/{d.StudyInstanceUID}/series/{d.SeriesInstanceUID}/instances/{d.SOPInstanceUID}"
-
-
-def native(number):
-    d = Dataset()
-    d.is_coded, d.Rows, d.Columns, d.PixelData = False, 16, 16, bytes(range(256))
-    return put(number, d)
+def put(d):
+    return urllib.parse.urlsplit(stored(d)).path
 
 
 def coded(number, word):
-    d = Dataset()
-    d.is_coded, d.Rows, d.Columns = True, 16, 16
+    """RLE by its name; the stream is for the decoder of tests/unit/isolation/hostile.c."""
+    d = image(number, GREY)
+    d.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.5"
     d.PixelData = encapsulate([word.encode().ljust(256)])
     d["PixelData"].is_undefined_length = True
-    return put(number, d)
+    d["PixelData"].VR = "OB"
+    return put(d)
 
 
 def ask(path, accept, version="1.1"):
@@ -107,8 +83,8 @@ def answered(status):
     return open(LOG).read().count(f" {status} ")
 
 
-image = native(1)
-large = f"{image}/rendered?viewport={SIDE},{SIDE}"
+plain = put(image(1, GREY))
+large = f"{plain}/rendered?viewport={SIDE},{SIDE}"
 
 # Who ends his side and waits has his answer: and so we know what the picture costs.
 begun = used()
@@ -118,7 +94,7 @@ answer = whole(client)
 cost = used() - begun
 check("half closed is no hang-up", b"\r\n\r\nHTTP/1.1 200 " in answer and answer.endswith(b"IEND\xaeB`\x82"), answer[:300])
 check("it was asked whether it is there", answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n"), answer[:100])
-client = ask(f"{image}/rendered?viewport=1024,1024", "image/jpeg", "1.0")
+client = ask(f"{plain}/rendered?viewport=1024,1024", "image/jpeg", "1.0")
 client.shutdown(socket.SHUT_WR)
 answer = whole(client)
 check("nobody before HTTP/1.1 hears of interim answers", re.match(rb"HTTP/1.[01] 200 ", answer), answer[:100])
@@ -151,4 +127,4 @@ second.close()
 wait_for("decoding ends with the last who waited", lambda: not [w for w in busy if w in workers()], 30)
 with urllib.request.urlopen(urllib.request.Request(URL + coded(3, "good") + "/frames/1", headers={"Accept": OCTETS})) as answer:
     check("the next frame has a new worker", bytes(~b & 255 for b in b"good".ljust(256)) in answer.read())
-sys.exit(1 if failures else 0)
+sys.exit(failed())

@@ -4,12 +4,12 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 hostile=$build/tests/unit/isolation/plugins/hostile-rle.so
 [ -e "$hostile" ] || skip "the tests' plugins are not built"
-$python -c 'import pydicom' 2>/dev/null || skip "python3-pydicom is not installed"
+$python -c 'import pydicom, numpy' 2>/dev/null || skip "python3-pydicom and python3-numpy are not installed"
 grep -q . /sys/kernel/security/lsm 2>/dev/null && ! grep -q landlock /sys/kernel/security/lsm && skip "this kernel has no Landlock"
 start_web "" "" "{ name = \"codec-rle\"; enabled = false; },
     { name = \"hostile-rle\"; file = \"$hostile\"; allow_preview = true; isolation = \"process\";
       limits = { deadline = \"100s\"; workers = 2; }; },"
-check "work for nobody ends" $python "$root/tests/web/left.py" "$url" "$work" "$server"
+check "work for nobody ends" $python "$root/tests/web/left.py" "$url" "$work/server/data" "$work" "$server"
 "$build/bin/hilum" --data "$work/server/data" plugin list hostile-rle --json >"$work/hostile.json"
 check "its worker is not to blame" grep -q '"crashes": *0' "$work/hostile.json"
 check "an orderly end" stop_server

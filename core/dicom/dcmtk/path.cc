@@ -95,6 +95,15 @@ hilum_rc parse_path(const char *text, Path &out)
     return HILUM_OK;
 }
 
+// DCMTK's list is walked once, not once for each.
+const std::vector<DcmElement *> &in_order(const hl_dataset &dataset)
+{
+    if (dataset.index.empty())
+        for (DcmObject *o = nullptr; (o = dataset.set->nextInContainer(o)) != nullptr;)
+            dataset.index.push_back(static_cast<DcmElement *>(o));
+    return dataset.index;
+}
+
 // In this item only, not below: the first of that tag.
 DcmElement *element_in(DcmItem &item, uint32_t tag)
 {
@@ -112,9 +121,7 @@ DcmElement *element_on_top(const hl_dataset &dataset, uint32_t tag)
         return hilum::tag_of(*a) < hilum::tag_of(*b);
     };
     if (list.empty()) {
-        list.reserve(dataset.set->card());
-        for (DcmObject *o = nullptr; (o = dataset.set->nextInContainer(o)) != nullptr;)
-            list.push_back(static_cast<DcmElement *>(o));
+        list = in_order(dataset);
         std::stable_sort(list.begin(), list.end(), is_before);
     }
     const auto found =
@@ -359,15 +366,6 @@ hilum_rc convert(hl_dataset *dataset, const std::string &wanted)
     return HILUM_OK;
 }
 
-// DCMTK's list is walked once, not once for each i.
-DcmElement *nth(const hl_dataset &dataset, size_t i)
-{
-    if (dataset.index.empty())
-        for (DcmObject *o = nullptr; (o = dataset.set->nextInContainer(o)) != nullptr;)
-            dataset.index.push_back(static_cast<DcmElement *>(o));
-    return i < dataset.index.size() ? dataset.index[i] : nullptr;
-}
-
 } // namespace
 
 hilum_rc hl_dataset_raw(const struct hl_dataset *dataset, const char *path, const void **bytes,
@@ -472,9 +470,10 @@ bool hl_dataset_at(const struct hl_dataset *dataset, size_t i, struct hl_field *
 {
     *out = hl_field{};
     return guarded([&]() -> hilum_rc {
-               DcmElement *element = nth(*dataset, i);
-               if (!element)
+               const std::vector<DcmElement *> &elements = in_order(*dataset);
+               if (i >= elements.size())
                    return HILUM_ENOTFOUND;
+               DcmElement *element = elements[i];
                out->tag = hilum::tag_of(*element);
                std::strncpy(out->vr, DcmVR(element->getVR()).getValidVRName(), 2);
                out->is_sequence = element->ident() == EVR_SQ;

@@ -27,12 +27,12 @@ static void kept__holds_until_a_commit_begins(void **state)
     assert_true(hl_recent_object(recent, "", "", SOP, &found));
     assert_int_equal(found.as_of, 3);
     assert_false(hl_recent_object(recent, STUDY, "", SOP, &found)); /* another study's */
-    hl_recent_changes(recent);
+    hl_recent_commits(recent);
     assert_false(hl_recent_stored(recent, 7, &got));
     hl_recent_keep_stored(recent, asked, &stored);                 /* of before */
     hl_recent_keep_stored(recent, hl_recent_now(recent), &stored); /* of nobody knows when */
     assert_false(hl_recent_stored(recent, 7, &got));
-    hl_recent_changed(recent);
+    hl_recent_commits(recent);
     assert_false(hl_recent_stored(recent, 7, &got));
     assert_false(hl_recent_object(recent, "", "", SOP, &found));
     hl_recent_keep_stored(recent, asked, &stored);
