@@ -27,22 +27,25 @@ passed=0 failed=0 skipped=0 failures=() flaky=()
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# took SECONDS: what a test took, where that is worth a word.
+took() { [ "$1" -lt 10 ] || echo " ($1 s)"; }
+
 # judge NAME COMMAND...: runs one test. 0 pass; 77 skip, which must say why on its last line; else failure. A test
 # that fails and then passes is counted as passed and named at the end: a defect to be found, not a reason to stop.
 judge() {
-    local name=$1 code
+    local name=$1 code began=$SECONDS
     shift
     "$@" >"$work/log" 2>&1
     code=$?
     if [ "$code" -ne 0 ] && [ "$code" -ne 77 ]; then
-        echo "FAIL  $name (exit $code)"
+        echo "FAIL  $name (exit $code)$(took $((SECONDS - began)))"
         tail -n 40 "$work/log" | sed 's/^/      | /'
         "$@" >"$work/log" 2>&1
         code=$?
         [ "$code" -ne 0 ] || flaky+=("$name")
     fi
     case $code in
-    0) passed=$((passed + 1)); echo "pass  $name" ;;
+    0) passed=$((passed + 1)); echo "pass  $name$(took $((SECONDS - began)))" ;;
     77) skipped=$((skipped + 1)); echo "skip  $name: $(tail -n 1 "$work/log")" ;;
     *) failed=$((failed + 1)); failures+=("$name"); echo "FAIL  $name again (exit $code)" ;;
     esac
@@ -67,6 +70,26 @@ run_ctest() {
     done
 }
 
+# Ten minutes a fuzzer are hours: with --long they go on beside everything else, with what it leaves of the processors.
+# In a group of processes of its own, which ends with this script however that ends.
+fuzz_begin() {
+    setsid nice -n 19 bash "$root/tests/fuzz/test_fuzz.sh" >"$work/fuzz.log" 2>&1 &
+    fuzzing=$!
+    trap 'kill -- -"$fuzzing" 2>/dev/null; rm -rf "$work"' EXIT
+}
+
+# bash remembers how a child ended: a second look says the same.
+fuzz_end() {
+    local code
+    wait "$fuzzing"
+    code=$?
+    cat "$work/fuzz.log"
+    return "$code"
+}
+
+# shellcheck disable=SC2254
+case fuzz/test_fuzz.sh in $only) [ -z "$HILUM_LONG" ] || fuzz_begin ;; esac
+
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="halt_on_error=1 suppressions=$root/tests/tsan.supp"
 run_ctest asan
@@ -88,9 +111,15 @@ run_scripts() {
 }
 limit=900
 [ -z "$HILUM_LONG" ] || limit=36000
-run_scripts release "$root"/tests/{static,dicom,script,fault,cli,web,access,fuzz}/test_*.sh
+run_scripts release "$root"/tests/{static,dicom,script,fault,cli,web,access}/test_*.sh
 run_scripts asan "$root"/tests/dicom/test_{find,malformed}.sh "$root"/tests/fault/test_peers.sh
 run_scripts tsan "$root"/tests/script/test_routing.sh "$root"/tests/dicom/test_retrieve.sh "$root"/tests/fault/test_hostile.sh "$root"/tests/web/test_swap.sh
+
+if [ -n "${fuzzing:-}" ]; then
+    judge fuzz/test_fuzz.sh fuzz_end
+else
+    run_scripts release "$root"/tests/fuzz/test_fuzz.sh
+fi
 
 if [ ${#flaky[@]} -gt 0 ]; then
     echo "failed once, passed when run again: ${flaky[*]}"

@@ -55,7 +55,8 @@ static struct hl_ingest_source source_of(const struct hl_request *request)
                                      .address = params->address,
                                      .default_issuer = peer ? peer->default_issuer : NULL,
                                      .charset_repair = peer ? peer->charset : NULL,
-                                     .kind = "dimse"};
+                                     .kind = "dimse",
+                                     .may_owe = true};
 }
 
 static hilum_rc store_object(const struct hl_request *request)

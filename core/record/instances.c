@@ -518,10 +518,17 @@ hilum_rc hl_record_instances(struct hl_record *record, struct hl_instance *const
     return batch_run(&batch, NULL);
 }
 
-hilum_rc hl_record_instances_logged(struct hl_record *record, struct hl_instance *const rows[],
-                                    size_t n, uint64_t *ticket)
+hilum_rc hl_instances_write(struct hl_record *record, struct hl_instance *const rows[], size_t n,
+                            uint64_t *ticket)
 {
     struct batch batch = {.record = record, .rows = rows, .n = n};
     *ticket = 0;
     return batch_run(&batch, ticket);
+}
+
+hilum_rc hl_record_instances_logged(struct hl_record *record, struct hl_instance *const rows[],
+                                    size_t n, uint64_t *ticket)
+{
+    hl_record_settle(record);
+    return hl_instances_write(record, rows, n, ticket);
 }

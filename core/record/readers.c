@@ -24,6 +24,8 @@ struct search {
 struct hl_readers {
     const struct hilum_database *db;
     void *instance;
+    void (*settle)(void *arg);
+    void *settle_arg;
     pthread_mutex_t lock;
     pthread_cond_t freed;
     unsigned max, out, n_idle, n_searches;
@@ -32,7 +34,7 @@ struct hl_readers {
 };
 
 hilum_rc hl_readers_new(const struct hilum_database *db, void *instance, unsigned max,
-                        struct hl_readers **out)
+                        void (*settle)(void *arg), void *settle_arg, struct hl_readers **out)
 {
     struct hl_readers *readers = calloc(1, sizeof *readers + max * sizeof *readers->idle);
     pthread_condattr_t attr;
@@ -45,6 +47,8 @@ hilum_rc hl_readers_new(const struct hilum_database *db, void *instance, unsigne
     readers->db = db;
     readers->instance = instance;
     readers->max = max;
+    readers->settle = settle;
+    readers->settle_arg = settle_arg;
     pthread_mutex_init(&readers->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -162,11 +166,18 @@ static hilum_rc get(struct hl_readers *readers, bool is_search, struct hl_sessio
 
 hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
 {
+    readers->settle(readers->settle_arg);
+    return get(readers, false, out);
+}
+
+hilum_rc hl_readers_get_unsettled(struct hl_readers *readers, struct hl_session **out)
+{
     return get(readers, false, out);
 }
 
 hilum_rc hl_readers_search(struct hl_readers *readers, struct hl_session **out)
 {
+    readers->settle(readers->settle_arg);
     return get(readers, true, out);
 }
 

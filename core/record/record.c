@@ -44,6 +44,12 @@ static void committed(void *arg, struct hl_session *session, unsigned notes, boo
     hl_save_committed(arg, session, notes, is_idle);
 }
 
+/* Whoever reads or writes finds every row whose sender was answered. */
+static void settle(void *arg)
+{
+    hl_owing_settle(((struct hl_record *)arg)->owing);
+}
+
 static void commits(void *arg)
 {
     hl_recent_commits(((struct hl_record *)arg)->recent);
@@ -88,6 +94,7 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
     pthread_mutex_init(&record->saving.health_lock, NULL);
     unsigned readers = options->readers ? options->readers : READERS_DEFAULT;
     const struct hl_writer_hooks hooks = {.arg = record,
+                                          .settle = settle,
                                           .undone = undone,
                                           .noted = noted,
                                           .began = began,
@@ -105,10 +112,12 @@ hilum_rc hl_record_open(const struct hilum_database *db, void *db_instance,
     if (rc == HILUM_OK)
         rc = hl_inserts_make(record);
     if (rc == HILUM_OK)
+        rc = hl_owing_new(record, &record->owing);
+    if (rc == HILUM_OK)
         rc = hl_writer_new(db, db_instance, &hooks, &record->writer);
     if (rc == HILUM_OK)
-        rc = hl_readers_new(db, db_instance, readers < READERS_MAX ? readers : READERS_MAX,
-                            &record->readers);
+        rc = hl_readers_new(db, db_instance, readers < READERS_MAX ? readers : READERS_MAX, settle,
+                            record, &record->readers);
     if (rc == HILUM_OK)
         rc = hl_save_open(record);
     if (rc != HILUM_OK) {
@@ -125,6 +134,8 @@ void hl_record_close(struct hl_record *record)
 {
     if (!record)
         return;
+    hl_owing_free(record->owing);
+    record->owing = NULL;
     if (record->refusals && record->writer && hl_refusals_write(record, true))
         hl_log(HL_WARN, "record", "repeated refusals were not written: %s", hl_error());
     hl_readers_free(record->readers);

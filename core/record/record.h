@@ -167,6 +167,24 @@ hilum_rc hl_record_instances(struct hl_record *record, struct hl_instance *const
  * when they are durable already. */
 hilum_rc hl_record_instances_logged(struct hl_record *record, struct hl_instance *const rows[],
                                     size_t n, uint64_t *ticket);
+/* A row that is owed: its object is durable with a note that tells the row, and its sender may be answered before it is written.
+ * Belongs to the caller but for `next`; `row` and what it points to live until `recorded`. */
+struct hl_owed {
+    struct hl_owed *next;
+    struct hl_instance *row;
+    /* What became of it, as hl_record_instances_logged says it. HILUM_EINVAL and the like: this row cannot be written; all else is
+     * the catalogue's and may pass. On a thread of the record's, which owed rows wait for: must not call the record. */
+    void (*recorded)(struct hl_owed *owed, hilum_rc rc, uint64_t ticket);
+};
+/* Takes it over: it is written within 20 ms, with others in one transaction, and before anybody reads the catalogue or writes to it
+ * by any other call. Waits while 64 are owed. Never while hl_record_close is called. Any thread. */
+void hl_record_owe(struct hl_record *record, struct hl_owed *owed);
+/* false: rows are to be written one by one for now (a rebuild goes on, the catalogue cannot be written). */
+bool hl_record_may_owe(struct hl_record *record);
+/* Returns when what was owed at the call has been written and told. All else of this header does so by itself. */
+void hl_record_settle(struct hl_record *record);
+/* Has the catalogue a current instance of that UID? What is owed does not count, and is not written for it. */
+hilum_rc hl_record_is_current(struct hl_record *record, const char *sop_instance, bool *out);
 /* tell: everything up to that ticket is durable. Called by any thread that writes; it must not call the record. NULL ends it. */
 void hl_record_on_durable(struct hl_record *record, void (*tell)(void *arg, uint64_t ticket),
                           void *arg);

@@ -70,6 +70,7 @@ struct hl_record {
     struct hl_places *places; /* of who has the writer's turn */
     struct hl_recent *recent; /* answers that still hold */
     struct hl_refusals *refusals;
+    struct hl_owing *owing; /* rows of objects that are answered */
     struct hl_saving saving;
     char catalogue[17];       /* this database, told apart from one that was lost: hexadecimal */
     atomic_bool is_ending;    /* the server stops: housekeeping ends with the page it is at */
@@ -121,6 +122,17 @@ void hl_instance_who(const struct hl_instance *row, char *out, size_t size);
 /* Writes the level's columns of the attributes anew. */
 hilum_rc hl_row_update(struct hl_session *session, unsigned level, int64_t id,
                        const struct hl_attrs *attrs);
+
+/* hl_record_instances_logged for what is owed: waits for nothing that is. */
+hilum_rc hl_instances_write(struct hl_record *record, struct hl_instance *const rows[], size_t n,
+                            uint64_t *ticket);
+
+/* ---- owed.c ---------------------------------------------------------------------------------------------- */
+
+struct hl_owing; /* the list and its thread */
+hilum_rc hl_owing_new(struct hl_record *record, struct hl_owing **out);
+void hl_owing_free(struct hl_owing *owing); /* writes what is left; NULL is fine */
+void hl_owing_settle(struct hl_owing *owing);
 
 /* ---- one UID, several contents (versions.c): within a unit ------------------------------------------------ */
 

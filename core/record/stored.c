@@ -132,6 +132,21 @@ hilum_rc hl_record_stored_aside(struct hl_record *record, const char *sop_instan
                         keys, 2, out);
 }
 
+/* Asked for every object that is to be owed, so of the index alone. */
+hilum_rc hl_record_is_current(struct hl_record *record, const char *sop_instance, bool *out)
+{
+    struct hl_session *session = NULL;
+    int64_t id;
+    hilum_rc rc = hl_readers_get_unsettled(record->readers, &session);
+    if (rc != HILUM_OK)
+        return rc;
+    rc = hl_session_int(session, &id, "SELECT id FROM instance WHERE uid = ?1 AND state = 0", "t",
+                        sop_instance);
+    hl_readers_put(record->readers, session, rc);
+    *out = rc == HILUM_OK;
+    return rc == HILUM_ENOTFOUND ? HILUM_OK : rc;
+}
+
 hilum_rc hl_record_has_key(struct hl_record *record, const char *store, const char *key, bool *out)
 {
     struct hl_session *session = NULL;

@@ -375,6 +375,7 @@ static hilum_rc unit_serve(struct hl_writer *writer, enum hl_lane lane, struct u
 hilum_rc hl_writer_run(struct hl_writer *writer, enum hl_lane lane, hl_unit run, void *arg)
 {
     struct unit unit = {.run = run, .arg = arg};
+    writer->hooks.settle(writer->hooks.arg);
     return unit_serve(writer, lane, &unit);
 }
 

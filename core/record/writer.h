@@ -28,9 +28,11 @@ enum { HL_NOTE_JOURNAL = 1, HL_NOTE_JOBS = 2, HL_NOTE_SAVE = 4 };
  * that means anything else by them takes its neighbours down. */
 typedef hilum_rc (*hl_unit)(struct hl_session *session, void *arg);
 
-/* All with the turn, one at a time, on whatever thread has it; none may call the writer. */
+/* All but `settle` with the turn, one at a time, on whatever thread has it; these may not call the writer. */
 struct hl_writer_hooks {
     void *arg;
+    /* Without the turn, by the caller of hl_writer_run and hl_writer_flush, before its unit is queued. */
+    void (*settle)(void *arg);
     void (*undone)(void *arg);                /* with the turn: forget what was cached */
     void (*noted)(void *arg, unsigned notes); /* with the turn, after a commit with notes */
     /* With the turn, as the first thing within a transaction. */

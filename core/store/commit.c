@@ -3,7 +3,8 @@
  * nobody waits for company.
  *
  * Order of durability: the objects' bytes (and their notes) are synced, then their rows are
- * recorded, then the senders are answered, then objects get their final names. A crash between
+ * recorded, then the senders are answered, then objects get their final names. Rows that may be owed
+ * (owed.c) are recorded after the answer: the note alone tells of them until then. A crash between
  * any two is settled at the next start: an object without a row was promised to nobody, a row
  * always has its object. `queue_lock` guards the queue and is_syncing; it is not held while
  * anything is synced, recorded or named. A job's end is its semaphore. SPDX-License-Identifier: Apache-2.0 */
@@ -69,6 +70,12 @@ static void group_sync(struct hl_store *store, struct group *group)
     }
 }
 
+/* Its row is in the log, and whoever brought it sees to it that it is written (owed.c). */
+static bool is_owed(const struct hl_commit_job *job)
+{
+    return job->may_owe && job->noted != NULL && job->rc == HILUM_OK;
+}
+
 /* Where the log says every row of the group, the record need not be flushed before the
  * answers. All rows or none: a group is one transaction of the record. When it fails, nobody
  * knows whether it was written (an I/O error in the commit leaves that open), so the objects
@@ -80,9 +87,11 @@ static void group_record(struct hl_store *store, struct group *group)
     size_t n = 0, n_noted = 0;
     hilum_rc rc = HILUM_OK;
     for (size_t i = 0; i < group->n; i++) {
-        if (group->jobs[i]->rc == HILUM_OK)
-            rows[n++] = group->jobs[i]->row;
-        n_noted += group->jobs[i]->rc == HILUM_OK && group->jobs[i]->noted != NULL;
+        const struct hl_commit_job *job = group->jobs[i];
+        if (job->rc != HILUM_OK || is_owed(job))
+            continue;
+        rows[n++] = job->row;
+        n_noted += job->noted != NULL;
     }
     /* One row without a note and all must be flushed: the record flushes everything or
      * nothing. */
@@ -92,7 +101,7 @@ static void group_record(struct hl_store *store, struct group *group)
         rc = hl_record_instances(store->record, rows, n);
     for (size_t i = 0; i < group->n && rc != HILUM_OK; i++) {
         struct hl_commit_job *job = group->jobs[i];
-        if (job->rc != HILUM_OK)
+        if (job->rc != HILUM_OK || is_owed(job))
             continue;
         job_fail(job, rc);
         hl_unflushed_withdraw(job);
@@ -113,10 +122,14 @@ static void unflushed_keep(struct hl_store *store, struct group *group)
 {
     for (size_t i = 0; i < group->n; i++) {
         struct hl_commit_job *job = group->jobs[i];
-        if (job->noted != NULL && is_recorded(job) && group->ticket != 0)
-            hl_unflushed_recorded(store, job, group->ticket);
-        else
-            hl_unflushed_drop(store, job);
+        if (is_owed(job))
+            continue;
+        if (job->noted != NULL && is_recorded(job) && group->ticket != 0) {
+            hl_unflushed_recorded(store, job->noted, job->txn, group->ticket);
+            job->noted = NULL;
+            job->txn = NULL;
+        }
+        hl_unflushed_drop(store, job);
     }
 }
 
@@ -130,7 +143,7 @@ static void group_answer(struct hl_store *store, struct group *group)
     unflushed_keep(store, group);
     for (size_t i = 0; i < group->n; i++) {
         struct hl_commit_job *job = group->jobs[i];
-        if (job->txn != NULL && is_recorded(job)) {
+        if (job->txn != NULL && is_recorded(job) && !is_owed(job)) {
             providers[n] = job->provider;
             txns[n++] = job->txn;
             job->txn = NULL;

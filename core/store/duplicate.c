@@ -212,3 +212,15 @@ hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job
     drop(ingest);
     return same_answer(ingest, &stored, false);
 }
+
+/* Its sender was told success, so whatever differs is kept, aside, for a person. HILUM_ENOTFOUND: the known one has gone
+ * meanwhile. */
+hilum_rc hl_duplicate_owed(struct hl_ingest *ingest, bool *is_wanted)
+{
+    struct hl_stored stored;
+    hilum_rc rc = hl_record_stored(ingest->store->record, ingest->sop_instance, &stored);
+    if (rc != HILUM_OK)
+        return rc;
+    *is_wanted = likeness_of(ingest, &stored) != LIKE_SAME && !is_kept_aside(ingest, &stored);
+    return *is_wanted ? HILUM_OK : same_answer(ingest, &stored, false);
+}

@@ -134,6 +134,15 @@ hilum_rc hl_store_health(struct hl_store *store)
 
 /* ---- rows in doubt ---- */
 
+static void doubt_add(struct hl_store *store, struct hl_doubt *doubt)
+{
+    pthread_mutex_lock(&store->health_lock);
+    doubt->next = store->doubts;
+    store->doubts = doubt;
+    pthread_cond_signal(&store->health_changed);
+    pthread_mutex_unlock(&store->health_lock);
+}
+
 /* The list is not bounded but by the record: while it fails, safe mode lets no object begin. */
 void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job)
 {
@@ -143,11 +152,18 @@ void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job)
     doubt->provider = job->provider;
     doubt->txn = job->txn;
     snprintf(doubt->key, sizeof doubt->key, "%s", job->row->location.key);
-    pthread_mutex_lock(&store->health_lock);
-    doubt->next = store->doubts;
-    store->doubts = doubt;
-    pthread_cond_signal(&store->health_changed);
-    pthread_mutex_unlock(&store->health_lock);
+    doubt_add(store, doubt);
+}
+
+void hl_health_owe(struct hl_store *store, struct hl_owed_object *object)
+{
+    struct hl_doubt *doubt = calloc(1, sizeof *doubt);
+    if (doubt == NULL) {
+        hl_owed_leave(object); /* it stays pending: start-up replays its note */
+        return;
+    }
+    doubt->owed = object;
+    doubt_add(store, doubt);
 }
 
 /* A transaction that failed with an I/O error may be found committed after all: only the
@@ -158,6 +174,12 @@ void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job)
 static bool doubt_settle(struct hl_store *store, struct hl_doubt *doubt)
 {
     bool has_row = false;
+    if (doubt->owed != NULL) {
+        bool is_settled = hl_owed_again(doubt->owed);
+        if (is_settled)
+            free(doubt);
+        return is_settled;
+    }
     const struct hilum_store *table = doubt->provider->table;
     if (hl_record_health(store->record) != HILUM_OK ||
         hl_record_has_key(store->record, doubt->provider->name, doubt->key, &has_row) != HILUM_OK ||
@@ -182,10 +204,7 @@ static void doubts_settle(struct hl_store *store)
     while (doubts != NULL) {
         struct hl_doubt *next = doubts->next;
         if (!doubt_settle(store, doubts)) {
-            pthread_mutex_lock(&store->health_lock);
-            doubts->next = store->doubts;
-            store->doubts = doubts;
-            pthread_mutex_unlock(&store->health_lock);
+            doubt_add(store, doubts);
         }
         doubts = next;
     }
@@ -265,6 +284,13 @@ void hl_health_close(struct hl_store *store)
     if (store->has_prober)
         pthread_join(store->prober, NULL);
     doubts_settle(store);
+    while (store->doubts != NULL) {
+        struct hl_doubt *doubt = store->doubts;
+        store->doubts = doubt->next;
+        if (doubt->owed != NULL)
+            hl_owed_leave(doubt->owed);
+        free(doubt);
+    }
     pthread_cond_destroy(&store->health_changed);
     pthread_cond_destroy(&store->memory_freed);
     pthread_mutex_destroy(&store->health_lock);

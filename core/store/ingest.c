@@ -77,13 +77,14 @@ int64_t hl_ingest_oldest(void *arg)
 /* An object that was not committed is aborted: the store forgets it. Whatever part of it was
  * made: any step of begin() may have failed. The events go after the row was recorded, since
  * the row's plan borrows their strings. */
-static void ingest_free(struct hl_ingest *ingest)
+void hl_ingest_free(struct hl_ingest *ingest)
 {
     live_remove(ingest);
     if (ingest->txn != NULL)
         ingest->provider->table->abort(ingest->provider->instance, ingest->txn);
     if (ingest->charged > 0)
         hl_memory_charge(ingest, 0);
+    hl_owed_drop(ingest);
     hl_scan_free(ingest->scan);
     XXH3_freeState(ingest->hash);
     if (ingest->offered != NULL)
@@ -131,6 +132,7 @@ static hilum_rc uids_check(struct hl_ingest *ingest, const char *sop_class,
                            const char *sop_instance, const char *transfer_syntax)
 {
     bool is_instance = uid_take(sop_instance, ingest->sop_instance);
+    atomic_store(&ingest->uid_sum, XXH3_64bits(ingest->sop_instance, strlen(ingest->sop_instance)));
     bool is_class = uid_take(sop_class, ingest->sop_class);
     bool is_syntax = uid_take(transfer_syntax, ingest->transfer_syntax);
     /* The one reason for all three: hl_ingest_refuse puts it behind its own words. */
@@ -213,7 +215,7 @@ hilum_rc hl_ingest_begin(struct hl_store *store, const struct hl_ingest_source *
     if (rc == HILUM_OK)
         *out = ingest;
     else
-        ingest_free(ingest);
+        hl_ingest_free(ingest);
     return rc;
 }
 
@@ -395,7 +397,10 @@ static hilum_rc outcome_take(struct hl_ingest *ingest, struct hl_commit_job *job
         return hl_ingest_fail(ingest, hl_commit_medium(job), rc, "cannot make it durable");
     if (job->row->outcome == HL_OUTCOME_EXISTS)
         return hl_duplicate_settle(ingest, job);
-    /* Here the object is durable and recorded: counted now, it can no longer be refused. */
+    ingest->noted = job->noted;
+    if (ingest->noted == NULL)
+        hl_owed_drop(ingest); /* it has been recorded */
+    /* Here the object is durable, and recorded or owed: counted now, it can no longer be refused. */
     atomic_fetch_add(&ingest->store->objects, 1);
     atomic_fetch_add(&ingest->store->bytes, job->row->location.length);
     if (ingest->is_held)
@@ -454,11 +459,13 @@ static hilum_rc store_object(struct hl_ingest *ingest)
     row.n_plan = plan_collect(ingest, plan);
     hl_header_remarks(ingest->remarks, ingest->is_repaired, ingest->is_derived, &remark);
     row.remark_text = remark.len > 0 ? hl_buf_str(&remark) : NULL;
+    hl_owed_prepare(ingest, &row);
     /* Row, plan and remark live on this stack until hl_commit_run returns; the committers
      * borrow them. */
     struct hl_commit_job job = {.provider = ingest->provider,
                                 .txn = ingest->txn,
                                 .is_synced = ingest->is_synced,
+                                .may_owe = ingest->owed != NULL,
                                 .row = &row};
     rc = outcome_take(ingest, &job, hl_commit_run(ingest->store, &job));
     hl_buf_fini(&remark);
@@ -486,12 +493,15 @@ hilum_rc hl_ingest_end(struct hl_ingest *ingest, struct hl_ingest_result *result
         snprintf(result->series_uid, sizeof result->series_uid, "%s",
                  hl_attrs_get(&ingest->attrs, TAG_SERIES));
     }
-    ingest_free(ingest);
+    if (ingest->noted != NULL)
+        hl_owed_hand(ingest);
+    else
+        hl_ingest_free(ingest);
     return rc;
 }
 
 void hl_ingest_abort(struct hl_ingest *ingest)
 {
     if (ingest != NULL)
-        ingest_free(ingest);
+        hl_ingest_free(ingest);
 }

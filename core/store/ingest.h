@@ -91,7 +91,8 @@ struct hl_ingest_source {
     const char *default_issuer; /* NULL: the global one */
     const char *charset_repair; /* "GB18030", ...; NULL: none */
     const char *kind;           /* "dimse", "import", "http": for events and audit */
-    const char *study_uid;      /* the only one that will do; NULL: any */
+    bool may_owe; /* its answer does not tell the instance's number: it may come before the row */
+    const char *study_uid; /* the only one that will do; NULL: any */
     /* May the sender store into this study? HILUM_EDENIED: it is answered with 0124. NULL: he may into any. */
     hilum_rc (*may)(void *arg, const char *study_uid);
     void *may_arg;
@@ -125,8 +126,8 @@ hilum_rc hl_ingest_begin(struct hl_store *store, const struct hl_ingest_source *
  * wait up to 5 s for other headers to end (memory_budget). HILUM_EFULL: over max_object;
  * HILUM_EINVAL: no data set; the store's own failures. */
 hilum_rc hl_ingest_data(struct hl_ingest *ingest, const void *bytes, size_t n);
-/* The data set is whole: checks, instance.received [filter, transform], durable, recorded.
- * Blocks until the answer is true. Frees ingest. Any outcome is in *result; HILUM_OK when the
+/* The data set is whole: checks, instance.received [filter, transform], durable, recorded or (source.may_owe) as good as:
+ * whoever looks finds it. Blocks until the answer is true. Frees ingest. Any outcome is in *result; HILUM_OK when the
  * answer is a success. After success the object survives a power loss, in the store and in the
  * catalogue, and so does what rules want done with it. */
 hilum_rc hl_ingest_end(struct hl_ingest *ingest, struct hl_ingest_result *result);

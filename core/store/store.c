@@ -172,10 +172,11 @@ void hl_store_close(struct hl_store *store)
 {
     if (store == NULL)
         return;
-    /* Committers first: they record, name and put into doubt. Then the record's writer must
+    /* Committers first: they record, name and put into doubt; then what is owed. Then the record's writer must
      * not come back with lines for the log; then doubts, then the last flush, after which
      * objects get their final names; locks last. */
     hl_commit_close(store);
+    hl_record_settle(store->record);
     hl_record_on_save(store->record, NULL);
     hl_health_close(store);
     hl_unflushed_close(store);

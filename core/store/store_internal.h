@@ -39,14 +39,17 @@ struct hl_commit_job {
     bool is_synced;             /* already durable under its pending key: only the row is wanted */
     struct hl_instance *row;    /* in and out */
     struct hl_unflushed *noted; /* not NULL: its row is in the store's log too */
+    bool may_owe; /* then: it is not recorded here, and `noted` and `txn` stay with it */
     hilum_rc rc;
     char reason[256]; /* hl_error() of who led its group */
     sem_t done;       /* posted without a lock that whoever wakes would wait for */
 };
 
 /* A synced object whose row may or may not have been written when the record failed. */
+struct hl_owed_object;
 struct hl_doubt {
     struct hl_doubt *next;
+    struct hl_owed_object *owed; /* answered: it is written until it is there; NULL: refused */
     const struct hl_store_provider *provider;
     void *txn;
     char key[201];
@@ -141,6 +144,9 @@ struct hl_ingest {
     int64_t began_us;
     struct hl_ingest_source source;
     char sop_class[65], sop_instance[65], transfer_syntax[65];
+    _Atomic uint64_t uid_sum;    /* of sop_instance; others look whether theirs is the same */
+    struct hl_owed_object *owed; /* its row may be written after the answer; NULL: before */
+    struct hl_unflushed *noted;  /* then: and will be */
     bool may_derive,
         is_derived;   /* UIDs an object does not have (ACR-NEMA by import: even of a short one) */
     bool is_repaired; /* text was not in the character set declared */
@@ -179,6 +185,9 @@ struct hl_ingest {
 hilum_rc hl_frames_open(struct hl_store *store);
 void hl_frames_close(struct hl_store *store); /* nothing is going out any more */
 void hl_frames_status(struct hl_store *store, struct hl_buf *json);
+
+/* Drops what was not committed, and all there is of it (ingest.c). */
+void hl_ingest_free(struct hl_ingest *ingest);
 
 /* When the oldest object that is on its way began to arrive; 0: none is. */
 int64_t hl_ingest_oldest(void *arg);
@@ -305,12 +314,26 @@ void hl_unflushed_check(struct hl_store *store, struct hl_commit_job *job);
 void hl_unflushed_drop(struct hl_store *store, struct hl_commit_job *job);
 /* Before the answer that refuses: the next start finds no note of the job's object. */
 void hl_unflushed_withdraw(const struct hl_commit_job *job);
-/* Takes the transaction until the record has flushed. */
-void hl_unflushed_recorded(struct hl_store *store, struct hl_commit_job *job, uint64_t ticket);
+/* Takes the transaction until the record has flushed; ticket 0: it has. */
+void hl_unflushed_recorded(struct hl_store *store, struct hl_unflushed *noted, void *txn,
+                           uint64_t ticket);
+void hl_unflushed_free(struct hl_store *store, struct hl_unflushed *noted);
 /* Before rows are taken away for good: no note of an object that is there now will be recorded again. HILUM_EAGAIN. */
 hilum_rc hl_unflushed_mark(struct hl_store *store);
 void hl_unflushed_open(struct hl_store *store);
 void hl_unflushed_close(struct hl_store *store);
+
+/* ---- owed.c: answered before the row is written ---- */
+/* ingest->owed, where the row of this object may be owed. After row_fill, before hl_commit_run. */
+void hl_owed_prepare(struct hl_ingest *ingest, const struct hl_instance *row);
+void hl_owed_drop(struct hl_ingest *ingest); /* it was written before the answer after all */
+/* Of an ingest with `noted`, before its answer leaves. It is not the caller's any more. */
+void hl_owed_hand(struct hl_ingest *ingest);
+/* The record is well again, perhaps. true: nothing is left to do; the object is gone. */
+bool hl_owed_again(struct hl_owed_object *object);
+void hl_owed_leave(struct hl_owed_object *object); /* at the stop */
+/* health.c: tries again each second until hl_owed_again. */
+void hl_health_owe(struct hl_store *store, struct hl_owed_object *object);
 
 /* ---- replay.c ---- */
 struct hl_replay;
@@ -327,6 +350,8 @@ enum hl_duplicate_policy hl_duplicate_policy_of(const struct hl_ingest *ingest);
 hilum_rc hl_ingest_may(struct hl_ingest *ingest, const char *study_uid);
 /* The row exists already: identical -> dropped (or repairs), different -> policy. Fills the result. */
 hilum_rc hl_duplicate_settle(struct hl_ingest *ingest, struct hl_commit_job *job);
+/* The same of an object that was answered: *is_wanted false where its content is there already. */
+hilum_rc hl_duplicate_owed(struct hl_ingest *ingest, bool *is_wanted);
 
 /* ---- holds.c ---- */
 void hl_hold_add(struct hl_store *store, struct hl_hold *hold,

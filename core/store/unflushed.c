@@ -51,7 +51,7 @@ static void unlink_node(struct hl_unflushed *node)
         node->next->at = node->at;
 }
 
-static void node_free(struct hl_store *store, struct hl_unflushed *node)
+void hl_unflushed_free(struct hl_store *store, struct hl_unflushed *node)
 {
     pthread_mutex_lock(&store->unflushed_lock);
     unlink_node(node);
@@ -88,7 +88,7 @@ void hl_unflushed_note(struct hl_store *store, struct hl_commit_job *job)
             HILUM_OK)
         job->noted = node;
     else
-        node_free(store, node); /* then its row is flushed */
+        hl_unflushed_free(store, node); /* then its row is flushed */
     hl_buf_fini(&note);
 }
 
@@ -105,7 +105,7 @@ void hl_unflushed_check(struct hl_store *store, struct hl_commit_job *job)
 void hl_unflushed_drop(struct hl_store *store, struct hl_commit_job *job)
 {
     if (job->noted != NULL)
-        node_free(store, job->noted);
+        hl_unflushed_free(store, job->noted);
     job->noted = NULL;
 }
 
@@ -129,12 +129,9 @@ static void final_give(const struct hl_store_provider *provider, void *txn)
 
 /* With the lock held for both looks: the record may flush between its commit and now, on
  * another thread, and would not tell again. */
-void hl_unflushed_recorded(struct hl_store *store, struct hl_commit_job *job, uint64_t ticket)
+void hl_unflushed_recorded(struct hl_store *store, struct hl_unflushed *node, void *txn,
+                           uint64_t ticket)
 {
-    struct hl_unflushed *node = job->noted;
-    void *txn = job->txn;
-    job->noted = NULL;
-    job->txn = NULL;
     pthread_mutex_lock(&store->unflushed_lock);
     bool is_flushed = ticket <= store->flushed_ticket; /* between the recording and now */
     node->txn = txn;

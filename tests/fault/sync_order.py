@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """One strace of 100 C-STOREs from one sender, in both intake modes. For every success on the wire, since the one before:
-the object's bytes were written and then synced, its name (files mode) was given and its directory then synced, and after
-both the row was written to the catalogue's log; in files mode that was synced too. In log mode the object's record says the
-row: that this is enough test_powerloss.sh shows, and here that the row is synced before its place in the log is used again."""
+the object's bytes were written and then synced; in files mode its name was given and its directory then synced, and after
+both the row was written to the catalogue's log and synced. In log mode the object's record says the row, which is written
+after the answer: that this is enough test_powerloss.sh shows, and here that the row is written and synced before its place
+in the log is used again."""
 import os, re, shutil, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -42,7 +43,7 @@ class Watch:
 
     def __init__(self, mode):
         self.mode, self.faults, self.successes, self.since = mode, [], 0, []
-        self.unsynced, self.reused = {}, 0  # segment: does it hold objects whose rows are not synced?
+        self.rows, self.reused = {}, 0  # segment: what is known of the rows of the objects in it
 
     def kind(self, call, path, text):
         if "/pending/log+" in path or "/pending/+log+" in path or '"+log+' in text or "log/n" in text:
@@ -69,21 +70,23 @@ class Watch:
             self.since.append(self.kind(call, path, text))
 
     def follow(self, call, path, text):
-        """Objects of a segment whose rows are not synced; a write to its first block takes it into use (again)."""
+        """Objects of a segment whose rows are not synced; a write to its first block takes it into use (again). A row is
+        synced when the catalogue's log was written after the object, and synced after that."""
         if "/intake/segment" in path and call == "pwrite64" and ", 0) =" in text:
-            self.reused += path in self.unsynced
-            if self.unsynced.get(path):
+            self.reused += path in self.rows
+            if self.rows.get(path, "synced") != "synced":
                 self.faults.append((self.successes, f"{os.path.basename(path)} used again before its rows were synced"))
-            self.unsynced[path] = False
+            self.rows[path] = "synced"
         elif "/intake/segment" in path and call in ("pwrite64", "pwritev"):
-            self.unsynced[path] = True
-        elif path.endswith("catalog.db-wal") and call == "fdatasync":
-            self.unsynced = {p: False for p in self.unsynced}
+            self.rows[path] = "missing"
+        elif path.endswith("catalog.db-wal"):
+            before, after = ("written", "synced") if call == "fdatasync" else ("missing", "written")
+            self.rows = {p: after if rows == before else rows for p, rows in self.rows.items()}
 
     def chain(self):
         """What must come in this order; a step is the first of its kind after the one before."""
         if self.mode == "log" and "named" not in self.since:  # else it found no room in the log
-            return [["object written", "object synced", "row written"]]
+            return [["object written", "object synced"]]
         return [["file written", "file synced", "row written", "row synced"],
                 ["named", "name synced", "row written", "row synced"]]
 

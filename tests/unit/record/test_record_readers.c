@@ -1,5 +1,6 @@
 /* Searches that read the whole catalogue: others read beside them, and those who wait end them. SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -48,18 +49,30 @@ static int64_t longest_wait(struct hl_readers *readers)
     return longest_ms;
 }
 
+static void settled(void *arg)
+{
+    atomic_fetch_add((atomic_uint *)arg, 1);
+}
+
 static void searches__leave_a_session_and_end_where_others_wait(void **state)
 {
     struct fixture *f = *state;
     struct hl_readers *readers = NULL;
     struct hl_session *sessions[2] = {NULL, NULL};
     struct endless all[2] = {0};
-    assert_int_equal(hl_readers_new(f->db, f->instance, 3, &readers), HILUM_OK);
+    atomic_uint n_settled = 0;
+    assert_int_equal(hl_readers_new(f->db, f->instance, 3, settled, &n_settled, &readers),
+                     HILUM_OK);
     for (unsigned i = 0; i < 2; i++) {
         all[i].readers = readers;
         assert_int_equal(pthread_create(&all[i].thread, NULL, search, &all[i]), 0);
     }
     assert_true(longest_wait(readers) < 900);
+    assert_true(n_settled > 2); /* once for each session given out */
+    unsigned before = n_settled;
+    assert_int_equal(hl_readers_get_unsettled(readers, &sessions[0]), HILUM_OK);
+    hl_readers_put(readers, sessions[0], HILUM_OK);
+    assert_int_equal(n_settled, before);
     /* Both are at it by now; each of these waits until it may end one. */
     for (unsigned i = 0; i < 2; i++) {
         hilum_rc rc = HILUM_EAGAIN;

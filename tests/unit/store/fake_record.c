@@ -11,6 +11,7 @@ struct hl_record *fake_record_new(void)
 {
     struct hl_record *record = calloc(1, sizeof *record);
     record->rows = calloc(FAKE_ROWS, sizeof *record->rows);
+    record->last_owed = &record->owed;
     pthread_mutex_init(&record->lock, NULL);
     return record;
 }
@@ -57,6 +58,7 @@ static void row_write(struct hl_record *record, struct hl_instance *in)
     stored->is_held = in->is_held;
     snprintf(row->remark, sizeof row->remark, "%s", in->remark_text != NULL ? in->remark_text : "");
     snprintf(row->patient, sizeof row->patient, "%s", hl_attrs_text(in->attrs, 0x00100010));
+    snprintf(row->peer, sizeof row->peer, "%s", in->peer != NULL ? in->peer : "");
     snprintf(row->held_by, sizeof row->held_by, "%s", in->held_by != NULL ? in->held_by : "");
     in->instance_id = stored->instance_id;
     in->outcome = in->is_held ? HL_OUTCOME_QUARANTINED : HL_OUTCOME_STORED;
@@ -90,6 +92,54 @@ hilum_rc hl_record_instances_logged(struct hl_record *record, struct hl_instance
     *ticket = record->has_flush && rc == HILUM_OK ? ++record->tickets : 0;
     pthread_mutex_unlock(&record->lock);
     return rc;
+}
+
+static void owed_write(struct hl_record *record, struct hl_owed *owed)
+{
+    uint64_t ticket = 0;
+    hilum_rc rc = hl_record_instances_logged(record, &owed->row, 1, &ticket);
+    owed->recorded(owed, rc, ticket);
+}
+
+/* At once, or by hl_record_settle. */
+void hl_record_owe(struct hl_record *record, struct hl_owed *owed)
+{
+    if (!record->is_late) {
+        owed_write(record, owed);
+        return;
+    }
+    pthread_mutex_lock(&record->lock);
+    owed->next = NULL;
+    *record->last_owed = owed;
+    record->last_owed = &owed->next;
+    pthread_mutex_unlock(&record->lock);
+}
+
+bool hl_record_may_owe(struct hl_record *record)
+{
+    return !record->is_restoring && hl_record_health(record) == HILUM_OK;
+}
+
+void hl_record_settle(struct hl_record *record)
+{
+    pthread_mutex_lock(&record->lock);
+    struct hl_owed *owed = record->owed;
+    record->owed = NULL;
+    record->last_owed = &record->owed;
+    pthread_mutex_unlock(&record->lock);
+    while (owed != NULL) {
+        struct hl_owed *next = owed->next;
+        owed_write(record, owed);
+        owed = next;
+    }
+}
+
+hilum_rc hl_record_is_current(struct hl_record *record, const char *sop_instance, bool *out)
+{
+    pthread_mutex_lock(&record->lock);
+    *out = !record->is_blind && row_find(record, sop_instance) != NULL;
+    pthread_mutex_unlock(&record->lock);
+    return HILUM_OK;
 }
 
 void hl_record_on_durable(struct hl_record *record, void (*tell)(void *arg, uint64_t ticket),

@@ -12,7 +12,7 @@ enum { FAKE_ROWS = 4096 };
 struct fake_row {
     struct hl_stored stored;
     bool is_quarantined;
-    char remark[256], patient[128], held_by[96];
+    char remark[256], patient[128], held_by[96], peer[32];
     size_t n_plan;
 };
 
@@ -23,6 +23,9 @@ struct hl_record {
     hilum_rc health;    /* what hl_record_health says */
     hilum_rc fail_with; /* hl_record_instances fails ... */
     bool fail_after;    /* ... after it has written the rows, as a lost connection does */
+    bool is_late;       /* what is owed is written by hl_record_settle only */
+    bool is_blind;      /* hl_record_is_current finds nothing */
+    struct hl_owed *owed, **last_owed;
     unsigned refusals, duplicates, repaired, audits, transactions;
     char journal[4096]; /* event names, one a line */
     char last_why[512];

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
@@ -59,6 +61,27 @@ void pipeline_restart(struct pipeline *p)
 {
     pipeline_close(p);
     pipeline_open(p);
+}
+
+void pipeline_child(struct pipeline *p, void (*work)(struct pipeline *p))
+{
+    int ends[2], status = 0;
+    pipeline_close(p);
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        p->record->has_flush = true;
+        pipeline_open(p);
+        work(p);
+        bool is_written = write(ends[1], p->record->kv, sizeof p->record->kv) > 0;
+        _exit(is_written ? 0 : 1);
+    }
+    assert_int_equal(read(ends[0], p->record->kv, sizeof p->record->kv), sizeof p->record->kv);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 int pipeline_teardown(void **state)

@@ -30,6 +30,10 @@ void pipeline_open(struct pipeline *p);
 /* Closes and opens the store (and the plugin), as a restart does; the record stays. */
 void pipeline_restart(struct pipeline *p);
 
+/* Runs `work` in a child that ends without a word; its record was in memory, so its rows are gone as after a power loss. What it
+ * leaves in kv is kept. Closed before and after. */
+void pipeline_child(struct pipeline *p, void (*work)(struct pipeline *p));
+
 /* A CT data set in explicit little endian; `pixels` bytes of pixel data filled from seed. */
 struct dataset {
     const char *sop_instance, *study, *series, *patient;

@@ -18,28 +18,6 @@
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, pipeline_setup, pipeline_teardown)
 
-/* Runs in the child; what it leaves in kv the parent gets. */
-static void power_lost_after(struct pipeline *p, void (*work)(struct pipeline *p))
-{
-    int ends[2], status = 0;
-    pipeline_close(p);
-    assert_int_equal(pipe(ends), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        p->record->has_flush = true;
-        pipeline_open(p);
-        work(p);
-        bool is_written = write(ends[1], p->record->kv, sizeof p->record->kv) > 0;
-        _exit(is_written ? 0 : 1);
-    }
-    assert_int_equal(read(ends[0], p->record->kv, sizeof p->record->kv), sizeof p->record->kv);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-    close(ends[0]);
-    close(ends[1]);
-}
-
 static void must_send(struct pipeline *p, const char *uid, unsigned seed)
 {
     struct hl_ingest_result result;
@@ -61,7 +39,7 @@ static void rows__not_flushed_are_recorded_again_in_order(void **state)
 {
     struct pipeline *p = *state;
     struct hl_ingest_result result;
-    power_lost_after(p, three_send);
+    pipeline_child(p, three_send);
     assert_int_equal(p->record->n, 0);
     pipeline_open(p);
     assert_int_equal(p->record->n, 3);
@@ -88,7 +66,7 @@ static void flushed_first(struct pipeline *p)
 static void rows__that_were_flushed_may_be_in_the_log_still(void **state)
 {
     struct pipeline *p = *state;
-    power_lost_after(p, flushed_first);
+    pipeline_child(p, flushed_first);
     pipeline_open(p);
     assert_int_equal(p->record->n, 2);
 }
@@ -106,7 +84,7 @@ static void one_refused(struct pipeline *p)
 static void object__that_was_refused_does_not_come_back(void **state)
 {
     struct pipeline *p = *state;
-    power_lost_after(p, one_refused);
+    pipeline_child(p, one_refused);
     pipeline_open(p);
     assert_int_equal(p->record->n, 1);
     assert_string_equal(p->record->rows[0].stored.sop_instance, "1.2.4");
@@ -125,7 +103,7 @@ static void one_erased(struct pipeline *p)
 static void object__that_was_erased_does_not_come_back(void **state)
 {
     struct pipeline *p = *state;
-    power_lost_after(p, one_erased);
+    pipeline_child(p, one_erased);
     pipeline_open(p);
     assert_int_equal(p->record->n, 1);
     assert_string_equal(p->record->rows[0].stored.sop_instance, "1.2.4");
@@ -153,7 +131,7 @@ static void log_tear(struct pipeline *p, unsigned seed)
 static void object__that_is_not_whole_was_promised_to_nobody(void **state)
 {
     struct pipeline *p = *state;
-    power_lost_after(p, three_send);
+    pipeline_child(p, three_send);
     log_tear(p, 3);
     pipeline_open(p);
     assert_int_equal(p->record->n, 2);
