@@ -692,11 +692,11 @@ static void url_write(struct http_listener *listener)
 static hilum_rc daemon_start(struct http_server *server, struct http_listener *listener)
 {
     const struct http_conf *conf = server->conf;
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC |
+                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
                      (listener->is_tls ? MHD_USE_TLS : 0);
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)library_log, server},
-        {MHD_OPTION_LISTEN_SOCKET, listener->fd, NULL},
         {MHD_OPTION_THREAD_POOL_SIZE, conf->threads, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, conf->max_connections, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, conf->max_per_address, NULL},
@@ -717,8 +717,11 @@ static hilum_rc daemon_start(struct http_server *server, struct http_listener *l
     }
     listener->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY,
                                         options, MHD_OPTION_END);
-    if (listener->daemon != NULL)
+    listener->max_connections = (unsigned)conf->max_connections;
+    if (listener->daemon != NULL && http_accept_start(listener))
         return HILUM_OK;
+    if (listener->daemon != NULL)
+        MHD_stop_daemon(listener->daemon);
     close(listener->fd);
     return fail_listen(server, listener->url, "libmicrohttpd does not start");
 }
@@ -775,15 +778,13 @@ hilum_rc http_listen(struct http_server *server)
  * version. */
 void http_quiesce(struct http_server *server)
 {
-    for (unsigned i = 0; i < server->n_listeners; i++) {
-        MHD_socket fd = MHD_quiesce_daemon(server->listeners[i].daemon);
-        if (fd >= 0)
-            close(fd);
-    }
+    for (unsigned i = 0; i < server->n_listeners; i++)
+        http_accept_stop(&server->listeners[i]);
 }
 
 void http_unlisten(struct http_server *server)
 {
+    http_quiesce(server);
     for (unsigned i = 0; i < server->n_listeners; i++)
         MHD_stop_daemon(server->listeners[i].daemon);
     server->n_listeners = 0;

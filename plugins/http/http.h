@@ -279,8 +279,10 @@ struct hilum_http {
  * next. */
 struct http_listener {
     struct MHD_Daemon *daemon;
-    int fd;
-    bool is_tls;
+    int fd, stop_fd; /* closed with the acceptor */
+    pthread_t acceptor;
+    bool is_accepting, is_tls;
+    unsigned max_connections;
     char url[80], address[64]; /* as it was configured */
 };
 
@@ -327,6 +329,9 @@ extern const struct hilum_http_api http_api; /* exchange.c */
 /* daemon.c */
 hilum_rc http_listen(struct http_server *server);
 void http_quiesce(struct http_server *server); /* no new connections */
+/* accept.c: a thread of its own; false: none could be made. */
+bool http_accept_start(struct http_listener *listener);
+void http_accept_stop(struct http_listener *listener); /* closes the socket; twice is fine */
 void http_unlisten(struct http_server *server);
 /* Lets the socket's thread go on with a request that waits. Holds request->lock. */
 void http_wake(struct hilum_http *request);

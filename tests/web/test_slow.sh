@@ -2,7 +2,7 @@
 # Clients that dawdle: bodies that drip, answers nobody reads. They are cut, and nobody waits for them meanwhile.
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-start_web 'unknown_clients = "accept"; body_grace = "1s"; min_rate = "1KiB"; bodies = 8; workers = 4;'
+start_web 'unknown_clients = "accept"; body_grace = "1s"; min_rate = "1KiB"; bodies = 8; workers = 4; max_connections = 32;'
 send_demo
 settled 65
 cat >"$work/slow.py" <<'PY'
@@ -114,6 +114,33 @@ print("bytes that wait in the socket:", waits)
 sys.exit(0 if len(waits) == 1 and 0 < waits[0] < 500000 else "not as few as they should be")
 PY
 check "little of a long answer waits in the socket of a client on this machine" $python "$work/queue.py" "${url#http://}" "$study"
+# More than there may be: who comes is neither refused nor forgotten.
+cat >"$work/full.py" <<'PY'
+import select, socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+ask = f"GET /health HTTP/1.1\r\nHost: {sys.argv[1]}\r\n".encode()
+
+def open_and_ask(text):
+    s = socket.create_connection((host, int(port)), 5)
+    s.sendall(text)
+    return s
+
+def answered(sockets, seconds):
+    return len(select.select(sockets, [], [], seconds)[0])
+
+held = []
+for i in range(32):
+    held.append(open_and_ask(ask + b"\r\n"))
+    assert answered(held[-1:], 5), f"connection {i + 1} of 32 was not answered"
+waiting = [open_and_ask(ask + b"Connection: close\r\n\r\n") for i in range(8)]
+early = answered(waiting, 0.5)
+for s in held:
+    s.close()
+late = [s for s in waiting if answered([s], 5) and s.recv(100)[9:12] == b"200"]
+print(f"{early} answered while it was full, {len(late)} of 8 afterwards")
+sys.exit(early != 0 or len(late) != 8)
+PY
+check "at the limit of connections others wait, and are served" $python "$work/full.py" "${url#http://}"
 equal "what was stored meanwhile is there" 200 "$(status "$url/dicom-web/studies?PatientID=QUICK")"
 none_open() { [ "$(ls -l "/proc/$server/fd" "/proc/$server/map_files" 2>/dev/null | grep -c '\.dcm')" = 0 ]; }
 check "no object stays open" await 5 none_open
