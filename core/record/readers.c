@@ -135,19 +135,17 @@ static void search_forget(struct hl_readers *readers, const struct hl_session *s
     }
 }
 
+/* With the lock. NULL: one has to be opened. */
+static struct hl_session *idle_take(struct hl_readers *readers)
+{
+    return readers->n_idle > 0 ? readers->idle[--readers->n_idle] : NULL;
+}
+
 /* Opened outside the lock: opening may block on the medium, and others can read meanwhile. The
  * place is counted before the session is opened, and given back if it cannot be. */
-static hilum_rc get(struct hl_readers *readers, bool is_search, struct hl_session **out)
+static hilum_rc give(struct hl_readers *readers, bool is_search, struct hl_session *session,
+                     struct hl_session **out)
 {
-    struct hl_session *session = NULL;
-    pthread_mutex_lock(&readers->lock);
-    bool is_free = place_wait(readers, is_search);
-    if (is_free && readers->n_idle > 0)
-        session = readers->idle[--readers->n_idle];
-    pthread_mutex_unlock(&readers->lock);
-    if (!is_free)
-        return hl_fail(HILUM_EAGAIN, "all %u reading sessions busy for %d s", readers->max,
-                       WAIT_SECONDS);
     hilum_rc rc = session
                       ? HILUM_OK
                       : hl_session_open(readers->db, readers->instance, HILUM_DB_READ, &session);
@@ -164,20 +162,36 @@ static hilum_rc get(struct hl_readers *readers, bool is_search, struct hl_sessio
     return rc;
 }
 
-hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
+static hilum_rc get(struct hl_readers *readers, bool is_search, struct hl_session **out)
 {
     readers->settle(readers->settle_arg);
+    pthread_mutex_lock(&readers->lock);
+    bool is_free = place_wait(readers, is_search);
+    struct hl_session *session = is_free ? idle_take(readers) : NULL;
+    pthread_mutex_unlock(&readers->lock);
+    if (!is_free)
+        return hl_fail(HILUM_EAGAIN, "all %u reading sessions busy for %d s", readers->max,
+                       WAIT_SECONDS);
+    return give(readers, is_search, session, out);
+}
+
+hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out)
+{
     return get(readers, false, out);
 }
 
-hilum_rc hl_readers_get_unsettled(struct hl_readers *readers, struct hl_session **out)
+hilum_rc hl_readers_try(struct hl_readers *readers, struct hl_session **out)
 {
-    return get(readers, false, out);
+    pthread_mutex_lock(&readers->lock);
+    bool is_free = !is_full(readers, false);
+    struct hl_session *session = is_free ? idle_take(readers) : NULL;
+    readers->out += is_free;
+    pthread_mutex_unlock(&readers->lock);
+    return is_free ? give(readers, false, session, out) : HILUM_EAGAIN;
 }
 
 hilum_rc hl_readers_search(struct hl_readers *readers, struct hl_session **out)
 {
-    readers->settle(readers->settle_arg);
     return get(readers, true, out);
 }
 

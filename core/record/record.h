@@ -183,7 +183,8 @@ void hl_record_owe(struct hl_record *record, struct hl_owed *owed);
 bool hl_record_may_owe(struct hl_record *record);
 /* Returns when what was owed at the call has been written and told. All else of this header does so by itself. */
 void hl_record_settle(struct hl_record *record);
-/* Has the catalogue a current instance of that UID? What is owed does not count, and is not written for it. */
+/* Has the catalogue a current instance of that UID? What is owed does not count, and is not written for it. Waits for nobody:
+ * HILUM_EAGAIN where all reading sessions are busy. */
 hilum_rc hl_record_is_current(struct hl_record *record, const char *sop_instance, bool *out);
 /* tell: everything up to that ticket is durable. Called by any thread that writes; it must not call the record. NULL ends it. */
 void hl_record_on_durable(struct hl_record *record, void (*tell)(void *arg, uint64_t ticket),

@@ -88,8 +88,9 @@ hilum_rc hl_readers_new(const struct hilum_database *db, void *instance, unsigne
 void hl_readers_free(struct hl_readers *readers); /* none may be out */
 /* Waits while all are out, at most 5 s: HILUM_EAGAIN. Hold one for a page of rows, never over a pause. */
 hilum_rc hl_readers_get(struct hl_readers *readers, struct hl_session **out);
-/* The same without `settle`: for who asks whether a row is there already that is about to be owed. */
-hilum_rc hl_readers_get_unsettled(struct hl_readers *readers, struct hl_session **out);
+/* At once and without `settle`, or HILUM_EAGAIN (without a reason): for who asks whether a row is there already that is about to
+ * be owed, and can do without. */
+hilum_rc hl_readers_try(struct hl_readers *readers, struct hl_session **out);
 /* The same for a search, which reads what a peer's keys make it read: one session is always left for reads that know where
  * to look. Whoever waits for a session ends the oldest search once it has run for five seconds; its statement fails
  * with HILUM_ECANCELLED. */

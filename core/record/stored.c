@@ -137,7 +137,7 @@ hilum_rc hl_record_is_current(struct hl_record *record, const char *sop_instance
 {
     struct hl_session *session = NULL;
     int64_t id;
-    hilum_rc rc = hl_readers_get_unsettled(record->readers, &session);
+    hilum_rc rc = hl_readers_try(record->readers, &session);
     if (rc != HILUM_OK)
         return rc;
     rc = hl_session_int(session, &id, "SELECT id FROM instance WHERE uid = ?1 AND state = 0", "t",

@@ -143,7 +143,8 @@ static void doubt_add(struct hl_store *store, struct hl_doubt *doubt)
     pthread_mutex_unlock(&store->health_lock);
 }
 
-/* The list is not bounded but by the record: while it fails, safe mode lets no object begin. */
+/* The list is not bounded but by the record: while it fails, safe mode lets no object begin; and of answered objects there are no
+ * more than those that were owed when it began to fail, and whoever was at the end of its own just then. */
 void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job)
 {
     struct hl_doubt *doubt = calloc(1, sizeof *doubt);
@@ -163,6 +164,7 @@ void hl_health_owe(struct hl_store *store, struct hl_owed_object *object)
         return;
     }
     doubt->owed = object;
+    atomic_fetch_add(&store->n_owed_doubts, 1);
     doubt_add(store, doubt);
 }
 
@@ -176,8 +178,10 @@ static bool doubt_settle(struct hl_store *store, struct hl_doubt *doubt)
     bool has_row = false;
     if (doubt->owed != NULL) {
         bool is_settled = hl_owed_again(doubt->owed);
-        if (is_settled)
+        if (is_settled) {
+            atomic_fetch_sub(&store->n_owed_doubts, 1);
             free(doubt);
+        }
         return is_settled;
     }
     const struct hilum_store *table = doubt->provider->table;

@@ -90,8 +90,8 @@ static void recorded(struct hl_owed *owed, hilum_rc rc, uint64_t ticket)
 void hl_owed_prepare(struct hl_ingest *ingest, const struct hl_instance *row)
 {
     if (!ingest->source.may_owe || row->is_held || row->n_plan > 0 || ingest->is_synced ||
-        !hl_notes_has(ingest->provider) || !hl_record_may_owe(ingest->store->record) ||
-        is_known(ingest))
+        !hl_notes_has(ingest->provider) || atomic_load(&ingest->store->n_owed_doubts) > 0 ||
+        !hl_record_may_owe(ingest->store->record) || is_known(ingest))
         return;
     struct hl_owed_object *object = calloc(1, sizeof *object);
     if (object == NULL)

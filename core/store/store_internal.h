@@ -100,6 +100,8 @@ struct hl_store {
     pthread_cond_t health_changed;
     struct hl_medium media[HL_PROVIDERS_MAX]; /* as the providers */
     struct hl_doubt *doubts;
+    atomic_uint
+        n_owed_doubts; /* of these answered: as long as there are any, no further ones are */
     bool has_prober, is_closing;
     pthread_t prober;
 

@@ -52,9 +52,11 @@ static void must_send(struct pipeline *p, const char *uid, unsigned seed,
 static void work_ends(struct pipeline *p)
 {
     int64_t until = hl_mono_ms() + 10000;
-    while (hl_ingest_oldest(p->store) != 0 && hl_mono_ms() < until)
+    while ((hl_ingest_oldest(p->store) != 0 || atomic_load(&p->store->n_owed_doubts) > 0) &&
+           hl_mono_ms() < until)
         poll(NULL, 0, 10);
     assert_int_equal(hl_ingest_oldest(p->store), 0);
+    assert_int_equal(atomic_load(&p->store->n_owed_doubts), 0);
 }
 
 static void row__comes_after_the_answer_and_outlives_the_association(void **state)
@@ -126,6 +128,8 @@ static void failing_record__is_tried_until_it_writes(void **state)
     record_fails(p, HILUM_EFULL);
     hl_record_settle(p->record);
     assert_int_equal(rows_of(p), 0);
+    assert_true(image_send(p, "1.2.4", 2, &result) < 0); /* nothing more is promised meanwhile */
+    assert_int_equal(result.status, 0xA700);
     record_fails(p, HILUM_OK);
     work_ends(p);
     pipeline_restart(p);
