@@ -18,7 +18,7 @@
 
 /* 60 classes of two contexts each and the question's are 121 of 128. LOOK_MS: how often the
  * deadline is looked at. */
-enum { ANSWER_MAX = 16 * 1024 * 1024, CLASSES_MAX = 60, LOOK_MS = 1000 };
+enum { ANSWER_MAX = 16 * 1024 * 1024, CLASSES_MAX = 60, EACH_MAX = 5, LOOK_MS = 1000 };
 
 /* One question under way. */
 struct asking {
@@ -124,20 +124,42 @@ static bool is_usual(const struct hl_uid_entry *class)
     return true;
 }
 
-/* Two contexts a class that was named: one that keeps what is compressed as it is stored over there, one for the rest. */
-static hilum_rc add_all_storage(struct hl_proposal *proposal, const char *const *sop_classes)
+/* What few classes leave room for; the lossy ones too, since nothing is asked to become one. */
+#define PACKED_RARELY                                                                              \
+    "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.81",                  \
+        HL_UID_JPEG_EXTENDED, "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203",                \
+        "1.2.840.10008.1.2.4.110", HL_UID_JPEG_XL_OF_JPEG, "1.2.840.10008.1.2.4.112",              \
+        "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.103",           \
+        "1.2.840.10008.1.2.4.106", "1.2.840.10008.1.2.4.107", HL_UID_DEFLATED_LITTLE_ENDIAN
+
+/* A context for what is not compressed. For what is, one for each syntax, since a peer takes a single one of a context's and sends
+ * what is stored in it only; where many classes leave no room for that, one for all. */
+static void add_named(struct hl_proposal *proposal, const char *sop_class, bool is_each)
 {
     static const char *const packed[] = {PACKED, NULL};
+    static const char *const each[] = {PACKED, PACKED_RARELY};
+    add_storage(proposal, sop_class, plain);
+    if (!is_each)
+        add_storage(proposal, sop_class, packed);
+    for (size_t i = 0; is_each && i < sizeof each / sizeof *each; i++) {
+        const char *const one[] = {each[i], NULL};
+        add_storage(proposal, sop_class, one);
+    }
+}
+
+static hilum_rc add_all_storage(struct hl_proposal *proposal, const char *const *sop_classes)
+{
     static const char *const any[] = {HL_UID_EXPLICIT_LITTLE_ENDIAN, HL_UID_IMPLICIT_LITTLE_ENDIAN,
                                       PACKED, NULL};
     const struct hl_uid_entry *known;
     size_t n_known = hl_uid_storage_classes(&known);
-    for (size_t n = 0; sop_classes && sop_classes[n]; n++) {
-        if (n == CLASSES_MAX)
-            return hl_fail(HILUM_EINVAL, "more than %d storage classes", CLASSES_MAX);
-        add_storage(proposal, sop_classes[n], plain);
-        add_storage(proposal, sop_classes[n], packed);
-    }
+    size_t n_named = 0;
+    while (sop_classes && sop_classes[n_named])
+        n_named++;
+    if (n_named > CLASSES_MAX)
+        return hl_fail(HILUM_EINVAL, "more than %d storage classes", CLASSES_MAX);
+    for (size_t n = 0; n < n_named; n++)
+        add_named(proposal, sop_classes[n], n_named <= EACH_MAX);
     for (size_t i = 0; !sop_classes && i < n_known && proposal->params.n_contexts < HL_PAIRS_MAX;
          i++)
         if (is_usual(&known[i]))

@@ -54,6 +54,29 @@ def ask(hilum, orthanc, studies):
     equal("an unknown peer", True, "none of this name or AE title is configured" in nobody.stderr)
 
 
+def as_stored(work, hilum, orthanc):
+    """Objects of one class in several syntaxes: each comes as the peer has it, where the class is named."""
+    import pydicom
+    study, stored = "1.2.999.77", {}
+    source = next(f"{folder}/{name}" for folder, _, names in os.walk(f"{work}/demo") for name in names
+                  if pydicom.dcmread(f"{folder}/{name}", stop_before_pixels=True).Modality == "CT")
+    for i, tool in enumerate((["dcmcrle"], ["dcmcjpls", "+el"], ["dcmcjpeg", "+e1"], ["cp"])):
+        packed = f"{work}/packed-{i}.dcm"
+        subprocess.run([*tool, source, packed], check=True)
+        ds = pydicom.dcmread(packed)
+        ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = study, f"{study}.1", f"{study}.1.{i}"
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        ds.save_as(packed)
+        orthanc.rest("/instances", body=open(packed, "rb").read())
+        stored[str(ds.SOPInstanceUID)] = str(ds.file_meta.TransferSyntaxUID)
+    got = hilum.cli("acme", "get", "orthanc", study, "1.2.840.10008.5.1.4.1.1.2")
+    equal("C-GET of a class in four syntaxes", (4, 0), (got["completed"], got["failed"]))
+    hilum.cli_items("export", study, f"{work}/got")
+    found = [pydicom.dcmread(f"{folder}/{name}", stop_before_pixels=True) for folder, _, names in os.walk(f"{work}/got") for name in names
+             if name != "DICOMDIR"]
+    equal("each came as it is stored there", stored, {str(ds.SOPInstanceUID): str(ds.file_meta.TransferSyntaxUID) for ds in found})
+
+
 def narrowed(hilum, studies):
     """What comes back by C-GET is sent here by the peer: its roles narrow it as they do a C-STORE of it."""
     here = objects(hilum)
@@ -105,7 +128,7 @@ def metrics(hilum, port):
     request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
         text = answer.read().decode()
-    equal("counter on /metrics", True, 'hilum_plugin_acme_asker_asked_total{what="get",result="ok"} 2\n' in text)
+    equal("counter on /metrics", True, 'hilum_plugin_acme_asker_asked_total{what="get",result="ok"} 3\n' in text)
     equal("a failure is another series", True,
           'hilum_plugin_acme_asker_asked_total{what="echo",result="failed"} 1\n' in text)
     equal("histogram on /metrics", True, 'hilum_plugin_acme_asker_echo_ms_count 2\n' in text)
@@ -174,6 +197,7 @@ def main():
                   f'{{ name = "ward"; aet = "WARD"; roles = ( "technologist" ); {where} }} );'
                   'outbox = { retry_first = "100ms"; };', site=f"{work}/site", port=port)
     ask(hilum, orthanc, studies)
+    as_stored(work, hilum, orthanc)
     narrowed(hilum, studies)
     older(hilum)
     jobs(hilum)

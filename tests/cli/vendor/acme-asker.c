@@ -110,16 +110,17 @@ static hilum_rc find(void *arg, struct hilum_call *call)
 
 static hilum_rc retrieve(struct state *s, struct hilum_call *call, int by_get)
 {
-    char name[128], study[128], to[128], line[128];
+    char name[128], study[128], to[128], class[128], line[128];
+    const char *const classes[] = {argument(call, "class", class), NULL};
     const struct hilum_scu_peer peer = {.size = sizeof peer, .name = argument(call, "peer", name)};
     struct hilum_suboperations total = {.size = sizeof total};
     uint16_t status = 0;
     hilum_dataset *keys = study_keys(s, argument(call, "study", study));
-    hilum_rc rc = by_get
-                      ? s->host->scu->get(s->self, &peer, STUDY_ROOT_GET, NULL, keys, NULL, NULL,
-                                          &total, &status)
-                      : s->host->scu->move(s->self, &peer, STUDY_ROOT_MOVE, keys,
-                                           argument(call, "to", to), NULL, NULL, &total, &status);
+    hilum_rc rc =
+        by_get ? s->host->scu->get(s->self, &peer, STUDY_ROOT_GET, classes[0] ? classes : NULL,
+                                   keys, NULL, NULL, &total, &status)
+               : s->host->scu->move(s->self, &peer, STUDY_ROOT_MOVE, keys, argument(call, "to", to),
+                                    NULL, NULL, &total, &status);
     s->host->dicom->dataset_free(keys);
     count(s, by_get ? "get" : "move", rc);
     snprintf(line, sizeof line, "{\"completed\":%u,\"failed\":%u,\"status\":%u}", total.completed,
@@ -355,7 +356,7 @@ static const struct hilum_decl declarations[] = {
      .name = "acme find",
      .fields = "peer:text pattern?:text max?:text",
      .run = find},
-    {.type = HILUM_DECL_COMMAND, .name = "acme get", .fields = "peer:text study:text", .run = get},
+    {.type = HILUM_DECL_COMMAND, .name = "acme get", .fields = "peer:text study:text class?:text", .run = get},
     {.type = HILUM_DECL_COMMAND,
      .name = "acme move",
      .fields = "peer:text study:text to?:text",
