@@ -4,6 +4,7 @@ waits. Judged by processor time, which does not depend on who else is busy. SPDX
 import os
 import re
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -17,6 +18,7 @@ from made import URL, WORK, check, failed, failures, image, stored
 
 SERVER = int(sys.argv[4])
 HOST, HTTP = re.match(r"http://(.*):(\d+)", URL).groups()
+TLS = int(re.search(r"https://127.0.0.1:(\d+)", open(os.path.join(WORK, "server/log")).read()).group(1))
 OCTETS = "multipart/related; type=\"application/octet-stream\"; transfer-syntax=1.2.840.10008.1.2.1"
 SIDE = 8192
 LOG = os.path.join(WORK, "server/log")
@@ -64,8 +66,14 @@ def coded(number, word):
     return put(d)
 
 
-def ask(path, accept, version="1.1"):
-    client = socket.create_connection((HOST, int(HTTP)))
+def tls():
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(socket.create_connection((HOST, TLS)))
+
+
+def ask(path, accept, version="1.1", client=None):
+    client = client or socket.create_connection((HOST, int(HTTP)))
     client.sendall(f"GET {path} HTTP/{version}\r\nHost: {HOST}:{HTTP}\r\nAccept: {accept}\r\n\r\n".encode())
     return client
 
@@ -99,10 +107,10 @@ client.shutdown(socket.SHUT_WR)
 answer = whole(client)
 check("nobody before HTTP/1.1 hears of interim answers", re.match(rb"HTTP/1.[01] 200 ", answer), answer[:100])
 
-# Who leaves, by a FIN or by a reset, ends the work.
-for how in ("closes", "resets"):
+# Who leaves, by a FIN or by a reset, ends the work; within TLS too, where nobody ends one side only.
+for how in ("closes", "resets", "closes within TLS"):
     before, begun = answered(499), used()
-    client = ask(large, "image/png")
+    client = ask(large, "image/png", client=tls() if "TLS" in how else None)
     wait_for("it has begun", lambda: used() - begun > min(0.2, cost / 5))
     if how == "resets":
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
