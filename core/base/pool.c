@@ -76,13 +76,9 @@ hilum_rc hl_pool_new(const char *name, unsigned max, struct hl_pool **out)
     struct hl_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return hl_fail(HILUM_ENOMEM, "thread pool %s: out of memory", name);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->work, &attr);
-    pthread_cond_init(&pool->done, &attr);
-    pthread_condattr_destroy(&attr);
+    hl_mono_cond_init(&pool->work);
+    hl_mono_cond_init(&pool->done);
     pool->last = &pool->first;
     pool->max = max ? max : 1;
     snprintf(pool->name, sizeof pool->name, "%s", name);

@@ -37,14 +37,10 @@ struct hl_tickets {
 struct hl_tickets *hl_tickets_new(void)
 {
     struct hl_tickets *tickets = calloc(1, sizeof *tickets);
-    pthread_condattr_t monotonic;
     if (!tickets)
         return NULL;
     pthread_mutex_init(&tickets->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&tickets->settled, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    hl_mono_cond_init(&tickets->settled);
     return tickets;
 }
 

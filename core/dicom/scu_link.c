@@ -412,11 +412,7 @@ static void *reap(void *arg)
 
 hilum_rc hl_link_start(struct hl_scu *scu)
 {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&scu->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    hl_mono_cond_init(&scu->wake);
     int error = pthread_create(&scu->reaper, NULL, reap, scu);
     return error ? hl_fail(hl_rc_from_errno(error), "thread for kept associations: %s",
                            strerror(error))

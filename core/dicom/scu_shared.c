@@ -278,12 +278,8 @@ static void sample_pairs(struct shared *shared)
 
 static void init_news(struct shared *shared)
 {
-    pthread_condattr_t attributes;
     pthread_mutex_init(&shared->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&shared->news, &attributes);
-    pthread_condattr_destroy(&attributes);
+    hl_mono_cond_init(&shared->news);
 }
 
 /* Chunks are small enough that every association gets several, so that a slow one does not end

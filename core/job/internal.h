@@ -30,7 +30,6 @@ struct hl_jobs_options hl_jobs_options_now(struct hl_jobs *jobs);
 int64_t hl_jobs_after(int64_t ms);
 /* Waits on a monotonic condition until woken or `ms` have passed; 0: until woken. */
 void hl_jobs_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms);
-void hl_jobs_cond_init(pthread_cond_t *cond);
 
 /* ---- notify.c --------------------------------------------------------------------------------- */
 /* Starts the feeder and the workers. On failure too *out may be set: hl_notify_free takes what

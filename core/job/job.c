@@ -15,15 +15,6 @@ int64_t hl_jobs_after(int64_t ms)
     return hl_now_us() + ms * 1000;
 }
 
-void hl_jobs_cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
 /* With `lock` held. May return early, like any condition: callers look again. */
 void hl_jobs_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms)
 {

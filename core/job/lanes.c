@@ -460,8 +460,8 @@ hilum_rc hl_lanes_start(struct hl_jobs *jobs, struct hl_lanes **out)
     }
     lanes->jobs = jobs;
     pthread_mutex_init(&lanes->lock, NULL);
-    hl_jobs_cond_init(&lanes->wake);
-    hl_jobs_cond_init(&lanes->idle);
+    hl_mono_cond_init(&lanes->wake);
+    hl_mono_cond_init(&lanes->idle);
     *out = lanes;
     /* More threads than lanes may be at work, so that a raised limit needs no restart. */
     hilum_rc rc = hl_pool_new("lane", 256, &lanes->pool);

@@ -469,9 +469,9 @@ hilum_rc hl_notify_start(struct hl_jobs *jobs, struct hl_notify **out)
     }
     notify->jobs = jobs;
     pthread_mutex_init(&notify->lock, NULL);
-    hl_jobs_cond_init(&notify->feed);
-    hl_jobs_cond_init(&notify->work);
-    hl_jobs_cond_init(&notify->idle);
+    hl_mono_cond_init(&notify->feed);
+    hl_mono_cond_init(&notify->work);
+    hl_mono_cond_init(&notify->idle);
     unsigned wanted = hl_jobs_options_now(jobs).notify_threads;
     wanted = wanted < THREADS_MAX ? wanted : THREADS_MAX;
     *out = notify;

@@ -17,6 +17,7 @@
 #include "core/base/log.h"
 #include "core/plugin/host.h"
 #include "core/plugin/metrics.h"
+#include "core/base/clock.h"
 #include "core/plugin/remote/remote.h"
 
 /* 16 threads of the pool are for what plugins wait for, not for computing. 64 more places:
@@ -357,12 +358,7 @@ static struct hl_plugins *host_new(struct hl_config *config, const char *plugin_
     pthread_mutex_init(&host->lock, NULL);
     pthread_mutex_init(&host->manage, NULL);
     pthread_rwlock_init(&host->registry, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    /* Drain waits by deadlines; setting the wall clock must not stretch them. */
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&host->idle, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    hl_mono_cond_init(&host->idle);
     host->config = hl_config_ref(config);
     host->bus = bus;
     host->plugin_dir = hl_arena_strdup(&host->arena, plugin_dir);

@@ -39,17 +39,13 @@ hilum_rc hl_timers_new(void (*due)(void *due_arg, void *owner, void (*run)(void 
                        void *due_arg, struct hl_timers **out)
 {
     struct hl_timers *timers = calloc(1, sizeof *timers);
-    pthread_condattr_t monotonic;
     *out = timers;
     if (!timers)
         return hl_fail(HILUM_ENOMEM, "no memory for timers");
     timers->due = due;
     timers->due_arg = due_arg;
     pthread_mutex_init(&timers->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&timers->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    hl_mono_cond_init(&timers->changed);
     return HILUM_OK;
 }
 

@@ -150,12 +150,8 @@ hilum_rc hl_owing_new(struct hl_record *record, struct hl_owing **out)
     owing->record = record;
     owing->last = &owing->first;
     pthread_mutex_init(&owing->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&owing->news, &attr);
-    pthread_cond_init(&owing->settled, &attr);
-    pthread_condattr_destroy(&attr);
+    hl_mono_cond_init(&owing->news);
+    hl_mono_cond_init(&owing->settled);
     owing->has_thread = pthread_create(&owing->thread, NULL, owing_main, owing) == 0;
     *out = owing;
     return owing->has_thread ? HILUM_OK : hl_fail(HILUM_ENOMEM, "record: start a thread");

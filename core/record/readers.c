@@ -37,7 +37,6 @@ hilum_rc hl_readers_new(const struct hilum_database *db, void *instance, unsigne
                         void (*settle)(void *arg), void *settle_arg, struct hl_readers **out)
 {
     struct hl_readers *readers = calloc(1, sizeof *readers + max * sizeof *readers->idle);
-    pthread_condattr_t attr;
     if (readers)
         readers->searches = calloc(max, sizeof *readers->searches);
     if (!readers || !readers->searches) {
@@ -50,10 +49,7 @@ hilum_rc hl_readers_new(const struct hilum_database *db, void *instance, unsigne
     readers->settle = settle;
     readers->settle_arg = settle_arg;
     pthread_mutex_init(&readers->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&readers->freed, &attr);
-    pthread_condattr_destroy(&attr);
+    hl_mono_cond_init(&readers->freed);
     *out = readers;
     return HILUM_OK;
 }

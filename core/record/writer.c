@@ -483,11 +483,7 @@ hilum_rc hl_writer_new(const struct hilum_database *db, void *instance,
     if (!writer)
         return hl_fail(HILUM_ENOMEM, "record: out of memory");
     *writer = (struct hl_writer){.db = db, .instance = instance, .hooks = *hooks};
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&writer->news, &attr);
-    pthread_condattr_destroy(&attr);
+    hl_mono_cond_init(&writer->news);
     pthread_mutex_init(&writer->lock, NULL);
     for (unsigned i = 0; i < 2; i++)
         writer->queues[i].last = &writer->queues[i].first;

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "core/base/error.h"
+#include "core/base/clock.h"
 #include "core/script/internal.h"
 
 /* The rule lives in the arena and does not move: hooks on the bus point to it. */
@@ -63,11 +64,7 @@ hilum_rc hl_script_set_new(struct hl_bus *bus, const struct hl_script_env *env,
     set->cpu_ms = (uint32_t)hl_config_ms(config, "script.cpu");
     set->n_states = (size_t)hl_config_int(config, "script.states");
     pthread_mutex_init(&set->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&set->freed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    hl_mono_cond_init(&set->freed);
     set->states = calloc(set->n_states, sizeof *set->states);
     peers_read(set, config);
     if (!set->states || !set->peers) {

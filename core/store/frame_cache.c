@@ -50,11 +50,7 @@ hilum_rc hl_frame_cache_new(uint64_t max_bytes, struct hl_frame_cache **out)
         return hl_fail(HILUM_ENOMEM, "no memory for a cache of frames");
     cache->max_bytes = max_bytes;
     pthread_mutex_init(&cache->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&cache->loaded, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    hl_mono_cond_init(&cache->loaded);
     return HILUM_OK;
 }
 

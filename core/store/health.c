@@ -21,15 +21,6 @@
  * seconds of waiting for memory are below every association timeout. */
 enum { PROBE_MS = 1000, SPACE_MS = 200, MEMORY_WAIT_MS = 5000, PROBE_BYTES = 4096 };
 
-static void cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
 /* ---- the medium ---- */
 
 static struct hl_medium *medium_of(struct hl_store *store, const struct hl_store_provider *provider)
@@ -270,8 +261,8 @@ hilum_rc hl_health_open(struct hl_store *store)
 {
     pthread_mutex_init(&store->health_lock, NULL);
     pthread_mutex_init(&store->memory_lock, NULL);
-    cond_init(&store->health_changed);
-    cond_init(&store->memory_freed);
+    hl_mono_cond_init(&store->health_changed);
+    hl_mono_cond_init(&store->memory_freed);
     if (pthread_create(&store->prober, NULL, prober_run, store) != 0)
         return hl_fail(HILUM_ENOMEM, "store: no thread for the prober");
     store->has_prober = true;

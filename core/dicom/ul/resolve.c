@@ -1,6 +1,7 @@
 /* getaddrinfo has no deadline: names are looked up in a thread of their own that may be left
  * behind. It knows no socket. SPDX-License-Identifier: Apache-2.0 */
 #include "core/dicom/ul/resolve.h"
+#include "core/base/clock.h"
 #include "core/base/error.h"
 
 #include <netdb.h>
@@ -68,11 +69,7 @@ static struct query *start(const char *host, const char *service)
     struct query *query = calloc(1, sizeof *query);
     if (!query)
         return NULL;
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&query->done, &attr);
-    pthread_condattr_destroy(&attr);
+    hl_mono_cond_init(&query->done);
     pthread_mutex_init(&query->lock, NULL);
     snprintf(query->host, sizeof query->host, "%s", host);
     snprintf(query->service, sizeof query->service, "%s", service);

@@ -147,15 +147,11 @@ static void *keep(void *arg)
 hilum_rc hl_keeper_new(struct hl_keeper **out)
 {
     struct hl_keeper *keeper = calloc(1, sizeof *keeper);
-    pthread_condattr_t monotonic;
     sigset_t all, before;
     if (!keeper)
         return hl_fail(HILUM_ENOMEM, "worker: no memory");
     pthread_mutex_init(&keeper->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&keeper->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    hl_mono_cond_init(&keeper->changed);
     /* Signals are for the server's own threads. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -69,16 +69,12 @@ static void read_limits(struct hl_remote *remote)
 static struct hl_remote *remote_new(struct hilum_self *plugin)
 {
     struct hl_remote *remote = calloc(1, sizeof *remote);
-    pthread_condattr_t monotonic;
     if (!remote)
         return NULL;
     remote->plugin = plugin;
     remote->n_workers = 1;
     pthread_mutex_init(&remote->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&remote->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    hl_mono_cond_init(&remote->changed);
     read_limits(remote);
     return remote;
 }
