@@ -12,9 +12,10 @@
 #include "core/base/error.h"
 #include "core/record/record_private.h"
 
-/* OWED_MS: after so long rows are written when nobody asks for them; it is what a crash has the log replay. OWED_MAX: what
- * is owed at most, in memory and to the log; whoever brings more waits until it is written. */
-enum { OWED_MS = 20, OWED_MAX = 64 };
+/* OWED_MS: one transaction in so long, when nobody asks for its rows; the first after a pause is made at once. OWED_MAX: what
+ * is owed at most, in memory and to the log; whoever brings more waits until it is written. STALL_MS: a row that waits so long
+ * tells that the catalogue is locked, or its medium slow: until it is written nothing more is promised. */
+enum { OWED_MS = 20, OWED_MAX = 64, STALL_MS = 100 };
 
 struct hl_owing {
     struct hl_record *record;
@@ -22,7 +23,9 @@ struct hl_owing {
     pthread_cond_t news, settled; /* for the thread; for who waits for it */
     struct hl_owed *first, **last;
     unsigned n; /* in the list */
-    int64_t due_ms;
+    int64_t first_ms, due_ms,
+        wrote_ms; /* when its first came and is due; when the last ones were taken */
+    atomic_int_fast64_t oldest_ms; /* since when something is owed; 0: nothing is */
     bool is_hurried, is_stopping, has_thread;
     atomic_uint_fast64_t owed, written; /* since the start; equal: nothing is owed */
     pthread_t thread;
@@ -68,10 +71,12 @@ static void turn(struct hl_owing *owing)
     owing->last = &owing->first;
     owing->n = 0;
     owing->is_hurried = false;
+    owing->wrote_ms = hl_mono_ms();
     pthread_mutex_unlock(&owing->lock);
     rows_write(owing->record, list);
     pthread_mutex_lock(&owing->lock);
     atomic_fetch_add(&owing->written, n);
+    atomic_store(&owing->oldest_ms, owing->n > 0 ? owing->first_ms : 0);
     pthread_cond_broadcast(&owing->settled);
 }
 
@@ -104,8 +109,12 @@ void hl_record_owe(struct hl_record *record, struct hl_owed *owed)
     owed->next = NULL;
     *owing->last = owed;
     owing->last = &owed->next;
-    if (++owing->n == 1)
-        owing->due_ms = hl_mono_ms() + OWED_MS;
+    if (++owing->n == 1) {
+        owing->first_ms = hl_mono_ms();
+        owing->due_ms = owing->wrote_ms + OWED_MS;
+        if (atomic_load(&owing->oldest_ms) == 0)
+            atomic_store(&owing->oldest_ms, owing->first_ms);
+    }
     bool is_news = owing->n == 1 || owing->n == OWED_MAX / 2;
     atomic_fetch_add(&owing->owed, 1);
     pthread_mutex_unlock(&owing->lock);
@@ -137,7 +146,9 @@ void hl_record_settle(struct hl_record *record)
 /* While a rebuild goes on, what comes back and what comes must be told apart row by row. */
 bool hl_record_may_owe(struct hl_record *record)
 {
-    return !hl_record_is_restoring(record) && hl_record_health(record) == HILUM_OK;
+    int64_t oldest_ms = atomic_load(&record->owing->oldest_ms);
+    bool is_stalled = oldest_ms != 0 && hl_mono_ms() - oldest_ms > STALL_MS;
+    return !is_stalled && !hl_record_is_restoring(record) && hl_record_health(record) == HILUM_OK;
 }
 
 /* ---- life ---- */

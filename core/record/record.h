@@ -176,10 +176,10 @@ struct hl_owed {
      * the catalogue's and may pass. On a thread of the record's, which owed rows wait for: must not call the record. */
     void (*recorded)(struct hl_owed *owed, hilum_rc rc, uint64_t ticket);
 };
-/* Takes it over: it is written within 20 ms, with others in one transaction, and before anybody reads the catalogue or writes to it
+/* Takes it over: it is written at once, or 20 ms after others were, and before anybody reads the catalogue or writes to it
  * by any other call. Waits while 64 are owed. Never while hl_record_close is called. Any thread. */
 void hl_record_owe(struct hl_record *record, struct hl_owed *owed);
-/* false: rows are to be written one by one for now (a rebuild goes on, the catalogue cannot be written). */
+/* false: rows are to be written before the answer for now (a rebuild goes on, the catalogue cannot be written, or is slow to be). */
 bool hl_record_may_owe(struct hl_record *record);
 /* Returns when what was owed at the call has been written and told. All else of this header does so by itself. */
 void hl_record_settle(struct hl_record *record);

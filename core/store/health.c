@@ -114,8 +114,13 @@ hilum_rc hl_health_medium(struct hl_store *store, const struct hl_store_provider
 
 hilum_rc hl_health_check(struct hl_store *store, const struct hl_store_provider *provider)
 {
+    unsigned n_owed = atomic_load(&store->n_owed_failed);
     hilum_rc rc = hl_health_medium(store, provider);
-    return rc == HILUM_OK ? hl_record_health(store->record) : rc;
+    if (rc == HILUM_OK)
+        rc = hl_record_health(store->record);
+    if (rc == HILUM_OK && n_owed > 0) /* what was promised comes first */
+        rc = hl_fail(HILUM_EAGAIN, "%u stored objects wait for the catalogue", n_owed);
+    return rc;
 }
 
 hilum_rc hl_store_health(struct hl_store *store)
@@ -147,7 +152,7 @@ void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job)
     doubt_add(store, doubt);
 }
 
-void hl_health_owe(struct hl_store *store, struct hl_owed_object *object)
+void hl_health_owe(struct hl_store *store, struct hl_owed_object *object, bool is_failed)
 {
     struct hl_doubt *doubt = calloc(1, sizeof *doubt);
     if (doubt == NULL) {
@@ -155,7 +160,8 @@ void hl_health_owe(struct hl_store *store, struct hl_owed_object *object)
         return;
     }
     doubt->owed = object;
-    atomic_fetch_add(&store->n_owed_doubts, 1);
+    doubt->is_failed = is_failed;
+    atomic_fetch_add(&store->n_owed_failed, is_failed);
     doubt_add(store, doubt);
 }
 
@@ -170,7 +176,7 @@ static bool doubt_settle(struct hl_store *store, struct hl_doubt *doubt)
     if (doubt->owed != NULL) {
         bool is_settled = hl_owed_again(doubt->owed);
         if (is_settled) {
-            atomic_fetch_sub(&store->n_owed_doubts, 1);
+            atomic_fetch_sub(&store->n_owed_failed, doubt->is_failed);
             free(doubt);
         }
         return is_settled;

@@ -8,7 +8,7 @@
  * since its sender was told success.
  *
  * A crash at any point: the note is replayed at the next start, as for rows that were not flushed. A row that cannot be
- * written now is tried again each second, and its note stays. SPDX-License-Identifier: Apache-2.0 */
+ * written now is tried again each second, and its note stays; until it is there nothing new is accepted. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
 #include <stdlib.h>
@@ -79,7 +79,7 @@ static void recorded(struct hl_owed *owed, hilum_rc rc, uint64_t ticket)
     if (rc != HILUM_OK || object->row.outcome == HL_OUTCOME_EXISTS) {
         hl_log(HL_WARN, "store", "%s is stored, its row has to be written again: %s",
                ingest->sop_instance, rc != HILUM_OK ? hl_error() : "its UID was taken meanwhile");
-        hl_health_owe(ingest->store, object);
+        hl_health_owe(ingest->store, object, rc != HILUM_OK);
         return;
     }
     hl_unflushed_recorded(ingest->store, object->ingest->noted, ingest->txn, ticket);
@@ -90,7 +90,7 @@ static void recorded(struct hl_owed *owed, hilum_rc rc, uint64_t ticket)
 void hl_owed_prepare(struct hl_ingest *ingest, const struct hl_instance *row)
 {
     if (!ingest->source.may_owe || row->is_held || row->n_plan > 0 || ingest->is_synced ||
-        !hl_notes_has(ingest->provider) || atomic_load(&ingest->store->n_owed_doubts) > 0 ||
+        !hl_notes_has(ingest->provider) || atomic_load(&ingest->store->n_owed_failed) > 0 ||
         !hl_record_may_owe(ingest->store->record) || is_known(ingest))
         return;
     struct hl_owed_object *object = calloc(1, sizeof *object);

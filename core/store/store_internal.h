@@ -50,6 +50,7 @@ struct hl_owed_object;
 struct hl_doubt {
     struct hl_doubt *next;
     struct hl_owed_object *owed; /* answered: it is written until it is there; NULL: refused */
+    bool is_failed;              /* then: the record failed, and not only found its UID taken */
     const struct hl_store_provider *provider;
     void *txn;
     char key[201];
@@ -101,7 +102,7 @@ struct hl_store {
     struct hl_medium media[HL_PROVIDERS_MAX]; /* as the providers */
     struct hl_doubt *doubts;
     atomic_uint
-        n_owed_doubts; /* of these answered: as long as there are any, no further ones are */
+        n_owed_failed; /* of these answered, and their rows failed: nothing new begins before they are written */
     bool has_prober, is_closing;
     pthread_t prober;
 
@@ -335,7 +336,7 @@ void hl_owed_hand(struct hl_ingest *ingest);
 bool hl_owed_again(struct hl_owed_object *object);
 void hl_owed_leave(struct hl_owed_object *object); /* at the stop */
 /* health.c: tries again each second until hl_owed_again. */
-void hl_health_owe(struct hl_store *store, struct hl_owed_object *object);
+void hl_health_owe(struct hl_store *store, struct hl_owed_object *object, bool is_failed);
 
 /* ---- replay.c ---- */
 struct hl_replay;

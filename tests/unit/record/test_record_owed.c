@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
@@ -156,6 +158,51 @@ static void closing__writes_what_is_owed(void **state)
     assert_int_equal(sql_int(f, "SELECT count(*) FROM instance"), 40);
 }
 
+/* In a child: the catalogue's write lock, until a byte comes. */
+static pid_t lock_elsewhere(const char *dir, const int ready[2], const int release[2])
+{
+    pid_t child = fork();
+    if (child != 0)
+        return child;
+    void *session = NULL;
+    struct fixture *other = fixture_new(dir, NULL);
+    char byte = 'y';
+    other->db->open(other->instance, HILUM_DB_WRITE, NULL, &session);
+    bool is_good = other->db->begin(session) == HILUM_OK && write(ready[1], &byte, 1) == 1 &&
+                   read(release[0], &byte, 1) == 1;
+    _exit(is_good ? 0 : 1);
+}
+
+static void row_that_waits__ends_promises_until_it_is_written(void **state)
+{
+    struct fixture *f = *state;
+    struct debt debt;
+    int ready[2], release[2], status = 1;
+    char byte = 0;
+    assert_int_equal(pipe(ready) | pipe(release), 0);
+    assert_true(hl_record_may_owe(f->record));
+    pid_t child = lock_elsewhere(f->dir, ready, release);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    debt_make(&debt, sample_new(1, "00100020", "P1", NULL));
+    hl_record_owe(f->record, &debt.owed);
+    int64_t until = hl_mono_ms() + 10000;
+    while (hl_record_may_owe(f->record) && hl_mono_ms() < until)
+        poll(NULL, 0, 5);
+    assert_false(hl_record_may_owe(f->record));
+    assert_int_equal(atomic_load(&debt.n_told), 0);
+    assert_int_equal(write(release[1], &byte, 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    hl_record_settle(f->record);
+    assert_int_equal(debt.rc, HILUM_OK);
+    assert_true(hl_record_may_owe(f->record));
+    sample_free(debt.sample);
+    for (unsigned i = 0; i < 2; i++) {
+        close(ready[i]);
+        close(release[i]);
+    }
+}
+
 /* ---- several at once ---- */
 
 enum { SENDERS = 4, OBJECTS = 250 };
@@ -218,6 +265,7 @@ int main(void)
         T(uid_that_was_taken_meanwhile__is_told),
         T(tickets__are_flushed_like_any),
         T(closing__writes_what_is_owed),
+        T(row_that_waits__ends_promises_until_it_is_written),
         T(many_senders__are_each_found_and_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
