@@ -18,7 +18,7 @@
 
 /* 60 classes of two contexts each and the question's are 121 of 128. LOOK_MS: how often the
  * deadline is looked at. */
-enum { ANSWER_MAX = 16 * 1024 * 1024, CLASSES_MAX = 60, EACH_MAX = 5, LOOK_MS = 1000 };
+enum { ANSWER_MAX = 16 * 1024 * 1024, CLASSES_MAX = 60, LOOK_MS = 1000 };
 
 /* One question under way. */
 struct asking {
@@ -124,47 +124,59 @@ static bool is_usual(const struct hl_uid_entry *class)
     return true;
 }
 
-/* What few classes leave room for; the lossy ones too, since nothing is asked to become one. */
-#define PACKED_RARELY                                                                              \
-    "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.81",                  \
-        HL_UID_JPEG_EXTENDED, "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203",                \
-        "1.2.840.10008.1.2.4.110", HL_UID_JPEG_XL_OF_JPEG, "1.2.840.10008.1.2.4.112",              \
-        "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.103",           \
-        "1.2.840.10008.1.2.4.106", "1.2.840.10008.1.2.4.107", HL_UID_DEFLATED_LITTLE_ENDIAN
-
-/* A context for what is not compressed. For what is, one for each syntax, since a peer takes a single one of a context's and sends
- * what is stored in it only; where many classes leave no room for that, one for all. */
-static void add_named(struct hl_proposal *proposal, const char *sop_class, bool is_each)
+/* Compressed in a way that objects are stored in today. */
+static bool is_packed(const struct hl_syntax *syntax)
 {
-    static const char *const packed[] = {PACKED, NULL};
-    static const char *const each[] = {PACKED, PACKED_RARELY};
-    add_storage(proposal, sop_class, plain);
-    if (!is_each)
-        add_storage(proposal, sop_class, packed);
-    for (size_t i = 0; is_each && i < sizeof each / sizeof *each; i++) {
-        const char *const one[] = {each[i], NULL};
-        add_storage(proposal, sop_class, one);
-    }
+    return (syntax->flags & (HL_SYNTAX_ENCAPSULATED | HL_SYNTAX_DEFLATED)) &&
+           !(syntax->flags & (HL_SYNTAX_RETIRED | HL_SYNTAX_REFERENCED | HL_SYNTAX_PRIVATE));
 }
 
-static hilum_rc add_all_storage(struct hl_proposal *proposal, const char *const *sop_classes)
+/* For what is compressed a context for each syntax: a peer takes a single one of a context's, and sends what is stored in that only.
+ * false: all classes together leave no room for that. */
+static bool add_each(struct hl_proposal *proposal, const char *const *sop_classes, size_t n_classes)
+{
+    const struct hl_syntax *syntaxes;
+    size_t n_syntaxes = hl_uid_syntaxes(&syntaxes), n_packed = 0;
+    for (size_t i = 0; i < n_syntaxes; i++)
+        n_packed += is_packed(&syntaxes[i]);
+    if (proposal->params.n_contexts + n_classes * (n_packed + 1) > HL_PAIRS_MAX)
+        return false;
+    for (size_t n = 0; n < n_classes; n++) {
+        add_storage(proposal, sop_classes[n], plain);
+        for (size_t i = 0; i < n_syntaxes; i++)
+            if (is_packed(&syntaxes[i]))
+                add_storage(proposal, sop_classes[n], (const char *[]){syntaxes[i].uid, NULL});
+    }
+    return true;
+}
+
+/* Of many classes two contexts each: one that keeps what is compressed as it is stored over there, one for the rest. */
+static hilum_rc add_named(struct hl_proposal *proposal, const char *const *sop_classes)
+{
+    static const char *const packed[] = {PACKED, NULL};
+    size_t n_classes = 0;
+    while (sop_classes[n_classes])
+        n_classes++;
+    if (n_classes > CLASSES_MAX)
+        return hl_fail(HILUM_EINVAL, "more than %d storage classes", CLASSES_MAX);
+    if (add_each(proposal, sop_classes, n_classes))
+        return HILUM_OK;
+    for (size_t n = 0; n < n_classes; n++) {
+        add_storage(proposal, sop_classes[n], plain);
+        add_storage(proposal, sop_classes[n], packed);
+    }
+    return HILUM_OK;
+}
+
+static void add_usual(struct hl_proposal *proposal)
 {
     static const char *const any[] = {HL_UID_EXPLICIT_LITTLE_ENDIAN, HL_UID_IMPLICIT_LITTLE_ENDIAN,
                                       PACKED, NULL};
     const struct hl_uid_entry *known;
     size_t n_known = hl_uid_storage_classes(&known);
-    size_t n_named = 0;
-    while (sop_classes && sop_classes[n_named])
-        n_named++;
-    if (n_named > CLASSES_MAX)
-        return hl_fail(HILUM_EINVAL, "more than %d storage classes", CLASSES_MAX);
-    for (size_t n = 0; n < n_named; n++)
-        add_named(proposal, sop_classes[n], n_named <= EACH_MAX);
-    for (size_t i = 0; !sop_classes && i < n_known && proposal->params.n_contexts < HL_PAIRS_MAX;
-         i++)
+    for (size_t i = 0; i < n_known && proposal->params.n_contexts < HL_PAIRS_MAX; i++)
         if (is_usual(&known[i]))
             add_storage(proposal, known[i].uid, any);
-    return HILUM_OK;
 }
 
 /* On failure the link stays in `asking`, for close_association. */
@@ -432,8 +444,11 @@ hilum_rc hl_query_retrieve(const struct hl_query_call *call,
     snprintf(request.move_destination, sizeof request.move_destination, "%s",
              retrieve->destination ? retrieve->destination : "");
     (void)add_context(proposal, retrieve->sop_class, plain);
-    hilum_rc rc =
-        retrieve->destination ? HILUM_OK : add_all_storage(proposal, retrieve->sop_classes);
+    hilum_rc rc = HILUM_OK;
+    if (!retrieve->destination && retrieve->sop_classes)
+        rc = add_named(proposal, retrieve->sop_classes);
+    else if (!retrieve->destination)
+        add_usual(proposal);
     if (!rc)
         rc = open_association(&asking, proposal, retrieve->sop_class);
     if (!rc)

@@ -31,13 +31,12 @@ struct hl_owing {
     pthread_t thread;
 };
 
-/* Not what the whole catalogue fails with, but one row: its neighbours are not to suffer from it. */
-static bool is_own_fault(hilum_rc rc)
+bool hl_record_may_pass(hilum_rc rc)
 {
-    return rc == HILUM_EINVAL || rc == HILUM_ECONFLICT || rc == HILUM_EINTERNAL;
+    return hl_writer_is_fatal(rc) || rc == HILUM_ECLOSED;
 }
 
-/* All together, or where one of them cannot be written, each alone. A row is its owner's again when it was told. */
+/* All together, or where one of them cannot be written, each alone: its neighbours are not to suffer from it. A row is its owner's again when it was told. */
 static void rows_write(struct hl_record *record, struct hl_owed *list)
 {
     struct hl_instance *rows[OWED_MAX] = {NULL};
@@ -46,7 +45,7 @@ static void rows_write(struct hl_record *record, struct hl_owed *list)
     for (struct hl_owed *owed = list; owed; owed = owed->next)
         rows[n++] = owed->row;
     hilum_rc rc = hl_instances_write(record, rows, n, &ticket);
-    bool is_each = n > 1 && is_own_fault(rc);
+    bool is_each = n > 1 && rc != HILUM_OK && !hl_record_may_pass(rc);
     for (struct hl_owed *owed = list, *next; owed; owed = next) {
         next = owed->next;
         if (is_each)
@@ -104,7 +103,7 @@ void hl_record_owe(struct hl_record *record, struct hl_owed *owed)
 {
     struct hl_owing *owing = record->owing;
     pthread_mutex_lock(&owing->lock);
-    while (owing->n >= OWED_MAX)
+    while (atomic_load(&owing->owed) - atomic_load(&owing->written) >= OWED_MAX)
         pthread_cond_wait(&owing->settled, &owing->lock);
     owed->next = NULL;
     *owing->last = owed;

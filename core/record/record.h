@@ -172,16 +172,18 @@ hilum_rc hl_record_instances_logged(struct hl_record *record, struct hl_instance
 struct hl_owed {
     struct hl_owed *next;
     struct hl_instance *row;
-    /* What became of it, as hl_record_instances_logged says it. HILUM_EINVAL and the like: this row cannot be written; all else is
-     * the catalogue's and may pass. On a thread of the record's, which owed rows wait for: must not call the record. */
+    /* What became of it, as hl_record_instances_logged says it. On a thread of the record's, which owed rows wait for: must not call the record. */
     void (*recorded)(struct hl_owed *owed, hilum_rc rc, uint64_t ticket);
 };
 /* Takes it over: it is written at once, or 20 ms after others were, and before anybody reads the catalogue or writes to it
  * by any other call. Waits while 64 are owed. Never while hl_record_close is called. Any thread. */
 void hl_record_owe(struct hl_record *record, struct hl_owed *owed);
+/* A failure that is the catalogue's and not one row's: it may be gone at another try. */
+bool hl_record_may_pass(hilum_rc rc);
 /* false: rows are to be written before the answer for now (a rebuild goes on, the catalogue cannot be written, or is slow to be). */
 bool hl_record_may_owe(struct hl_record *record);
-/* Returns when what was owed at the call has been written and told. All else of this header does so by itself. */
+/* Returns when what was owed at the call has been written and told. What else of this header reads the catalogue or writes to it
+ * does so by itself, but for hl_record_is_current. */
 void hl_record_settle(struct hl_record *record);
 /* Has the catalogue a current instance of that UID? What is owed does not count, and is not written for it. Waits for nobody:
  * HILUM_EAGAIN where all reading sessions are busy. */

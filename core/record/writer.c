@@ -77,10 +77,9 @@ struct hl_writer {
     char why[WHY_BYTES];
 };
 
-/* After these nothing of the transaction can be saved, whichever unit met it. The database may
- * have rolled back by itself at any of these (SQLite does on EIO and EFULL): what the earlier
+/* The database may have rolled back by itself at any of these (SQLite does on EIO and EFULL): what the earlier
  * units of the group did is not there any more, though they believed it. */
-static bool is_fatal(hilum_rc rc)
+bool hl_writer_is_fatal(hilum_rc rc)
 {
     return rc == HILUM_EIO || rc == HILUM_EFULL || rc == HILUM_EDENIED || rc == HILUM_EAGAIN ||
            rc == HILUM_ECORRUPT || rc == HILUM_ENOMEM;
@@ -163,7 +162,7 @@ static hilum_rc unit_run(struct hl_writer *writer, struct unit *unit, bool is_al
         unit_failed(unit, rc, hl_error());
         writer->hooks.undone(writer->hooks.arg);
     }
-    if (is_fatal(rc) || is_alone)
+    if (hl_writer_is_fatal(rc) || is_alone)
         return rc < 0 ? rc : HILUM_OK;
     if (rc < 0)
         rc = hl_session_run(session, "ROLLBACK TO unit", "");
@@ -231,7 +230,7 @@ static hilum_rc group_run(struct hl_writer *writer, struct unit *group)
     snprintf(why, sizeof why, "%s", hl_error());
     hl_session_rollback(writer->session);
     writer->hooks.undone(writer->hooks.arg);
-    if (is_alone && group->rc < 0 && !is_fatal(rc))
+    if (is_alone && group->rc < 0 && !hl_writer_is_fatal(rc))
         return rc; /* the unit's own fault */
     for (struct unit *unit = group; unit; unit = unit->next)
         unit_failed(unit, rc, why);

@@ -28,6 +28,10 @@ enum { HL_NOTE_JOURNAL = 1, HL_NOTE_JOBS = 2, HL_NOTE_SAVE = 4 };
  * that means anything else by them takes its neighbours down. */
 typedef hilum_rc (*hl_unit)(struct hl_session *session, void *arg);
 
+/* The catalogue's failure, whichever unit met it, after which nothing of its transaction can be saved; any other is the
+ * unit's own. */
+bool hl_writer_is_fatal(hilum_rc rc);
+
 /* All but `settle` with the turn, one at a time, on whatever thread has it; these may not call the writer. */
 struct hl_writer_hooks {
     void *arg;

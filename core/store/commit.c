@@ -5,8 +5,8 @@
  * Order of durability: the objects' bytes (and their notes) are synced, then their rows are
  * recorded, then the senders are answered, then objects get their final names. Rows that may be owed
  * (owed.c) are recorded after the answer: the note alone tells of them until then. A crash between
- * any two is settled at the next start: an object without a row was promised to nobody, a row
- * always has its object. `queue_lock` guards the queue and is_syncing; it is not held while
+ * any two is settled at the next start: an object without a row and a note was promised to nobody,
+ * a row always has its object. `queue_lock` guards the queue and is_syncing; it is not held while
  * anything is synced, recorded or named. A job's end is its semaphore. SPDX-License-Identifier: Apache-2.0 */
 #include "core/store/store_internal.h"
 
@@ -70,10 +70,19 @@ static void group_sync(struct hl_store *store, struct group *group)
     }
 }
 
-/* Its row is in the log, and whoever brought it sees to it that it is written (owed.c). */
-static bool is_owed(const struct hl_commit_job *job)
+/* Objects whose rows may be owed have all they are promised by: they are answered at once, and leave the group, with their notes
+ * and transactions; their own threads see to the rows (owed.c). */
+static void owed_answer(struct group *group)
 {
-    return job->may_owe && job->noted != NULL && job->rc == HILUM_OK;
+    size_t n = 0;
+    for (size_t i = 0; i < group->n; i++) {
+        struct hl_commit_job *job = group->jobs[i];
+        if (job->may_owe && job->noted != NULL && job->rc == HILUM_OK)
+            sem_post(&job->done); /* the job is its ingest's again */
+        else
+            group->jobs[n++] = job;
+    }
+    group->n = n;
 }
 
 /* Where the log says every row of the group, the record need not be flushed before the
@@ -87,11 +96,9 @@ static void group_record(struct hl_store *store, struct group *group)
     size_t n = 0, n_noted = 0;
     hilum_rc rc = HILUM_OK;
     for (size_t i = 0; i < group->n; i++) {
-        const struct hl_commit_job *job = group->jobs[i];
-        if (job->rc != HILUM_OK || is_owed(job))
-            continue;
-        rows[n++] = job->row;
-        n_noted += job->noted != NULL;
+        if (group->jobs[i]->rc == HILUM_OK)
+            rows[n++] = group->jobs[i]->row;
+        n_noted += group->jobs[i]->rc == HILUM_OK && group->jobs[i]->noted != NULL;
     }
     /* One row without a note and all must be flushed: the record flushes everything or
      * nothing. */
@@ -101,7 +108,7 @@ static void group_record(struct hl_store *store, struct group *group)
         rc = hl_record_instances(store->record, rows, n);
     for (size_t i = 0; i < group->n && rc != HILUM_OK; i++) {
         struct hl_commit_job *job = group->jobs[i];
-        if (job->rc != HILUM_OK || is_owed(job))
+        if (job->rc != HILUM_OK)
             continue;
         job_fail(job, rc);
         hl_unflushed_withdraw(job);
@@ -122,8 +129,6 @@ static void unflushed_keep(struct hl_store *store, struct group *group)
 {
     for (size_t i = 0; i < group->n; i++) {
         struct hl_commit_job *job = group->jobs[i];
-        if (is_owed(job))
-            continue;
         if (job->noted != NULL && is_recorded(job) && group->ticket != 0) {
             hl_unflushed_recorded(store, job->noted, job->txn, group->ticket);
             job->noted = NULL;
@@ -143,7 +148,7 @@ static void group_answer(struct hl_store *store, struct group *group)
     unflushed_keep(store, group);
     for (size_t i = 0; i < group->n; i++) {
         struct hl_commit_job *job = group->jobs[i];
-        if (job->txn != NULL && is_recorded(job) && !is_owed(job)) {
+        if (job->txn != NULL && is_recorded(job)) {
             providers[n] = job->provider;
             txns[n++] = job->txn;
             job->txn = NULL;
@@ -176,6 +181,7 @@ static void group_lead(struct hl_store *store)
     pthread_mutex_unlock(&store->queue_lock);
     if (has_more)
         pthread_cond_signal(&store->queue_filled);
+    owed_answer(&group);
     group_record(store, &group);
     group_answer(store, &group);
     pthread_mutex_lock(&store->queue_lock);

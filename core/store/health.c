@@ -139,6 +139,12 @@ static void doubt_add(struct hl_store *store, struct hl_doubt *doubt)
     pthread_mutex_unlock(&store->health_lock);
 }
 
+static void doubt_free(struct hl_store *store, struct hl_doubt *doubt)
+{
+    atomic_fetch_sub(&store->n_owed_failed, doubt->is_failed);
+    free(doubt);
+}
+
 /* The list is not bounded but by the record: while it fails, safe mode lets no object begin; and of answered objects there are no
  * more than those that were owed when it began to fail, and whoever was at the end of its own just then. */
 void hl_health_doubt(struct hl_store *store, const struct hl_commit_job *job)
@@ -166,21 +172,12 @@ void hl_health_owe(struct hl_store *store, struct hl_owed_object *object, bool i
 }
 
 /* A transaction that failed with an I/O error may be found committed after all: only the
- * record, once it works again, knows whether the object is wanted. Frees the doubt, or says
- * that it is still one. The flush comes last and before the commit: a row that was only read
+ * record, once it works again, knows whether the object is wanted. false: it is in doubt still. The flush comes last and before the commit: a row that was only read
  * back from memory would not do. Anything that fails leaves it a doubt; nothing is lost
  * meanwhile, the object stays pending. */
-static bool doubt_settle(struct hl_store *store, struct hl_doubt *doubt)
+static bool refused_settle(struct hl_store *store, struct hl_doubt *doubt)
 {
     bool has_row = false;
-    if (doubt->owed != NULL) {
-        bool is_settled = hl_owed_again(doubt->owed);
-        if (is_settled) {
-            atomic_fetch_sub(&store->n_owed_failed, doubt->is_failed);
-            free(doubt);
-        }
-        return is_settled;
-    }
     const struct hilum_store *table = doubt->provider->table;
     if (hl_record_health(store->record) != HILUM_OK ||
         hl_record_has_key(store->record, doubt->provider->name, doubt->key, &has_row) != HILUM_OK ||
@@ -190,7 +187,6 @@ static bool doubt_settle(struct hl_store *store, struct hl_doubt *doubt)
         table->abort(doubt->provider->instance, doubt->txn);
     else if (table->commit(doubt->provider->instance, doubt->txn) != HILUM_OK)
         hl_log(HL_WARN, "store", "%s stays pending: %s", doubt->key, hl_error());
-    free(doubt);
     return true;
 }
 
@@ -204,9 +200,12 @@ static void doubts_settle(struct hl_store *store)
     pthread_mutex_unlock(&store->health_lock);
     while (doubts != NULL) {
         struct hl_doubt *next = doubts->next;
-        if (!doubt_settle(store, doubts)) {
+        bool is_settled =
+            doubts->owed != NULL ? hl_owed_again(doubts->owed) : refused_settle(store, doubts);
+        if (is_settled)
+            doubt_free(store, doubts);
+        else
             doubt_add(store, doubts);
-        }
         doubts = next;
     }
 }
@@ -290,7 +289,7 @@ void hl_health_close(struct hl_store *store)
         store->doubts = doubt->next;
         if (doubt->owed != NULL)
             hl_owed_leave(doubt->owed);
-        free(doubt);
+        doubt_free(store, doubt);
     }
     pthread_cond_destroy(&store->health_changed);
     pthread_cond_destroy(&store->memory_freed);

@@ -398,8 +398,6 @@ static hilum_rc outcome_take(struct hl_ingest *ingest, struct hl_commit_job *job
     if (job->row->outcome == HL_OUTCOME_EXISTS)
         return hl_duplicate_settle(ingest, job);
     ingest->noted = job->noted;
-    if (ingest->noted == NULL)
-        hl_owed_drop(ingest); /* it has been recorded */
     /* Here the object is durable, and recorded or owed: counted now, it can no longer be refused. */
     atomic_fetch_add(&ingest->store->objects, 1);
     atomic_fetch_add(&ingest->store->bytes, job->row->location.length);

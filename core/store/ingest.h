@@ -104,7 +104,7 @@ struct hl_ingest_result {
     char comment[65];    /* ASCII; carries the reference number */
     char reference[16];  /* "" on success; `hilum explain` tells the rest */
     uint32_t offending;  /* tag, 0: none */
-    int64_t instance_id; /* 0: nothing stored */
+    int64_t instance_id; /* 0: nothing stored, or (source.may_owe) no number yet */
     bool is_duplicate, is_held;
     char study_uid[65], series_uid[65]; /* "" where nothing was stored */
 };

@@ -82,9 +82,9 @@ static void recorded(struct hl_owed *owed, hilum_rc rc, uint64_t ticket)
         hl_health_owe(ingest->store, object, rc != HILUM_OK);
         return;
     }
-    hl_unflushed_recorded(ingest->store, object->ingest->noted, ingest->txn, ticket);
+    hl_unflushed_recorded(ingest->store, ingest->noted, ingest->txn, ticket);
     ingest->txn = NULL;
-    hl_ingest_free(object->ingest); /* and with it the object */
+    hl_ingest_free(ingest); /* and with it the object */
 }
 
 void hl_owed_prepare(struct hl_ingest *ingest, const struct hl_instance *row)
@@ -148,12 +148,6 @@ static hilum_rc row_again(struct hl_owed_object *object, bool *is_wanted)
     return hl_record_instances(record, &row, 1);
 }
 
-/* The medium's and the catalogue's failures pass; what is left cannot be written, ever. */
-static bool may_pass(hilum_rc rc)
-{
-    return hl_ingest_status(rc) == 0xA700 || rc == HILUM_ECORRUPT || rc == HILUM_ENOTFOUND;
-}
-
 bool hl_owed_again(struct hl_owed_object *object)
 {
     struct hl_ingest *ingest = object->ingest;
@@ -166,24 +160,26 @@ bool hl_owed_again(struct hl_owed_object *object)
         rc = row_again(object, &is_wanted);
     if (rc == HILUM_OK)
         rc = hl_record_flush(store->record);
-    if (rc != HILUM_OK && may_pass(rc))
+    /* ENOTFOUND: what had its UID has gone meanwhile */
+    if (rc == HILUM_ENOTFOUND || (rc != HILUM_OK && hl_record_may_pass(rc)))
         return false;
     if (rc != HILUM_OK)
         hl_log(HL_ERROR, "store", "%s stays in the log, its row could not be written: %s",
                ingest->key, hl_error());
     else if (is_wanted)
-        hl_unflushed_recorded(store, object->ingest->noted, ingest->txn, 0);
+        hl_unflushed_recorded(store, ingest->noted, ingest->txn, 0);
     else
-        hl_unflushed_free(store, object->ingest->noted);
+        hl_unflushed_free(store, ingest->noted);
     if (rc != HILUM_OK || is_wanted)
-        ingest->txn = NULL;         /* else it is aborted with the ingest */
-    hl_ingest_free(object->ingest); /* and with it the object */
+        ingest->txn = NULL; /* else it is aborted with the ingest */
+    hl_ingest_free(ingest); /* and with it the object */
     return true;
 }
 
 /* The next start finds its note. */
 void hl_owed_leave(struct hl_owed_object *object)
 {
-    object->ingest->txn = NULL;
-    hl_ingest_free(object->ingest); /* and with it the object */
+    struct hl_ingest *ingest = object->ingest;
+    ingest->txn = NULL;
+    hl_ingest_free(ingest); /* and with it the object */
 }

@@ -1,4 +1,4 @@
-/* After a power loss: objects whose rows were recorded but not flushed get them again, from
+/* After a power loss or a crash: objects whose rows were recorded but not flushed, or still owed, get them from
  * their notes in the store's log.
  *
  * At start, before anything is accepted; one store at a time. An object is kept if its bytes are

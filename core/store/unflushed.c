@@ -1,4 +1,4 @@
-/* Objects whose rows are recorded and not flushed yet. Their bytes and the note that says their
+/* Objects whose rows are recorded and not flushed yet, or owed (owed.c). Their bytes and the note that says their
  * row are durable in the store's log, so they are answered; only when the record has flushed may
  * the log forget them.
  *

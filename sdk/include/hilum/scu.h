@@ -52,9 +52,9 @@ struct hilum_scu_api {
                      void *arg, struct hilum_suboperations *total, uint16_t *status);
     /* C-GET (PS3.4 C.4.3): objects come over this association and take the way of every object that arrives here: rules,
      * store, record. HILUM_EDENIED: the peer is not of the configuration, or may not store here.
-     * sop_classes: UIDs of storage classes to be offered, NULL-ended, at most 60; NULL: the usual ones. Of up to five each
-     * object may come as it is stored, whatever it is compressed with; of more, and of the usual ones, in those of the offered
-     * syntaxes that the peer takes. */
+     * sop_classes: UIDs of storage classes to be offered, NULL-ended, at most 60; NULL: the usual ones. Of up to three each
+     * object may come as it is stored, in any syntax of PS3.5 that is not retired; of more, and of the usual ones, in those of some
+     * common syntaxes that the peer takes. */
     hilum_rc (*get)(hilum_self *self, const struct hilum_scu_peer *peer, const char *sop_class,
                     const char *const *sop_classes, hilum_dataset *identifier,
                     hilum_send_cb progress, void *arg, struct hilum_suboperations *total,

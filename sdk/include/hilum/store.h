@@ -59,7 +59,7 @@ struct hilum_store {
     /* Free and total bytes of the medium. */
     hilum_rc (*space)(void *self, uint64_t *available, uint64_t *total);
     /* Optional, the three together, for stores that write a log. A note of the host's about an object, given before sync and
-     * made durable with it: what the catalogue will say, should a power loss take the row away. It may outlive
+     * made durable with it: what the catalogue will say, should a power loss take the row away, or a crash come before it. It may outlive
      * erase and abort in what a start finds, and may be gone once the object is final: commit then means that the row is durable.
      * HILUM_EUNSUP: this object cannot carry one (too long, or not in the log).
      * With n = 0 after sync: withdraws it, so that a later start finds none. Its object was refused: a power loss may still

@@ -188,15 +188,68 @@ static void row_that_waits__ends_promises_until_it_is_written(void **state)
     int64_t until = hl_mono_ms() + 10000;
     while (hl_record_may_owe(f->record) && hl_mono_ms() < until)
         poll(NULL, 0, 5);
-    assert_false(hl_record_may_owe(f->record));
-    assert_int_equal(atomic_load(&debt.n_told), 0);
-    assert_int_equal(write(release[1], &byte, 1), 1);
+    bool may_owe = hl_record_may_owe(f->record);
+    int n_told = atomic_load(&debt.n_told);
+    assert_int_equal(write(release[1], &byte, 1), 1); /* before anything can end the test */
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
+    assert_false(may_owe);
+    assert_int_equal(n_told, 0);
     hl_record_settle(f->record);
     assert_int_equal(debt.rc, HILUM_OK);
     assert_true(hl_record_may_owe(f->record));
     sample_free(debt.sample);
+    for (unsigned i = 0; i < 2; i++) {
+        close(ready[i]);
+        close(release[i]);
+    }
+}
+
+struct one_more {
+    struct fixture *f;
+    struct debt debt;
+    atomic_bool is_owed;
+};
+
+static void *one_more_main(void *arg)
+{
+    struct one_more *more = arg;
+    hl_record_owe(more->f->record, &more->debt.owed);
+    atomic_store(&more->is_owed, true);
+    return NULL;
+}
+
+/* Those that are being written are owed still. */
+static void no_more_than_64__are_owed(void **state)
+{
+    struct fixture *f = *state;
+    struct debt debts[64];
+    struct one_more more = {.f = f};
+    int ready[2], release[2];
+    char byte = 0;
+    pthread_t thread;
+    assert_int_equal(pipe(ready) | pipe(release), 0);
+    pid_t child = lock_elsewhere(f->dir, ready, release);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    for (unsigned i = 0; i < 64; i++) {
+        debt_make(&debts[i], sample_new(i + 1, "00100020", "P1", NULL));
+        hl_record_owe(f->record, &debts[i].owed);
+    }
+    debt_make(&more.debt, sample_new(65, "00100020", "P1", NULL));
+    assert_int_equal(pthread_create(&thread, NULL, one_more_main, &more), 0);
+    poll(NULL, 0, 200); /* for what must not happen there is nothing to wait for */
+    bool is_early = atomic_load(&more.is_owed);
+    assert_int_equal(write(release[1], &byte, 1), 1); /* before anything can end the test */
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    pthread_join(thread, NULL);
+    assert_false(is_early);
+    hl_record_settle(f->record);
+    assert_int_equal(more.debt.rc, HILUM_OK);
+    sample_free(more.debt.sample);
+    for (unsigned i = 0; i < 64; i++) {
+        assert_int_equal(debts[i].rc, HILUM_OK);
+        sample_free(debts[i].sample);
+    }
     for (unsigned i = 0; i < 2; i++) {
         close(ready[i]);
         close(release[i]);
@@ -266,6 +319,7 @@ int main(void)
         T(tickets__are_flushed_like_any),
         T(closing__writes_what_is_owed),
         T(row_that_waits__ends_promises_until_it_is_written),
+        T(no_more_than_64__are_owed),
         T(many_senders__are_each_found_and_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,11 @@ void hl_record_owe(struct hl_record *record, struct hl_owed *owed)
     pthread_mutex_unlock(&record->lock);
 }
 
+bool hl_record_may_pass(hilum_rc rc)
+{
+    return rc != HILUM_EINVAL;
+}
+
 bool hl_record_may_owe(struct hl_record *record)
 {
     return !record->is_restoring && hl_record_health(record) == HILUM_OK;
